@@ -1,0 +1,273 @@
+"""The Beam plumbing that every data stage shares. The element is a `RecordBatch`, never a row.
+
+What crosses a shuffle is `(bucket, Arrow IPC bytes up to about 1 MB)`; what a job counts comes out
+of it as data (`Parts`), never from runner metrics, because Spark reports attempted ones only.
+A stage reads like this:
+
+    batches | SplitBy(judge)                            rows to two sides
+    side    | SortIntoFiles("kept", CANDIDATE, ...)     sorted Parquet files, and a Part for each
+    parts   | WriteSummary(url)                         read back with `read_summary`
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.coders import Coder
+from apache_beam.coders.typecoders import registry
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.pvalue import PCollection, TaggedOutput
+
+from openalign import storage
+from openalign.errors import ConfigError
+from openalign.hashing import canonical_json, hash64_expr
+from openalign.manifest import DataFile
+from openalign.shards import write_table
+
+BATCH_ROWS = 65_536
+"""Rows in a batch that is read; 30k to 125k measured alike."""
+
+SHUFFLE_BYTES = 1 << 20
+"""Upper size of a value that crosses a shuffle: larger ones cost more a byte, smaller ones a call."""
+
+
+class ArrowCoder(Coder):
+    """Arrow IPC for the edges that a runner does not fuse: pickle ships a slice's whole parent."""
+
+    def encode(self, value: pa.RecordBatch) -> bytes:
+        """Return the batch as an IPC stream."""
+        return to_ipc(value)
+
+    def decode(self, encoded: bytes) -> pa.RecordBatch:
+        """Return the batch, without a copy."""
+        return from_ipc(encoded)
+
+    def is_deterministic(self) -> bool:
+        """Batches are never keys."""
+        return False
+
+
+registry.register_coder(pa.RecordBatch, ArrowCoder)
+
+
+def to_ipc(batch: pa.RecordBatch) -> bytes:
+    """Return a batch as Arrow IPC bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def from_ipc(encoded: bytes) -> pa.RecordBatch:
+    """Return the batch that `to_ipc` wrote."""
+    with pa.ipc.open_stream(encoded) as reader:
+        return reader.read_next_batch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one bundle of work adds to a job's summary; travels as JSON."""
+
+    files: list[DataFile] = field(default_factory=list[DataFile])
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def to_json(self) -> str:
+        """Return the part as one line."""
+        return canonical_json(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A job's parts put together: files in name order, counts added up, facts in a list."""
+
+    files: list[DataFile]
+    counts: Counter[str]
+    facts: list[dict[str, Any]]
+
+
+class Split(NamedTuple):
+    """The two sides of `SplitBy`."""
+
+    kept: Any
+    rejected: Any
+
+
+@dataclass
+class ReadTables(beam.PTransform[Any, Any]):
+    """Read columns of Parquet files as batches; the paths are shuffled, the rows are not."""
+
+    urls: Sequence[str]
+    columns: Sequence[str] | None = None
+
+    def expand(self, pipeline: beam.Pipeline) -> PCollection[pa.RecordBatch]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the read."""
+        return (
+            pipeline
+            | "Paths" >> beam.Create(list(self.urls), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(self._read).with_output_types(pa.RecordBatch)
+        )
+
+    def _read(self, url: str) -> Iterator[pa.RecordBatch]:
+        with storage.open_read(url) as source:
+            columns = list(self.columns) if self.columns is not None else None
+            yield from pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=columns)
+
+
+@dataclass
+class SplitBy(beam.PTransform[Any, Any]):
+    """Send each row to `kept`, or to `rejected` with the reason that `judge` gives.
+
+    Every row leaves by exactly one side, so the two sides add up to the input.
+    """
+
+    judge: Callable[[pl.DataFrame], pl.Series]
+
+    def expand(self, batches: PCollection[pa.RecordBatch]) -> Split:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the rule."""
+        sides: Any = batches | beam.FlatMap(self._route).with_outputs("rejected", main="kept")
+        return Split(kept=sides["kept"], rejected=sides["rejected"])
+
+    def _route(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        reasons = self.judge(pl.DataFrame(batch))
+        for reason, num_rows in reasons.value_counts().iter_rows():
+            Metrics.counter("split", reason or "kept").inc(num_rows)
+        is_kept = reasons.is_null().to_arrow()
+        yield batch.filter(is_kept)
+        rejected = batch.append_column(
+            "reason", reasons.cast(pl.String).to_arrow().cast(pa.string())
+        )
+        yield TaggedOutput("rejected", rejected.filter(pa.compute.invert(is_kept)))
+
+
+@dataclass
+class SortIntoFiles(beam.PTransform[Any, Any]):
+    """Write rows to `<folder>/<name>-00003-of-00008.parquet`, each file sorted, as Parts.
+
+    A row's file is decided by the hash of its `by` column and its place by `sort_by`, so that the
+    bytes are the same for any bundling, worker count or arrival order. `finish` sees each file's
+    sorted rows before they are written and may drop some, counting what it drops.
+    """
+
+    folder: str
+    name: str
+    schema: pa.Schema
+    num_files: int
+    by: str = "key"
+    sort_by: Sequence[str] = ("key",)
+    finish: Callable[[pl.DataFrame], tuple[pl.DataFrame, dict[str, int]]] | None = None
+
+    def expand(self, batches: PCollection[pa.RecordBatch]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle and the write."""
+        cut: Any = batches | "Cut" >> beam.FlatMap(
+            cut_by_hash, by=self.by, num_buckets=self.num_files
+        ).with_output_types(tuple[int, bytes])
+        return (
+            cut
+            | "Gather" >> beam.GroupByKey()
+            | "Write" >> beam.MapTuple(self._write).with_output_types(str)
+        )
+
+    def _write(self, bucket: int, pieces: Iterable[bytes]) -> str:
+        rows = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
+        # All columns break ties, or rows equal in `sort_by` would keep their order of arrival.
+        rows = rows.sort([*self.sort_by, *(c for c in rows.columns if c not in self.sort_by)])
+        counts: dict[str, int] = {}
+        if self.finish is not None:
+            rows, counts = self.finish(rows)
+        table = rows.to_arrow().cast(self.schema)
+        name = f"{self.name}-{bucket:05d}-of-{self.num_files:05d}.parquet"
+        return Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
+
+
+def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Cut a batch into pieces of about `SHUFFLE_BYTES`, each of one bucket of `hash64(by)`."""
+    rows = pl.DataFrame(batch)
+    if rows.is_empty():
+        return
+    buckets = rows.select(bucket=hash64_expr(by) % num_buckets).to_series()
+    for bucket in buckets.unique().sort():
+        yield from ((bucket, piece) for piece in to_pieces(rows.filter(buckets == bucket)))
+
+
+def to_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
+    """Return rows as Arrow IPC bytes, each piece of about `SHUFFLE_BYTES` at most."""
+    num_pieces = max(1, -(-int(rows.estimated_size()) // SHUFFLE_BYTES))
+    for piece in rows.iter_slices(-(-rows.height // num_pieces)):
+        for batch in piece.to_arrow().combine_chunks().to_batches():
+            yield to_ipc(batch)
+
+
+@dataclass
+class WriteSummary(beam.PTransform[Any, Any]):
+    """Put all Parts of a job into one JSON file, in an order that does not depend on the runner."""
+
+    url: str
+
+    def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the write; it happens also when there is not one Part."""
+        return parts | "Collect" >> beam.combiners.ToList() | "Write" >> beam.Map(self._write)
+
+    def _write(self, parts: list[str]) -> None:
+        storage.write_text(self.url, "".join(line + "\n" for line in sorted(parts)))
+
+
+def read_summary(url: str) -> Summary:
+    """Return what the Parts of a finished job add up to."""
+    parts = [json.loads(line) for line in storage.read_text(url).splitlines()]
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part["counts"])
+    files = [DataFile(**entry) for part in parts for entry in part["files"]]
+    return Summary(
+        files=sorted(files, key=lambda f: f.name),
+        counts=counts,
+        facts=[part["facts"] for part in parts if part["facts"]],
+    )
+
+
+def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> None:
+    """Build and run a pipeline to its end.
+
+    `DirectRunner` would try to download another engine, so `FnApiRunner` takes its place.
+
+    Raises:
+        ConfigError: an option is none of Beam's.
+    """
+    flags = [
+        "--runner=FnApiRunner" if flag.lower() == "--runner=directrunner" else flag
+        for flag in beam_options
+    ]
+    if not any(flag.startswith("--runner") for flag in flags):
+        flags.insert(0, "--runner=FnApiRunner")
+    _check_flags(flags)
+    with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
+        build(pipeline)
+
+
+def _check_flags(flags: Sequence[str]) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    seen: set[type] = set()
+    pending: list[Any] = [PipelineOptions]
+    while pending:
+        options = pending.pop()
+        pending.extend(options.__subclasses__())
+        if options not in seen and "_add_argparse_args" in vars(options):
+            seen.add(options)
+            options._add_argparse_args(parser)  # noqa: SLF001  # Beam's own hook for exactly this
+    _, unknown = parser.parse_known_args(list(flags))
+    if unknown:
+        raise ConfigError(
+            f"{unknown[0]} is not an option of Beam",
+            hint="what follows `--` goes to Beam's PipelineOptions, as --name=value",
+        )

@@ -1,0 +1,52 @@
+"""The one pinned hash: xxh3 with a fixed seed, as bytes, as strings and as a polars expression.
+
+Keys, buckets and n-grams outlive a process and cross engines, so the function and its seed are
+part of the file formats. polars' own `hash` is not stable across versions and is never used.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import polars as pl
+import polars_hash as plh
+import xxhash
+
+SEED = 0
+"""Part of every key and bucket ever written: changing it changes all schema versions."""
+
+
+def hash64(text: str) -> int:
+    """Return the 64-bit hash of a string's UTF-8 bytes; equal to `hash64_expr` row by row."""
+    return xxhash.xxh3_64_intdigest(text.encode(), seed=SEED)
+
+
+def hash64_expr(column: str | pl.Expr) -> pl.Expr:
+    """Return a UInt64 expression that hashes a string column; null stays null."""
+    expr = pl.col(column) if isinstance(column, str) else column
+    return plh.concat_str(expr).nchash.xxh3_64(seed=SEED)
+
+
+def candidate_key(image_url: str, alt_text: str) -> str:
+    """Return the key of a candidate: 32 hex digits over canonical URL, NUL and alt-text."""
+    return xxhash.xxh3_128_hexdigest(f"{image_url}\0{alt_text}".encode(), seed=SEED)
+
+
+def image_key(image_url: str) -> str:
+    """Return the key of an image: 32 hex digits over its canonical URL."""
+    return xxhash.xxh3_128_hexdigest(image_url.encode(), seed=SEED)
+
+
+def bucket_of(key: str, num_buckets: int) -> int:
+    """Return the bucket of a string: equal strings share one, whatever the run or machine."""
+    return hash64(key) % num_buckets
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with one spelling for one value: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_of(value: Any) -> str:
+    """Return the sha256, in hex, of a JSON-able value's canonical form."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,0 +1,112 @@
+"""Samples and the plain webdataset tars that hold them, with an index for random reads.
+
+A tar's bytes depend on its samples alone: names in the order given, mtime 0, uid 0. Beside
+`shard-00000-00000.tar` stands `shard-00000-00000.index.parquet` (`schemas.INDEX`).
+"""
+
+import io
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign import storage
+from openalign.manifest import DataFile
+from openalign.schemas import INDEX
+
+_HEADER_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a shard: its key and its members by extension, written in that order."""
+
+    key: str
+    members: Mapping[str, bytes]
+
+
+def index_name(shard: str) -> str:
+    """Return the name of a shard's index."""
+    return shard.removesuffix(".tar") + ".index.parquet"
+
+
+def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[DataFile]:
+    """Write a tar and its index, each in one step, the tar first; return both."""
+    rows: dict[str, list[object]] = {name: [] for name in INDEX.names}
+    num_samples = 0
+    with storage.local_target(storage.join(folder, shard)) as target:
+        # USTAR has no extended headers: what a member's header says is all that precedes it.
+        with tarfile.open(target.path, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for sample in samples:
+                num_samples += 1
+                for extension, content in sample.members.items():
+                    member = tarfile.TarInfo(f"{sample.key}.{extension}")
+                    member.size = len(content)
+                    member.mode = 0o444
+                    offset = tar.offset + _HEADER_BYTES
+                    tar.addfile(member, io.BytesIO(content))
+                    for name, value in zip(
+                        INDEX.names, (sample.key, extension, offset, len(content)), strict=True
+                    ):
+                        rows[name].append(value)
+    assert target.written is not None
+    tar_file = DataFile(
+        name=shard,
+        num_rows=num_samples,
+        num_bytes=target.written.num_bytes,
+        sha256=target.written.sha256,
+    )
+    table = pa.table(rows, schema=INDEX)
+    return [tar_file, write_table(folder, index_name(shard), table)]
+
+
+def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
+    """Write a Parquet file in one step."""
+    with storage.local_target(storage.join(folder, name)) as target:
+        pq.write_table(table, target.path, compression="zstd")
+    assert target.written is not None
+    return DataFile(
+        name=name,
+        num_rows=table.num_rows,
+        num_bytes=target.written.num_bytes,
+        sha256=target.written.sha256,
+    )
+
+
+def read_table(url: str, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file."""
+    with storage.open_read(url) as source:
+        return pq.read_table(source, columns=columns)
+
+
+class ShardReader:
+    """Reads members of shards by offset, with one positioned read each.
+
+    Local shards are read through one file descriptor a shard; it is opened on first use, so a
+    reader can be handed to another process.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._local: Path | None = storage.local_path(folder) if storage.is_local(folder) else None
+        self._descriptors: dict[str, int] = {}
+
+    def read(self, shard: str, offset: int, length: int) -> bytes:
+        """Return `length` bytes of a shard from `offset`."""
+        if self._local is None:
+            return storage.read_range(storage.join(self._folder, shard), offset, length)
+        if shard not in self._descriptors:
+            self._descriptors[shard] = os.open(self._local / shard, os.O_RDONLY)
+        return os.pread(self._descriptors[shard], length, offset)
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_folder": self._folder, "_local": self._local, "_descriptors": {}}

@@ -1,0 +1,240 @@
+"""Every byte that is read or written goes through here: local paths and fsspec URLs alike.
+
+A file appears whole under its name or not at all: local files are written beside their target,
+flushed to disk and renamed; object stores commit when the upload ends.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from fsspec.core import url_to_fs
+
+from openalign.errors import InputError, StageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a finished file holds."""
+
+    num_bytes: int
+    sha256: str
+
+
+class _Target:
+    """A local file that is being filled; `written` is set once it stands under its name."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.written: Written | None = None
+
+
+def join(base: str, *parts: str) -> str:
+    """Join path parts onto a folder or URL."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a URL is a path on this machine."""
+    fs, _ = url_to_fs(url)
+    return "file" in _protocols(fs)
+
+
+def local_path(url: str) -> Path:
+    """Return a local URL as a path."""
+    _, path = url_to_fs(url)
+    return Path(path)
+
+
+def exists(url: str) -> bool:
+    """Tell whether a file or folder is there."""
+    fs, path = url_to_fs(url)
+    return bool(fs.exists(path))
+
+
+def read_bytes(url: str) -> bytes:
+    """Return a whole file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    fs, path = url_to_fs(url)
+    try:
+        return bytes(fs.cat_file(path))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url} cannot be read: there is no such file") from error
+
+
+def read_text(url: str) -> str:
+    """Return a whole UTF-8 file."""
+    return read_bytes(url).decode()
+
+
+def read_range(url: str, offset: int, length: int) -> bytes:
+    """Return `length` bytes from `offset`, with one read."""
+    fs, path = url_to_fs(url)
+    return bytes(fs.cat_file(path, start=offset, end=offset + length))
+
+
+def open_read(url: str) -> IO[bytes]:
+    """Open a file for streaming reads."""
+    fs, path = url_to_fs(url)
+    return fs.open(path, "rb")
+
+
+def size_of(url: str) -> int:
+    """Return a file's length in bytes."""
+    fs, path = url_to_fs(url)
+    return int(fs.size(path))
+
+
+def list_files(folder: str, *, suffix: str = "") -> list[str]:
+    """Return every file below a folder, in name order, as paths relative to it."""
+    fs, path = url_to_fs(folder)
+    if not fs.exists(path):
+        return []
+    found = [str(name) for name in fs.find(path)]
+    base = path.rstrip("/") + "/"
+    return sorted(
+        name[len(base) :] for name in found if name.startswith(base) and name.endswith(suffix)
+    )
+
+
+def list_names(folder: str) -> list[str]:
+    """Return the names directly inside a folder, in order."""
+    fs, path = url_to_fs(folder)
+    return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
+
+
+def list_glob(pattern: str) -> list[str]:
+    """Return the files that a pattern names, in order; a pattern without a star names itself."""
+    fs, path = url_to_fs(pattern)
+    names = sorted(str(name) for name in fs.glob(path)) if "*" in path else [path]
+    return [str(fs.unstrip_protocol(name)) if not is_local(pattern) else name for name in names]
+
+
+@contextmanager
+def local_target(url: str) -> Iterator[_Target]:
+    """Yield a local path to write to; when the block ends well, it becomes `url` in one step."""
+    fs, path = url_to_fs(url)
+    local = is_local(url)
+    if local:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=str(Path(path).parent) if local else None, prefix=".tmp-")
+    os.close(handle)
+    target = _Target(name)
+    try:
+        yield target
+        target.written = _measure(name)
+        if local:
+            _sync(name)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        else:
+            fs.makedirs(fs._parent(path), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
+            fs.put_file(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def write_bytes(url: str, content: bytes) -> Written:
+    """Write a whole file in one step."""
+    with local_target(url) as target:
+        Path(target.path).write_bytes(content)
+    assert target.written is not None
+    return target.written
+
+
+def write_text(url: str, text: str) -> Written:
+    """Write a whole UTF-8 file in one step."""
+    return write_bytes(url, text.encode())
+
+
+def remove(url: str) -> None:
+    """Delete a file or a folder with all it holds; nothing happens where there is none."""
+    fs, path = url_to_fs(url)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
+    """Rename a folder. On an object store its files are copied one by one, those in `last` last."""
+    if is_local(source):
+        local_path(source).rename(local_path(target))
+        return
+    fs, _ = url_to_fs(source)
+    for name in sorted(
+        list_files(source), key=lambda name: (last.index(name) + 1 if name in last else 0, name)
+    ):
+        _, old = url_to_fs(join(source, name))
+        _, new = url_to_fs(join(target, name))
+        fs.makedirs(fs._parent(new), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
+        fs.mv(old, new)
+
+
+def check_writable(folder: str) -> None:
+    """Write and delete a probe file.
+
+    Raises:
+        StageError: nothing can be written there.
+    """
+    probe = join(folder, ".openalign-probe")
+    try:
+        write_bytes(probe, b"")
+        remove(probe)
+    except (OSError, ValueError, ImportError) as error:
+        raise StageError(
+            f"{folder} cannot be written: {error}",
+            hint="choose another place with `--set root=PATH`, or mend its permissions",
+        ) from error
+
+
+@contextmanager
+def local_copy(url: str) -> Iterator[Path]:
+    """Yield a path on this machine that holds a file's bytes, so that it can be memory-mapped."""
+    if is_local(url):
+        yield local_path(url)
+        return
+    with tempfile.TemporaryDirectory(prefix="openalign-") as folder:
+        path = Path(folder) / "copy"
+        with open_read(url) as source, path.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+        yield path
+
+
+def sha256_of(url: str) -> str:
+    """Return a file's sha256 in hex, reading it in pieces."""
+    digest = hashlib.sha256()
+    with open_read(url) as source:
+        while piece := source.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _measure(path: str) -> Written:
+    digest = hashlib.sha256()
+    num_bytes = 0
+    with Path(path).open("rb") as source:
+        while piece := source.read(1 << 20):
+            digest.update(piece)
+            num_bytes += len(piece)
+    return Written(num_bytes=num_bytes, sha256=digest.hexdigest())
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:
+    protocol = fs.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
