@@ -35,7 +35,7 @@ BATCH_ROWS = 65_536
 """Rows in a batch that is read; 30k to 125k measured alike."""
 
 SHUFFLE_BYTES = 1 << 20
-"""Upper size of a value that crosses a shuffle: larger ones cost more a byte, smaller ones a call."""
+"""Upper size of a value that crosses a shuffle: larger cost more a byte, smaller more a call."""
 
 
 class ArrowCoder(Coder):
@@ -131,8 +131,8 @@ class SplitBy(beam.PTransform[Any, Any]):
 
     judge: Callable[[pl.DataFrame], pl.Series]
 
-    def expand(self, batches: PCollection[pa.RecordBatch]) -> Split:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the rule."""
+    def expand(self, batches: PCollection[pa.RecordBatch]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the rule; returns a `Split`."""
         sides: Any = batches | beam.FlatMap(self._route).with_outputs("rejected", main="kept")
         return Split(kept=sides["kept"], rejected=sides["rejected"])
 
@@ -140,12 +140,11 @@ class SplitBy(beam.PTransform[Any, Any]):
         reasons = self.judge(pl.DataFrame(batch))
         for reason, num_rows in reasons.value_counts().iter_rows():
             Metrics.counter("split", reason or "kept").inc(num_rows)
-        is_kept = reasons.is_null().to_arrow()
-        yield batch.filter(is_kept)
+        yield batch.filter(reasons.is_null().to_arrow())
         rejected = batch.append_column(
             "reason", reasons.cast(pl.String).to_arrow().cast(pa.string())
         )
-        yield TaggedOutput("rejected", rejected.filter(pa.compute.invert(is_kept)))
+        yield TaggedOutput("rejected", rejected.filter(reasons.is_not_null().to_arrow()))
 
 
 @dataclass
@@ -214,7 +213,8 @@ class WriteSummary(beam.PTransform[Any, Any]):
 
     def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the write; it happens also when there is not one Part."""
-        return parts | "Collect" >> beam.combiners.ToList() | "Write" >> beam.Map(self._write)
+        collected: Any = parts | "Collect" >> beam.combiners.ToList()
+        return collected | "Write" >> beam.Map(self._write)
 
     def _write(self, parts: list[str]) -> None:
         storage.write_text(self.url, "".join(line + "\n" for line in sorted(parts)))

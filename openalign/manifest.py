@@ -16,7 +16,7 @@ No port, clock, path, process count or arrival order enters it.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from openalign import storage
 from openalign.errors import StageError
@@ -194,16 +194,16 @@ def stage_fingerprint(settings: dict[str, Any], inputs: dict[str, str]) -> str:
 
 def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:
     """Name every setting whose value changed, as `text.min_count: 2 -> 3`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = dict.fromkeys([*old, *new])
-        return [
-            line
-            for name in names
-            for line in settings_that_differ(
-                old.get(name), new.get(name), f"{path}.{name}".lstrip(".")
-            )
-        ]
-    return [] if old == new else [f"{path}: {old} -> {new}"]
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [f"{path}: {old} -> {new}"]
+    before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+    return [
+        line
+        for name in dict.fromkeys([*before, *after])
+        for line in settings_that_differ(
+            before.get(name), after.get(name), f"{path}.{name}".lstrip(".")
+        )
+    ]
 
 
 def _partials(folder: StageFolder) -> list[str]:

@@ -38,21 +38,21 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
     """Write a tar and its index, each in one step, the tar first; return both."""
     rows: dict[str, list[object]] = {name: [] for name in INDEX.names}
     num_samples = 0
-    with storage.local_target(storage.join(folder, shard)) as target:
-        # USTAR has no extended headers: what a member's header says is all that precedes it.
-        with tarfile.open(target.path, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for sample in samples:
-                num_samples += 1
-                for extension, content in sample.members.items():
-                    member = tarfile.TarInfo(f"{sample.key}.{extension}")
-                    member.size = len(content)
-                    member.mode = 0o444
-                    offset = tar.offset + _HEADER_BYTES
-                    tar.addfile(member, io.BytesIO(content))
-                    for name, value in zip(
-                        INDEX.names, (sample.key, extension, offset, len(content)), strict=True
-                    ):
-                        rows[name].append(value)
+    with (
+        storage.local_target(storage.join(folder, shard)) as target,
+        # USTAR has no extended headers: one block precedes each member's content.
+        tarfile.open(target.path, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for sample in samples:
+            num_samples += 1
+            for extension, content in sample.members.items():
+                member = tarfile.TarInfo(f"{sample.key}.{extension}")
+                member.size = len(content)
+                member.mode = 0o444
+                row = (sample.key, extension, tar.offset + _HEADER_BYTES, len(content))
+                tar.addfile(member, io.BytesIO(content))
+                for name, value in zip(INDEX.names, row, strict=True):
+                    rows[name].append(value)
     assert target.written is not None
     tar_file = DataFile(
         name=shard,

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def list_glob(pattern: str) -> list[str]:
 
 
 @contextmanager
-def local_target(url: str) -> Iterator[_Target]:
+def local_target(url: str) -> Generator[_Target]:
     """Yield a local path to write to; when the block ends well, it becomes `url` in one step."""
     fs, path = url_to_fs(url)
     local = is_local(url)
@@ -196,7 +196,7 @@ def check_writable(folder: str) -> None:
 
 
 @contextmanager
-def local_copy(url: str) -> Iterator[Path]:
+def local_copy(url: str) -> Generator[Path]:
     """Yield a path on this machine that holds a file's bytes, so that it can be memory-mapped."""
     if is_local(url):
         yield local_path(url)

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def read_json_lines(text: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def progress_line(label: str, measure: Callable[[], str]) -> Iterator[None]:
+def progress_line(label: str, measure: Callable[[], str]) -> Generator[None]:
     """Show `label`, what `measure` returns and the time spent, until the block ends.
 
     On a terminal the line is redrawn twice a second; elsewhere nothing is shown before the end.

@@ -1,0 +1,1 @@
+"""Readers of benchmark formats; none of them imports torch."""

@@ -1,0 +1,1 @@
+"""Search by text, by image, and by image plus or minus texts (ALIGN §7)."""

@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up what they need in .venv, with the versions of constraints.txt.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin
+
+.PHONY: demo test check format clean
+
+demo: $(VENV)/demo.ready
+	$(RUN)/openalign run demo
+
+test: $(VENV)/dev.ready
+	$(RUN)/pytest
+
+check: $(VENV)/dev.ready
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/pyright
+	$(RUN)/lint-imports
+
+format: $(VENV)/dev.ready
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs
+
+# uv where present, else venv and pip. Debian and Ubuntu ship Python without ensurepip.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name another with PYTHON=..." >&2; exit 2; }
+	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); \
+	elif $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	else echo "error: this Python has no ensurepip; install the package that brings it" \
+	  "(Debian and Ubuntu: apt-get install python3-venv), or uv" >&2; exit 2; fi
+
+$(VENV)/%.ready: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing openalign with its $* dependencies (once; about 3 GB to download)" >&2
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(RUN)/python -c constraints.txt -e '.[$(EXTRAS_$*)]'; \
+	else $(RUN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS_$*)]'; fi
+	@touch $@
+
+EXTRAS_demo := ingest,train,evaluate,demo
+EXTRAS_dev  := dev

@@ -1,0 +1,190 @@
+"""The one entry point: `openalign VERB PIPELINE`. Only this module prints results and catches ours.
+
+Imports neither torch nor Beam; a verb imports what it needs when it runs.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from openalign.errors import ConfigError, OpenAlignError
+
+if TYPE_CHECKING:
+    from openalign.stages import Run
+
+VERBS = {
+    "run": "run every stage that is not up to date",
+    "harvest": "find (image, alt-text) candidates on web pages or in URL tables",
+    "filter": "drop candidates by ALIGN's text rules",
+    "fetch": "download the images of kept candidates into tar shards",
+    "select": "drop images by size, shape and nearness to benchmarks; write the training manifest",
+    "train": "train the dual encoder with DeepSpeed",
+    "evaluate": "measure the model on benchmarks",
+    "report": "write the report, as one HTML page and as Markdown",
+}
+
+_EPILOG = """\
+start with:
+  openalign run demo                     the whole chain on this machine, in minutes
+  openalign validate                     what pipelines.yaml holds, checked
+  openalign search demo "red apple"      find pictures with the trained model
+
+change a setting for one run with --set, for example --set train.seed=1. What follows `--` goes to
+Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_num_workers=2
+"""
+
+
+def entry() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0, or 2 for a mistake that the user can mend."""
+    arguments = list(argv)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    options = _parser().parse_args(arguments[:split])
+    try:
+        options.verb(options, arguments[split + 1 :])
+    except OpenAlignError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that prints
+        if error.hint:
+            print(f"\nhint: {error.hint}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="openalign",
+        description="ALIGN, end to end: from web pages to a trained dual encoder and a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=version("openalign"))
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, text in VERBS.items():
+        verb = _add_verb(verbs.add_parser, name, text)
+        verb.set_defaults(verb=_run_pipeline if name == "run" else _run_one, stage=name)
+    search = _add_verb(verbs.add_parser, "search", "find pictures by words, a picture, or both")
+    search.add_argument("words", nargs="?", help="what to look for")
+    search.add_argument("--image", help="a picture file or URL to start from")
+    search.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
+    search.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
+    search.add_argument(
+        "--weight",
+        type=float,
+        default=2.0,
+        help="how much the words count beside the picture (2, as in ALIGN, section 7)",
+    )
+    search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
+    search.set_defaults(verb=_search)
+    validate = _add_verb(verbs.add_parser, "validate", "check pipelines and show their settings")
+    validate.set_defaults(verb=_validate)
+    return parser
+
+
+def _add_verb(
+    add: Callable[..., argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    verb = add(name, help=text, description=text[0].upper() + text[1:] + ".")
+    optional = "?" if name == "validate" else None
+    verb.add_argument("pipeline", nargs=optional, help="a name in pipelines.yaml, such as demo")
+    verb.add_argument(
+        "--config", default="pipelines.yaml", metavar="PATH", help="the settings file"
+    )
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change a setting, for example train.seed=1; may be given more than once",
+    )
+    return verb
+
+
+def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign import pipeline, summary
+
+    run = _run_of(options, beam_options)
+    summary.show(run, pipeline.run_all(run))
+
+
+def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign import pipeline
+    from openalign.stages import is_training_rank
+
+    run = _run_of(options, beam_options)
+    if options.stage == "train" and is_training_rank():
+        pipeline.run_training_rank(run)
+        return
+    if run.config.site is not None and options.stage in ("harvest", "fetch"):
+        pipeline.run_stage(run, "site")
+    pipeline.run_stage(run, options.stage)
+
+
+def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.evaluate.search.query import Query, search
+    from openalign.stages import model_url
+
+    run = _run_of(options, beam_options)
+    run.folder("evaluate").require()
+    query = Query(
+        text=options.words,
+        image=options.image,
+        plus=tuple(options.plus),
+        minus=tuple(options.minus),
+        text_weight=options.weight,
+    )
+    hits = search(run.folder("evaluate").url, model=model_url(run), query=query, k=options.k)
+    for rank, hit in enumerate(hits, start=1):
+        print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
+
+
+def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    import yaml
+
+    from openalign.config import load_pipeline, pipeline_names
+    from openalign.settings import to_plain
+
+    _refuse(beam_options)
+    if options.pipeline:
+        config = load_pipeline(options.config, options.pipeline, options.overrides)
+        settings = {options.pipeline: to_plain(config)}
+        print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
+        return
+    for name in pipeline_names(options.config):
+        config = load_pipeline(options.config, name, options.overrides)
+        print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
+
+
+def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
+    from openalign.config import load_pipeline
+    from openalign.stages import Run
+    from openalign.telemetry import set_up_logging
+
+    set_up_logging()
+    if options.verb is _search:
+        _refuse(beam_options)
+    relaunch = ["train", options.pipeline, "--config", options.config]
+    for override in options.overrides:
+        relaunch += ["--set", override]
+    return Run(
+        config=load_pipeline(options.config, options.pipeline, options.overrides),
+        beam_options=tuple(beam_options),
+        relaunch=tuple(relaunch),
+    )
+
+
+def _refuse(beam_options: Sequence[str]) -> None:
+    if beam_options:
+        raise ConfigError(
+            f"`-- {' '.join(beam_options)}` has no meaning here",
+            hint="only verbs that run Beam jobs take its options",
+        )

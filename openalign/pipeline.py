@@ -1,0 +1,140 @@
+"""How a pipeline is run: each stage is skipped, gone on with or made anew, then sealed."""
+
+import importlib.util
+import json
+import os
+import time
+from dataclasses import asdict
+from typing import Any
+
+from openalign import storage
+from openalign.errors import MissingExtraError, StageError
+from openalign.manifest import (
+    WORK,
+    Manifest,
+    StageResult,
+    settings_that_differ,
+    stage_fingerprint,
+)
+from openalign.settings import identity
+from openalign.stages import (
+    RANK_RESULT,
+    STAGES,
+    STARTED_BY_US,
+    Place,
+    Run,
+    Stage,
+    stage_names,
+    train,
+)
+from openalign.telemetry import JsonLines, progress_line, say
+
+
+def run_stage(run: Run, name: str) -> Manifest:
+    """Bring one stage up to date and return its manifest.
+
+    Raises:
+        StageError: an earlier stage is not complete, the root cannot be written, or the stage
+            ended with nothing to hand on.
+        MissingExtraError: one of its libraries is not installed.
+    """
+    stage, folder = STAGES[name], run.folder(name)
+    folder.finish_swap()
+    settings = {"settings": identity(stage.settings(run.config))}
+    inputs = _inputs(run, stage)
+    fingerprint = stage_fingerprint(settings, inputs)
+    manifest = folder.read()
+    if manifest is not None and manifest.fingerprint == fingerprint:
+        say(f"{name:9} up to date")
+    else:
+        _say_why(name, manifest, settings, inputs)
+        _check_libraries(stage)
+        storage.check_writable(run.config.root)
+        started = time.monotonic()
+        result = _make(run, name, folder.partial_url(fingerprint))
+        manifest = folder.seal(result, settings=settings, inputs=inputs)
+        _note(run, name, manifest, time.monotonic() - started)
+    if manifest.num_outputs == 0:
+        raise _empty(run, name)
+    return manifest
+
+
+def run_all(run: Run) -> dict[str, Manifest]:
+    """Bring every stage up to date, in order, and return their manifests."""
+    return {name: run_stage(run, name) for name in stage_names(run.config)}
+
+
+def run_training_rank(run: Run) -> None:
+    """Train as one of several ranks; rank 0 leaves the result where the starter looks for it.
+
+    Under Slurm, torchrun or Kubernetes nobody starts the ranks for us: there rank 0 seals.
+    """
+    stage, folder = STAGES["train"], run.folder("train")
+    settings = {"settings": identity(stage.settings(run.config))}
+    inputs = _inputs(run, stage)
+    place = _place(folder.partial_url(stage_fingerprint(settings, inputs)))
+    result = train(run, place)
+    if result is None:
+        return
+    storage.write_text(storage.join(place.work, RANK_RESULT), json.dumps(asdict(result)))
+    if STARTED_BY_US not in os.environ:
+        folder.seal(result, settings=settings, inputs=inputs)
+
+
+def manifests(run: Run) -> dict[str, Manifest]:
+    """Return the manifests of the stages that are complete, in order."""
+    found = {name: run.folder(name).read() for name in stage_names(run.config)}
+    return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+
+def _inputs(run: Run, stage: Stage) -> dict[str, str]:
+    reads = [name for name in stage.reads if name in stage_names(run.config)]
+    inputs = {name: run.folder(name).require().content_fingerprint() for name in reads}
+    return inputs | stage.outside(run.config)
+
+
+def _place(partial_url: str) -> Place:
+    return Place(output=partial_url, work=storage.join(partial_url, WORK))
+
+
+def _make(run: Run, name: str, partial_url: str) -> StageResult:
+    def measure() -> str:
+        return f"{len(storage.list_files(partial_url))} files"
+
+    with progress_line(name, measure):
+        return STAGES[name].run(run, _place(partial_url))
+
+
+def _check_libraries(stage: Stage) -> None:
+    for library in stage.needs:
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError(library, stage.extra)
+
+
+def _say_why(
+    name: str, manifest: Manifest | None, settings: dict[str, Any], inputs: dict[str, str]
+) -> None:
+    if manifest is None:
+        return
+    changed = [
+        *settings_that_differ(manifest.settings["settings"], settings["settings"]),
+        *(f"its input `{key}`" for key in inputs if manifest.inputs.get(key) != inputs[key]),
+    ]
+    say(f"{name:9} runs again, because this changed: {'; '.join(changed) or 'its file format'}")
+
+
+def _note(run: Run, name: str, manifest: Manifest, seconds: float) -> None:
+    say(f"{name:9} {manifest.num_outputs:,} of {manifest.num_inputs:,} in {seconds:.0f} s")
+    if storage.is_local(run.config.root):
+        log = JsonLines(storage.local_path(storage.join(run.config.root, "run.jsonl")))
+        log.write(stage=name, ended=time.time(), seconds=seconds, outputs=manifest.num_outputs)
+
+
+def _empty(run: Run, name: str) -> StageError:
+    from openalign.filtering.funnel import build, render
+
+    table = render(build(manifests(run)))
+    return StageError(
+        f"{name} left nothing for the next stage\n\n{table}",
+        hint="loosen the rule that dropped the most, or give the run more to start from",
+    )

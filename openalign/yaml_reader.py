@@ -1,0 +1,236 @@
+"""YAML to frozen dataclasses, strictly: every error names file, line and key.
+
+A mapping is a dataclass, a key one of its fields; a union of dataclasses is told apart by its
+`kind`. Whatever is not declared is an error, and so is a key that stands twice.
+"""
+
+import difflib
+import re
+import types
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import yaml
+
+from openalign.errors import ConfigError
+
+Node = yaml.Node
+Mapping = yaml.MappingNode
+
+_MAP = "tag:yaml.org,2002:map"
+_TEXT = "tag:yaml.org,2002:str"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in the settings: reads nodes and words the errors about them."""
+
+    file: str
+    key: str
+
+    def read(self, kind: Any, node: Node) -> Any:
+        """Return a node as a value of the wanted type."""
+        if is_dataclass(kind):
+            return self._dataclass(cast("type[Any]", kind), node)
+        origin = get_origin(kind)
+        if origin in (Union, types.UnionType):
+            return self._union(get_args(kind), node)
+        if origin is tuple:
+            return self._tuple(get_args(kind)[0], node)
+        if origin is dict:
+            return self._dict(get_args(kind)[1], node)
+        return self._scalar(kind, node)
+
+    def _dataclass(self, cls: type[Any], node: Node) -> Any:
+        if isinstance(node, yaml.ScalarNode) and node.value == "":
+            node = yaml.MappingNode(_MAP, [], node.start_mark)
+        if not isinstance(node, yaml.MappingNode):
+            raise self.error(node, f"must be a section, got {_shown(node)}")
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for name_node, value_node in node.value:
+            name = str(name_node.value)
+            child = self._child(name)
+            if name not in hints:
+                raise child.error(name_node, "is not a setting", hint=did_you_mean(name, hints))
+            values[name] = child.read(hints[name], value_node)
+        for spec in fields(cls):
+            required = spec.default is MISSING and spec.default_factory is MISSING
+            if required and spec.name not in values:
+                child = self._child(spec.name)
+                if not is_dataclass(hints[spec.name]):
+                    raise child.error(node, "must be set")
+                empty = yaml.MappingNode(_MAP, [], node.start_mark)
+                values[spec.name] = child.read(hints[spec.name], empty)
+        try:
+            return cls(**values)
+        except ValueError as error:  # the dataclass's own __post_init__ message
+            raise self.error(node, str(error)) from error
+
+    def _union(self, options: Iterable[Any], node: Node) -> Any:
+        members = list(options)
+        if type(None) in members:
+            if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null"):
+                return None
+            members.remove(type(None))
+        if len(members) == 1:
+            return self.read(members[0], node)
+        by_kind = {_kind_of(cls): cls for cls in members if is_dataclass(cls)}
+        if len(by_kind) != len(members):
+            return self._first_that_fits(members, node)
+        wanted = _kind(node)
+        if wanted not in by_kind:
+            found = "has no `kind:`" if wanted is None else f"has kind `{wanted}`"
+            raise self.error(node, found, hint=f"kinds are: {', '.join(by_kind)}")
+        return self.read(by_kind[wanted], node)
+
+    def _first_that_fits(self, members: list[Any], node: Node) -> Any:
+        for member in members[:-1]:
+            try:
+                return self.read(member, node)
+            except ConfigError:
+                continue
+        return self.read(members[-1], node)
+
+    def _tuple(self, item: Any, node: Node) -> tuple[Any, ...]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.error(node, f"must be a list, got {_shown(node)}", hint="write [a, b]")
+        return tuple(
+            Place(self.file, f"{self.key}[{i}]").read(item, value)
+            for i, value in enumerate(node.value)
+        )
+
+    def _dict(self, item: Any, node: Node) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.error(node, f"must be a mapping, got {_shown(node)}")
+        return {str(k.value): self._child(str(k.value)).read(item, v) for k, v in node.value}
+
+    def _scalar(self, kind: Any, node: Node) -> Any:
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        wanted: Any = type(choices[0]) if choices else kind
+        value = _scalar_value(node)
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            hint = None
+            if isinstance(value, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", value):
+                hint = f"YAML reads `{value}` as text; write `{value.replace('e', '.0e')}`"
+            raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}", hint=hint)
+        if choices and value not in choices:
+            raise self.error(
+                node,
+                f"must be one of {', '.join(map(str, choices))}, got {_shown(node)}",
+                hint=did_you_mean(str(value), map(str, choices)),
+            )
+        return value
+
+    def _child(self, name: str) -> "Place":
+        return replace(self, key=f"{self.key}.{name}".lstrip("."))
+
+    def error(self, node: Node, message: str, *, hint: str | None = None) -> ConfigError:
+        """Return an error about this key, for the caller to raise."""
+        return ConfigError(f"{place_of(node)}: `{self.key}` {message}", hint=hint)
+
+
+def compose(text: str, source: str) -> Node | None:
+    """Parse YAML into nodes that know their line; `source` is what errors call the text."""
+    loader = yaml.SafeLoader(text)
+    loader.name = source
+    try:
+        node = cast("Node | None", loader.get_single_node())  # pyright: ignore[reportUnknownMemberType]
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{source}{line}: is not YAML: {error.problem}") from error
+    if node is not None:
+        _refuse_duplicates(node)
+    return node
+
+
+def _refuse_duplicates(node: Node) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_duplicates(item)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if key.value in seen:
+            raise ConfigError(f"{place_of(key)}: `{key.value}` stands here twice")
+        seen.add(key.value)
+        _refuse_duplicates(value)
+
+
+def _scalar_value(node: Node) -> Any:
+    if not isinstance(node, yaml.ScalarNode):
+        return node
+    return cast("Any", yaml.SafeLoader("").construct_object(node))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _shown(node: Node) -> str:
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return "a mapping" if isinstance(node, yaml.MappingNode) else repr(_scalar_value(node))
+
+
+def _type_name(kind: Any) -> str:
+    return {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}[
+        kind.__name__
+    ]
+
+
+def place_of(node: Node) -> str:
+    """Return where a node stands, as `pipelines.yaml:12`."""
+    name = str(node.start_mark.name)
+    return name if name.startswith("--set") else f"{name}:{node.start_mark.line + 1}"
+
+
+def text_node(text: str, like: Node) -> yaml.ScalarNode:
+    """Return a text that stands where another node does."""
+    return yaml.ScalarNode(_TEXT, text, like.start_mark)
+
+
+def _kind(node: Node | None) -> str | None:
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    kinds = [str(value.value) for key, value in node.value if key.value == "kind"]
+    return kinds[0] if kinds else None
+
+
+def _kind_of(cls: Any) -> str:
+    return str(get_args(get_type_hints(cls)["kind"])[0])
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str | None:
+    """Return a hint that names the closest allowed spelling, or None when none is close."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean `{close[0]}`?" if close else None
+
+
+def merged(base: yaml.MappingNode, over: yaml.MappingNode) -> yaml.MappingNode:
+    """Lay one mapping over another; a section of another `kind` replaces the whole section."""
+    entries = {str(key.value): (key, value) for key, value in base.value}
+    for key, value in over.value:
+        old = entries.get(str(key.value), (key, None))[1]
+        together = value
+        if isinstance(old, yaml.MappingNode) and isinstance(value, yaml.MappingNode):
+            same_kind = _kind(value) in (None, _kind(old))
+            together = merged(old, value) if same_kind else value
+        entries[str(key.value)] = (key, together)
+    return yaml.MappingNode(base.tag, list(entries.values()), over.start_mark)
+
+
+def override_node(override: str) -> yaml.MappingNode:
+    """Return `a.b=value` as the mapping that YAML would have for it."""
+    path, equals, text = override.partition("=")
+    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", path):
+        raise ConfigError(
+            f"--set {override}: must be KEY=VALUE", hint="for example --set train.seed=1"
+        )
+    source = f"--set {path}"
+    node = compose(text, source) or compose("''", source)
+    assert node is not None
+    for name in reversed(path.split(".")):
+        key = yaml.ScalarNode(_TEXT, name, node.start_mark)
+        node = yaml.MappingNode(_MAP, [(key, node)], node.start_mark)
+    return cast("yaml.MappingNode", node)

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow", "rich")
+
+
+@pytest.mark.parametrize(
+    ("statement", "refused"),
+    [
+        pytest.param("from openalign.cli import _parser; _parser()", HEAVY, id="the command line"),
+        pytest.param("import openalign.config", HEAVY, id="the settings"),
+        pytest.param(
+            "import openalign.pipeline",
+            ("torch", "apache_beam", "transformers", "deepspeed"),
+            id="the pipeline",
+        ),
+        pytest.param(
+            "import openalign.ingest.harvest, openalign.ingest.fetch, openalign.filtering.filter, "
+            "openalign.filtering.select",
+            ("torch", "transformers", "deepspeed"),
+            id="the data stages",
+        ),
+    ],
+)
+def test_nothing_heavy_is_imported_by(statement: str, refused: tuple[str, ...]) -> None:
+    code = f"{statement}; import sys; print([m for m in {refused!r} if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip().splitlines()[-1] == "[]"

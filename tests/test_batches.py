@@ -1,0 +1,180 @@
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from openalign import batches, storage
+from openalign.batches import (
+    Part,
+    ReadTables,
+    SortIntoFiles,
+    SplitBy,
+    WriteSummary,
+    cut_by_hash,
+    from_ipc,
+    read_summary,
+    run_job,
+    to_ipc,
+    to_pieces,
+)
+from openalign.errors import ConfigError
+from openalign.hashing import hash64
+from openalign.shards import read_table, write_table
+
+SCHEMA = pa.schema([("key", pa.string()), ("size", pa.int64())])
+WITH_REASON = SCHEMA.append(pa.field("reason", pa.string()))
+ROWS = [{"key": f"{n:04d}", "size": n % 7} for n in range(500)]
+
+
+def make_judge() -> Callable[[pl.DataFrame], pl.Series]:
+    """Return a rule that a worker process can be sent: by value, since it cannot import tests."""
+
+    def judge(rows: pl.DataFrame) -> pl.Series:
+        reason = (
+            pl.when(pl.col("size") == 0)
+            .then(pl.lit("empty"))
+            .when(pl.col("size") > 4)
+            .then(pl.lit("large"))
+        )
+        return rows.select(reason=reason).to_series()
+
+    return judge
+
+
+def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence[str] = ()) -> None:
+    urls = []
+    for number, rows in enumerate(tables):
+        name = f"in-{number}.parquet"
+        write_table(str(folder), name, pa.Table.from_pylist(rows, schema=SCHEMA))
+        urls.append(str(folder / name))
+    out = str(folder / "out")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        split = pipeline | ReadTables(urls) | SplitBy(make_judge())
+        kept = split.kept | "Kept" >> SortIntoFiles(out, "kept", SCHEMA, 3)
+        rejected = split.rejected | "Rejected" >> SortIntoFiles(out, "rejected", WITH_REASON, 2)
+        _ = (kept, rejected) | beam.Flatten() | WriteSummary(storage.join(out, "summary"))
+
+    run_job(build, flags)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
+
+
+def test_every_row_leaves_by_one_side_with_its_reason(tmp_path: Path) -> None:
+    run(tmp_path, [ROWS])
+
+    out = str(tmp_path / "out")
+    kept = [
+        row
+        for name in storage.list_files(out)
+        if name.startswith("kept")
+        for row in read_table(f"{out}/{name}").to_pylist()
+    ]
+    rejected = [
+        row
+        for name in storage.list_files(out)
+        if name.startswith("rejected")
+        for row in read_table(f"{out}/{name}").to_pylist()
+    ]
+
+    assert sorted(row["key"] for row in kept) == [
+        row["key"] for row in ROWS if 1 <= int(str(row["size"])) <= 4
+    ]
+    # 500 = 71 * 7 + 3: sizes 0 to 2 occur 72 times, the others 71 times.
+    reasons = [row["reason"] for row in rejected]
+    assert (reasons.count("empty"), reasons.count("large")) == (72, 142)
+    assert len(kept) + len(rejected) == 500
+
+
+def test_the_summary_lists_each_file_with_its_rows(tmp_path: Path) -> None:
+    run(tmp_path, [ROWS])
+
+    summary = read_summary(str(tmp_path / "out" / "summary"))
+
+    assert [f.name for f in summary.files] == [
+        "kept-00000-of-00003.parquet",
+        "kept-00001-of-00003.parquet",
+        "kept-00002-of-00003.parquet",
+        "rejected-00000-of-00002.parquet",
+        "rejected-00001-of-00002.parquet",
+    ]
+    assert sum(f.num_rows for f in summary.files) == 500
+    for entry in summary.files:
+        assert storage.sha256_of(str(tmp_path / "out" / entry.name)) == entry.sha256
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(["--direct_runner_bundle_repeat=2"], id="each bundle twice"),
+        pytest.param(
+            ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+            id="two processes",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_bytes_do_not_depend_on_order_partition_or_runner(tmp_path: Path, flags: list[str]) -> None:
+    shuffled = random.Random(1).sample(ROWS, len(ROWS))
+
+    run(tmp_path / "a", [ROWS])
+    run(tmp_path / "b", [shuffled[:100], shuffled[100:130], shuffled[130:]], flags)
+
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_rows_file_follows_the_hash_of_its_key() -> None:
+    batch = pa.RecordBatch.from_pylist(ROWS, schema=SCHEMA)
+
+    for bucket, piece in cut_by_hash(batch, by="key", num_buckets=3):
+        for key in from_ipc(piece).column("key").to_pylist():
+            assert hash64(key) % 3 == bucket
+
+
+def test_pieces_are_cut_to_the_shuffles_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pl.DataFrame({"text": ["x" * 100] * 1000})
+    monkeypatch.setattr(batches, "SHUFFLE_BYTES", 10_000)
+
+    pieces = list(to_pieces(rows))
+
+    assert len(pieces) > 5
+    assert sum(from_ipc(piece).num_rows for piece in pieces) == 1000
+    assert max(len(piece) for piece in pieces) < 20_000
+
+
+def test_a_slice_is_encoded_without_its_parent() -> None:
+    batch = pa.RecordBatch.from_pydict({"text": ["x" * 1000] * 1000})
+
+    encoded = to_ipc(batch.slice(10, 2))
+
+    assert len(encoded) < 5_000
+    assert from_ipc(encoded).equals(batch.slice(10, 2))
+
+
+def test_a_job_without_rows_has_an_empty_summary(tmp_path: Path) -> None:
+    run(tmp_path, [[]])
+
+    summary = read_summary(str(tmp_path / "out" / "summary"))
+
+    assert (summary.files, dict(summary.counts), summary.facts) == ([], {}, [])
+
+
+def test_counts_of_parts_add_up(tmp_path: Path) -> None:
+    url = str(tmp_path / "summary")
+    storage.write_text(
+        url,
+        Part(counts={"a": 1, "b": 2}).to_json() + "\n" + Part(counts={"a": 3}).to_json() + "\n",
+    )
+
+    assert read_summary(url).counts == {"a": 4, "b": 2}
+
+
+def test_an_option_that_beam_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--direct_num_worker=2 is not an option of Beam"):
+        run(tmp_path, [ROWS], ["--direct_num_worker=2"])
