@@ -1,1 +1,1 @@
-"""Readers of benchmark formats; none of them imports torch."""
+"""Readers of benchmark files: names, splits and captions, without a model."""

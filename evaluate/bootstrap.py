@@ -1,0 +1,79 @@
+"""Bootstrap intervals: how far a number moves when the queries are drawn anew.
+
+What is drawn is a group (a picture with all its captions), because queries of one group are not
+independent. The same seed gives the same draws, so differences are paired.
+
+Shape suffixes:
+    Q  queries
+    M  measures of a query
+    U  groups
+    R  resamples
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """How intervals are drawn."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+
+def mean_intervals(values_QM: Floats, group_Q: Ints, how: Bootstrap) -> tuple[Floats, Floats]:
+    """Return the low and high end of each column's mean over the queries."""
+    unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
+    num_units = int(unit_Q.max()) + 1
+    size_U = np.bincount(unit_Q, minlength=num_units)
+    sum_UM = np.zeros((num_units, values_QM.shape[1]))
+    np.add.at(sum_UM, unit_Q, values_QM)
+    means_RM = np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, how)])
+    return _ends(means_RM, how.confidence)
+
+
+def median_interval(values_Q: Floats, group_Q: Ints, how: Bootstrap) -> tuple[float, float]:
+    """Return the low and high end of the (lower) median over the queries."""
+    unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
+    order_Q = np.argsort(values_Q, kind="stable")
+    sorted_Q, unit_Q = values_Q[order_Q], unit_Q[order_Q]
+    medians_R1 = np.array(
+        [
+            [_weighted_median(sorted_Q, w_U[unit_Q])]
+            for w_U in _draws(int(unit_Q.max()) + 1, how)
+        ]
+    )
+    low, high = _ends(medians_R1, how.confidence)
+    return float(low[0]), float(high[0])
+
+
+def lower_median(values_Q: Floats) -> float:
+    """Return the smallest value that at least half of the values do not exceed."""
+    return float(np.sort(values_Q)[(len(values_Q) - 1) // 2])
+
+
+def _weighted_median(sorted_Q: Floats, weight_Q: Ints) -> float:
+    reached_Q = np.cumsum(weight_Q)
+    return float(sorted_Q[np.searchsorted(reached_Q, (reached_Q[-1] + 1) // 2)])
+
+
+def _draws(num_units: int, how: Bootstrap) -> Iterator[Ints]:
+    """Yield, a resample at a time, how often each group was drawn."""
+    random = np.random.Generator(np.random.PCG64(how.seed))
+    for _ in range(how.resamples):
+        drawn_U = random.integers(num_units, size=num_units)
+        yield np.bincount(drawn_U, minlength=num_units).astype(np.int64)
+
+
+def _ends(values_RM: Floats, confidence: float) -> tuple[Floats, Floats]:
+    outside = (1.0 - confidence) / 2.0
+    low_M, high_M = np.quantile(values_RM, [outside, 1.0 - outside], axis=0)
+    return low_M, high_M

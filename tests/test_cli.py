@@ -1,0 +1,124 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from openalign.cli import VERBS, main
+
+PIPELINES = """\
+align:
+  description: "the paper"
+  harvest:
+    source: {kind: table, path: none.parquet}
+    download: {contact: "https://example.org"}
+  fetch:
+    download: {contact: "https://example.org"}
+small:
+  extends: align
+  filter:
+    text: {min_count: 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "pipelines.yaml").write_text(PIPELINES)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_help_names_every_verb_and_answers_at_once() -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "openalign", "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert all(f"\n    {verb} " in done.stdout for verb in [*VERBS, "search", "validate"])
+    assert time.monotonic() - started < 30  # a hang, not a speed: see test_import_cost
+
+
+def test_validate_shows_every_pipeline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["align", "ok", "runs/align"],
+        ["small", "ok", "runs/small"],
+    ]
+
+
+def test_validate_prints_a_pipeline_with_its_overrides(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "small", "--set", "filter.text.min_unigrams=2"]) == 0
+
+    out = capsys.readouterr().out
+    assert "    min_unigrams: 2\n" in out
+    assert "    min_count: 1\n" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        pytest.param(
+            ["run", "smal"],
+            "error: pipelines.yaml: there is no pipeline `smal`",
+            "hint: did you mean `small`?",
+            id="no such pipeline",
+        ),
+        pytest.param(
+            ["filter", "small", "--config", "none.yaml"],
+            "error: none.yaml cannot be read",
+            "hint: name the file with `--config PATH`",
+            id="no such file",
+        ),
+        pytest.param(
+            ["filter", "small", "--set", "filter.text.min_unigram=2"],
+            "error: --set filter.text.min_unigram: `filter.text.min_unigram` is not a setting",
+            "hint: did you mean `min_unigrams`?",
+            id="an unknown setting",
+        ),
+        pytest.param(
+            ["filter", "small"],
+            "error: runs/small/candidates is not complete",
+            "hint: run the stage that writes `candidates` first, or `openalign run`",
+            id="an earlier stage is missing",
+        ),
+        pytest.param(
+            ["validate", "small", "--", "--runner=SparkRunner"],
+            "error: `-- --runner=SparkRunner` has no meaning here",
+            "hint: only verbs that run Beam jobs take its options",
+            id="Beam options where no job runs",
+        ),
+    ],
+)
+def test_a_users_mistake_ends_with_code_2_and_a_hint(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    error: str,
+    hint: str,
+) -> None:
+    assert main(arguments) == 2
+
+    said = capsys.readouterr()
+    assert said.err.startswith(error)
+    assert hint in said.err
+    assert said.out == ""
+    assert sorted(path.name for path in folder.iterdir()) == ["pipelines.yaml"]
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from openalign import pipeline
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pipeline, "run_stage", broken)
+
+    with pytest.raises(ZeroDivisionError):
+        main(["filter", "small"])

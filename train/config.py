@@ -1,0 +1,436 @@
+"""Settings of training (ALIGN §4.1 and §5). Every default is the paper's, or says why it is ours."""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from openalign.settings import runtime
+
+ImagePreset = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "l2"]
+TextPreset = Literal["mini", "small", "medium", "base", "large"]
+
+
+class ImageShape(NamedTuple):
+    """EfficientNet's two coefficients."""
+
+    width: float
+    depth: float
+
+
+class TextShape(NamedTuple):
+    """BERT's three sizes."""
+
+    num_layers: int
+    hidden_size: int
+    num_heads: int
+
+
+# ALIGN §6.1 names B1, B3, B5, B7, L2 and Mini, Base, Large; the rest complete the two families.
+IMAGE_PRESETS: dict[str, ImageShape] = {
+    "b0": ImageShape(1.0, 1.0),
+    "b1": ImageShape(1.0, 1.1),
+    "b2": ImageShape(1.1, 1.2),
+    "b3": ImageShape(1.2, 1.4),
+    "b4": ImageShape(1.4, 1.8),
+    "b5": ImageShape(1.6, 2.2),
+    "b6": ImageShape(1.8, 2.6),
+    "b7": ImageShape(2.0, 3.1),
+    "l2": ImageShape(4.3, 5.3),
+}
+TEXT_PRESETS: dict[str, TextShape] = {
+    "mini": TextShape(4, 256, 4),
+    "small": TextShape(4, 512, 8),
+    "medium": TextShape(8, 512, 8),
+    "base": TextShape(12, 768, 12),
+    "large": TextShape(24, 1024, 16),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duration:
+    """How long to train: exactly one of the two is set."""
+
+    steps: int | None = None
+    """Updates; the paper's main model takes 1.2 million."""
+
+    epochs: float | None = None
+    """Passes over the training pairs, rounded up to whole steps."""
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(
+                f"steps and epochs exclude each other and one must be set, got steps={self.steps}, "
+                f"epochs={self.epochs}: write the other one as null"
+            )
+        _positive(steps=self.steps, epochs=self.epochs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTower:
+    """EfficientNet without the head convolution; its last block's width is the embedding's."""
+
+    preset: ImagePreset = "l2"
+    """A size of the family (ALIGN §5: L2)."""
+
+    width: float | None = None
+    """Channel multiplier; the preset's when null."""
+
+    depth: float | None = None
+    """Block multiplier; the preset's when null."""
+
+    stochastic_depth: float = 0.2
+    """Chance that the last block is skipped for a sample, growing linearly with depth from 0."""
+
+    batch_norm_momentum: float = 0.01
+    """Weight of a new batch in the running statistics; 0.01 is Keras' 0.99. Short runs need 0.1."""
+
+    gradient_checkpointing: bool = False
+    """Recompute each block in the backward pass, to save memory."""
+
+    def __post_init__(self) -> None:
+        _positive(width=self.width, depth=self.depth)
+        _share(stochastic_depth=self.stochastic_depth)
+        if not 0 < self.batch_norm_momentum <= 1:
+            raise ValueError(
+                "batch_norm_momentum must be above 0 and at most 1, got "
+                f"{self.batch_norm_momentum}: it is the new batch's weight"
+            )
+
+    @property
+    def shape(self) -> ImageShape:
+        """The coefficients in use."""
+        preset = IMAGE_PRESETS[self.preset]
+        return ImageShape(
+            preset.width if self.width is None else self.width,
+            preset.depth if self.depth is None else self.depth,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextTower:
+    """BERT; a linear layer takes its first token to the image embedding's width."""
+
+    preset: TextPreset = "large"
+    """A size of the family (ALIGN §5: Large)."""
+
+    num_layers: int | None = None
+    """Transformer layers; the preset's when null."""
+
+    hidden_size: int | None = None
+    """Width of a token; the preset's when null."""
+
+    num_heads: int | None = None
+    """Attention heads; the preset's when null."""
+
+    dropout: float = 0.1
+    """On hidden states and attention weights, as in BERT; the paper does not say."""
+
+    gradient_checkpointing: bool = False
+    """Recompute each layer in the backward pass, to save memory."""
+
+    def __post_init__(self) -> None:
+        _positive(
+            num_layers=self.num_layers, hidden_size=self.hidden_size, num_heads=self.num_heads
+        )
+        _share(dropout=self.dropout)
+        if self.shape.hidden_size % self.shape.num_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_heads, got {self.shape.hidden_size} and "
+                f"{self.shape.num_heads}"
+            )
+
+    @property
+    def shape(self) -> TextShape:
+        """The sizes in use."""
+        preset = TEXT_PRESETS[self.preset]
+        return TextShape(
+            preset.num_layers if self.num_layers is None else self.num_layers,
+            preset.hidden_size if self.hidden_size is None else self.hidden_size,
+            preset.num_heads if self.num_heads is None else self.num_heads,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """The two towers and what they are given (ALIGN §4.1 and §5)."""
+
+    image_tower: ImageTower = field(default_factory=ImageTower)
+    text_tower: TextTower = field(default_factory=TextTower)
+
+    resize_px: int = 346
+    """Pictures are resized to a square of this side, whatever their shape."""
+
+    crop_px: int = 289
+    """Side of the square that the image tower sees: a random crop in training, else the middle."""
+
+    max_tokens: int = 64
+    """Word pieces an alt-text is cut to, with the two that mark its ends."""
+
+    vocabulary_size: int = 100_000
+    """Most word pieces that the vocabulary may hold; small corpora yield fewer."""
+
+    lowercase: bool = True
+    """Fold case before cutting words; accents stay. The paper does not say."""
+
+    def __post_init__(self) -> None:
+        _positive(crop_px=self.crop_px)
+        if self.resize_px < self.crop_px:
+            raise ValueError(
+                f"resize_px must be at least crop_px, got {self.resize_px} and {self.crop_px}"
+            )
+        if self.max_tokens < 3:
+            raise ValueError(
+                f"max_tokens must be at least 3, got {self.max_tokens}: two of them mark the ends"
+            )
+        if self.vocabulary_size < 100:
+            raise ValueError(f"vocabulary_size must be at least 100, got {self.vocabulary_size}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lamb:
+    """LAMB with one trust ratio a parameter, whatever the ZeRO stage (ALIGN §5)."""
+
+    kind: Literal["lamb"] = "lamb"
+
+    learning_rate: float = 1e-3
+    """At the schedule's peak."""
+
+    weight_decay: float = 1e-5
+    """Added to the update before the trust ratio is taken, as in LAMB."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-6
+    """Added to the root of the second moment; betas and epsilon are those of TensorFlow Addons."""
+
+    decayed: Literal["matrices", "all"] = "matrices"
+    """Which parameters decay: those of two or more dimensions, or biases and norms too."""
+
+    adapted: Literal["matrices", "all"] = "matrices"
+    """Which parameters have their update scaled to their own norm; likewise."""
+
+    trust_ratio_at_most: float = 10.0
+    """Bound of the ratio of norms, as in DeepSpeed's own LAMB; the paper does not say."""
+
+    def __post_init__(self) -> None:
+        _check_moments(self)
+        _positive(trust_ratio_at_most=self.trust_ratio_at_most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdamW:
+    """AdamW: better than LAMB where batches are small and runs are short."""
+
+    kind: Literal["adamw"] = "adamw"
+
+    learning_rate: float = 1e-3
+    """At the schedule's peak."""
+
+    weight_decay: float = 1e-5
+    """Decoupled: a share of the parameter, times the learning rate."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    """Added to the root of the second moment."""
+
+    decayed: Literal["matrices", "all"] = "matrices"
+    """Which parameters decay: those of two or more dimensions, or biases and norms too."""
+
+    def __post_init__(self) -> None:
+        _check_moments(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Temperature:
+    """The learned scalar that divides the logits: its own rule, never decayed, never adapted.
+
+    LAMB moves a scalar by at most its learning rate, so under the towers' rule a run of a few
+    thousand steps never gets from 1 to the 1/64 at which the paper's converges.
+    """
+
+    initial: float = 1.0
+    """Where it starts (ALIGN §4.1)."""
+
+    learning_rate: float = 1e-3
+    """At the schedule's peak."""
+
+    relative: bool = True
+    """Multiply Adam's step by the temperature, so that it moves by a share of itself."""
+
+    at_least: float = 0.01
+    """Lower bound; the paper's converges to about 0.016."""
+
+    def __post_init__(self) -> None:
+        _positive(learning_rate=self.learning_rate, at_least=self.at_least)
+        if self.initial < self.at_least:
+            raise ValueError(
+                f"initial must be at least at_least, got {self.initial} and {self.at_least}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """How the learning rates rise and fall."""
+
+    warmup_steps: int = 10_000
+    """Steps of the linear rise from 0; they are part of the duration."""
+
+    decay: Literal["linear", "cosine"] = "linear"
+    """Shape of the fall to 0 at the last step."""
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps must not be negative, got {self.warmup_steps}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """What is done to a training picture. Crop and flip are the paper's; the rest is off there."""
+
+    random_crop: bool = True
+    """Crop anywhere (ALIGN §5); in the middle otherwise."""
+
+    horizontal_flip: bool = True
+    """Mirror every other picture (ALIGN §5). Wrong where words tell left from right."""
+
+    rotation_degrees: float = 0.0
+    """Turn by up to this, either way."""
+
+    scale: float = 0.0
+    """Zoom by a factor from 1 minus this to 1 plus this."""
+
+    stretch: float = 0.0
+    """Change the aspect ratio by a factor of up to e to this, either way."""
+
+    shift: float = 0.0
+    """Move by up to this share of the side, either way."""
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_degrees", "scale", "stretch", "shift"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.scale >= 1:
+            raise ValueError(f"scale must be below 1, got {self.scale}")
+
+    @property
+    def warps(self) -> bool:
+        """Whether pictures are resampled, not only cropped."""
+        return any((self.rotation_degrees, self.scale, self.stretch, self.shift))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroConfig:
+    """What DeepSpeed's ZeRO spreads over the ranks."""
+
+    stage: Literal[0, 1, 2, 3] = 2
+    """0: nothing; 1: optimizer states; 2: gradients too; 3: parameters too."""
+
+    sub_group_size: int = 1_000_000_000
+    """Elements of a stage-3 shard that are updated at a time."""
+
+    persistence_threshold: int = 100_000
+    """Stage 3 keeps parameters of fewer elements whole on every rank."""
+
+    bucket_size: int = 500_000_000
+    """Elements of gradients that are reduced at a time, and of parameters that are gathered."""
+
+    def __post_init__(self) -> None:
+        _positive(sub_group_size=self.sub_group_size, bucket_size=self.bucket_size)
+        if self.persistence_threshold < 0:
+            raise ValueError(
+                f"persistence_threshold must not be negative, got {self.persistence_threshold}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainConfig:
+    """A training run."""
+
+    seed: int = 0
+    """Of everything that is drawn: weights, order, augmentation, dropout."""
+
+    global_batch_size: int = 16_384
+    """Pairs an update sees over all ranks; every one is a negative of every other (ALIGN §5)."""
+
+    duration: Duration = field(default_factory=lambda: Duration(steps=1_200_000))
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: Lamb | AdamW = field(default_factory=Lamb)
+    temperature: Temperature = field(default_factory=Temperature)
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    zero: ZeroConfig = field(default_factory=ZeroConfig)
+
+    label_smoothing: float = 0.1
+    """Mass that both softmaxes move off the matching pair (ALIGN §5)."""
+
+    gradient_clipping: float = 0.0
+    """Longest gradient over all parameters; 0 clips nothing. The paper does not say."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: the towers run under autocast; weights, statistics, temperature and loss stay fp32."""
+
+    batch_norm_batches: int = 20
+    """Batches on which batch-norm statistics are estimated anew before the export."""
+
+    nonfinite_steps_in_a_row: int = 10
+    """Stop after so many steps in a row whose loss or gradient was not finite."""
+
+    checkpoint_every_steps: int = runtime(1000)
+    """How much work a crash may cost."""
+
+    keep_checkpoints: int = runtime(2)
+    """Newest checkpoints that stay while training."""
+
+    log_every_steps: int = 1
+    """A line of metrics each so many steps, and for the last one."""
+
+    num_processes: int = runtime(0)
+    """Ranks on this machine; 0: one a GPU, or one where there is none."""
+
+    decode_threads: int = runtime(4)
+    """Threads of a rank that decode pictures ahead of the step."""
+
+    image_cache_mb: int = runtime(1024)
+    """Keep decoded pictures in a rank's memory where all of them fit into this."""
+
+    def __post_init__(self) -> None:
+        _positive(
+            global_batch_size=self.global_batch_size,
+            batch_norm_batches=self.batch_norm_batches,
+            nonfinite_steps_in_a_row=self.nonfinite_steps_in_a_row,
+            checkpoint_every_steps=self.checkpoint_every_steps,
+            keep_checkpoints=self.keep_checkpoints,
+            log_every_steps=self.log_every_steps,
+            decode_threads=self.decode_threads,
+        )
+        _share(label_smoothing=self.label_smoothing)
+        for name in ("seed", "gradient_clipping", "num_processes", "image_cache_mb"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.global_batch_size < 2:
+            raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
+        steps = self.duration.steps
+        if steps is not None and self.schedule.warmup_steps >= steps:
+            raise ValueError(
+                f"schedule.warmup_steps must be below duration.steps, got "
+                f"{self.schedule.warmup_steps} and {steps}: the warm-up is part of the duration"
+            )
+
+
+def _check_moments(optimizer: Lamb | AdamW) -> None:
+    _positive(learning_rate=optimizer.learning_rate, epsilon=optimizer.epsilon)
+    _share(beta1=optimizer.beta1, beta2=optimizer.beta2)
+    if optimizer.weight_decay < 0:
+        raise ValueError(f"weight_decay must not be negative, got {optimizer.weight_decay}")
+
+
+def _positive(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+
+
+def _share(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, got {value}")

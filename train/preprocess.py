@@ -1,0 +1,167 @@
+"""Pictures and alt-texts to tensors: the one module for training and evaluation.
+
+A picture is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
+(ALIGN §5; both public ports squash, and scale so). A text is cut into word pieces between
+[CLS] and [SEP]. The settings travel with an export, so that the two cannot drift.
+
+Shape suffixes:
+    B  pairs
+    R  side of a resized picture
+    S  side of a cropped picture
+    T  tokens of the batch's longest text
+    C  colours: red, green, blue
+"""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from torch import Tensor
+
+from openalign import storage
+from openalign.errors import InputError
+
+SETTINGS_FILE = "preprocess.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""The first word pieces of every vocabulary, in this order."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Tokens(NamedTuple):
+    """Word pieces of a batch, padded to its longest text."""
+
+    ids_BT: Tensor
+    mask_BT: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocess:
+    """What turns a picture file and a text into what the towers take."""
+
+    resize_px: int = 346
+    crop_px: int = 289
+    max_tokens: int = 64
+    lowercase: bool = True
+
+    def pixels(self, contents: Sequence[bytes]) -> Tensor:
+        """Return picture files as the image tower takes them outside training: middle crop."""
+        images = np.stack([decode(content, resize_px=self.resize_px) for content in contents])
+        return to_tensor(center_crop(images, self.crop_px))
+
+    def save(self, folder: str) -> None:
+        """Write the settings into a model's folder."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        storage.write_text(storage.join(folder, SETTINGS_FILE), text)
+
+    @classmethod
+    def load(cls, folder: str) -> "Preprocess":
+        """Read the settings of a model's folder: ours, or those of a Hugging Face ALIGN.
+
+        Raises:
+            InputError: the folder holds neither.
+        """
+        ours = storage.join(folder, SETTINGS_FILE)
+        if storage.exists(ours):
+            return cls(**json.loads(storage.read_text(ours)))
+        theirs = storage.join(folder, "preprocessor_config.json")
+        if not storage.exists(theirs):
+            raise InputError(
+                f"{folder} says nothing about its pictures: neither {SETTINGS_FILE} nor "
+                "preprocessor_config.json is there",
+                hint="name a folder that `openalign train` or Hugging Face wrote",
+            )
+        values = cast("dict[str, Any]", json.loads(storage.read_text(theirs)))
+        return cls(
+            resize_px=int(values["size"]["height"]), crop_px=int(values["crop_size"]["height"])
+        )
+
+
+def decode(content: bytes, *, resize_px: int) -> Pixels:
+    """Return a picture file as an upright RGB square, `[R, R, C]`; transparency becomes white.
+
+    Raises:
+        InputError: the bytes are not a picture.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            # A JPEG is decoded at the smallest scale that still has twice the pixels needed.
+            file.draft("RGB", (2 * resize_px, 2 * resize_px))
+            image = ImageOps.exif_transpose(file)
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                paper = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(paper, image)
+            image = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"a picture cannot be decoded: {error}") from error
+    if image.size != (resize_px, resize_px):
+        image = image.resize((resize_px, resize_px), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def center_crop(images_BRRC: Pixels, crop_px: int) -> Pixels:
+    """Return the middle `[B, S, S, C]`; of an odd margin the smaller half is above and left."""
+    start = (images_BRRC.shape[1] - crop_px) // 2
+    return images_BRRC[:, start : start + crop_px, start : start + crop_px]
+
+
+def to_tensor(images_BSSC: Pixels) -> Tensor:
+    """Return `[B, C, S, S]` in [-1, 1], as x / 127.5 - 1, channels last in memory."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images_BSSC)).permute(0, 3, 1, 2)
+    return pixels.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokenizer:
+    """Return the WordPiece tokenizer of a vocabulary: cuts, marks the ends, truncates, pads."""
+    ids = {piece: number for number, piece in enumerate(vocabulary)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  # no secret
+    tokenizer.normalizer = normalizer(lowercase=preprocess.lowercase)  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.pre_tokenizer = BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return _bounded(tokenizer, preprocess.max_tokens)
+
+
+def load_tokenizer(folder: str, preprocess: Preprocess) -> Tokenizer:
+    """Read the tokenizer of a model's folder."""
+    text = storage.read_text(storage.join(folder, TOKENIZER_FILE))
+    return _bounded(Tokenizer.from_str(text), preprocess.max_tokens)
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+    """Return the word pieces of texts."""
+    encodings = tokenizer.encode_batch_fast(list(texts))
+    ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+    mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+    return Tokens(torch.from_numpy(ids), torch.from_numpy(mask))
+
+
+def normalizer(*, lowercase: bool) -> BertNormalizer:
+    """Return what is done to a text before it is cut: control characters, CJK, case; no accents."""
+    return BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=lowercase
+    )
+
+
+def _bounded(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0])
+    return tokenizer

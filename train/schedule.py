@@ -1,0 +1,28 @@
+"""The share of the peak learning rate that a step uses (ALIGN §5: linear up, linear down to 0)."""
+
+import math
+
+from openalign.train.config import Duration, Schedule
+
+
+def learning_rate_factor(step: int, *, total_steps: int, schedule: Schedule) -> float:
+    """Return the factor of step `step`, counted from 0.
+
+    The warm-up reaches 1 with its last step, so no step has a rate of 0; the fall starts from 1
+    with the first step after it and would reach 0 with the step after the last.
+    """
+    warmup_steps = min(schedule.warmup_steps, total_steps - 1)
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / (total_steps - warmup_steps)
+    if schedule.decay == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+    return 1.0 - progress
+
+
+def total_steps(duration: Duration, *, num_pairs: int, global_batch_size: int) -> int:
+    """Return how many steps a run takes."""
+    if duration.steps is not None:
+        return duration.steps
+    assert duration.epochs is not None
+    return math.ceil(duration.epochs * num_pairs / global_batch_size)
