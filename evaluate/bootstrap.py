@@ -10,6 +10,8 @@ Shape suffixes:
     R  resamples
 """
 
+# ruff: noqa: N803, N806  # capitals are shape suffixes
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,10 +48,7 @@ def median_interval(values_Q: Floats, group_Q: Ints, how: Bootstrap) -> tuple[fl
     order_Q = np.argsort(values_Q, kind="stable")
     sorted_Q, unit_Q = values_Q[order_Q], unit_Q[order_Q]
     medians_R1 = np.array(
-        [
-            [_weighted_median(sorted_Q, w_U[unit_Q])]
-            for w_U in _draws(int(unit_Q.max()) + 1, how)
-        ]
+        [[_weighted_median(sorted_Q, w_U[unit_Q])] for w_U in _draws(int(unit_Q.max()) + 1, how)]
     )
     low, high = _ends(medians_R1, how.confidence)
     return float(low[0]), float(high[0])

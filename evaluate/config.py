@@ -94,7 +94,7 @@ class EvaluateConfig:
     seed: int = 0
     """Seed of the resampling."""
 
-    num_examples: int = 200
+    num_examples: int = 48
     """How many queries a data set hands to the report with their first results."""
 
     batch_size: int = 128

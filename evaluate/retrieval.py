@@ -10,6 +10,8 @@ Shape suffixes:
     D  embedding width
 """
 
+# ruff: noqa: N803, N806  # capitals are shape suffixes
+
 import math
 from collections.abc import Iterator, Sequence
 
@@ -56,7 +58,7 @@ def ranks(query_QD: Rows, gallery_GD: Rows, *, query_owner_Q: Ints, gallery_owne
 
 
 def score_blocks(query_QD: Rows, gallery_GD: Rows) -> Iterator[tuple[slice, Rows]]:
-    """Yield the cosines of some queries with the whole gallery, until all queries had their turn."""
+    """Yield the cosines of some queries with the whole gallery, block by block."""
     step = max(1, _SCORES_AT_ONCE // max(1, len(gallery_GD)))
     for start in range(0, len(query_QD), step):
         rows = slice(start, min(start + step, len(query_QD)))
@@ -73,9 +75,8 @@ def measure(
 ) -> list[Metric]:
     """Return recall at K and the median rank (1 is the first place) with intervals and chance.
 
-    Args:
-        group_Q: the picture of each query; pictures are what the bootstrap draws.
-        num_own_Q: how many right answers each query has in the gallery.
+    `group_Q` is the picture of each query: pictures are what the bootstrap draws. `num_own_Q` is
+    how many right answers each query has in the gallery.
     """
     hit_QK = np.stack([rank_Q < k for k in RECALL_AT], axis=1).astype(np.float64)
     low_K, high_K = mean_intervals(hit_QK, group_Q, how)
@@ -113,10 +114,17 @@ def chance_recall(k: int, num_own_Q: Ints, num_gallery: int) -> float:
     """
     own, how_often = np.unique(num_own_Q, return_counts=True)
     missed = sum(
-        int(often) * math.comb(num_gallery - int(c), k) / math.comb(num_gallery, k)
+        int(often) * _chance_of_none(k, int(c), num_gallery)
         for c, often in zip(own, how_often, strict=True)
-    ) if k <= num_gallery else 0.0
+    )
     return 1.0 - missed / len(num_own_Q)
+
+
+def _chance_of_none(k: int, num_own: int, num_gallery: int) -> float:
+    """C(N-c, K) / C(N, K), as the product over the c right answers of missing the first K."""
+    return math.prod(
+        max(0, num_gallery - k - placed) / (num_gallery - placed) for placed in range(num_own)
+    )
 
 
 def chance_median_rank(num_own_Q: Ints, num_gallery: int) -> int:

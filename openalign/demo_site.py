@@ -193,10 +193,11 @@ def _odd_pages(pictures: Sequence[Picture]) -> dict[str, str]:
     soon = [
         _img("/pictures/placeholder.png", f"{p.name} coming soon here") for p in pictures[:1100]
     ]
-    # The same bytes under two addresses: only their content tells that they are one image.
+    # The same bytes under two addresses, with other pictures' alt-texts: only their content tells
+    # that they are one image.
     stock = [
-        _img(f"/pictures/stock-{number % 2}.png", f"{p.name} in our shop window")
-        for number, p in enumerate(pictures[1200:2400])
+        _img(f"/pictures/stock-{number % 2}.png", alt_texts(p)[-1])
+        for number, p in enumerate(p for p in pictures if not p.is_varied)
     ]
     long = [
         _img(f"/pictures/{p.code}.png", " ".join(["a very long story about"] * 5 + [p.name]))

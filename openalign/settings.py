@@ -4,6 +4,7 @@ A fingerprint holds every setting that can change a byte of the output. How fast
 on how many workers and through which port a host is reached cannot: `runtime` declares those.
 """
 
+from collections.abc import Callable
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +16,11 @@ _OUTSIDE = "outside_identity"
 def runtime(default: T) -> T:
     """Declare a setting that changes how work is done but no byte of its result."""
     return field(default=default, metadata={_OUTSIDE: True})
+
+
+def runtime_factory(make: Callable[[], T]) -> T:
+    """Declare what `runtime` does, for a default that must be made anew, such as a dict."""
+    return field(default_factory=make, metadata={_OUTSIDE: True})
 
 
 def location(default: Any = MISSING) -> Any:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from openalign import storage
 from openalign.config import PipelineConfig
-from openalign.errors import StageError
+from openalign.errors import ConfigError, StageError
 from openalign.ingest.config import DownloadConfig, TableSource
 from openalign.manifest import (
     DataFile,
@@ -159,6 +159,13 @@ def _run_select(run: Run, place: Place) -> StageResult:
 def _run_train(run: Run, place: Place) -> StageResult:
     from openalign.train import launch
 
+    count = run.config.train.num_processes or launch.default_num_processes()
+    if run.config.train.global_batch_size % count:
+        raise ConfigError(
+            f"`train.global_batch_size` is {run.config.train.global_batch_size}, which "
+            f"{count} processes cannot share evenly",
+            hint="change it or `train.num_processes`",
+        )
     launch.launch(
         run.relaunch,
         num_processes=run.config.train.num_processes,

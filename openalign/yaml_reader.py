@@ -108,7 +108,7 @@ class Place:
 
     def _scalar(self, kind: Any, node: Node) -> Any:
         choices = get_args(kind) if get_origin(kind) is Literal else ()
-        wanted: Any = type(choices[0]) if choices else kind
+        wanted: Any = type(choices[0]) if choices else kind  # pyright: ignore[reportUnknownVariableType]
         value = _scalar_value(node)
         if wanted is float and type(value) is int:
             value = float(value)
@@ -138,7 +138,7 @@ def compose(text: str, source: str) -> Node | None:
     loader = yaml.SafeLoader(text)
     loader.name = source
     try:
-        node = cast("Node | None", loader.get_single_node())  # pyright: ignore[reportUnknownMemberType]
+        node = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}") from error

@@ -1,4 +1,4 @@
-"""Settings of training (ALIGN §4.1 and §5). Every default is the paper's, or says why it is ours."""
+"""Settings of training (ALIGN §4.1, §5). Every default is the paper's, or says that it is not."""
 
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple

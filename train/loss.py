@@ -6,6 +6,8 @@ Shape suffixes:
     D  embedding width
 """
 
+# ruff: noqa: N803, N806  # capitals are shape suffixes
+
 from typing import Any
 
 import torch
@@ -23,9 +25,8 @@ def contrastive_loss(
     over ranks gives the gradient of the loss on all G pairs, because the gather is differentiable;
     so the mean over ranks of this loss is the loss on all G pairs.
 
-    Args:
-        temperature: the learned scalar sigma; logits are divided by it.
-        label_smoothing: mass moved off the matching pair (0.1 in §5).
+    Logits are divided by `temperature`, the learned sigma; `label_smoothing` is the mass that is
+    moved off the matching pair (0.1 in §5).
     """
     target_B = _rank() * len(image_BD) + torch.arange(len(image_BD), device=image_BD.device)
     image_GD, text_GD = _gather_pairs(image_BD, text_BD)

@@ -12,6 +12,8 @@ Shape suffixes:
     C  colours: red, green, blue
 """
 
+# ruff: noqa: N803  # capitals are shape suffixes
+
 import io
 import json
 from collections.abc import Sequence
@@ -42,10 +44,10 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Tokens(NamedTuple):
-    """Word pieces of a batch, padded to its longest text."""
+    """Word pieces of a batch, `[B, T]` each, padded to the longest text."""
 
-    ids_BT: Tensor
-    mask_BT: Tensor
+    ids: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Search by text, by image, and by image plus or minus texts (ALIGN §7)."""
+"""Search over the pictures that `evaluate` embedded (ALIGN §7)."""

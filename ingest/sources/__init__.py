@@ -1,1 +1,1 @@
-"""Where candidates come from: one module a `kind:` of source."""
+"""Where candidates come from: `site` crawls web sites, `table` reads lists of URLs and captions."""

@@ -1,0 +1,127 @@
+"""Small inline SVG charts: no script, no style of their own, readable on a phone.
+
+Colors come from the page's CSS through classes, so that light, dark and print each have theirs.
+"""
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+_WIDTH, _HEIGHT = 460.0, 230.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 12.0, 30.0
+_MOST_POINTS = 300
+_TICKS = 4
+
+
+def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, unit: str) -> str:
+    """Return a curve over steps: every value faintly, the running mean on top.
+
+    `label` is what a screen reader says; `unit` names the horizontal axis.
+    """
+    scale_x = _Scale(min(steps), max(steps), _LEFT, _WIDTH - _RIGHT)
+    ticks = nice_ticks(min(values), max(values))
+    scale_y = _Scale(min(ticks[0], *values), max(ticks[-1], *values), _HEIGHT - _BOTTOM, _TOP)
+    smooth = _running_mean(values, max(1, len(values) // 40))
+    opening = (
+        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
+        f'aria-label="{escape(label, quote=True)}">'
+    )
+    parts = [
+        opening,
+        *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
+        *(_step_label(tick, scale_x.at(tick)) for tick in _whole_ticks(min(steps), max(steps))),
+        _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        _path("faint", steps, values, scale_x, scale_y),
+        _path("curve", steps, smooth, scale_x, scale_y),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
+def interval_strip(value: float, low: float, high: float, chance: float, *, label: str) -> str:
+    """Return a strip from 0 to 1 with an interval, the value in it, and a mark at chance."""
+    return (
+        f'<svg class="strip" viewBox="0 0 200 14" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(label, quote=True)}">'
+        '<rect class="track" x="0" y="5" width="200" height="4" rx="2"/>'
+        f'<rect class="interval" x="{_strip(low)}" y="3" '
+        f'width="{200 * (min(high, 1.0) - max(low, 0.0)):.1f}" height="8" rx="2"/>'
+        f'<rect class="chance" x="{_strip(chance)}" y="1" width="1.2" height="12"/>'
+        f'<rect class="value" x="{_strip(value)}" y="0" width="2" height="14"/></svg>'
+    )
+
+
+def gain_strip(value: float, low: float, high: float, *, label: str) -> str:
+    """Return a strip from -1 to 1 with an interval, the value in it, and a mark at zero."""
+    value, low, high = ((part + 1.0) / 2.0 for part in (value, low, high))
+    return interval_strip(value, low, high, 0.5, label=label)
+
+
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Return round values that span a range: steps of 1, 2 or 5 times a power of ten."""
+    if not high > low:
+        return [low - 0.5, low, low + 0.5]
+    rough = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+class _Scale:
+    """A linear map from a range of values to a range of the drawing."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        self._low, self._start = low, start
+        self._factor = (end - start) / (high - low) if high > low else 0.0
+
+    def at(self, value: float) -> float:
+        return self._start + (value - self._low) * self._factor
+
+
+def _whole_ticks(low: float, high: float) -> list[float]:
+    return [tick for tick in nice_ticks(low, high) if low <= tick <= high and tick == int(tick)]
+
+
+def _grid_line(tick: float, y: float) -> str:
+    return (
+        f'<line class="grid" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        + _axis_text(_LEFT - 8, y + 4, f"{tick:g}", anchor="end")
+    )
+
+
+def _step_label(tick: float, x: float) -> str:
+    if x > _WIDTH - 60:
+        return ""  # the unit stands there
+    return _axis_text(x, _HEIGHT - 2, f"{int(tick):,}", anchor="middle")
+
+
+def _axis_text(x: float, y: float, text: str, *, anchor: str) -> str:
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="axis" {place}>{escape(text)}</text>'
+
+
+def _path(
+    css: str, steps: Sequence[float], values: Sequence[float], scale_x: _Scale, scale_y: _Scale
+) -> str:
+    every = max(1, math.ceil(len(values) / _MOST_POINTS))
+    # The last point is always drawn: it is what the run ended with.
+    kept = sorted({*range(0, len(values), every), len(values) - 1})
+    points = " L".join(f"{scale_x.at(steps[i]):.1f} {scale_y.at(values[i]):.1f}" for i in kept)
+    return f'<path class="{css}" d="M{points}"/>'
+
+
+def _running_mean(values: Sequence[float], half: int) -> list[float]:
+    """Return the mean of each value's neighborhood; it is narrower at both ends."""
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    means: list[float] = []
+    for at in range(len(values)):
+        reach = min(half, at, len(values) - 1 - at)
+        means.append((sums[at + reach + 1] - sums[at - reach]) / (2 * reach + 1))
+    return means
+
+
+def _strip(share: float) -> str:
+    return f"{200 * min(max(share, 0.0), 1.0):.1f}"

@@ -1,0 +1,140 @@
+"""A model folder to unit embeddings: our exports, or any Hugging Face ALIGN.
+
+The only file of `evaluate` that knows `openalign.train`: pixels and word pieces are made by the
+module that made them in training, with the settings that lie beside the weights.
+"""
+
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from openalign import storage
+from openalign.errors import InputError
+from openalign.evaluate.composed import unit_rows
+from openalign.evaluate.retrieval import Rows
+from openalign.hashing import fingerprint_of
+from openalign.train.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
+
+_CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """Both towers of a model, ready to embed."""
+
+    model: Any
+    tokenizer: Any
+    preprocess: Preprocess
+    weights_hash: str
+    """Over the weights and the architecture."""
+
+    preprocess_hash: str
+    """Over the pictures' settings and the tokenizer."""
+
+    @classmethod
+    def load(cls, folder: str) -> "Encoder":
+        """Read a model folder.
+
+        Raises:
+            InputError: it is not the folder of an ALIGN model, or lacks a part of it.
+        """
+        names = storage.list_files(folder)
+        weights = _weights(folder, names)
+        preprocess = Preprocess.load(folder)
+        return cls(
+            model=_load_model(folder),
+            tokenizer=load_tokenizer(folder, preprocess),
+            preprocess=preprocess,
+            weights_hash=_hash_of(folder, [_CONFIG, *weights]),
+            preprocess_hash=fingerprint_of(
+                [asdict(preprocess), _hash_of(folder, [TOKENIZER_FILE])]
+            ),
+        )
+
+    @property
+    def identity(self) -> str:
+        """What an embedding depends on beside the picture or text."""
+        return fingerprint_of([self.weights_hash, self.preprocess_hash])
+
+    def embed_images(self, contents: Sequence[bytes]) -> Rows:
+        """Return a unit row for each encoded picture.
+
+        Raises:
+            InputError: one of them is not a picture.
+        """
+        pixels = self.preprocess.pixels(contents)
+        with torch.inference_mode():
+            features = self.model.get_image_features(pixels.to(self.model.device))
+        return _unit(features)
+
+    def embed_texts(self, texts: Sequence[str]) -> Rows:
+        """Return a unit row for each text."""
+        ids, mask = tokenize(self.tokenizer, texts)
+        with torch.inference_mode():
+            features = self.model.get_text_features(
+                input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device)
+            )
+        return _unit(features)
+
+
+def _weights(folder: str, names: Sequence[str]) -> list[str]:
+    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    weights = weights or [name for name in names if name == "pytorch_model.bin"]
+    missing = [name for name in (_CONFIG, TOKENIZER_FILE) if name not in names]
+    if not weights:
+        missing.append("model.safetensors")
+    if missing:
+        raise InputError(
+            f"{folder} is not a model folder: {', '.join(missing)} cannot be found",
+            hint="run `openalign train` first, or name a Hugging Face ALIGN folder",
+        )
+    return weights
+
+
+def _load_model(folder: str) -> Any:
+    from transformers import AlignConfig, AlignModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # a missing pooler is no concern: no embedding uses it
+    with _as_local(folder) as path:
+        kind = _model_type(path)
+        if kind != AlignConfig.model_type:
+            raise InputError(f"{folder}: holds a model of type `{kind}`, `align` is needed")
+        model = AlignModel.from_pretrained(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return model.to(device).eval()  # pyright: ignore[reportArgumentType]
+
+
+def _model_type(path: Path) -> str:
+    import json
+
+    return str(json.loads((path / _CONFIG).read_text()).get("model_type"))
+
+
+@contextmanager
+def _as_local(folder: str) -> Generator[Path]:
+    """Yield a local copy of the model's own files, or the folder itself."""
+    if storage.is_local(folder):
+        yield storage.local_path(folder)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        for file in storage.list_names(folder):
+            if file.endswith((".json", ".safetensors", ".bin", ".txt")):
+                Path(name, file).write_bytes(storage.read_bytes(storage.join(folder, file)))
+        yield Path(name)
+
+
+def _hash_of(folder: str, names: Sequence[str]) -> str:
+    return fingerprint_of([[n, storage.sha256_of(storage.join(folder, n))] for n in names])
+
+
+def _unit(features: Any) -> Rows:
+    rows = getattr(features, "pooler_output", features)
+    return unit_rows(np.asarray(rows.float().cpu().numpy(), dtype=np.float32))

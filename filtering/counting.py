@@ -1,0 +1,251 @@
+"""The Beam transforms that look at the whole corpus before any rule is asked.
+
+    Hashes -> (bucket, bytes)            partial counts, flushed on size
+           -> one file a bucket          merged
+           -> the frequent n-grams       cut by one histogram over all buckets, a side input
+    Hashes -> (side and bucket, bytes)   pairs of alt-text and image, capped
+           -> the alt-texts on many images, the images with many alt-texts
+
+What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from openalign import storage
+from openalign.batches import Part, Summary
+from openalign.filtering import frequency
+from openalign.filtering.config import TextRules
+from openalign.filtering.frequency import Cut
+from openalign.filtering.tokens import U64
+from openalign.manifest import DataFile
+
+FLUSH_ITEMS = 1 << 23
+"""Hashes that a worker holds before it sends on what it counted: 64 MB, or 128 MB of pairs."""
+
+NGRAMS, ALT_TEXTS, IMAGES = "ngrams", "alt_texts", "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """A batch as the counts see it: `alt_texts[i]` is the text of `images[i]`."""
+
+    alt_texts: U64
+    images: U64
+    ngrams: tuple[U64, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What is known of a bucket's n-grams once they are counted."""
+
+    number: int
+    histogram: list[tuple[int, int]]
+    num_unigrams: int
+
+
+@dataclass
+class CountNgrams(beam.PTransform[Any, Any]):
+    """Write the corpus's frequent n-grams under `work`, as Parts."""
+
+    rules: TextRules
+    num_buckets: int
+    work: str
+
+    def expand(self, hashes: PCollection[Hashes]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the counts and the cut."""
+        counted: Any = (
+            hashes
+            | "Count"
+            >> beam.ParDo(_NgramPartials(self.num_buckets)).with_output_types(tuple[int, bytes])
+            | "Gather" >> beam.GroupByKey()
+            | "Merge" >> beam.MapTuple(self._merge).with_output_types(Bucket)
+        )
+        all_buckets: Any = counted | "Buckets" >> beam.combiners.ToList()
+        cut: Any = all_buckets | "Choose" >> beam.Map(partial(_choose_cut, rules=self.rules))
+        parts: Any = (
+            counted | "Cut" >> beam.Map(self._cut, cut=AsSingleton(cut)).with_output_types(str),
+            all_buckets
+            | "Say" >> beam.Map(partial(_say_cut, rules=self.rules)).with_output_types(str),
+        )
+        return parts | beam.Flatten()
+
+    def _merge(self, bucket: int, pieces: Iterable[bytes]) -> Bucket:
+        distinct, counts = frequency.merge_counts(pieces)
+        content = np.concatenate((distinct, counts.astype(np.uint64)))
+        storage.write_bytes(self._counts_url(bucket), content.astype("<u8").tobytes())
+        num_unigrams = len(distinct) - _num_odd(distinct)
+        return Bucket(bucket, frequency.histogram(counts), num_unigrams)
+
+    def _cut(self, bucket: Bucket, *, cut: Cut) -> str:
+        content = np.frombuffer(storage.read_bytes(self._counts_url(bucket.number)), "<u8")
+        distinct, counts = content.reshape(2, -1)
+        kept = frequency.apply_cut(distinct, counts.astype(np.int64), cut, bucket.number)
+        return _write_set(self.work, NGRAMS, bucket.number, kept)
+
+    def _counts_url(self, bucket: int) -> str:
+        return storage.join(self.work, f"counts-{bucket:05d}.u64")
+
+
+@dataclass
+class CountPairs(beam.PTransform[Any, Any]):
+    """Write the alt-texts on many images and the images with many alt-texts, as Parts."""
+
+    max_images: int | None
+    """Images that an alt-text may stand on; None asks only about images."""
+
+    max_alt_texts: int
+    """Alt-texts that an image may have."""
+
+    num_buckets: int
+    work: str
+
+    def expand(self, hashes: PCollection[Hashes]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the counts."""
+        limits = {IMAGES: self.max_alt_texts}
+        if self.max_images is not None:
+            limits[ALT_TEXTS] = self.max_images
+        parts: Any = (
+            hashes
+            | "Count"
+            >> beam.ParDo(_PairPartials(limits, self.num_buckets)).with_output_types(
+                tuple[int, bytes]
+            )
+            | "Gather" >> beam.GroupByKey()
+            | "Merge"
+            >> beam.FlatMapTuple(partial(self._merge, limits=limits)).with_output_types(str)
+        )
+        return parts
+
+    def _merge(self, key: int, pieces: Iterable[bytes], limits: dict[str, int]) -> Iterator[str]:
+        name = list(limits)[key // self.num_buckets]
+        keys = frequency.merge_pairs(pieces, limits[name])
+        if len(keys):
+            yield _write_set(self.work, name, key % self.num_buckets, keys)
+
+
+class _Partials(beam.DoFn):
+    """Collects what batches add and sends it on when it is large, and at the end of a bundle."""
+
+    def start_bundle(self) -> None:
+        self._held: list[Any] = []
+        self._num_held = 0
+
+    def process(self, element: Hashes) -> Iterator[tuple[int, bytes]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._held.append(element)
+        self._num_held += self.num_items(element)
+        if self._num_held >= FLUSH_ITEMS:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self._held:
+            for item in self._flush():
+                yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+    def _flush(self) -> Iterator[tuple[int, bytes]]:
+        held, self._held, self._num_held = self._held, [], 0
+        yield from self.count(held)
+
+    def num_items(self, element: Hashes) -> int:
+        raise NotImplementedError
+
+    def count(self, held: list[Hashes]) -> Iterator[tuple[int, bytes]]:
+        raise NotImplementedError
+
+
+class _NgramPartials(_Partials):
+    def __init__(self, num_buckets: int) -> None:
+        self._num_buckets = num_buckets
+
+    def num_items(self, element: Hashes) -> int:
+        return sum(map(len, element.ngrams))
+
+    def count(self, held: list[Hashes]) -> Iterator[tuple[int, bytes]]:
+        hashes = np.concatenate([part for element in held for part in element.ngrams])
+        yield from frequency.to_pieces(*frequency.count(hashes), self._num_buckets)
+
+
+class _PairPartials(_Partials):
+    def __init__(self, limits: dict[str, int], num_buckets: int) -> None:
+        self._limits = limits
+        self._num_buckets = num_buckets
+
+    def num_items(self, element: Hashes) -> int:
+        return len(element.images)
+
+    def count(self, held: list[Hashes]) -> Iterator[tuple[int, bytes]]:
+        alt_texts = np.concatenate([element.alt_texts for element in held])
+        images = np.concatenate([element.images for element in held])
+        sides = {ALT_TEXTS: (alt_texts, images), IMAGES: (images, alt_texts)}
+        for place, (name, limit) in enumerate(self._limits.items()):
+            pairs = frequency.cap_distinct(*sides[name], limit + 1)
+            for bucket, piece in frequency.pairs_to_pieces(*pairs, self._num_buckets):
+                yield place * self._num_buckets + bucket, piece
+
+
+@contextmanager
+def open_set(url: str) -> Generator[U64]:
+    """Yield a sorted set, memory-mapped: workers on one machine share its pages."""
+    with storage.local_copy(url) as path:
+        empty = path.stat().st_size == 0  # there is no such thing as a map of nothing
+        yield np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
+
+
+def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
+    """Put a set's buckets together into one sorted file; return it, named by its last part."""
+    parts = sorted((f for f in summary.facts if f.get("set") == name), key=lambda f: f["bucket"])
+    with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
+        sink.writelines(storage.read_bytes(_set_url(work, name, part["bucket"])) for part in parts)
+    assert target.written is not None
+    return DataFile(
+        name=url.rsplit("/", 1)[-1],
+        num_rows=target.written.num_bytes // 8,
+        num_bytes=target.written.num_bytes,
+        sha256=target.written.sha256,
+    )
+
+
+def _choose_cut(buckets: list[Bucket], rules: TextRules) -> Cut:
+    return frequency.choose_cut({b.number: b.histogram for b in buckets}, rules)
+
+
+def _say_cut(buckets: list[Bucket], rules: TextRules) -> str:
+    cut = _choose_cut(buckets, rules)
+    occurrences = sum(value * number for b in buckets for value, number in b.histogram)
+    kept = sum(n * c for b in buckets for c, n in b.histogram if c > cut.at_count)
+    distinct = sum(number for b in buckets for _, number in b.histogram)
+    num_unigrams = sum(b.num_unigrams for b in buckets)
+    facts = {
+        "count_at_cut": cut.at_count,
+        "num_tied_at_cut": cut.num_tied,
+        "num_tied_kept": cut.num_tied_kept,
+        "num_kept": cut.num_kept,
+        "num_occurrences": occurrences,
+        "num_occurrences_kept": kept + cut.num_tied_kept * cut.at_count,
+        "num_unigrams": num_unigrams,
+        "num_bigrams": distinct - num_unigrams,
+    }
+    return Part(facts={"cut": facts}).to_json()
+
+
+def _write_set(work: str, name: str, bucket: int, hashes: U64) -> str:
+    storage.write_bytes(_set_url(work, name, bucket), hashes.astype("<u8").tobytes())
+    facts = {"set": name, "bucket": bucket, "odd": _num_odd(hashes)}
+    return Part(facts=facts, counts={f"set_{name}": len(hashes)}).to_json()
+
+
+def _set_url(work: str, name: str, bucket: int) -> str:
+    return storage.join(work, f"{name}-{bucket:05d}.u64")
+
+
+def _num_odd(hashes: U64) -> int:
+    return int((hashes & np.uint64(1)).sum())

@@ -1,0 +1,195 @@
+"""The Beam transform that judges rows: every row leaves by one side, and what happened is told.
+
+`filter` and `select` differ in what they judge, not in how: a judge gives a byte of flags a row
+(one bit a rule), the first rule that is set is the row's reason, and how many rows had which
+combination of flags is all that the funnel needs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from openalign.batches import Part, Summary, cut_by_hash, from_ipc
+from openalign.filtering import tallies
+from openalign.filtering.rules import Flags, first_rule, rule_effects
+from openalign.filtering.tokens import U64, Bools
+
+_REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
+_TALLY_BUCKETS = 16
+_HELD_ROWS = 200_000
+_FLAGS = "flags_"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of a batch."""
+
+    flags: Flags
+    """A byte a row: bit i is set where rule i drops the row."""
+
+    frequent_texts: tuple[Bools, U64] | None = None
+    """Rows whose alt-text stands on many images, and every row's alt-text hash."""
+
+
+Judge = Callable[[pa.RecordBatch], Verdict]
+OpenJudge = Callable[[ExitStack], Judge]
+"""Makes a worker's judge; what it opens is closed with the stack."""
+
+
+class Sides(NamedTuple):
+    """Where rows and what is told of them go."""
+
+    kept: Any
+    rejected: Any
+    parts: Any
+
+
+@dataclass
+class JudgeRows(beam.PTransform[Any, Any]):
+    """Send each row to `kept`, or to `rejected` with its reason."""
+
+    open_judge: OpenJudge
+    rules: tuple[str, ...]
+
+    def expand(self, batches: PCollection[pa.RecordBatch]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the judge; returns `Sides`."""
+        sides: Any = batches | "Judge" >> beam.ParDo(
+            _JudgeBatches(self.open_judge, self.rules)
+        ).with_outputs(_REJECTED, _PARTS, _TALLIES, main="kept")
+        told = (
+            sides[_TALLIES]
+            | "Gather" >> beam.GroupByKey()
+            | "Tell" >> beam.MapTuple(_tell).with_output_types(str)
+        )
+        parts = (sides[_PARTS], told) | "Parts" >> beam.Flatten()
+        return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
+
+
+class _JudgeBatches(beam.DoFn):
+    def __init__(self, open_judge: OpenJudge, rules: tuple[str, ...]) -> None:
+        self._open_judge = open_judge
+        self._rules = rules
+
+    def setup(self) -> None:
+        self._stack = ExitStack()
+        self._judge = self._open_judge(self._stack)
+
+    def teardown(self) -> None:
+        self._stack.close()
+
+    def start_bundle(self) -> None:
+        self._num_by_flags = np.zeros(256, np.int64)
+        self._held: dict[str, list[pl.DataFrame]] = {name: [] for name in tallies.TALLIES}
+
+    def process(self, element: pa.RecordBatch) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        verdict = self._judge(element)
+        self._num_by_flags += np.bincount(verdict.flags, minlength=256)
+        rejected = verdict.flags != 0
+        yield element.filter(pa.array(~rejected))
+        reasons = first_rule(verdict.flags[rejected], self._rules)
+        out = element.filter(pa.array(rejected)).append_column(
+            "reason", reasons.to_arrow().cast(pa.string())
+        )
+        yield TaggedOutput(_REJECTED, out)
+        self._tally(element, out, verdict)
+        if sum(frame.height for frames in self._held.values() for frame in frames) > _HELD_ROWS:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        counts = {f"{_FLAGS}{flags}": int(n) for flags, n in enumerate(self._num_by_flags) if n}
+        if not counts:
+            return
+        for item in (*self._flush(), TaggedOutput(_PARTS, Part(counts=counts).to_json())):
+            stamped = WindowedValue(item.value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+            yield TaggedOutput(str(item.tag), stamped)
+
+    def _tally(self, batch: pa.RecordBatch, out: pa.RecordBatch, verdict: Verdict) -> None:
+        rejected = pl.DataFrame(out)
+        self._held["examples"].append(tallies.of_examples(rejected))
+        urls = pl.DataFrame(batch.select(["image_url"]))
+        self._held["hosts"].append(tallies.of_hosts(urls, pl.Series(verdict.flags == 0)))
+        if verdict.frequent_texts is not None:
+            frequent, hashes = verdict.frequent_texts
+            of_rejected = frequent[verdict.flags != 0]
+            texts = hashes[verdict.flags != 0][of_rejected]
+            self._held["texts"].append(tallies.of_texts(rejected.filter(of_rejected), texts))
+
+    def _flush(self) -> list[TaggedOutput]:
+        items: list[TaggedOutput] = []
+        for name, frames in self._held.items():
+            if frames:
+                merged = tallies.merge(name, frames)
+                self._held[name] = []
+                for batch in merged.to_arrow().combine_chunks().to_batches():
+                    by = tallies.TALLIES[name].by
+                    for bucket, piece in cut_by_hash(batch, by=by, num_buckets=_TALLY_BUCKETS):
+                        items.append(TaggedOutput(_TALLIES, (f"{name}-{bucket}", piece)))
+        return items
+
+
+def _tell(key: str, pieces: Iterable[bytes]) -> str:
+    name = key.split("-", maxsplit=1)[0]
+    merged = tallies.merge(name, [pl.DataFrame(from_ipc(piece)) for piece in pieces])
+    return Part(
+        facts={"tally": name, "rows": tallies.TALLIES[name].top(merged).to_dicts()}
+    ).to_json()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a job's judges said, put together."""
+
+    states: dict[str, int]
+    """Rows by terminal state, `kept` and every rule that dropped a row."""
+
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+    """`rules` (see `rule_effects`), `examples`, `top_texts` and `top_hosts`."""
+
+
+def outcome(summary: Summary, rules: tuple[str, ...]) -> Outcome:
+    """Return what a finished job's Parts say."""
+    num_by_flags = Counter(
+        {
+            int(name.removeprefix(_FLAGS)): number
+            for name, number in summary.counts.items()
+            if name.startswith(_FLAGS)
+        }
+    )
+    effects = rule_effects(num_by_flags, rules)
+    told = {
+        name: tallies.told(
+            name, [row for f in summary.facts if f.get("tally") == name for row in f["rows"]]
+        )
+        for name in tallies.TALLIES
+    }
+    return Outcome(
+        states={
+            "kept": num_by_flags[0],
+            **{str(e["rule"]): int(e["dropped"]) for e in effects if e["dropped"]},
+        },
+        facts={
+            "rules": effects,
+            "examples": _by_rule(told["examples"], rules),
+            "top_texts": [_without(row, "hash") for row in told["texts"]],
+            "top_hosts": told["hosts"],
+        },
+    )
+
+
+def _by_rule(rows: Sequence[dict[str, Any]], rules: tuple[str, ...]) -> dict[str, Any]:
+    found = {rule: [_without(row, "rule") for row in rows if row["rule"] == rule] for rule in rules}
+    return {rule: examples for rule, examples in found.items() if examples}
+
+
+def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}

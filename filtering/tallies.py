@@ -1,0 +1,106 @@
+"""What people look at beside the numbers: the largest hosts, the texts dropped most, examples.
+
+A tally is a small table that can be merged in any order and stays bounded: of examples the
+smallest keys are kept, of texts only those that stand on many images are counted (no other text
+can be frequent), of hosts only the largest reach the manifest.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from openalign.filtering.tokens import U64
+
+NUM_EXAMPLES = 5
+"""Examples of each rule."""
+
+NUM_TOP = 20
+"""Texts and hosts that are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How one kind of tally is merged, and which of its rows are told."""
+
+    by: str
+    """The column whose equal values must meet to be merged."""
+
+    merged: Callable[[pl.DataFrame], pl.DataFrame]
+    top: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def _merge_examples(rows: pl.DataFrame) -> pl.DataFrame:
+    # Of a text only its smallest key counts, or one frequent text would be all the examples.
+    texts = rows.sort("key").unique(["rule", "alt_text"], keep="first", maintain_order=True)
+    return texts.group_by("rule", maintain_order=True).head(NUM_EXAMPLES)
+
+
+def _merge_texts(rows: pl.DataFrame) -> pl.DataFrame:
+    return (
+        rows.sort("key")
+        .group_by("hash", "rule")
+        .agg(pl.col("rows").sum(), pl.col("key", "alt_text", "image_url").first())
+    )
+
+
+def _merge_hosts(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.group_by("host").agg(pl.col("rows", "kept").sum())
+
+
+TALLIES: dict[str, Tally] = {
+    "examples": Tally("rule", _merge_examples, lambda rows: rows.sort("rule", "key")),
+    "texts": Tally(
+        "hash",
+        _merge_texts,
+        lambda rows: rows.sort("rows", "key", descending=[True, False]).head(NUM_TOP),
+    ),
+    "hosts": Tally(
+        "host",
+        _merge_hosts,
+        lambda rows: rows.sort("rows", "host", descending=[True, False]).head(NUM_TOP),
+    ),
+}
+
+
+def of_examples(rejected: pl.DataFrame) -> pl.DataFrame:
+    """Return the examples that a batch's rejected rows give."""
+    return _merge_examples(
+        rejected.select(pl.col("reason").alias("rule"), "key", "alt_text", "image_url")
+    )
+
+
+def of_texts(rejected: pl.DataFrame, hashes: U64) -> pl.DataFrame:
+    """Return how often each text was rejected, and one row with it; `hashes` are the texts'."""
+    rows = rejected.select(
+        pl.Series("hash", hashes).cast(pl.String),
+        pl.col("reason").alias("rule"),
+        pl.lit(1, pl.Int64).alias("rows"),
+        "key",
+        "alt_text",
+        "image_url",
+    )
+    return _merge_texts(rows)
+
+
+def of_hosts(rows: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
+    """Return how many rows of a batch point at each host, and how many of them were kept."""
+    host = pl.col("image_url").str.splitn("/", 4).struct.field("field_2").fill_null("")
+    return _merge_hosts(
+        rows.select(
+            host.alias("host"), pl.lit(1, pl.Int64).alias("rows"), kept.cast(pl.Int64).alias("kept")
+        )
+    )
+
+
+def merge(name: str, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Merge tallies of one kind."""
+    return TALLIES[name].merged(pl.concat(pieces))
+
+
+def told(name: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that are told, from those that each bucket told."""
+    if not found:
+        return []
+    return TALLIES[name].top(pl.DataFrame(found)).to_dicts()

@@ -1,0 +1,36 @@
+"""Which addresses may be reached: public ones, and private ones that a setting allows. Pure."""
+
+import ipaddress
+from collections.abc import Sequence
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
+    """Return networks in CIDR form as objects."""
+    return tuple(ipaddress.ip_network(network) for network in networks)
+
+
+def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
+    """Tell whether an address is public, or lies in one of the allowed networks.
+
+    Private, loopback, link-local, shared, multicast and reserved addresses are not public, and
+    neither is an IPv6 address that only wraps such an IPv4 one.
+    """
+    parsed = _unwrap(ipaddress.ip_address(address.partition("%")[0]))
+    if any(parsed.version == network.version and parsed in network for network in allowed):
+        return True
+    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+
+
+def _unwrap(address: Address) -> Address:
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.teredo is not None:
+        return address.teredo[1]
+    return address.ipv4_mapped or address.sixtofour or address

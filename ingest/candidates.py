@@ -1,0 +1,67 @@
+"""What every source hands to `harvest`, and how the same candidate found twice becomes one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from openalign.hashing import candidate_key
+from openalign.schemas import CANDIDATE, HarvestState
+
+FOUND = "found"
+"""Count of all pairs that a source came across, whatever became of them."""
+
+SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
+"""Of the same candidate found twice, the first in this order stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvested:
+    """A piece of what a source found."""
+
+    candidates: pa.RecordBatch
+    counts: Counter[str]
+    """`FOUND`, each `HarvestState` that a source itself decides, and pages by state."""
+
+    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """Rows of `schemas.PAGE`."""
+
+
+def candidate_row(
+    *,
+    image_url: str,
+    alt_text: str,
+    found_in: str,
+    raw_image_url: str,
+    page_url: str | None = None,
+    page_language: str | None = None,
+) -> dict[str, Any]:
+    """Return a row of `schemas.CANDIDATE` of a source that has no archive."""
+    return {
+        "key": candidate_key(image_url, alt_text),
+        "image_url": image_url,
+        "alt_text": alt_text,
+        "page_url": page_url,
+        "found_in": found_in,
+        "raw_image_url": raw_image_url,
+        "archive": None,
+        "archive_offset": None,
+        "page_language": page_language,
+    }
+
+
+def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
+    """Return candidate rows as a batch."""
+    return pa.RecordBatch.from_pylist(list(rows), schema=CANDIDATE)
+
+
+def collapse_duplicates(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Keep the first row of each key, counting the others; rows come in `SURVIVOR_ORDER`."""
+    kept = rows.unique("key", keep="first", maintain_order=True)
+    return kept, {
+        HarvestState.KEPT.value: kept.height,
+        HarvestState.DUPLICATE.value: rows.height - kept.height,
+    }

@@ -1,0 +1,250 @@
+"""One bucket of hosts to shards: its images fetched, stored, and accounted for in ledgers.
+
+A bucket's images are sorted by key and cut into shards by their number, before anything is
+fetched; so a shard's name and content do not depend on what arrives when. A shard's tar and index
+are written first and its ledger last: a shard with a ledger is done, and a later run reads what it
+adds to the summary from there.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import polars as pl
+
+from openalign import storage
+from openalign.batches import Part
+from openalign.hashing import canonical_json, image_key
+from openalign.ingest.config import FetchConfig
+from openalign.ingest.download import Fetcher, Outcome, Response
+from openalign.ingest.images import ImageError, StoredImage, measure, store
+from openalign.ingest.transfer import BodyRule, Glance, Head, Refusal
+from openalign.manifest import DataFile
+from openalign.schemas import CANDIDATE, IMAGE_FACTS, LEDGER, FetchState
+from openalign.shards import Sample, index_name, read_table, write_shard, write_table
+
+HeaderRule = Callable[[int, int], FetchState | None]
+"""Judges an image's width and height: why it is not wanted, or None."""
+
+_ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
+_FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where the JPEG of a fetched image waits for its turn in the tar."""
+
+    offset: int
+    length: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Shard:
+    """A shard that is being filled."""
+
+    name: str
+    spool: IO[bytes]
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """By image URL, a row of `IMAGE_FACTS` each."""
+
+    places: dict[str, _Place] = field(default_factory=dict[str, _Place])
+    """By image URL, for those that were fetched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchBucket:
+    """Fetches all images of a bucket of hosts."""
+
+    config: FetchConfig
+    header_rule: HeaderRule | None
+    output: str
+
+    def fetch(self, bucket: int, candidates: pl.DataFrame) -> Iterator[Part]:
+        """Yield a Part for each shard of the bucket, in order."""
+        body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
+        with Fetcher(self.config.download, accept=_ACCEPT, body=body) as fetcher:
+            for number, rows in enumerate(cut_into_shards(candidates, self.config)):
+                yield self._one_shard(fetcher, f"{bucket:05d}-{number:05d}", rows)
+
+    def _one_shard(self, fetcher: Fetcher, name: str, rows: pl.DataFrame) -> Part:
+        ledger_name = f"ledger-{name}.parquet"
+        if storage.exists(storage.join(self.output, ledger_name)):
+            return self._finished_shard(ledger_name, f"shard-{name}.tar")
+        with tempfile.TemporaryFile(prefix="openalign-") as spool:
+            shard = _Shard(name=f"shard-{name}.tar", spool=spool)
+            for outcome in fetcher.fetch(rows["image_url"].unique(maintain_order=True)):
+                self._take(shard, outcome)
+            files = self._write_tar(shard, rows)
+        ledger = _ledger(shard, rows)
+        files.append(write_table(self.output, ledger_name, ledger.to_arrow().cast(LEDGER)))
+        return _part(ledger, files)
+
+    def _finished_shard(self, ledger_name: str, shard_name: str) -> Part:
+        ledger = pl.DataFrame(read_table(storage.join(self.output, ledger_name)))
+        num_images = ledger.filter(state=FetchState.FETCHED.value)["image_key"].n_unique()
+        files = [self._describe(ledger_name, ledger.height)]
+        if num_images:
+            index = read_table(storage.join(self.output, index_name(shard_name)), ["key"])
+            files.append(self._describe(shard_name, num_images))
+            files.append(self._describe(index_name(shard_name), index.num_rows))
+        return _part(ledger, files)
+
+    def _describe(self, name: str, num_rows: int) -> DataFile:
+        url = storage.join(self.output, name)
+        return DataFile(
+            name=name,
+            num_rows=num_rows,
+            num_bytes=storage.size_of(url),
+            sha256=storage.sha256_of(url),
+        )
+
+    # One image -----------------------------------------------------------------------------------
+
+    def _look(self, head: Head, body: bytes) -> Glance | Refusal:
+        """Judge an image by its first bytes: is it one, how large, and is its shape wanted."""
+        del head
+        try:
+            size = measure(body)
+        except ImageError as error:
+            return Refusal(state=error.state, detail=error.detail)
+        if size is None:
+            return Glance.MORE
+        return self._refusal_of_size(*size) or Glance.TAKE
+
+    def _refusal_of_size(self, width_px: int, height_px: int) -> Refusal | None:
+        if width_px * height_px > self.config.max_pixels:
+            state = FetchState.TOO_MANY_PIXELS
+        elif self.header_rule is None or (state := self.header_rule(width_px, height_px)) is None:
+            return None
+        return Refusal(state=state, detail=f"{width_px} x {height_px} pixels")
+
+    def _take(self, shard: _Shard, outcome: Outcome) -> None:
+        """Enter an outcome's facts, and spool its image where there is one."""
+        facts = dict.fromkeys(_FACT_NAMES)
+        facts["image_key"] = image_key(outcome.url)
+        if outcome.head is not None:
+            facts["http_status"] = outcome.head.status
+            facts["content_type"] = outcome.head.content_type
+        shard.facts[outcome.url] = facts
+        if not isinstance(outcome, Response):
+            facts |= {"state": outcome.state.value, "detail": outcome.detail}
+            facts |= _size_facts(outcome.body)
+            return
+        stored = self._store(outcome)
+        if isinstance(stored, Refusal):
+            facts |= {"state": stored.state.value, "detail": stored.detail}
+            facts |= _size_facts(outcome.body)
+            return
+        shard.places[outcome.url] = _Place(offset=shard.spool.tell(), length=len(stored.jpeg))
+        shard.spool.write(stored.jpeg)
+        facts |= {
+            "state": FetchState.FETCHED.value,
+            "width_px": stored.width_px,
+            "height_px": stored.height_px,
+            "num_bytes": len(outcome.body),
+            "sha256": stored.sha256,
+            "phash": stored.phash,
+            "shard": shard.name,
+        }
+
+    def _store(self, response: Response) -> StoredImage | Refusal:
+        # Once more with the whole body: some formats tell their size only then.
+        seen = self._look(response.head, response.body)
+        if isinstance(seen, Refusal):
+            return seen
+        try:
+            return store(
+                response.body,
+                short_side_px=self.config.short_side_px,
+                jpeg_quality=self.config.jpeg_quality,
+                max_pixels=self.config.max_pixels,
+            )
+        except ImageError as error:
+            return Refusal(state=error.state, detail=error.detail)
+
+    # One tar -------------------------------------------------------------------------------------
+
+    def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
+        if not shard.places:
+            # What a killed run left here under this name would belong to no ledger.
+            for name in (shard.name, index_name(shard.name)):
+                storage.remove(storage.join(self.output, name))
+            return []
+        return write_shard(self.output, shard.name, _samples(shard, rows))
+
+
+def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.DataFrame]:
+    """Return a bucket's candidates, sorted by image and key, cut after each so many images."""
+    urls = candidates["image_url"].unique()
+    keys = pl.DataFrame(
+        {"image_url": urls, "image_key": [image_key(url) for url in urls]},
+        schema={"image_url": pl.String, "image_key": pl.String},
+    )
+    rows = candidates.join(keys, on="image_url").sort("image_key", "key")
+    number = (pl.col("image_key").rank("dense").cast(pl.Int64) - 1) // config.images_per_shard
+    return rows.with_columns(number=number).partition_by(
+        "number", maintain_order=True, include_key=False
+    )
+
+
+def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
+    """Yield the samples of a shard's fetched images; rows are sorted by image and key."""
+    fetched = rows.filter(pl.col("image_url").is_in(list(shard.places)))
+    texts = pl.struct("key", "alt_text")
+    images = fetched.group_by("image_key", "image_url", maintain_order=True).agg(texts=texts)
+    for key, url, named in images.iter_rows():
+        place = shard.places[url]
+        shard.spool.seek(place.offset)
+        yield Sample(
+            key=key,
+            members={
+                "jpg": shard.spool.read(place.length),
+                "txt": named[0]["alt_text"].encode(),
+                "json": _sample_json(url, shard.facts[url], named),
+            },
+        )
+
+
+def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]]) -> bytes:
+    named = ("content_type", "width_px", "height_px", "num_bytes", "sha256")
+    content = {name: facts[name] for name in named}
+    content["phash"] = f"{facts['phash']:016x}"  # a JSON number loses bits beyond the 53rd
+    content["image_url"] = url
+    content["alt_texts"] = list(texts)
+    return canonical_json(content).encode()
+
+
+def _size_facts(body: bytes) -> dict[str, int]:
+    """Return what the first bytes of a refused image tell of its size."""
+    try:
+        size = measure(body)
+    except ImageError:
+        return {}
+    return {"width_px": size[0], "height_px": size[1]} if size is not None else {}
+
+
+def _ledger(shard: _Shard, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row for each candidate of a shard, sorted by key."""
+    schema = pl.DataFrame(LEDGER.empty_table()).schema
+    facts = pl.DataFrame(
+        list(shard.facts.values()), schema={name: schema[name] for name in _FACT_NAMES}
+    )
+    ledger = rows.join(facts, on="image_key", how="left", validate="m:1")
+    assert ledger["state"].null_count() == 0, "an image ended in no state"
+    return ledger.select(*CANDIDATE.names, *_FACT_NAMES).sort("key")
+
+
+def _part(ledger: pl.DataFrame, files: list[DataFile]) -> Part:
+    states = ledger["state"].value_counts()
+    images = ledger.unique("image_key")
+    stored = sum(f.num_bytes for f in files if f.name.endswith(".tar"))
+    return Part(
+        files=files,
+        counts=dict(states.iter_rows()),
+        facts={
+            "images": dict(images["state"].value_counts().iter_rows()),
+            "num_bytes": images["num_bytes"].sum(),
+            "stored_bytes": stored,
+        },
+    )

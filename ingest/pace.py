@@ -1,0 +1,96 @@
+"""How fast each host may be asked: a queue a host, a limit on its rate and on its connections."""
+
+import heapq
+import itertools
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_CATCH_UP_SECONDS = 0.05
+"""How far a host may lie behind its rate and make up for it; slower rates never do."""
+
+
+@dataclass(slots=True)
+class Host(Generic[T]):
+    """What waits for one host, and when it may be asked next."""
+
+    interval_seconds: float
+    waiting: deque[T] = field(default_factory=deque[T])
+    num_active: int = 0
+    due: float = 0.0
+    is_listed: bool = False
+
+
+class Pace(Generic[T]):
+    """Hands out what waits, in the order in which hosts become due."""
+
+    def __init__(self, *, requests_per_second: float, max_active_per_host: int) -> None:
+        self._interval_seconds = 1.0 / requests_per_second
+        self._max_active_per_host = max_active_per_host
+        self._hosts: dict[str, Host[T]] = {}
+        self._due: list[tuple[float, int, str]] = []
+        self._numbers = itertools.count()
+
+    def put(self, host: str, item: T) -> None:
+        """Let an item wait for its host."""
+        entry = self._host(host)
+        entry.waiting.append(item)
+        self._list(host, entry)
+
+    def take(self, now: float) -> T | None:
+        """Return an item whose host may be asked now, or None; its host gets one more active."""
+        while self._due and self._due[0][0] <= now:
+            _, _, name = heapq.heappop(self._due)
+            host = self._hosts[name]
+            host.is_listed = False
+            if host.due > now:  # it was made to wait after it was listed
+                self._list(name, host)
+                continue
+            item = host.waiting.popleft()
+            host.num_active += 1
+            lag = _CATCH_UP_SECONDS if host.interval_seconds < _CATCH_UP_SECONDS else 0.0
+            host.due = max(host.due, now - lag) + host.interval_seconds
+            self._list(name, host)
+            return item
+        return None
+
+    def release(self, host: str) -> None:
+        """Say that an item that was taken is done with its host."""
+        entry = self._hosts[host]
+        entry.num_active -= 1
+        self._list(host, entry)
+
+    def slow_down(self, host: str, *, interval_seconds: float) -> None:
+        """Leave at least so long between two requests to a host."""
+        entry = self._host(host)
+        entry.interval_seconds = max(entry.interval_seconds, interval_seconds)
+
+    def hold(self, host: str, *, until: float) -> None:
+        """Do not ask a host before a time."""
+        entry = self._host(host)
+        entry.due = max(entry.due, until)
+
+    def next_due(self) -> float | None:
+        """Return when `take` has something next, or None when nothing waits that may be taken."""
+        return self._due[0][0] if self._due else None
+
+    def clear(self) -> None:
+        """Forget what waits; rates stay."""
+        self._due.clear()
+        for host in self._hosts.values():
+            host.waiting.clear()
+            host.num_active = 0
+            host.is_listed = False
+
+    def _host(self, name: str) -> Host[T]:
+        if name not in self._hosts:
+            self._hosts[name] = Host(self._interval_seconds)
+        return self._hosts[name]
+
+    def _list(self, name: str, host: Host[T]) -> None:
+        if host.is_listed or not host.waiting or host.num_active >= self._max_active_per_host:
+            return
+        host.is_listed = True
+        heapq.heappush(self._due, (host.due, next(self._numbers), name))

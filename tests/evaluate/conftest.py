@@ -1,0 +1,72 @@
+"""A tiny model with random weights, and a benchmark of painted squares, for every test here."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
+from openalign.train.export import write_export
+from openalign.train.preprocess import SPECIAL_TOKENS
+from openalign.train.towers import build_towers
+
+COLORS = ("red", "green", "blue", "yellow", "black", "gray", "purple", "orange")
+SPLITS = ("test", "test", "train", "test", "val", "test", "test", "train")
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the export of a tiny model that was never trained."""
+    folder = tmp_path_factory.mktemp("model") / "export"
+    model = ModelConfig(
+        image_tower=ImageTower(preset="b0", width=0.1, depth=0.1),
+        text_tower=TextTower(preset="mini", num_layers=1, hidden_size=32, num_heads=2),
+        resize_px=36,
+        crop_px=32,
+        max_tokens=12,
+        vocabulary_size=200,
+    )
+    vocabulary = [*SPECIAL_TOKENS, *COLORS, "a", "square", "big", "light", "dark"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        towers = build_towers(TrainConfig(model=model), vocabulary_size=len(vocabulary))
+    write_export(str(folder), weights=towers.state_dict(), vocabulary=vocabulary, model=model)
+    return str(folder)
+
+
+def picture(color: str, side: int = 40) -> bytes:
+    """Return a PNG of one color with a mark in a corner."""
+    image = Image.new("RGB", (side, side), color)
+    image.paste("white", (2, 2, 10, 6))
+    content = io.BytesIO()
+    image.save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture
+def benchmark_folder(tmp_path: Path) -> Path:
+    """Write eight pictures, their captions and some composed queries."""
+    folder = tmp_path / "site" / "benchmark"
+    (folder / "pictures").mkdir(parents=True)
+    images = []
+    for color, split in zip(COLORS, SPLITS, strict=True):
+        (folder / "pictures" / f"{color}.png").write_bytes(picture(color))
+        sentences = [{"raw": f"a {color} square"}, {"raw": f"{color} <b>&amp; big"}]
+        images.append({"filename": f"{color}.png", "split": split, "sentences": sentences})
+    queries = [
+        {"image": "red.png", "minus": "red", "plus": "green", "target": "green.png", "kind": "hue"},
+        {
+            "image": "gray.png",
+            "minus": "light",
+            "plus": "dark",
+            "target": "black.png",
+            "kind": "tone",
+        },
+        {"image": "blue.png", "minus": "", "plus": "red", "target": "red.png", "kind": "hue"},
+    ]
+    (folder / "dataset.json").write_text(json.dumps({"dataset": "squares", "images": images}))
+    (folder / "composed.json").write_text(json.dumps({"queries": queries}))
+    return folder

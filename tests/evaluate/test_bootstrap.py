@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from openalign.evaluate.bootstrap import (
+    Bootstrap,
+    lower_median,
+    mean_intervals,
+    median_interval,
+)
+
+HOW = Bootstrap(resamples=4000, confidence=0.5, seed=1)
+
+
+def test_two_queries_give_the_quartiles_of_a_coin_thrown_twice() -> None:
+    # Means of two draws from {0, 1}: 0, 1/2, 1 with chances 1/4, 1/2, 1/4. Quantiles at 0.2 and
+    # 0.8 are therefore 0 and 1, those at 0.3 and 0.7 both 1/2.
+    values = np.array([[0.0], [1.0]])
+    wide = Bootstrap(resamples=4000, confidence=0.6, seed=1)
+    narrow = Bootstrap(resamples=4000, confidence=0.4, seed=1)
+
+    assert [float(end[0]) for end in mean_intervals(values, np.arange(2), wide)] == [0.0, 1.0]
+    assert [float(end[0]) for end in mean_intervals(values, np.arange(2), narrow)] == [0.5, 0.5]
+
+
+def test_queries_of_one_picture_are_drawn_together() -> None:
+    # One picture with four captions: whatever is drawn, all four are, so nothing moves.
+    values = np.array([[0.0], [1.0], [1.0], [1.0]])
+
+    low, high = mean_intervals(values, np.zeros(4, dtype=np.int64), HOW)
+
+    assert (float(low[0]), float(high[0])) == (0.75, 0.75)
+
+
+def test_a_group_weighs_as_much_as_it_has_queries() -> None:
+    # Groups {1} and {0, 0, 0}: drawn means are 1 (1/4), 1/4 (1/2), 0 (1/4).
+    values = np.array([[1.0], [0.0], [0.0], [0.0]])
+    groups = np.array([7, 9, 9, 9])
+    narrow = Bootstrap(resamples=4000, confidence=0.4, seed=1)
+
+    low, high = mean_intervals(values, groups, narrow)
+
+    assert (float(low[0]), float(high[0])) == (0.25, 0.25)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 1))
+
+    def ends(seed: int) -> list[float]:
+        how = Bootstrap(resamples=200, confidence=0.9, seed=seed)
+        return [float(end[0]) for end in mean_intervals(values, np.arange(40), how)]
+
+    assert ends(1) == ends(1)
+    assert ends(1) != ends(2)
+
+
+def test_the_interval_of_a_mean_is_about_two_standard_errors() -> None:
+    values = np.random.default_rng(0).normal(size=(400, 1))
+    how = Bootstrap(resamples=2000, confidence=0.95, seed=0)
+
+    low, high = mean_intervals(values, np.arange(400), how)
+
+    half = 1.96 * values.std() / 20
+    assert float(low[0]) == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert float(high[0]) == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_the_median_is_a_value_and_the_lower_of_two() -> None:
+    assert lower_median(np.array([4.0, 1.0, 3.0, 2.0])) == 2.0
+    assert lower_median(np.array([3.0, 1.0, 2.0])) == 2.0
+
+
+def test_the_medians_interval_of_two_values() -> None:
+    # Of two draws from {1, 5} the lower median is 1 with chance 3/4.
+    values, groups = np.array([5.0, 1.0]), np.array([0, 1])
+    wide = Bootstrap(resamples=4000, confidence=0.6, seed=1)
+    narrow = Bootstrap(resamples=4000, confidence=0.4, seed=1)
+
+    assert median_interval(values, groups, narrow) == (1.0, 1.0)
+    assert median_interval(values, groups, wide) == (1.0, 5.0)

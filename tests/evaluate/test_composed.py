@@ -1,0 +1,181 @@
+"""Composed queries in two dimensions, where every score can be worked out by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openalign.errors import InputError
+from openalign.evaluate import composed
+from openalign.evaluate.bootstrap import Bootstrap
+from openalign.evaluate.composed import (
+    COMBINED,
+    IMAGE_ONLY,
+    TEXT_ONLY,
+    ComposedQuery,
+    EmbeddedQueries,
+    Weights,
+)
+
+# Pictures: 0 points right, 1 up, 2 half-way between, 3 left.
+HALF = np.float32(np.sqrt(0.5))
+PICTURES = np.array([[1, 0], [0, 1], [HALF, HALF], [-1, 0]], dtype=np.float32)
+# From the picture on the right, add "up", take away "right": up is meant.
+UP = EmbeddedQueries(
+    image_Q=np.array([0]),
+    target_Q=np.array([1]),
+    plus_QD=np.array([[0, 1]], dtype=np.float32),
+    minus_QD=np.array([[1, 0]], dtype=np.float32),
+)
+NAMES = ["right.png", "up.png", "between.png", "left.png"]
+
+
+def rank_of(method: str, weights: Weights) -> int:
+    query = composed.vectors(UP, PICTURES, weights)[method]
+    return int(composed.ranks(query, PICTURES, UP)[0])
+
+
+def test_words_turn_the_picture_by_their_weight() -> None:
+    # 1:1:1 gives (0, 1): up is first. 1:0.5:0 gives (1, 0.5): between (1.06) is before up (0.5).
+    assert rank_of(COMBINED, Weights(image=1, plus=1, minus=1)) == 0
+    assert rank_of(COMBINED, Weights(image=1, plus=0.5, minus=0)) == 1
+    # 1:0:2 gives (-1, 0): left (1) and nothing else is before up (0).
+    assert rank_of(COMBINED, Weights(image=1, plus=0, minus=2)) == 1
+
+
+def test_image_only_and_text_only_ignore_the_weights() -> None:
+    # Alone, the picture on the right finds between (0.71) before up (0).
+    assert rank_of(IMAGE_ONLY, Weights(image=1, plus=9, minus=9)) == 1
+    # (-1, 1): up 0.71, left 0.71 is a tie, which counts against the query.
+    assert rank_of(TEXT_ONLY, Weights(image=9, plus=9, minus=1)) == 1
+
+
+def test_the_query_picture_is_not_in_the_gallery() -> None:
+    query = composed.vectors(UP, PICTURES, Weights(image=1, plus=0, minus=0))[COMBINED]
+
+    assert composed.first_results(query, PICTURES, UP.image_Q, 3) == [[2, 1, 3]]
+
+
+def test_words_that_cancel_find_nothing() -> None:
+    same = EmbeddedQueries(
+        image_Q=UP.image_Q, target_Q=UP.target_Q, plus_QD=UP.minus_QD, minus_QD=UP.minus_QD
+    )
+    query = composed.vectors(same, PICTURES, Weights(image=1, plus=1, minus=1))[TEXT_ONLY]
+
+    assert composed.ranks(query, PICTURES, same).tolist() == [2]
+
+
+def query(kind: str) -> ComposedQuery:
+    return ComposedQuery(image="a", minus="b", plus="c", target="d", kind=kind)
+
+
+def test_each_kind_has_its_own_numbers_and_its_own_gain() -> None:
+    queries = [query("tone"), query("tone"), query("gender")]
+    ranks = {
+        COMBINED: np.array([0, 4, 7]),
+        IMAGE_ONLY: np.array([3, 5, 0]),
+        TEXT_ONLY: np.array([99, 99, 99]),
+    }
+
+    found = composed.measure(
+        "composed/edits",
+        ranks,
+        queries,
+        target_Q=np.arange(3),
+        num_gallery=101,
+        how=Bootstrap(resamples=20, confidence=0.9, seed=0),
+    )
+
+    values = {metric.name.removeprefix("composed/edits/"): metric.value for metric in found}
+    assert len(found) == 2 * 4 * 3
+    assert values["tone/combined/top_1"] == 0.5
+    assert values["tone/combined/top_5"] == 1.0
+    assert values["tone/image_only/top_5"] == 0.5
+    assert values["tone/text_only/top_10"] == 0.0
+    assert values["tone/gain_over_image_only/top_1"] == 0.5
+    assert values["gender/gain_over_image_only/top_1"] == -1.0
+    assert values["gender/gain_over_image_only/top_10"] == 0.0
+    chances = {metric.name.removeprefix("composed/edits/"): metric.chance for metric in found}
+    assert chances["tone/combined/top_5"] == pytest.approx(0.05)
+    assert chances["tone/gain_over_image_only/top_5"] == 0.0
+
+
+def test_a_gain_is_claimed_only_when_its_interval_lies_above_zero() -> None:
+    # Paired: 30 of 40 queries gain, none loses. Unpaired intervals of 30/40 and 0/40 say the same;
+    # with 2 gains and 1 loss of 40 nothing may be said.
+    ranks = np.zeros(40, dtype=np.int64)
+    worse = np.where(np.arange(40) < 30, 5, 0)
+    mixed = np.where(np.arange(40) < 2, 5, 0)
+    lost = np.where(np.arange(40) == 3, 5, 0)
+    how = Bootstrap(resamples=500, confidence=0.95, seed=0)
+
+    def gain(combined: np.ndarray, image_only: np.ndarray) -> bool:  # pyright: ignore[reportMissingTypeArgument]
+        found = composed.measure(
+            "c",
+            {COMBINED: combined, IMAGE_ONLY: image_only, TEXT_ONLY: ranks},
+            [query("all")] * 40,
+            target_Q=np.arange(40),
+            num_gallery=50,
+            how=how,
+        )
+        return composed.is_supported(
+            next(m for m in found if m.name == "c/all/gain_over_image_only/top_1")
+        )
+
+    assert gain(ranks, worse)
+    assert not gain(lost, mixed)
+    assert not gain(worse, ranks)
+
+
+def written(folder: Path, content: object) -> str:
+    path = folder / "composed.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_a_query_may_lack_one_of_its_texts_and_its_kind(tmp_path: Path) -> None:
+    entry = {"image": "right.png", "plus": "up", "target": "up.png"}
+
+    (found,) = composed.read_queries(written(tmp_path, {"queries": [entry]}), NAMES)
+
+    assert found == ComposedQuery(
+        image="right.png", minus="", plus="up", target="up.png", kind="all"
+    )
+
+
+GOOD = {"image": "right.png", "minus": "right", "plus": "up", "target": "up.png", "kind": "turn"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param([], "`queries` must be a list", id="a list"),
+        pytest.param({"queries": []}, "`queries` must be a list that is not empty", id="empty"),
+        pytest.param({"queries": [GOOD, 1]}, "query 1: must be a mapping", id="a number"),
+        pytest.param(
+            {"queries": [GOOD | {"image": "down.png"}]},
+            "query 0: `image` down.png is not a picture of the data set",
+            id="unknown picture",
+        ),
+        pytest.param({"queries": [GOOD | {"plus": 3}]}, "`plus` must be a text, got 3", id="type"),
+        pytest.param(
+            {"queries": [{k: v for k, v in GOOD.items() if k != "target"}]},
+            "`target` is missing",
+            id="no target",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"target": "right.png"}]},
+            "`target` is the query picture",
+            id="target is the query",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"plus": " ", "minus": ""}]}, "are both empty", id="no words"
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        composed.read_queries(written(tmp_path, content), NAMES)

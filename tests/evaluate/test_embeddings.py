@@ -1,0 +1,108 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openalign.errors import InputError
+from openalign.evaluate import embeddings
+from openalign.evaluate.embeddings import embed_images, embed_texts
+from openalign.evaluate.retrieval import Rows
+
+
+class Lengths:
+    """An embedder whose rows are lengths; it counts what it was asked for."""
+
+    def __init__(self, identity: str = "one") -> None:
+        self.identity = identity
+        self.batches: list[int] = []
+
+    def embed_images(self, contents: Sequence[bytes]) -> Rows:
+        if b"broken" in contents:
+            raise InputError("a picture cannot be decoded: it is broken")
+        return self.embed_texts([content.decode() for content in contents])
+
+    def embed_texts(self, texts: Sequence[str]) -> Rows:
+        self.batches.append(len(texts))
+        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddings, "CHUNK", 4)
+
+
+TEXTS = ["a", "bb", "ccc", "dddd", "eeeee", "ffffff"]
+
+
+def test_chunks_are_cut_into_batches_and_keep_the_order(tmp_path: Path) -> None:
+    embedder = Lengths()
+
+    found = embed_texts(embedder, TEXTS, folder=str(tmp_path), batch_size=3)
+
+    assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert embedder.batches == [3, 1, 2]
+
+
+def test_what_is_there_is_not_embedded_again(tmp_path: Path) -> None:
+    first = embed_texts(Lengths(), TEXTS, folder=str(tmp_path), batch_size=3)
+    again = Lengths()
+
+    second = embed_texts(again, TEXTS, folder=str(tmp_path), batch_size=3)
+
+    assert again.batches == []
+    assert second.rows.tolist() == first.rows.tolist()
+
+
+def test_only_a_chunk_that_is_lost_is_embedded_again(tmp_path: Path) -> None:
+    embed_texts(Lengths(), TEXTS[:4], folder=str(tmp_path), batch_size=3)
+    after_kill = Lengths()
+
+    found = embed_texts(after_kill, TEXTS, folder=str(tmp_path), batch_size=3)
+
+    assert after_kill.batches == [2]
+    assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("embedder", "texts", "batch_size"),
+    [
+        pytest.param(Lengths("two"), TEXTS[:4], 3, id="another model"),
+        pytest.param(Lengths(), [*TEXTS[:3], "x"], 3, id="another text"),
+        pytest.param(Lengths(), TEXTS[:4], 2, id="another batch size"),
+    ],
+)
+def test_a_chunk_is_only_reused_for_what_it_was_made_of(
+    tmp_path: Path, embedder: Lengths, texts: list[str], batch_size: int
+) -> None:
+    embedder.batches.clear()
+    embed_texts(Lengths(), TEXTS[:4], folder=str(tmp_path), batch_size=3)
+
+    embed_texts(embedder, texts, folder=str(tmp_path), batch_size=batch_size)
+
+    assert sum(embedder.batches) == 4
+
+
+def test_a_picture_whose_content_changed_is_embedded_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    hashes = set()
+    for content in (b"one", b"three"):
+        path.write_bytes(content)
+        found = embed_images(Lengths(), [str(path)], folder=str(tmp_path / "chunks"), batch_size=3)
+        hashes.add(found.content_hash)
+        assert found.rows[0, 0] == len(content)
+    assert len(hashes) == 2
+
+
+def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    for name, content in (("good.png", b"good"), ("bad.png", b"broken")):
+        (tmp_path / name).write_bytes(content)
+    urls = [str(tmp_path / name) for name in ("good.png", "bad.png")]
+
+    with pytest.raises(InputError, match=r"bad\.png: a picture cannot be decoded"):
+        embed_images(Lengths(), urls, folder=str(tmp_path / "chunks"), batch_size=3)
+
+
+def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.png cannot be read"):
+        embed_images(Lengths(), [str(tmp_path / "gone.png")], folder=str(tmp_path), batch_size=3)

@@ -1,0 +1,79 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import picture
+from transformers import AlignModel, AutoTokenizer
+
+from openalign.errors import InputError
+from openalign.evaluate.encoder import Encoder
+
+
+def test_embeddings_are_those_of_the_librarys_own_forward(model_folder: str) -> None:
+    texts = ["a red square", "green"]
+    encoder = Encoder.load(model_folder)
+    model = AlignModel.from_pretrained(model_folder).eval()
+    tokens = AutoTokenizer.from_pretrained(model_folder)(texts, padding=True, return_tensors="pt")
+    pixels = encoder.preprocess.pixels([picture("red"), picture("green")])
+
+    with torch.inference_mode():
+        direct = model(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            pixel_values=pixels,
+        )
+
+    images = encoder.embed_images([picture("red"), picture("green")])
+    np.testing.assert_allclose(images, direct.image_embeds.numpy(), atol=1e-6)
+    np.testing.assert_allclose(encoder.embed_texts(texts), direct.text_embeds.numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1.0, atol=1e-6)
+    assert images.dtype == np.float32
+
+
+def test_a_folder_of_hugging_faces_layout_is_read_too(model_folder: str, tmp_path: Path) -> None:
+    theirs = tmp_path / "align-base"
+    shutil.copytree(model_folder, theirs)
+    (theirs / "preprocess.json").unlink()
+
+    encoder = Encoder.load(str(theirs))
+
+    assert (encoder.preprocess.resize_px, encoder.preprocess.crop_px) == (36, 32)
+    np.testing.assert_array_equal(
+        encoder.embed_images([picture("red")]),
+        Encoder.load(model_folder).embed_images([picture("red")]),
+    )
+
+
+def test_hashes_change_with_what_they_stand_for(model_folder: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    settings = json.loads((other / "preprocess.json").read_text())
+    (other / "preprocess.json").write_text(json.dumps(settings | {"resize_px": 40}))
+
+    before, after = Encoder.load(model_folder), Encoder.load(str(other))
+
+    assert before.weights_hash == after.weights_hash
+    assert before.preprocess_hash != after.preprocess_hash
+    assert before.identity != after.identity
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_what_a_folder_lacks_is_named(name: str, model_folder: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model_folder, broken)
+    (broken / name).unlink()
+
+    with pytest.raises(InputError, match=f"is not a model folder: {name} cannot be found"):
+        Encoder.load(str(broken))
+
+
+def test_another_kind_of_model_is_refused(model_folder: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    shutil.copytree(model_folder, clip)
+    (clip / "config.json").write_text('{"model_type": "clip"}')
+
+    with pytest.raises(InputError, match="holds a model of type `clip`, `align` is needed"):
+        Encoder.load(str(clip))

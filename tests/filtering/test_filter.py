@@ -1,0 +1,380 @@
+import json
+import random
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import regex
+
+from openalign import storage
+from openalign.filtering import counting
+from openalign.filtering import filter as text_filter
+from openalign.filtering.config import FilterConfig, TextRules
+from openalign.hashing import candidate_key, hash64
+from openalign.manifest import StageResult
+from openalign.schemas import CANDIDATE, FilterState, with_reason
+from openalign.shards import read_table, write_table
+
+WORD = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+")
+M64 = (1 << 64) - 1
+Row = dict[str, object]
+Ngram = tuple[str, ...]
+
+VOCABULARY = (
+    "a red apple green pear dog on the grass img_1 Straße STRASSE ΟΔΟΣ οδος DIŞ dış İstanbul "
+    "cafe\u0301 café 赤い 赤いリンゴ 犬 تفاحة حمراء लाल सेब क्\u200dष \ufb01sh fish \uff21bc abc "
+    "so\u00adft 🍎 👍🏽 1920x1080 dog's x²"
+).split()
+
+
+def row(image_url: str, alt_text: str, language: str | None = "en") -> Row:
+    return {
+        "key": candidate_key(image_url, alt_text),
+        "image_url": image_url,
+        "alt_text": alt_text,
+        "page_url": "http://pages.example/",
+        "found_in": "img_alt",
+        "raw_image_url": image_url,
+        "page_language": language,
+    }
+
+
+def corpus(seed: int, num_rows: int = 600) -> list[Row]:
+    """Zipf words of many scripts; some texts on many images, some images with many texts."""
+    rng = random.Random(seed)
+    weights = [1 / (i + 1) for i in range(len(VOCABULARY))]
+    frequent = [" ".join(rng.choices(VOCABULARY, weights, k=4)) for _ in range(8)]
+    rows = {}
+    for number in range(num_rows):
+        kind = rng.random()
+        text = " ".join(rng.choices(VOCABULARY, weights, k=rng.randrange(9)))
+        url = f"http://host{rng.randrange(5)}.example/{number}.jpg"
+        if kind < 0.25:
+            text = rng.choice([str.upper, str.lower, " ".join])(rng.choice(frequent))
+        elif kind < 0.45:
+            url = f"http://icons.example/{int(rng.expovariate(0.8))}.gif"
+        entry = row(url, text, rng.choice(["en", "en", "en", "de", None]))
+        rows[entry["key"]] = entry
+    return list(rows.values())
+
+
+# The slow, obvious form ----------------------------------------------------------------------------
+
+
+@dataclass
+class Expected:
+    states: dict[object, str]
+    flags: dict[object, set[str]]
+    vocabulary: set[Ngram]
+
+
+def one_spelling(text: object) -> str:
+    return " ".join(unicodedata.normalize("NFKC", str(text)).casefold().split())
+
+
+def ngrams_of(text: object) -> list[Ngram]:
+    words = WORD.findall(one_spelling(text))
+    return [*((word,) for word in words), *zip(words[:-1], words[1:], strict=True)]
+
+
+def hash_of(ngram: Ngram) -> int:
+    hashes = [hash64(word) & ~1 for word in ngram]
+    if len(hashes) == 1:
+        return hashes[0]
+    value = hashes[0] * 0x9E3779B97F4A7C15 & M64
+    value = (value ^ value >> 29) + hashes[1] & M64
+    value = value * 0xC2B2AE3D27D4EB4F & M64
+    return (value ^ value >> 32) | 1
+
+
+def expected_of(rows: Sequence[Row], rules: TextRules) -> Expected:
+    counts = Counter(ngram for r in rows for ngram in ngrams_of(r["alt_text"]))
+    ranked = sorted(counts, key=lambda ngram: (-counts[ngram], hash_of(ngram)))
+    if rules.min_count is not None:
+        vocabulary = {ngram for ngram in ranked if counts[ngram] >= rules.min_count}
+    elif rules.coverage is not None:
+        vocabulary, covered = set[Ngram](), 0
+        for at, ngram in enumerate(ranked):
+            enough = covered >= rules.coverage * sum(counts.values())
+            if enough and counts[ngram] < counts[ranked[at - 1]]:
+                break
+            vocabulary.add(ngram)
+            covered += counts[ngram]
+    else:
+        vocabulary = set(ranked[: rules.top_k])
+    images, texts = defaultdict(set), defaultdict(set)
+    for r in rows:
+        images[one_spelling(r["alt_text"])].add(r["image_url"])
+        texts[r["image_url"]].add(one_spelling(r["alt_text"]))
+    flags: dict[object, set[str]] = {}
+    for r in rows:
+        words = WORD.findall(one_spelling(r["alt_text"]))
+        unknown = r["page_language"] is None
+        good = rules.keep_unknown_language if unknown else r["page_language"] in rules.languages
+        asked = {
+            "language": bool(rules.languages) and not good,
+            "alt_text_on_many_images": len(images[one_spelling(r["alt_text"])])
+            > rules.max_images_per_alt_text,
+            "image_with_many_alt_texts": len(texts[r["image_url"]]) > rules.max_alt_texts_per_image,
+            "too_few_unigrams": len(words) < rules.min_unigrams,
+            "too_many_unigrams": len(words) > rules.max_unigrams,
+            "rare_ngram": any(ngram not in vocabulary for ngram in ngrams_of(r["alt_text"])),
+        }
+        flags[r["key"]] = {rule for rule, drops in asked.items() if drops}
+    order = [state.value for state in FilterState]
+    states = {key: min(found, key=order.index, default="kept") for key, found in flags.items()}
+    return Expected(states, flags, vocabulary)
+
+
+# Running it ----------------------------------------------------------------------------------------
+
+
+def run(
+    folder: Path,
+    files: Sequence[Sequence[Row]],
+    rules: TextRules,
+    *,
+    num_buckets: int = 4,
+    flags: Sequence[str] = (),
+) -> StageResult:
+    urls = []
+    for number, rows in enumerate(files):
+        name = f"candidates-{number}.parquet"
+        write_table(str(folder), name, pa.Table.from_pylist(list(rows), schema=CANDIDATE))
+        urls.append(str(folder / name))
+    return text_filter.run(
+        FilterConfig(text=rules, num_files=2, num_buckets=num_buckets),
+        candidates=urls,
+        output=str(folder / "out"),
+        work=str(folder / "out" / "work"),
+        beam_options=flags,
+    )
+
+
+def states_of(folder: Path, result: StageResult) -> dict[object, str]:
+    found: dict[object, str] = {}
+    for entry in result.files:
+        if entry.name.endswith(".parquet"):
+            for r in read_table(str(folder / "out" / entry.name)).to_pylist():
+                assert r["key"] not in found
+                found[r["key"]] = r.get("reason", "kept")
+    return found
+
+
+def vocabulary_of(folder: Path) -> list[int]:
+    return np.fromfile(folder / "out" / "ngrams.u64", "<u8").tolist()
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted((folder / "out").iterdir()) if p.is_file()}
+
+
+RULES = [
+    pytest.param(TextRules(min_count=4, max_alt_texts_per_image=6, min_unigrams=2), id="count"),
+    pytest.param(
+        TextRules(top_k=70, max_images_per_alt_text=5, max_unigrams=4, languages=()), id="top k"
+    ),
+    pytest.param(
+        TextRules(coverage=0.9, keep_unknown_language=False, languages=("en", "de")), id="coverage"
+    ),
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_equals_a_slow_form_on_strings(tmp_path: Path, rules: TextRules, seed: int) -> None:
+    rows = corpus(seed)
+    expected = expected_of(rows, rules)
+
+    result = run(tmp_path, [rows[:200], rows[200:]], rules)
+
+    assert states_of(tmp_path, result) == expected.states
+    assert vocabulary_of(tmp_path) == sorted(map(hash_of, expected.vocabulary))
+    assert result.states == Counter(expected.states.values())
+    assert result.num_inputs == len(rows)
+    assert result.num_outputs == result.states["kept"] > 0
+    for effect in result.facts["rules"]:
+        rule = effect["rule"]
+        assert effect["dropped"] == result.states.get(rule, 0)
+        assert effect["alone"] == sum(rule in found for found in expected.flags.values())
+        assert effect["only"] == sum(found == {rule} for found in expected.flags.values())
+
+
+def test_every_rule_fires_in_the_random_corpora() -> None:
+    rules = TextRules(min_count=4, max_alt_texts_per_image=6, min_unigrams=2, max_unigrams=6)
+
+    assert set(expected_of(corpus(0), rules).states.values()) == {s.value for s in FilterState}
+
+
+@pytest.mark.parametrize(
+    ("num_images", "state"),
+    [
+        pytest.param(10, "kept", id="ten images"),
+        pytest.param(11, "alt_text_on_many_images", id="eleven"),
+    ],
+)
+def test_an_alt_text_may_stand_on_ten_images(tmp_path: Path, num_images: int, state: str) -> None:
+    rows = [row(f"http://a.example/{i}", "A red  apple") for i in range(num_images - 1)]
+    rows.append(row("http://b.example/x", "a RED apple"))  # the same text in its one spelling
+    rows.append(row("http://b.example/x", "a red apple"))  # and the same image again
+
+    result = run(tmp_path, [rows], TextRules())
+
+    assert result.states == {"kept": 0} | {state: num_images + 1}
+
+
+@pytest.mark.parametrize(
+    ("num_texts", "state"),
+    [
+        pytest.param(1000, "kept", id="a thousand alt-texts"),
+        pytest.param(1001, "image_with_many_alt_texts", id="a thousand and one"),
+    ],
+)
+def test_an_image_may_have_a_thousand_alt_texts(tmp_path: Path, num_texts: int, state: str) -> None:
+    rows = [row("http://a.example/icon.gif", f"picture number {i}") for i in range(num_texts)]
+
+    result = run(tmp_path, [rows], TextRules())
+
+    assert result.states == {"kept": 0} | {state: num_texts}
+
+
+@pytest.mark.parametrize("top_k", [5, 6, 7])
+def test_ties_at_the_cut_go_by_hash_and_leave_exactly_k(tmp_path: Path, top_k: int) -> None:
+    # Unigrams a 4, b 3, c 3, d 1; bigrams a-b 3, a-c 1, b-c 1, c-d 1: the cut falls among ones.
+    texts = ["a b", "a b c", "a b", "a c", "c d"]
+    rows = [row(f"http://a.example/{i}", text) for i, text in enumerate(texts)]
+
+    result = run(tmp_path, [rows], TextRules(top_k=top_k, min_unigrams=1), num_buckets=3)
+
+    above = [("a",), ("b",), ("c",), ("a", "b")]
+    tied = sorted([("d",), ("a", "c"), ("b", "c"), ("c", "d")], key=hash_of)
+    assert vocabulary_of(tmp_path) == sorted(map(hash_of, [*above, *tied[: top_k - 4]]))
+    ngrams = result.facts["ngrams"]
+    assert (ngrams["count_at_cut"], ngrams["num_tied_at_cut"], ngrams["num_tied_kept"]) == (
+        1,
+        4,
+        top_k - 4,
+    )
+    assert (ngrams["num_unigrams"], ngrams["num_bigrams"], ngrams["num_kept"]) == (4, 4, top_k)
+    assert ngrams["num_unigrams_kept"] + ngrams["num_bigrams_kept"] == top_k
+    assert ngrams["num_occurrences"] == 11 + 6
+    assert ngrams["num_occurrences_kept"] == 4 + 3 + 3 + 3 + top_k - 4
+
+
+@pytest.mark.parametrize(
+    ("flags", "num_buckets"),
+    [
+        pytest.param([], 1, id="one bucket"),
+        pytest.param(["--direct_runner_bundle_repeat=2"], 16, id="each bundle twice"),
+        pytest.param(
+            ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+            4,
+            id="two processes",
+            marks=[pytest.mark.slow, pytest.mark.distributed],
+        ),
+    ],
+)
+def test_bytes_do_not_depend_on_order_files_buckets_or_runner(
+    tmp_path: Path, flags: list[str], num_buckets: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = TextRules(top_k=70, max_alt_texts_per_image=6, min_unigrams=2)
+    rows = corpus(3)
+    shuffled = random.Random(1).sample(rows, len(rows))
+
+    whole = run(tmp_path / "a", [rows], rules)
+    monkeypatch.setattr(counting, "FLUSH_ITEMS", 100)  # many small partials
+    files = [shuffled[:7], shuffled[7:200], [], shuffled[200:]]
+    cut = run(tmp_path / "b", files, rules, num_buckets=num_buckets, flags=flags)
+
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert json.dumps(whole.facts) == json.dumps(cut.facts)
+    assert (whole.states, list(whole.files)) == (cut.states, list(cut.files))
+
+
+def test_files_have_the_schemas_and_are_sorted(tmp_path: Path) -> None:
+    result = run(tmp_path, [corpus(0)], TextRules(min_count=4))
+
+    assert sorted(f.name for f in result.files) == [
+        "kept-00000-of-00002.parquet",
+        "kept-00001-of-00002.parquet",
+        "ngrams.u64",
+        "rejected-00000-of-00002.parquet",
+        "rejected-00001-of-00002.parquet",
+    ]
+    for entry in result.files:
+        url = str(tmp_path / "out" / entry.name)
+        assert storage.sha256_of(url) == entry.sha256
+        if entry.name.endswith(".parquet"):
+            table = read_table(url)
+            wanted = with_reason(CANDIDATE) if entry.name.startswith("rejected") else CANDIDATE
+            assert table.schema.equals(wanted, check_metadata=True)
+            keys = table.column("key").to_pylist()
+            assert keys == sorted(keys)
+            assert len(keys) == entry.num_rows
+
+
+def test_a_run_killed_between_the_jobs_goes_on_with_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = TextRules(min_count=4)
+    rows = corpus(0)
+    run(tmp_path / "whole", [rows], rules)
+    jobs = text_filter.run_job
+
+    def killed(build: object, flags: object) -> None:
+        if getattr(build, "func", None) is text_filter._judge:
+            raise KeyboardInterrupt
+        jobs(build, flags)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(text_filter, "run_job", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "killed", [rows], rules)
+
+    def only_judge(build: object, flags: object) -> None:
+        assert getattr(build, "func", None) is text_filter._judge
+        jobs(build, flags)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(text_filter, "run_job", only_judge)
+    run(tmp_path / "killed", [rows], rules)
+
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "files", [pytest.param([[]], id="no rows"), pytest.param([], id="no files")]
+)
+def test_an_empty_corpus_leaves_nothing(tmp_path: Path, files: list[list[Row]]) -> None:
+    result = run(tmp_path, files, TextRules())
+
+    assert (result.num_inputs, result.num_outputs, result.states) == (0, 0, {"kept": 0})
+    assert vocabulary_of(tmp_path) == []
+    assert result.facts["ngrams"]["num_kept"] == 0
+
+
+def test_people_see_top_texts_hosts_and_examples(tmp_path: Path) -> None:
+    rows = [row(f"http://big.example:81/{i}", "Read more here") for i in range(13)]
+    rows += [row(f"http://big.example:81/b{i}", "click this link") for i in range(12)]
+    rows += [row(f"https://small.example/{i}", f"only {i}") for i in range(8)]
+    rows += [row("http://small.example/", "a good caption stays")]
+
+    facts = run(tmp_path, [rows], TextRules()).facts
+
+    assert [(t["alt_text"], t["rows"], t["rule"]) for t in facts["top_texts"]] == [
+        ("Read more here", 13, "alt_text_on_many_images"),
+        ("click this link", 12, "alt_text_on_many_images"),
+    ]
+    smallest = min(r["key"] for r in rows if r["alt_text"] == "Read more here")
+    assert facts["top_texts"][0]["key"] == smallest
+    assert facts["top_hosts"] == [
+        {"host": "big.example:81", "rows": 25, "kept": 0},
+        {"host": "small.example", "rows": 9, "kept": 1},
+    ]
+    short = sorted(r["key"] for r in rows if str(r["alt_text"]).startswith("only"))
+    assert [e["key"] for e in facts["examples"]["too_few_unigrams"]] == short[:5]
+    # One example a text, however often it was dropped.
+    assert len(facts["examples"]["alt_text_on_many_images"]) == 2

@@ -1,0 +1,218 @@
+"""What two ranks find out together, for test_two_ranks.py: one start, many cases.
+
+Each check returns plain values; rank r writes them all to `found-r.pkl`.
+"""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from tiny_training import tiny_config, tiny_model
+from torch import Tensor, nn
+
+from openalign.train import zero
+from openalign.train.config import (
+    AdamW,
+    ImageTower,
+    Lamb,
+    Temperature,
+    TextTower,
+    TrainConfig,
+    ZeroConfig,
+)
+from openalign.train.lamb import build_optimizer
+from openalign.train.loss import contrastive_loss
+from openalign.train.towers import Towers, build_towers, reestimate_batch_norm
+
+STAGES = (0, 1, 2, 3)
+NUM_STEPS = 4
+GLOBAL_BATCH = 8
+VOCABULARY_SIZE = 120
+LOSS_ROWS = 6
+LOSS_WIDTH = 5
+
+_CLIPPED = 0.5
+
+
+def run(folder: str) -> None:
+    """Be one rank."""
+    torch.set_num_threads(1)
+    with zero.joined_ranks() as ranks:
+        found: dict[str, Any] = {"loss": loss_of_two_ranks(ranks.rank)}
+        for stage in STAGES:
+            found[f"lamb {stage}"] = steps_under(stage, Lamb(learning_rate=1e-2), ranks)
+        found["lamb 3 whole"] = steps_under(3, Lamb(learning_rate=1e-2), ranks, threshold=100_000)
+        found["lamb 2 unclipped"] = steps_under(2, Lamb(learning_rate=1e-2), ranks, clipping=0.0)
+        found["adamw 2"] = steps_under(2, AdamW(learning_rate=1e-3), ranks)
+        found["adamw 3"] = steps_under(3, AdamW(learning_rate=1e-3), ranks)
+        found["statistics"] = statistics_of_two_ranks(ranks.rank)
+        found["nonfinite"] = nonfinite_gradient(ranks)
+        Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
+
+
+def config_for(stage: int, optimizer: Lamb | AdamW, *, clipping: float) -> TrainConfig:
+    """Small sub-groups, so that stage 3 steps several times; bias, norm and a lone temperature."""
+    zero_config = ZeroConfig(stage=stage, sub_group_size=20_000, persistence_threshold=0)  # pyright: ignore[reportArgumentType]
+    return tiny_config(
+        global_batch_size=GLOBAL_BATCH,
+        optimizer=optimizer,
+        zero=zero_config,
+        gradient_clipping=clipping,
+        temperature=Temperature(initial=0.5, learning_rate=1e-2, relative=True),
+        model=tiny_model(
+            image_tower=ImageTower(preset="b0", width=0.25, depth=0.3, stochastic_depth=0.0),
+            text_tower=TextTower(num_layers=1, hidden_size=32, num_heads=2, dropout=0.0),
+        ),
+    )
+
+
+def calibrated_towers(config: TrainConfig) -> Towers:
+    """Return towers whose batch norm is frozen at real statistics: no sample sees another."""
+    towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    for layer in towers.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        towers.train()(*batch(99, 32))
+    return towers.eval()
+
+
+def batch(seed: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return random pixels, ids and mask."""
+    draw = torch.Generator().manual_seed(seed)
+    pixels = torch.randn(size, 3, 32, 32, generator=draw)
+    ids = torch.randint(5, VOCABULARY_SIZE, (size, 6), generator=draw)
+    return pixels.contiguous(memory_format=torch.channels_last), ids, torch.ones_like(ids)
+
+
+def share(whole: tuple[Tensor, ...], ranks: zero.Ranks) -> list[Tensor]:
+    """Return this rank's rows."""
+    size = len(whole[0]) // ranks.world_size
+    return [part[ranks.rank * size : (ranks.rank + 1) * size] for part in whole]
+
+
+def loss_of_two_ranks(rank: int) -> dict[str, Tensor]:
+    """Return the loss on this rank's rows in float64, and what its backward gives."""
+    draw = torch.Generator().manual_seed(0)
+    image = torch.randn(LOSS_ROWS, LOSS_WIDTH, generator=draw, dtype=torch.float64)
+    text = torch.randn(LOSS_ROWS, LOSS_WIDTH, generator=draw, dtype=torch.float64)
+    rows = slice(rank * LOSS_ROWS // 2, (rank + 1) * LOSS_ROWS // 2)
+    mine = [x[rows].clone().requires_grad_() for x in (image, text)]
+    temperature = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    loss = contrastive_loss(mine[0], mine[1], temperature, label_smoothing=0.1)
+    loss.backward()
+    grads = [x.grad for x in (*mine, temperature)]
+    assert all(grad is not None for grad in grads)
+    return {"loss": loss.detach(), "image": grads[0], "text": grads[1], "temperature": grads[2]}  # pyright: ignore[reportReturnType]
+
+
+def steps_under(
+    stage: int,
+    optimizer: Lamb | AdamW,
+    ranks: zero.Ranks,
+    *,
+    clipping: float = _CLIPPED,
+    threshold: int = 0,
+) -> dict[str, Any]:
+    """Take steps with half a batch a rank, and the same in one process with plain parameters."""
+    config = config_for(stage, optimizer, clipping=clipping)
+    config = replace(config, zero=replace(config.zero, persistence_threshold=threshold))
+    expected = steps_in_one_process(config)
+    towers = calibrated_towers(config)
+    own = build_optimizer(towers, config)
+    engine = zero.start_engine(towers, own, config, ranks)
+    engine.eval()
+    losses: list[float] = []
+    norms: list[float] = []
+    for step in range(NUM_STEPS):
+        own.start_step()
+        own.set_factor(1.0 / (step + 1))
+        outputs = engine(*share(batch(step, GLOBAL_BATCH), ranks))
+        loss = contrastive_loss(*outputs, label_smoothing=0.1)
+        engine.backward(loss)
+        engine.step()
+        mean = loss.detach().clone()
+        dist.all_reduce(mean)
+        losses.append(float(mean) / ranks.world_size)
+        norms.append(zero.gradient_norm(engine, own))
+    weights = zero.whole_weights(engine)
+    spread = own.trust_ratios.smallest_and_largest()
+    zero.stop_engine(engine)
+    return {"losses": losses, "norms": norms, "weights": weights, "spread": spread} | expected
+
+
+def steps_in_one_process(config: TrainConfig) -> dict[str, Any]:
+    """Return the weights before and after, the losses, and each parameter's largest gradient."""
+    towers = calibrated_towers(config)
+    start = {name: p.detach().clone() for name, p in towers.named_parameters()}
+    largest = dict.fromkeys(start, 0.0)
+    optimizer = build_optimizer(towers, config)
+    losses: list[float] = []
+    norms: list[float] = []
+    for step in range(NUM_STEPS):
+        optimizer.start_step()
+        optimizer.set_factor(1.0 / (step + 1))
+        optimizer.zero_grad()
+        image, text, temperature = towers(*batch(step, GLOBAL_BATCH))
+        logits = image @ text.T / temperature
+        target = torch.arange(GLOBAL_BATCH)
+        cross_entropy = nn.CrossEntropyLoss(label_smoothing=0.1)
+        loss = cross_entropy(logits, target) + cross_entropy(logits.T, target)
+        loss.backward()
+        limit = config.gradient_clipping or float("inf")
+        norms.append(float(nn.utils.clip_grad_norm_(towers.parameters(), limit)))
+        for name, p in towers.named_parameters():
+            assert p.grad is not None
+            largest[name] = max(largest[name], float(p.grad.abs().max()))
+        optimizer.step()
+        losses.append(loss.item())
+    return {
+        "start": start,
+        "expected weights": {n: p.detach().clone() for n, p in towers.named_parameters()},
+        "expected losses": losses,
+        "expected norms": norms,
+        "largest gradient": largest,
+        "expected spread": optimizer.trust_ratios.smallest_and_largest(),
+    }
+
+
+def statistics_of_two_ranks(rank: int) -> dict[str, Tensor]:
+    """Re-estimate a lone batch norm: rank 0 sees 0 and 2, then 4 and 4; rank 1 sees 6 and 10."""
+    layer = nn.BatchNorm2d(1)
+    batches = [[0.0, 2.0], [4.0, 4.0]] if rank == 0 else [[6.0, 10.0], [6.0, 10.0]]
+    inputs = [torch.tensor(values).reshape(2, 1, 1, 1) for values in batches]
+    forward: Callable[[Tensor], Tensor] = layer
+    reestimate_batch_norm(layer, forward, inputs)
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    return {"mean": layer.running_mean, "variance": layer.running_var}
+
+
+def nonfinite_gradient(ranks: zero.Ranks) -> dict[str, Any]:
+    """Give one rank alone a gradient that is not finite, under a loss that is."""
+    found: dict[str, Any] = {}
+    for stage in STAGES:
+        config = config_for(stage, AdamW(), clipping=0.0)
+        towers = calibrated_towers(config)
+        own = build_optimizer(towers, config)
+        engine = zero.start_engine(towers, own, config, ranks)
+        engine.eval()
+        before = zero.whole_weights(engine)
+        own.start_step()
+        image, text, temperature = engine(*share(batch(0, GLOBAL_BATCH), ranks))
+        if ranks.rank == 1:
+            image.register_hook(lambda gradient: gradient * float("nan"))
+        engine.backward(contrastive_loss(image, text, temperature, label_smoothing=0.1))
+        engine.step()
+        after = zero.whole_weights(engine)
+        hurt = [name for name, value in after.items() if not value.isfinite().all()]
+        image_moved = any(
+            not torch.equal(before[name], after[name]) for name in before if "vision" in name
+        )
+        found[str(stage)] = {"noted": own.nonfinite, "hurt": hurt, "image moved": image_moved}
+        zero.stop_engine(engine)
+    return found

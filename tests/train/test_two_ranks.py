@@ -1,0 +1,117 @@
+import pickle
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rank_checks
+import torch
+from tiny_training import finish, start_ranks
+
+from openalign.train.loss import contrastive_loss
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+NOISE = 1e-7
+"""A gradient below this is rounding: LAMB scales its direction up, and it is chance."""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two ranks found; they are started once for all tests here."""
+    folder = tmp_path_factory.mktemp("ranks")
+    finish(start_ranks((rank_checks.run, (str(folder),)), num_ranks=2, folder=folder))
+    return [pickle.loads(Path(folder, f"found-{rank}.pkl").read_bytes()) for rank in range(2)]
+
+
+def test_two_ranks_have_the_loss_and_gradients_of_one_process(found: list[dict[str, Any]]) -> None:
+    draw = torch.Generator().manual_seed(0)
+    shape = (rank_checks.LOSS_ROWS, rank_checks.LOSS_WIDTH)
+    image = torch.randn(*shape, generator=draw, dtype=torch.float64, requires_grad=True)
+    text = torch.randn(*shape, generator=draw, dtype=torch.float64, requires_grad=True)
+    temperature = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
+    loss = contrastive_loss(image, text, temperature, label_smoothing=0.1)
+    loss.backward()
+
+    ranks = [rank["loss"] for rank in found]
+
+    def close(actual: torch.Tensor, expected: torch.Tensor | None) -> None:
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
+
+    close((ranks[0]["loss"] + ranks[1]["loss"]) / 2, loss.detach())
+    # ZeRO averages gradients over ranks; an embedding's lies on its own rank alone.
+    close(torch.cat([rank["image"] for rank in ranks]) / 2, image.grad)
+    close(torch.cat([rank["text"] for rank in ranks]) / 2, text.grad)
+    close((ranks[0]["temperature"] + ranks[1]["temperature"]) / 2, temperature.grad)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        *(f"lamb {stage}" for stage in rank_checks.STAGES),
+        "lamb 3 whole",
+        "lamb 2 unclipped",
+        "adamw 2",
+        "adamw 3",
+    ],
+)
+def test_shards_are_updated_as_whole_parameters_are(
+    found: list[dict[str, Any]], case: str
+) -> None:
+    """Every parameter's way must agree, relative to its length: LAMB's ratios are per parameter."""
+    result = found[0][case]
+    errors: dict[str, float] = {}
+    for name, start in result["start"].items():
+        if result["largest gradient"][name] >= NOISE:
+            way = result["expected weights"][name] - start
+            error = result["weights"][name] - result["expected weights"][name]
+            errors[name] = float(error.norm() / way.norm())
+
+    assert len(errors) > 50
+    assert "temperature" in errors
+    assert statistics.median(errors.values()) < 1e-4
+    assert max(errors.values()) < 5e-3, max(errors, key=lambda name: errors[name])
+    assert result["losses"] == pytest.approx(result["expected losses"], rel=1e-5)
+    assert result["norms"] == pytest.approx(_clipped(case, result["expected norms"]), rel=1e-3)
+
+
+def _clipped(case: str, norms: list[float]) -> list[float]:
+    return norms
+
+
+@pytest.mark.parametrize("stage", rank_checks.STAGES)
+def test_trust_ratios_are_those_of_whole_parameters(
+    found: list[dict[str, Any]], stage: int
+) -> None:
+    result = found[0][f"lamb {stage}"]
+
+    assert result["expected spread"][0] < result["expected spread"][1] <= 10.0
+    if stage != 3:  # there the optimizer is called once a sub-group; the spread is over all
+        assert result["spread"] == pytest.approx(result["expected spread"], rel=1e-3)
+    else:
+        assert result["spread"] == pytest.approx(result["expected spread"], rel=1e-3)
+
+
+def test_the_ranks_hold_equal_weights(found: list[dict[str, Any]]) -> None:
+    for case in ("lamb 0", "lamb 2", "lamb 3", "adamw 3"):
+        for name, value in found[0][case]["weights"].items():
+            assert torch.equal(value, found[1][case]["weights"][name]), (case, name)
+
+
+def test_batch_norm_statistics_are_means_over_batches_and_ranks(
+    found: list[dict[str, Any]],
+) -> None:
+    """Rank 0: means 1 and 4, variances 2 and 0; rank 1: twice mean 8 and variance 8."""
+    for rank in found:
+        assert rank["statistics"]["mean"].item() == pytest.approx((2.5 + 8) / 2)
+        assert rank["statistics"]["variance"].item() == pytest.approx((1 + 8) / 2)
+
+
+@pytest.mark.parametrize("stage", rank_checks.STAGES)
+def test_a_gradient_that_is_not_finite_on_one_rank_is_used_on_none(
+    found: list[dict[str, Any]], stage: int
+) -> None:
+    for rank in found:
+        assert rank["nonfinite"][str(stage)]["noted"]
+        assert rank["nonfinite"][str(stage)]["hurt"] == []
+        assert not rank["nonfinite"][str(stage)]["image moved"]

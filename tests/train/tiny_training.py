@@ -1,0 +1,208 @@
+"""A tiny corpus and model for the training tests, and ranks that train on it.
+
+`python -m tiny_training JOB.pkl` is one rank: a pickled (function, arguments); `start_ranks` runs
+several without a launcher.
+"""
+
+import io
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from openalign.hashing import candidate_key, image_key
+from openalign.schemas import TRAINING
+from openalign.shards import Sample, read_table, write_shard, write_table
+from openalign.train.config import (
+    AdamW,
+    Augmentation,
+    Duration,
+    ImageTower,
+    ModelConfig,
+    Schedule,
+    Temperature,
+    TextTower,
+    TrainConfig,
+)
+
+COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
+SHAPES = ("circle", "square", "stripe", "corner")
+_RGB = {
+    "red": (220, 30, 30),
+    "green": (30, 180, 60),
+    "blue": (40, 60, 220),
+    "yellow": (230, 220, 40),
+    "purple": (140, 40, 160),
+    "orange": (240, 140, 20),
+    "white": (240, 240, 240),
+    "black": (20, 20, 20),
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where a tiny corpus lies."""
+
+    training: list[str]
+    shards: str
+
+    def table(self) -> pa.Table:
+        return pa.concat_tables([read_table(url) for url in self.training])
+
+
+def picture(color: str, shape: str, *, side_px: int = 40) -> bytes:
+    """Return a JPEG of a coloured shape on grey."""
+    image = np.full((side_px, side_px, 3), 128, dtype=np.uint8)
+    y, x = np.mgrid[0:side_px, 0:side_px] / side_px - 0.5
+    inside = {
+        "circle": x**2 + y**2 < 0.12,
+        "square": (abs(x) < 0.3) & (abs(y) < 0.3),
+        "stripe": abs(x) < 0.15,
+        "corner": (x < 0) & (y < 0),
+    }[shape]
+    image[inside] = _RGB[color]
+    sink = io.BytesIO()
+    Image.fromarray(image).save(sink, "JPEG", quality=90)
+    return sink.getvalue()
+
+
+def make_corpus(folder: Path) -> Corpus:
+    """Write 32 pictures of 40 px in two shards, with two alt-texts each: 64 pairs."""
+    rows: list[dict[str, Any]] = []
+    for number, colors in enumerate((COLORS[:4], COLORS[4:])):
+        shard = f"shard-{number:05d}-00000.tar"
+        names = [(color, shape) for color in colors for shape in SHAPES]
+        samples = [
+            Sample(image_key(f"http://pictures.example/{color}-{shape}.jpg"), {"jpg": jpeg})
+            for color, shape in names
+            for jpeg in [picture(color, shape)]
+        ]
+        write_shard(str(folder / "shards"), shard, samples)
+        index = read_table(str(folder / "shards" / shard.replace(".tar", ".index.parquet")))
+        for (color, shape), place in zip(names, index.to_pylist(), strict=True):
+            url = f"http://pictures.example/{color}-{shape}.jpg"
+            for text in (f"a {color} {shape}", f"picture of one {shape} in {color}"):
+                rows.append(
+                    {
+                        "shard": shard,
+                        "offset": place["offset"],
+                        "length": place["length"],
+                        "alt_text": text,
+                        "key": candidate_key(url, text),
+                    }
+                )
+    rows.sort(key=lambda row: row["key"])
+    table = pa.Table.from_pylist(rows, schema=TRAINING)
+    names = [f"training-0000{number}-of-00002.parquet" for number in range(2)]
+    write_table(str(folder / "selected"), names[0], table.slice(0, 40))
+    write_table(str(folder / "selected"), names[1], table.slice(40))
+    return Corpus([str(folder / "selected" / name) for name in names], str(folder / "shards"))
+
+
+def tiny_model(**changes: Any) -> ModelConfig:
+    """Return towers of about 0.15 M parameters at 32 px."""
+    values: dict[str, Any] = {
+        "image_tower": ImageTower(
+            preset="b0", width=0.25, depth=0.3, batch_norm_momentum=0.1, stochastic_depth=0.0
+        ),
+        "text_tower": TextTower(
+            preset="mini", num_layers=1, hidden_size=32, num_heads=2, dropout=0.1
+        ),
+        "resize_px": 36,
+        "crop_px": 32,
+        "max_tokens": 16,
+        "vocabulary_size": 500,
+    }
+    return ModelConfig(**values | changes)
+
+
+def tiny_config(**changes: Any) -> TrainConfig:
+    """Return a run of eight steps of 16 pairs with a checkpoint each third step."""
+    values: dict[str, Any] = {
+        "global_batch_size": 16,
+        "duration": Duration(steps=8),
+        "model": tiny_model(),
+        "optimizer": AdamW(learning_rate=2e-3),
+        "temperature": Temperature(initial=0.1, learning_rate=1e-2),
+        "schedule": Schedule(warmup_steps=2, decay="cosine"),
+        "augmentation": Augmentation(horizontal_flip=False, scale=0.1, shift=0.05),
+        "batch_norm_batches": 2,
+        "checkpoint_every_steps": 3,
+        "decode_threads": 1,
+    }
+    return TrainConfig(**values | changes)
+
+
+def start_ranks(
+    job: tuple[Callable[..., None], tuple[Any, ...]],
+    *,
+    num_ranks: int,
+    folder: Path,
+    environment: dict[str, str] | None = None,
+) -> list[subprocess.Popen[str]]:
+    """Start ranks that each call the function with the arguments; they meet on a free port."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "job.pkl"
+    path.write_bytes(pickle.dumps(job))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes: list[subprocess.Popen[str]] = []
+    for rank in range(num_ranks):
+        added = {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(num_ranks),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        command = [sys.executable, "-m", "tiny_training", str(path)]
+        processes.append(
+            subprocess.Popen(
+                command,
+                env=rank_environment() | added | (environment or {}),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    return processes
+
+
+def rank_environment() -> dict[str, str]:
+    """Return an environment in which a rank finds the tests' modules and takes one core."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
+    """Wait for ranks, return what they said; every one must have ended well."""
+    said = [process.communicate()[0] for process in processes]
+    for process, text in zip(processes, said, strict=True):
+        assert process.returncode == 0, text
+    return said
+
+
+def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
+    """Be one rank of a training run."""
+    from openalign.train import loop
+
+    loop.run(config, training=corpus.training, shards=corpus.shards, output=output, work=work)
+
+
+def main() -> None:
+    function, arguments = pickle.loads(Path(sys.argv[1]).read_bytes())
+    function(*arguments)
+
+
+if __name__ == "__main__":
+    main()

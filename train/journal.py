@@ -1,0 +1,212 @@
+"""What a training run writes down and shows while it runs; only rank 0 has one.
+
+metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
+skipped.jsonl     the pairs of every step that was skipped; absent when none was
+run.jsonl         times and rates: never compared
+tensorboard/      both, for people
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from openalign import storage
+from openalign.telemetry import JsonLines, read_json_lines, say
+
+METRICS_FILE = "metrics.jsonl"
+SKIPPED_FILE = "skipped.jsonl"
+TIMES_FILE = "run.jsonl"
+
+LOSS = "train/loss"
+"""Mean over ranks of both directions' sum: the loss of Eq. 1 plus Eq. 2 on the global batch."""
+
+TEMPERATURE = "train/temperature"
+"""After the step."""
+
+LEARNING_RATE = "train/learning_rate"
+GRADIENT_NORM = "train/gradient_norm"
+"""Of the global gradient, before clipping."""
+
+EPOCH = "train/epoch"
+"""Passes over the training pairs when the step has ended."""
+
+TRUST_RATIO_MIN = "train/trust_ratio_min"
+TRUST_RATIO_MAX = "train/trust_ratio_max"
+"""Over all adapted parameters."""
+
+REPORTS_TO = "OPENALIGN_PROGRESS_RECORDS"
+"""Set by a launcher that draws the progress bar itself, from records on stderr."""
+
+RECORD = "\x1e"
+"""Begins the line of a record (ASCII's record separator)."""
+
+_SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_RECORDS = 0.5
+_SECONDS_BETWEEN_TIMES = 5.0
+
+
+class Journal:
+    """The files and the progress line of one run."""
+
+    def __init__(self, folder: Path, *, first_step: int, total_steps: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (METRICS_FILE, SKIPPED_FILE):
+            _forget_from(folder / name, first_step)
+        self._metrics = JsonLines(folder / METRICS_FILE)
+        self._skipped = JsonLines(folder / SKIPPED_FILE)
+        self._times = JsonLines(folder / TIMES_FILE)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._display = _display(total_steps)
+        self._pace = _Pace()
+        self._noted = 0.0
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Note the metrics of a step."""
+        self._metrics.write(step=step, **values)
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def skipped(self, step: int, keys: Sequence[str]) -> None:
+        """Note a step whose loss or gradient was not finite, with the pairs it was made of."""
+        say(f"step {step} was skipped: its loss or gradient was not finite")
+        self._skipped.write(step=step, keys=list(keys))
+
+    def passed(self, step: int, *, num_samples: int, waited: float, shown: str) -> None:
+        """Count a step's samples and the seconds it waited for data; show where the run is."""
+        self._pace.count(num_samples, waited)
+        now = time.monotonic()
+        self._display.show(step + 1, f"{shown}  {self._pace.samples_per_second():.0f} samples/s")
+        if now - self._noted >= _SECONDS_BETWEEN_TIMES:
+            self._noted = now
+            self._note(step)
+
+    def close(self) -> None:
+        """End the progress line and flush what TensorBoard holds back."""
+        self._display.close()
+        self._board.close()
+
+    def _note(self, step: int) -> None:
+        values = {
+            "samples_per_second": self._pace.samples_per_second(),
+            "data_wait_share": self._pace.data_wait_share(),
+        }
+        self._times.write(step=step, time=time.time(), **values)
+        for name, value in values.items():
+            self._board.add_scalar(f"speed/{name}", value, step)
+        self._pace = _Pace()
+
+
+class _Pace:
+    """Samples and waiting since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._num_samples = 0
+        self._waited = 0.0
+
+    def count(self, num_samples: int, waited: float) -> None:
+        self._num_samples += num_samples
+        self._waited += waited
+
+    def samples_per_second(self) -> float:
+        return self._num_samples / max(time.monotonic() - self._started, 1e-9)
+
+    def data_wait_share(self) -> float:
+        return self._waited / max(time.monotonic() - self._started, 1e-9)
+
+
+class Bar:
+    """A progress bar on this terminal."""
+
+    def __init__(self, total_steps: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("train"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=total_steps)
+        self._progress.start()
+
+    def show(self, num_steps: int, text: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=num_steps, description=text)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+
+class _Lines:
+    """A plain line from time to time, where nobody could see a bar move."""
+
+    def __init__(self, total_steps: int) -> None:
+        self._total_steps = total_steps
+        self._shown = time.monotonic()
+
+    def show(self, num_steps: int, text: str) -> None:
+        now = time.monotonic()
+        last = num_steps == self._total_steps
+        if last or now - self._shown >= _SECONDS_BETWEEN_LINES:
+            self._shown = now
+            say(f"train  step {num_steps:,} of {self._total_steps:,}  {text}")
+
+    def close(self) -> None:
+        pass
+
+
+class _Records:
+    """Records for the process that started this one and draws the bar."""
+
+    def __init__(self, total_steps: int) -> None:
+        self._total_steps = total_steps
+        self._sent = 0.0
+
+    def show(self, num_steps: int, text: str) -> None:
+        now = time.monotonic()
+        if now - self._sent >= _SECONDS_BETWEEN_RECORDS or num_steps == self._total_steps:
+            self._sent = now
+            record = json.dumps({"done": num_steps, "total": self._total_steps, "text": text})
+            sys.stderr.write(f"{RECORD}{record}\n")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        pass
+
+
+def _display(total_steps: int) -> Bar | _Lines | _Records:
+    if REPORTS_TO in os.environ:
+        return _Records(total_steps)
+    return Bar(total_steps) if sys.stderr.isatty() else _Lines(total_steps)
+
+
+def _forget_from(path: Path, step: int) -> None:
+    """Drop the lines of steps that a killed run had written but not saved."""
+    if not path.exists():
+        return
+    kept: list[dict[str, Any]] = [
+        row for row in read_json_lines(path.read_text(encoding="utf-8")) if row["step"] < step
+    ]
+    if not kept:
+        path.unlink()
+        return
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+    storage.write_text(str(path), text)

@@ -1,0 +1,205 @@
+"""LAMB whose trust ratios belong to whole parameters, whatever ZeRO cuts them into (ALIGN §5).
+
+Under ZeRO an optimizer is handed flat shards that hold pieces of many parameters. A plain LAMB
+takes one trust ratio a shard, which moves single tensors 0.1 to 25 times as far as it should. Here
+a `ShardLayout` says which piece of a shard belongs to which parameter: squared norms of the pieces
+are summed over ranks, and each piece is scaled by the ratio of its whole parameter. That is one
+all-reduce of two numbers a parameter.
+
+Without adaptation the rule is AdamW's, so this one class is both optimizers. The temperature is a
+group with a rule of its own: Adam's step times its own value, and a lower bound.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from openalign.train.config import AdamW, TrainConfig
+from openalign.train.config import Lamb as LambConfig
+
+
+class Piece(NamedTuple):
+    """The part of a shard that belongs to one parameter."""
+
+    parameter: int
+    """Its number among all parameters."""
+
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardLayout:
+    """What this rank's flat shards hold."""
+
+    pieces: Mapping[int, Sequence[Piece]]
+    """By the shard's data pointer; padding belongs to no piece."""
+
+    num_parameters: int
+    group: Any
+    """The process group over which a parameter's pieces are spread."""
+
+
+@dataclass(slots=True)
+class TrustRatios:
+    """The spread of the last step's ratios."""
+
+    values: list[Tensor] = field(default_factory=list[Tensor])
+
+    def smallest_and_largest(self) -> tuple[float, float] | None:
+        """Return both ends, or None when nothing was adapted."""
+        if not self.values:
+            return None
+        found = torch.cat(self.values)
+        return float(found.min()), float(found.max())
+
+
+class Lamb(torch.optim.Optimizer):
+    """LAMB and AdamW over parameters or ZeRO's shards of them.
+
+    A group whose gradient is not finite on any rank is left as it was, on all ranks, and noted in
+    `nonfinite`.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+        super().__init__(groups, {})
+        self.layout: ShardLayout | None = None
+        self.nonfinite = False
+        self.trust_ratios = TrustRatios()
+        self.squared_gradients: list[Tensor] = []
+
+    def set_factor(self, factor: float) -> None:
+        """Set every group's learning rate to a share of its peak."""
+        for group in self.param_groups:
+            group["lr"] = group["peak"] * factor
+
+    def start_step(self) -> None:
+        """Forget what the last step noted."""
+        self.nonfinite = False
+        self.trust_ratios = TrustRatios()
+        self.squared_gradients = []
+
+    def gradient_norm(self) -> float:
+        """Return the norm of the last step's gradient, as it was handed to the optimizer."""
+        return float(torch.stack(self.squared_gradients).sum().sqrt())
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update every shard that has a gradient; ZeRO calls this once a group or sub-group."""
+        loss = None if closure is None else torch.enable_grad()(closure)()
+        for group in self.param_groups:
+            shards = [shard for shard in group["params"] if shard.grad is not None]
+            if shards:
+                self._update_group(group, shards)
+        return loss
+
+    def _update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
+        gradients = [cast("Tensor", shard.grad) for shard in shards]
+        squared = self._squared_norms(shards, [gradients])[0].sum()
+        self.squared_gradients.append(squared)
+        if not bool(squared.isfinite()):
+            self.nonfinite = True
+            return
+        updates = [self._adam_update(group, shard) for shard in shards]
+        if group["adapt"]:
+            self._scale(group, shards, updates)
+        for shard, update in zip(shards, updates, strict=True):
+            if group["relative"]:
+                update.mul_(shard)
+            shard.add_(update, alpha=-group["lr"])
+            if group["at_least"] is not None:
+                shard.clamp_(min=group["at_least"])
+
+    def _adam_update(self, group: dict[str, Any], shard: Tensor) -> Tensor:
+        state, gradient = self.state[shard], cast("Tensor", shard.grad)
+        beta1, beta2 = group["betas"]
+        if "exp_avg" not in state:  # the names by which DeepSpeed converts checkpoints
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(shard)
+            state["exp_avg_sq"] = torch.zeros_like(shard)
+        state["step"] += 1
+        step = int(state["step"])
+        mean = state["exp_avg"].lerp_(gradient, 1 - beta1)
+        square = state["exp_avg_sq"].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        root = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
+        update = torch.div(mean, root, out=root).div_(1 - beta1**step)
+        return update.add_(shard, alpha=group["weight_decay"]) if group["weight_decay"] else update
+
+    def _scale(self, group: dict[str, Any], shards: list[Tensor], updates: list[Tensor]) -> None:
+        weight, update = self._squared_norms(shards, [shards, updates]).sqrt()
+        both = (weight > 0) & (update > 0)
+        ratio = torch.where(both, weight / update, 1.0).clamp_(max=group["trust_ratio_at_most"])
+        self.trust_ratios.values.append(ratio[both])
+        for shard, values in zip(shards, updates, strict=True):
+            for piece in self._pieces(shards, shard):
+                values.view(-1).narrow(0, piece.start, piece.size).mul_(
+                    ratio[piece.parameter].to(values.dtype)
+                )
+
+    def _squared_norms(self, shards: list[Tensor], rows: list[list[Tensor]]) -> Tensor:
+        """Return `[len(rows), parameters]`: squared norms by parameter, summed over ranks.
+
+        Every rank takes part in the sum, also one whose shard is nothing but padding.
+        """
+        pieces = [self._pieces(shards, shard) for shard in shards]
+        count = len(shards) if self.layout is None else self.layout.num_parameters
+        numbers = [piece.parameter for found in pieces for piece in found]
+        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=shards[0].device)
+        if numbers:
+            index = torch.tensor(numbers, device=squares.device)
+            for row, tensors in zip(squares, rows, strict=True):
+                views = [
+                    tensor.view(-1).narrow(0, piece.start, piece.size)
+                    for tensor, found in zip(tensors, pieces, strict=True)
+                    for piece in found
+                ]
+                norms = torch._foreach_norm(views)  # noqa: SLF001  # the only one that takes a list
+                row[index] = torch.stack(norms).double().square()
+        if self.layout is not None:
+            dist.all_reduce(squares, group=self.layout.group)
+        return squares
+
+    def _pieces(self, shards: list[Tensor], shard: Tensor) -> Sequence[Piece]:
+        if self.layout is not None:
+            return self.layout.pieces[shard.data_ptr()]
+        number = next(n for n, other in enumerate(shards) if other is shard)
+        return (Piece(number, 0, shard.numel()),)
+
+
+def build_optimizer(towers: nn.Module, config: TrainConfig) -> Lamb:
+    """Return the optimizer of `config`; which parameters decay and adapt is decided here."""
+    named = dict(towers.named_parameters())
+    temperature = named.pop("temperature")
+    optimizer, rule = config.optimizer, config.temperature
+    shared = {
+        "betas": (optimizer.beta1, optimizer.beta2),
+        "eps": optimizer.epsilon,
+        "weight_decay": 0.0,
+        "adapt": False,
+        "trust_ratio_at_most": getattr(optimizer, "trust_ratio_at_most", 1.0),
+        "relative": False,
+        "at_least": None,
+        "lr": optimizer.learning_rate,
+        "peak": optimizer.learning_rate,
+    }
+    matrices = [p for p in named.values() if p.ndim > 1]
+    vectors = [p for p in named.values() if p.ndim <= 1]
+    own = {"relative": rule.relative, "at_least": rule.at_least}
+    rate = {"lr": rule.learning_rate, "peak": rule.learning_rate}
+    return Lamb(
+        [
+            {**shared, **_applied(optimizer, matrices=True), "params": matrices},
+            {**shared, **_applied(optimizer, matrices=False), "params": vectors},
+            {**shared, **own, **rate, "params": [temperature]},
+        ]
+    )
+
+
+def _applied(optimizer: LambConfig | AdamW, *, matrices: bool) -> dict[str, Any]:
+    adapted = isinstance(optimizer, LambConfig) and (matrices or optimizer.adapted == "all")
+    decays = matrices or optimizer.decayed == "all"
+    return {"adapt": adapted, "weight_decay": optimizer.weight_decay if decays else 0.0}

@@ -1,0 +1,355 @@
+"""The training stage: reads the training manifest and the shards, writes a model.
+
+Every rank calls `run`. Nothing in the loop has a state of its own: which pairs a step sees and
+what is drawn in it are functions of (seed, step), so a checkpoint is weights, moments and a step.
+"""
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openalign import storage
+from openalign.errors import StageError
+from openalign.manifest import DataFile, StageResult
+from openalign.train import checkpoint, journal, zero
+from openalign.train.config import TrainConfig
+from openalign.train.data import Batch, SampleHash, TrainingSet, read_training
+from openalign.train.export import preprocess_of, write_export
+from openalign.train.lamb import Lamb, build_optimizer
+from openalign.train.loss import contrastive_loss
+from openalign.train.order import seed_at
+from openalign.train.preprocess import build_tokenizer
+from openalign.train.schedule import learning_rate_factor, total_steps
+from openalign.train.towers import (
+    batch_norm_statistics,
+    build_towers,
+    reestimate_batch_norm,
+)
+from openalign.train.vocabulary import (
+    VOCABULARY_FILE,
+    learn_vocabulary,
+    load_vocabulary,
+    save_vocabulary,
+)
+
+EXPORT_FOLDER = "export"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Training:
+    """What the loop works with."""
+
+    config: TrainConfig
+    ranks: zero.Ranks
+    data: TrainingSet
+    vocabulary: list[str]
+    engine: Any
+    optimizer: Lamb
+    total_steps: int
+    progress: checkpoint.Progress
+    journal: journal.Journal | None
+    """On rank 0 alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """How a step ended."""
+
+    loss: float
+    finite: bool
+
+
+def run(
+    config: TrainConfig, *, training: Sequence[str], shards: str, output: str, work: str
+) -> StageResult | None:
+    """Train, export, and return the stage's result on rank 0, None on the others.
+
+    Raises:
+        ConfigError: the ranks cannot share the batch evenly.
+        StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
+            in a row that were not finite.
+    """
+    local, local_work = _local_folders(output, work)
+    checkpoints = local_work / "checkpoints"
+    with zero.joined_ranks() as ranks:
+        zero.check_world_size(config, ranks.world_size)
+        state = _set_up(config, ranks, training, shards, local, checkpoints)
+        try:
+            _train(state, checkpoints)
+            _settle_batch_norm(state)
+            weights = zero.whole_weights(state.engine)
+        finally:
+            if state.journal is not None:
+                state.journal.close()
+            zero.stop_engine(state.engine)
+        if ranks.rank != 0:
+            return None
+        write_export(
+            str(local / EXPORT_FOLDER),
+            weights=weights,
+            vocabulary=state.vocabulary,
+            model=config.model,
+        )
+        if not storage.is_local(output):
+            _upload(local, output)
+        return _result(state, local)
+
+
+def _set_up(
+    config: TrainConfig,
+    ranks: zero.Ranks,
+    training: Sequence[str],
+    shards: str,
+    folder: Path,
+    checkpoints: Path,
+) -> _Training:
+    progress = checkpoint.latest(checkpoints, world_size=ranks.world_size)
+    table = read_training(training)
+    vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
+    preprocess = preprocess_of(config.model)
+    data = TrainingSet(
+        table,
+        shards=shards,
+        preprocess=preprocess,
+        tokenizer=build_tokenizer(vocabulary, preprocess),
+        augmentation=config.augmentation,
+        seed=config.seed,
+        decode_threads=config.decode_threads,
+        image_cache_mb=config.image_cache_mb,
+    )
+    towers = build_towers(config, vocabulary_size=len(vocabulary))
+    optimizer = build_optimizer(towers, config)
+    engine = zero.start_engine(towers, optimizer, config, ranks)
+    if progress.step:
+        checkpoint.load(engine, checkpoints)
+    steps = total_steps(
+        config.duration, num_pairs=len(data), global_batch_size=config.global_batch_size
+    )
+    return _Training(
+        config=config,
+        ranks=ranks,
+        data=data,
+        vocabulary=vocabulary,
+        engine=engine,
+        optimizer=optimizer,
+        total_steps=steps,
+        progress=progress,
+        journal=journal.Journal(folder, first_step=progress.step, total_steps=steps)
+        if ranks.rank == 0
+        else None,
+    )
+
+
+def _shared_vocabulary(config: TrainConfig, ranks: zero.Ranks, url: str, table: Any) -> list[str]:
+    """Have rank 0 learn the vocabulary, once, and everyone read it."""
+    if ranks.rank == 0 and not storage.exists(url):
+        texts = table["alt_text"].unique().to_pylist()
+        model = config.model
+        vocabulary = learn_vocabulary(texts, size=model.vocabulary_size, lowercase=model.lowercase)
+        save_vocabulary(url, vocabulary)
+    dist.barrier()
+    return load_vocabulary(url)
+
+
+def _train(state: _Training, checkpoints: Path) -> None:
+    config, progress = state.config, state.progress
+    batches = state.data.batches(
+        progress.step,
+        state.total_steps,
+        global_batch_size=config.global_batch_size,
+        rank=state.ranks.rank,
+        world_size=state.ranks.world_size,
+    )
+    samples = SampleHash(progress.sample_hash)
+    state.engine.train()
+    with closing(batches):
+        asked = time.monotonic()
+        for batch in batches:
+            waited = time.monotonic() - asked
+            outcome = _step(state, batch)
+            keys = _global_keys(state, batch.step)
+            samples.update(keys)
+            _count(state, batch.step, outcome, keys)
+            progress.step, progress.sample_hash = batch.step + 1, samples.hexdigest
+            _report(state, batch.step, outcome, waited)
+            if progress.step == state.total_steps or not (
+                progress.step % config.checkpoint_every_steps
+            ):
+                checkpoint.save(state.engine, checkpoints, progress, keep=config.keep_checkpoints)
+            asked = time.monotonic()
+
+
+def _step(state: _Training, batch: Batch) -> _Outcome:
+    """Take one step, or leave everything as it was where it is not finite on some rank."""
+    config, engine, optimizer = state.config, state.engine, state.optimizer
+    torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
+    statistics = batch_norm_statistics(engine.module)
+    before = [buffer.clone() for buffer in statistics]
+    image, text, temperature = _forward(state, batch)
+    loss = contrastive_loss(image, text, temperature, label_smoothing=config.label_smoothing)
+    mean = float(_mean_over_ranks(loss.detach()))
+    optimizer.start_step()
+    if math.isfinite(mean):
+        factor = learning_rate_factor(
+            batch.step, total_steps=state.total_steps, schedule=config.schedule
+        )
+        optimizer.set_factor(factor)
+        engine.backward(loss)
+        engine.step()
+    finite = math.isfinite(mean) and not optimizer.nonfinite
+    if not finite:
+        torch._foreach_copy_(statistics, before)  # the only one that takes a list
+    return _Outcome(mean, finite)
+
+
+def _forward(state: _Training, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
+    return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
+
+
+def _mean_over_ranks(value: Tensor) -> Tensor:
+    mean = value.clone()
+    dist.all_reduce(mean)
+    return mean / dist.get_world_size()
+
+
+def _global_keys(state: _Training, step: int) -> list[str]:
+    """Return the keys of the whole global batch, on rank 0; the others have no use for them."""
+    if state.ranks.rank != 0:
+        return []
+    start = step * state.config.global_batch_size
+    return state.data.keys(state.data.rows(start, start + state.config.global_batch_size))
+
+
+def _count(state: _Training, step: int, outcome: _Outcome, keys: list[str]) -> None:
+    """Keep count of the steps that were skipped; every rank counts the same.
+
+    Raises:
+        StageError: too many in a row.
+    """
+    progress = state.progress
+    if outcome.finite:
+        progress.nonfinite_in_a_row = 0
+        return
+    progress.nonfinite_in_a_row += 1
+    progress.num_skipped += 1
+    if state.journal is not None:
+        state.journal.skipped(step, keys)
+    if progress.nonfinite_in_a_row >= state.config.nonfinite_steps_in_a_row:
+        raise StageError(
+            f"training stopped at step {step}: the loss or gradient of "
+            f"{progress.nonfinite_in_a_row} steps in a row was not finite",
+            hint=f"{journal.SKIPPED_FILE} names their pairs; a lower learning rate, a longer "
+            "warm-up or `train.gradient_clipping` helps where the data is sound",
+        )
+
+
+def _report(state: _Training, step: int, outcome: _Outcome, waited: float) -> None:
+    temperature = float(_temperature(state))  # every rank: stage 3 gathers it
+    if state.journal is None:
+        return
+    config = state.config
+    due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
+    if outcome.finite and due:
+        seen = (step + 1) * config.global_batch_size
+        values = {
+            journal.LOSS: outcome.loss,
+            journal.TEMPERATURE: temperature,
+            journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
+            journal.GRADIENT_NORM: zero.gradient_norm(state.engine, state.optimizer),
+            journal.EPOCH: seen / len(state.data),
+        }
+        spread = state.optimizer.trust_ratios.smallest_and_largest()
+        if spread is not None:
+            values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
+        state.journal.step(step, values)
+    state.journal.passed(
+        step,
+        num_samples=config.global_batch_size,
+        waited=waited,
+        shown=f"loss {outcome.loss:.3f}  temperature {temperature:.4f}",
+    )
+
+
+def _temperature(state: _Training) -> Tensor:
+    return zero.whole_parameter(state.engine.module.temperature)
+
+
+def _settle_batch_norm(state: _Training) -> None:
+    """Estimate batch-norm statistics anew, on the first batches of the order."""
+    config = state.config
+    batches = state.data.batches(
+        0,
+        config.batch_norm_batches,
+        global_batch_size=config.global_batch_size,
+        rank=state.ranks.rank,
+        world_size=state.ranks.world_size,
+    )
+    forward: Callable[[Batch], object] = partial(_forward, state)
+    with closing(batches):
+        reestimate_batch_norm(state.engine.module, forward, batches)
+
+
+def _local_folders(output: str, work: str) -> tuple[Path, Path]:
+    """Return where to write. DeepSpeed needs local files, so a URL gets a folder of this machine.
+
+    The folder's name follows from the URL: a run that was killed goes on there, on this machine.
+    """
+    if storage.is_local(output):
+        return storage.local_path(output), storage.local_path(work)
+    name = f"openalign-train-{hashlib.sha256(output.encode()).hexdigest()[:16]}"
+    folder = Path(tempfile.gettempdir()) / name
+    return folder, folder / "work"
+
+
+def _upload(local: Path, output: str) -> None:
+    for name in storage.list_files(str(local)):
+        if not name.startswith("work/"):
+            storage.write_bytes(storage.join(output, name), (local / name).read_bytes())
+    storage.remove(str(local))
+
+
+def _result(state: _Training, local: Path) -> StageResult:
+    num_pairs = len(state.data)
+    num_seen = min(num_pairs, state.total_steps * state.config.global_batch_size)
+    return StageResult(
+        num_inputs=num_pairs,
+        states={"trained_on": num_seen, "never_drawn": num_pairs - num_seen},
+        num_outputs=num_seen,
+        files=_data_files(local),
+        facts={
+            "steps": state.total_steps,
+            "skipped_steps": state.progress.num_skipped,
+            "sample_hash": state.progress.sample_hash,
+            "vocabulary_size": len(state.vocabulary),
+        },
+    )
+
+
+def _data_files(local: Path) -> list[DataFile]:
+    """List what belongs to the result; times and TensorBoard's files do not."""
+    names = [VOCABULARY_FILE, journal.METRICS_FILE, journal.SKIPPED_FILE]
+    names += [f"{EXPORT_FOLDER}/{name}" for name in storage.list_files(str(local / EXPORT_FOLDER))]
+    return [_data_file(local, name) for name in names if (local / name).exists()]
+
+
+def _data_file(local: Path, name: str) -> DataFile:
+    path = local / name
+    lines = path.read_bytes().count(b"\n") if name.endswith(("l", ".txt")) else 1
+    return DataFile(
+        name=name,
+        num_rows=lines,
+        num_bytes=path.stat().st_size,
+        sha256=storage.sha256_of(str(path)),
+    )

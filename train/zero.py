@@ -1,0 +1,223 @@
+"""DeepSpeed, and nothing else: the only file that knows its keys, its traps and its insides."""
+
+import gc
+import math
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openalign.errors import ConfigError
+from openalign.train.config import TrainConfig
+from openalign.train.lamb import Lamb, Piece, ShardLayout
+from openalign.train.towers import Towers
+
+_NEVER = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """This process among those that train together."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+
+
+@contextmanager
+def joined_ranks() -> Generator[Ranks]:
+    """Join the processes that the environment names, or stand alone where it names none."""
+    gpu = torch.cuda.is_available()
+    if not gpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
+    import deepspeed
+    import deepspeed.ops
+
+    # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    for name, value in _alone().items():
+        os.environ.setdefault(name, value)
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if gpu:
+        torch.cuda.set_device(local_rank)
+    deepspeed.init_distributed(
+        dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
+    )
+    try:
+        yield Ranks(
+            rank=dist.get_rank(),
+            world_size=dist.get_world_size(),
+            device=torch.device("cuda", local_rank) if gpu else torch.device("cpu"),
+        )
+    finally:
+        dist.destroy_process_group()
+
+
+def check_world_size(config: TrainConfig, world_size: int) -> None:
+    """Refuse a number of ranks over which the batch cannot be spread evenly.
+
+    Raises:
+        ConfigError: it names both numbers.
+    """
+    if config.global_batch_size % world_size:
+        raise ConfigError(
+            f"`train.global_batch_size` is {config.global_batch_size}, which {world_size} ranks "
+            "cannot share evenly",
+            hint="change it, or `train.num_processes`, so that one divides the other",
+        )
+
+
+def deepspeed_settings(
+    config: TrainConfig, *, world_size: int, num_parameters: int
+) -> dict[str, Any]:
+    """Return DeepSpeed's own dictionary.
+
+    Everything whose default has changed between releases is spelt out. Precision is not among it:
+    DeepSpeed's bf16 mode casts weights but not batch-norm statistics, so the towers autocast.
+    """
+    # No larger than the model, and a multiple of DeepSpeed's alignment.
+    bucket_size = math.ceil(min(config.zero.bucket_size, num_parameters) / 1024) * 1024
+    return {
+        "train_batch_size": config.global_batch_size,
+        "train_micro_batch_size_per_gpu": config.global_batch_size // world_size,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": config.gradient_clipping,
+        "steps_per_print": _NEVER,
+        "wall_clock_breakdown": False,
+        "zero_allow_untested_optimizer": True,  # it only silences the check
+        "zero_optimization": {
+            "stage": config.zero.stage,
+            "round_robin_gradients": False,  # true makes its own map of shards wrong
+            "sub_group_size": config.zero.sub_group_size,
+            "stage3_param_persistence_threshold": config.zero.persistence_threshold,
+            "reduce_bucket_size": bucket_size,
+            "allgather_bucket_size": bucket_size,
+        },
+    }
+
+
+def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ranks) -> Any:
+    """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
+    import deepspeed
+
+    for name, parameter in towers.named_parameters():
+        assert parameter.ndim > 0, f"{name} is 0-dimensional, which DeepSpeed cannot broadcast"
+        assert parameter.is_contiguous(), f"{name} is not contiguous; DeepSpeed cannot broadcast it"
+    settings = deepspeed_settings(
+        config,
+        world_size=ranks.world_size,
+        num_parameters=sum(parameter.numel() for parameter in towers.parameters()),
+    )
+    engine, *_ = deepspeed.initialize(
+        model=towers.to(ranks.device),
+        optimizer=optimizer,  # pyright: ignore[reportArgumentType]
+        config=settings,
+        dist_init_required=False,
+    )
+    optimizer.layout = shard_layout(engine, optimizer)
+    return engine
+
+
+def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
+    """Return where each parameter lies in this rank's shards; None in stage 0.
+
+    Must be asked again after anything that moves the shards; loading a checkpoint does not.
+    """
+    stage = engine.zero_optimization_stage()
+    if stage == 0:
+        return None
+    if stage == 3:
+        shards = list(engine.optimizer.fp32_partitioned_groups_flat)
+    else:
+        shards = [shard for group in optimizer.param_groups for shard in group["params"]]
+    group = engine.data_parallel_group
+    parameters = [p for p in engine.module.parameters() if p.requires_grad]
+    pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
+    sizes = torch.zeros(len(parameters), dtype=torch.int64, device=shards[0].device)
+    for number, parameter in enumerate(parameters):
+        local = _local_piece(parameter, stage, dist.get_rank(group))
+        if local is None or local.numel() == 0:
+            continue
+        shard = _containing(local, shards)
+        start = (local.data_ptr() - shard.data_ptr()) // shard.element_size()
+        pieces[shard.data_ptr()].append(Piece(number, start, local.numel()))
+        sizes[number] = local.numel()
+    dist.all_reduce(sizes, group=group)
+    whole = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in parameters]
+    assert sizes.tolist() == whole, "the pieces of the shards do not add up to the parameters"
+    return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
+
+
+def gradient_norm(engine: Any, optimizer: Lamb) -> float:
+    """Return the norm of the last step's whole gradient, before clipping where ZeRO knows it."""
+    norm = engine.get_global_grad_norm()
+    return optimizer.gradient_norm() if norm is None else float(norm)
+
+
+def whole_parameter(parameter: Any) -> Tensor:
+    """Return a parameter's whole value; in stage 3 all ranks must call this."""
+    from deepspeed import zero
+
+    with zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
+        return parameter.detach().clone()
+
+
+def whole_weights(engine: Any) -> dict[str, Tensor]:
+    """Return the towers' parameters and buffers, whole and on the CPU; all ranks must call it."""
+    from deepspeed import zero
+
+    parameters = dict(engine.module.named_parameters())
+    partitioned = [p for p in parameters.values() if hasattr(p, "ds_id")]
+    with zero.GatheredParameters(partitioned, enabled=bool(partitioned)):
+        found = {name: p.detach().cpu().clone() for name, p in parameters.items()}
+    kept = set(engine.module.state_dict())  # not what the towers derive from their settings
+    buffers = {
+        name: b.detach().cpu().clone() for name, b in engine.module.named_buffers() if name in kept
+    }
+    return found | buffers
+
+
+def stop_engine(engine: Any) -> None:
+    """Let go of the engine's hooks and memory, so that another one can be started."""
+    engine.destroy()
+    gc.collect()
+
+
+def _local_piece(parameter: Any, stage: int, rank: int) -> Tensor | None:
+    if stage == 3:
+        from deepspeed.utils import safe_get_local_fp32_param
+
+        local = safe_get_local_fp32_param(parameter)
+        # The end of the last rank's piece is padding that nobody initialises: not ours.
+        valid = parameter.ds_numel - rank * local.numel()
+        return local.narrow(0, 0, min(max(valid, 0), local.numel()))
+    mapping = parameter._hp_mapping  # noqa: SLF001  # it backs the public safe_get_full_fp32_param
+    return None if mapping is None else mapping.hp_fragment
+
+
+def _containing(piece: Tensor, shards: list[Tensor]) -> Tensor:
+    for shard in shards:
+        end = shard.data_ptr() + shard.numel() * shard.element_size()
+        if shard.data_ptr() <= piece.data_ptr() < end:
+            return shard
+    raise AssertionError("a parameter's local piece lies in no shard of the optimizer")
+
+
+def _alone() -> dict[str, str]:
+    """Return the environment of a single rank, on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    return {
+        "RANK": "0",
+        "WORLD_SIZE": "1",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
