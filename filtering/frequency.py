@@ -263,19 +263,31 @@ def _firsts(ordered: U64) -> Ints:
 
 
 def absent(hashes: U64, vocabulary: U64) -> Bools:
-    """Tell which hashes are not in a sorted vocabulary, which may be memory-mapped.
+    """Tell which hashes are not in a sorted vocabulary, which may be memory-mapped."""
+    distinct, known = _look_up(hashes, vocabulary)
+    return _is_in(hashes, distinct[~known])
 
-    Each distinct hash is looked up once and in order, so neighbors share pages and cache lines.
+
+def present(hashes: U64, vocabulary: U64) -> Bools:
+    """Tell which hashes are in a sorted vocabulary; fast where few are."""
+    distinct, known = _look_up(hashes, vocabulary)
+    return _is_in(hashes, distinct[known])
+
+
+def _look_up(hashes: U64, vocabulary: U64) -> tuple[U64, Bools]:
+    """Return the distinct hashes, and which are known.
+
+    Each is looked up once and in order, so neighbors share pages and cache lines.
     """
-    distinct, _ = count(hashes)
+    ordered = sort(hashes)
+    distinct = ordered[_firsts(ordered)]
     if not len(vocabulary):
-        return np.ones(len(hashes), bool)
+        return distinct, np.zeros(len(distinct), bool)
     at = np.minimum(np.searchsorted(vocabulary, distinct), len(vocabulary) - 1)
-    return is_in(hashes, distinct[vocabulary[at] != distinct])
+    return distinct, vocabulary[at] == distinct
 
 
-def is_in(hashes: U64, few: U64) -> Bools:
-    """Tell which hashes are among a few."""
+def _is_in(hashes: U64, few: U64) -> Bools:
     if not len(few):
         return np.zeros(len(hashes), bool)
     return pl.Series(hashes).is_in(pl.Series(few).implode()).to_numpy()

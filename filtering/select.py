@@ -24,7 +24,7 @@ from openalign.batches import SortIntoFiles, WriteSummary, read_summary, run_job
 from openalign.errors import InputError
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counting import IMAGES, CountPairs, Hashes, join_set, open_set
-from openalign.filtering.frequency import absent
+from openalign.filtering.frequency import present
 from openalign.filtering.image_rules import IMAGE_RULES, image_flags
 from openalign.filtering.judging import Judge, JudgeRows, Verdict, outcome
 from openalign.filtering.near_duplicates import matcher
@@ -192,7 +192,7 @@ def _open_judge(
             image_flags(
                 images,
                 rules=config.image,
-                has_many_alt_texts=~absent(hash_strings(images["sha256"]), with_many_alt_texts),
+                has_many_alt_texts=present(hash_strings(images["sha256"]), with_many_alt_texts),
                 is_near_duplicate=is_copy(images),
             )
         )

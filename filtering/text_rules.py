@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from openalign.filtering.config import TextRules
-from openalign.filtering.frequency import absent
+from openalign.filtering.frequency import absent, present
 from openalign.filtering.rules import Flags, pack
 from openalign.filtering.tokens import U64, Bools, Tokens
 from openalign.schemas import FilterState
@@ -46,10 +46,10 @@ def text_flags(batch: TextBatch, corpus: Corpus, rules: TextRules) -> Flags:
     num_unigrams = batch.tokens.num_unigrams
     by_rule: dict[FilterState, Bools] = {
         FilterState.LANGUAGE: _other_language(batch.languages, rules),
-        FilterState.ALT_TEXT_ON_MANY_IMAGES: ~absent(
+        FilterState.ALT_TEXT_ON_MANY_IMAGES: present(
             batch.alt_text_hashes, corpus.alt_texts_on_many_images
         ),
-        FilterState.IMAGE_WITH_MANY_ALT_TEXTS: ~absent(
+        FilterState.IMAGE_WITH_MANY_ALT_TEXTS: present(
             batch.image_hashes, corpus.images_with_many_alt_texts
         ),
         FilterState.TOO_FEW_UNIGRAMS: num_unigrams < rules.min_unigrams,
@@ -64,6 +64,8 @@ def has_rare_ngram(tokens: Tokens, frequent: U64) -> Bools:
     rare = np.zeros(len(tokens.num_unigrams), bool)
     rare[tokens.rows()[absent(tokens.unigrams, frequent)]] = True
     bigrams, rows = tokens.bigrams()
+    open_question = ~rare[rows]  # a rare unigram has settled the others
+    bigrams, rows = bigrams[open_question], rows[open_question]
     rare[rows[absent(bigrams, frequent)]] = True
     return rare
 

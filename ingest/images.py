@@ -193,13 +193,7 @@ def _decode_jpeg(image: Image.Image, data: bytes, min_px: int) -> Image.Image:
         min_px = 0  # whole, or the rounding of a few pixels would leave a smaller picture
     if image.mode in ("RGB", "L"):
         try:
-            colors = simplejpeg.decode_jpeg(
-                data,
-                "RGB",
-                min_height=min_px or image.height,
-                min_width=min_px or image.width,
-                min_factor=1,
-            )
+            colors = simplejpeg.decode_jpeg(data, "RGB", min_height=min_px, min_width=min_px)
             return Image.fromarray(colors)
         except ValueError:
             pass  # it takes each warning for an error; what is truly broken fails below as well

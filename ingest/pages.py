@@ -195,11 +195,20 @@ def _captions(tree: LexborHTMLParser) -> dict[int, str]:
     """Return the caption of each image that stands in a figure; the innermost figure's holds."""
     captions: dict[int, str] = {}
     for figure in tree.css("figure"):
-        caption = figure.css_first("figcaption")
+        caption = next(
+            (c for c in figure.css("figcaption") if _figure_id(c) == figure.mem_id), None
+        )
         text = collapse(caption.text()) if caption is not None else ""
         for image in figure.css("img"):
             captions[image.mem_id] = text
     return captions
+
+
+def _figure_id(node: LexborNode) -> int | None:
+    parent = node.parent
+    while parent is not None and parent.tag != "figure":
+        parent = parent.parent
+    return parent.mem_id if parent is not None else None
 
 
 def _add_open_graph(page: PageContent, tree: LexborHTMLParser, base: str) -> None:

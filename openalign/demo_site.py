@@ -27,6 +27,9 @@ HOST = "openmoji.example"
 """The public address: it is in every URL, whatever port the site is served on."""
 
 SEEDS = (f"http://{HOST}/",)
+VERSION = 1
+"""Raised whenever the site or the benchmark changes; part of their fingerprint."""
+
 PER_PAGE = 48
 
 

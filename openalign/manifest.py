@@ -166,6 +166,7 @@ class StageFolder:
         )
         partial = self.partial_url(manifest.fingerprint)
         storage.remove(storage.join(partial, WORK))
+        storage.remove_unfinished(partial)
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(asdict(manifest)) + "\n")
         self._swap(partial)
         return manifest

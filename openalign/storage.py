@@ -18,6 +18,8 @@ from fsspec.core import url_to_fs
 
 from openalign.errors import InputError, StageError
 
+_UNFINISHED = ".tmp-"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
@@ -126,7 +128,9 @@ def local_target(url: str) -> Generator[_Target]:
     local = is_local(url)
     if local:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=str(Path(path).parent) if local else None, prefix=".tmp-")
+    handle, name = tempfile.mkstemp(
+        dir=str(Path(path).parent) if local else None, prefix=_UNFINISHED
+    )
     os.close(handle)
     target = _Target(name)
     try:
@@ -141,6 +145,13 @@ def local_target(url: str) -> Generator[_Target]:
             fs.put_file(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str) -> None:
+    """Delete what writers that were killed left below a folder; nobody may be writing there."""
+    for name in list_files(folder):
+        if name.rsplit("/", 1)[-1].startswith(_UNFINISHED):
+            remove(join(folder, name))
 
 
 def write_bytes(url: str, content: bytes) -> Written:

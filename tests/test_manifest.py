@@ -43,6 +43,18 @@ def test_a_sealed_stage_is_read_back_whole(folder: StageFolder) -> None:
     ]
 
 
+def test_what_a_killed_writer_left_is_not_sealed(folder: StageFolder) -> None:
+    result = make(folder, "a")
+    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    storage.write_text(f"{partial}/.tmp-abc", "half a file")
+    storage.write_text(f"{partial}/deep/.tmp-abc", "half a file")
+
+    folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+
+    names = [name for name in storage.list_files(folder.url) if ".tmp-" in name]
+    assert names == []
+
+
 def test_a_new_result_takes_the_old_ones_place_and_nothing_else_stays(folder: StageFolder) -> None:
     folder.seal(make(folder, "old"), settings=SETTINGS, inputs=INPUTS)
     other: dict[str, object] = {"settings": {"min_count": 3}}

@@ -39,7 +39,7 @@ def write_export(
     """Write the folder. Its bytes are a function of the arguments and the library's version."""
     config = align_config(model, vocabulary_size=len(vocabulary))
     config.architectures = ["AlignModel"]
-    state = _library_state(weights, hidden_size=config.text_config.hidden_size)
+    state = _library_state(weights, hidden_size=model.text_tower.shape.hidden_size)
     tensors = save(state, metadata={"format": "pt"})
     storage.write_bytes(storage.join(folder, "model.safetensors"), tensors)
     storage.write_text(storage.join(folder, "config.json"), config.to_json_string())

@@ -59,18 +59,12 @@ class TrustRatios:
 
 
 class Lamb(torch.optim.Optimizer):
-    """LAMB and AdamW over parameters or ZeRO's shards of them.
-
-    A group whose gradient is not finite on any rank is left as it was, on all ranks, and noted in
-    `nonfinite`.
-    """
+    """LAMB and AdamW over parameters or ZeRO's shards of them."""
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
         super().__init__(groups, {})
         self.layout: ShardLayout | None = None
-        self.nonfinite = False
         self.trust_ratios = TrustRatios()
-        self.squared_gradients: list[Tensor] = []
 
     def set_factor(self, factor: float) -> None:
         """Set every group's learning rate to a share of its peak."""
@@ -78,14 +72,8 @@ class Lamb(torch.optim.Optimizer):
             group["lr"] = group["peak"] * factor
 
     def start_step(self) -> None:
-        """Forget what the last step noted."""
-        self.nonfinite = False
+        """Forget what the last step noted: under ZeRO one step is several calls of `step`."""
         self.trust_ratios = TrustRatios()
-        self.squared_gradients = []
-
-    def gradient_norm(self) -> float:
-        """Return the norm of the last step's gradient, as it was handed to the optimizer."""
-        return float(torch.stack(self.squared_gradients).sum().sqrt())
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -98,12 +86,6 @@ class Lamb(torch.optim.Optimizer):
         return loss
 
     def _update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
-        gradients = [cast("Tensor", shard.grad) for shard in shards]
-        squared = self._squared_norms(shards, [gradients])[0].sum()
-        self.squared_gradients.append(squared)
-        if not bool(squared.isfinite()):
-            self.nonfinite = True
-            return
         updates = [self._adam_update(group, shard) for shard in shards]
         if group["adapt"]:
             self._scale(group, shards, updates)

@@ -4,9 +4,7 @@ Every rank calls `run`. Nothing in the loop has a state of its own: which pairs 
 what is drawn in it are functions of (seed, step), so a checkpoint is weights, moments and a step.
 """
 
-import hashlib
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -15,13 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from openalign import storage
 from openalign.errors import StageError
-from openalign.manifest import DataFile, StageResult
+from openalign.manifest import StageResult
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data import Batch, SampleHash, TrainingSet, read_training
@@ -29,6 +28,7 @@ from openalign.train.export import preprocess_of, write_export
 from openalign.train.lamb import Lamb, build_optimizer
 from openalign.train.loss import contrastive_loss
 from openalign.train.order import seed_at
+from openalign.train.places import EXPORT_FOLDER, Folders, data_files, local_folders, upload
 from openalign.train.preprocess import build_tokenizer
 from openalign.train.schedule import learning_rate_factor, total_steps
 from openalign.train.towers import (
@@ -42,8 +42,6 @@ from openalign.train.vocabulary import (
     load_vocabulary,
     save_vocabulary,
 )
-
-EXPORT_FOLDER = "export"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,7 +65,12 @@ class _Outcome:
     """How a step ended."""
 
     loss: float
-    finite: bool
+    gradient_norm: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether the step was taken."""
+        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
 def run(
@@ -80,13 +83,13 @@ def run(
         StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
             in a row that were not finite.
     """
-    local, local_work = _local_folders(output, work)
-    checkpoints = local_work / "checkpoints"
+    folders = local_folders(output, work)
     with zero.joined_ranks() as ranks:
         zero.check_world_size(config, ranks.world_size)
-        state = _set_up(config, ranks, training, shards, local, checkpoints)
+        table = read_training(training)
+        state = _set_up(config, ranks, table, shards=shards, folders=folders)
         try:
-            _train(state, checkpoints)
+            _train(state, folders.checkpoints)
             _settle_batch_norm(state)
             weights = zero.whole_weights(state.engine)
         finally:
@@ -96,26 +99,22 @@ def run(
         if ranks.rank != 0:
             return None
         write_export(
-            str(local / EXPORT_FOLDER),
+            str(folders.result / EXPORT_FOLDER),
             weights=weights,
             vocabulary=state.vocabulary,
             model=config.model,
         )
+        result = _result(state, folders.result)
         if not storage.is_local(output):
-            _upload(local, output)
-        return _result(state, local)
+            upload(folders.result, output)
+        return result
 
 
 def _set_up(
-    config: TrainConfig,
-    ranks: zero.Ranks,
-    training: Sequence[str],
-    shards: str,
-    folder: Path,
-    checkpoints: Path,
+    config: TrainConfig, ranks: zero.Ranks, table: pa.Table, *, shards: str, folders: Folders
 ) -> _Training:
-    progress = checkpoint.latest(checkpoints, world_size=ranks.world_size)
-    table = read_training(training)
+    folder = folders.result
+    progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
     vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
     preprocess = preprocess_of(config.model)
     data = TrainingSet(
@@ -132,7 +131,7 @@ def _set_up(
     optimizer = build_optimizer(towers, config)
     engine = zero.start_engine(towers, optimizer, config, ranks)
     if progress.step:
-        checkpoint.load(engine, checkpoints)
+        checkpoint.load(engine, folders.checkpoints)
     steps = total_steps(
         config.duration, num_pairs=len(data), global_batch_size=config.global_batch_size
     )
@@ -151,7 +150,9 @@ def _set_up(
     )
 
 
-def _shared_vocabulary(config: TrainConfig, ranks: zero.Ranks, url: str, table: Any) -> list[str]:
+def _shared_vocabulary(
+    config: TrainConfig, ranks: zero.Ranks, url: str, table: pa.Table
+) -> list[str]:
     """Have rank 0 learn the vocabulary, once, and everyone read it."""
     if ranks.rank == 0 and not storage.exists(url):
         texts = table["alt_text"].unique().to_pylist()
@@ -199,18 +200,15 @@ def _step(state: _Training, batch: Batch) -> _Outcome:
     image, text, temperature = _forward(state, batch)
     loss = contrastive_loss(image, text, temperature, label_smoothing=config.label_smoothing)
     mean = float(_mean_over_ranks(loss.detach()))
-    optimizer.start_step()
-    if math.isfinite(mean):
-        factor = learning_rate_factor(
-            batch.step, total_steps=state.total_steps, schedule=config.schedule
-        )
-        optimizer.set_factor(factor)
-        engine.backward(loss)
-        engine.step()
-    finite = math.isfinite(mean) and not optimizer.nonfinite
-    if not finite:
-        torch._foreach_copy_(statistics, before)  # the only one that takes a list
-    return _Outcome(mean, finite)
+    factor = learning_rate_factor(
+        batch.step, total_steps=state.total_steps, schedule=config.schedule
+    )
+    optimizer.set_factor(factor)
+    norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
+    outcome = _Outcome(mean, norm)
+    if not outcome.finite:
+        torch._foreach_copy_(statistics, before)
+    return outcome
 
 
 def _forward(state: _Training, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -267,7 +265,7 @@ def _report(state: _Training, step: int, outcome: _Outcome, waited: float) -> No
             journal.LOSS: outcome.loss,
             journal.TEMPERATURE: temperature,
             journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
-            journal.GRADIENT_NORM: zero.gradient_norm(state.engine, state.optimizer),
+            journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
         }
         spread = state.optimizer.trust_ratios.smallest_and_largest()
@@ -301,25 +299,6 @@ def _settle_batch_norm(state: _Training) -> None:
         reestimate_batch_norm(state.engine.module, forward, batches)
 
 
-def _local_folders(output: str, work: str) -> tuple[Path, Path]:
-    """Return where to write. DeepSpeed needs local files, so a URL gets a folder of this machine.
-
-    The folder's name follows from the URL: a run that was killed goes on there, on this machine.
-    """
-    if storage.is_local(output):
-        return storage.local_path(output), storage.local_path(work)
-    name = f"openalign-train-{hashlib.sha256(output.encode()).hexdigest()[:16]}"
-    folder = Path(tempfile.gettempdir()) / name
-    return folder, folder / "work"
-
-
-def _upload(local: Path, output: str) -> None:
-    for name in storage.list_files(str(local)):
-        if not name.startswith("work/"):
-            storage.write_bytes(storage.join(output, name), (local / name).read_bytes())
-    storage.remove(str(local))
-
-
 def _result(state: _Training, local: Path) -> StageResult:
     num_pairs = len(state.data)
     num_seen = min(num_pairs, state.total_steps * state.config.global_batch_size)
@@ -327,29 +306,11 @@ def _result(state: _Training, local: Path) -> StageResult:
         num_inputs=num_pairs,
         states={"trained_on": num_seen, "never_drawn": num_pairs - num_seen},
         num_outputs=num_seen,
-        files=_data_files(local),
+        files=data_files(local),
         facts={
             "steps": state.total_steps,
             "skipped_steps": state.progress.num_skipped,
             "sample_hash": state.progress.sample_hash,
             "vocabulary_size": len(state.vocabulary),
         },
-    )
-
-
-def _data_files(local: Path) -> list[DataFile]:
-    """List what belongs to the result; times and TensorBoard's files do not."""
-    names = [VOCABULARY_FILE, journal.METRICS_FILE, journal.SKIPPED_FILE]
-    names += [f"{EXPORT_FOLDER}/{name}" for name in storage.list_files(str(local / EXPORT_FOLDER))]
-    return [_data_file(local, name) for name in names if (local / name).exists()]
-
-
-def _data_file(local: Path, name: str) -> DataFile:
-    path = local / name
-    lines = path.read_bytes().count(b"\n") if name.endswith(("l", ".txt")) else 1
-    return DataFile(
-        name=name,
-        num_rows=lines,
-        num_bytes=path.stat().st_size,
-        sha256=storage.sha256_of(str(path)),
     )

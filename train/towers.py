@@ -74,8 +74,9 @@ def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
         block.projection.dropout = StochasticDepth(block.projection.dropout.p)
         if model.image_tower.gradient_checkpointing:
             block.forward = partial(_recomputed, block, block.forward)
-    if model.text_tower.gradient_checkpointing:
-        align.text_model.gradient_checkpointing_enable({"use_reentrant": False})
+    for layer in cast("Iterable[Any]", align.text_model.encoder.layer):
+        if model.text_tower.gradient_checkpointing:
+            layer.forward = partial(_recomputed, layer, layer.forward)
     return Towers(
         align, temperature=config.temperature.initial, autocast=config.precision == "bf16"
     )
@@ -191,10 +192,14 @@ def _draw_convolutions(align: AlignModel) -> None:
             layer.weight.normal_(std=math.sqrt(2.0 / fan_out))
 
 
-def _recomputed(block: nn.Module, forward: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
+def _recomputed(
+    block: nn.Module, forward: Callable[..., Tensor], *inputs: Any, **options: Any
+) -> Tensor:
     """Run a block without keeping its inside; the backward pass runs it again."""
     contexts = partial(_once_counted, block)
-    output = checkpoint(forward, hidden, use_reentrant=False, context_fn=contexts)
+    output = checkpoint(
+        partial(forward, **options), *inputs, use_reentrant=False, context_fn=contexts
+    )
     assert isinstance(output, Tensor)
     return output
 

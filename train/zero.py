@@ -32,7 +32,10 @@ class Ranks:
 
 @contextmanager
 def joined_ranks() -> Generator[Ranks]:
-    """Join the processes that the environment names, or stand alone where it names none."""
+    """Join the processes that the environment names, or stand alone where it names none.
+
+    Inside another `joined_ranks` this is the same meeting: DeepSpeed cannot hold two in a process.
+    """
     gpu = torch.cuda.is_available()
     if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
@@ -46,6 +49,7 @@ def joined_ranks() -> Generator[Ranks]:
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if gpu:
         torch.cuda.set_device(local_rank)
+    first = not dist.is_initialized()
     deepspeed.init_distributed(
         dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
     )
@@ -56,7 +60,8 @@ def joined_ranks() -> Generator[Ranks]:
             device=torch.device("cuda", local_rank) if gpu else torch.device("cpu"),
         )
     finally:
-        dist.destroy_process_group()
+        if first:
+            dist.destroy_process_group()
 
 
 def check_world_size(config: TrainConfig, world_size: int) -> None:
@@ -154,10 +159,24 @@ def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
     return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
 
 
-def gradient_norm(engine: Any, optimizer: Lamb) -> float:
-    """Return the norm of the last step's whole gradient, before clipping where ZeRO knows it."""
-    norm = engine.get_global_grad_norm()
-    return optimizer.gradient_norm() if norm is None else float(norm)
+def take_step(engine: Any, optimizer: Lamb, loss: Tensor) -> float:
+    """Update the towers from a loss; return the norm of the global gradient before clipping.
+
+    Where that norm is not finite, on whichever rank, nothing is updated and nan is returned.
+    """
+    optimizer.start_step()
+    engine.backward(loss)
+    if engine.zero_optimization_stage() == 0:
+        # Nobody looks here: ZeRO's stages take the norm themselves and skip the step.
+        gradients = [p.grad for p in engine.module.parameters() if p.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if not math.isfinite(norm):
+            engine.zero_grad()
+            return math.nan
+        engine.step()
+        return norm
+    engine.step()
+    return float(engine.get_global_grad_norm()) if engine.was_step_applied() else math.nan
 
 
 def whole_parameter(parameter: Any) -> Tensor:

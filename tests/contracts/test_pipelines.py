@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import cloudpickle
 import pytest
+from apache_beam.internal import pickler
 
 from openalign.config import load_pipeline, pipeline_names
 from openalign.settings import identity, to_plain
@@ -19,7 +19,7 @@ def test_the_four_pipelines_are_there() -> None:
 def test_a_pipeline_resolves_and_travels(name: str) -> None:
     config = load_pipeline(PIPELINES, name)
 
-    assert cloudpickle.loads(cloudpickle.dumps(config)) == config
+    assert pickler.loads(pickler.dumps(config)) == config
     assert config.root == f"runs/{name}"
     assert config.description
 

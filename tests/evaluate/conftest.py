@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def picture(color: str, side: int = 40) -> bytes:
-    """Return a PNG of one color with a mark in a corner."""
+def _paint(color: str, side: int = 40) -> bytes:
     image = Image.new("RGB", (side, side), color)
     image.paste("white", (2, 2, 10, 6))
     content = io.BytesIO()
@@ -47,13 +47,28 @@ def picture(color: str, side: int = 40) -> bytes:
 
 
 @pytest.fixture
+def paint() -> Callable[[str], bytes]:
+    """Return what makes a PNG of one color with a mark in a corner."""
+    return _paint
+
+
+@pytest.fixture
 def benchmark_folder(tmp_path: Path) -> Path:
-    """Write eight pictures, their captions and some composed queries."""
-    folder = tmp_path / "site" / "benchmark"
+    """Return a folder of eight pictures, their captions and some composed queries."""
+    return _write_benchmark(tmp_path / "site" / "benchmark")
+
+
+@pytest.fixture(scope="session")
+def shared_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same folder, for tests that only read it."""
+    return _write_benchmark(tmp_path_factory.mktemp("shared") / "benchmark")
+
+
+def _write_benchmark(folder: Path) -> Path:
     (folder / "pictures").mkdir(parents=True)
     images = []
     for color, split in zip(COLORS, SPLITS, strict=True):
-        (folder / "pictures" / f"{color}.png").write_bytes(picture(color))
+        (folder / "pictures" / f"{color}.png").write_bytes(_paint(color))
         sentences = [{"raw": f"a {color} square"}, {"raw": f"{color} <b>&amp; big"}]
         images.append({"filename": f"{color}.png", "split": split, "sentences": sentences})
     queries = [

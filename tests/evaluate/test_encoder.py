@@ -1,23 +1,25 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import picture
 from transformers import AlignModel, AutoTokenizer
 
 from openalign.errors import InputError
 from openalign.evaluate.encoder import Encoder
 
 
-def test_embeddings_are_those_of_the_librarys_own_forward(model_folder: str) -> None:
+def test_embeddings_are_those_of_the_librarys_own_forward(
+    model_folder: str, paint: Callable[[str], bytes]
+) -> None:
     texts = ["a red square", "green"]
     encoder = Encoder.load(model_folder)
     model = AlignModel.from_pretrained(model_folder).eval()
     tokens = AutoTokenizer.from_pretrained(model_folder)(texts, padding=True, return_tensors="pt")
-    pixels = encoder.preprocess.pixels([picture("red"), picture("green")])
+    pixels = encoder.preprocess.pixels([paint("red"), paint("green")])
 
     with torch.inference_mode():
         direct = model(
@@ -26,14 +28,16 @@ def test_embeddings_are_those_of_the_librarys_own_forward(model_folder: str) -> 
             pixel_values=pixels,
         )
 
-    images = encoder.embed_images([picture("red"), picture("green")])
+    images = encoder.embed_images([paint("red"), paint("green")])
     np.testing.assert_allclose(images, direct.image_embeds.numpy(), atol=1e-6)
     np.testing.assert_allclose(encoder.embed_texts(texts), direct.text_embeds.numpy(), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1.0, atol=1e-6)
     assert images.dtype == np.float32
 
 
-def test_a_folder_of_hugging_faces_layout_is_read_too(model_folder: str, tmp_path: Path) -> None:
+def test_a_folder_of_hugging_faces_layout_is_read_too(
+    model_folder: str, tmp_path: Path, paint: Callable[[str], bytes]
+) -> None:
     theirs = tmp_path / "align-base"
     shutil.copytree(model_folder, theirs)
     (theirs / "preprocess.json").unlink()
@@ -42,8 +46,8 @@ def test_a_folder_of_hugging_faces_layout_is_read_too(model_folder: str, tmp_pat
 
     assert (encoder.preprocess.resize_px, encoder.preprocess.crop_px) == (36, 32)
     np.testing.assert_array_equal(
-        encoder.embed_images([picture("red")]),
-        Encoder.load(model_folder).embed_images([picture("red")]),
+        encoder.embed_images([paint("red")]),
+        Encoder.load(model_folder).embed_images([paint("red")]),
     )
 
 
@@ -58,6 +62,16 @@ def test_hashes_change_with_what_they_stand_for(model_folder: str, tmp_path: Pat
     assert before.weights_hash == after.weights_hash
     assert before.preprocess_hash != after.preprocess_hash
     assert before.identity != after.identity
+
+
+def test_other_weights_have_another_hash(model_folder: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-4] ^= 1  # the last bit of the last weight
+    (other / "model.safetensors").write_bytes(weights)
+
+    assert Encoder.load(str(other)).weights_hash != Encoder.load(model_folder).weights_hash
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])

@@ -1,7 +1,5 @@
 """Search in two dimensions, and over the files that `evaluate` writes."""
 
-# ruff: noqa: N802  # capitals are shape suffixes
-
 from pathlib import Path
 
 import numpy as np

@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,20 @@ M64 = (1 << 64) - 1
 Row = dict[str, object]
 Ngram = tuple[str, ...]
 
-VOCABULARY = (
-    "a red apple green pear dog on the grass img_1 Straße STRASSE ΟΔΟΣ οδος DIŞ dış İstanbul "
-    "cafe\u0301 café 赤い 赤いリンゴ 犬 تفاحة حمراء लाल सेब क्\u200dष \ufb01sh fish \uff21bc abc "
-    "so\u00adft 🍎 👍🏽 1920x1080 dog's x²"
-).split()
+VOCABULARY = [
+    word
+    for words in (
+        "a red apple green pear dog on the grass img_1 1920x1080 dog's",
+        "Stra\u00dfe STRASSE DI\u015e d\u0131\u015f \u0130stanbul cafe\u0301 caf\u00e9",
+        "\u039f\u0394\u039f\u03a3 \u03bf\u03b4\u03bf\u03c2",  # Greek, both sigmas
+        "\u8d64\u3044 \u8d64\u3044\u30ea\u30f3\u30b4 \u72ac",  # Japanese
+        "\u062a\u0641\u0627\u062d\u0629 \u062d\u0645\u0631\u0627\u0621",  # Arabic
+        "\u0932\u093e\u0932 \u0938\u0947\u092c \u0915\u094d\u200d\u0937",  # Devanagari
+        "\ufb01sh fish \uff21bc abc so\u00adft x\u00b2",  # ligature, full width, soft hyphen
+        "\U0001f34e \U0001f44d\U0001f3fd",  # emoji
+    )
+    for word in words.split()
+]
 
 
 def row(image_url: str, alt_text: str, language: str | None = "en") -> Row:
@@ -63,7 +73,7 @@ def corpus(seed: int, num_rows: int = 600) -> list[Row]:
     return list(rows.values())
 
 
-# The slow, obvious form ----------------------------------------------------------------------------
+# The slow, obvious form ---------------------------------------------------------------------------
 
 
 @dataclass
@@ -79,7 +89,7 @@ def one_spelling(text: object) -> str:
 
 def ngrams_of(text: object) -> list[Ngram]:
     words = WORD.findall(one_spelling(text))
-    return [*((word,) for word in words), *zip(words[:-1], words[1:], strict=True)]
+    return [*((word,) for word in words), *pairwise(words)]
 
 
 def hash_of(ngram: Ngram) -> int:
@@ -131,7 +141,18 @@ def expected_of(rows: Sequence[Row], rules: TextRules) -> Expected:
     return Expected(states, flags, vocabulary)
 
 
-# Running it ----------------------------------------------------------------------------------------
+# Running it ---------------------------------------------------------------------------------------
+
+
+def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:
+    names = [f"candidates-{number}.parquet" for number in range(len(files))]
+    for name, rows in zip(names, files, strict=True):
+        write_table(str(folder), name, pa.Table.from_pylist(list(rows), schema=CANDIDATE))
+    return [str(folder / name) for name in names]
+
+
+def config_of(rules: TextRules, num_buckets: int = 4) -> FilterConfig:
+    return FilterConfig(text=rules, num_files=2, num_buckets=num_buckets)
 
 
 def run(
@@ -142,14 +163,9 @@ def run(
     num_buckets: int = 4,
     flags: Sequence[str] = (),
 ) -> StageResult:
-    urls = []
-    for number, rows in enumerate(files):
-        name = f"candidates-{number}.parquet"
-        write_table(str(folder), name, pa.Table.from_pylist(list(rows), schema=CANDIDATE))
-        urls.append(str(folder / name))
     return text_filter.run(
-        FilterConfig(text=rules, num_files=2, num_buckets=num_buckets),
-        candidates=urls,
+        config_of(rules, num_buckets),
+        candidates=write_candidates(folder, files),
         output=str(folder / "out"),
         work=str(folder / "out" / "work"),
         beam_options=flags,
@@ -318,29 +334,38 @@ def test_files_have_the_schemas_and_are_sorted(tmp_path: Path) -> None:
             assert len(keys) == entry.num_rows
 
 
-def test_a_run_killed_between_the_jobs_goes_on_with_the_second(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -> None:
     rules = TextRules(min_count=4)
     rows = corpus(0)
     run(tmp_path / "whole", [rows], rules)
-    jobs = text_filter.run_job
+    killed = tmp_path / "killed"
+    write_candidates(killed, [rows])
+    text_filter.count(
+        config_of(rules),
+        candidates=[str(killed / "candidates-0.parquet")],
+        output=str(killed / "out"),
+        work=str(killed / "out" / "work"),
+        beam_options=[],
+    )
+    for path in (killed / "out" / "work").glob("counts-*"):
+        path.unlink()  # would be there again, had the first job run again
+    (killed / "out" / "kept-00000-of-00002.parquet").write_bytes(b"half a file")
 
-    def killed(build: object, flags: object) -> None:
-        if getattr(build, "func", None) is text_filter._judge:
-            raise KeyboardInterrupt
-        jobs(build, flags)  # pyright: ignore[reportArgumentType]
+    run(killed, [rows], rules)
 
-    monkeypatch.setattr(text_filter, "run_job", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "killed", [rows], rules)
+    assert content(killed) == content(tmp_path / "whole")
+    assert not list((killed / "out" / "work").glob("counts-*"))
 
-    def only_judge(build: object, flags: object) -> None:
-        assert getattr(build, "func", None) is text_filter._judge
-        jobs(build, flags)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(text_filter, "run_job", only_judge)
-    run(tmp_path / "killed", [rows], rules)
+def test_a_run_killed_in_the_first_job_counts_anew(tmp_path: Path) -> None:
+    rules = TextRules(min_count=4)
+    run(tmp_path / "whole", [corpus(0)], rules)
+    left = tmp_path / "killed" / "out" / "work"
+    left.mkdir(parents=True)
+    for name in ("ngrams-00000.u64", "ngrams-00009.u64", "images-00001.u64", "counts-00002.u64"):
+        (left / name).write_bytes(b"\1" * 8)
+
+    run(tmp_path / "killed", [corpus(0)], rules)
 
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
@@ -368,13 +393,13 @@ def test_people_see_top_texts_hosts_and_examples(tmp_path: Path) -> None:
         ("Read more here", 13, "alt_text_on_many_images"),
         ("click this link", 12, "alt_text_on_many_images"),
     ]
-    smallest = min(r["key"] for r in rows if r["alt_text"] == "Read more here")
+    smallest = min(str(r["key"]) for r in rows if r["alt_text"] == "Read more here")
     assert facts["top_texts"][0]["key"] == smallest
     assert facts["top_hosts"] == [
         {"host": "big.example:81", "rows": 25, "kept": 0},
         {"host": "small.example", "rows": 9, "kept": 1},
     ]
-    short = sorted(r["key"] for r in rows if str(r["alt_text"]).startswith("only"))
+    short = sorted(str(r["key"]) for r in rows if str(r["alt_text"]).startswith("only"))
     assert [e["key"] for e in facts["examples"]["too_few_unigrams"]] == short[:5]
     # One example a text, however often it was dropped.
     assert len(facts["examples"]["alt_text_on_many_images"]) == 2

@@ -131,7 +131,7 @@ def test_top_k_is_exact_for_any_bucketing(seed: int) -> None:
         assert kept.tolist() == sorted(h for h, _ in ranked[:top_k])
 
 
-# Capped distinct sets ------------------------------------------------------------------------------
+# Capped distinct sets -----------------------------------------------------------------------------
 
 
 def over(pairs: list[tuple[int, int]], limit: int, num_parts: int, num_buckets: int) -> list[int]:
@@ -202,7 +202,17 @@ def test_pieces_are_capped_while_they_come(monkeypatch: pytest.MonkeyPatch) -> N
     assert over(pairs, 3_000, 10, 1) == []
 
 
-# Membership ----------------------------------------------------------------------------------------
+def test_a_key_that_was_capped_early_is_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frequency, "PIECE_ITEMS", 4)  # capped once 256 pairs wait
+    keys, values = np.full(330, 77, np.uint64), np.arange(330, dtype=np.uint64) % np.uint64(11)
+    early = np.concatenate((keys, values)).tobytes()
+    late = np.array([5, 1], np.uint64).tobytes()
+
+    assert frequency.merge_pairs([early, late], 10).tolist() == [77]
+    assert frequency.merge_pairs([early, late], 11).tolist() == []
+
+
+# Membership ---------------------------------------------------------------------------------------
 
 
 def test_absent_hashes_are_those_not_in_the_vocabulary() -> None:
@@ -212,11 +222,13 @@ def test_absent_hashes_are_those_not_in_the_vocabulary() -> None:
     found = frequency.absent(hashes, vocabulary)
 
     assert found.tolist() == [False, True, False, False, True, False, True]
+    assert frequency.present(hashes, vocabulary).tolist() == [not missing for missing in found]
     assert frequency.absent(hashes, vocabulary[:0]).all()
+    assert not frequency.present(hashes, vocabulary[:0]).any()
     assert frequency.absent(hashes[:0], vocabulary).tolist() == []
 
 
-# Collisions ----------------------------------------------------------------------------------------
+# Collisions ---------------------------------------------------------------------------------------
 
 
 def test_expected_collisions_are_pairs_within_a_kind_over_63_bits() -> None:

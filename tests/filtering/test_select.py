@@ -173,7 +173,7 @@ def test_exact_copies_of_held_out_pictures_are_dropped(tmp_path: Path) -> None:
     }
 
 
-# Real pictures -------------------------------------------------------------------------------------
+# Real pictures ------------------------------------------------------------------------------------
 
 
 def picture(seed: int) -> Image.Image:
@@ -220,7 +220,7 @@ def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
         "brighter": lambda p: encoded(p.point(lambda v: min(255, int(v * 1.1))), "PNG"),
     }
     held_out, rows, copies = [], [], set()
-    for seed in range(12):
+    for seed in range(8):
         original = encoded(picture(seed), "PNG")
         held_out.append(
             {
@@ -240,17 +240,17 @@ def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
             )
             rows.append(row)
             copies.add(row["key"])
-    for seed in range(100, 160):
+    for seed in range(100, 140):
         content = encoded(picture(seed), "PNG")
         rows.append(entry(f"http://b/{seed}", "another", phash=luminance_hash(content)))
 
     result = run(tmp_path, rows, held_out=held_out)
 
     assert set(decisions_of(tmp_path, result)) == copies
-    assert result.num_outputs == 60
+    assert result.num_outputs == 40
 
 
-# Bytes, order, resume ------------------------------------------------------------------------------
+# Bytes, order, resume -----------------------------------------------------------------------------
 
 
 def many_rows() -> list[Row]:
@@ -267,18 +267,8 @@ def many_rows() -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param(["--direct_runner_bundle_repeat=2"], id="each bundle twice"),
-        pytest.param(
-            ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
-            id="two processes",
-            marks=[pytest.mark.slow, pytest.mark.distributed],
-        ),
-    ],
-)
-def test_bytes_do_not_depend_on_the_runner(tmp_path: Path, flags: list[str]) -> None:
+def test_each_bundle_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    flags = ["--direct_runner_bundle_repeat=2"]
     config = SelectConfig(image=ImageRules(max_alt_texts=6), num_files=2, num_buckets=5)
 
     one = run(tmp_path / "a", many_rows(), config=config)
@@ -309,7 +299,7 @@ def test_nothing_fetched_leaves_nothing(tmp_path: Path) -> None:
 def test_a_shard_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
     ledger, _ = write(tmp_path, [entry("http://a/1", "one")])
 
-    with pytest.raises(InputError, match="ledger-00000-00000.parquet has fetched images but"):
+    with pytest.raises(InputError, match=r"ledger-00000-00000\.parquet has fetched images but"):
         list(select._with_places(ledger[0], None))
 
 

@@ -77,7 +77,7 @@ def test_the_papers_lengths_are_kept_inclusive(num_words: int, reason: str | Non
     ],
 )
 def test_pages_are_judged_by_their_language(
-    language: str | None, languages: tuple[str, ...], keep_unknown: bool, reason: str | None
+    *, language: str | None, languages: tuple[str, ...], keep_unknown: bool, reason: str | None
 ) -> None:
     rules = TextRules(languages=languages, keep_unknown_language=keep_unknown)
 

@@ -1,4 +1,4 @@
-"""A small web on loopback that does what the real one does: answers, and every way of not answering."""
+"""A small web on loopback that does what the real one does, and refuses in as many ways."""
 
 import threading
 import time
@@ -24,6 +24,9 @@ class Reply:
     """Content-Length, where it is a lie."""
 
     before_seconds: float = 0.0
+    pause_at: int = 0
+    """Bytes of the body after which a moment passes, so that they arrive alone."""
+
     a_byte_a_second: bool = False
     hang_up: bool = False
     """Close the connection without a word."""
@@ -88,10 +91,11 @@ def serve(routes: Mapping[str, Route]) -> Generator[Web]:
                 with web.lock:
                     web.at_once -= 1
 
-        def log_message(self, format: str, *args: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # or a burst of connections waits a second
 
         def handle_error(self, request: Any, client_address: Any) -> None: ...
 
@@ -123,5 +127,8 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
             handler.wfile.write(reply.body[number : number + 1])
             time.sleep(1)
         return
-    handler.wfile.write(reply.body)
+    if reply.pause_at:
+        handler.wfile.write(reply.body[: reply.pause_at])
+        time.sleep(0.1)
+    handler.wfile.write(reply.body[reply.pause_at :])
     handler.close_connection = length != len(reply.body)

@@ -5,7 +5,14 @@ from openalign.ingest.addresses import is_allowed, parse_networks
 
 @pytest.mark.parametrize(
     "address",
-    ["93.184.215.14", "8.8.8.8", "2606:4700::1111", "172.15.255.255", "172.32.0.0", "64:ff9b::808:808"],
+    [
+        "93.184.215.14",
+        "8.8.8.8",
+        "2606:4700::1111",
+        "172.15.255.255",
+        "172.32.0.0",
+        "64:ff9b::808:808",
+    ],
 )
 def test_public_addresses_may_be_reached(address: str) -> None:
     assert is_allowed(address, ())

@@ -1,6 +1,7 @@
 """The fetcher against real servers: what comes back, and what is asked of whom."""
 
 import gzip
+import itertools
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -197,7 +198,11 @@ def test_a_host_that_asks_for_a_longer_pause_than_allowed_is_not_asked_again(
 def test_a_body_that_ends_early_is_truncated(web: Web) -> None:
     web.routes["/cut"] = Reply(body=b"half", length=8)
 
-    assert failure(fetch_one(web, "/cut")) == ("truncated", "the body ended early")
+    outcome = fetch_one(web, "/cut")
+
+    assert failure(outcome) == ("truncated", "the body ended early")
+    assert isinstance(outcome, Failure)
+    assert outcome.body == b""
     assert web.asked["/cut"] == 3
 
 
@@ -272,9 +277,7 @@ def test_a_host_that_stopped_answering_is_given_up(web: Web) -> None:
     web.routes |= {f"/{n}": Reply(hang_up=True) for n in range(30)}
     urls = [f"{SITE}/{n}" for n in range(30)]
 
-    outcomes = fetch(
-        web.download(num_retries=0, host_failures=5, connections_per_host=1), urls
-    )
+    outcomes = fetch(web.download(num_retries=0, host_failures=5, connections_per_host=1), urls)
 
     details = [failure(outcomes[url])[1] for url in urls]
     assert details.count("the server sent nothing") == 5
@@ -527,7 +530,7 @@ def test_a_look_is_asked_again_until_it_takes(web: Web) -> None:
     outcome = fetch_one(web, "/big", BodyRule(max_bytes=4_000_000, look=look))
 
     assert len(content(outcome)) == 3_000_000
-    assert all(b >= 2 * a for a, b in zip(lengths, lengths[1:], strict=False))
+    assert all(b >= 2 * a for a, b in itertools.pairwise(lengths))
     assert lengths[-1] > 1_000_000 > lengths[-2]
 
 

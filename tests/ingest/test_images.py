@@ -34,7 +34,9 @@ def quarters(width: int = 400, height: int = 300) -> Image.Image:
 
 def encode(picture: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     sink = io.BytesIO()
-    picture.save(sink, kind, **({"quality": 95, "subsampling": 0} if kind == "JPEG" else {}), **options)
+    picture.save(
+        sink, kind, **({"quality": 95, "subsampling": 0} if kind == "JPEG" else {}), **options
+    )
     return sink.getvalue()
 
 
@@ -268,11 +270,15 @@ def png_that_claims(width: int, height: int) -> bytes:
     """Return a PNG of a few bytes whose header says that it is large."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(b"\0" * 10_000)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,7 +334,7 @@ def test_a_fingerprint_is_what_store_says_whatever_size_is_stored(
     kind: str, short_side_px: int
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (15, 20, 3), dtype=np.uint8)
-    data = encode(Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC), kind)
+    data = encode(Image.fromarray(noise).resize((1000, 750), Image.Resampling.BICUBIC), kind)
 
     image = stored(data, short_side_px=short_side_px)
 
@@ -355,14 +361,14 @@ def test_the_hash_is_the_dct_written_out() -> None:
 
 def test_the_hash_survives_size_format_and_color_and_not_another_picture() -> None:
     noise = np.random.default_rng(3).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC)
-    other = Image.fromarray(noise[::-1]).resize((800, 600), Image.Resampling.BICUBIC)
+    picture = Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
+    other = Image.fromarray(noise[::-1]).resize((400, 300), Image.Resampling.BICUBIC)
     original = fingerprint(encode(picture, "PNG"))[1]
 
     def distance(data: bytes) -> int:
         return (original ^ fingerprint(data)[1]).bit_count()
 
-    assert distance(encode(picture.resize((400, 300)), "JPEG")) <= 4
+    assert distance(encode(picture.resize((200, 150)), "JPEG")) <= 4
     assert distance(encode(picture.convert("L"), "WEBP")) <= 4
     assert distance(encode(other, "PNG")) >= 16
 

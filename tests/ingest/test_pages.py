@@ -20,7 +20,7 @@ def pairs(html: str) -> list[tuple[str, str, str]]:
     ("html", "expected"),
     [
         pytest.param('<img src="x.png" alt="a cat">', [("/a/x.png", "a cat", "img_alt")], id="img"),
-        pytest.param('<IMG SRC=/x.png ALT=cat>', [("/x.png", "cat", "img_alt")], id="capitals"),
+        pytest.param("<IMG SRC=/x.png ALT=cat>", [("/x.png", "cat", "img_alt")], id="capitals"),
         pytest.param(
             "<img src=x.png alt=' a \n\t cat&nbsp; '>",
             [("/a/x.png", "a cat", "img_alt")],
@@ -46,9 +46,9 @@ def pairs(html: str) -> list[tuple[str, str, str]]:
             id="figure",
         ),
         pytest.param(
-            "<figure><figure><img src=x.png><figcaption>inner</figcaption></figure>"
-            "<figcaption>outer</figcaption></figure>",
-            [("/a/x.png", "inner", "figcaption")],
+            "<figure><img src=o.png><figure><img src=x.png><figcaption>inner</figcaption></figure>"
+            "<div><figcaption>outer</figcaption></div></figure>",
+            [("/a/o.png", "outer", "figcaption"), ("/a/x.png", "inner", "figcaption")],
             id="figure in a figure",
         ),
         pytest.param(

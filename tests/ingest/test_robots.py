@@ -23,7 +23,7 @@ SITE = "http://site.example"
     ],
 )
 def test_a_robots_txt_that_is_not_there_allows_all_and_a_broken_one_nothing(
-    status: int, is_allowed: bool
+    status: int, *, is_allowed: bool
 ) -> None:
     assert (rules_from(status, b"").reason_against(f"{SITE}/x") is None) == is_allowed
 
@@ -51,7 +51,7 @@ def test_a_robots_txt_that_is_not_there_allows_all_and_a_broken_one_nothing(
         pytest.param("<html>not found</html>", "/x", True, id="not a robots.txt at all"),
     ],
 )
-def test_robots_txt_is_kept_to(text: str, path: str, is_allowed: bool) -> None:
+def test_robots_txt_is_kept_to(text: str, path: str, *, is_allowed: bool) -> None:
     reason = rules_from(200, text.encode()).reason_against(SITE + path)
 
     assert (reason is None) == is_allowed

@@ -56,7 +56,7 @@ def test_a_config_travels() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(lambda: Duration(), "one must be set", id="no duration"),
+        pytest.param(Duration, "one must be set", id="no duration"),
         pytest.param(lambda: Duration(steps=1, epochs=1), "exclude each other", id="two"),
         pytest.param(lambda: Duration(steps=0), "steps must be above 0, got 0", id="no steps"),
         pytest.param(

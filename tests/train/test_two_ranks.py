@@ -1,3 +1,4 @@
+import math
 import pickle
 import statistics
 from pathlib import Path
@@ -55,9 +56,7 @@ def test_two_ranks_have_the_loss_and_gradients_of_one_process(found: list[dict[s
         "adamw 3",
     ],
 )
-def test_shards_are_updated_as_whole_parameters_are(
-    found: list[dict[str, Any]], case: str
-) -> None:
+def test_shards_are_updated_as_whole_parameters_are(found: list[dict[str, Any]], case: str) -> None:
     """Every parameter's way must agree, relative to its length: LAMB's ratios are per parameter."""
     result = found[0][case]
     errors: dict[str, float] = {}
@@ -72,11 +71,7 @@ def test_shards_are_updated_as_whole_parameters_are(
     assert statistics.median(errors.values()) < 1e-4
     assert max(errors.values()) < 5e-3, max(errors, key=lambda name: errors[name])
     assert result["losses"] == pytest.approx(result["expected losses"], rel=1e-5)
-    assert result["norms"] == pytest.approx(_clipped(case, result["expected norms"]), rel=1e-3)
-
-
-def _clipped(case: str, norms: list[float]) -> list[float]:
-    return norms
+    assert result["norms"] == pytest.approx(result["expected norms"], rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", rank_checks.STAGES)
@@ -86,10 +81,7 @@ def test_trust_ratios_are_those_of_whole_parameters(
     result = found[0][f"lamb {stage}"]
 
     assert result["expected spread"][0] < result["expected spread"][1] <= 10.0
-    if stage != 3:  # there the optimizer is called once a sub-group; the spread is over all
-        assert result["spread"] == pytest.approx(result["expected spread"], rel=1e-3)
-    else:
-        assert result["spread"] == pytest.approx(result["expected spread"], rel=1e-3)
+    assert result["spread"] == pytest.approx(result["expected spread"], rel=1e-3)
 
 
 def test_the_ranks_hold_equal_weights(found: list[dict[str, Any]]) -> None:
@@ -112,6 +104,5 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_used_on_none(
     found: list[dict[str, Any]], stage: int
 ) -> None:
     for rank in found:
-        assert rank["nonfinite"][str(stage)]["noted"]
-        assert rank["nonfinite"][str(stage)]["hurt"] == []
-        assert not rank["nonfinite"][str(stage)]["image moved"]
+        assert math.isnan(rank["nonfinite"][str(stage)]["norm"])
+        assert rank["nonfinite"][str(stage)]["moved"] == []

@@ -10,6 +10,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,16 +91,11 @@ def make_corpus(folder: Path) -> Corpus:
         index = read_table(str(folder / "shards" / shard.replace(".tar", ".index.parquet")))
         for (color, shape), place in zip(names, index.to_pylist(), strict=True):
             url = f"http://pictures.example/{color}-{shape}.jpg"
-            for text in (f"a {color} {shape}", f"picture of one {shape} in {color}"):
-                rows.append(
-                    {
-                        "shard": shard,
-                        "offset": place["offset"],
-                        "length": place["length"],
-                        "alt_text": text,
-                        "key": candidate_key(url, text),
-                    }
-                )
+            where = {"shard": shard, "offset": place["offset"], "length": place["length"]}
+            rows += [
+                {**where, "alt_text": text, "key": candidate_key(url, text)}
+                for text in (f"a {color} {shape}", f"picture of one {shape} in {color}")
+            ]
     rows.sort(key=lambda row: row["key"])
     table = pa.Table.from_pylist(rows, schema=TRAINING)
     names = [f"training-0000{number}-of-00002.parquet" for number in range(2)]
@@ -197,6 +193,13 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
     from openalign.train import loop
 
     loop.run(config, training=corpus.training, shards=corpus.shards, output=output, work=work)
+
+
+def sleep(folder: str) -> None:
+    """Be a rank that never ends, under a file that bears its number."""
+    Path(folder, f"{os.getpid()}.pid").touch()
+    while True:
+        time.sleep(60)
 
 
 def main() -> None:

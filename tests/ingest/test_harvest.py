@@ -1,0 +1,229 @@
+"""The harvest stage as a whole: Beam, files, counts, and being killed."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from faulty_web import HOST, SITE, Reply, Web, serve
+
+from openalign.errors import InputError
+from openalign.ingest import harvest
+from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
+from openalign.manifest import StageResult
+from openalign.schemas import CANDIDATE, PAGE
+from openalign.shards import read_table
+
+HTML = [("Content-Type", "text/html")]
+OTHER = "http://other.example"
+
+
+def page(body: str) -> Reply:
+    return Reply(body=body.encode(), headers=HTML)
+
+
+def small_site() -> dict[str, Any]:
+    """Return 2 x 100 pages: each image on two of them, with its own text on the first."""
+    routes: dict[str, Any] = {
+        "/": page("".join(f"<a href=/{n:03d}.html>x</a>" for n in range(100)) + "<a href=/gone>")
+    }
+    for n in range(100):
+        routes[f"/{n:03d}.html"] = page(
+            f"<img src={SITE}/{n}.png alt='cat {n}'><img src={SITE}/{(n + 1) % 100}.png alt='cat "
+            f"{(n + 1) % 100}'><img src=x.png><img src='data:x' alt=cat>"
+        )
+    return routes
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve(small_site()) as running:
+        yield running
+
+
+def site_config(web: Web, num_files: int = 3) -> HarvestConfig:
+    source = SiteSource(seeds=(f"{SITE}/", f"{OTHER}/"))
+    return HarvestConfig(source=source, download=web.download(), num_files=num_files)
+
+
+def run(config: HarvestConfig, folder: Path, options: Sequence[str] = ()) -> StageResult:
+    return harvest.run(config, output=str(folder), work=str(folder / "work"), beam_options=options)
+
+
+def rows_of(folder: Path) -> pl.DataFrame:
+    return duckdb.sql(f"from '{folder}/candidates-*.parquet'").pl()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+
+
+def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
+    web: Web, tmp_path: Path
+) -> None:
+    result = run(site_config(web), tmp_path)
+
+    # On each of two hosts 100 pages with four pairs each; both name the same 100 images.
+    assert result.num_inputs == 800 == sum(result.states.values())
+    assert result.states == {
+        "kept": 100,
+        "duplicate": 300,
+        "no_alt_text": 200,
+        "data_url": 200,
+        "bad_url": 0,
+    }
+    assert result.num_outputs == 100
+    assert result.facts == {"pages": {"http_error": 2, "parsed": 202}}
+    names = [f.name for f in result.files]
+    assert names == sorted(bytes_of(tmp_path))
+    candidates = [read_table(str(tmp_path / n)) for n in names if n.startswith("candidates-")]
+    for table in candidates:
+        assert table.schema.equals(CANDIDATE, check_metadata=True)
+        keys = table.column("key").to_pylist()
+        assert keys == sorted(set(keys))
+    assert sum(f.num_rows for f in result.files if f.name.startswith("pages-")) == 204
+    assert read_table(str(tmp_path / "pages-00000-of-00003.parquet")).schema.equals(PAGE)
+
+
+def test_of_the_same_pair_found_twice_the_first_page_by_name_stays(
+    web: Web, tmp_path: Path
+) -> None:
+    run(site_config(web), tmp_path)
+
+    survivors = dict(rows_of(tmp_path).select("alt_text", "page_url").iter_rows())
+    # `cat 5` stands on 004.html and 005.html of both hosts; other.example sorts first.
+    assert survivors["cat 5"] == f"{OTHER}/004.html"
+    assert survivors["cat 0"] == f"{OTHER}/000.html"
+
+
+def test_of_the_same_pair_on_one_page_the_smallest_place_and_spelling_stay(tmp_path: Path) -> None:
+    html = "<img src=./x.png title=cat><img src=x.png alt=cat><img src=/x.png alt=cat>"
+    with serve({"/": page(html)}) as web:
+        result = run(
+            HarvestConfig(source=SiteSource(seeds=(SITE,)), download=web.download()), tmp_path
+        )
+
+    [row] = rows_of(tmp_path).to_dicts()
+    assert (row["found_in"], row["raw_image_url"]) == ("img_alt", "/x.png")
+    assert result.states["duplicate"] == 2
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_bundles_repeated_and_workers_apart_give_the_same_bytes(web: Web, tmp_path: Path) -> None:
+    plain = run(site_config(web), tmp_path / "plain")
+    repeated = run(site_config(web), tmp_path / "repeated", ["--direct_runner_bundle_repeat=2"])
+    apart = run(
+        site_config(web),
+        tmp_path / "apart",
+        ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    )
+
+    assert asdict(plain) == asdict(repeated) == asdict(apart)
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
+
+
+def test_a_table_becomes_candidates(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        pl.DataFrame(
+            {"url": [f"{SITE}/{n % 40}.png" for n in range(50)] + ["nonsense", f"{SITE}/1.png"]}
+        ).with_columns(
+            caption=pl.Series([f"cat {n % 40}" for n in range(50)] + ["cat", ""])
+        ).write_parquet(tmp_path / "in" / f"{number}.parquet")
+    config = HarvestConfig(
+        source=TableSource(path=str(tmp_path / "in" / "*.parquet")),
+        download=DownloadConfig(contact="test@example.org"),
+        num_files=2,
+    )
+
+    result = run(config, tmp_path / "out")
+
+    assert result.states == {
+        "kept": 40,
+        "duplicate": 60,
+        "no_alt_text": 2,
+        "data_url": 0,
+        "bad_url": 2,
+    }
+    assert result.num_inputs == 104
+    assert result.facts == {}
+    assert {f.name[:11] for f in result.files} == {"candidates-"}
+
+
+def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("link,text\n")
+    config = HarvestConfig(
+        source=TableSource(path=str(tmp_path / "t.csv")),
+        download=DownloadConfig(contact="test@example.org"),
+    )
+
+    with pytest.raises(InputError, match="has no column `url`; it has link, text"):
+        run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) -> None:
+    with serve({}) as web:
+        config = HarvestConfig(
+            source=SiteSource(seeds=(SITE,)), download=web.download(num_retries=0)
+        )
+
+    result = run(config, tmp_path)
+
+    assert result.num_inputs == result.num_outputs == 0
+    assert result.facts == {"pages": {"unreachable": 1}}
+
+
+_CRAWL = """
+import json, sys
+from pathlib import Path
+from openalign.ingest import harvest
+from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource
+
+download = DownloadConfig(**json.loads(sys.argv[2]))
+config = HarvestConfig(source=SiteSource(seeds=tuple(sys.argv[3:])), download=download, num_files=3)
+harvest.run(config, output=sys.argv[1], work=sys.argv[1] + "/work", beam_options=[])
+"""
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_crawl_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
+    web: Web, tmp_path: Path
+) -> None:
+    whole = run(site_config(web), tmp_path / "whole")
+    reached, release = threading.Event(), threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> Reply:
+        reached.set()
+        release.wait(60)
+        return Reply(hang_up=True)
+
+    held = f"{HOST}/070.html"  # of the second chunk of a hundred pages
+    web.routes[held] = hold
+    settings = json.dumps(asdict(web.download()))
+    command = [sys.executable, "-c", _CRAWL, str(tmp_path / "cut"), settings, SITE, OTHER]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as crawl:
+        assert reached.wait(60)
+        crawl.kill()
+    release.set()
+    del web.routes[held]
+    chunks_before = [path.name for path in (tmp_path / "cut").rglob("*.json")]
+    web.asked.clear()
+
+    resumed = run(site_config(web), tmp_path / "cut")
+
+    assert len(chunks_before) >= 2
+    assert 0 < sum(web.asked.values()) < 204
+    assert asdict(resumed) == asdict(whole)
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")

@@ -1,0 +1,168 @@
+"""How stages are run, on the two that need neither a network nor a model: harvest and filter."""
+
+import importlib.util
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign import cli, storage
+from openalign.config import load_pipeline
+from openalign.errors import MissingExtraError, StageError
+from openalign.manifest import Manifest
+from openalign.pipeline import run_stage
+from openalign.stages import STAGES, Run, stage_names
+
+PIPELINES = """\
+pairs:
+  description: "a table of pairs"
+  root: ROOT
+  harvest:
+    source: {kind: table, path: "TABLE"}
+    download: {contact: "https://example.org"}
+    num_files: 1
+  filter:
+    text: {min_count: 1}
+    num_files: 1
+  fetch:
+    download: {contact: "https://example.org"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_table(tmp_path, ["a red apple", "a green pear", "plum"])
+    text = PIPELINES.replace("ROOT", str(tmp_path / "run")).replace(
+        "TABLE", str(tmp_path / "*.parquet")
+    )
+    (tmp_path / "pipelines.yaml").write_text(text)
+    return tmp_path
+
+
+def write_table(folder: Path, captions: list[str]) -> None:
+    urls = [f"https://example.org/{n}.jpg" for n in range(len(captions))]
+    pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "pairs.parquet")
+
+
+def run(folder: Path, *overrides: str) -> Run:
+    config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
+    return Run(config=config)
+
+
+def both(folder: Path, *overrides: str) -> Manifest:
+    run_stage(run(folder, *overrides), "harvest")
+    return run_stage(run(folder, *overrides), "filter")
+
+
+def test_a_stage_is_run_once_and_then_up_to_date(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = both(folder)
+    before = {p: p.stat().st_mtime_ns for p in (folder / "run").rglob("*.parquet")}
+    capsys.readouterr()
+
+    second = both(folder)
+
+    assert (first.num_inputs, first.num_outputs) == (3, 2)  # `plum` is one word
+    assert second == first
+    assert capsys.readouterr().err.count("up to date") == 2
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "run").rglob("*.parquet")}
+
+
+def test_a_stage_whose_input_changed_runs_again_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both(folder)
+    write_table(folder, ["a red apple", "a blue plum in color"])
+    capsys.readouterr()
+
+    assert both(folder).num_inputs == 2
+
+    said = capsys.readouterr().err
+    assert "harvest   runs again, because this changed: its input `table`" in said
+    assert "filter    runs again, because this changed: its input `harvest`" in said
+
+
+def test_an_input_that_only_moved_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both(folder)
+    (folder / "elsewhere").mkdir()
+    (folder / "pairs.parquet").rename(folder / "elsewhere" / "other.parquet")
+    capsys.readouterr()
+
+    both(folder, f"harvest.source.path={folder}/elsewhere/other.parquet")
+
+    assert capsys.readouterr().err.count("up to date") == 2
+
+
+def test_a_run_lives_under_any_url(folder: Path) -> None:
+    local = both(folder)
+
+    assert both(folder, f"root=memory://{folder.name}") == local
+
+
+def test_a_root_that_cannot_be_written_is_an_error_before_anything_else(folder: Path) -> None:
+    (folder / "file").touch()
+
+    with pytest.raises(StageError, match="cannot be written"):
+        run_stage(run(folder, f"root={folder}/file/run"), "harvest")
+
+    assert (folder / "file").read_bytes() == b""
+
+
+def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folder: Path) -> None:
+    settings = "filter.text={min_unigrams: 9, min_count: 1}"
+
+    for _ in range(2):  # asked again, it answers again, without running again
+        with pytest.raises(StageError, match="filter left nothing") as caught:
+            both(folder, settings)
+        assert "too_few_unigrams" in str(caught.value)
+    assert storage.list_files(
+        str(folder / "run" / "filtered"), suffix="rejected-00000-of-00001.parquet"
+    )
+
+
+def test_a_missing_library_names_the_command_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+
+    def without_beam(name: str) -> object:
+        return None if name == "apache_beam" else found(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_beam)
+
+    with pytest.raises(MissingExtraError, match="apache_beam is not installed") as caught:
+        run_stage(run(folder), "harvest")
+
+    assert caught.value.hint == "pip install 'openalign[ingest]'"
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        pytest.param(b"not parquet", "pairs.parquet", id="not a table"),
+        pytest.param(None, "pairs.parquet", id="a table without the column"),
+    ],
+)
+def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, error: str
+) -> None:
+    if content is None:
+        pq.write_table(pa.table({"url": ["https://a/"], "text": ["x"]}), folder / "pairs.parquet")
+    else:
+        (folder / "pairs.parquet").write_bytes(content)
+
+    assert cli.main(["harvest", "pairs", "--config", str(folder / "pipelines.yaml")]) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert error in said
+    assert not (folder / "run" / "candidates").exists()
+
+
+def test_a_pipeline_without_a_site_has_no_site_stage(folder: Path) -> None:
+    assert stage_names(run(folder).config) == [name for name in STAGES if name != "site"]

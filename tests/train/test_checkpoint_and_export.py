@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AlignModel, AutoTokenizer
+
+from openalign.errors import StageError
+from openalign.train import checkpoint, journal
+from openalign.train.export import preprocess_of, write_export
+from openalign.train.preprocess import (
+    SPECIAL_TOKENS,
+    Preprocess,
+    build_tokenizer,
+    load_tokenizer,
+    tokenize,
+)
+from openalign.train.towers import Towers, build_towers
+
+from tiny_training import picture, tiny_config  # isort: skip
+
+VOCABULARY = [*SPECIAL_TOKENS, "a", "red", "circle", "##s"]
+TEXTS = ["A red circle", "circles", "a"]
+
+
+def trained() -> Towers:
+    """Return towers whose statistics and temperature are not where they started."""
+    towers = build_towers(tiny_config(), vocabulary_size=len(VOCABULARY))
+    with torch.no_grad():
+        towers.train()(torch.randn(8, 3, 32, 32), torch.ones(8, 4).long(), torch.ones(8, 4).long())
+        towers.temperature.fill_(0.0625)
+    return towers.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Towers, str]:
+    folder = str(tmp_path_factory.mktemp("export"))
+    towers = trained()
+    model = tiny_config().model
+    write_export(folder, weights=towers.state_dict(), vocabulary=VOCABULARY, model=model)
+    return towers, folder
+
+
+def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Towers, str]) -> None:
+    towers, folder = exported
+    model, report = AlignModel.from_pretrained(folder, output_loading_info=True)
+    preprocess = Preprocess.load(folder)
+    pixels = preprocess.pixels([picture("red", shape) for shape in ("circle", "square", "stripe")])
+    tokens = tokenize(load_tokenizer(folder, preprocess), TEXTS)
+
+    with torch.no_grad():
+        expected_image, expected_text, temperature = towers(pixels, *tokens)
+        found = model(input_ids=tokens.ids, attention_mask=tokens.mask, pixel_values=pixels)
+
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert not report["mismatched_keys"]
+    torch.testing.assert_close(found.image_embeds, expected_image, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.text_embeds, expected_text, rtol=0, atol=1e-6)
+    assert model.temperature.item() == temperature.item() == 0.0625
+
+
+def test_the_librarys_tokenizer_cuts_as_ours(exported: tuple[Towers, str]) -> None:
+    _, folder = exported
+    theirs = AutoTokenizer.from_pretrained(folder)
+    ours = build_tokenizer(VOCABULARY, Preprocess.load(folder))
+
+    assert theirs(TEXTS, padding=True)["input_ids"] == tokenize(ours, TEXTS).ids.tolist()
+
+
+def test_an_export_says_what_its_pictures_went_through(exported: tuple[Towers, str]) -> None:
+    _, folder = exported
+
+    assert Preprocess.load(folder) == preprocess_of(tiny_config().model)
+    theirs = json.loads(Path(folder, "preprocessor_config.json").read_text())
+    assert theirs["size"] == {"height": 36, "width": 36}
+    assert theirs["crop_size"] == {"height": 32, "width": 32}
+    assert (theirs["rescale_offset"], theirs["do_normalize"]) == (True, False)
+
+
+def test_an_export_has_the_same_bytes_again(exported: tuple[Towers, str], tmp_path: Path) -> None:
+    towers, folder = exported
+    torch.randn(5)
+
+    write_export(
+        str(tmp_path),
+        weights=towers.state_dict(),
+        vocabulary=VOCABULARY,
+        model=tiny_config().model,
+    )
+
+    names = sorted(path.name for path in Path(folder).iterdir())
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    for name in names:
+        assert (tmp_path / name).read_bytes() == Path(folder, name).read_bytes(), name
+
+
+def test_a_run_without_a_checkpoint_is_at_its_start(tmp_path: Path) -> None:
+    assert checkpoint.latest(tmp_path, world_size=2) == checkpoint.Progress(world_size=2)
+
+
+def test_a_checkpoint_of_another_number_of_ranks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "step-00000004").mkdir()
+    (tmp_path / "latest").write_text("step-00000004")
+    (tmp_path / "step-00000004" / "progress.json").write_text('{"step": 4, "world_size": 2}')
+
+    with pytest.raises(StageError, match="written by 2 ranks, and 1 want to go on"):
+        checkpoint.latest(tmp_path, world_size=1)
+    assert checkpoint.latest(tmp_path, world_size=2).step == 4
+
+
+def test_a_resumed_journal_forgets_what_was_not_saved(tmp_path: Path) -> None:
+    """Steps 3 and 4 were written, then the run was killed; the checkpoint holds three steps."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [f'{{"step": {step}, "train/loss": 0.5}}\n' for step in range(5)]
+    path.write_text("".join(lines) + '{"step": 5, "tra')
+
+    journal.Journal(tmp_path, first_step=3, total_steps=8).close()
+
+    assert path.read_text() == "".join(lines[:3])
+
+
+def test_a_journal_that_starts_over_starts_empty(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0}\n')
+
+    journal.Journal(tmp_path, first_step=0, total_steps=8).close()
+
+    assert not (tmp_path / "metrics.jsonl").exists()

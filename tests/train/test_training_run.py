@@ -1,0 +1,265 @@
+"""Whole runs on two gloo ranks: one that nothing happens to, and what must not differ from it."""
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_checks
+import tiny_training
+import torch
+from tiny_training import Corpus, finish, make_corpus, start_ranks, tiny_config
+
+from openalign.telemetry import read_json_lines
+from openalign.train import launch
+from openalign.train.config import Duration
+from openalign.train.order import rows_at
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def launched(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run through the launcher, with no compiler on PATH and a fresh extension cache."""
+    folder = tmp_path_factory.mktemp("launched")
+    (folder / "empty").mkdir()
+    job = (tiny_training.train, (tiny_config(), corpus, str(folder), str(folder / "work")))
+    path = folder / "job.pkl"
+    path.write_bytes(tiny_training.pickle.dumps(job))
+    environment = tiny_training.rank_environment() | {
+        "PATH": str(folder / "empty"),
+        "TORCH_EXTENSIONS_DIR": str(folder / "extensions"),
+    }
+    launch.launch(
+        [str(path)],
+        num_processes=2,
+        output=str(folder),
+        environment=environment,
+        module="tiny_training",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def resumed(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, killed in its sixth step, three steps after a checkpoint, and started again."""
+    folder = tmp_path_factory.mktemp("resumed")
+    places = (tiny_config(), corpus, str(folder), str(folder / "work"))
+    killed = start_ranks((run_checks.train_until_killed, (*places, 5)), num_ranks=2, folder=folder)
+    for process in killed:
+        process.communicate()
+    assert [process.returncode for process in killed] == [-9, -9]
+    assert metrics(folder)[-1]["step"] >= 3
+    finish(start_ranks((tiny_training.train, places), num_ranks=2, folder=folder))
+    return folder
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return read_json_lines((folder / "metrics.jsonl").read_text())
+
+
+def test_nothing_is_compiled(launched: Path) -> None:
+    built = launched / "extensions"
+
+    assert not built.exists() or not any(built.iterdir())
+
+
+def test_every_step_has_a_line_without_a_time(launched: Path) -> None:
+    lines = metrics(launched)
+
+    assert [line["step"] for line in lines] == list(range(8))
+    assert set(lines[0]) == {
+        "step",
+        "train/loss",
+        "train/temperature",
+        "train/learning_rate",
+        "train/gradient_norm",
+        "train/epoch",
+    }
+    # 16 pairs a step of 64; two steps of warm-up to 2e-3.
+    assert [line["train/epoch"] for line in lines[:2]] == [0.25, 0.5]
+    assert [line["train/learning_rate"] for line in lines[:3]] == [1e-3, 2e-3, 2e-3]
+    # Ln 16 a direction at the start, give or take; the temperature moves by 1% a step at most.
+    assert 5.0 < lines[0]["train/loss"] < 7.0
+    assert lines[0]["train/temperature"] == pytest.approx(0.1, rel=0.0051)
+    assert lines[0]["train/temperature"] != 0.1
+
+
+def test_times_and_curves_stand_beside_the_result(launched: Path) -> None:
+    times = read_json_lines((launched / "run.jsonl").read_text())
+
+    assert {"samples_per_second", "data_wait_share", "time"} <= set(times[0])
+    assert times[-1] == {"ranks": 2, "ended_with": 0}
+    assert any((launched / "tensorboard").iterdir())
+
+
+def test_only_the_newest_checkpoints_stay(launched: Path) -> None:
+    folder = launched / "work" / "checkpoints"
+
+    assert [p.name for p in sorted(folder.glob("*step-*"))] == ["step-00000006", "step-00000008"]
+    assert (folder / "latest").read_text() == "step-00000008"
+
+
+def test_a_killed_run_goes_on_with_the_same_pairs_and_losses(launched: Path, resumed: Path) -> None:
+    assert (resumed / "metrics.jsonl").read_bytes() == (launched / "metrics.jsonl").read_bytes()
+    assert progress(resumed) == progress(launched)
+
+
+def test_a_killed_run_ends_with_the_same_bytes(launched: Path, resumed: Path) -> None:
+    names = sorted(p.name for p in (launched / "export").iterdir())
+
+    assert names == sorted(p.name for p in (resumed / "export").iterdir())
+    for name in names:
+        assert (resumed / "export" / name).read_bytes() == (
+            launched / "export" / name
+        ).read_bytes(), name
+
+
+def test_the_sample_hash_is_that_of_the_pairs_in_their_order(
+    launched: Path, corpus: Corpus
+) -> None:
+    import hashlib
+
+    import numpy as np
+
+    keys = corpus.table()["key"].to_pylist()
+    rows = rows_at(np.arange(128), num_rows=64, seed=0)
+    digest = ""
+    for step in range(8):
+        batch = [keys[row] for row in rows[16 * step : 16 * (step + 1)]]
+        digest = hashlib.sha256("\n".join([digest, *batch]).encode()).hexdigest()
+
+    assert progress(launched)["sample_hash"] == digest
+
+
+def progress(folder: Path) -> dict[str, Any]:
+    checkpoints = folder / "work" / "checkpoints"
+    newest = (checkpoints / "latest").read_text()
+    return json.loads((checkpoints / newest / "progress.json").read_text())
+
+
+def test_a_step_that_is_not_finite_is_skipped_by_all_and_written_down(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    once, always = tmp_path / "once", tmp_path / "always"
+    for folder in (once, always):
+        folder.mkdir()
+    config = replace(tiny_config(), duration=Duration(steps=5), nonfinite_steps_in_a_row=2)
+    # Stage 3 as well: there a forward pass without its backward must leave nothing behind.
+    sharded = replace(config, zero=replace(config.zero, stage=3, persistence_threshold=0))
+    jobs = [(config, corpus, str(once), [2], 1), (sharded, corpus, str(always), [1, 3, 4], 0)]
+
+    finish(start_ranks((run_checks.train_two_ways, (jobs,)), num_ranks=2, folder=tmp_path))
+
+    assert [(once / f"said-{rank}.txt").read_text() for rank in range(2)] == ["", ""]
+    assert [line["step"] for line in metrics(once)] == [0, 1, 3, 4]
+    skipped = read_json_lines((once / "skipped.jsonl").read_text())
+    keys = corpus.table()["key"].to_pylist()
+    rows = rows_at(torch.arange(32, 48).numpy(), num_rows=64, seed=0)
+    assert skipped == [{"step": 2, "keys": [keys[row] for row in rows]}]
+    from safetensors.torch import load_file
+
+    weights = load_file(once / "export" / "model.safetensors")
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+
+    for rank in range(2):
+        said = (always / f"said-{rank}.txt").read_text()
+        assert said == (
+            "training stopped at step 4: the loss or gradient of 2 steps in a row was not finite"
+        )
+    assert [line["step"] for line in metrics(always)] == [0, 2]
+
+
+def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path) -> None:
+    """No rank in the environment, and a URL that DeepSpeed could not write to."""
+    path, listing = tmp_path / "job.pkl", tmp_path / "listing.json"
+    config = replace(tiny_config(), duration=Duration(steps=3))
+    job = (run_checks.train_into_memory, (config, corpus, str(listing)))
+    path.write_bytes(tiny_training.pickle.dumps(job))
+
+    done = tiny_training.subprocess.run(
+        [tiny_training.sys.executable, "-m", "tiny_training", str(path)],
+        env=tiny_training.rank_environment() | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(listing.read_text())
+    assert found["sha256"] == found["actual"]
+    assert {"vocabulary.txt", "metrics.jsonl", "export/model.safetensors"} <= set(found["names"])
+    assert "run.jsonl" in found["names"]
+    assert "run.jsonl" not in found["sha256"]
+    assert not any(name.startswith("work/") for name in found["names"])
+    assert not list(tmp_path.glob("openalign-train-*"))
+    # 3 steps of 16 see 48 of the 64 pairs.
+    assert found["states"] == {"trained_on": 48, "never_drawn": 16}
+    assert (found["num_inputs"], found["num_outputs"]) == (64, 48)
+    assert found["facts"]["steps"] == 3
+
+
+def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
+    with pytest.raises(launch.StageError, match="No such file or directory: 'no-such-job'"):
+        launch.launch(
+            ["no-such-job"],
+            num_processes=1,
+            output=str(tmp_path),
+            environment=tiny_training.rank_environment(),
+            module="tiny_training",
+        )
+
+
+def test_an_interrupt_ends_every_rank(tmp_path: Path) -> None:
+    """Ctrl-C at the command line must leave no rank behind."""
+    path = tmp_path / "job.pkl"
+    path.write_bytes(tiny_training.pickle.dumps((tiny_training.sleep, (str(tmp_path),))))
+    code = (
+        "from openalign.train.launch import launch;"
+        f"launch([{str(path)!r}], num_processes=2, output={str(tmp_path)!r},"
+        " module='tiny_training')"
+    )
+    starter = tiny_training.subprocess.Popen(
+        [tiny_training.sys.executable, "-c", code],
+        env=tiny_training.rank_environment(),
+        stderr=tiny_training.subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("*.pid"))) < 2:
+        assert starter.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    starter.send_signal(2)
+    starter.wait(60)
+
+    pids = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(pids) == 2
+    assert not any(_runs(pid) for pid in pids)
+
+
+def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not launch.is_rank()
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    assert launch.is_rank()
+    with pytest.raises(launch.StageError, match="cannot start others"):
+        launch.launch(["train"], num_processes=2, output=str(tmp_path))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that has ended but that nobody has waited for still has a number.
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
