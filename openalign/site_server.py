@@ -45,6 +45,13 @@ def serve(folder: str, *, host: str) -> Generator[dict[str, str]]:
             server.wait(timeout=10)
 
 
+class _Server(ThreadingHTTPServer):
+    """Takes bursts of connections: a full backlog makes a client wait a second."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class _Handler(SimpleHTTPRequestHandler):
     """Static files with the headers that `headers.json` adds; silent, connections kept open."""
 
@@ -68,8 +75,7 @@ def _main() -> None:
     headers = folder / HEADERS
     if headers.exists():
         _Handler.extra_headers = json.loads(headers.read_text())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)  # noqa: T201  # how the parent learns the port
     sys.stdin.buffer.read()  # ends when the parent does, even when that is killed

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +44,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Towers, str]:
 
 def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Towers, str]) -> None:
     towers, folder = exported
-    model, report = AlignModel.from_pretrained(folder, output_loading_info=True)
+    loaded: Any = AlignModel.from_pretrained(folder, output_loading_info=True)
+    model, report = loaded
     preprocess = Preprocess.load(folder)
     pixels = preprocess.pixels([picture("red", shape) for shape in ("circle", "square", "stripe")])
     tokens = tokenize(load_tokenizer(folder, preprocess), TEXTS)

@@ -132,22 +132,22 @@ def test_stochastic_depth_grows_from_nothing_to_nearly_its_setting() -> None:
 
 def test_statistics_are_the_mean_over_batches_in_evaluation_mode() -> None:
     """Means 1 and 4, variances 2 and 0 (of two numbers, unbiased)."""
-    model = nn.Sequential(nn.BatchNorm2d(1, momentum=0.3), nn.Dropout(0.5))
+    norm, dropout = nn.BatchNorm2d(1, momentum=0.3), nn.Dropout(0.5)
+    model = nn.Sequential(norm, dropout)
     batches = [torch.tensor(v).reshape(2, 1, 1, 1) for v in ([0.0, 2.0], [4.0, 4.0])]
     seen: list[tuple[bool, bool]] = []
 
     def forward(batch: torch.Tensor) -> None:
-        seen.append((model[0].training, model[1].training))
+        seen.append((norm.training, dropout.training))
         model(batch)
 
     reestimate_batch_norm(model, forward, batches)
 
     assert seen == [(True, False)] * 2
-    assert isinstance(model[0], nn.BatchNorm2d)
-    assert model[0].running_mean is not None
-    assert model[0].running_var is not None
-    assert (model[0].running_mean.item(), model[0].running_var.item()) == pytest.approx((2.5, 1.0))
-    assert model[0].momentum == 0.3
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert (norm.running_mean.item(), norm.running_var.item()) == pytest.approx((2.5, 1.0))
+    assert norm.momentum == 0.3
     assert model.training
 
 
