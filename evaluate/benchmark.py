@@ -140,11 +140,14 @@ def _write(
             write_rows(output, embeddings_name(name, "images"), benchmark.image_GD),
             write_rows(output, embeddings_name(name, "captions"), benchmark.caption_GD),
         ]
-    items = [
-        Item(key=f"{b.config.name}/{image.name}", dataset=b.config.name, path=image.path)
-        for b in benchmarks
-        for image in b.images
-    ]
+    # Two data sets may be two splits of the same pictures: each picture is found once.
+    items = {
+        image.url: Item(
+            key=f"{b.config.name}/{image.name}", dataset=b.config.name, path=image.path, row=row
+        )
+        for b in reversed(benchmarks)
+        for row, image in enumerate(b.images)
+    }
     folders = {
         b.config.name: b.images[0].url.removesuffix(f"/{b.images[0].path}") for b in benchmarks
     }
@@ -157,7 +160,7 @@ def _write(
     ]
     return [
         *files,
-        write_items(output, items, folders),
+        write_items(output, list(items.values()), folders),
         examples.write_thumbnails(output, small),
     ]
 

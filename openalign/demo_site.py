@@ -113,25 +113,27 @@ def _edits(picture: Picture) -> Iterator[tuple[str, str, str, str]]:
 def alt_texts(picture: Picture) -> list[str]:
     """Return what different pages of the site call a picture.
 
-    The name, two longer forms of it, and for varied pictures two that leave something out, as
-    pages about all shades or all genders do.
+    The name and longer forms of it; for varied pictures, in place of some of those, texts that
+    leave something out, as pages about all shades or all genders do.
     """
     name = picture.name
+    # Two of a kind, so that no neighboring words stand on the site only once.
     forms = (
         (f"picture of {name}", f"large picture of {name}"),
         (f"{name} drawing", f"{name} drawing in color"),
         (f"icon of {name}", f"open icon of {name}"),
     )
+    if not picture.is_varied:
+        return list(dict.fromkeys((name, *itertools.chain(*forms))))
     texts = [name, *forms[_hash(f"form:{picture.code}", len(forms))]]
-    if picture.is_varied:
-        tones = [f"{tone} skin tone" for tone in picture.tones]
-        genders = [word for word in name.split() if word.lower() in GENDER_WORDS]
-        rest = [w for w in picture.toneless if w.lower() not in GENDER_WORDS]
-        parts = [part for part in (genders, rest, tones) if part]
-        texts += [
-            " ".join(" ".join(part) for part in kept)
-            for kept in itertools.combinations(parts, len(parts) - 1)
-        ]
+    tones = [f"{tone} skin tone" for tone in picture.tones]
+    genders = [word for word in name.split() if word.lower() in GENDER_WORDS]
+    rest = [w for w in picture.toneless if w.lower() not in GENDER_WORDS]
+    parts = [part for part in (genders, rest, tones) if part]
+    texts += [
+        " ".join(" ".join(part) for part in kept)
+        for kept in itertools.combinations(parts, len(parts) - 1)
+    ]
     return list(dict.fromkeys(text for text in texts if text))
 
 

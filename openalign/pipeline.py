@@ -101,6 +101,8 @@ def _make(run: Run, name: str, partial_url: str) -> StageResult:
     def measure() -> str:
         return f"{len(storage.list_files(partial_url))} files"
 
+    if name == "train":  # it draws a bar of its own
+        return STAGES[name].run(run, _place(partial_url))
     with progress_line(name, measure):
         return STAGES[name].run(run, _place(partial_url))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from openalign.settings import runtime
+from openalign.train.bounds import not_negative, positive, share
 from openalign.train.presets import (
     IMAGE_PRESETS,
     TEXT_PRESETS,
@@ -30,7 +31,7 @@ class Duration:
                 f"steps and epochs exclude each other and one must be set, got steps={self.steps}, "
                 f"epochs={self.epochs}: write the other one as null"
             )
-        _positive(steps=self.steps, epochs=self.epochs)
+        positive(steps=self.steps, epochs=self.epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class ImageTower:
     """Recompute each block in the backward pass, to save memory."""
 
     def __post_init__(self) -> None:
-        _positive(width=self.width, depth=self.depth)
-        _share(stochastic_depth=self.stochastic_depth)
+        positive(width=self.width, depth=self.depth)
+        share(stochastic_depth=self.stochastic_depth)
         if not 0 < self.batch_norm_momentum <= 1:
             raise ValueError(
                 "batch_norm_momentum must be above 0 and at most 1, got "
@@ -97,10 +98,8 @@ class TextTower:
     """Recompute each layer in the backward pass, to save memory."""
 
     def __post_init__(self) -> None:
-        _positive(
-            num_layers=self.num_layers, hidden_size=self.hidden_size, num_heads=self.num_heads
-        )
-        _share(dropout=self.dropout)
+        positive(num_layers=self.num_layers, hidden_size=self.hidden_size, num_heads=self.num_heads)
+        share(dropout=self.dropout)
         if self.shape.hidden_size % self.shape.num_heads:
             raise ValueError(
                 f"hidden_size must be a multiple of num_heads, got {self.shape.hidden_size} and "
@@ -141,7 +140,7 @@ class ModelConfig:
     """Fold case before cutting words; accents stay. The paper does not say."""
 
     def __post_init__(self) -> None:
-        _positive(crop_px=self.crop_px)
+        positive(crop_px=self.crop_px)
         if self.resize_px < self.crop_px:
             raise ValueError(
                 f"resize_px must be at least crop_px, got {self.resize_px} and {self.crop_px}"
@@ -167,9 +166,13 @@ class Lamb:
     """Added to the update before the trust ratio is taken, as in LAMB."""
 
     beta1: float = 0.9
+    """Memory of the first moment; this, `beta2` and `epsilon` are TensorFlow Addons' defaults."""
+
     beta2: float = 0.999
+    """Memory of the second moment."""
+
     epsilon: float = 1e-6
-    """Added to the root of the second moment; betas and epsilon are those of TensorFlow Addons."""
+    """Added to the root of the second moment."""
 
     decayed: Literal["matrices", "all"] = "matrices"
     """Which parameters decay: those of two or more dimensions, or biases and norms too."""
@@ -182,7 +185,7 @@ class Lamb:
 
     def __post_init__(self) -> None:
         _check_moments(self)
-        _positive(trust_ratio_at_most=self.trust_ratio_at_most)
+        positive(trust_ratio_at_most=self.trust_ratio_at_most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +201,11 @@ class AdamW:
     """Decoupled: a share of the parameter, times the learning rate."""
 
     beta1: float = 0.9
+    """Memory of the first moment."""
+
     beta2: float = 0.999
+    """Memory of the second moment."""
+
     epsilon: float = 1e-8
     """Added to the root of the second moment."""
 
@@ -213,8 +220,7 @@ class AdamW:
 class Temperature:
     """The learned scalar that divides the logits: its own rule, never decayed, never adapted.
 
-    LAMB moves a scalar by at most its learning rate, so under the towers' rule a run of a few
-    thousand steps never gets from 1 to the 1/64 at which the paper's converges.
+    Under LAMB a run of a few thousand steps never gets from 1 to 1/64, where the paper's converges.
     """
 
     initial: float = 1.0
@@ -230,7 +236,7 @@ class Temperature:
     """Lower bound; the paper's converges to about 0.016."""
 
     def __post_init__(self) -> None:
-        _positive(learning_rate=self.learning_rate, at_least=self.at_least)
+        positive(learning_rate=self.learning_rate, at_least=self.at_least)
         if self.initial < self.at_least:
             raise ValueError(
                 f"initial must be at least at_least, got {self.initial} and {self.at_least}"
@@ -248,8 +254,7 @@ class Schedule:
     """Shape of the fall to 0 at the last step."""
 
     def __post_init__(self) -> None:
-        if self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps must not be negative, got {self.warmup_steps}")
+        not_negative(warmup_steps=self.warmup_steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,9 +280,12 @@ class Augmentation:
     """Move by up to this share of the side, either way."""
 
     def __post_init__(self) -> None:
-        for name in ("rotation_degrees", "scale", "stretch", "shift"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        not_negative(
+            rotation_degrees=self.rotation_degrees,
+            scale=self.scale,
+            stretch=self.stretch,
+            shift=self.shift,
+        )
         if self.scale >= 1:
             raise ValueError(f"scale must be below 1, got {self.scale}")
 
@@ -304,11 +312,8 @@ class ZeroConfig:
     """Elements of gradients that are reduced at a time, and of parameters that are gathered."""
 
     def __post_init__(self) -> None:
-        _positive(sub_group_size=self.sub_group_size, bucket_size=self.bucket_size)
-        if self.persistence_threshold < 0:
-            raise ValueError(
-                f"persistence_threshold must not be negative, got {self.persistence_threshold}"
-            )
+        positive(sub_group_size=self.sub_group_size, bucket_size=self.bucket_size)
+        not_negative(persistence_threshold=self.persistence_threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +368,7 @@ class TrainConfig:
     """Keep decoded pictures in a rank's memory where all of them fit into this."""
 
     def __post_init__(self) -> None:
-        _positive(
+        positive(
             global_batch_size=self.global_batch_size,
             batch_norm_batches=self.batch_norm_batches,
             nonfinite_steps_in_a_row=self.nonfinite_steps_in_a_row,
@@ -372,10 +377,13 @@ class TrainConfig:
             log_every_steps=self.log_every_steps,
             decode_threads=self.decode_threads,
         )
-        _share(label_smoothing=self.label_smoothing)
-        for name in ("seed", "gradient_clipping", "num_processes", "image_cache_mb"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        share(label_smoothing=self.label_smoothing)
+        not_negative(
+            seed=self.seed,
+            gradient_clipping=self.gradient_clipping,
+            num_processes=self.num_processes,
+            image_cache_mb=self.image_cache_mb,
+        )
         if self.global_batch_size < 2:
             raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
         steps = self.duration.steps
@@ -387,19 +395,6 @@ class TrainConfig:
 
 
 def _check_moments(optimizer: Lamb | AdamW) -> None:
-    _positive(learning_rate=optimizer.learning_rate, epsilon=optimizer.epsilon)
-    _share(beta1=optimizer.beta1, beta2=optimizer.beta2)
-    if optimizer.weight_decay < 0:
-        raise ValueError(f"weight_decay must not be negative, got {optimizer.weight_decay}")
-
-
-def _positive(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} must be above 0, got {value}")
-
-
-def _share(**values: float) -> None:
-    for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+    positive(learning_rate=optimizer.learning_rate, epsilon=optimizer.epsilon)
+    share(beta1=optimizer.beta1, beta2=optimizer.beta2)
+    not_negative(weight_decay=optimizer.weight_decay)

@@ -3,7 +3,7 @@
 Exact: below 100,000 pictures one product of a matrix and a vector takes milliseconds.
 
     embeddings/<dataset>-images.npy   float32, unit rows
-    search/items.parquet              one row a picture, in the order of those rows
+    search/items.parquet              one row a picture: its key, its place, its row of embeddings
     search/folders.json               where the pictures lie on this machine; not part of the result
 """
 
@@ -27,7 +27,9 @@ from openalign.manifest import DataFile
 ITEMS = "search/items.parquet"
 FOLDERS = "search/folders.json"
 
-_ITEM = pa.schema([("key", pa.string()), ("dataset", pa.string()), ("path", pa.string())])
+_ITEM = pa.schema(
+    [("key", pa.string()), ("dataset", pa.string()), ("path", pa.string()), ("row", pa.int64())]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,9 @@ class Item:
     dataset: str
     path: str
     """Below the data set's folder of pictures."""
+
+    row: int
+    """Of the data set's embeddings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,8 @@ def embeddings_name(dataset: str, what: str) -> str:
 def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) -> DataFile:
     """Write the list of pictures, and beside it where they lie."""
     table = pa.Table.from_pylist(
-        [{"key": i.key, "dataset": i.dataset, "path": i.path} for i in items], schema=_ITEM
+        [{"key": i.key, "dataset": i.dataset, "path": i.path, "row": i.row} for i in items],
+        schema=_ITEM,
     )
     content = io.BytesIO()
     pq.write_table(table, content)
@@ -106,19 +112,21 @@ def load(folder: str) -> SearchIndex:
     """
     table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, ITEMS))))
     items = [Item(**row) for row in table.to_pylist()]
-    parts = [
-        np.load(
-            io.BytesIO(storage.read_bytes(storage.join(folder, embeddings_name(name, "images"))))
-        )
-        for name in dict.fromkeys(item.dataset for item in items)
-    ]
-    image_GD = np.concatenate(parts)
-    if len(image_GD) != len(items):
+    names = dict.fromkeys(item.dataset for item in items)
+    rows_of = {name: _rows(folder, name) for name in names}
+    beyond = [item.key for item in items if item.row >= len(rows_of[item.dataset])]
+    if beyond:
         raise InputError(
-            f"{folder}: the index lists {len(items)} pictures, {len(image_GD)} have embeddings",
+            f"{folder}: the index lists {beyond[0]}, which has no embedding",
             hint="run `openalign evaluate` again",
         )
+    image_GD = np.stack([rows_of[item.dataset][item.row] for item in items])
     return SearchIndex(items=items, image_GD=image_GD, folders=_folders(folder))
+
+
+def _rows(folder: str, dataset: str) -> Rows:
+    content = storage.read_bytes(storage.join(folder, embeddings_name(dataset, "images")))
+    return np.load(io.BytesIO(content))
 
 
 def _folders(folder: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,13 @@ def config_of(folder: Path, **settings: object) -> EvaluateConfig:
         name="squares", path=f"{folder}/dataset.json", images=f"{folder}/pictures"
     )
     queries = ComposedQueries(name="edits", path=f"{folder}/composed.json")
-    values: dict[str, object] = {"bootstrap_resamples": 20, "batch_size": 3} | settings
-    return EvaluateConfig(datasets=(dataset,), composed=(queries,), **values)  # pyright: ignore[reportArgumentType]
+    values: dict[str, object] = {
+        "datasets": (dataset,),
+        "composed": (queries,),
+        "bootstrap_resamples": 20,
+        "batch_size": 3,
+    }
+    return EvaluateConfig(**(values | settings))  # pyright: ignore[reportArgumentType]
 
 
 def run(config: EvaluateConfig, model: str, output: Path) -> StageResult:
@@ -52,6 +58,22 @@ def test_every_file_it_names_is_there_and_every_picture_is_accounted_for(
     ]
     for file in result.files:
         assert (output / file.name).stat().st_size == file.num_bytes
+
+
+def test_a_picture_of_two_data_sets_is_found_once(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    first = config_of(benchmark_folder).datasets[0]
+    second = replace(first, name="others")
+    config = config_of(benchmark_folder, composed=(), datasets=(first, second))
+
+    run(config, model_folder, tmp_path / "evaluate")
+    hits = search(
+        str(tmp_path / "evaluate"), model=model_folder, query=Query(text="red square"), k=8
+    )
+
+    assert len({hit.path for hit in hits}) == 8
+    assert {hit.key.partition("/")[0] for hit in hits} == {"squares"}
 
 
 def test_embeddings_are_those_of_the_encoder_in_the_files_order(

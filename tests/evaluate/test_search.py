@@ -33,8 +33,8 @@ class Compass:
 
 INDEX = SearchIndex(
     items=[
-        Item(key=f"compass/{name}", dataset="compass", path=f"{name}.png")
-        for name in ("east", "north", "northeast", "west")
+        Item(key=f"compass/{name}", dataset="compass", path=f"{name}.png", row=row)
+        for row, name in enumerate(("east", "north", "northeast", "west"))
     ],
     image_GD=np.array([[1, 0], [0, 1], [HALF, HALF], [-1, 0]], dtype=np.float32),
     folders={"compass": "/pictures"},
@@ -156,7 +156,7 @@ def load_folders(folder: Path) -> str:
 
 
 def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lists 4 pictures, 3 have embeddings"):
+    with pytest.raises(InputError, match="lists compass/west, which has no embedding"):
         load(write_index(tmp_path, num_rows=3))
 
 

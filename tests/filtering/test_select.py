@@ -14,6 +14,7 @@ from openalign.errors import InputError
 from openalign.filtering import select
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
 from openalign.hashing import candidate_key, image_key
+from openalign.ingest.images import fingerprint
 from openalign.manifest import StageResult
 from openalign.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
 from openalign.shards import Sample, ShardReader, read_table, write_shard, write_table
@@ -197,16 +198,6 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return sink.getvalue()
 
 
-def luminance_hash(content: bytes) -> int:
-    """The usual 64-bit DCT hash: 32 x 32 gray, its 8 x 8 lowest frequencies above their median."""
-    gray = Image.open(io.BytesIO(content)).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-    pixels = np.asarray(gray, float)
-    k, n = np.mgrid[0:32, 0:32]
-    basis = np.cos(np.pi * k * (2 * n + 1) / 64)
-    low = (basis @ pixels @ basis.T)[:8, :8].ravel()
-    return int("".join("01"[int(bit)] for bit in low > np.median(low[1:])), 2)
-
-
 def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
     tmp_path: Path,
 ) -> None:
@@ -222,27 +213,17 @@ def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
     held_out, rows, copies = [], [], set()
     for seed in range(8):
         original = encoded(picture(seed), "PNG")
-        held_out.append(
-            {
-                "name": f"{seed}.png",
-                "split": "test",
-                "sha256": hashlib.sha256(original).hexdigest(),
-                "phash": luminance_hash(original),
-            }
-        )
+        sha256, phash = fingerprint(original)
+        name = f"{seed}.png"
+        held_out.append({"name": name, "split": "test", "sha256": sha256, "phash": phash})
         for name, make in variants.items():
-            content = make(picture(seed))
-            row = entry(
-                f"http://a/{seed}/{name}",
-                name,
-                sha256=hashlib.sha256(content).hexdigest(),
-                phash=luminance_hash(content),
-            )
+            sha256, phash = fingerprint(make(picture(seed)))
+            row = entry(f"http://a/{seed}/{name}", name, sha256=sha256, phash=phash)
             rows.append(row)
             copies.add(row["key"])
     for seed in range(100, 140):
-        content = encoded(picture(seed), "PNG")
-        rows.append(entry(f"http://b/{seed}", "another", phash=luminance_hash(content)))
+        _, phash = fingerprint(encoded(picture(seed), "PNG"))
+        rows.append(entry(f"http://b/{seed}", "another", phash=phash))
 
     result = run(tmp_path, rows, held_out=held_out)
 
