@@ -123,9 +123,10 @@ def alt_texts(picture: Picture) -> list[str]:
         (f"{name} drawing", f"{name} drawing in color"),
         (f"icon of {name}", f"open icon of {name}"),
     )
+    place = _hash(f"form:{picture.code}", len(forms))
     if not picture.is_varied:
-        return list(dict.fromkeys((name, *itertools.chain(*forms))))
-    texts = [name, *forms[_hash(f"form:{picture.code}", len(forms))]]
+        return [name, *forms[place], *forms[place - 1]]
+    texts = [name, *forms[place]]
     tones = [f"{tone} skin tone" for tone in picture.tones]
     genders = [word for word in name.split() if word.lower() in GENDER_WORDS]
     rest = [w for w in picture.toneless if w.lower() not in GENDER_WORDS]

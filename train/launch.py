@@ -13,7 +13,7 @@ from pathlib import Path
 
 from openalign import storage
 from openalign.errors import StageError
-from openalign.telemetry import JsonLines
+from openalign.telemetry import JsonLines, say
 from openalign.train.journal import RECORD, REPORTS_TO, TIMES_FILE, Bar
 
 _TAIL_LINES = 30
@@ -48,9 +48,10 @@ def launch(
             "before it are complete",
         )
     count = num_processes or default_num_processes()
-    command = [sys.executable, "-m", "deepspeed.launcher.runner", "--no_local_rank"]
+    command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
     command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
     command += ["--master_port", str(_free_port()), "--module", module, *argv]
+    say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     process = subprocess.Popen(  # noqa: S603  # our own command line
         command,
         env=_environment(count, environment or {}),
@@ -77,11 +78,16 @@ def launch(
 
 def default_num_processes() -> int:
     """Return one rank a GPU, or one where there is none."""
-    if not Path("/dev/nvidia0").exists() and not Path("/dev/kfd").exists():
+    if not _may_have_gpu():
         return 1
     import torch
 
     return max(1, torch.cuda.device_count())
+
+
+def _may_have_gpu() -> bool:
+    """Tell whether it is worth importing torch to count the GPUs."""
+    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
 
 
 def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
@@ -105,6 +111,7 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
 def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
     threads = max(1, len(os.sched_getaffinity(0)) // count)
     environment = {
+        **({} if _may_have_gpu() else {"DS_ACCELERATOR": "cpu"}),  # else it looks, and warns
         "OMP_NUM_THREADS": str(threads),  # else every rank takes all cores
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
