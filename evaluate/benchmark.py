@@ -1,12 +1,12 @@
 """The stage `evaluate`: reads a model and benchmarks, writes numbers, embeddings and search.
 
     results.json                          every number with its interval (`results.Results`)
-    embeddings/<dataset>-images.npy       unit rows, in the order of the benchmark's file
-    embeddings/<dataset>-captions.npy
+    embeddings/                           unit rows of pictures, captions and words (`embeddings`)
     search/items.parquet                  the pictures that `openalign search` finds
     examples.json, thumbnails.parquet     what the report shows
 
-Driven by `EvaluateConfig`. Pictures and texts are embedded once; all numbers come from those rows.
+Driven by `EvaluateConfig`. Pictures and texts are embedded once; all numbers come from those rows,
+also when the stage is run again with other settings.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ from openalign import storage
 from openalign.errors import StageError
 from openalign.evaluate import composed, examples, results
 from openalign.evaluate.config import EvaluateConfig
-from openalign.evaluate.embeddings import write_rows
+from openalign.evaluate.datasets import karpathy
+from openalign.evaluate.embeddings import Store
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.examples import ComposedExamples, DatasetExamples, Examples
 from openalign.evaluate.measure import (
@@ -27,13 +28,18 @@ from openalign.evaluate.measure import (
     retrieval_examples,
 )
 from openalign.evaluate.results import Metric, Results
-from openalign.evaluate.search.index import Item, embeddings_name, write_items
+from openalign.evaluate.search.index import Item, write_items
 from openalign.manifest import DataFile, StageResult
 from openalign.settings import identity
 
 
-def run(config: EvaluateConfig, *, model: str, output: str, work: str) -> StageResult:
+def run(
+    config: EvaluateConfig, *, model: str, output: str, work: str, previous: str | None = None
+) -> StageResult:
     """Measure a model on every benchmark of the config.
+
+    `previous` is the folder of the last complete result: what it embedded with the same model is
+    not embedded again. The bytes that are written are the same with and without it.
 
     Raises:
         StageError: the config names no data set.
@@ -46,11 +52,12 @@ def run(config: EvaluateConfig, *, model: str, output: str, work: str) -> StageR
             "{kind: karpathy, name: flickr30k, path: dataset_flickr30k.json, images: flickr30k}",
         )
     encoder = Encoder.load(model)
+    store = Store(work, previous)
     benchmarks = [
-        embed(dataset, encoder, batch_size=config.batch_size, work=work)
+        embed(dataset, encoder, batch_size=config.batch_size, store=store)
         for dataset in config.datasets
     ]
-    metrics, shown = _measure(config, benchmarks, encoder, work)
+    metrics, shown = _measure(config, benchmarks, encoder, store)
     found = Results(
         metrics=tuple(metrics),
         datasets=tuple(benchmark.facts() for benchmark in benchmarks),
@@ -67,7 +74,7 @@ def run(config: EvaluateConfig, *, model: str, output: str, work: str) -> StageR
         num_inputs=num_images,
         states={"embedded": num_images},
         num_outputs=num_images,
-        files=_write(found, shown, benchmarks, output),
+        files=[*store.write(output), *_write(found, shown, benchmarks, output)],
         facts={"headline": headline(found), "num_metrics": len(metrics)},
     )
 
@@ -101,7 +108,7 @@ def _percents(values: Sequence[float]) -> str:
 
 
 def _measure(
-    config: EvaluateConfig, benchmarks: Sequence[Benchmark], encoder: Encoder, work: str
+    config: EvaluateConfig, benchmarks: Sequence[Benchmark], encoder: Encoder, store: Store
 ) -> tuple[list[Metric], Examples]:
     how = how_of(config)
     metrics: list[Metric] = []
@@ -120,7 +127,7 @@ def _measure(
             how,
             num_examples=config.num_examples,
             batch_size=config.batch_size,
-            work=work,
+            store=store,
         )
         metrics += found
         sets.append(shown)
@@ -134,12 +141,6 @@ def _write(
         _write_text(output, results.RESULTS, results.to_json(found), len(found.metrics)),
         _write_text(output, examples.EXAMPLES, examples.to_json(shown), len(shown.datasets)),
     ]
-    for benchmark in benchmarks:
-        name = benchmark.config.name
-        files += [
-            write_rows(output, embeddings_name(name, "images"), benchmark.image_GD),
-            write_rows(output, embeddings_name(name, "captions"), benchmark.caption_GD),
-        ]
     # Two data sets may be two splits of the same pictures: each picture is found once.
     items = {
         image.url: Item(
@@ -149,7 +150,7 @@ def _write(
         for row, image in enumerate(b.images)
     }
     folders = {
-        b.config.name: b.images[0].url.removesuffix(f"/{b.images[0].path}") for b in benchmarks
+        b.config.name: karpathy.folder_of(b.config.path, b.config.images) for b in benchmarks
     }
     pictures = shown.pictures()
     small = [

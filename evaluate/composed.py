@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, mean_intervals
 from openalign.evaluate.results import Metric
-from openalign.evaluate.retrieval import RECALL_AT, TIE, Rows, best, score_blocks
+from openalign.evaluate.retrieval import RECALL_AT, TIE, Rows, best, score_blocks, unit_rows
 
 COMBINED = "combined"
 IMAGE_ONLY = "image_only"
@@ -124,12 +123,6 @@ def vectors(queries: EmbeddedQueries, image_GD: Rows, weights: Weights) -> dict[
     }
 
 
-def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Rows:
-    """Scale each row to length 1; a row of zeros stays one."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(length > 0, length, 1.0)).astype(np.float32)
-
-
 def ranks(query_QD: Rows, image_GD: Rows, queries: EmbeddedQueries) -> Ints:
     """Return how many pictures come before each target, or tie with it.
 
@@ -139,7 +132,7 @@ def ranks(query_QD: Rows, image_GD: Rows, queries: EmbeddedQueries) -> Ints:
     for rows, scores in score_blocks(query_QD, image_GD):
         each = np.arange(len(scores))
         image_q, target_q = queries.image_Q[rows], queries.target_Q[rows]
-        reached = scores >= scores[each, target_q][:, None] - TIE
+        reached = ~(scores < scores[each, target_q][:, None] - TIE)  # NaN counts as a miss
         reached[each, image_q] = False
         reached[each, target_q] = False
         found_Q[rows] = reached.sum(axis=1)

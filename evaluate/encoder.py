@@ -16,12 +16,12 @@ import torch
 
 from openalign import storage
 from openalign.errors import InputError
-from openalign.evaluate.composed import unit_rows
-from openalign.evaluate.retrieval import Rows
+from openalign.evaluate.retrieval import Rows, unit_rows
 from openalign.hashing import fingerprint_of
 from openalign.train.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
 
 _CONFIG = "config.json"
+_BROKEN = "the model is broken: its training diverged, or its weights hold NaN or infinity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +66,33 @@ class Encoder:
         """Return a unit row for each encoded picture.
 
         Raises:
-            InputError: one of them is not a picture.
+            InputError: one of them is not a picture, or its embedding is not finite.
         """
         pixels = self.preprocess.pixels(contents)
         with torch.inference_mode():
-            features = self.model.get_image_features(pixels.to(self.model.device))
-        return _unit(features)
+            features = _rows(self.model.get_image_features(pixels.to(self.model.device)))
+        if not np.isfinite(features).all():
+            raise InputError("a picture's embedding is not finite", hint=_BROKEN)
+        return unit_rows(features)
 
     def embed_texts(self, texts: Sequence[str]) -> Rows:
-        """Return a unit row for each text."""
+        """Return a unit row for each text.
+
+        Raises:
+            InputError: names the text whose embedding is not finite.
+        """
         ids, mask = tokenize(self.tokenizer, texts)
         with torch.inference_mode():
             features = self.model.get_text_features(
                 input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device)
             )
-        return _unit(features)
+        rows = _rows(features)
+        broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(broken):
+            raise InputError(
+                f"the embedding of the text {texts[broken[0]]!r} is not finite", hint=_BROKEN
+            )
+        return unit_rows(rows)
 
 
 def _weights(folder: str, names: Sequence[str]) -> list[str]:
@@ -135,6 +147,6 @@ def _hash_of(folder: str, names: Sequence[str]) -> str:
     return fingerprint_of([[n, storage.sha256_of(storage.join(folder, n))] for n in names])
 
 
-def _unit(features: Any) -> Rows:
+def _rows(features: Any) -> Rows:
     rows = getattr(features, "pooler_output", features)
-    return unit_rows(np.asarray(rows.float().cpu().numpy(), dtype=np.float32))
+    return np.asarray(rows.float().cpu().numpy(), dtype=np.float32)

@@ -7,12 +7,11 @@ Names of metrics:
 
 # ruff: noqa: N806, N815  # capitals are shape suffixes
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate import composed, retrieval
 from openalign.evaluate.bootstrap import Bootstrap, Ints
@@ -20,7 +19,13 @@ from openalign.evaluate.composed import COMBINED, IMAGE_ONLY, EmbeddedQueries, W
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.evaluate.datasets import karpathy
 from openalign.evaluate.datasets.karpathy import BenchmarkImage
-from openalign.evaluate.embeddings import Embedder, embed_images, embed_texts
+from openalign.evaluate.embeddings import (
+    Embedder,
+    Store,
+    embed_images,
+    embed_texts,
+    embeddings_name,
+)
 from openalign.evaluate.examples import (
     FIRST,
     Caption,
@@ -40,8 +45,6 @@ SPLIT = "split"
 GALLERY = "gallery"
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
-
-_CHUNKS = "chunks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,22 +113,28 @@ def how_of(config: EvaluateConfig) -> Bootstrap:
 # Embedding ----------------------------------------------------------------------------------------
 
 
-def embed(dataset: KarpathyDataset, embedder: Embedder, *, batch_size: int, work: str) -> Benchmark:
-    """Read a data set and embed its pictures and captions; `work` keeps what is done.
+def embed(
+    dataset: KarpathyDataset, embedder: Embedder, *, batch_size: int, store: Store
+) -> Benchmark:
+    """Read a data set and embed its pictures and captions.
 
     Raises:
         InputError: the file or one of its pictures cannot be used.
     """
     images = _read(dataset)
     captions = [image.captions for image in images]
-    folder = storage.join(work, _CHUNKS)
     of_images = embed_images(
-        embedder, [image.url for image in images], folder=folder, batch_size=batch_size
+        embedder,
+        [image.url for image in images],
+        store=store,
+        file=embeddings_name(dataset.name, "images"),
+        batch_size=batch_size,
     )
     of_captions = embed_texts(
         embedder,
         [caption for of_one in captions for caption in of_one],
-        folder=folder,
+        store=store,
+        file=embeddings_name(dataset.name, "captions"),
         batch_size=batch_size,
     )
     described = [[image.name, image.split, list(image.captions)] for image in images]
@@ -263,7 +272,7 @@ def measure_composed(
     *,
     num_examples: int,
     batch_size: int,
-    work: str,
+    store: Store,
 ) -> tuple[list[Metric], ComposedExamples]:
     """Return top-K of combined, image-only and text-only queries, and some of them as examples.
 
@@ -272,7 +281,10 @@ def measure_composed(
     """
     names = [image.name for image in benchmark.images]
     queries = composed.read_queries(config.path, names)
-    embedded = _embed_queries(queries, names, embedder, batch_size=batch_size, work=work)
+    texts = sorted({text for query in queries for text in (query.minus, query.plus) if text})
+    file = embeddings_name(config.name, "words")
+    rows = embed_texts(embedder, texts, store=store, file=file, batch_size=batch_size).rows
+    embedded = _embedded_queries(queries, names, dict(zip(texts, rows, strict=True)))
     weights = Weights(image=config.image_weight, plus=config.plus_weight, minus=config.minus_weight)
     vectors = composed.vectors(embedded, benchmark.image_GD, weights)
     ranks = {
@@ -313,20 +325,11 @@ def measure_composed(
     )
 
 
-def _embed_queries(
-    queries: Sequence[composed.ComposedQuery],
-    names: Sequence[str],
-    embedder: Embedder,
-    *,
-    batch_size: int,
-    work: str,
+def _embedded_queries(
+    queries: Sequence[composed.ComposedQuery], names: Sequence[str], row_of_text: Mapping[str, Rows]
 ) -> EmbeddedQueries:
-    texts = sorted({text for query in queries for text in (query.minus, query.plus) if text})
-    rows = embed_texts(
-        embedder, texts, folder=storage.join(work, _CHUNKS), batch_size=batch_size
-    ).rows
-    nothing = np.zeros(rows.shape[1], dtype=np.float32)
-    row_of = {"": nothing, **dict(zip(texts, rows, strict=True))}
+    nothing = np.zeros_like(next(iter(row_of_text.values())))
+    row_of = {"": nothing, **row_of_text}
     place = {name: number for number, name in enumerate(names)}
     return EmbeddedQueries(
         image_Q=np.array([place[query.image] for query in queries]),

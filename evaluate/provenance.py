@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from openalign import storage
 from openalign.evaluate import charts
 from openalign.manifest import Manifest
+from openalign.schemas import FetchState
 from openalign.telemetry import read_json_lines
 
 _ROWS_LOOKED_AT = 200_000
@@ -17,7 +18,6 @@ _ROWS_LOOKED_AT = 200_000
 _EXAMPLES = 3
 _TEXTS = 10
 _COLUMNS = ["state", "alt_text", "image_url"]
-_FETCHED = "fetched"
 
 _CURVES = (
     ("train/loss", "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
@@ -155,7 +155,7 @@ def _from_ledger(urls: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     for row in _first_rows(urls):
         of_state = found.setdefault(row["state"], [])
         is_new = all(row["alt_text"] != other["alt_text"] for other in of_state)
-        if row["state"] != _FETCHED and len(of_state) < _EXAMPLES and is_new:
+        if row["state"] != FetchState.FETCHED and len(of_state) < _EXAMPLES and is_new:
             of_state.append(row)
     return {state: rows for state, rows in found.items() if rows}
 

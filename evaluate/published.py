@@ -8,7 +8,9 @@ class PublishedRow:
     """Recall at 1, in percent, as printed in the source; None where it gives none."""
 
     model: str
-    data: str
+    data: str | None
+    """What it was trained on; None where the source does not say."""
+
     flickr_i2t: float | None
     flickr_t2i: float | None
     coco_i2t: float | None
@@ -19,7 +21,7 @@ class PublishedRow:
 ZERO_SHOT_RECALL_AT_1 = (
     PublishedRow(
         model="ALIGN (L2 + Large)",
-        data="1.8 billion pairs, private",
+        data="1.8 billion pairs, not released",
         flickr_i2t=88.6,
         flickr_t2i=75.7,
         coco_i2t=58.6,
@@ -28,7 +30,7 @@ ZERO_SHOT_RECALL_AT_1 = (
     ),
     PublishedRow(
         model="CLIP",
-        data="400 million pairs, private",
+        data=None,
         flickr_i2t=88.0,
         flickr_t2i=68.7,
         coco_i2t=58.4,
@@ -37,7 +39,7 @@ ZERO_SHOT_RECALL_AT_1 = (
     ),
     PublishedRow(
         model="ALIGN (B7 + Base)",
-        data="1.8 billion pairs, private",
+        data="1.8 billion pairs, not released",
         flickr_i2t=None,
         flickr_t2i=None,
         coco_i2t=55.4,
@@ -55,7 +57,7 @@ ZERO_SHOT_RECALL_AT_1 = (
     ),
     PublishedRow(
         model="kakaobrain/align-base",
-        data="COYO-700M",
+        data=None,
         flickr_i2t=87.3,
         flickr_t2i=73.6,
         coco_i2t=59.3,
@@ -73,7 +75,7 @@ ZERO_SHOT_RECALL_AT_1 = (
     ),
     PublishedRow(
         model="COYO-ALIGN (B3 + Mini)",
-        data="Conceptual Captions 3M, the 86 % still online",
+        data="Conceptual Captions 3M, the 86 % that could be downloaded",
         flickr_i2t=42.8,
         flickr_t2i=35.0,
         coco_i2t=21.2,

@@ -4,7 +4,9 @@ Reads the manifests of the other stages, the results and examples of `evaluate`,
 `train`. What is missing leaves its section out, with a sentence.
 """
 
+import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -29,6 +31,9 @@ from openalign.manifest import DataFile, Manifest, StageResult
 
 HTML = "report.html"
 MARKDOWN = "report.md"
+
+_MARKUP = re.compile(r"[\\`*_~|\[\]]")
+"""What means something else than itself in Markdown, beside the characters of HTML."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +121,7 @@ def render(page: Page, name: str) -> str:
     is_html = name == HTML
     environment = Environment(
         loader=FunctionLoader(_template),
-        autoescape=is_html,  # noqa: S701  # Markdown has no tags to escape
+        autoescape=is_html,  # noqa: S701  # in Markdown, the filter `cell` does it
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -134,8 +139,9 @@ def _template(name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text that cannot end a cell of a Markdown table."""
-    return " ".join(str(text).split()).replace("|", "\\|")
+    """Return a text for a cell of a Markdown table, where it is no tag, link or end of the cell."""
+    in_one_line = html.escape(" ".join(str(text).split()), quote=False)
+    return _MARKUP.sub(r"\\\g<0>", in_one_line)
 
 
 def _write(output: str, name: str, text: str) -> DataFile:

@@ -17,7 +17,7 @@ RESULTS = "results.json"
 RESULTS_VERSION = 1
 """Raised whenever a field changes its name, type or meaning."""
 
-LIBRARIES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
+LIBRARIES = ("numpy", "openalign", "pillow", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

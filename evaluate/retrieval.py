@@ -2,7 +2,7 @@
 
 A query's rank is the number of gallery items of *other* pictures that score as high as its best own
 item: 0 is the first place, and a tie counts as a miss. So a collapsed model, for which everything
-is equal, scores zero and not one.
+is equal, scores zero and not one, and so does one whose embeddings are NaN.
 
 Shape suffixes:
     Q  queries
@@ -14,6 +14,7 @@ Shape suffixes:
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +53,15 @@ def ranks(query_QD: Rows, gallery_GD: Rows, *, query_owner_Q: Ints, gallery_owne
     for rows, scores in score_blocks(query_QD, gallery_GD):
         for query, score_G in zip(range(len(query_QD))[rows], scores, strict=True):
             own = own_G[first_Q[query] : after_Q[query]]
-            reached = score_G >= score_G[own].max() - TIE
+            reached = ~(score_G < score_G[own].max() - TIE)  # not `>=`: NaN must count as a miss
             found_Q[query] = np.count_nonzero(reached) - np.count_nonzero(reached[own])
     return found_Q
+
+
+def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Rows:
+    """Scale each row to length 1; a row of zeros stays one."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
 def score_blocks(query_QD: Rows, gallery_GD: Rows) -> Iterator[tuple[slice, Rows]]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from openalign.settings import location, runtime, runtime_factory
@@ -15,8 +15,9 @@ PILLOW_LIMIT_PX = 178_956_970
 class DownloadConfig:
     """How the web is asked. Defaults are polite to hosts that are not ours."""
 
-    contact: str
-    """Whom a host's owner can write to, an e-mail address or a URL; part of the User-Agent."""
+    contact: str = ""
+    """Whom a host's owner can write to, an e-mail address or a URL; part of the User-Agent. A stage
+    that asks the web does not start without it."""
 
     requests_per_second: float = runtime(5.0)
     """Requests that one host gets in a second; its own Crawl-delay holds where it is slower."""
@@ -70,7 +71,7 @@ class DownloadConfig:
     """Where hosts are reached, as `address:port`, in place of what their names resolve to."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"https?://[!-~]+|[!-?A-~]+@[!-?A-~]+", self.contact):
+        if self.contact and not re.fullmatch(r"https?://[!-~]+|[!-?A-~]+@[!-?A-~]+", self.contact):
             raise ValueError(
                 f"contact must be an e-mail address or a URL, got {self.contact!r}: "
                 "owners of hosts must be able to write to somebody"
@@ -181,7 +182,7 @@ class HarvestConfig:
     source: SiteSource | TableSource
     """Where they come from."""
 
-    download: DownloadConfig
+    download: DownloadConfig = field(default_factory=DownloadConfig)
     """How the web is asked; a table needs no asking."""
 
     num_files: int = 16
@@ -196,7 +197,7 @@ class HarvestConfig:
 class FetchConfig:
     """How images are brought in and stored."""
 
-    download: DownloadConfig
+    download: DownloadConfig = field(default_factory=DownloadConfig)
     """How the web is asked."""
 
     short_side_px: int = 346

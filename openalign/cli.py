@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from openalign.errors import ConfigError, OpenAlignError
 
 if TYPE_CHECKING:
+    from openalign.evaluate.search.query import Query
     from openalign.stages import Run
 
 VERBS = {
@@ -45,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code: 0, or 2 for a mistake that the user can mend."""
     arguments = list(argv)
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    options = _parser().parse_args(arguments[:split])
+    options = _options(arguments[:split])
     try:
         options.verb(options, arguments[split + 1 :])
     except OpenAlignError as error:
@@ -57,6 +58,17 @@ def main(argv: Sequence[str]) -> int:
         print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
     return 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse; argparse itself does not find optional words that stand behind an option."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "words", "") is None:
+        options.words = rest[0]
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,12 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--image", help="a picture file or URL to start from")
     search.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
     search.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
-    search.add_argument(
-        "--weight",
-        type=float,
-        default=2.0,
-        help="how much the words count beside the picture (2, as in ALIGN, section 7)",
-    )
+    for part in ("image", "plus", "minus"):
+        search.add_argument(
+            f"--{part}-weight",
+            type=float,
+            metavar="W",
+            help="how much it counts; the pipeline's `evaluate.composed` has the default",
+        )
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
     search.set_defaults(verb=_search)
     validate = _add_verb(verbs.add_parser, "validate", "check pipelines and show their settings")
@@ -118,10 +131,10 @@ def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> N
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign import pipeline
-    from openalign.stages import is_training_rank
+    from openalign.train.launch import is_rank
 
     run = _run_of(options, beam_options)
-    if options.stage == "train" and is_training_rank():
+    if options.stage == "train" and is_rank():
         pipeline.run_training_rank(run)
         return
     if run.config.site is not None and options.stage in ("harvest", "fetch"):
@@ -130,21 +143,40 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.evaluate.search.query import Query, search
+    from openalign.pipeline import check_libraries
     from openalign.stages import model_url
 
     run = _run_of(options, beam_options)
+    check_libraries("evaluate")
+    from openalign.evaluate.search.query import search
+
     run.folder("evaluate").require()
-    query = Query(
+    folder = run.folder("evaluate").url
+    hits = search(folder, model=model_url(run), query=_query(run, options), k=options.k)
+    for rank, hit in enumerate(hits, start=1):
+        print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
+
+
+def _query(run: "Run", options: argparse.Namespace) -> "Query":
+    from openalign.evaluate.config import ComposedQueries
+    from openalign.evaluate.search.query import Query
+
+    composed = run.config.evaluate.composed
+    weights = composed[0] if composed else ComposedQueries(path="")
+
+    def weight(part: str) -> float:
+        given: float | None = getattr(options, f"{part}_weight")
+        return float(getattr(weights, f"{part}_weight")) if given is None else given
+
+    return Query(
         text=options.words,
         image=options.image,
         plus=tuple(options.plus),
         minus=tuple(options.minus),
-        text_weight=options.weight,
+        image_weight=weight("image"),
+        plus_weight=weight("plus"),
+        minus_weight=weight("minus"),
     )
-    hits = search(run.folder("evaluate").url, model=model_url(run), query=query, k=options.k)
-    for rank, hit in enumerate(hits, start=1):
-        print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
 
 
 def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

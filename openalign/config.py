@@ -75,7 +75,7 @@ class PipelineConfig:
 
     harvest: HarvestConfig
     filter: FilterConfig = field(default_factory=FilterConfig)
-    fetch: FetchConfig
+    fetch: FetchConfig = field(default_factory=FetchConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -23,7 +23,6 @@ from openalign.stages import (
     STARTED_BY_US,
     Place,
     Run,
-    Stage,
     stage_names,
     train,
 )
@@ -40,15 +39,16 @@ def run_stage(run: Run, name: str) -> Manifest:
     """
     stage, folder = STAGES[name], run.folder(name)
     folder.finish_swap()
+    _check_lineage(run, name)
     settings = {"settings": identity(stage.settings(run.config))}
-    inputs = _inputs(run, stage)
+    inputs = _inputs(run, name)
     fingerprint = stage_fingerprint(settings, inputs)
     manifest = folder.read()
     if manifest is not None and manifest.fingerprint == fingerprint:
         say(f"{name:9} up to date")
     else:
         _say_why(name, manifest, settings, inputs)
-        _check_libraries(stage)
+        check_libraries(name)
         storage.check_writable(run.config.root)
         started = time.monotonic()
         result = _make(run, name, folder.partial_url(fingerprint))
@@ -61,7 +61,11 @@ def run_stage(run: Run, name: str) -> Manifest:
 
 def run_all(run: Run) -> dict[str, Manifest]:
     """Bring every stage up to date, in order, and return their manifests."""
-    return {name: run_stage(run, name) for name in stage_names(run.config)}
+    names = stage_names(run.config)
+    found = {name: run_stage(run, name) for name in names}
+    if "evaluate" not in names:
+        say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
+    return found
 
 
 def run_training_rank(run: Run) -> None:
@@ -71,8 +75,12 @@ def run_training_rank(run: Run) -> None:
     """
     stage, folder = STAGES["train"], run.folder("train")
     settings = {"settings": identity(stage.settings(run.config))}
-    inputs = _inputs(run, stage)
-    place = _place(folder.partial_url(stage_fingerprint(settings, inputs)))
+    inputs = _inputs(run, "train")
+    fingerprint = stage_fingerprint(settings, inputs)
+    manifest = folder.read()
+    if manifest is not None and manifest.fingerprint == fingerprint:
+        return
+    place = _place(folder.partial_url(fingerprint))
     result = train(run, place)
     if result is None:
         return
@@ -87,10 +95,41 @@ def manifests(run: Run) -> dict[str, Manifest]:
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 
-def _inputs(run: Run, stage: Stage) -> dict[str, str]:
-    reads = [name for name in stage.reads if name in stage_names(run.config)]
-    inputs = {name: run.folder(name).require().content_fingerprint() for name in reads}
-    return inputs | stage.outside(run.config)
+def check_libraries(name: str) -> None:
+    """Look for the libraries of a stage.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    for library in STAGES[name].needs:
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError(library, STAGES[name].extra)
+
+
+def _check_lineage(run: Run, name: str) -> None:
+    """See that all stages before this one were made from each other's present results."""
+    for reads in _reads(run, name):
+        _check_lineage(run, reads)
+        made_from = run.folder(reads).require().inputs
+        for earlier in _reads(run, reads):
+            if made_from[earlier] != run.folder(earlier).require().content_fingerprint():
+                raise StageError(
+                    f"{run.folder(reads).url} was made from another result of `{earlier}` than "
+                    "the one that is there now",
+                    hint=f"run `openalign {reads} {run.config.name}` first",
+                )
+
+
+def _reads(run: Run, name: str) -> list[str]:
+    present = stage_names(run.config)
+    return [reads for reads in STAGES[name].reads if reads in present]
+
+
+def _inputs(run: Run, name: str) -> dict[str, str]:
+    found = {
+        reads: run.folder(reads).require().content_fingerprint() for reads in _reads(run, name)
+    }
+    return found | STAGES[name].outside(run.config)
 
 
 def _place(partial_url: str) -> Place:
@@ -105,12 +144,6 @@ def _make(run: Run, name: str, partial_url: str) -> StageResult:
         return STAGES[name].run(run, _place(partial_url))
     with progress_line(name, measure):
         return STAGES[name].run(run, _place(partial_url))
-
-
-def _check_libraries(stage: Stage) -> None:
-    for library in stage.needs:
-        if importlib.util.find_spec(library) is None:
-            raise MissingExtraError(library, stage.extra)
 
 
 def _say_why(

@@ -7,8 +7,11 @@ A tar's bytes depend on its samples alone: names in the order given, mtime 0, ui
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,29 +87,44 @@ def read_table(url: str, columns: list[str] | None = None) -> pa.Table:
 
 
 class ShardReader:
-    """Reads members of shards by offset, with one positioned read each.
+    """Reads members of shards by offset, with one positioned read each, from any thread.
 
-    Local shards are read through one file descriptor a shard; it is opened on first use, so a
-    reader can be handed to another process.
+    The `max_open` local shards that were read last stay open. Shards are opened on first use, so
+    a reader can be handed to another process.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, max_open: int = 128) -> None:
         self._folder = folder
         self._local: Path | None = storage.local_path(folder) if storage.is_local(folder) else None
-        self._descriptors: dict[str, int] = {}
+        self._max_open = max_open
+        self._descriptors: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
 
     def read(self, shard: str, offset: int, length: int) -> bytes:
         """Return `length` bytes of a shard from `offset`."""
         if self._local is None:
             return storage.read_range(storage.join(self._folder, shard), offset, length)
-        if shard not in self._descriptors:
-            self._descriptors[shard] = os.open(self._local / shard, os.O_RDONLY)
-        return os.pread(self._descriptors[shard], length, offset)
+        with self._lock:
+            # A copy: another thread may close the descriptor, and the system use its number again.
+            descriptor = os.dup(self._open(self._local, shard))
+        try:
+            return os.pread(descriptor, length, offset)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close every descriptor."""
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
+        with self._lock:
+            while self._descriptors:
+                os.close(self._descriptors.popitem()[1])
 
-    def __getstate__(self) -> dict[str, object]:
-        return {"_folder": self._folder, "_local": self._local, "_descriptors": {}}
+    def _open(self, folder: Path, shard: str) -> int:
+        if shard not in self._descriptors:
+            while len(self._descriptors) >= self._max_open:
+                os.close(self._descriptors.popitem(last=False)[1])
+            self._descriptors[shard] = os.open(folder / shard, os.O_RDONLY)
+        self._descriptors.move_to_end(shard)
+        return self._descriptors[shard]
+
+    def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[str]]:
+        return partial(ShardReader, max_open=self._max_open), (self._folder,)

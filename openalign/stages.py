@@ -7,7 +7,6 @@ site is served. The libraries of a stage are imported when it runs.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -79,14 +78,12 @@ class Stage:
     """Libraries of `extra`, looked for before anything is written."""
 
 
-def is_training_rank() -> bool:
-    """Tell whether this process is one rank of a training run that somebody has started."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def stage_names(config: PipelineConfig) -> list[str]:
-    """Return the stages of a pipeline, in order."""
-    return [name for name in STAGES if name != "site" or config.site is not None]
+    """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
+    absent = {"site"} if config.site is None else set[str]()
+    if not config.evaluate.datasets:
+        absent |= {"evaluate", "report"}
+    return [name for name in STAGES if name not in absent]
 
 
 # One function a stage -----------------------------------------------------------------------------
@@ -102,6 +99,8 @@ def _run_site(run: Run, place: Place) -> StageResult:
 def _run_harvest(run: Run, place: Place) -> StageResult:
     from openalign.ingest import harvest
 
+    if not isinstance(run.config.harvest.source, TableSource):
+        _require_contact(run.config.harvest.download, "harvest")
     with _site_served(run) as connect_to:
         config = run.config.harvest
         config = replace(config, download=_reaching(config.download, connect_to))
@@ -126,6 +125,7 @@ def _run_fetch(run: Run, place: Place) -> StageResult:
     from openalign.filtering.image_rules import header_state
     from openalign.ingest import fetch
 
+    _require_contact(run.config.fetch.download, "fetch")
     rules = run.config.select.image
     with _site_served(run) as connect_to:
         config = run.config.fetch
@@ -159,13 +159,6 @@ def _run_select(run: Run, place: Place) -> StageResult:
 def _run_train(run: Run, place: Place) -> StageResult:
     from openalign.train import launch
 
-    count = run.config.train.num_processes or launch.default_num_processes()
-    if run.config.train.global_batch_size % count:
-        raise ConfigError(
-            f"`train.global_batch_size` is {run.config.train.global_batch_size}, which "
-            f"{count} processes cannot share evenly",
-            hint="change it or `train.num_processes`",
-        )
     launch.launch(
         run.relaunch,
         num_processes=run.config.train.num_processes,
@@ -237,6 +230,14 @@ def _site_served(run: Run) -> Generator[dict[str, str]]:
         yield connect_to
 
 
+def _require_contact(download: DownloadConfig, stage: str) -> None:
+    if not download.contact:
+        raise ConfigError(
+            f"`{stage}.download.contact` must be set before the web is asked",
+            hint="name an e-mail address or a URL where a host's owner can reach you",
+        )
+
+
 def _reaching(download: DownloadConfig, connect_to: Mapping[str, str]) -> DownloadConfig:
     return replace(download, connect_to={**download.connect_to, **connect_to})
 
@@ -302,13 +303,10 @@ def _content(urls: Sequence[str]) -> str:
 
 
 def _benchmark(path: str, images: str) -> str:
-    """Return a benchmark's fingerprint: its JSON, and the name and size of each picture."""
+    """Return the fingerprint of a benchmark: its JSON and the content of each picture."""
     from openalign.evaluate.datasets import karpathy
 
-    digest = hashlib.sha256(storage.read_bytes(path))
-    for image in karpathy.read(path, (), images=images):
-        digest.update(f"{image.name} {storage.size_of(image.url)}\n".encode())
-    return digest.hexdigest()
+    return _content([path, *(image.url for image in karpathy.read(path, (), images=images))])
 
 
 _BEAM = ("apache_beam",)

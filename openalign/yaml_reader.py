@@ -217,7 +217,9 @@ def merged(base: yaml.MappingNode, over: yaml.MappingNode) -> yaml.MappingNode:
             same_kind = _kind(value) in (None, _kind(old))
             together = merged(old, value) if same_kind else value
         entries[str(key.value)] = (key, together)
-    return yaml.MappingNode(base.tag, list(entries.values()), over.start_mark)
+    # An error about a whole section points into the file, not at the last override in it.
+    from_file = base if str(over.start_mark.name).startswith("--set") else over
+    return yaml.MappingNode(base.tag, list(entries.values()), from_file.start_mark)
 
 
 def override_node(override: str) -> yaml.MappingNode:

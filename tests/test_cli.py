@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from openalign.cli import VERBS, main
+from openalign.cli import VERBS, _options, main
 
 PIPELINES = """\
 align:
   description: "the paper"
   harvest:
     source: {kind: table, path: none.parquet}
-    download: {contact: "https://example.org"}
-  fetch:
-    download: {contact: "https://example.org"}
 small:
   extends: align
   filter:
@@ -108,6 +105,27 @@ def test_a_users_mistake_ends_with_code_2_and_a_hint(
     assert hint in said.err
     assert said.out == ""
     assert sorted(path.name for path in folder.iterdir()) == ["pipelines.yaml"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["search", "small", "red apple", "-k", "3"], id="words first"),
+        pytest.param(["search", "small", "-k", "3", "red apple"], id="words behind an option"),
+    ],
+)
+def test_search_takes_its_words_anywhere(arguments: list[str]) -> None:
+    options = _options(arguments)
+
+    assert (options.words, options.k) == ("red apple", 3)
+
+
+def test_words_that_no_verb_takes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        _options(["filter", "small", "red apple"])
+
+    assert stopped.value.code == 2
+    assert "unrecognized arguments: red apple" in capsys.readouterr().err
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(

@@ -9,7 +9,7 @@ import pytest
 
 from openalign import cli, storage
 from openalign.config import load_pipeline
-from openalign.errors import MissingExtraError, StageError
+from openalign.errors import ConfigError, MissingExtraError, StageError
 from openalign.manifest import Manifest
 from openalign.pipeline import run_stage
 from openalign.stages import STAGES, Run, stage_names
@@ -20,7 +20,6 @@ pairs:
   root: ROOT
   harvest:
     source: {kind: table, path: "TABLE"}
-    download: {contact: "https://example.org"}
     num_files: 1
   filter:
     text: {min_count: 1}
@@ -164,5 +163,28 @@ def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
     assert not (folder / "run" / "candidates").exists()
 
 
-def test_a_pipeline_without_a_site_has_no_site_stage(folder: Path) -> None:
-    assert stage_names(run(folder).config) == [name for name in STAGES if name != "site"]
+def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> None:
+    with_benchmark = "evaluate.datasets=[{kind: karpathy, name: a, path: a.json}]"
+
+    assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
+    assert stage_names(run(folder, with_benchmark).config) == [
+        name for name in STAGES if name != "site"
+    ]
+
+
+def test_a_stage_does_not_build_on_results_that_do_not_belong_together(folder: Path) -> None:
+    both(folder)
+    write_table(folder, ["a red apple", "a blue plum in color"])
+    run_stage(run(folder), "harvest")
+
+    with pytest.raises(StageError, match="was made from another result of `harvest`") as caught:
+        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+
+    assert caught.value.hint == "run `openalign filter pairs` first"
+
+
+def test_the_web_is_not_asked_without_somebody_to_write_to(folder: Path) -> None:
+    both(folder)
+
+    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
+        run_stage(run(folder, "fetch.download.contact=''"), "fetch")

@@ -163,6 +163,11 @@ def test_an_override_wins_and_is_named_in_its_errors() -> None:
         read("on: true", "rules.above_px")
 
 
+def test_an_error_about_a_whole_section_points_into_the_file() -> None:
+    with pytest.raises(ConfigError, match=r"^p\.yaml:2: `rules` ratio must be above 1"):
+        read("on: true\nrules: {above_px: 1}", "rules.ratio=0.5", "rules.above_px=2")
+
+
 def test_a_section_of_another_kind_replaces_the_whole_section() -> None:
     config = read("source: {kind: site, seeds: [a]}", "source={kind: table, path: b}")
 

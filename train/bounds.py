@@ -1,16 +1,25 @@
-"""Bounds that many settings share; the message names the setting, its bound and what it got."""
+"""Bounds that many settings share; the message names the setting, its bound and what it got.
+
+None of them lets through what is not finite: a NaN is neither above nor below anything.
+"""
+
+import math
 
 
 def positive(**values: float | None) -> None:
     """Refuse what is 0 or less; null passes."""
     for name, value in values.items():
-        if value is not None and value <= 0:
+        if value is None:
+            continue
+        _finite(name, value)
+        if value <= 0:
             raise ValueError(f"{name} must be above 0, got {value}")
 
 
 def not_negative(**values: float) -> None:
     """Refuse what is below 0."""
     for name, value in values.items():
+        _finite(name, value)
         if value < 0:
             raise ValueError(f"{name} must not be negative, got {value}")
 
@@ -18,5 +27,11 @@ def not_negative(**values: float) -> None:
 def share(**values: float) -> None:
     """Refuse what is outside 0 (allowed) to 1 (not allowed)."""
     for name, value in values.items():
+        _finite(name, value)
         if not 0 <= value < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+
+
+def _finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value}")

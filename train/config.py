@@ -236,7 +236,7 @@ class Temperature:
     """Lower bound; the paper's converges to about 0.016."""
 
     def __post_init__(self) -> None:
-        positive(learning_rate=self.learning_rate, at_least=self.at_least)
+        positive(initial=self.initial, learning_rate=self.learning_rate, at_least=self.at_least)
         if self.initial < self.at_least:
             raise ValueError(
                 f"initial must be at least at_least, got {self.initial} and {self.at_least}"
@@ -251,7 +251,7 @@ class Schedule:
     """Steps of the linear rise from 0; they are part of the duration."""
 
     decay: Literal["linear", "cosine"] = "linear"
-    """Shape of the fall to 0 at the last step."""
+    """Shape of the fall, which would reach 0 one step after the last: no step has a rate of 0."""
 
     def __post_init__(self) -> None:
         not_negative(warmup_steps=self.warmup_steps)

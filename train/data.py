@@ -36,6 +36,13 @@ from openalign.train.order import Rows, rows_at
 from openalign.train.preprocess import Pixels, Preprocess, Tokens, decode, tokenize
 
 _MIB = 1 << 20
+_LARGE = pa.schema(
+    [
+        field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
+        for field in TRAINING
+    ]
+)
+"""The training manifest with 64-bit offsets: alt-texts or keys of all pairs may pass 2 GiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +58,13 @@ class Batch:
 
 
 def read_training(urls: Sequence[str]) -> pa.Table:
-    """Return the training manifest.
+    """Return the training manifest, its texts as large strings.
 
     Raises:
         StageError: it holds no pair.
     """
     tables = [read_table(url, columns=TRAINING.names) for url in urls]
-    table = pa.concat_tables([TRAINING.empty_table(), *(t.cast(TRAINING) for t in tables)])
+    table = pa.concat_tables([_LARGE.empty_table(), *(t.cast(_LARGE) for t in tables)])
     if table.num_rows == 0:
         raise StageError(
             "there is nothing to train on: the training manifest holds no pair",

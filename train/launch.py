@@ -6,23 +6,59 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from openalign import storage
 from openalign.errors import StageError
 from openalign.telemetry import JsonLines, say
 from openalign.train.journal import RECORD, REPORTS_TO, TIMES_FILE, Bar
 
+_HELD_BY_STARTER = "OPENALIGN_STDIN_HELD_BY_STARTER"
+"""Set for ranks whose standard input ends when the process that started them does."""
+
+_RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _TAIL_LINES = 30
 _SECONDS_TO_STOP = 20.0
 
 
 def is_rank() -> bool:
-    """Tell whether this process is a rank already, of Slurm, torchrun, Kubernetes or ours."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    """Tell whether this process is a rank already: of torchrun, of a Kubernetes operator, or ours.
+
+    Raises:
+        StageError: the environment names a rank, but not all that a rank must know.
+    """
+    if not {"RANK", "WORLD_SIZE"} & os.environ.keys():
+        return False
+    missing = [name for name in _RANK_NEEDS if name not in os.environ]
+    if missing:
+        given = [name for name in _RANK_NEEDS if name in os.environ]
+        raise StageError(
+            f"the environment sets {', '.join(given)} but not {', '.join(missing)}, so this "
+            "process cannot meet the other ranks",
+            hint=f"set {', '.join(_RANK_NEEDS)} for every rank, as torchrun does, or none of them",
+        )
+    return True
+
+
+def end_with_starter() -> None:
+    """Have this rank end when the process that started it is gone, whatever ended that one.
+
+    `launch` keeps the other end of the ranks' standard input open and writes nothing to it, so
+    the system closes it with the starter. Ranks that something else started are left alone.
+    """
+    if _HELD_BY_STARTER in os.environ:
+        threading.Thread(target=_outlast_starter, name="starter", daemon=True).start()
+
+
+def _outlast_starter() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def launch(
@@ -35,16 +71,18 @@ def launch(
 ) -> None:
     """Run `python -m MODULE ARGV` as several ranks and wait for them; 0 of them: by the machine.
 
-    Their messages are passed on. When this process is interrupted, so are they.
+    Their messages are passed on. However this process ends, so do they: when it is interrupted or
+    gets SIGTERM it waits for them, when it is killed they notice.
 
     Raises:
+        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
         StageError: this process is a rank itself, or the ranks failed; the end of their messages
             is in the error.
     """
     if is_rank():
         raise StageError(
             "this process is one of several ranks and cannot start others",
-            hint="under torchrun, Slurm or Kubernetes run `openalign train`, once the stages "
+            hint="under torchrun or Kubernetes run `openalign train`, once the stages "
             "before it are complete",
         )
     count = num_processes or default_num_processes()
@@ -52,22 +90,23 @@ def launch(
     command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
     command += ["--master_port", str(_free_port()), "--module", module, *argv]
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
-    process = subprocess.Popen(  # noqa: S603  # our own command line
-        command,
-        env=_environment(count, environment or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # so that the whole group can be stopped, and nothing else
-    )
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    try:
-        _pass_on(process, tail)
-        code = process.wait()
-    finally:
-        _stop(process)
+    with _orderly_end():
+        process = subprocess.Popen(  # noqa: S603  # our own command line
+            command,
+            env=_environment(count, environment or {}),
+            stdin=subprocess.PIPE,  # held open: see `end_with_starter`
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # so that the whole group can be stopped, and nothing else
+        )
+        try:
+            _pass_on(process, tail)
+            code = process.wait()
+        finally:
+            _stop(process)
     _note(output, count, code)
     if code != 0:
         raise StageError(
@@ -88,6 +127,25 @@ def default_num_processes() -> int:
 def _may_have_gpu() -> bool:
     """Tell whether it is worth importing torch to count the GPUs."""
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+
+
+@contextmanager
+def _orderly_end() -> Generator[None]:
+    """Make SIGTERM end this process as an exception does, so that `finally` is run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the stop short
+        say("train     stops; the same command goes on from the newest checkpoint")
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
@@ -117,6 +175,7 @@ def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,
+        _HELD_BY_STARTER: "1",
     }
     if sys.stderr.isatty():
         environment[REPORTS_TO] = "1"
@@ -132,8 +191,9 @@ def _stop(process: subprocess.Popen[str]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def _free_port() -> int:

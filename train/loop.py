@@ -6,8 +6,8 @@ what is drawn in it are functions of (seed, step), so a checkpoint is weights, m
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,19 @@ from openalign.train.config import TrainConfig
 from openalign.train.data import Batch, SampleHash, TrainingSet, read_training
 from openalign.train.export import preprocess_of, write_export
 from openalign.train.lamb import Lamb, build_optimizer
+from openalign.train.launch import end_with_starter
 from openalign.train.loss import contrastive_loss
 from openalign.train.order import seed_at
-from openalign.train.places import EXPORT_FOLDER, Folders, data_files, local_folders, upload
+from openalign.train.places import (
+    EXPORT_FOLDER,
+    Folders,
+    data_files,
+    local_folders,
+    only_run,
+    upload,
+)
 from openalign.train.preprocess import build_tokenizer
-from openalign.train.schedule import learning_rate_factor, total_steps
+from openalign.train.schedule import check_warmup, learning_rate_factor, total_steps
 from openalign.train.towers import (
     batch_norm_statistics,
     build_towers,
@@ -79,12 +87,13 @@ def run(
     """Train, export, and return the stage's result on rank 0, None on the others.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly.
-        StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
-            in a row that were not finite.
+        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
+        StageError: nothing to train on, another run in the same folder, a checkpoint of another
+            number of ranks, or too many steps in a row that were not finite.
     """
+    end_with_starter()
     folders = local_folders(output, work)
-    with zero.joined_ranks() as ranks:
+    with zero.joined_ranks() as ranks, _only_run(ranks, folders):
         zero.check_world_size(config, ranks.world_size)
         table = read_training(training)
         state = _set_up(config, ranks, table, shards=shards, folders=folders)
@@ -110,9 +119,27 @@ def run(
         return result
 
 
+@contextmanager
+def _only_run(ranks: zero.Ranks, folders: Folders) -> Generator[None]:
+    """Have rank 0 hold the folder's lock; when it cannot, every rank ends with its error."""
+    refused: StageError | None = None
+    with ExitStack() as stack:
+        if ranks.rank == 0:
+            try:
+                stack.enter_context(only_run(folders.checkpoints.parent))
+            except StageError as error:
+                refused = error
+        zero.raise_everywhere(refused, ranks)
+        yield
+
+
 def _set_up(
     config: TrainConfig, ranks: zero.Ranks, table: pa.Table, *, shards: str, folders: Folders
 ) -> _Training:
+    steps = total_steps(
+        config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
+    )
+    check_warmup(config.schedule, steps)
     folder = folders.result
     progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
     vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
@@ -132,9 +159,6 @@ def _set_up(
     engine = zero.start_engine(towers, optimizer, config, ranks)
     if progress.step:
         checkpoint.load(engine, folders.checkpoints)
-    steps = total_steps(
-        config.duration, num_pairs=len(data), global_batch_size=config.global_batch_size
-    )
     return _Training(
         config=config,
         ranks=ranks,

@@ -17,7 +17,7 @@ Shape suffixes:
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -74,11 +74,18 @@ class Preprocess:
         """Read the settings of a model's folder: ours, or those of a Hugging Face ALIGN.
 
         Raises:
-            InputError: the folder holds neither.
+            InputError: the folder holds neither, or they are of another shape.
         """
         ours = storage.join(folder, SETTINGS_FILE)
         if storage.exists(ours):
-            return cls(**json.loads(storage.read_text(ours)))
+            values = _read_object(ours)
+            if set(values) != {field.name for field in fields(cls)}:
+                raise InputError(
+                    f"{ours} holds {sorted(values)}, and not "
+                    f"{sorted(field.name for field in fields(cls))}",
+                    hint="the folder was written by another version; export the model again",
+                )
+            return cls(**values)
         theirs = storage.join(folder, "preprocessor_config.json")
         if not storage.exists(theirs):
             raise InputError(
@@ -86,10 +93,34 @@ class Preprocess:
                 "preprocessor_config.json is there",
                 hint="name a folder that `openalign train` or Hugging Face wrote",
             )
-        values = cast("dict[str, Any]", json.loads(storage.read_text(theirs)))
+        values = _read_object(theirs)
         return cls(
-            resize_px=int(values["size"]["height"]), crop_px=int(values["crop_size"]["height"])
+            resize_px=_side_px(values, "size", theirs),
+            crop_px=_side_px(values, "crop_size", theirs),
         )
+
+
+def _read_object(url: str) -> dict[str, Any]:
+    try:
+        values: object = json.loads(storage.read_text(url))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise InputError(f"{url} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{url} holds {values!r}, and not settings by name")
+    return cast("dict[str, Any]", values)
+
+
+def _side_px(values: dict[str, Any], key: str, url: str) -> int:
+    """Return the side of a square that Hugging Face's settings give as height and width."""
+    match values.get(key):
+        case {"height": int(height), "width": int(width)} if height == width > 0:
+            return height
+        case found:
+            raise InputError(
+                f"{url}: `{key}` must be a square such as {{'height': 346, 'width': 346}}, "
+                f"got {found!r}",
+                hint="the folder is not that of an ALIGN, or its pictures are prepared another way",
+            )
 
 
 def decode(content: bytes, *, resize_px: int) -> Pixels:

@@ -2,6 +2,7 @@
 
 import math
 
+from openalign.errors import ConfigError
 from openalign.train.config import Duration, Schedule
 
 
@@ -11,7 +12,7 @@ def learning_rate_factor(step: int, *, total_steps: int, schedule: Schedule) -> 
     The warm-up reaches 1 with its last step, so no step has a rate of 0; the fall starts from 1
     with the first step after it and would reach 0 with the step after the last.
     """
-    warmup_steps = min(schedule.warmup_steps, total_steps - 1)
+    warmup_steps = schedule.warmup_steps
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / (total_steps - warmup_steps)
@@ -26,3 +27,17 @@ def total_steps(duration: Duration, *, num_pairs: int, global_batch_size: int) -
         return duration.steps
     assert duration.epochs is not None
     return math.ceil(duration.epochs * num_pairs / global_batch_size)
+
+
+def check_warmup(schedule: Schedule, total_steps: int) -> None:
+    """Refuse a warm-up that leaves no step at the peak; epochs are steps only by now.
+
+    Raises:
+        ConfigError: it names both numbers.
+    """
+    if schedule.warmup_steps >= total_steps:
+        raise ConfigError(
+            f"`train.schedule.warmup_steps` is {schedule.warmup_steps}, and the run is only "
+            f"{total_steps} steps long: the warm-up is part of the duration",
+            hint="shorten the warm-up, or train for more epochs",
+        )

@@ -13,9 +13,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, OpenAlignError
 from openalign.train.config import TrainConfig
 from openalign.train.lamb import Lamb, Piece, ShardLayout
+from openalign.train.launch import is_rank
 from openalign.train.towers import Towers
 
 _NEVER = 2**31 - 1
@@ -35,7 +36,11 @@ def joined_ranks() -> Generator[Ranks]:
     """Join the processes that the environment names, or stand alone where it names none.
 
     Inside another `joined_ranks` this is the same meeting: DeepSpeed cannot hold two in a process.
+
+    Raises:
+        StageError: the environment names a rank, but not all that a rank must know.
     """
+    is_rank()  # refuses half an environment, which would be filled up with a lone rank's
     gpu = torch.cuda.is_available()
     if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
@@ -62,6 +67,14 @@ def joined_ranks() -> Generator[Ranks]:
     finally:
         if first:
             dist.destroy_process_group()
+
+
+def raise_everywhere(error: OpenAlignError | None, ranks: Ranks) -> None:
+    """Raise rank 0's error on every rank, so that none waits for one that has ended."""
+    found: list[Any] = [error]
+    dist.broadcast_object_list(found, src=0, device=ranks.device)
+    if found[0] is not None:
+        raise found[0]
 
 
 def check_world_size(config: TrainConfig, world_size: int) -> None:

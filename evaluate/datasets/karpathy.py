@@ -51,7 +51,7 @@ def read(
         InputError: the file is not Karpathy's JSON, names a picture twice, or lacks a split.
     """
     entries = _entries(path)
-    folder = images or path.rpartition("/")[0] or "."
+    folder = folder_of(path, images)
     found = [
         _image(_At(path, number), entry, folder=folder, max_captions=max_captions)
         for number, entry in enumerate(entries)
@@ -64,6 +64,11 @@ def read(
                 f"{path}: no image is in split `{split}`", hint=f"splits are: {', '.join(present)}"
             )
     return [image for image in found if not splits or image.split in splits]
+
+
+def folder_of(path: str, images: str = "") -> str:
+    """Return the folder of the pictures: `images`, or else that of the file."""
+    return images or path.rpartition("/")[0] or "."
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Exact: below 100,000 pictures one product of a matrix and a vector takes millise
 
     embeddings/<dataset>-images.npy   float32, unit rows
     search/items.parquet              one row a picture: its key, its place, its row of embeddings
-    search/folders.json               where the pictures lie on this machine; not part of the result
+    search/folders.json               where the pictures lay on this machine; not part of the result
 """
 
 # ruff: noqa: N803, N806, N815  # capitals are shape suffixes
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from openalign import storage
 from openalign.errors import InputError
+from openalign.evaluate.embeddings import embeddings_name
 from openalign.evaluate.retrieval import Rows, best
 from openalign.manifest import DataFile
 
@@ -83,11 +84,6 @@ class SearchIndex:
         return Hit(key=item.key, score=float(score_G[place]), path=self.path(item))
 
 
-def embeddings_name(dataset: str, what: str) -> str:
-    """Return the name of a file of embeddings: `what` is `images` or `captions`."""
-    return f"embeddings/{dataset}-{what}.npy"
-
-
 def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) -> DataFile:
     """Write the list of pictures, and beside it where they lie."""
     table = pa.Table.from_pylist(
@@ -104,8 +100,8 @@ def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) 
     )
 
 
-def load(folder: str) -> SearchIndex:
-    """Read the index that `evaluate` wrote.
+def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
+    """Read the index that `evaluate` wrote; `folders` win over where it saw the pictures.
 
     Raises:
         InputError: there is none.
@@ -121,7 +117,9 @@ def load(folder: str) -> SearchIndex:
             hint="run `openalign evaluate` again",
         )
     image_GD = np.stack([rows_of[item.dataset][item.row] for item in items])
-    return SearchIndex(items=items, image_GD=image_GD, folders=_folders(folder))
+    return SearchIndex(
+        items=items, image_GD=image_GD, folders=_folders(folder) | dict(folders or {})
+    )
 
 
 def _rows(folder: str, dataset: str) -> Rows:

@@ -31,7 +31,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def openalign(*arguments: str, root: Path, beam: tuple[str, ...] = ()) -> int:
-    settings = (f"root={root}", "train.duration={steps: 20}", "train.checkpoint_every_steps=10")
+    settings = (
+        f"root={root}",
+        "train.duration={steps: 20}",
+        "train.schedule.warmup_steps=2",
+        "train.checkpoint_every_steps=10",
+    )
     flags = [flag for setting in settings for flag in ("--set", setting)]
     return cli.main([*arguments, "--config", PIPELINES, *flags, *(("--", *beam) if beam else ())])
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ def test_every_file_it_names_is_there_and_every_picture_is_accounted_for(
     assert (result.num_inputs, result.num_outputs) == (8, 8)
     assert sum(result.states.values()) == result.num_inputs
     assert sorted(file.name for file in result.files) == [
+        "embeddings/chunks.json",
+        "embeddings/edits-words.npy",
         "embeddings/squares-captions.npy",
         "embeddings/squares-images.npy",
         "examples.json",
@@ -103,6 +106,7 @@ def test_results_say_what_was_measured_on_what(done: tuple[Path, StageResult]) -
     assert found.metric("composed/edits/hue/combined/top_1").n == 2
     assert found.metric("composed/edits/tone/combined/top_1").n == 1
     assert set(found.hashes) == {"weights", "preprocess", "dataset/squares"}
+    assert found.libraries["openalign"] == version("openalign")
 
 
 def test_results_hold_no_place_of_this_machine(
@@ -136,14 +140,69 @@ def test_a_second_run_gives_the_same_bytes_without_a_forward_pass(
     model_folder: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(*arguments: object) -> None:
-        raise AssertionError("the cached embeddings should have been used")
-
-    monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
+    refuse_forward_passes(monkeypatch)
 
     again = run(config_of(benchmark_folder), model_folder, done[0])
 
     assert list(again.files) == list(done[1].files)
+
+
+def refuse_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("the embeddings that are there should have been used")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
+
+
+def test_other_intervals_and_examples_need_no_forward_pass(
+    done: tuple[Path, StageResult],
+    benchmark_folder: Path,
+    model_folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.rmtree(done[0] / "work")  # as sealing does
+    refuse_forward_passes(monkeypatch)
+    output = tmp_path / "site" / "again"
+    config = config_of(benchmark_folder, confidence=0.5, num_examples=2)
+
+    again = benchmark.run(
+        config, model=model_folder, output=str(output), work=f"{output}/work", previous=str(done[0])
+    )
+
+    before, after = (
+        {file.name: file.sha256 for file in result.files if file.name.startswith("embeddings/")}
+        for result in (done[1], again)
+    )
+    assert after == before
+
+
+def test_an_index_of_another_model_is_not_searched(
+    done: tuple[Path, StageResult], model_folder: str, tmp_path: Path
+) -> None:
+    other = shutil.copytree(model_folder, tmp_path / "other")
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-4] ^= 1  # the last bit of the last weight
+    (other / "model.safetensors").write_bytes(weights)
+
+    with pytest.raises(InputError, match="was made with another model than") as caught:
+        search(str(done[0]), model=str(other), query=Query(text="red"), k=1)
+
+    assert caught.value.hint == "run `openalign evaluate`"
+
+
+def test_pictures_that_were_moved_are_found_where_the_caller_says(
+    done: tuple[Path, StageResult], model_folder: str
+) -> None:
+    hits = search(
+        str(done[0]),
+        model=model_folder,
+        query=Query(text="red"),
+        k=1,
+        folders={"squares": "/moved"},
+    )
+
+    assert hits[0].path == f"/moved/{hits[0].key.removeprefix('squares/')}"
 
 
 def test_a_run_from_nothing_gives_the_same_bytes(

@@ -66,6 +66,12 @@ def test_words_that_cancel_find_nothing() -> None:
     assert composed.ranks(query, PICTURES, same).tolist() == [2]
 
 
+def test_an_embedding_that_is_not_a_number_is_a_miss() -> None:
+    nothing = np.full((1, 2), np.nan, dtype=np.float32)
+
+    assert composed.ranks(nothing, PICTURES, UP).tolist() == [2]
+
+
 def query(kind: str) -> ComposedQuery:
     return ComposedQuery(image="a", minus="b", plus="c", target="d", kind=kind)
 

@@ -6,7 +6,7 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.evaluate import embeddings
-from openalign.evaluate.embeddings import embed_images, embed_texts
+from openalign.evaluate.embeddings import Store, embed_images, embed_texts
 from openalign.evaluate.retrieval import Rows
 
 
@@ -38,27 +38,29 @@ TEXTS = ["a", "bb", "ccc", "dddd", "eeeee", "ffffff"]
 def test_chunks_are_cut_into_batches_and_keep_the_order(tmp_path: Path) -> None:
     embedder = Lengths()
 
-    found = embed_texts(embedder, TEXTS, folder=str(tmp_path), batch_size=3)
+    found = embed_texts(embedder, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
 
     assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
     assert embedder.batches == [3, 1, 2]
 
 
 def test_what_is_there_is_not_embedded_again(tmp_path: Path) -> None:
-    first = embed_texts(Lengths(), TEXTS, folder=str(tmp_path), batch_size=3)
+    first = embed_texts(Lengths(), TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
     again = Lengths()
 
-    second = embed_texts(again, TEXTS, folder=str(tmp_path), batch_size=3)
+    second = embed_texts(again, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
 
     assert again.batches == []
     assert second.rows.tolist() == first.rows.tolist()
 
 
 def test_only_a_chunk_that_is_lost_is_embedded_again(tmp_path: Path) -> None:
-    embed_texts(Lengths(), TEXTS[:4], folder=str(tmp_path), batch_size=3)
+    embed_texts(Lengths(), TEXTS[:4], store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
     after_kill = Lengths()
 
-    found = embed_texts(after_kill, TEXTS, folder=str(tmp_path), batch_size=3)
+    found = embed_texts(
+        after_kill, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3
+    )
 
     assert after_kill.batches == [2]
     assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
@@ -76,11 +78,50 @@ def test_a_chunk_is_only_reused_for_what_it_was_made_of(
     tmp_path: Path, embedder: Lengths, texts: list[str], batch_size: int
 ) -> None:
     embedder.batches.clear()
-    embed_texts(Lengths(), TEXTS[:4], folder=str(tmp_path), batch_size=3)
+    embed_texts(Lengths(), TEXTS[:4], store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
 
-    embed_texts(embedder, texts, folder=str(tmp_path), batch_size=batch_size)
+    embed_texts(embedder, texts, store=Store(str(tmp_path)), file="rows.npy", batch_size=batch_size)
 
     assert sum(embedder.batches) == 4
+
+
+def test_chunks_of_an_earlier_result_are_used_each_by_itself(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "work"))
+    embed_texts(Lengths(), TEXTS, store=store, file="embeddings/a.npy", batch_size=3)
+    store.write(str(tmp_path / "result"))
+    again = Lengths()
+
+    found = embed_texts(
+        again,
+        ["x", "xx", "xxx", "xxxx", *TEXTS[4:]],  # the first chunk of four changed
+        store=Store(str(tmp_path / "elsewhere"), str(tmp_path / "result")),
+        file="embeddings/b.npy",
+        batch_size=3,
+    )
+
+    assert again.batches == [3, 1]
+    assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_earlier_result_without_chunks_is_of_no_use(tmp_path: Path) -> None:
+    embedder = Lengths()
+    store = Store(str(tmp_path / "work"), str(tmp_path / "nothing"))
+
+    embed_texts(embedder, TEXTS, store=store, file="rows.npy", batch_size=3)
+
+    assert sum(embedder.batches) == 6
+
+
+def test_chunks_of_other_libraries_are_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed_texts(Lengths(), TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    monkeypatch.setattr(embeddings, "library_versions", lambda: {"torch": "0"})
+    embedder = Lengths()
+
+    embed_texts(embedder, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+
+    assert sum(embedder.batches) == 6
 
 
 def test_a_picture_whose_content_changed_is_embedded_again(tmp_path: Path) -> None:
@@ -88,7 +129,9 @@ def test_a_picture_whose_content_changed_is_embedded_again(tmp_path: Path) -> No
     hashes = set()
     for content in (b"one", b"three"):
         path.write_bytes(content)
-        found = embed_images(Lengths(), [str(path)], folder=str(tmp_path / "chunks"), batch_size=3)
+        found = embed_images(
+            Lengths(), [str(path)], store=Store(str(tmp_path)), file="rows.npy", batch_size=3
+        )
         hashes.add(found.content_hash)
         assert found.rows[0, 0] == len(content)
     assert len(hashes) == 2
@@ -100,9 +143,15 @@ def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     urls = [str(tmp_path / name) for name in ("good.png", "bad.png")]
 
     with pytest.raises(InputError, match=r"bad\.png: a picture cannot be decoded"):
-        embed_images(Lengths(), urls, folder=str(tmp_path / "chunks"), batch_size=3)
+        embed_images(Lengths(), urls, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
 
 
 def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png cannot be read"):
-        embed_images(Lengths(), [str(tmp_path / "gone.png")], folder=str(tmp_path), batch_size=3)
+        embed_images(
+            Lengths(),
+            [str(tmp_path / "gone.png")],
+            store=Store(str(tmp_path)),
+            file="rows.npy",
+            batch_size=3,
+        )

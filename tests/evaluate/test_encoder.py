@@ -9,6 +9,7 @@ import torch
 from transformers import AlignModel, AutoTokenizer
 
 from openalign.errors import InputError
+from openalign.evaluate.embeddings import Store, embed_images
 from openalign.evaluate.encoder import Encoder
 
 
@@ -72,6 +73,31 @@ def test_other_weights_have_another_hash(model_folder: str, tmp_path: Path) -> N
     (other / "model.safetensors").write_bytes(weights)
 
     assert Encoder.load(str(other)).weights_hash != Encoder.load(model_folder).weights_hash
+
+
+def test_an_embedding_that_is_not_finite_is_refused_by_name(
+    model_folder: str, tmp_path: Path, paint: Callable[[str], bytes]
+) -> None:
+    encoder = Encoder.load(model_folder)
+    with torch.no_grad():
+        for weights in encoder.model.parameters():
+            weights.fill_(float("nan"))
+    (tmp_path / "red.png").write_bytes(paint("red"))
+
+    with pytest.raises(InputError, match="the text 'a red square' is not finite"):
+        encoder.embed_texts(["a red square", "green"])
+    with pytest.raises(
+        InputError, match=r"red\.png: a picture's embedding is not finite"
+    ) as caught:
+        embed_images(
+            encoder,
+            [str(tmp_path / "red.png")],
+            store=Store(str(tmp_path / "work")),
+            file="rows.npy",
+            batch_size=1,
+        )
+    assert caught.value.hint is not None
+    assert "its training diverged" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])

@@ -68,6 +68,7 @@ def manifest(stage: str, states: dict[str, int], **other: Any) -> Manifest:
     return Manifest(stage=stage, num_inputs=sum(states.values()), states=states, **values)
 
 
+TRICKY = "home | page <img src=x> [a](b) `c` \\\\ & d"
 FILTER_FACTS = {
     "rules": [
         {"rule": "language", "dropped": 3, "alone": 4, "only": 2},
@@ -78,7 +79,7 @@ FILTER_FACTS = {
         "too_few_unigrams": [{"key": "2", "alt_text": "apple", "image_url": "http://a.example/2"}],
     },
     "top_texts": [
-        {"alt_text": "home | page", "rule": "alt_text_on_many_images", "rows": 1234, "key": "3"}
+        {"alt_text": TRICKY, "rule": "alt_text_on_many_images", "rows": 1234, "key": "3"}
     ],
     "ngrams": {
         "top_k": None,
@@ -227,7 +228,7 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "filter: 20 rows came in, 12 went on",
         "too few unigrams",
         "counted at least 2: 2,000 of 3,000 unigrams and 4,000 of 5,000 bigrams",
-        "home | page",
+        TRICKY,
         "http://a.example/gone",
         "Loss",
         "First 9, last 4.1",
@@ -253,7 +254,8 @@ def test_markdown_holds_the_same_tables(whole: tuple[Page, str]) -> None:
     assert "| text to image | the 5 pictures of test | 10 |" in markdown
     assert "| filter | too few unigrams | 5 | 12 | 6 | 5 |" in markdown
     assert "| fetch | http gone | 2 | gone |" in markdown
-    assert "home \\| page" in markdown
+    assert r"home \| page &lt;img src=x&gt; \[a\](b) \`c\` \\\\ &amp; d" in markdown
+    assert "<" not in markdown.split("## Settings", maxsplit=1)[0]
     assert "{{" not in markdown
     for table in markdown.split("\n\n"):
         rows = [line for line in table.splitlines() if line.startswith("|")]

@@ -70,6 +70,21 @@ def test_a_collapsed_model_finds_nothing() -> None:
     assert found.tolist() == [3, 3, 3, 3]
 
 
+def test_an_embedding_that_is_not_a_number_is_a_miss() -> None:
+    broken = SCORES.copy()
+    broken[0, 0] = np.nan  # an own caption of picture 0
+    broken[1] = np.nan  # all scores of picture 1
+
+    # Pictures 0 and 1 come behind all six captions of the others; 2 and 3 are as they were.
+    assert ranks_of(broken, np.arange(4), OWNER_OF_CAPTION) == [6, 6, 1, 0]
+
+
+def test_a_row_of_zeros_stays_one() -> None:
+    rows = retrieval.unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]], atol=1e-7)
+
+
 @pytest.mark.parametrize("at_once", [1, 64, 1 << 24], ids=["row by row", "some rows", "whole"])
 def test_ranks_equal_the_slow_count_whatever_the_blocks(
     at_once: int, monkeypatch: pytest.MonkeyPatch

@@ -1,20 +1,16 @@
 """Search in two dimensions, and over the files that `evaluate` writes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.embeddings import write_rows
+from openalign.evaluate.embeddings import embeddings_name, write_rows
 from openalign.evaluate.retrieval import Rows
-from openalign.evaluate.search.index import (
-    Item,
-    SearchIndex,
-    embeddings_name,
-    load,
-    write_items,
-)
+from openalign.evaluate.search.index import Item, SearchIndex, load, write_items
 from openalign.evaluate.search.query import Query, check, search, vector
 
 HALF = float(np.sqrt(0.5))
@@ -24,10 +20,12 @@ WORDS = {"right": (1.0, 0.0), "up": (0.0, 1.0), "left": (-1.0, 0.0)}
 class Compass:
     """Words and pictures are directions."""
 
-    def embed_texts(self, texts: list[str]) -> Rows:
+    identity = "compass"
+
+    def embed_texts(self, texts: Sequence[str]) -> Rows:
         return np.array([WORDS[text] for text in texts], dtype=np.float32)
 
-    def embed_images(self, contents: list[bytes]) -> Rows:
+    def embed_images(self, contents: Sequence[bytes]) -> Rows:
         return self.embed_texts([content.decode() for content in contents])
 
 
@@ -69,17 +67,33 @@ def test_a_picture_plus_and_minus_words_by_the_papers_weights() -> None:
     )
 
 
+def test_each_part_has_a_weight_of_its_own() -> None:
+    # 3 right + 0.5 up - 4 left = (7, 0.5).
+    query = Query(
+        image="x",
+        plus=("up",),
+        minus=("left",),
+        image_weight=3.0,
+        plus_weight=0.5,
+        minus_weight=4.0,
+    )
+
+    np.testing.assert_allclose(
+        vector(query, b"right", Compass()), np.array([7, 0.5]) / np.sqrt(49.25), atol=1e-6
+    )
+
+
 def test_weights_change_the_order() -> None:
     # right + 0.5 up = (1, 0.5): northeast 0.95, east 0.89, north 0.45.
-    query = Query(image="x", plus=("up",), text_weight=0.5)
+    query = Query(image="x", plus=("up",), plus_weight=0.5)
 
     assert found(query, b"right", k=3) == ["northeast", "east", "north"]
 
 
 def test_words_beside_a_picture_are_words_to_add() -> None:
     np.testing.assert_array_equal(
-        vector(Query(image="x", text="up"), b"right", Compass()),
-        vector(Query(image="x", plus=("up",)), b"right", Compass()),
+        vector(Query(image="x", text="up", plus_weight=0.7), b"right", Compass()),
+        vector(Query(image="x", plus=("up",), plus_weight=0.7), b"right", Compass()),
     )
 
 
@@ -102,7 +116,7 @@ def test_the_picture_that_lies_at_the_querys_path_is_left_out() -> None:
 
 def test_parts_that_cancel_are_refused() -> None:
     with pytest.raises(InputError, match="cancel each other out"):
-        vector(Query(text="right", plus=("left",), text_weight=1.0), None, Compass())
+        vector(Query(text="right", plus=("left",), plus_weight=1.0), None, Compass())
 
 
 @pytest.mark.parametrize(
@@ -115,10 +129,11 @@ def test_an_empty_query_is_refused_with_an_example(query: Query) -> None:
     assert caught.value.hint == 'give words, for example "red apple", or --image FILE'
 
 
+@pytest.mark.parametrize("part", ["image_weight", "plus_weight", "minus_weight"])
 @pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
-def test_a_weight_that_is_no_weight_is_refused(weight: float) -> None:
+def test_a_weight_that_is_no_weight_is_refused(part: str, weight: float) -> None:
     with pytest.raises(InputError, match="a weight must be 0 or more"):
-        check(Query(text="a", text_weight=weight))
+        check(replace(Query(text="a"), **{part: weight}))
 
 
 def write_index(folder: Path, num_rows: int = 4) -> str:
@@ -138,6 +153,12 @@ def test_the_index_is_read_back_and_moves_with_its_run(tmp_path: Path) -> None:
     np.testing.assert_array_equal(index.image_GD, INDEX.image_GD)
     assert list(index.items) == list(INDEX.items)
     assert index.path(index.items[0]) == f"{after}/site/pictures/east.png"
+
+
+def test_where_the_caller_says_the_pictures_lie_wins(tmp_path: Path) -> None:
+    index = load(write_index(tmp_path), {"compass": "/moved", "another": "/unused"})
+
+    assert index.path(index.items[0]) == "/moved/east.png"
 
 
 def test_no_data_file_of_the_index_knows_where_the_pictures_lie(tmp_path: Path) -> None:
