@@ -12,6 +12,7 @@ one after the other, are one sorted table. Partials cross a shuffle as raw littl
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -151,7 +152,9 @@ def _find_cut(descending: Sequence[tuple[int, int]], rules: TextRules) -> tuple[
         kept = [(value, number) for value, number in descending if value >= rules.min_count]
         return kept[-1] if kept else (descending[0][0], 0)
     if rules.coverage is not None:
-        wanted = math.ceil(rules.coverage * sum(value * number for value, number in descending))
+        # As it is written: 0.07 of 100 is 7, not the 7.000000000000001 of floating point.
+        share = Fraction(str(rules.coverage))
+        wanted = math.ceil(share * sum(value * number for value, number in descending))
         covered = 0
         for value, number in descending:
             covered += value * number

@@ -26,7 +26,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.pvalue import PCollection, TaggedOutput
 
 from openalign import storage
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, OpenAlignError
 from openalign.hashing import canonical_json, hash64_expr
 from openalign.manifest import DataFile
 from openalign.shards import write_table
@@ -246,15 +246,32 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
     Raises:
         ConfigError: an option is none of Beam's.
     """
-    flags = [
-        "--runner=FnApiRunner" if flag.lower() == "--runner=directrunner" else flag
-        for flag in beam_options
-    ]
-    if not any(flag.startswith("--runner") for flag in flags):
+    flags = _joined(beam_options)
+    flags = ["--runner=FnApiRunner" if f.lower() == "--runner=directrunner" else f for f in flags]
+    if not any(flag.startswith("--runner=") for flag in flags):
         flags.insert(0, "--runner=FnApiRunner")
     _check_flags(flags)
-    with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
-        build(pipeline)
+    try:
+        with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
+            build(pipeline)
+    except Exception as error:
+        found: BaseException | None = error
+        while found is not None:  # Beam wraps what a worker raises
+            if isinstance(found, OpenAlignError):
+                raise found from error
+            found = found.__cause__ or found.__context__
+        raise
+
+
+def _joined(flags: Sequence[str]) -> list[str]:
+    """Return the flags with `--name value` written as `--name=value`."""
+    joined: list[str] = []
+    for flag in flags:
+        if joined and not flag.startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={flag}"
+        else:
+            joined.append(flag)
+    return joined
 
 
 def _check_flags(flags: Sequence[str]) -> None:

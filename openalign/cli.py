@@ -148,11 +148,14 @@ def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     run = _run_of(options, beam_options)
     check_libraries("evaluate")
+    from openalign.evaluate.datasets import karpathy
     from openalign.evaluate.search.query import search
 
     run.folder("evaluate").require()
     folder = run.folder("evaluate").url
-    hits = search(folder, model=model_url(run), query=_query(run, options), k=options.k)
+    places = {d.name: karpathy.folder_of(d.path, d.images) for d in run.config.evaluate.datasets}
+    query = _query(run, options)
+    hits = search(folder, model=model_url(run), query=query, k=options.k, folders=places)
     for rank, hit in enumerate(hits, start=1):
         print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
 

@@ -95,6 +95,12 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
             hint=did_you_mean(name, pipelines) or f"there are: {', '.join(pipelines)}",
         )
     node = _with_parent(name, pipelines)
+    for key, _ in node.value:
+        if key.value == "name":
+            raise ConfigError(
+                f"{place_of(key)}: `name` is not a setting",
+                hint=f"this pipeline is called `{name}`, as its key says",
+            )
     for override in overrides:
         node = merged(node, override_node(override))
     _fill_in_root(node, name)
@@ -150,8 +156,10 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
 
 def _fill_in_root(node: yaml.MappingNode, name: str) -> None:
     roots = [value for key, value in node.value if key.value == "root"]
-    root = str(roots[0].value) if roots and roots[0].value else f"runs/{name}"
-    if not roots:
+    root = str(roots[0].value).strip() if roots else ""
+    if root in ("", "null", "~"):
+        root = f"runs/{name}"
+        node.value[:] = [(key, value) for key, value in node.value if key.value != "root"]
         node.value.append((text_node("root", node), text_node(root, node)))
 
     def visit(child: Node) -> None:

@@ -141,7 +141,7 @@ class StageFolder:
             partial = storage.join(self.root, name)
             if any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
                 self._swap(partial)
-        if storage.exists(storage.join(self.url, MANIFEST)):
+        if storage.exists(storage.join(self.url, CLEARED)):
             self._mark_complete()
 
     def seal(
@@ -165,6 +165,10 @@ class StageFolder:
             facts=dict(result.facts),
         )
         partial = self.partial_url(manifest.fingerprint)
+        for entry in manifest.files:
+            assert storage.size_of(storage.join(partial, entry.name)) == entry.num_bytes, (
+                f"{partial}/{entry.name} is not the file that was written"
+            )
         storage.remove(storage.join(partial, WORK))
         storage.remove_unfinished(partial)
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(asdict(manifest)) + "\n")
@@ -184,8 +188,8 @@ class StageFolder:
 
     def _mark_complete(self) -> None:
         manifest = _parse(storage.read_text(storage.join(self.url, MANIFEST)))
-        storage.remove(storage.join(self.url, CLEARED))
         storage.write_text(storage.join(self.url, COMPLETE), manifest.fingerprint + "\n")
+        storage.remove(storage.join(self.url, CLEARED))
 
 
 def stage_fingerprint(settings: dict[str, Any], inputs: dict[str, str]) -> str:

@@ -28,32 +28,37 @@ from openalign.stages import (
 )
 from openalign.telemetry import JsonLines, progress_line, say
 
+_ASKS_THE_WEB = ("harvest", "fetch")
+
 
 def run_stage(run: Run, name: str) -> Manifest:
     """Bring one stage up to date and return its manifest.
 
     Raises:
-        StageError: an earlier stage is not complete, the root cannot be written, or the stage
-            ended with nothing to hand on.
+        StageError: an earlier stage is not complete, the root cannot be written, another run is at
+            work on this stage, or the stage ended with nothing to hand on.
         MissingExtraError: one of its libraries is not installed.
     """
-    stage, folder = STAGES[name], run.folder(name)
-    folder.finish_swap()
     _check_lineage(run, name)
-    settings = {"settings": identity(stage.settings(run.config))}
+    settings = {"settings": identity(STAGES[name].settings(run.config))}
     inputs = _inputs(run, name)
     fingerprint = stage_fingerprint(settings, inputs)
-    manifest = folder.read()
-    if manifest is not None and manifest.fingerprint == fingerprint:
-        say(f"{name:9} up to date")
-    else:
-        _say_why(name, manifest, settings, inputs)
-        check_libraries(name)
-        storage.check_writable(run.config.root)
-        started = time.monotonic()
-        result = _make(run, name, folder.partial_url(fingerprint))
-        manifest = folder.seal(result, settings=settings, inputs=inputs)
-        _note(run, name, manifest, time.monotonic() - started)
+    folder = run.folder(name)
+    lock = storage.join(run.config.root, f".lock-{folder.name}")
+    with storage.locked(lock, busy=f"another run is at work on {folder.url}"):
+        folder.finish_swap()
+        manifest = folder.read()
+        if manifest is not None and manifest.fingerprint == fingerprint:
+            say(f"{name:9} up to date")
+        else:
+            _say_why(name, manifest, settings, inputs)
+            check_libraries(name)
+            storage.check_writable(run.config.root)
+            started = time.monotonic()
+            result = _make(run, name, folder.partial_url(fingerprint))
+            _check_result(run, name, result)
+            manifest = folder.seal(result, settings=settings, inputs=inputs)
+            _note(run, name, manifest, time.monotonic() - started)
     if manifest.num_outputs == 0:
         raise _empty(run, name)
     return manifest
@@ -143,7 +148,28 @@ def _make(run: Run, name: str, partial_url: str) -> StageResult:
     if name == "train":  # it draws a bar of its own
         return STAGES[name].run(run, _place(partial_url))
     with progress_line(name, measure):
-        return STAGES[name].run(run, _place(partial_url))
+        result = STAGES[name].run(run, _place(partial_url))
+    if result.num_outputs == 0 and name in _ASKS_THE_WEB:
+        # Perhaps the network was down: nothing of this may stand in the way of another attempt.
+        storage.remove(partial_url)
+        ended = {**result.facts.get("pages", {}), **result.states}
+        counts = ", ".join(f"{state} {count:,}" for state, count in ended.items() if count)
+        raise StageError(
+            f"{name} found nothing to hand on: {counts or 'nothing was there'}",
+            hint="see that the network and the hosts answer; the same command tries again",
+        )
+    return result
+
+
+def _check_result(run: Run, name: str, result: StageResult) -> None:
+    """Hold what a stage says against what it was given and what it wrote."""
+    stage = STAGES[name]
+    if stage.rows_from:
+        given = run.folder(stage.rows_from).require().num_outputs
+        assert result.num_inputs == given, f"{name} was given {given} rows, saw {result.num_inputs}"
+    if stage.outputs:
+        written = sum(f.num_rows for f in result.files if f.name.startswith(stage.outputs))
+        assert written == result.num_outputs, f"{name} kept {result.num_outputs}, wrote {written}"
 
 
 def _say_why(

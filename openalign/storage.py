@@ -4,6 +4,7 @@ A file appears whole under its name or not at all: local files are written besid
 flushed to disk and renamed; object stores commit when the upload ends.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -39,6 +40,7 @@ class _Target:
 
 def join(base: str, *parts: str) -> str:
     """Join path parts onto a folder or URL."""
+    assert base, "an empty base would be the root of the file system"
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
@@ -85,9 +87,16 @@ def read_range(url: str, offset: int, length: int) -> bytes:
 
 
 def open_read(url: str) -> IO[bytes]:
-    """Open a file for streaming reads."""
+    """Open a file for streaming reads.
+
+    Raises:
+        InputError: there is no such file.
+    """
     fs, path = url_to_fs(url)
-    return fs.open(path, "rb")
+    try:
+        return fs.open(path, "rb")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def size_of(url: str) -> int:
@@ -187,6 +196,31 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
         _, new = url_to_fs(join(target, name))
         fs.makedirs(fs._parent(new), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
         fs.mv(old, new)
+
+
+@contextmanager
+def locked(url: str, *, busy: str) -> Generator[None]:
+    """Hold a local lock file while the block runs; object stores have none.
+
+    Raises:
+        StageError: somebody else holds it; `busy` says what that means.
+    """
+    if not is_local(url):
+        yield
+        return
+    path = local_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError:  # nothing can be written here, so nobody else is writing either
+        yield
+        return
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StageError(busy, hint="wait until it has ended, or stop it") from error
+        yield
 
 
 def check_writable(folder: str) -> None:

@@ -5,6 +5,7 @@ A mapping is a dataclass, a key one of its fields; a union of dataclasses is tol
 """
 
 import difflib
+import math
 import re
 import types
 from collections.abc import Iterable
@@ -117,6 +118,8 @@ class Place:
             if isinstance(value, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", value):
                 hint = f"YAML reads `{value}` as text; write `{value.replace('e', '.0e')}`"
             raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}", hint=hint)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(node, f"must be a finite number, got {_shown(node)}")
         if choices and value not in choices:
             raise self.error(
                 node,
@@ -142,23 +145,33 @@ def compose(text: str, source: str) -> Node | None:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{source}{line}: is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: is not YAML: {error}") from error
     if node is not None:
-        _refuse_duplicates(node)
+        _check_nodes(node, ())
     return node
 
 
-def _refuse_duplicates(node: Node) -> None:
+def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
+    """Refuse what no settings file needs: tags, keys that are no text, keys twice, loops."""
+    if id(node) in above:
+        raise ConfigError(f"{place_of(node)}: stands inside itself, through an alias")
+    if not node.tag.startswith("tag:yaml.org,2002:"):
+        raise ConfigError(f"{place_of(node)}: has the tag `{node.tag}`, which means nothing here")
+    inside = (*above, id(node))
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_duplicates(item)
+            _check_nodes(item, inside)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: set[str] = set()
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{place_of(key)}: a key must be text")
         if key.value in seen:
             raise ConfigError(f"{place_of(key)}: `{key.value}` stands here twice")
         seen.add(key.value)
-        _refuse_duplicates(value)
+        _check_nodes(value, inside)
 
 
 def _scalar_value(node: Node) -> Any:

@@ -46,6 +46,15 @@ def test_validate_shows_every_pipeline(folder: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+@pytest.mark.parametrize("root", ["root=", "root=''", "root=null"])
+def test_an_empty_root_is_the_default_one(
+    folder: Path, capsys: pytest.CaptureFixture[str], root: str
+) -> None:
+    assert main(["validate", "small", "--set", root]) == 0
+
+    assert "  root: runs/small\n" in capsys.readouterr().out
+
+
 def test_validate_prints_a_pipeline_with_its_overrides(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

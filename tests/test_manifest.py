@@ -76,6 +76,8 @@ def test_a_stage_without_its_marker_is_not_complete(folder: StageFolder) -> None
     folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
     storage.remove(f"{folder.url}/{COMPLETE}")
 
+    folder.finish_swap()  # there is none to finish
+
     assert folder.read() is None
     with pytest.raises(StageError, match="is not complete"):
         folder.require()
@@ -86,8 +88,19 @@ def test_a_manifest_that_was_edited_is_refused(folder: StageFolder) -> None:
     text = storage.read_text(f"{folder.url}/manifest.json")
     storage.write_text(f"{folder.url}/manifest.json", text.replace(sealed.fingerprint, "0" * 64))
 
+    folder.finish_swap()
+
     with pytest.raises(StageError, match="was changed after the stage ended"):
         folder.read()
+
+
+def test_a_file_that_is_not_what_was_written_is_our_own_mistake(folder: StageFolder) -> None:
+    result = make(folder, "a")
+    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    storage.write_text(f"{partial}/kept.txt", "longer")
+
+    with pytest.raises(AssertionError, match=r"kept\.txt is not the file that was written"):
+        folder.seal(result, settings=SETTINGS, inputs=INPUTS)
 
 
 @pytest.mark.parametrize("step", range(1, 8))
@@ -128,6 +141,7 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
 def test_content_fingerprints_follow_the_data_and_nothing_else() -> None:
     def fingerprint(*files: DataFile) -> str:
         folder = StageFolder(f"memory://content-{len(files)}-{files[0].sha256}", "x")
+        storage.write_text(f"{folder.partial_url(stage_fingerprint({}, {}))}/a", "x")
         result = StageResult(num_inputs=0, states={}, num_outputs=0, files=files)
         return folder.seal(result, settings={}, inputs={}).content_fingerprint()
 

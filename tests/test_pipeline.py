@@ -1,6 +1,7 @@
 """How stages are run, on the two that need neither a network nor a model: harvest and filter."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,10 @@ import pytest
 
 from openalign import cli, storage
 from openalign.config import load_pipeline
-from openalign.errors import ConfigError, MissingExtraError, StageError
-from openalign.manifest import Manifest
+from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
+from openalign.manifest import Manifest, StageResult
 from openalign.pipeline import run_stage
+from openalign.settings import identity
 from openalign.stages import STAGES, Run, stage_names
 
 PIPELINES = """\
@@ -41,7 +43,8 @@ def folder(tmp_path: Path) -> Path:
 
 def write_table(folder: Path, captions: list[str]) -> None:
     urls = [f"https://example.org/{n}.jpg" for n in range(len(captions))]
-    pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "pairs.parquet")
+    texts = {"url": pa.array(urls, pa.string()), "caption": pa.array(captions, pa.string())}
+    pq.write_table(pa.table(texts), folder / "pairs.parquet")
 
 
 def run(folder: Path, *overrides: str) -> Run:
@@ -123,6 +126,62 @@ def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folde
     )
 
 
+def test_a_stage_that_found_nothing_on_the_web_can_be_tried_again(folder: Path) -> None:
+    write_table(folder, [])
+
+    with pytest.raises(StageError, match="harvest found nothing to hand on: nothing was there"):
+        run_stage(run(folder), "harvest")
+    assert storage.list_files(str(folder / "run")) == [".lock-candidates"]
+
+    write_table(folder, ["a red apple"])
+    assert run_stage(run(folder), "harvest").num_outputs == 1
+
+
+def test_two_runs_do_not_work_on_one_stage(folder: Path) -> None:
+    lock = str(folder / "run" / ".lock-candidates")
+
+    with (
+        storage.locked(lock, busy="mine"),
+        pytest.raises(StageError, match=r"another run is at work on .*/run/candidates"),
+    ):
+        run_stage(run(folder), "harvest")
+
+    assert run_stage(run(folder), "harvest").num_outputs == 3
+
+
+@pytest.mark.parametrize("missing", ["none.parquet", "elsewhere/*.parquet"])
+def test_a_table_that_is_not_there_is_an_error_with_its_name(folder: Path, missing: str) -> None:
+    with pytest.raises(InputError, match=missing.replace("*", r"\*").replace(".", r"\.")):
+        run_stage(run(folder, f"harvest.source.path={folder}/{missing}"), "harvest")
+
+
+def test_a_threshold_on_alt_texts_does_not_fetch_again(folder: Path) -> None:
+    def fetch_settings(*overrides: str) -> object:
+        return identity(STAGES["fetch"].settings(run(folder, *overrides).config))
+
+    assert fetch_settings("select.image.max_alt_texts=9") == fetch_settings()
+    assert fetch_settings("select.image.short_side_above_px=9") != fetch_settings()
+
+
+def test_rows_that_a_stage_lost_are_our_own_mistake(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from openalign.filtering import filter as text_filter
+
+    run_stage(run(folder), "harvest")
+    honest = text_filter.run
+
+    def losing(*args: object, **kwargs: object) -> StageResult:
+        result = honest(*args, **kwargs)  # type: ignore[arg-type]
+        states = {**result.states, "kept": result.states["kept"] - 1}
+        return replace(result, num_inputs=result.num_inputs - 1, states=states)
+
+    monkeypatch.setattr(text_filter, "run", losing)
+
+    with pytest.raises(AssertionError, match="filter was given 3 rows, saw 2"):
+        run_stage(run(folder), "filter")
+
+
 def test_a_missing_library_names_the_command_that_installs_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +196,7 @@ def test_a_missing_library_names_the_command_that_installs_it(
         run_stage(run(folder), "harvest")
 
     assert caught.value.hint == "pip install 'openalign[ingest]'"
-    assert not (folder / "run").exists()
+    assert [path.name for path in (folder / "run").iterdir()] == [".lock-candidates"]
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,25 @@ def test_every_kind_of_value_is_read() -> None:
         pytest.param(
             "rules: 3", "p.yaml:1: `rules` must be a section, got 3", None, id="not a section"
         ),
+        pytest.param(
+            "rules: {ratio: .nan}",
+            "p.yaml:1: `rules.ratio` must be a finite number, got nan",
+            None,
+            id="not a number",
+        ),
+        pytest.param(
+            "on: !maybe true",
+            "p.yaml:1: has the tag `!maybe`, which means nothing here",
+            None,
+            id="a tag",
+        ),
+        pytest.param("? [a, b]\n: 1", "p.yaml:1: a key must be text", None, id="a list as key"),
+        pytest.param(
+            "rules: &r {a: *r}",
+            "p.yaml:1: stands inside itself, through an alias",
+            None,
+            id="a loop",
+        ),
         pytest.param("on: true\non: false", "p.yaml:2: `on` stands here twice", None, id="twice"),
         pytest.param(
             "many: [{above_px: 1}, {ratio: x}]",

@@ -15,6 +15,8 @@ import pytest
 from openalign.evaluate import benchmark, report
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.manifest import DataFile, Manifest
+from openalign.schemas import FetchState
+from openalign.train import journal
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 CREDITS = ("Pictures: <b>somebody</b>, CC BY 4.0 (https://example.org/by)",)
@@ -135,14 +137,18 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
 def whole(evaluated: Path) -> tuple[Page, str]:
     """Return the report of a run that has every stage."""
     (evaluated / "train").mkdir()
-    with (evaluated / "train" / "metrics.jsonl").open("w") as sink:
+    with (evaluated / "train" / journal.METRICS_FILE).open("w") as sink:
         for step in range(50):
-            row = {"step": step, "train/loss": 9.0 - step / 10, "train/temperature": 0.1}
+            row = {"step": step, journal.LOSS: 9.0 - step / 10, journal.TEMPERATURE: 0.1}
             sink.write(json.dumps(row) + "\n")
     (evaluated / "fetch").mkdir()
     rows = [
         {"state": state, "alt_text": text, "image_url": f"http://a.example/{text}"}
-        for state, text in (("fetched", "fine"), ("http_gone", "gone"), ("http_gone", "gone"))
+        for state, text in (
+            (FetchState.FETCHED, "fine"),
+            (FetchState.HTTP_GONE, "gone"),
+            (FetchState.HTTP_GONE, "gone"),
+        )
     ]
     pq.write_table(pa.Table.from_pylist(rows), evaluated / "fetch" / "ledger-0.parquet")
     ledger = DataFile(name="ledger-0.parquet", num_rows=3, num_bytes=1, sha256="x")
@@ -255,6 +261,7 @@ def test_markdown_holds_the_same_tables(whole: tuple[Page, str]) -> None:
     assert "| filter | too few unigrams | 5 | 12 | 6 | 5 |" in markdown
     assert "| fetch | http gone | 2 | gone |" in markdown
     assert r"home \| page &lt;img src=x&gt; \[a\](b) \`c\` \\\\ &amp; d" in markdown
+    assert "| CLIP | - | 88.0 | 68.7 | 58.4 | 37.8 | the paper, Table 1 |" in markdown
     assert "<" not in markdown.split("## Settings", maxsplit=1)[0]
     assert "{{" not in markdown
     for table in markdown.split("\n\n"):

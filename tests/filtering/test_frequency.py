@@ -98,6 +98,13 @@ def test_the_cut_is_where_the_rules_say(
     assert cut.num_tied == {5: 1, 3: 3, 1: 1}[at_count]
 
 
+def test_a_share_is_taken_as_it_is_written() -> None:
+    """0.07 of 100 is 7 occurrences; in floating point it is a little more."""
+    cut = frequency.choose_cut({0: [(7, 1), (1, 93)]}, TextRules(coverage=0.07))
+
+    assert (cut.at_count, cut.num_kept) == (7, 1)
+
+
 def test_an_empty_corpus_has_a_cut_that_keeps_nothing() -> None:
     cut = frequency.choose_cut({}, TextRules())
 
