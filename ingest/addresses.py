@@ -6,6 +6,17 @@ from collections.abc import Sequence
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+# Not for the public either (IANA special-purpose registries), whatever this Python knows of it.
+_NOT_PUBLIC = (
+    ipaddress.ip_network("192.0.0.0/24"),  # IETF protocol assignments
+    ipaddress.ip_network("192.88.99.0/24"),  # 6to4 relays, given up
+    ipaddress.ip_network("64:ff9b:1::/48"),  # NAT64 within a network
+    ipaddress.ip_network("100::/63"),  # discard, dummy
+    ipaddress.ip_network("2001::/23"),  # IETF protocol assignments
+    ipaddress.ip_network("3fff::/20"),  # documentation
+    ipaddress.ip_network("5f00::/16"),  # segment identifiers
+    ipaddress.ip_network("fec0::/10"),  # site-local, given up
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -23,6 +34,8 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     parsed = _unwrap(ipaddress.ip_address(address.partition("%")[0]))
     if any(parsed.version == network.version and parsed in network for network in allowed):
         return True
+    if any(parsed.version == network.version and parsed in network for network in _NOT_PUBLIC):
+        return False
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 

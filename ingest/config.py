@@ -13,9 +13,13 @@ PILLOW_LIMIT_PX = 178_956_970
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadConfig:
-    """How the web is asked. Defaults are polite to hosts that are not ours."""
+    """How the web is asked. Defaults are polite to hosts that are not ours.
 
-    contact: str = ""
+    Contact, deadlines and retries are no part of a fingerprint: they decide what a bad network lets
+    through, not what a healthy one gives, so mending them does not fetch everything again.
+    """
+
+    contact: str = runtime("")
     """Whom a host's owner can write to, an e-mail address or a URL; part of the User-Agent. A stage
     that asks the web does not start without it."""
 
@@ -28,34 +32,35 @@ class DownloadConfig:
     connections_per_host: int = runtime(4)
     """Transfers at one time from one host."""
 
-    connect_seconds: float = 10.0
+    connect_seconds: float = runtime(10.0)
     """Longest time for name, connection and TLS."""
 
-    first_byte_seconds: float = 20.0
+    first_byte_seconds: float = runtime(20.0)
     """Longest time from the start of a request to the first byte of its answer."""
 
-    total_seconds: float = 60.0
+    total_seconds: float = runtime(60.0)
     """Longest time for one request, the body included."""
 
-    min_bytes_per_second: int = 1000
+    min_bytes_per_second: int = runtime(1000)
     """A body that is slower than this for `slow_seconds` is given up."""
 
-    slow_seconds: int = 15
+    slow_seconds: int = runtime(15)
     """How long a body may be slower than `min_bytes_per_second`."""
 
     max_redirects: int = 5
     """Redirects that are followed; each hop is judged as the first address was."""
 
-    num_retries: int = 2
-    """Further attempts after what can heal: timeouts, broken connections, 429 and 5xx."""
+    num_retries: int = runtime(2)
+    """Further attempts after what can heal: names that do not resolve, timeouts, broken
+    connections, 429 and 5xx."""
 
-    retry_seconds: float = 1.0
+    retry_seconds: float = runtime(1.0)
     """Pause before the first retry; it doubles with each one."""
 
-    max_retry_seconds: float = 60.0
+    max_retry_seconds: float = runtime(60.0)
     """Longest pause; a host whose Retry-After asks for more is not asked again."""
 
-    host_failures: int = 20
+    host_failures: int = runtime(20)
     """Unreachable answers in a row after which the rest of a host fails without being tried."""
 
     respect_robots: bool = True
@@ -155,7 +160,8 @@ class TableSource:
     """Which source this is."""
 
     path: str = location()
-    """A file, or several by a pattern with stars; any fsspec URL. The ending says which format."""
+    """A file, a folder, or several files by a pattern with stars; any fsspec URL. The ending of a
+    file says which format it has."""
 
     url_column: str = "url"
     """Column with the images' addresses."""
@@ -216,7 +222,8 @@ class FetchConfig:
     """Images that a shard is cut from; those that cannot be fetched leave it smaller."""
 
     num_buckets: int = 64
-    """Parts of the work. All of a host falls into one, so that nobody else asks that host."""
+    """Parts of the work. All images of a host fall into one, so that one worker asks for them; only
+    a redirect from another host can bring in a second worker, with a pace of its own."""
 
     reject_on_header: bool = True
     """Drop an image on its header, before the body, when `select` would drop it for its shape."""

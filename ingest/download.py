@@ -11,7 +11,6 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
@@ -24,10 +23,18 @@ from openalign.ingest.transfer import REDIRECTS, BodyRule, Ended, Head, Refusal,
 from openalign.ingest.urls import canonical_url, host_of, origin_of
 from openalign.schemas import FetchState
 
+MAX_HELD_BYTES = 512_000_000
+"""No request starts while bodies of more bytes than this are in memory; those under way go on."""
+
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
-_UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.TIMEOUT})
+_UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
 """What costs time each time; the other failures come at once."""
+
+_OF_STATUS = frozenset(
+    {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
+)
+"""What `_refusal_of_status` makes of a whole answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,7 @@ class Failure:
 
     detail: str
     head: Head | None = None
-    """The last answer, where there was one."""
+    """The last answer, where there was one; None for what was never asked for."""
 
     body: bytes = b""
     """What had come in when a look refused it."""
@@ -76,6 +83,8 @@ class _Job:
 
     num_attempts: int = 0
     num_redirects: int = 0
+    redirect: Head | None = None
+    """The answer that led here."""
 
 
 class Fetcher:
@@ -88,8 +97,10 @@ class Fetcher:
         accept: str,
         body: BodyRule,
         judge_redirect: Callable[[str, str], Refusal | None] | None = None,
+        max_held_bytes: int = MAX_HELD_BYTES,
     ) -> None:
         self._config = config
+        self._max_held_bytes = max_held_bytes
         self._judge_redirect = judge_redirect
         self._accept = accept
         self._body = body
@@ -133,7 +144,7 @@ class Fetcher:
         """Yield one outcome for each canonical URL, in the order in which they end.
 
         While the caller works on an outcome nothing moves; at most about as many answers as there
-        are connections are held in memory.
+        are connections are held in memory, and no request starts while they are too large.
         """
         try:
             for url in urls:
@@ -161,7 +172,7 @@ class Fetcher:
     def _wait_seconds(self, now: float) -> float:
         times = [self._later[0][0]] if self._later else []
         due = self._pace.next_due()
-        if due is not None and len(self._active) < self._config.connections:
+        if due is not None and self._has_room():
             times.append(due)
         if self._active:
             times.append(self._next_scan)
@@ -169,8 +180,7 @@ class Fetcher:
         return min(_LONGEST_WAIT_SECONDS, max(0.0, min(times) - now))
 
     def _start_due(self, now: float) -> None:
-        limit = self._config.connections
-        while len(self._active) < limit and len(self._ready) < limit:
+        while self._has_room():
             job = self._pace.take(now)
             if job is None:
                 return
@@ -189,6 +199,15 @@ class Fetcher:
             )
             self._active[transfer.curl] = (transfer, job)
             self._reactor.add(transfer.curl)
+
+    def _has_room(self) -> bool:
+        """Tell whether another request may start: there is a connection, and memory."""
+        limit = self._config.connections
+        if len(self._active) >= limit or len(self._ready) >= limit:
+            return False
+        held_bytes = sum(transfer.num_bytes for transfer, _ in self._active.values())
+        held_bytes += sum(len(outcome.body) for outcome in self._ready)
+        return held_bytes <= self._max_held_bytes
 
     def _new_transfer(self) -> Transfer:
         return Transfer(self._config, share=process_share(), accept=self._accept)
@@ -240,7 +259,7 @@ class Fetcher:
         head, refusal = ended.head, ended.refusal
         can_heal = ended.can_heal
         if refusal is None:
-            assert head is not None
+            assert head is not None, "a transfer without a head ends with a refusal"
             if head.status in REDIRECTS:
                 self._redirect(job, head)
                 return
@@ -272,7 +291,14 @@ class Fetcher:
         else:
             hops = job.num_redirects + 1
             self._admit(
-                replace(job, url=target, host=host_of(target), num_attempts=0, num_redirects=hops)
+                replace(
+                    job,
+                    url=target,
+                    host=host_of(target),
+                    num_attempts=0,
+                    num_redirects=hops,
+                    redirect=head,
+                )
             )
 
     def _refusal_of_redirect(self, job: _Job, target: str) -> Refusal | None:
@@ -286,7 +312,7 @@ class Fetcher:
             return False
         now = time.monotonic()
         pause = self._config.retry_seconds * 2 ** (job.num_attempts - 1)
-        asked = _retry_after_seconds(head) if head is not None else None
+        asked = head.retry_after_seconds if head is not None else None
         if asked is not None:
             if asked > self._config.max_retry_seconds:
                 return False
@@ -311,7 +337,13 @@ class Fetcher:
             return
         self._num_open -= 1
         self._ready.append(
-            Failure(url=job.asked, state=refusal.state, detail=refusal.detail, head=head, body=body)
+            Failure(
+                url=job.asked,
+                state=refusal.state,
+                detail=refusal.detail,
+                head=head or job.redirect,
+                body=body,
+            )
         )
 
     def _learn_rules(self, job: _Job, rules: HostRules | Refusal) -> None:
@@ -353,16 +385,6 @@ def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Re
     """
     if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
         return rules_from(404, b"")
-    if head is not None and refusal.detail == f"HTTP {head.status}":
+    if head is not None and refusal.state in _OF_STATUS:
         return rules_from(head.status, b"")
     return Refusal(state=refusal.state, detail=f"robots.txt: {refusal.detail}")
-
-
-def _retry_after_seconds(head: Head) -> float | None:
-    value = (head.header("retry-after") or "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None

@@ -38,6 +38,10 @@ _WIDER = {
     "euc_kr": "cp949",
     "tis-620": "cp874",
 }
+# Codecs of Python's that are no encoding of a page: they refuse, or make what is no text.
+_NO_ENCODINGS = frozenset(
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
 _SRCSET = re.compile(r"[\s,]*(\S*[^\s,])(?:\s+([^,]*))?(?:,|$)")
 
 
@@ -87,7 +91,7 @@ def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageConten
 def decode(body: bytes, charset: str | None) -> str:
     """Return a page's text: byte order mark, then server, then meta element, then a guess.
 
-    Bytes that the encoding does not know become U+FFFD.
+    Bytes that the encoding does not know become U+FFFD; a label that is of no use is passed over.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
@@ -97,7 +101,10 @@ def decode(body: bytes, charset: str | None) -> str:
         if label and (known := _encoding(label)):
             # A page that could be searched for its meta element is not UTF-16.
             known = "utf-8" if known.startswith("utf-16") and label != charset else known
-            return body.decode(known, errors="replace")
+            try:
+                return body.decode(known, errors="replace")
+            except (UnicodeError, LookupError):
+                continue
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -109,7 +116,7 @@ def _encoding(label: str) -> str | None:
         found = codecs.lookup(label.strip().strip("\"'"))
     except (LookupError, ValueError):
         return None
-    if not getattr(found, "_is_text_encoding", True):
+    if found.name in _NO_ENCODINGS or not getattr(found, "_is_text_encoding", True):
         return None
     return _WIDER.get(found.name, found.name)
 
@@ -192,23 +199,43 @@ def _size(descriptor: str) -> float:
 
 
 def _captions(tree: LexborHTMLParser) -> dict[int, str]:
-    """Return the caption of each image that stands in a figure; the innermost figure's holds."""
+    """Return the caption of each image that stands in a figure; the innermost figure's holds.
+
+    A caption that holds another one is none, so that no text is read twice.
+    """
+    figures: dict[int, int | None] = {}
+    around: dict[int, int | None] = {}
+    found = tree.css("figcaption")
+    holders = {_innermost(caption, "figcaption", around) for caption in found}
+    texts: dict[int | None, str] = {}
+    for caption in found:
+        figure = _innermost(caption, "figure", figures)
+        if figure not in texts and caption.mem_id not in holders:
+            texts[figure] = collapse(caption.text())
     captions: dict[int, str] = {}
-    for figure in tree.css("figure"):
-        caption = next(
-            (c for c in figure.css("figcaption") if _figure_id(c) == figure.mem_id), None
-        )
-        text = collapse(caption.text()) if caption is not None else ""
-        for image in figure.css("img"):
-            captions[image.mem_id] = text
+    for image in tree.css("img") if found else []:
+        figure = _innermost(image, "figure", figures)
+        if figure is not None:
+            captions[image.mem_id] = texts.get(figure, "")
     return captions
 
 
-def _figure_id(node: LexborNode) -> int | None:
+def _innermost(node: LexborNode, tag: str, known: dict[int, int | None]) -> int | None:
+    """Return the innermost element around a node; `known` keeps answers: no step is taken twice."""
+    passed: list[int] = []
+    found: int | None = None
     parent = node.parent
-    while parent is not None and parent.tag != "figure":
+    while parent is not None:
+        if parent.tag == tag:
+            found = parent.mem_id
+            break
+        if parent.mem_id in known:
+            found = known[parent.mem_id]
+            break
+        passed.append(parent.mem_id)
         parent = parent.parent
-    return parent.mem_id if parent is not None else None
+    known.update(dict.fromkeys(passed, found))
+    return found
 
 
 def _add_open_graph(page: PageContent, tree: LexborHTMLParser, base: str) -> None:

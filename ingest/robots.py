@@ -1,5 +1,6 @@
 """What a host and an answer allow: robots.txt (RFC 9309), X-Robots-Tag, TDM reservation. Pure."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from protego import Protego
@@ -12,10 +13,12 @@ MAX_ROBOTS_BYTES = 512_000
 
 _MAX_CRAWL_DELAY_SECONDS = 30.0
 _WITHHELD = frozenset({"noai", "noimageai", "noindex", "none"})
-# Directives with a value of their own; any other `name:` limits what follows to one agent.
+# Directives with a value of their own; another name before a colon limits what follows to an agent.
+# A value may be a date, with colons and a comma of its own: what is no name is part of a value.
 _WITH_VALUE = frozenset(
     {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 )
+_AGENT_NAME = re.compile(r"[a-z][a-z0-9_-]*|\*")
 
 
 class HostRules:
@@ -81,8 +84,9 @@ def withheld_by(value: str) -> str | None:
     for part in value.lower().split(","):
         name, colon, rest = part.partition(":")
         directive = part.strip()
-        if colon and name.strip() not in _WITH_VALUE:
-            concerns_us = name.strip() in (AGENT.lower(), "*")
+        name = name.strip()
+        if colon and name not in _WITH_VALUE and _AGENT_NAME.fullmatch(name):
+            concerns_us = name in (AGENT.lower(), "*")
             directive = rest.strip()
         if concerns_us and directive in _WITHHELD:
             return directive

@@ -4,9 +4,12 @@ Nothing here waits: `download.Fetcher` drives many transfers at once. Details ar
 people and hold no time and no port, since they become part of the ledger.
 """
 
+import re
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum
 from importlib.metadata import version
 from typing import Any
@@ -22,15 +25,19 @@ Headers = Sequence[tuple[str, str]]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
 _BUFFER_BYTES = 128 * 1024
 _IGNORED_BODY_BYTES = 64 * 1024
 
 _TLS = "TLS could not be set up"
+_NOT_HTTP = "the answer is not HTTP"
 _BROKEN = "the connection broke"
 _CURL_ERRORS: dict[int, tuple[FetchState, str, bool]] = {
-    pycurl.E_UNSUPPORTED_PROTOCOL: (FetchState.BAD_URL, "not an http URL", False),
+    # Addresses are http URLs: it is the answer that speaks another protocol.
+    pycurl.E_UNSUPPORTED_PROTOCOL: (FetchState.CONNECT_FAILURE, _NOT_HTTP, False),
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: (FetchState.CONNECT_FAILURE, _NOT_HTTP, False),
     pycurl.E_URL_MALFORMAT: (FetchState.BAD_URL, "not a URL", False),
-    pycurl.E_COULDNT_RESOLVE_HOST: (FetchState.DNS_FAILURE, "the host has no address", False),
+    pycurl.E_COULDNT_RESOLVE_HOST: (FetchState.DNS_FAILURE, "the host has no address", True),
     pycurl.E_COULDNT_CONNECT: (FetchState.CONNECT_FAILURE, "no connection", True),
     pycurl.E_OPERATION_TIMEDOUT: (FetchState.TIMEOUT, "too slow", True),
     pycurl.E_PARTIAL_FILE: (FetchState.TRUNCATED, "the body ended early", True),
@@ -82,6 +89,17 @@ class Head:
                 return value.strip().strip("\"'") or None
         return None
 
+    @property
+    def retry_after_seconds(self) -> float | None:
+        """Return how long the host asks to be left alone, or None where it does not say."""
+        value = (self.header("retry-after") or "").strip()
+        if value.isascii() and value.isdigit():
+            return float(value)
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        except (TypeError, ValueError, OverflowError):
+            return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
@@ -129,6 +147,9 @@ class _Answer:
     """What has come in of an answer."""
 
     status: int = 0
+    is_new_block: bool = True
+    """Whether the next line is a status line: the first, and the one behind an interim answer."""
+
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     body: bytearray = field(default_factory=bytearray)
     refusal: Refusal | None = None
@@ -192,6 +213,11 @@ class Transfer:
         """Tell whether the first byte of an answer is here."""
         return self._answer.status != 0
 
+    @property
+    def num_bytes(self) -> int:
+        """Return how much of a body is here."""
+        return len(self._answer.body)
+
     def close(self) -> None:
         """Give the handle back to libcurl."""
         self.curl.close()
@@ -229,6 +255,8 @@ class Transfer:
     def _ended(self, refusal: Refusal | None, *, can_heal: bool) -> Ended:
         answer = self._answer
         head = self._head() if answer.status else None
+        if head is None and refusal is None:
+            refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
         # Of a body that broke off, how much is here says more about the moment than about it.
         body = bytes(answer.body) if refusal is answer.refusal else b""
         return Ended(head=head, body=body, refusal=refusal, can_heal=can_heal)
@@ -241,9 +269,13 @@ class Transfer:
 
     def _on_header(self, line: bytes) -> None:
         answer = self._answer
-        if line.startswith(b"HTTP/"):  # again after 1xx
+        if answer.is_new_block:
+            answer.is_new_block = False
             answer.status = _status_of(line)
             answer.headers = []
+            return
+        if not line.strip():
+            answer.is_new_block = 100 <= answer.status < 200
             return
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
@@ -252,7 +284,7 @@ class Transfer:
     def _on_body(self, data: bytes) -> int | None:
         answer = self._answer
         self._judge_head()
-        if answer.refusal is not None:
+        if answer.refusal is not None or not answer.status:
             return 0
         answer.body += data
         if self._is_unwanted_body():
@@ -326,5 +358,5 @@ def user_agent(contact: str) -> str:
 
 
 def _status_of(line: bytes) -> int:
-    parts = line.split(None, 2)
-    return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
+    found = _STATUS_LINE.match(line)
+    return int(found.group(1)) if found else 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from openalign import storage
 from openalign.config import PipelineConfig
 from openalign.ingest.config import TableSource
+from openalign.ingest.sources.table_files import table_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,9 +46,7 @@ def of_site(config: PipelineConfig) -> dict[str, str]:
 def of_harvest(config: PipelineConfig) -> dict[str, str]:
     """Return the content of the tables that candidates come from; the web has none."""
     source = config.harvest.source
-    if not isinstance(source, TableSource):
-        return {}
-    return {"table": _content(storage.list_glob(source.path))}
+    return {"table": _content(table_files(source.path))} if isinstance(source, TableSource) else {}
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:

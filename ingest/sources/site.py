@@ -49,6 +49,9 @@ class _Chunk:
     """What a handful of pages came to; the work folder keeps it as JSON."""
 
     urls: list[str]
+    num_asked: int = 0
+    """Pages that count against the budget: all but those that robots.txt kept from being asked."""
+
     pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     dropped: dict[str, int] = field(default_factory=dict[str, int])
@@ -89,7 +92,7 @@ def crawl_host(
                     fetcher, url, urls, depth=depth, host=host, download=download
                 )
                 start += len(urls)
-                budget -= sum(p["state"] != PageState.ROBOTS_DENIED for p in chunk.pages)
+                budget -= chunk.num_asked
                 links.update(chunk.links)
                 yield _harvested(chunk)
             yield _harvested(_out_of_budget(level[start:], depth))
@@ -162,6 +165,7 @@ def _add_page(
     download: DownloadConfig,
 ) -> None:
     state, page = _judge(outcome, download)
+    chunk.num_asked += not _was_never_asked(outcome)
     chunk.pages.append(
         {
             "page_url": outcome.url,
@@ -187,6 +191,12 @@ def _add_page(
         )
         for pair in page.pairs
     ]
+
+
+def _was_never_asked(outcome: Outcome) -> bool:
+    """Tell whether robots.txt kept a page from being asked for; a redirect's target is too late."""
+    is_denied = isinstance(outcome, Failure) and outcome.state is FetchState.ROBOTS_DENIED
+    return is_denied and outcome.head is None
 
 
 def _judge(outcome: Outcome, download: DownloadConfig) -> tuple[PageState, PageContent | None]:

@@ -14,6 +14,7 @@ from openalign.errors import InputError
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.config import TableSource
 from openalign.ingest.pages import collapse
+from openalign.ingest.sources.table_files import table_files
 from openalign.ingest.urls import canonical_url
 from openalign.schemas import FoundIn, HarvestState
 
@@ -29,11 +30,7 @@ def table_urls(source: TableSource) -> list[str]:
     Raises:
         InputError: names the file, what is missing and what was found instead.
     """
-    urls = storage.list_glob(source.path)
-    if not urls:
-        raise InputError(
-            f"{source.path} names no file", hint="check `harvest.source.path` and its stars"
-        )
+    urls = table_files(source.path)
     for url in urls:
         _check(url, source)
     return urls
@@ -119,7 +116,10 @@ def _schema(url: str, source: TableSource) -> pa.Schema:
     if _format(url) == "parquet":
         with storage.open_read(url) as file:
             return pq.ParquetFile(file).schema_arrow
-    with storage.open_read(url) as file, _open_csv(url, file, source, lambda _: "skip") as reader:
+    with (
+        storage.open_read(url) as file,
+        _open_csv(url, file, source, skip=lambda _: "skip", columns=None) as reader,
+    ):
         return reader.schema
 
 
@@ -129,11 +129,14 @@ def _batches(url: str, source: TableSource, skip: BadRow) -> Iterator[pa.RecordB
         if _format(url) == "parquet":
             yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns)
             return
-        with _open_csv(url, file, source, skip) as reader:
+        with _open_csv(url, file, source, skip=skip, columns=columns) as reader:
             yield from reader
 
 
-def _open_csv(url: str, file: Any, source: TableSource, skip: BadRow) -> Any:
+def _open_csv(
+    url: str, file: Any, source: TableSource, *, skip: BadRow, columns: Sequence[str] | None
+) -> Any:
+    """Open a csv for the columns that are named; None stands for all."""
     is_tsv = _format(url) == "tsv"
     stream = pa.CompressedInputStream(file, "gzip") if url.endswith(".gz") else file
     names: Sequence[str] = (source.url_column, source.caption_column)
@@ -150,7 +153,9 @@ def _open_csv(url: str, file: Any, source: TableSource, skip: BadRow) -> Any:
             invalid_row_handler=skip,
         ),
         # As bytes: one cell that is not UTF-8 must not cost the block.
-        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary())),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.binary()), include_columns=columns
+        ),
     )
 
 

@@ -12,6 +12,10 @@ from openalign.ingest.addresses import is_allowed, parse_networks
         "172.15.255.255",
         "172.32.0.0",
         "64:ff9b::808:808",
+        "192.0.1.0",
+        "192.88.98.255",
+        "2001:200::1",
+        "2600::",
     ],
 )
 def test_public_addresses_may_be_reached(address: str) -> None:
@@ -39,6 +43,18 @@ def test_public_addresses_may_be_reached(address: str) -> None:
         pytest.param("::ffff:127.0.0.1", id="loopback, mapped"),
         pytest.param("64:ff9b::7f00:1", id="loopback, behind NAT64"),
         pytest.param("2002:7f00:1::", id="loopback, 6to4"),
+        pytest.param("192.0.0.9", id="protocol assignments"),
+        pytest.param("192.0.0.255", id="last of the protocol assignments"),
+        pytest.param("192.88.99.1", id="6to4 relay"),
+        pytest.param("64:ff9b:1::808:808", id="NAT64 within a network"),
+        pytest.param("100:0:0:1::1", id="dummy, IPv6"),
+        pytest.param("2001:1::1", id="protocol assignments, IPv6"),
+        pytest.param("2001:1ff::1", id="last of the protocol assignments, IPv6"),
+        pytest.param("3fff::1", id="documentation, IPv6"),
+        pytest.param("3fff:fff::1", id="last of the documentation, IPv6"),
+        pytest.param("5f00::1", id="segment identifiers"),
+        pytest.param("fec0::1", id="site-local, IPv6"),
+        pytest.param("feff::1", id="last of site-local, IPv6"),
     ],
 )
 def test_other_addresses_may_not(address: str) -> None:

@@ -1,128 +1,36 @@
-"""The fetch stage as a whole: shards, ledgers, counts, and being killed."""
+"""The fetch stage as a whole: shards, ledgers, counts, and every way an image can end."""
 
 import gc
 import io
 import json
-import pickle
-import random
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
-import pyarrow as pa
 import pytest
 import webdataset
 from faulty_web import SITE, Reply, Web, serve
+from fetches import (
+    OTHER,
+    PNG,
+    THIRD,
+    bytes_of,
+    config_of,
+    image,
+    ledger_of,
+    make_rule,
+    picture,
+    row,
+    rows_of,
+    run,
+)
 from PIL import Image
 
-from openalign.hashing import bucket_of, candidate_key, image_key
-from openalign.ingest import fetch
-from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import HeaderRule, cut_into_shards
+from openalign.hashing import bucket_of, image_key
 from openalign.ingest.images import fingerprint
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, LEDGER, FetchState
-from openalign.shards import ShardReader, read_table, write_table
-
-PNG = [("Content-Type", "image/png")]
-OTHER = "http://other.example"
-THIRD = "http://third.example"
-
-
-def picture(number: int, size: tuple[int, int] = (60, 40)) -> bytes:
-    sink = io.BytesIO()
-    color = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
-    Image.new("RGB", size, color).save(sink, "PNG")
-    return sink.getvalue()
-
-
-def image(number: int, size: tuple[int, int] = (60, 40), **changes: Any) -> Reply:
-    return Reply(body=picture(number, size), headers=PNG, **changes)
-
-
-def row(url: str, text: str) -> dict[str, Any]:
-    return {
-        "key": candidate_key(url, text),
-        "image_url": url,
-        "alt_text": text,
-        "page_url": f"{SITE}/",
-        "found_in": "img_alt",
-        "raw_image_url": url,
-        "page_language": "en",
-    }
-
-
-def rows_of(sites: Sequence[str], num_images: int) -> list[dict[str, Any]]:
-    """Return candidates: every image under one text, every third under three."""
-    return [
-        row(f"{site}/{n}.png", text)
-        for site in sites
-        for n in range(num_images)
-        for text in ([f"cat {n}", f"Felix {n}", f"größe {n}"] if n % 3 == 0 else [f"cat {n}"])
-    ]
-
-
-def make_rule() -> HeaderRule:
-    """Return a rule that a worker process can be sent: by value, since it cannot import tests."""
-
-    def rule(width_px: int, height_px: int) -> FetchState | None:
-        if min(width_px, height_px) < 20:
-            return FetchState.SHORT_SIDE
-        return FetchState.ASPECT_RATIO if width_px > 3 * height_px else None
-
-    return rule
-
-
-def config_of(web: Web, **changes: Any) -> FetchConfig:
-    settings: dict[str, Any] = {
-        "download": web.download(num_retries=0),
-        "short_side_px": 20,
-        "images_per_shard": 7,
-        "num_buckets": 3,
-    }
-    return FetchConfig(**(settings | changes))
-
-
-def run(
-    config: FetchConfig,
-    rows: Sequence[dict[str, Any]],
-    folder: Path,
-    options: Sequence[str] = (),
-    rule: HeaderRule | None = None,
-) -> StageResult:
-    kept = folder.parent / f"{folder.name}-kept"
-    urls = []
-    for number in range(2):
-        table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
-        write_table(str(kept), f"kept-{number}.parquet", table)
-        urls.append(str(kept / f"kept-{number}.parquet"))
-    return fetch.run(
-        config,
-        kept=urls,
-        header_rule=rule,
-        output=str(folder),
-        work=str(folder / "work"),
-        beam_options=options,
-    )
-
-
-def ledger_of(folder: Path) -> pl.DataFrame:
-    return duckdb.sql(f"from '{folder}/ledger-*.parquet' order by key").pl()  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {
-        path.name: path.read_bytes()
-        for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".tmp-")
-    }
+from openalign.schemas import LEDGER, FetchState
+from openalign.shards import ShardReader, read_table
 
 
 @pytest.fixture
@@ -370,143 +278,3 @@ def test_an_image_that_moved_is_stored_under_the_address_that_was_asked_for(
 
     [found] = ledger_of(tmp_path / "out").to_dicts()
     assert (found["state"], found["image_key"]) == ("fetched", image_key(f"{SITE}/old.png"))
-
-
-# The same bytes, whatever happens -----------------------------------------------------------------
-
-
-def test_the_order_of_candidates_and_arrivals_does_not_show(web: Web, tmp_path: Path) -> None:
-    rows = rows_of([SITE, OTHER], 20)
-    first = run(config_of(web), rows, tmp_path / "first")
-    for n in range(20):
-        web.routes[f"/{n}.png"] = image(n, before_seconds=0.002 * (20 - n))
-
-    second = run(
-        config_of(web, download=web.download(connections_per_host=20)), rows[::-1], tmp_path / "2nd"
-    )
-
-    assert asdict(first) == asdict(second)
-    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "2nd")
-
-
-@pytest.mark.distributed
-@pytest.mark.slow
-def test_bundles_repeated_and_workers_apart_give_the_same_bytes(web: Web, tmp_path: Path) -> None:
-    rows = rows_of([SITE, OTHER, THIRD], 20)
-    apart = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    results = {
-        name: run(config_of(web), rows, tmp_path / name, options, make_rule())
-        for name, options in {
-            "plain": [],
-            "repeated": ["--direct_runner_bundle_repeat=2"],
-            "apart": apart,
-        }.items()
-    }
-
-    assert asdict(results["plain"]) == asdict(results["repeated"]) == asdict(results["apart"])
-    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
-    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
-
-
-def test_a_finished_shard_is_read_and_not_fetched_again(web: Web, tmp_path: Path) -> None:
-    rows = [*rows_of([SITE], 20), row(f"{SITE}/gone.png", "cat")]
-    first = run(config_of(web), rows, tmp_path / "out")
-    before = bytes_of(tmp_path / "out")
-    [*_, ledger] = sorted((tmp_path / "out").glob("ledger-*"))
-    ledger.unlink()
-    web.asked.clear()
-
-    second = run(config_of(web), rows, tmp_path / "out")
-
-    assert asdict(second) == asdict(first)
-    assert bytes_of(tmp_path / "out") == before
-    assert web.asked.total() == 7 + 1  # the 21st to 15th image, and robots.txt
-
-
-def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) -> None:
-    rows = [row(f"{SITE}/1.png", "cat")]
-    run(config_of(web), rows, tmp_path / "out")
-    [ledger] = (tmp_path / "out").glob("ledger-*")
-    ledger.unlink()
-    web.routes["/1.png"] = Reply(status=404)
-
-    result = run(config_of(web), rows, tmp_path / "out")
-
-    assert sorted(bytes_of(tmp_path / "out")) == [f.name for f in result.files] == [ledger.name]
-
-
-_FETCH = """
-import pickle, sys
-from pathlib import Path
-from openalign.ingest import fetch
-
-output, config, *kept = sys.argv[1:]
-config = pickle.loads(Path(config).read_bytes())
-fetch.run(
-    config, kept=kept, header_rule=None, output=output, work=output + "/work", beam_options=[]
-)
-"""
-
-
-@pytest.mark.distributed
-@pytest.mark.slow
-def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
-    web: Web, tmp_path: Path
-) -> None:
-    rows = rows_of([SITE, OTHER], 20)
-    whole = run(config_of(web), rows, tmp_path / "whole")
-    reached, release = threading.Event(), threading.Event()
-
-    def hold(handler: BaseHTTPRequestHandler) -> Reply:
-        reached.set()
-        release.wait(60)
-        return Reply(hang_up=True)
-
-    by_key = sorted((f"{OTHER}/{n}.png" for n in range(20)), key=image_key)
-    held = by_key[10].removeprefix("http://")  # of the second shard of that host
-    web.routes[held] = hold
-    (tmp_path / "config").write_bytes(pickle.dumps(config_of(web)))
-    kept = [str(tmp_path / "whole-kept" / f"kept-{n}.parquet") for n in range(2)]
-    command = [sys.executable, "-c", _FETCH, tmp_path / "cut", tmp_path / "config", *kept]
-    with subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL) as fetching:
-        assert reached.wait(60)
-        fetching.kill()
-    release.set()
-    del web.routes[held]
-    done_before = len(list((tmp_path / "cut").glob("ledger-*")))
-    web.asked.clear()
-
-    resumed = run(config_of(web), rows, tmp_path / "cut")
-
-    assert done_before >= 1
-    assert 0 < web.asked.total() < 42
-    assert asdict(resumed) == asdict(whole)
-    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
-
-
-# How a bucket is cut ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("images_per_shard", [1, 2, 7, 100])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_shard_holds_so_many_whole_images_and_only_the_last_holds_fewer(
-    web: Web, seed: int, images_per_shard: int
-) -> None:
-    draw = random.Random(seed)
-    pairs = {(draw.randrange(30), draw.randrange(5)) for _ in range(60 * seed)}
-    rows = [row(f"{SITE}/{number}", str(text)) for number, text in pairs]
-    candidates = pl.DataFrame(pa.Table.from_pylist(rows, schema=CANDIDATE))
-    config = config_of(web, images_per_shard=images_per_shard)
-
-    shards = cut_into_shards(candidates, config)
-
-    images = [shard["image_url"].unique(maintain_order=True).to_list() for shard in shards]
-    in_order = sorted({r["image_url"] for r in rows}, key=image_key)
-    assert [url for part in images for url in part] == in_order
-    assert all(len(part) == images_per_shard for part in images[:-1])
-    assert all(0 < len(part) <= images_per_shard for part in images[-1:])
-    assert sum(shard.height for shard in shards) == len(rows)
-    for shard in shards:
-        for url in shard["image_url"].unique():
-            keys = shard.filter(image_url=url)["key"].to_list()
-            assert keys == sorted(keys)

@@ -100,8 +100,23 @@ def test_pace_and_place_are_no_part_of_the_identity() -> None:
     )
 
     assert identity(other) == identity(DOWNLOAD)
-    assert identity(DownloadConfig(contact=CONTACT, num_retries=9)) != identity(DOWNLOAD)
+    assert identity(DownloadConfig(contact=CONTACT, max_redirects=9)) != identity(DOWNLOAD)
     assert identity(TableSource(path="a.csv")) == identity(TableSource(path="b.csv"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contact": "another@example.org"},
+        {"connect_seconds": 1.0, "first_byte_seconds": 1.0, "total_seconds": 1.0},
+        {"min_bytes_per_second": 1, "slow_seconds": 1},
+        {"num_retries": 9, "retry_seconds": 9.0, "max_retry_seconds": 9.0},
+        {"host_failures": 9},
+    ],
+    ids=["contact", "deadlines", "slowness", "retries", "host failures"],
+)
+def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any) -> None:
+    assert identity(DownloadConfig(**changes)) == identity(DownloadConfig())
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,8 @@
+import encodings.aliases
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 
 from openalign.ingest.pages import PageContent, decode, largest_of_srcset, parse_page
@@ -243,3 +248,78 @@ def test_text_of_a_page(body: bytes, charset: str | None, expected: str) -> None
 )
 def test_largest_of_srcset(srcset: str, expected: str) -> None:
     assert largest_of_srcset(srcset) == expected
+
+
+def every_codec() -> list[str]:
+    return sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "undefined"})
+
+
+@pytest.mark.parametrize(
+    "label", ["undefined", "idna", "punycode", "utf-7", "unicode_escape", "zlib", "no such", "\0"]
+)
+def test_a_label_that_is_no_encoding_of_a_page_is_passed_over(label: str) -> None:
+    html = f"<meta charset='{label}'><img src=x.png alt='größe \\ud800 +2AA- a\\x41'>".encode()
+
+    for charset in (None, label):
+        [pair] = parse_page(html, page_url=PAGE, charset=charset).pairs
+        assert pair.alt_text == "größe \\ud800 +2AA- a\\x41"
+
+
+def test_no_label_breaks_a_page() -> None:
+    body = b"<img src=x.png alt='" + bytes(range(256)) * 2 + b"\\ud800+2AA-'>"
+
+    for label in every_codec():
+        parse_page(body, page_url=PAGE, charset=label)
+        parse_page(f"<meta charset={label}>".encode() + body, page_url=PAGE, charset=None)
+
+
+def steps_of(html: str) -> int:
+    """Return how many lines of Python it takes to read a page."""
+    num_steps = 0
+
+    def trace(frame: FrameType, event: str, value: object) -> Any:
+        nonlocal num_steps
+        del frame, value
+        num_steps += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        parse(html)
+    finally:
+        sys.settrace(before)
+    return num_steps
+
+
+@pytest.mark.parametrize(
+    "element",
+    ["<figure><img src=x.png alt=cat>", "<figure><figcaption>cat</figcaption>", "<div><img>"],
+    ids=["images", "captions", "images in no figure"],
+)
+def test_twice_as_deep_a_page_takes_twice_as_many_steps(element: str) -> None:
+    end = "<figure><figcaption>inner</figcaption></figure>"
+
+    assert steps_of(element * 400 + end) < 2.5 * steps_of(element * 200 + end)
+
+
+def test_a_caption_that_holds_another_is_none() -> None:
+    depth = 100
+    html = "<figure><img src=x.png><figcaption>outer " * depth + "inner"
+
+    assert pairs(html) == [("/a/x.png", "outer inner", "figcaption")]
+
+
+def test_an_image_of_a_figure_without_a_caption_has_not_that_of_the_figure_around() -> None:
+    inner = "<figure><div><img src=x.png alt=cat></div><div><img src=y.png alt=dog></div></figure>"
+
+    assert pairs(f"<figure><figcaption>outer</figcaption>{inner}</figure>") == [
+        ("/a/x.png", "cat", "img_alt"),
+        ("/a/y.png", "dog", "img_alt"),
+    ]
+
+
+def test_of_two_captions_of_a_figure_the_first_holds() -> None:
+    html = "<figure><img src=x.png><figcaption>one</figcaption><figcaption>two</figcaption>"
+
+    assert pairs(html) == [("/a/x.png", "one", "figcaption")]

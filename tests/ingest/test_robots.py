@@ -90,6 +90,18 @@ def test_a_crawl_delay_is_kept_up_to_half_a_minute(line: str, seconds: float) ->
         pytest.param(
             "unavailable_after: 25 Jun 2030 15:00:00 PST, noai", "noai", id="a value is no name"
         ),
+        pytest.param(
+            "unavailable_after: Wed, 02 Oct 2002 13:00:00 GMT, noai",
+            "noai",
+            id="a date with a comma is no name",
+        ),
+        pytest.param(
+            "otherbot: unavailable_after: Wed, 02 Oct 2002 13:00:00 GMT, noai",
+            None,
+            id="a date does not end what a name limits",
+        ),
+        pytest.param("other-bot_2: noai", None, id="said to another, with all a name may have"),
+        pytest.param("max-snippet: 5, noai", "noai", id="a number is no name"),
         pytest.param("", None, id="empty"),
         pytest.param("noaiart", None, id="a longer word"),
     ],

@@ -178,6 +178,29 @@ def test_a_page_that_may_not_be_asked_for_costs_no_budget(web: Web, tmp_path: Pa
     }
 
 
+def test_a_page_that_was_asked_for_costs_budget_whatever_it_says(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("/a", "/b", "/c", "/d"),
+        "/a": page(head="<meta name=robots content=noindex>"),
+        "/b": Reply(body=b"<p>b", headers=[*HTML, ("X-Robots-Tag", "noindex")]),
+        "/c": Reply(status=302, headers=[("Location", "/private")]),
+        "/d": page(),
+        "/robots.txt": Reply(body=b"User-agent: *\nDisallow: /private"),
+    }
+
+    crawled = crawl(web, tmp_path, max_pages=4)
+
+    assert crawled.states() == {
+        "/": "parsed",
+        "/a": "robots_denied",
+        "/b": "robots_denied",
+        "/c": "robots_denied",
+        "/d": "out_of_budget",
+    }
+    assert crawled.pages["/c"]["http_status"] == 302
+    assert crawl(web, tmp_path, max_pages=4).pieces == crawled.pieces
+
+
 def test_candidates_know_their_page_and_its_language(web: Web, tmp_path: Path) -> None:
     web.routes |= {"/": Reply(status=301, headers=[("Location", "/start")])}
     web.routes |= {"/start": page(alt="cat", lang="de-AT")}

@@ -8,10 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from openalign import storage
 from openalign.errors import InputError
 from openalign.hashing import candidate_key
 from openalign.ingest.config import TableSource
+from openalign.ingest.sources import table
 from openalign.ingest.sources.table import read_candidates, table_urls
+from openalign.ingest.sources.table_files import table_files
 
 CAT = "http://a.example/cat.png"
 DOG = "http://a.example/dog.png"
@@ -136,12 +139,12 @@ def test_a_cell_that_is_not_utf8_costs_only_its_broken_bytes(tmp_path: Path) -> 
 def test_a_missing_column_is_an_error_that_names_file_column_and_columns(
     tmp_path: Path, name: str
 ) -> None:
-    table = pl.DataFrame({"url": [CAT], "text": ["cat"]})
+    content = pl.DataFrame({"url": [CAT], "text": ["cat"]})
     path = tmp_path / name
     if name.endswith("parquet"):
-        table.write_parquet(path)
+        content.write_parquet(path)
     else:
-        table.write_csv(path, separator="\t" if name.endswith("tsv") else ",")
+        content.write_csv(path, separator="\t" if name.endswith("tsv") else ",")
 
     assert message(path) == f"{path} has no column `caption`; it has url, text"
     assert f"{path} has no column `link`" in message(path, url_column="link")
@@ -167,6 +170,60 @@ def test_a_file_that_is_not_what_it_seems_is_an_error(tmp_path: Path, name: str)
     assert f"{tmp_path / name} cannot be read as " in message(tmp_path / name)
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    assert "t.parquet cannot be read as parquet" in message(tmp_path / "t.parquet")
-    assert "names no file" in message(tmp_path / "*.parquet")
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "*.parquet", "folder"])
+def test_a_table_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
+    assert message(tmp_path / name) == f"{tmp_path / name} names no file"
+
+
+def test_a_folder_stands_for_every_table_below_it(tmp_path: Path) -> None:
+    pl.DataFrame({"url": [CAT], "caption": ["a"]}).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below" / "B.CSV", f"url,caption\n{CAT},b\n")
+    write(tmp_path / "c.tsv.gz", f"url\tcaption\n{CAT}\tc\n")
+    for other in ("readme.md", "_metadata.parquet", ".hidden.csv"):
+        (tmp_path / other).write_text("not a table")
+
+    assert [text for _, text in pairs(tmp_path)] == ["a", "b", "c"]
+    assert table_files(str(tmp_path)) == [
+        f"{tmp_path}/{name}" for name in ("a.parquet", "below/B.CSV", "c.tsv.gz")
+    ]
+
+
+def test_a_folder_may_have_the_name_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").mkdir()
+    pl.DataFrame({"url": [CAT], "caption": ["a"]}).write_parquet(
+        tmp_path / "t.parquet" / "0.parquet"
+    )
+
+    assert table_files(f"{tmp_path}/t.parquet/") == [f"{tmp_path}/t.parquet/0.parquet"]
+    assert pairs(tmp_path / "t.parquet") == [(CAT, "a")]
+
+
+def test_a_folder_elsewhere_than_on_this_machine_is_a_folder_too() -> None:
+    for name in ("b.csv", "a.csv"):
+        storage.write_text(f"memory://tables/{name}", f"url,caption\n{CAT},{name}\n")
+
+    assert table_files("memory://tables") == ["memory://tables/a.csv", "memory://tables/b.csv"]
+    assert table_files("memory://tables/a.csv") == ["memory:///tables/a.csv"]
+
+
+@pytest.mark.parametrize("content", ["", "notes.txt"], ids=["empty", "without a table"])
+def test_a_folder_without_a_table_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t").mkdir()
+    if content:
+        (tmp_path / "t" / content).write_text("x")
+
+    assert message(tmp_path / "t") == f"{tmp_path / 't'} names no file"
+
+
+def test_columns_that_are_not_used_may_hold_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_BLOCK_BYTES", 64)
+    lines = [f"{n},{CAT},cat {n}" for n in range(50)]
+    (tmp_path / "t.csv").write_text("id,url,caption\n" + "\n".join(lines) + f"\nA7,{DOG},dog\n")
+
+    rows = pairs(tmp_path / "t.csv")
+
+    assert len(rows) == 51
+    assert rows[-1] == (DOG, "dog")

@@ -1,0 +1,160 @@
+"""The fetcher as a guest: what it leaves alone, what it is told, and how often it asks."""
+
+from collections.abc import Iterator
+
+import pytest
+from downloads import OTHER, THIRD, content, failure, fetch, fetch_one
+from faulty_web import SITE, Reply, Web, serve
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve({"/x": Reply(body=b"x")}) as running:
+        yield running
+
+
+# Private addresses --------------------------------------------------------------------------------
+
+
+def test_a_private_address_is_refused_after_its_name_was_resolved(web: Web) -> None:
+    outcome = fetch_one(web, "/x", allowed_networks=())
+
+    assert failure(outcome) == (
+        "private_address",
+        "robots.txt: 127.0.0.1 is not a public address",
+    )
+    assert not web.asked
+
+
+def test_a_private_address_is_refused_without_robots_txt_too(web: Web) -> None:
+    outcome = fetch_one(web, "/x", allowed_networks=(), respect_robots=False)
+
+    assert failure(outcome) == ("private_address", "127.0.0.1 is not a public address")
+    assert not web.asked
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.2:{port}/x", "http://[::1]:{port}/x", "http://2130706434:{port}/x"]
+)
+def test_a_redirect_to_a_private_address_is_refused(web: Web, target: str) -> None:
+    port = web.address.rpartition(":")[2]
+    web.routes["/in"] = Reply(status=302, headers=[("Location", target.format(port=port))])
+
+    outcome = fetch_one(web, "/in", allowed_networks=("127.0.0.1/32",), respect_robots=False)
+
+    assert failure(outcome)[0] == "private_address"
+    assert web.asked["/x"] == 0
+
+
+# Opt-outs -----------------------------------------------------------------------------------------
+
+
+def test_robots_txt_is_kept_to_and_can_be_left_aside(web: Web) -> None:
+    web.routes["/robots.txt"] = Reply(body=b"User-agent: *\nDisallow: /x")
+
+    assert failure(fetch_one(web, "/x")) == ("robots_denied", "robots.txt disallows it")
+    assert web.asked["/x"] == 0
+    assert content(fetch_one(web, "/x", respect_robots=False)) == b"x"
+
+
+def test_a_robots_txt_that_is_broken_for_the_moment_is_tried_again(web: Web) -> None:
+    web.routes["/robots.txt"] = [Reply(status=503), Reply(body=b"User-agent: *\nAllow: /")]
+
+    assert content(fetch_one(web, "/x")) == b"x"
+
+
+def test_a_robots_txt_that_stays_broken_denies_everything(web: Web) -> None:
+    web.routes["/robots.txt"] = Reply(status=503)
+
+    assert failure(fetch_one(web, "/x")) == (
+        "robots_denied",
+        "robots.txt was answered with HTTP 503",
+    )
+    assert web.asked["/x"] == 0
+
+
+def test_a_robots_txt_may_lie_behind_a_redirect_and_not_behind_a_loop(web: Web) -> None:
+    web.routes["/robots.txt"] = Reply(status=301, headers=[("Location", "/rules")])
+    web.routes["/rules"] = Reply(body=b"User-agent: *\nDisallow: /x")
+    assert failure(fetch_one(web, "/x"))[0] == "robots_denied"
+
+    web.routes["/rules"] = Reply(status=301, headers=[("Location", "/robots.txt")])
+    assert content(fetch_one(web, "/x")) == b"x"
+
+
+def test_a_robots_txt_is_read_as_far_as_it_must_be(web: Web) -> None:
+    rules = b"User-agent: *\nDisallow: /x\n"
+    web.routes["/robots.txt"] = Reply(body=rules + b"#" * 2_000_000)
+
+    assert failure(fetch_one(web, "/x"))[0] == "robots_denied"
+
+
+def test_a_crawl_delay_is_kept(web: Web) -> None:
+    web.routes["/robots.txt"] = Reply(body=b"User-agent: *\nCrawl-delay: 0.5")
+    web.routes["/y"] = Reply(body=b"y")
+
+    fetch(web.download(), [f"{SITE}/x", f"{SITE}/y"])
+
+    assert abs(web.times["/x"][0] - web.times["/y"][0]) >= 0.45
+
+
+@pytest.mark.parametrize(
+    "header",
+    [("X-Robots-Tag", "openalign: noai"), ("TDM-Reservation", "1"), ("x-robots-tag", "noindex")],
+)
+def test_an_answer_that_is_withheld_is_not_taken(web: Web, header: tuple[str, str]) -> None:
+    web.routes["/mine"] = Reply(body=b"mine", headers=[("X-Robots-Tag", "nofollow"), header])
+
+    assert failure(fetch_one(web, "/mine"))[0] == "opted_out"
+    assert content(fetch_one(web, "/mine", respect_opt_outs=False)) == b"mine"
+
+
+@pytest.mark.parametrize("name", ["HTTP/1.1 200 OK", "HTTP/boo"])
+def test_a_header_that_looks_like_a_status_line_hides_no_opt_out(web: Web, name: str) -> None:
+    web.routes["/mine"] = Reply(body=b"mine", headers=[("X-Robots-Tag", "noai"), (name, "")])
+
+    assert failure(fetch_one(web, "/mine")) == ("opted_out", "X-Robots-Tag: noai")
+
+
+def test_an_empty_answer_can_be_withheld(web: Web) -> None:
+    web.routes["/mine"] = Reply(headers=[("X-Robots-Tag", "noai")])
+
+    assert failure(fetch_one(web, "/mine")) == ("opted_out", "X-Robots-Tag: noai")
+
+
+def test_a_redirect_can_be_withheld(web: Web) -> None:
+    headers = [("Location", "/x"), ("X-Robots-Tag", "noai")]
+    web.routes["/mine"] = Reply(status=302, headers=headers)
+
+    assert failure(fetch_one(web, "/mine"))[0] == "opted_out"
+    assert web.asked["/x"] == 0
+
+
+# Politeness ---------------------------------------------------------------------------------------
+
+
+def test_a_host_has_so_many_connections_at_once(web: Web) -> None:
+    web.routes |= {f"/{n}": Reply(body=b"y", before_seconds=0.02) for n in range(30)}
+
+    fetch(web.download(connections_per_host=3), [f"{SITE}/{n}" for n in range(30)])
+
+    assert web.most_at_once == 3
+
+
+def test_a_process_has_so_many_connections_at_once(web: Web) -> None:
+    web.routes |= {f"/{n}": Reply(body=b"y", before_seconds=0.02) for n in range(10)}
+    urls = [f"{site}/{n}" for site in (SITE, OTHER, THIRD) for n in range(10)]
+
+    fetch(web.download(connections=2), urls)
+
+    assert web.most_at_once == 2
+
+
+def test_a_host_is_not_asked_faster_than_its_rate(web: Web) -> None:
+    web.routes |= {f"/{n}": Reply(body=b"y") for n in range(10)}
+
+    fetch(web.download(requests_per_second=10.0), [f"{SITE}/{n}" for n in range(10)])
+
+    times = sorted(moment for moments in web.times.values() for moment in moments)
+    assert len(times) == 11  # robots.txt counts as well
+    assert times[-1] - times[0] >= 0.95

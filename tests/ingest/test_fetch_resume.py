@@ -1,0 +1,167 @@
+"""The fetch stage again: the same bytes whatever happens, and how a bucket is cut."""
+
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from faulty_web import SITE, Reply, Web, serve
+from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, rows_of, run
+
+from openalign.hashing import image_key
+from openalign.ingest.image_shards import cut_into_shards
+from openalign.schemas import CANDIDATE
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve({f"/{n}.png": image(n) for n in range(30)}) as running:
+        yield running
+
+
+# The same bytes, whatever happens -----------------------------------------------------------------
+
+
+def test_the_order_of_candidates_and_arrivals_does_not_show(web: Web, tmp_path: Path) -> None:
+    rows = rows_of([SITE, OTHER], 20)
+    first = run(config_of(web), rows, tmp_path / "first")
+    for n in range(20):
+        web.routes[f"/{n}.png"] = image(n, before_seconds=0.002 * (20 - n))
+
+    second = run(
+        config_of(web, download=web.download(connections_per_host=20)), rows[::-1], tmp_path / "2nd"
+    )
+
+    assert asdict(first) == asdict(second)
+    assert bytes_of(tmp_path / "first") == bytes_of(tmp_path / "2nd")
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_bundles_repeated_and_workers_apart_give_the_same_bytes(web: Web, tmp_path: Path) -> None:
+    rows = rows_of([SITE, OTHER, THIRD], 20)
+    apart = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    results = {
+        name: run(config_of(web), rows, tmp_path / name, options, make_rule())
+        for name, options in {
+            "plain": [],
+            "repeated": ["--direct_runner_bundle_repeat=2"],
+            "apart": apart,
+        }.items()
+    }
+
+    assert asdict(results["plain"]) == asdict(results["repeated"]) == asdict(results["apart"])
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
+
+
+def test_a_finished_shard_is_read_and_not_fetched_again(web: Web, tmp_path: Path) -> None:
+    rows = [*rows_of([SITE], 20), row(f"{SITE}/gone.png", "cat")]
+    first = run(config_of(web), rows, tmp_path / "out")
+    before = bytes_of(tmp_path / "out")
+    [*_, ledger] = sorted((tmp_path / "out").glob("ledger-*"))
+    ledger.unlink()
+    web.asked.clear()
+
+    second = run(config_of(web), rows, tmp_path / "out")
+
+    assert asdict(second) == asdict(first)
+    assert bytes_of(tmp_path / "out") == before
+    assert web.asked.total() == 7 + 1  # the 21st to 15th image, and robots.txt
+
+
+def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/1.png", "cat")]
+    run(config_of(web), rows, tmp_path / "out")
+    [ledger] = (tmp_path / "out").glob("ledger-*")
+    ledger.unlink()
+    web.routes["/1.png"] = Reply(status=404)
+
+    result = run(config_of(web), rows, tmp_path / "out")
+
+    assert sorted(bytes_of(tmp_path / "out")) == [f.name for f in result.files] == [ledger.name]
+
+
+_FETCH = """
+import pickle, sys
+from pathlib import Path
+from openalign.ingest import fetch
+
+output, config, *kept = sys.argv[1:]
+config = pickle.loads(Path(config).read_bytes())
+fetch.run(
+    config, kept=kept, header_rule=None, output=output, work=output + "/work", beam_options=[]
+)
+"""
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
+    web: Web, tmp_path: Path
+) -> None:
+    rows = rows_of([SITE, OTHER], 20)
+    whole = run(config_of(web), rows, tmp_path / "whole")
+    reached, release = threading.Event(), threading.Event()
+
+    def hold(handler: BaseHTTPRequestHandler) -> Reply:
+        reached.set()
+        release.wait(60)
+        return Reply(hang_up=True)
+
+    by_key = sorted((f"{OTHER}/{n}.png" for n in range(20)), key=image_key)
+    held = by_key[10].removeprefix("http://")  # of the second shard of that host
+    web.routes[held] = hold
+    (tmp_path / "config").write_bytes(pickle.dumps(config_of(web)))
+    kept = [str(tmp_path / "whole-kept" / f"kept-{n}.parquet") for n in range(2)]
+    command = [sys.executable, "-c", _FETCH, tmp_path / "cut", tmp_path / "config", *kept]
+    with subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL) as fetching:
+        assert reached.wait(60)
+        fetching.kill()
+    release.set()
+    del web.routes[held]
+    done_before = len(list((tmp_path / "cut").glob("ledger-*")))
+    web.asked.clear()
+
+    resumed = run(config_of(web), rows, tmp_path / "cut")
+
+    assert done_before >= 1
+    assert 0 < web.asked.total() < 42
+    assert asdict(resumed) == asdict(whole)
+    assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+
+
+# How a bucket is cut ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("images_per_shard", [1, 2, 7, 100])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_shard_holds_so_many_whole_images_and_only_the_last_holds_fewer(
+    web: Web, seed: int, images_per_shard: int
+) -> None:
+    draw = random.Random(seed)
+    pairs = {(draw.randrange(30), draw.randrange(5)) for _ in range(60 * seed)}
+    rows = [row(f"{SITE}/{number}", str(text)) for number, text in pairs]
+    candidates = pl.DataFrame(pa.Table.from_pylist(rows, schema=CANDIDATE))
+    config = config_of(web, images_per_shard=images_per_shard)
+
+    shards = cut_into_shards(candidates, config)
+
+    images = [shard["image_url"].unique(maintain_order=True).to_list() for shard in shards]
+    in_order = sorted({r["image_url"] for r in rows}, key=image_key)
+    assert [url for part in images for url in part] == in_order
+    assert all(len(part) == images_per_shard for part in images[:-1])
+    assert all(0 < len(part) <= images_per_shard for part in images[-1:])
+    assert sum(shard.height for shard in shards) == len(rows)
+    for shard in shards:
+        for url in shard["image_url"].unique():
+            keys = shard.filter(image_url=url)["key"].to_list()
+            assert keys == sorted(keys)
