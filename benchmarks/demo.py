@@ -31,7 +31,7 @@ LAMB = "train.optimizer={kind: lamb, learning_rate: 7.0e-3}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="The demo over several seeds.")
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"), help="a finished demo")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--no-lamb", action="store_true", help="leave out the run with LAMB")
@@ -39,9 +39,7 @@ def main() -> None:
     runs = {f"AdamW, seed {seed}": [f"train.seed={seed}"] for seed in options.seeds}
     if not options.no_lamb:
         runs["LAMB, seed 0"] = ["train.seed=0", LAMB]
-    print(
-        "Edits: top-1 of picture - word + word / of the picture alone (95 % interval of gain).\n"
-    )
+    print("Edits: top-1 of picture - word + word / of the picture alone (95 % interval of gain).\n")
     print("| run | t2i R@1/5/10 | i2t | t2i, all pictures | x chance | tones | genders | s |")
     print("|---|---|---|---|---|---|---|---|")
     below: list[str] = []

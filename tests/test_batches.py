@@ -1,6 +1,7 @@
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import polars as pl
@@ -54,7 +55,7 @@ def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence
     out = str(folder / "out")
 
     def build(pipeline: beam.Pipeline) -> None:
-        split = pipeline | ReadTables(urls) | SplitBy(make_judge())
+        split: Any = pipeline | ReadTables(urls) | SplitBy(make_judge())
         kept = split.kept | "Kept" >> SortIntoFiles(out, "kept", SCHEMA, 3)
         rejected = split.rejected | "Rejected" >> SortIntoFiles(out, "rejected", WITH_REASON, 2)
         _ = (kept, rejected) | beam.Flatten() | WriteSummary(storage.join(out, "summary"))

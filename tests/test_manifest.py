@@ -13,7 +13,7 @@ from openalign.manifest import (
     stage_fingerprint,
 )
 
-SETTINGS = {"settings": {"min_count": 2}}
+SETTINGS: dict[str, object] = {"settings": {"min_count": 2}}
 INPUTS = {"harvest": "abc"}
 
 
@@ -26,7 +26,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StageFolder:
 def make(folder: StageFolder, content: str, settings: dict[str, object] = SETTINGS) -> StageResult:
     partial = folder.partial_url(stage_fingerprint(settings, INPUTS))
     written = storage.write_text(f"{partial}/kept.txt", content)
-    storage.write_text(f"{partial}/work/scratch", "gone when the stage ends")
+    storage.write_text(storage.join(partial, "work", "scratch"), "gone when the stage ends")
     entry = DataFile(
         name="kept.txt", num_rows=1, num_bytes=written.num_bytes, sha256=written.sha256
     )

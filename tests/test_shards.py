@@ -1,5 +1,9 @@
+import os
 import pickle
 import tarfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -53,6 +57,80 @@ def test_a_reader_can_be_handed_to_another_process(tmp_path: Path) -> None:
     copy.close()
 
 
+def open_files(folder: Path) -> list[str]:
+    """Return the names of a folder's files that this process has open, once a descriptor."""
+    links = [*Path("/proc/self/fd").iterdir()]
+    targets = [link.readlink() for link in links if link.is_symlink()]
+    return sorted(target.name for target in targets if target.parent == folder)
+
+
+def write_small_shards(folder: Path, count: int) -> None:
+    """Write `s0.tar` and so on; at 512 each holds one byte, its number."""
+    for number in range(count):
+        write_shard(str(folder), f"s{number}.tar", [Sample("aa", {"jpg": bytes([number])})])
+
+
+def test_only_the_shards_that_were_read_last_stay_open(tmp_path: Path) -> None:
+    write_small_shards(tmp_path, 4)
+    reader = ShardReader(str(tmp_path), max_open=2)
+
+    read = [reader.read(f"s{number}.tar", 512, 1) for number in (0, 1, 2, 1, 3)]
+    stayed = open_files(tmp_path)
+    again = pickle.loads(pickle.dumps(reader))
+    read += [again.read(f"s{number}.tar", 512, 1) for number in (0, 1, 2)]
+    reader.close()
+
+    assert read == [b"\0", b"\1", b"\2", b"\1", b"\3", b"\0", b"\1", b"\2"]
+    assert stayed == ["s1.tar", "s3.tar"]
+    assert open_files(tmp_path) == ["s1.tar", "s2.tar"]  # the copy has the same bound
+    again.close()
+    assert open_files(tmp_path) == []
+
+
+def test_threads_open_a_shard_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_small_shards(tmp_path, 1)
+    reader = ShardReader(str(tmp_path))
+    really_open = os.open
+
+    def slowly(path: Path, flags: int) -> int:
+        time.sleep(0.05)
+        return really_open(path, flags)
+
+    monkeypatch.setattr(os, "open", slowly)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: reader.read("s0.tar", 512, 1), range(4))) == [b"\0"] * 4
+    monkeypatch.undo()
+
+    assert open_files(tmp_path) == ["s0.tar"]
+    reader.close()
+
+
+def test_a_shard_that_is_closed_during_a_read_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system gives the next file the number of the one that was closed."""
+    write_small_shards(tmp_path, 2)
+    reader = ShardReader(str(tmp_path), max_open=1)
+    really_read = os.pread
+    begun, closed = threading.Event(), threading.Event()
+
+    def after_the_other(descriptor: int, length: int, offset: int) -> bytes:
+        begun.set()
+        assert closed.wait(60)
+        return really_read(descriptor, length, offset)
+
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr(os, "pread", after_the_other)
+        first = threads.submit(reader.read, "s0.tar", 512, 1)
+        assert begun.wait(60)
+        monkeypatch.undo()
+        assert reader.read("s1.tar", 512, 1) == b"\1"
+        closed.set()
+
+        assert first.result() == b"\0"
+    reader.close()
+
+
 def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
     first = write_shard(str(tmp_path / "a"), "s.tar", SAMPLES)
     second = write_shard(str(tmp_path / "b"), "s.tar", SAMPLES)
@@ -66,10 +144,10 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path) -> None:
 def test_webdataset_reads_the_tar_and_duckdb_the_index(tmp_path: Path) -> None:
     write_shard(str(tmp_path), "s.tar", SAMPLES)
 
-    samples = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False))
+    samples = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False))  # pyright: ignore[reportAttributeAccessIssue]
     names = duckdb.sql(
         f"select member, count(*) from '{tmp_path / index_name('s.tar')}' group by 1 order by 1"
-    ).fetchall()
+    ).fetchall()  # pyright: ignore[reportOptionalMemberAccess]
 
     assert [(s["__key__"], s["jpg"], s["txt"]) for s in samples] == [
         ("aa", b"first", b"one two"),

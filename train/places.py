@@ -25,7 +25,7 @@ LOCK_FILE = "running.lock"
 
 _LOCAL_WORK = "work"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 5.0
 _SECONDS_BETWEEN_TRIES = 0.1
 _LINES = (".jsonl", ".txt")
 """Files whose rows are their lines."""

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -40,6 +41,10 @@ def openalign(*arguments: str, root: Path, beam: tuple[str, ...] = ()) -> int:
     )
     flags = [flag for setting in settings for flag in ("--set", setting)]
     return cli.main([*arguments, "--config", PIPELINES, *flags, *(("--", *beam) if beam else ())])
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    return duckdb.connect().execute(query).fetchall()
 
 
 def manifest(root: Path, stage: str) -> Manifest:
@@ -87,9 +92,7 @@ def test_every_rule_of_the_paper_fires(root: Path) -> None:
 
 
 def test_the_crawl_found_every_page_and_what_is_none(root: Path) -> None:
-    pages = duckdb.sql(
-        f"select page_url, state from '{root}/candidates/pages-*.parquet' order by 1"
-    ).fetchall()
+    pages = rows(f"select page_url, state from '{root}/candidates/pages-*.parquet' order by 1")
 
     states = dict(pages)
     host = "http://openmoji.example"
@@ -110,10 +113,10 @@ def test_no_held_out_picture_is_trained_on(root: Path) -> None:
         if image["split"] != "train"
     }
 
-    trained = duckdb.sql(
+    trained = rows(
         f"select distinct l.sha256 from '{root}/selected/training-*.parquet' t "
         f"join '{root}/shards/ledger-*.parquet' l using (key)"
-    ).fetchall()
+    )
 
     assert len(held_out) == 194 + 185 + 293
     assert len(trained) > 2500
@@ -121,9 +124,9 @@ def test_no_held_out_picture_is_trained_on(root: Path) -> None:
 
 
 def test_the_training_manifest_points_at_jpegs(root: Path) -> None:
-    rows = duckdb.sql(
+    rows = rows(
         f"select shard, \"offset\", length from '{root}/selected/training-*.parquet' limit 50"
-    ).fetchall()
+    )
 
     for shard, offset, length in rows:
         content = storage.read_range(str(root / "shards" / shard), offset, length)

@@ -269,8 +269,9 @@ def test_no_label_breaks_a_page() -> None:
     body = b"<img src=x.png alt='" + bytes(range(256)) * 2 + b"\\ud800+2AA-'>"
 
     for label in every_codec():
-        parse_page(body, page_url=PAGE, charset=label)
-        parse_page(f"<meta charset={label}>".encode() + body, page_url=PAGE, charset=None)
+        meta = f"<meta charset={label}>".encode()
+        assert parse_page(body, page_url=PAGE, charset=label) is not None
+        assert parse_page(meta + body, page_url=PAGE, charset=None) is not None
 
 
 def steps_of(html: str) -> int:

@@ -46,6 +46,8 @@ def run(folder: str) -> None:
         found: dict[str, Any] = {"loss": loss_of_two_ranks(ranks.rank)}
         for stage in STAGES:
             found[f"lamb {stage}"] = steps_under(stage, Lamb(learning_rate=1e-2), ranks)
+            everything = Lamb(learning_rate=1e-2, weight_decay=1e-2, decayed="all", adapted="all")
+            found[f"lamb all {stage}"] = steps_under(stage, everything, ranks)
         found["lamb 3 whole"] = steps_under(3, Lamb(learning_rate=1e-2), ranks, threshold=100_000)
         found["lamb 2 unclipped"] = steps_under(2, Lamb(learning_rate=1e-2), ranks, clipping=0.0)
         found["adamw 2"] = steps_under(2, AdamW(learning_rate=1e-3), ranks)
@@ -71,9 +73,21 @@ def config_for(stage: int, optimizer: Lamb | AdamW, *, clipping: float) -> Train
     )
 
 
+class Shift(nn.Module):
+    """One element: of two ranks' pieces of it in stage 3 the second is nothing but padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = nn.Parameter(torch.tensor([0.5]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
 def calibrated_towers(config: TrainConfig) -> Towers:
     """Return towers whose batch norm is frozen at real statistics: no sample sees another."""
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    towers.align.text_projection = nn.Sequential(towers.align.text_projection, Shift())  # pyright: ignore[reportAttributeAccessIssue]
     for layer in towers.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 from tiny_training import Corpus
 
 from openalign import storage
-from openalign.errors import StageError
+from openalign.errors import OpenAlignError, StageError
 from openalign.train import loop, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data import Batch, TrainingSet
@@ -67,6 +67,38 @@ def train_two_ways(jobs: list[tuple[Any, ...]]) -> None:
     with zero.joined_ranks():
         for job in jobs:
             train_with_bad_pixels(*job)
+
+
+def train_and_note(config: TrainConfig, corpus: Corpus, output: str) -> None:
+    """Train under a file that bears this rank's number."""
+    Path(output, f"{os.getpid()}.pid").touch()
+    loop.run(
+        config,
+        training=corpus.training,
+        shards=corpus.shards,
+        output=output,
+        work=f"{output}/work",
+    )
+
+
+def train_silently(config: TrainConfig, corpus: Corpus, output: str) -> None:
+    """Train without a word: a rank whose starter is gone would end at its next one anyway."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    train_and_note(config, corpus, output)
+
+
+def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
+    """Start runs that cannot go on, one after the other; note what this rank was told."""
+    said: list[str] = []
+    with zero.joined_ranks() as ranks:
+        for config, corpus, output in jobs:
+            try:
+                train_and_note(config, corpus, output)
+            except OpenAlignError as error:
+                said.append(f"{type(error).__name__}: {error}")
+        Path(folder, f"said-{ranks.rank}.json").write_text(json.dumps(said))
 
 
 def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None:

@@ -1,6 +1,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,50 @@ def test_the_settings_of_a_hugging_face_align_are_read(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
 
     assert Preprocess.load(str(tmp_path)) == Preprocess()
+
+
+SQUARE = {"height": 346, "width": 346}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(
+            {"size": {"shortest_edge": 346}, "crop_size": SQUARE},
+            "`size` must be a square such as .* got {'shortest_edge': 346}",
+            id="the shortest edge",
+        ),
+        pytest.param({"size": 346, "crop_size": SQUARE}, "`size` must .* got 346", id="a number"),
+        pytest.param({"size": SQUARE}, "`crop_size` must .* got None", id="nothing"),
+        pytest.param(
+            {"size": SQUARE, "crop_size": {"height": 289, "width": 288}},
+            "`crop_size` must .* got {'height': 289, 'width': 288}",
+            id="no square",
+        ),
+        pytest.param([SQUARE], "and not settings by name", id="a list"),
+    ],
+)
+def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, message: str) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+
+    with pytest.raises(InputError, match=f"preprocessor_config.json.*{message}"):
+        Preprocess.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param('{"resize_px": 8', "is not JSON", id="cut off"),
+        pytest.param('{"resize_px": 8, "crop": 4}', r"holds \['crop', 'resize_px'\]", id="keys"),
+    ],
+)
+def test_settings_of_our_own_that_were_changed_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "preprocess.json").write_text(text)
+
+    with pytest.raises(InputError, match=message):
+        Preprocess.load(str(tmp_path))
 
 
 def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:

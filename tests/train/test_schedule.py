@@ -1,7 +1,8 @@
 import pytest
 
+from openalign.errors import ConfigError
 from openalign.train.config import Duration, Schedule
-from openalign.train.schedule import learning_rate_factor, total_steps
+from openalign.train.schedule import check_warmup, learning_rate_factor, total_steps
 
 STEPS = (0, 1, 3, 4, 8, 11)
 
@@ -33,13 +34,11 @@ def test_without_a_warm_up_the_first_step_has_the_peak() -> None:
     assert found == [1.0, 0.75, 0.5, 0.25]
 
 
-def test_a_run_shorter_than_its_warm_up_still_ends() -> None:
-    """Epochs may turn out fewer steps than the warm-up; the last step then has the peak."""
-    schedule = Schedule(warmup_steps=100)
-
-    found = [learning_rate_factor(step, total_steps=3, schedule=schedule) for step in range(3)]
-
-    assert found == [0.5, 1.0, 1.0]
+def test_a_warm_up_as_long_as_the_run_is_refused() -> None:
+    """Epochs may turn out fewer steps than the warm-up; only the data says so."""
+    with pytest.raises(ConfigError, match="warmup_steps` is 20, and the run is only 20 steps long"):
+        check_warmup(Schedule(warmup_steps=20), 20)
+    check_warmup(Schedule(warmup_steps=20), 21)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +75,29 @@ def test_a_config_travels() -> None:
         pytest.param(lambda: Lamb(beta2=1.0), "beta2 must be at least 0 and below 1", id="beta"),
         pytest.param(lambda: Temperature(initial=0.001), "at least at_least", id="temperature"),
         pytest.param(lambda: Schedule(warmup_steps=-1), "must not be negative", id="warm-up"),
+        pytest.param(
+            lambda: AdamW(learning_rate=math.nan),
+            "learning_rate must be a finite number, got nan",
+            id="rate nan",
+        ),
+        pytest.param(
+            lambda: Duration(epochs=math.inf), "epochs must be a finite number, got inf", id="ever"
+        ),
+        pytest.param(
+            lambda: TrainConfig(gradient_clipping=math.nan),
+            "gradient_clipping must be a finite number, got nan",
+            id="clipping nan",
+        ),
+        pytest.param(
+            lambda: TrainConfig(label_smoothing=math.nan),
+            "label_smoothing must be a finite number, got nan",
+            id="smoothing nan",
+        ),
+        pytest.param(
+            lambda: Temperature(initial=math.nan),
+            "initial must be a finite number, got nan",
+            id="temperature nan",
+        ),
         pytest.param(lambda: Augmentation(scale=1.0), "scale must be below 1", id="scale"),
         pytest.param(lambda: ZeroConfig(bucket_size=0), "bucket_size must be above 0", id="zero"),
         pytest.param(lambda: TrainConfig(global_batch_size=1), "needs a negative", id="batch"),

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -131,6 +132,19 @@ def test_a_shard_that_was_changed_is_named(corpus: Corpus, tmp_path: Path) -> No
 
     with pytest.raises(InputError, match=r"shard-0000\d-00000\.tar: the bytes from \d+ on are no"):
         next(data.batches(0, 1, global_batch_size=16, rank=0, world_size=1))
+
+
+def test_texts_may_pass_two_gib(corpus: Corpus) -> None:
+    """Offsets of 32 bits end there, and a manifest of the paper's size has a hundred times that."""
+    types = {field.name: field.type for field in read_training(corpus.training).schema}
+
+    assert types == {
+        "key": pa.large_string(),
+        "alt_text": pa.large_string(),
+        "shard": pa.large_string(),
+        "offset": pa.int64(),
+        "length": pa.int64(),
+    }
 
 
 def test_an_empty_manifest_stops_the_run(tmp_path: Path) -> None:

@@ -3,7 +3,12 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +23,9 @@ from tiny_training import Corpus, finish, make_corpus, start_ranks, tiny_config
 
 from openalign.telemetry import read_json_lines
 from openalign.train import launch
-from openalign.train.config import Duration
+from openalign.train.config import Duration, Schedule
 from openalign.train.order import rows_at
+from openalign.train.places import only_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -201,7 +207,9 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]
     assert not any(name.startswith("work/") for name in found["names"])
-    assert not list(tmp_path.glob("openalign-train-*"))
+    # Should it die before the stage is sealed, the next one goes on from here.
+    (kept,) = tmp_path.glob("openalign-train-*")
+    assert (kept / "work" / "checkpoints" / "latest").read_text() == "step-00000003"
     # 3 steps of 16 see 48 of the 64 pairs.
     assert found["states"] == {"trained_on": 48, "never_drawn": 16}
     assert (found["num_inputs"], found["num_outputs"]) == (64, 48)
@@ -219,42 +227,131 @@ def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
         )
 
 
-def test_an_interrupt_ends_every_rank(tmp_path: Path) -> None:
-    """Ctrl-C at the command line must leave no rank behind."""
-    path = tmp_path / "job.pkl"
-    path.write_bytes(tiny_training.pickle.dumps((tiny_training.sleep, (str(tmp_path),))))
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, -signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+    ],
+)
+def test_a_starter_that_is_stopped_leaves_no_rank(tmp_path: Path, number: int, code: int) -> None:
+    with started(tmp_path, (tiny_training.sleep, (str(tmp_path),))) as (starter, pids):
+        starter.send_signal(number)
+
+        assert starter.wait(60) == code
+        assert not any(_runs(pid) for pid in pids)
+
+
+def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
+    """And while its ranks trained, nobody else could in the same folder."""
+    config = replace(tiny_config(), duration=Duration(steps=1_000_000))
+    job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
+    with started(tmp_path, job) as (starter, pids):
+        await_that((tmp_path / "metrics.jsonl").exists)
+        with pytest.raises(launch.StageError, match=f"another run trains in {tmp_path}/work: proc"):
+            take(tmp_path / "work", patience_seconds=0)
+
+        starter.kill()
+        starter.wait(60)
+
+        await_that(lambda: not any(_runs(pid) for pid in pids))
+    take(tmp_path / "work", patience_seconds=60)  # the last of its threads may still hold it
+
+
+@contextmanager
+def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """Launch two ranks from a process of its own; each notes its number in `folder`."""
+    path = folder / "job.pkl"
+    path.write_bytes(tiny_training.pickle.dumps(job))
     code = (
         "from openalign.train.launch import launch;"
-        f"launch([{str(path)!r}], num_processes=2, output={str(tmp_path)!r},"
+        f"launch([{str(path)!r}], num_processes=2, output={str(folder)!r},"
         " module='tiny_training')"
     )
-    starter = tiny_training.subprocess.Popen(
-        [tiny_training.sys.executable, "-c", code],
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code],
         env=tiny_training.rank_environment(),
-        stderr=tiny_training.subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
+    await_that(lambda: starter.poll() is not None or len(list(folder.glob("*.pid"))) == 2)
+    assert starter.poll() is None
+    pids = [int(path.stem) for path in folder.glob("*.pid")]
+    try:
+        yield starter, pids
+    finally:
+        for pid in filter(_runs, pids):  # where the test has failed
+            os.kill(pid, signal.SIGKILL)
+        starter.kill()
+        starter.wait(60)
+
+
+def await_that(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
-    while len(list(tmp_path.glob("*.pid"))) < 2:
-        assert starter.poll() is None
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
-    starter.send_signal(2)
-    starter.wait(60)
 
-    pids = [int(path.stem) for path in tmp_path.glob("*.pid")]
-    assert len(pids) == 2
-    assert not any(_runs(pid) for pid in pids)
+def take(work: Path, *, patience_seconds: float) -> None:
+    with only_run(work, patience_seconds=patience_seconds):
+        pass
+
+
+def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
+    """A second run in a folder; and 0.5 epochs, which are 2 steps of 16 of the 64 pairs."""
+    short = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
+    taken, free = tmp_path / "taken", tmp_path / "free"
+    for folder in (taken, free):
+        folder.mkdir()
+    jobs = [(tiny_config(), corpus, str(taken)), (short, corpus, str(free))]
+
+    with only_run(taken / "work"):
+        job = (run_checks.be_refused, (jobs, str(tmp_path)))
+        finish(start_ranks(job, num_ranks=2, folder=tmp_path))
+
+    for rank in range(2):
+        locked, too_short = json.loads((tmp_path / f"said-{rank}.json").read_text())
+        assert locked.startswith(
+            f"StageError: another run trains in {taken}/work: process {os.getpid()}"
+        )
+        assert too_short.startswith("ConfigError: `train.schedule.warmup_steps` is 2, and the run")
+    assert not (taken / "vocabulary.txt").exists()
 
 
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not launch.is_rank()
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
 
     assert launch.is_rank()
     with pytest.raises(launch.StageError, match="cannot start others"):
         launch.launch(["train"], num_processes=2, output=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        pytest.param("RANK", "WORLD_SIZE, MASTER_ADDR, MASTER_PORT", id="a rank of how many"),
+        pytest.param("WORLD_SIZE", "RANK, MASTER_ADDR, MASTER_PORT", id="which of the ranks"),
+    ],
+)
+def test_half_an_environment_is_refused(
+    given: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for a whole one, it would train alone, or every rank would start a run of its own."""
+    monkeypatch.setenv(given, "1")
+
+    with pytest.raises(launch.StageError, match=f"sets {given} but not {missing}, so"):
+        launch.is_rank()
+
+
+def test_an_address_alone_makes_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+
+    assert not launch.is_rank()
 
 
 def _runs(pid: int) -> bool:
