@@ -43,7 +43,7 @@ def openalign(*arguments: str, root: Path, beam: tuple[str, ...] = ()) -> int:
     return cli.main([*arguments, "--config", PIPELINES, *flags, *(("--", *beam) if beam else ())])
 
 
-def rows(query: str) -> list[tuple[Any, ...]]:
+def ask(query: str) -> list[tuple[Any, ...]]:
     return duckdb.connect().execute(query).fetchall()
 
 
@@ -92,7 +92,7 @@ def test_every_rule_of_the_paper_fires(root: Path) -> None:
 
 
 def test_the_crawl_found_every_page_and_what_is_none(root: Path) -> None:
-    pages = rows(f"select page_url, state from '{root}/candidates/pages-*.parquet' order by 1")
+    pages = ask(f"select page_url, state from '{root}/candidates/pages-*.parquet' order by 1")
 
     states = dict(pages)
     host = "http://openmoji.example"
@@ -113,7 +113,7 @@ def test_no_held_out_picture_is_trained_on(root: Path) -> None:
         if image["split"] != "train"
     }
 
-    trained = rows(
+    trained = ask(
         f"select distinct l.sha256 from '{root}/selected/training-*.parquet' t "
         f"join '{root}/shards/ledger-*.parquet' l using (key)"
     )
@@ -124,7 +124,7 @@ def test_no_held_out_picture_is_trained_on(root: Path) -> None:
 
 
 def test_the_training_manifest_points_at_jpegs(root: Path) -> None:
-    rows = rows(
+    rows = ask(
         f"select shard, \"offset\", length from '{root}/selected/training-*.parquet' limit 50"
     )
 
