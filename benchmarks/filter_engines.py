@@ -80,8 +80,10 @@ def duckdb(phase: str, files: list[str], out: Path) -> Answer:
     answer["frequent"] = sum(
         one(f"select count(*) from {n} where n >= {MIN_COUNT}") for n in ("unigrams", "bigrams")
     )
-    if phase == "count":
-        return answer
+    return answer if phase == "count" else answer | duckdb_verdicts(db, bigrams, out)
+
+
+def duckdb_verdicts(db: Any, bigrams: str, out: Path) -> Answer:
     db.execute(
         f"""create temp table rare as
             select distinct key from (select key, unnest(h) g from hashed)
@@ -107,7 +109,7 @@ def duckdb(phase: str, files: list[str], out: Path) -> Answer:
     rows = db.execute(
         "select coalesce(reason, 'kept'), count(*) from reasons group by 1"
     ).fetchall()
-    return answer | {str(reason): int(number) for reason, number in rows}
+    return {str(reason): int(number) for reason, number in rows}
 
 
 # polars -------------------------------------------------------------------------------------------
@@ -189,7 +191,6 @@ def per_row(phase: str, files: list[str], out: Path) -> Answer:
     from apache_beam.pvalue import AsSingleton
 
     from openalign.batches import run_job
-    from openalign.schemas import CANDIDATE, with_reason
 
     word = re.compile(r"\w+")
 
@@ -217,26 +218,20 @@ def per_row(phase: str, files: list[str], out: Path) -> Answer:
             | f"Key {key}" >> beam.Keys()
         )
 
-    def count_to(name: str, items: Any) -> None:
-        _ = (
-            items
-            | f"Size {name}" >> beam.combiners.Count.Globally()
-            | f"Say {name}"
-            >> beam.Map(lambda number: (out / f"{name}.count").write_text(str(number)))
-        )
-
     def build(pipeline: beam.Pipeline) -> None:
         rows: Any = pipeline | beam.io.ReadFromParquet(files[0])
         counts = rows | "Grams" >> beam.FlatMap(grams) | beam.combiners.Count.PerElement()
         for name, size in (("unigrams", 0), ("bigrams", 1)):
-            count_to(
-                name, counts | f"Is {name}" >> beam.Filter(lambda c, s=size: c[0].count(" ") == s)
+            per_row_count(
+                out,
+                name,
+                counts | f"Is {name}" >> beam.Filter(lambda c, s=size: c[0].count(" ") == s),
             )
         frequent = counts | beam.Filter(lambda c: c[1] >= MIN_COUNT) | beam.Keys()
         texts = with_many(rows, "alt_text", "image_url", MAX_IMAGES)
         images = with_many(rows, "image_url", "alt_text", MAX_ALT_TEXTS)
         for name, items in (("frequent", frequent), ("texts", texts), ("images", images)):
-            count_to(name, items)
+            per_row_count(out, name, items)
         if phase == "count":
             return
         sides = [
@@ -245,20 +240,36 @@ def per_row(phase: str, files: list[str], out: Path) -> Answer:
             )
             for name, items in (("t", texts), ("i", images), ("f", frequent))
         ]
-        judged = rows | "Judge" >> beam.Map(judge, *sides)
-        kept = judged | "Kept" >> beam.Filter(lambda r: r["reason"] is None)
-        rejected = judged | "Rejected" >> beam.Filter(lambda r: r["reason"] is not None)
-        _ = rejected | "Write r" >> beam.io.WriteToParquet(f"{out}/r", with_reason(CANDIDATE))
-        kept = kept | beam.Map(lambda r: {name: r[name] for name in CANDIDATE.names})
-        _ = kept | "Write k" >> beam.io.WriteToParquet(f"{out}/k", CANDIDATE)
-        for state in ("kept", "rare_ngram", "too_few_unigrams", "too_many_unigrams"):
-            reason = None if state == "kept" else state
-            count_to(
-                state, judged | f"Is {state}" >> beam.Filter(lambda r, s=reason: r["reason"] == s)
-            )
+        per_row_write(out, rows | "Judge" >> beam.Map(judge, *sides))
 
     run_job(build, [])
     return {path.stem: int(path.read_text()) for path in out.glob("*.count")}
+
+
+def per_row_count(out: Path, name: str, items: Any) -> None:
+    import apache_beam as beam
+
+    _ = (
+        items
+        | f"Size {name}" >> beam.combiners.Count.Globally()
+        | f"Say {name}" >> beam.Map(lambda number: (out / f"{name}.count").write_text(str(number)))
+    )
+
+
+def per_row_write(out: Path, judged: Any) -> None:
+    import apache_beam as beam
+
+    from openalign.schemas import CANDIDATE, with_reason
+
+    kept = judged | "Kept" >> beam.Filter(lambda r: r["reason"] is None)
+    rejected = judged | "Rejected" >> beam.Filter(lambda r: r["reason"] is not None)
+    _ = rejected | "Write r" >> beam.io.WriteToParquet(f"{out}/r", with_reason(CANDIDATE))
+    kept = kept | beam.Map(lambda r: {name: r[name] for name in CANDIDATE.names})
+    _ = kept | "Write k" >> beam.io.WriteToParquet(f"{out}/k", CANDIDATE)
+    for state in ("kept", "rare_ngram", "too_few_unigrams", "too_many_unigrams"):
+        reason = None if state == "kept" else state
+        rows = judged | f"Is {state}" >> beam.Filter(lambda r, s=reason: r["reason"] == s)
+        per_row_count(out, state, rows)
 
 
 ENGINES: dict[str, Callable[[str, list[str], Path], Answer]] = {

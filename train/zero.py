@@ -1,6 +1,7 @@
 """DeepSpeed, and nothing else: the only file that knows its keys, its traps and its insides."""
 
 import gc
+import logging
 import math
 import os
 import socket
@@ -132,6 +133,8 @@ def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ra
         world_size=ranks.world_size,
         num_parameters=sum(parameter.numel() for parameter in towers.parameters()),
     )
+    # Its one warning here is that LAMB is none of its own optimizers, which is the point.
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     engine, *_ = deepspeed.initialize(
         model=towers.to(ranks.device),
         optimizer=optimizer,  # pyright: ignore[reportArgumentType]
