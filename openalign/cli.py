@@ -133,6 +133,8 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign import pipeline
     from openalign.train.launch import is_rank
 
+    if options.stage in ("train", "evaluate", "report"):
+        _refuse(beam_options)
     run = _run_of(options, beam_options)
     if options.stage == "train" and is_rank():
         pipeline.run_training_rank(run)

@@ -98,6 +98,12 @@ def test_validate_prints_a_pipeline_with_its_overrides(
             "hint: only verbs that run Beam jobs take its options",
             id="Beam options where no job runs",
         ),
+        pytest.param(
+            ["train", "small", "--", "--runner=SparkRunner"],
+            "error: `-- --runner=SparkRunner` has no meaning here",
+            "hint: only verbs that run Beam jobs take its options",
+            id="Beam options for training",
+        ),
     ],
 )
 def test_a_users_mistake_ends_with_code_2_and_a_hint(
