@@ -64,10 +64,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse; argparse itself does not find optional words that stand behind an option."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if len(rest) == 1 and not rest[0].startswith("-") and getattr(options, "words", "") is None:
-        options.words = rest[0]
+    if hasattr(options, "words") and not any(word.startswith("-") for word in rest):
+        options.words += rest
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(
+            f"unrecognized arguments: {' '.join(rest)}; Beam's own options stand behind `--`"
+        )
     return options
 
 
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         verb = _add_verb(verbs.add_parser, name, text)
         verb.set_defaults(verb=_run_pipeline if name == "run" else _run_one, stage=name)
     search = _add_verb(verbs.add_parser, "search", "find pictures by words, a picture, or both")
-    search.add_argument("words", nargs="?", help="what to look for")
+    search.add_argument("words", nargs="*", help="what to look for")
     search.add_argument("--image", help="a picture file or URL to start from")
     search.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
     search.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
@@ -174,7 +176,7 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
         return float(getattr(weights, f"{part}_weight")) if given is None else given
 
     return Query(
-        text=options.words,
+        text=" ".join(options.words) or None,
         image=options.image,
         plus=tuple(options.plus),
         minus=tuple(options.minus),
@@ -199,6 +201,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
+        if not config.fetch.download.contact:
+            print(f"{'':13} set fetch.download.contact before it is run")  # noqa: T201
 
 
 def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":

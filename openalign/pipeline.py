@@ -23,6 +23,7 @@ from openalign.stages import (
     STARTED_BY_US,
     Place,
     Run,
+    check_contacts,
     stage_names,
     train,
 )
@@ -40,6 +41,9 @@ def run_stage(run: Run, name: str) -> Manifest:
         MissingExtraError: one of its libraries is not installed.
     """
     _check_lineage(run, name)
+    before = STAGES[name].rows_from
+    if before and run.folder(before).require().num_outputs == 0:
+        raise _empty(run, before)
     settings = {"settings": identity(STAGES[name].settings(run.config))}
     inputs = _inputs(run, name)
     fingerprint = stage_fingerprint(settings, inputs)
@@ -67,6 +71,7 @@ def run_stage(run: Run, name: str) -> Manifest:
 def run_all(run: Run) -> dict[str, Manifest]:
     """Bring every stage up to date, in order, and return their manifests."""
     names = stage_names(run.config)
+    check_contacts(run.config)
     found = {name: run_stage(run, name) for name in names}
     if "evaluate" not in names:
         say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
@@ -154,9 +159,12 @@ def _make(run: Run, name: str, partial_url: str) -> StageResult:
         storage.remove(partial_url)
         ended = {**result.facts.get("pages", {}), **result.states}
         counts = ", ".join(f"{state} {count:,}" for state, count in ended.items() if count)
+        refused = result.states.get("private_address", 0) == result.num_inputs > 0
         raise StageError(
             f"{name} found nothing to hand on: {counts or 'nothing was there'}",
-            hint="see that the network and the hosts answer; the same command tries again",
+            hint="private addresses are refused unless `download.allowed_networks` lets them in"
+            if refused
+            else "see that the network and the hosts answer; the same command tries again",
         )
     return result
 

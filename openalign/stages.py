@@ -83,6 +83,22 @@ class Stage:
     """Libraries of `extra`, looked for before anything is written."""
 
 
+def check_contacts(config: PipelineConfig) -> None:
+    """See that every stage that asks the web names somebody to write to.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    if asks_the_web(config):
+        _require_contact(config.harvest.download, "harvest")
+    _require_contact(config.fetch.download, "fetch")
+
+
+def asks_the_web(config: PipelineConfig) -> bool:
+    """Tell whether harvest crawls; a table needs no asking."""
+    return not isinstance(config.harvest.source, TableSource)
+
+
 def stage_names(config: PipelineConfig) -> list[str]:
     """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
     absent = {"site"} if config.site is None else set[str]()
@@ -104,7 +120,7 @@ def _run_site(run: Run, place: Place) -> StageResult:
 def _run_harvest(run: Run, place: Place) -> StageResult:
     from openalign.ingest import harvest
 
-    if not isinstance(run.config.harvest.source, TableSource):
+    if asks_the_web(run.config):
         _require_contact(run.config.harvest.download, "harvest")
     with _site_served(run) as connect_to:
         config = run.config.harvest

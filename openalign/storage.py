@@ -38,6 +38,21 @@ class _Target:
         self.written: Written | None = None
 
 
+def _filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system behind a path or URL, and the path in it.
+
+    Raises:
+        InputError: its driver is not installed, or there is none.
+    """
+    try:
+        return url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise InputError(
+            f"{url} cannot be reached: {error}",
+            hint="drivers are installed separately: pip install s3fs, gcsfs or aiohttp",
+        ) from error
+
+
 def join(base: str, *parts: str) -> str:
     """Join path parts onto a folder or URL."""
     assert base, "an empty base would be the root of the file system"
@@ -46,19 +61,19 @@ def join(base: str, *parts: str) -> str:
 
 def is_local(url: str) -> bool:
     """Tell whether a URL is a path on this machine."""
-    fs, _ = url_to_fs(url)
+    fs, _ = _filesystem(url)
     return "file" in _protocols(fs)
 
 
 def local_path(url: str) -> Path:
     """Return a local URL as a path."""
-    _, path = url_to_fs(url)
+    _, path = _filesystem(url)
     return Path(path)
 
 
 def exists(url: str) -> bool:
     """Tell whether a file or folder is there."""
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     return bool(fs.exists(path))
 
 
@@ -68,7 +83,7 @@ def read_bytes(url: str) -> bytes:
     Raises:
         InputError: there is no such file.
     """
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     try:
         return bytes(fs.cat_file(path))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -82,7 +97,7 @@ def read_text(url: str) -> str:
 
 def read_range(url: str, offset: int, length: int) -> bytes:
     """Return `length` bytes from `offset`, with one read."""
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     return bytes(fs.cat_file(path, start=offset, end=offset + length))
 
 
@@ -92,7 +107,7 @@ def open_read(url: str) -> IO[bytes]:
     Raises:
         InputError: there is no such file.
     """
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     try:
         return fs.open(path, "rb")
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -101,13 +116,13 @@ def open_read(url: str) -> IO[bytes]:
 
 def size_of(url: str) -> int:
     """Return a file's length in bytes."""
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     return int(fs.size(path))
 
 
 def list_files(folder: str, *, suffix: str = "") -> list[str]:
     """Return every file below a folder, in name order, as paths relative to it."""
-    fs, path = url_to_fs(folder)
+    fs, path = _filesystem(folder)
     if not fs.exists(path):
         return []
     found = [str(name) for name in fs.find(path)]
@@ -119,13 +134,13 @@ def list_files(folder: str, *, suffix: str = "") -> list[str]:
 
 def list_names(folder: str) -> list[str]:
     """Return the names directly inside a folder, in order."""
-    fs, path = url_to_fs(folder)
+    fs, path = _filesystem(folder)
     return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
 
 
 def list_glob(pattern: str) -> list[str]:
     """Return the files that a pattern names, in order; a pattern without a star names itself."""
-    fs, path = url_to_fs(pattern)
+    fs, path = _filesystem(pattern)
     names = sorted(str(name) for name in fs.glob(path)) if "*" in path else [path]
     return [str(fs.unstrip_protocol(name)) if not is_local(pattern) else name for name in names]
 
@@ -133,7 +148,7 @@ def list_glob(pattern: str) -> list[str]:
 @contextmanager
 def local_target(url: str) -> Generator[_Target]:
     """Yield a local path to write to; when the block ends well, it becomes `url` in one step."""
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     local = is_local(url)
     if local:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +193,7 @@ def write_text(url: str, text: str) -> Written:
 
 def remove(url: str) -> None:
     """Delete a file or a folder with all it holds; nothing happens where there is none."""
-    fs, path = url_to_fs(url)
+    fs, path = _filesystem(url)
     if fs.exists(path):
         fs.rm(path, recursive=True)
 
@@ -188,12 +203,12 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
     if is_local(source):
         local_path(source).rename(local_path(target))
         return
-    fs, _ = url_to_fs(source)
+    fs, _ = _filesystem(source)
     for name in sorted(
         list_files(source), key=lambda name: (last.index(name) + 1 if name in last else 0, name)
     ):
-        _, old = url_to_fs(join(source, name))
-        _, new = url_to_fs(join(target, name))
+        _, old = _filesystem(join(source, name))
+        _, new = _filesystem(join(target, name))
         fs.makedirs(fs._parent(new), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
         fs.mv(old, new)
 

@@ -40,10 +40,11 @@ def test_validate_shows_every_pipeline(folder: Path, capsys: pytest.CaptureFixtu
     assert main(["validate"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:3] for line in lines] == [
+    assert [line.split()[:3] for line in lines[::2]] == [
         ["align", "ok", "runs/align"],
         ["small", "ok", "runs/small"],
     ]
+    assert {line.strip() for line in lines[1::2]} == {"set fetch.download.contact before it is run"}
 
 
 @pytest.mark.parametrize("root", ["root=", "root=''", "root=null"])
@@ -127,12 +128,13 @@ def test_a_users_mistake_ends_with_code_2_and_a_hint(
     [
         pytest.param(["search", "small", "red apple", "-k", "3"], id="words first"),
         pytest.param(["search", "small", "-k", "3", "red apple"], id="words behind an option"),
+        pytest.param(["search", "small", "red", "apple", "-k", "3"], id="words without quotes"),
     ],
 )
 def test_search_takes_its_words_anywhere(arguments: list[str]) -> None:
     options = _options(arguments)
 
-    assert (options.words, options.k) == ("red apple", 3)
+    assert (" ".join(options.words), options.k) == ("red apple", 3)
 
 
 def test_words_that_no_verb_takes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

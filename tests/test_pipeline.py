@@ -12,7 +12,7 @@ from openalign import cli, storage
 from openalign.config import load_pipeline
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.manifest import Manifest, StageResult
-from openalign.pipeline import run_stage
+from openalign.pipeline import run_all, run_stage
 from openalign.settings import identity
 from openalign.stages import STAGES, Run, stage_names
 
@@ -180,6 +180,21 @@ def test_rows_that_a_stage_lost_are_our_own_mistake(
 
     with pytest.raises(AssertionError, match="filter was given 3 rows, saw 2"):
         run_stage(run(folder), "filter")
+
+
+def test_nothing_is_built_on_an_empty_result(folder: Path) -> None:
+    with pytest.raises(StageError, match="filter left nothing"):
+        both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+
+    with pytest.raises(StageError, match="filter left nothing"):
+        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+
+
+def test_a_run_that_could_not_fetch_does_not_start(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
+        run_all(run(folder, "fetch.download.contact=''"))
+
+    assert not (folder / "run").exists()
 
 
 def test_a_missing_library_names_the_command_that_installs_it(

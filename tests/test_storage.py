@@ -93,3 +93,10 @@ def test_a_probe_leaves_nothing_behind(tmp_path: Path) -> None:
     storage.check_writable(str(tmp_path))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_url_without_a_driver_is_an_error_with_a_hint() -> None:
+    with pytest.raises(InputError, match=r"nosuch://a/b\.txt cannot be reached") as caught:
+        storage.read_bytes("nosuch://a/b.txt")
+
+    assert "pip install s3fs" in str(caught.value.hint)
