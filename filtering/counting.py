@@ -9,6 +9,7 @@
 What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ class CountPairs(beam.PTransform[Any, Any]):
             yield _write_set(self.work, name, key % self.num_buckets, keys)
 
 
-class _Partials(beam.DoFn):
+class _Partials(beam.DoFn, ABC):
     """Collects what batches add and sends it on when it is large, and at the end of a bundle."""
 
     def start_bundle(self) -> None:
@@ -155,11 +156,13 @@ class _Partials(beam.DoFn):
         held, self._held, self._num_held = self._held, [], 0
         yield from self.count(held)
 
+    @abstractmethod
     def num_items(self, element: Hashes) -> int:
-        raise NotImplementedError
+        """Return how much of the memory bound an element takes."""
 
+    @abstractmethod
     def count(self, held: list[Hashes]) -> Iterator[tuple[int, bytes]]:
-        raise NotImplementedError
+        """Return what the held elements add to the counts, in pieces of one bucket each."""
 
 
 class _NgramPartials(_Partials):
