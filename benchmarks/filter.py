@@ -9,7 +9,8 @@ in a process of its own on one core:
 
     count   the n-grams seen at least 3 times, the alt-texts on more than 10 images, the images
             with more than 1,000 alt-texts
-    whole   the same, then every row judged and written, sorted by key, to kept and rejected files
+    whole   the same, then every row judged and written to kept and rejected files: ours sorted by
+            key, as the input is, the others' in any order
 
 The engines must agree on every number before a rate is printed. Rates are per second of CPU time:
 wall time says little on shared cores. Per-row Beam runs on a part of the corpus, for a rate.

@@ -17,7 +17,7 @@ def ours(phase: str, files: list[str], out: Path) -> Answer:
     from openalign.filtering.config import FilterConfig, TextRules
 
     text = TextRules(languages=(), min_count=MIN_COUNT)
-    config = FilterConfig(text=text, num_files=4, num_buckets=64)
+    config = FilterConfig(text=text, num_buckets=64)
     places: Any = {
         "candidates": files,
         "output": str(out),
@@ -104,7 +104,7 @@ def duckdb_verdicts(db: Any, bigrams: str, out: Path) -> Answer:
         columns = "corpus.*" if name == "kept" else "corpus.*, reason"
         db.execute(
             f"""copy (select {columns} from corpus join reasons using (key)
-                where reason {test} order by key) to '{out}/{name}.parquet' (compression zstd)"""
+                where reason {test}) to '{out}/{name}.parquet' (compression zstd)"""
         )
     rows = db.execute(
         "select coalesce(reason, 'kept'), count(*) from reasons group by 1"
@@ -167,7 +167,7 @@ def polars(phase: str, files: list[str], out: Path) -> Answer:
         .when(pl.col("row").is_in(rare.implode()))
         .then(pl.lit("rare_ngram")),
     )
-    rows = corpus.join(reasons.lazy(), on="key").sort("key").collect(engine="streaming")
+    rows = corpus.join(reasons.lazy(), on="key").collect(engine="streaming")
     rows.filter(pl.col("reason").is_null()).drop("reason").write_parquet(out / "kept.parquet")
     rows.filter(pl.col("reason").is_not_null()).write_parquet(out / "rejected.parquet")
     found = reasons["reason"].fill_null("kept").value_counts()

@@ -84,14 +84,10 @@ class FilterConfig:
 
     text: TextRules = field(default_factory=TextRules)
 
-    num_files: int = 64
-    """Files that the kept and the rejected candidates are each written to."""
-
     num_buckets: int = runtime(256)
     """Pieces that the counts are cut into; more of them need less memory a worker."""
 
     def __post_init__(self) -> None:
-        _at_least_one("num_files", self.num_files)
         if not 1 <= self.num_buckets <= 1 << 15:
             raise ValueError(f"num_buckets must be from 1 to 32768, got {self.num_buckets}")
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from openalign import storage
 from openalign.batches import (
+    Paths,
     ReadTables,
-    SortIntoFiles,
     Summary,
     WriteSummary,
     read_summary,
@@ -39,12 +39,12 @@ from openalign.filtering.counting import (
     join_set,
     open_set,
 )
-from openalign.filtering.judging import JudgeRows, Verdict, outcome
+from openalign.filtering.judging import JudgeFiles, Verdict, outcome
 from openalign.filtering.text_rules import TEXT_RULES, Corpus, TextBatch, text_flags
 from openalign.filtering.tokens import U64, Tokens, hash_strings, normalize, tokenize
 from openalign.hashing import canonical_json
 from openalign.manifest import DataFile, StageResult
-from openalign.schemas import CANDIDATE, FilterState, with_reason
+from openalign.schemas import CANDIDATE, FilterState
 
 NGRAMS_FILE = "ngrams.u64"
 """The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""
@@ -186,12 +186,8 @@ def _judge(
     to: str,
 ) -> None:
     open_judge = partial(_open_judge, rules=config.text, output=output, work=work)
-    sides: Any = pipeline | ReadTables(urls) | JudgeRows(open_judge, TEXT_RULES)
-    kept = sides.kept | "Kept" >> SortIntoFiles(output, "kept", CANDIDATE, config.num_files)
-    rejected = sides.rejected | "Rejected" >> SortIntoFiles(
-        output, "rejected", with_reason(CANDIDATE), config.num_files
-    )
-    _ = (kept, rejected, sides.parts) | "All" >> beam.Flatten() | WriteSummary(to)
+    parts = pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
+    _ = parts | WriteSummary(to)
 
 
 def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -> Any:

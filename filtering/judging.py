@@ -1,10 +1,11 @@
-"""The Beam transform that judges rows: every row leaves by one side, and what happened is told.
+"""The Beam transforms that judge rows: every row leaves by one side, and what happened is told.
 
 `filter` and `select` differ in what they judge, not in how: a judge gives a byte of flags a row
 (one bit a rule), the first rule that is set is the row's reason, and how many rows had which
 combination of flags is all that the funnel needs.
 """
 
+from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,10 +20,12 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from openalign.batches import Part, Summary, cut_by_hash, from_ipc
+from openalign.batches import Part, Summary, cut_by_hash, from_ipc, read_batches
 from openalign.filtering import tallies
 from openalign.filtering.rules import Flags, first_rule, rule_effects
 from openalign.filtering.tokens import U64, Bools
+from openalign.schemas import with_reason
+from openalign.shards import open_table
 
 _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16
@@ -66,16 +69,34 @@ class JudgeRows(beam.PTransform[Any, Any]):
         sides: Any = batches | "Judge" >> beam.ParDo(
             _JudgeBatches(self.open_judge, self.rules)
         ).with_outputs(_REJECTED, _PARTS, _TALLIES, main="kept")
-        told = (
-            sides[_TALLIES]
-            | "Gather" >> beam.GroupByKey()
-            | "Tell" >> beam.MapTuple(_tell).with_output_types(str)
-        )
-        parts = (sides[_PARTS], told) | "Parts" >> beam.Flatten()
+        parts = (sides[_PARTS], _told(sides[_TALLIES])) | "Parts" >> beam.Flatten()
         return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
 
 
-class _JudgeBatches(beam.DoFn):
+@dataclass
+class JudgeFiles(beam.PTransform[Any, Any]):
+    """Judge whole files: `candidates-3` becomes `kept-3` and `rejected-3`, as Parts.
+
+    No row crosses a shuffle, and none changes its place: the new files are cut and sorted as the
+    old ones are.
+    """
+
+    open_judge: OpenJudge
+    rules: tuple[str, ...]
+    folder: str
+    schema: pa.Schema
+
+    def expand(self, urls: PCollection[str]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the judge and the writes."""
+        judged: Any = urls | "Judge" >> beam.ParDo(
+            _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
+        ).with_outputs(_PARTS, _TALLIES)
+        return (judged[_PARTS], _told(judged[_TALLIES])) | "Parts" >> beam.Flatten()
+
+
+class _Judging(beam.DoFn, ABC):
+    """Splits batches by what the judge says, and keeps an account of it."""
+
     def __init__(self, open_judge: OpenJudge, rules: tuple[str, ...]) -> None:
         self._open_judge = open_judge
         self._rules = rules
@@ -91,27 +112,43 @@ class _JudgeBatches(beam.DoFn):
         self._num_by_flags = np.zeros(256, np.int64)
         self._held: dict[str, list[pl.DataFrame]] = {name: [] for name in tallies.TALLIES}
 
-    def process(self, element: pa.RecordBatch) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        verdict = self._judge(element)
-        self._num_by_flags += np.bincount(verdict.flags, minlength=256)
-        rejected = verdict.flags != 0
-        yield element.filter(pa.array(~rejected))
-        reasons = first_rule(verdict.flags[rejected], self._rules)
-        out = element.filter(pa.array(rejected)).append_column(
-            "reason", reasons.to_arrow().cast(pa.string())
-        )
-        yield TaggedOutput(_REJECTED, out)
-        self._tally(element, out, verdict)
-        if sum(frame.height for frames in self._held.values() for frame in frames) > _HELD_ROWS:
-            yield from self._flush()
-
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         counts = {f"{_FLAGS}{flags}": int(n) for flags, n in enumerate(self._num_by_flags) if n}
         if not counts:
             return
-        for item in (*self._flush(), TaggedOutput(_PARTS, Part(counts=counts).to_json())):
+        for item in (*self.flush(), TaggedOutput(_PARTS, Part(counts=counts).to_json())):
             stamped = WindowedValue(item.value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
             yield TaggedOutput(str(item.tag), stamped)
+
+    def split(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Return the kept rows, and the rejected ones with their reason."""
+        verdict = self._judge(batch)
+        self._num_by_flags += np.bincount(verdict.flags, minlength=256)
+        rejected = verdict.flags != 0
+        reasons = first_rule(verdict.flags[rejected], self._rules)
+        out = batch.filter(pa.array(rejected)).append_column(
+            "reason", reasons.to_arrow().cast(pa.string())
+        )
+        self._tally(batch, out, verdict)
+        return batch.filter(pa.array(~rejected)), out
+
+    def flush_if_large(self) -> list[TaggedOutput]:
+        """Return what was tallied once it is much."""
+        num_held = sum(frame.height for frames in self._held.values() for frame in frames)
+        return self.flush() if num_held > _HELD_ROWS else []
+
+    def flush(self) -> list[TaggedOutput]:
+        """Return what was tallied."""
+        items: list[TaggedOutput] = []
+        for name, frames in self._held.items():
+            if frames:
+                merged = tallies.merge(name, frames)
+                self._held[name] = []
+                for batch in merged.to_arrow().combine_chunks().to_batches():
+                    by = tallies.TALLIES[name].by
+                    for bucket, piece in cut_by_hash(batch, by=by, num_buckets=_TALLY_BUCKETS):
+                        items.append(TaggedOutput(_TALLIES, (f"{name}-{bucket}", piece)))
+        return items
 
     def _tally(self, batch: pa.RecordBatch, out: pa.RecordBatch, verdict: Verdict) -> None:
         rejected = pl.DataFrame(out)
@@ -124,17 +161,41 @@ class _JudgeBatches(beam.DoFn):
             texts = hashes[verdict.flags != 0][of_rejected]
             self._held["texts"].append(tallies.of_texts(rejected.filter(of_rejected), texts))
 
-    def _flush(self) -> list[TaggedOutput]:
-        items: list[TaggedOutput] = []
-        for name, frames in self._held.items():
-            if frames:
-                merged = tallies.merge(name, frames)
-                self._held[name] = []
-                for batch in merged.to_arrow().combine_chunks().to_batches():
-                    by = tallies.TALLIES[name].by
-                    for bucket, piece in cut_by_hash(batch, by=by, num_buckets=_TALLY_BUCKETS):
-                        items.append(TaggedOutput(_TALLIES, (f"{name}-{bucket}", piece)))
-        return items
+
+class _JudgeBatches(_Judging):
+    def process(self, element: pa.RecordBatch) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        kept, rejected = self.split(element)
+        yield kept
+        yield TaggedOutput(_REJECTED, rejected)
+        yield from self.flush_if_large()
+
+
+class _JudgeTables(_Judging):
+    def __init__(
+        self, open_judge: OpenJudge, rules: tuple[str, ...], folder: str, schema: pa.Schema
+    ) -> None:
+        super().__init__(open_judge, rules)
+        self._folder = folder
+        self._schema = schema
+
+    def process(self, element: str) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        tail = element.rpartition("/")[2].partition("-")[2]
+        with (
+            open_table(self._folder, f"kept-{tail}", self._schema) as to_kept,
+            open_table(self._folder, f"rejected-{tail}", with_reason(self._schema)) as to_rejected,
+        ):
+            for batch in read_batches(element):
+                kept, rejected = self.split(batch)
+                to_kept.write(kept)
+                to_rejected.write(rejected.cast(with_reason(self._schema)))
+                yield from self.flush_if_large()
+        part = Part(files=[to_kept.file, to_rejected.file])
+        yield TaggedOutput(_PARTS, part.to_json())
+
+
+def _told(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
+    gathered: Any = tallied | "Gather" >> beam.GroupByKey()
+    return gathered | "Tell" >> beam.MapTuple(_tell).with_output_types(str)
 
 
 def _tell(key: str, pieces: Iterable[bytes]) -> str:

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from openalign import storage
-from openalign.batches import SortIntoFiles, WriteSummary, read_summary, run_job
+from openalign.batches import Paths, SortIntoFiles, WriteSummary, read_summary, run_job
 from openalign.errors import InputError
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counting import IMAGES, CountPairs, Hashes, join_set, open_set
@@ -96,12 +96,7 @@ def _index_of(ledger_url: str) -> str:
 def _count(
     pipeline: beam.Pipeline, *, config: SelectConfig, urls: Sequence[str], work: str, to: str
 ) -> None:
-    hashes: Any = (
-        pipeline
-        | "Ledgers" >> beam.Create(list(urls), reshuffle=False)
-        | "Spread" >> beam.Reshuffle()
-        | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
-    )
+    hashes: Any = pipeline | Paths(urls) | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
     pairs = hashes | "Pairs" >> CountPairs(
         None, config.image.max_alt_texts, config.num_buckets, work
     )
@@ -133,8 +128,7 @@ def _judge(
 ) -> None:
     sides: Any = (
         pipeline
-        | "Ledgers" >> beam.Create(list(files), reshuffle=False)
-        | "Spread" >> beam.Reshuffle()
+        | Paths(files)
         | "Place" >> beam.FlatMapTuple(_with_places).with_output_types(pa.RecordBatch)
         | JudgeRows(open_judge, IMAGE_RULES)
     )

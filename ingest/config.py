@@ -191,8 +191,8 @@ class HarvestConfig:
     download: DownloadConfig = field(default_factory=DownloadConfig)
     """How the web is asked; a table needs no asking."""
 
-    num_files: int = 16
-    """Files that the candidates are written to."""
+    num_files: int = 64
+    """Files that the candidates are written to; `filter` keeps this cut."""
 
     def __post_init__(self) -> None:
         if self.num_files <= 0:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign import storage
-from openalign.batches import Part, SortIntoFiles, WriteSummary, read_summary, run_job
+from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, read_summary, run_job
 from openalign.ingest.candidates import (
     FOUND,
     SURVIVOR_ORDER,
@@ -72,8 +72,7 @@ def _found(
     else:
         pieces = (
             pipeline
-            | "Tables" >> beam.Create(list(urls), reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
+            | Paths(urls)
             | "Read" >> beam.FlatMap(table.read_candidates, source=config.source)
         )
     return pieces | "Sort" >> beam.FlatMap(_by_kind).with_outputs("candidates", "pages", "counts")

@@ -4,16 +4,16 @@ What crosses a shuffle is `(bucket, Arrow IPC bytes up to about 1 MB)`; what a j
 of it as data (`Parts`), never from runner metrics, because Spark reports attempted ones only.
 A stage reads like this:
 
-    batches | SplitBy(judge)                            rows to two sides
-    side    | SortIntoFiles("kept", CANDIDATE, ...)     sorted Parquet files, and a Part for each
-    parts   | WriteSummary(url)                         read back with `read_summary`
+    pipeline | ReadTables(urls)                          batches of rows
+    batches  | SortIntoFiles(folder, "kept", ...)        sorted Parquet files, and a Part for each
+    parts    | WriteSummary(url)                         read back with `read_summary`
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import polars as pl
@@ -21,9 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.coders import Coder
 from apache_beam.coders.typecoders import registry
-from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.pvalue import PCollection, TaggedOutput
+from apache_beam.pvalue import PCollection
 
 from openalign import storage
 from openalign.errors import ConfigError, OpenAlignError
@@ -97,11 +96,19 @@ class Summary:
     facts: list[dict[str, Any]]
 
 
-class Split(NamedTuple):
-    """The two sides of `SplitBy`."""
+@dataclass
+class Paths(beam.PTransform[Any, Any]):
+    """Hand out files, by URL or in pairs that belong together, spread over the workers."""
 
-    kept: Any
-    rejected: Any
+    urls: Sequence[Any]
+
+    def expand(self, pipeline: beam.Pipeline) -> PCollection[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle of paths."""
+        return (
+            pipeline
+            | "Create" >> beam.Create(list(self.urls), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+        )
 
 
 @dataclass
@@ -113,42 +120,15 @@ class ReadTables(beam.PTransform[Any, Any]):
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[pa.RecordBatch]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        return (
-            pipeline
-            | "Paths" >> beam.Create(list(self.urls), reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.FlatMap(self._read).with_output_types(pa.RecordBatch)
-        )
-
-    def _read(self, url: str) -> Iterator[pa.RecordBatch]:
-        with storage.open_read(url) as source:
-            columns = list(self.columns) if self.columns is not None else None
-            yield from pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=columns)
+        read: Any = beam.FlatMap(read_batches, self.columns).with_output_types(pa.RecordBatch)
+        return pipeline | Paths(self.urls) | "Read" >> read
 
 
-@dataclass
-class SplitBy(beam.PTransform[Any, Any]):
-    """Send each row to `kept`, or to `rejected` with the reason that `judge` gives.
-
-    Every row leaves by exactly one side, so the two sides add up to the input.
-    """
-
-    judge: Callable[[pl.DataFrame], pl.Series]
-
-    def expand(self, batches: PCollection[pa.RecordBatch]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the rule; returns a `Split`."""
-        sides: Any = batches | beam.FlatMap(self._route).with_outputs("rejected", main="kept")
-        return Split(kept=sides["kept"], rejected=sides["rejected"])
-
-    def _route(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        reasons = self.judge(pl.DataFrame(batch))
-        for reason, num_rows in reasons.value_counts().iter_rows():
-            Metrics.counter("split", reason or "kept").inc(num_rows)
-        yield batch.filter(reasons.is_null().to_arrow())
-        rejected = batch.append_column(
-            "reason", reasons.cast(pl.String).to_arrow().cast(pa.string())
-        )
-        yield TaggedOutput("rejected", rejected.filter(reasons.is_not_null().to_arrow()))
+def read_batches(url: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, `BATCH_ROWS` at a time."""
+    with storage.open_read(url) as source:
+        wanted = list(columns) if columns is not None else None
+        yield from pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=wanted)
 
 
 @dataclass

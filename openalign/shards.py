@@ -9,7 +9,8 @@ import os
 import tarfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,9 @@ import pyarrow.parquet as pq
 from openalign import storage
 from openalign.manifest import DataFile
 from openalign.schemas import INDEX
+
+GROUP_ROWS = 1 << 16
+"""Rows of a row group, where a file is written batch by batch."""
 
 _HEADER_BYTES = 512
 
@@ -69,12 +73,58 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
 
 def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
     """Write a Parquet file in one step."""
-    with storage.local_target(storage.join(folder, name)) as target:
-        pq.write_table(table, target.path, compression="zstd")
+    with open_table(folder, name, table.schema, group_rows=1 << 20) as writer:
+        for batch in table.to_batches():
+            writer.write(batch)
+    return writer.file
+
+
+class TableWriter:
+    """Writes batches to a Parquet file in row groups of one size, however the batches are cut."""
+
+    def __init__(self, writer: pq.ParquetWriter, *, group_rows: int) -> None:
+        self._writer = writer
+        self._group_rows = group_rows
+        self._held: list[pa.RecordBatch] = []
+        self._num_held = 0
+        self.num_rows = 0
+        self.file: DataFile
+        """The file, once it is closed."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        while batch.num_rows:
+            part = batch.slice(0, self._group_rows - self._num_held)
+            batch = batch.slice(part.num_rows)
+            self._held.append(part)
+            self._num_held += part.num_rows
+            self.num_rows += part.num_rows
+            if self._num_held == self._group_rows:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is held as a row group."""
+        if self._held:
+            self._writer.write_table(pa.Table.from_batches(self._held), self._num_held)
+        self._held, self._num_held = [], 0
+
+
+@contextmanager
+def open_table(
+    folder: str, name: str, schema: pa.Schema, *, group_rows: int = GROUP_ROWS
+) -> Generator[TableWriter]:
+    """Yield a writer of a Parquet file that appears, whole, when the block ends well."""
+    with (
+        storage.local_target(storage.join(folder, name)) as target,
+        pq.ParquetWriter(target.path, schema, compression="zstd") as parquet,
+    ):
+        writer = TableWriter(parquet, group_rows=group_rows)
+        yield writer
+        writer.flush()
     assert target.written is not None
-    return DataFile(
+    writer.file = DataFile(
         name=name,
-        num_rows=table.num_rows,
+        num_rows=writer.num_rows,
         num_bytes=target.written.num_bytes,
         sha256=target.written.sha256,
     )

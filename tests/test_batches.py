@@ -1,7 +1,6 @@
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 import polars as pl
@@ -13,7 +12,6 @@ from openalign.batches import (
     Part,
     ReadTables,
     SortIntoFiles,
-    SplitBy,
     WriteSummary,
     cut_by_hash,
     from_ipc,
@@ -24,26 +22,10 @@ from openalign.batches import (
 )
 from openalign.errors import ConfigError, InputError
 from openalign.hashing import hash64
-from openalign.shards import read_table, write_table
+from openalign.shards import write_table
 
 SCHEMA = pa.schema([("key", pa.string()), ("size", pa.int64())])
-WITH_REASON = SCHEMA.append(pa.field("reason", pa.string()))
 ROWS = [{"key": f"{n:04d}", "size": n % 7} for n in range(500)]
-
-
-def make_judge() -> Callable[[pl.DataFrame], pl.Series]:
-    """Return a rule that a worker process can be sent: by value, since it cannot import tests."""
-
-    def judge(rows: pl.DataFrame) -> pl.Series:
-        reason = (
-            pl.when(pl.col("size") == 0)
-            .then(pl.lit("empty"))
-            .when(pl.col("size") > 4)
-            .then(pl.lit("large"))
-        )
-        return rows.select(reason=reason).to_series()
-
-    return judge
 
 
 def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence[str] = ()) -> None:
@@ -55,10 +37,8 @@ def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence
     out = str(folder / "out")
 
     def build(pipeline: beam.Pipeline) -> None:
-        split: Any = pipeline | ReadTables(urls) | SplitBy(make_judge())
-        kept = split.kept | "Kept" >> SortIntoFiles(out, "kept", SCHEMA, 3)
-        rejected = split.rejected | "Rejected" >> SortIntoFiles(out, "rejected", WITH_REASON, 2)
-        _ = (kept, rejected) | beam.Flatten() | WriteSummary(storage.join(out, "summary"))
+        parts = pipeline | ReadTables(urls) | SortIntoFiles(out, "rows", SCHEMA, 3)
+        _ = parts | WriteSummary(storage.join(out, "summary"))
 
     run_job(build, flags)
 
@@ -67,43 +47,15 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
 
 
-def test_every_row_leaves_by_one_side_with_its_reason(tmp_path: Path) -> None:
-    run(tmp_path, [ROWS])
-
-    out = str(tmp_path / "out")
-    kept = [
-        row
-        for name in storage.list_files(out)
-        if name.startswith("kept")
-        for row in read_table(f"{out}/{name}").to_pylist()
-    ]
-    rejected = [
-        row
-        for name in storage.list_files(out)
-        if name.startswith("rejected")
-        for row in read_table(f"{out}/{name}").to_pylist()
-    ]
-
-    assert sorted(row["key"] for row in kept) == [
-        row["key"] for row in ROWS if 1 <= int(str(row["size"])) <= 4
-    ]
-    # 500 = 71 * 7 + 3: sizes 0 to 2 occur 72 times, the others 71 times.
-    reasons = [row["reason"] for row in rejected]
-    assert (reasons.count("empty"), reasons.count("large")) == (72, 142)
-    assert len(kept) + len(rejected) == 500
-
-
 def test_the_summary_lists_each_file_with_its_rows(tmp_path: Path) -> None:
     run(tmp_path, [ROWS])
 
     summary = read_summary(str(tmp_path / "out" / "summary"))
 
     assert [f.name for f in summary.files] == [
-        "kept-00000-of-00003.parquet",
-        "kept-00001-of-00003.parquet",
-        "kept-00002-of-00003.parquet",
-        "rejected-00000-of-00002.parquet",
-        "rejected-00001-of-00002.parquet",
+        "rows-00000-of-00003.parquet",
+        "rows-00001-of-00003.parquet",
+        "rows-00002-of-00003.parquet",
     ]
     assert sum(f.num_rows for f in summary.files) == 500
     for entry in summary.files:

@@ -25,7 +25,6 @@ pairs:
     num_files: 1
   filter:
     text: {min_count: 1}
-    num_files: 1
   fetch:
     download: {contact: "https://example.org"}
 """

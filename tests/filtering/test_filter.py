@@ -152,7 +152,7 @@ def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:
 
 
 def config_of(rules: TextRules, num_buckets: int = 4) -> FilterConfig:
-    return FilterConfig(text=rules, num_files=2, num_buckets=num_buckets)
+    return FilterConfig(text=rules, num_buckets=num_buckets)
 
 
 def run(
@@ -295,16 +295,15 @@ def test_ties_at_the_cut_go_by_hash_and_leave_exactly_k(tmp_path: Path, top_k: i
         ),
     ],
 )
-def test_bytes_do_not_depend_on_order_files_buckets_or_runner(
+def test_bytes_do_not_depend_on_buckets_or_runner(
     tmp_path: Path, flags: list[str], num_buckets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = TextRules(top_k=70, max_alt_texts_per_image=6, min_unigrams=2)
     rows = corpus(3)
-    shuffled = random.Random(1).sample(rows, len(rows))
+    files = [rows[:7], rows[7:200], [], rows[200:]]
 
-    whole = run(tmp_path / "a", [rows], rules)
+    whole = run(tmp_path / "a", files, rules)
     monkeypatch.setattr(counting, "FLUSH_ITEMS", 100)  # many small partials
-    files = [shuffled[:7], shuffled[7:200], [], shuffled[200:]]
     cut = run(tmp_path / "b", files, rules, num_buckets=num_buckets, flags=flags)
 
     assert content(tmp_path / "a") == content(tmp_path / "b")
@@ -312,21 +311,46 @@ def test_bytes_do_not_depend_on_order_files_buckets_or_runner(
     assert (whole.states, list(whole.files)) == (cut.states, list(cut.files))
 
 
-def test_files_have_the_schemas_and_are_sorted(tmp_path: Path) -> None:
-    result = run(tmp_path, [corpus(0)], TextRules(min_count=4))
+def test_verdicts_do_not_depend_on_order_or_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = TextRules(top_k=70, max_alt_texts_per_image=6, min_unigrams=2)
+    rows = corpus(3)
+    shuffled = random.Random(1).sample(rows, len(rows))
 
-    tables = (f"{side}-0000{i}-of-00002.parquet" for side in ("kept", "rejected") for i in (0, 1))
+    whole = run(tmp_path / "a", [rows], rules)
+    monkeypatch.setattr(counting, "FLUSH_ITEMS", 100)
+    cut = run(tmp_path / "b", [shuffled[:7], shuffled[7:200], [], shuffled[200:]], rules)
+
+    assert states_of(tmp_path / "a", whole) == states_of(tmp_path / "b", cut)
+    assert vocabulary_of(tmp_path / "a") == vocabulary_of(tmp_path / "b")
+    assert json.dumps(whole.facts) == json.dumps(cut.facts)
+    assert whole.states == cut.states
+
+
+def test_each_file_of_candidates_becomes_one_of_kept_and_one_of_rejected(tmp_path: Path) -> None:
+    rows = corpus(0)
+    files = [rows[:200], [], rows[200:]]
+
+    result = run(tmp_path, files, TextRules(min_count=4))
+
+    tables = (f"{side}-{i}.parquet" for side in ("kept", "rejected") for i in range(3))
     assert {f.name for f in result.files} == {*tables, "ngrams.u64"}
-    for entry in result.files:
-        url = str(tmp_path / "out" / entry.name)
-        assert storage.sha256_of(url) == entry.sha256
-        if entry.name.endswith(".parquet"):
+    for number, own in enumerate(files):
+        order = [r["key"] for r in own]
+        num_rows = 0
+        for side in ("kept", "rejected"):
+            entry = next(f for f in result.files if f.name == f"{side}-{number}.parquet")
+            url = str(tmp_path / "out" / entry.name)
+            assert storage.sha256_of(url) == entry.sha256
             table = read_table(url)
-            wanted = with_reason(CANDIDATE) if entry.name.startswith("rejected") else CANDIDATE
+            wanted = with_reason(CANDIDATE) if side == "rejected" else CANDIDATE
             assert table.schema.equals(wanted, check_metadata=True)
-            keys = table.column("key").to_pylist()
-            assert keys == sorted(keys)
-            assert len(keys) == entry.num_rows
+            places = [order.index(key) for key in table.column("key").to_pylist()]
+            assert places == sorted(places)
+            assert len(places) == entry.num_rows
+            num_rows += entry.num_rows
+        assert num_rows == len(own)
 
 
 def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -> None:
@@ -344,7 +368,7 @@ def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -
     )
     for path in (killed / "out" / "work").glob("counts-*"):
         path.unlink()  # would be there again, had the first job run again
-    (killed / "out" / "kept-00000-of-00002.parquet").write_bytes(b"half a file")
+    (killed / "out" / "kept-0.parquet").write_bytes(b"half a file")
 
     run(killed, [rows], rules)
 

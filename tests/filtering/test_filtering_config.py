@@ -71,7 +71,6 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], messa
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(lambda: FilterConfig(num_files=0), "num_files", id="no files"),
         pytest.param(lambda: FilterConfig(num_buckets=0), "num_buckets", id="no buckets"),
         pytest.param(lambda: SelectConfig(num_buckets=1 << 16), "num_buckets", id="many buckets"),
         pytest.param(lambda: SelectConfig(num_files=0), "num_files", id="no files to select"),
@@ -93,4 +92,4 @@ def test_buckets_and_places_are_no_part_of_the_result() -> None:
     assert identity(SelectConfig(held_out=(HeldOut(path="a"),))) == identity(
         SelectConfig(held_out=(HeldOut(path="b", images="c"),))
     )
-    assert identity(FilterConfig(num_files=8)) != identity(FilterConfig(num_files=9))
+    assert identity(SelectConfig(num_files=8)) != identity(SelectConfig(num_files=9))
