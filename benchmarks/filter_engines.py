@@ -190,7 +190,7 @@ def per_row(phase: str, files: list[str], out: Path) -> Answer:
     import apache_beam as beam
     from apache_beam.pvalue import AsSingleton
 
-    from openalign.batches import run_job
+    from openalign.runners import run_job
 
     word = re.compile(r"\w+")
 

@@ -25,7 +25,6 @@ from openalign.batches import (
     Summary,
     WriteSummary,
     read_summary,
-    run_job,
 )
 from openalign.filtering import frequency
 from openalign.filtering.config import FilterConfig, TextRules
@@ -44,6 +43,7 @@ from openalign.filtering.text_rules import TEXT_RULES, Corpus, TextBatch, text_f
 from openalign.filtering.tokens import U64, Tokens, hash_strings, normalize, tokenize
 from openalign.hashing import canonical_json
 from openalign.manifest import DataFile, StageResult
+from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, FilterState
 
 NGRAMS_FILE = "ngrams.u64"

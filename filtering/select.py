@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from openalign import storage
-from openalign.batches import Paths, SortIntoFiles, WriteSummary, read_summary, run_job
+from openalign.batches import Paths, SortIntoFiles, WriteSummary, read_summary
 from openalign.errors import InputError
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counting import IMAGES, CountPairs, Hashes, join_set, open_set
@@ -30,6 +30,7 @@ from openalign.filtering.judging import Judge, JudgeRows, Verdict, outcome
 from openalign.filtering.near_duplicates import matcher
 from openalign.filtering.tokens import hash_strings, normalize
 from openalign.manifest import StageResult
+from openalign.runners import run_job
 from openalign.schemas import DECISION, TRAINING, FetchState, SelectState
 from openalign.shards import index_name, read_table
 

@@ -20,7 +20,6 @@ from openalign.batches import (
     WriteSummary,
     from_ipc,
     read_summary,
-    run_job,
     to_pieces,
 )
 from openalign.hashing import bucket_of
@@ -28,6 +27,7 @@ from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import FetchBucket, HeaderRule
 from openalign.ingest.urls import host_of
 from openalign.manifest import StageResult
+from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, FetchState
 
 

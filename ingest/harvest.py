@@ -13,7 +13,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign import storage
-from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, read_summary, run_job
+from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, read_summary
 from openalign.ingest.candidates import (
     FOUND,
     SURVIVOR_ORDER,
@@ -23,6 +23,7 @@ from openalign.ingest.candidates import (
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
 from openalign.ingest.sources import site, table
 from openalign.manifest import StageResult
+from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, PAGE, HarvestState
 
 

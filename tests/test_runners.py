@@ -1,0 +1,38 @@
+import apache_beam as beam
+import pytest
+
+from openalign.errors import ConfigError, InputError
+from openalign.runners import run_job
+
+
+def one(pipeline: beam.Pipeline) -> None:
+    _ = pipeline | beam.Create([1])
+
+
+def test_an_option_that_beam_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--direct_num_worker=2 is not an option of Beam"):
+        run_job(one, ["--direct_num_worker=2"])
+
+
+@pytest.mark.parametrize("flags", [["--runner", "DirectRunner"], ["--runner=DirectRunner"]])
+def test_the_runner_that_downloads_another_is_replaced(flags: list[str]) -> None:
+    seen: list[str] = []
+
+    def build(pipeline: beam.Pipeline) -> None:
+        seen.append(type(pipeline.runner).__name__)
+        _ = pipeline | beam.Create([1])
+
+    run_job(build, flags)
+
+    assert seen == ["FnApiRunner"]
+
+
+def test_a_users_mistake_found_in_a_worker_stays_one() -> None:
+    def refuse(_: int) -> None:
+        raise InputError("a.tar is broken", hint="fetch it again")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1]) | beam.Map(refuse)
+
+    with pytest.raises(InputError, match=r"a\.tar is broken"):
+        run_job(build, [])
