@@ -3,13 +3,21 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test test-spark check format clean
 
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
 
 test: $(VENV)/dev.ready
 	$(RUN)/pytest
+
+# Needs Java 17; and Maven, unless OPENALIGN_SPARK_JOB_SERVER_JAR names Beam's job server for Spark 3.
+test-spark: export OPENALIGN_SPARK_JOB_SERVER_JAR ?= $(VENV)/job-server/spark-job-server.jar
+test-spark: $(VENV)/spark.ready $(if $(OPENALIGN_SPARK_JOB_SERVER_JAR),,$(VENV)/job-server/spark-job-server.jar)
+	$(RUN)/pytest -m spark tests/spark
+
+$(VENV)/job-server/spark-job-server.jar: tests/spark/job-server/pom.xml
+	mvn --batch-mode --quiet --file $< package -Doutput=$(abspath $(@D))
 
 check: $(VENV)/dev.ready
 	$(RUN)/ruff check .
@@ -42,3 +50,4 @@ $(VENV)/%.ready: $(VENV)/bin/python pyproject.toml constraints.txt
 
 EXTRAS_demo := ingest,train,evaluate,demo
 EXTRAS_dev  := dev
+EXTRAS_spark := spark

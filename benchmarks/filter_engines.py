@@ -25,8 +25,11 @@ def ours(phase: str, files: list[str], out: Path) -> Answer:
         "beam_options": [],
     }
     if phase == "count":
-        return _counted(dict(text_filter.count(config, **places).facts))
+        counted = text_filter.count(config, **places)
+        assert counted is not None
+        return _counted(counted.facts)
     result = text_filter.run(config, **places)
+    assert result is not None
     return _counted(dict(result.facts)) | dict(result.states)
 
 

@@ -2,32 +2,35 @@
 
     Hashes -> (bucket, bytes)            partial counts, flushed on size
            -> one file a bucket          merged
-           -> the frequent n-grams       cut by one histogram over all buckets, a side input
+           -> (bucket, its cut)          from one histogram over all buckets
+           -> the frequent n-grams
     Hashes -> (side and bucket, bytes)   pairs of alt-text and image, capped
            -> the alt-texts on many images, the images with many alt-texts
 
 What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from openalign import storage
-from openalign.batches import Part, Summary
+from openalign.batches import CollectLines, Part, Summary
 from openalign.filtering import frequency
 from openalign.filtering.config import TextRules
 from openalign.filtering.frequency import Cut
 from openalign.filtering.tokens import U64
+from openalign.hashing import canonical_json
 from openalign.manifest import DataFile
 
 FLUSH_ITEMS = 1 << 23
@@ -47,7 +50,7 @@ class Hashes:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What is known of a bucket's n-grams once they are counted."""
+    """What is known of a bucket's n-grams once they are counted; travels as JSON."""
 
     number: int
     histogram: list[tuple[int, int]]
@@ -69,29 +72,35 @@ class CountNgrams(beam.PTransform[Any, Any]):
             | "Count"
             >> beam.ParDo(_NgramPartials(self.num_buckets)).with_output_types(tuple[int, bytes])
             | "Gather" >> beam.GroupByKey()
-            | "Merge" >> beam.MapTuple(self._merge).with_output_types(Bucket)
+            | "Merge" >> beam.MapTuple(self._merge).with_output_types(str)
         )
-        all_buckets: Any = counted | "Buckets" >> beam.combiners.ToList()
-        cut: Any = all_buckets | "Choose" >> beam.Map(partial(_choose_cut, rules=self.rules))
-        parts: Any = (
-            counted | "Cut" >> beam.Map(self._cut, cut=AsSingleton(cut)).with_output_types(str),
-            all_buckets
-            | "Say" >> beam.Map(partial(_say_cut, rules=self.rules)).with_output_types(str),
+        buckets: Any = counted | "Buckets" >> CollectLines()
+        cut: Any = (
+            buckets
+            | "Choose"
+            >> beam.FlatMap(_cuts, rules=self.rules).with_output_types(tuple[int, tuple[int, int]])
+            | "Spread" >> beam.GroupByKey()
+            | "Cut" >> beam.MapTuple(self._cut).with_output_types(str)
         )
-        return parts | beam.Flatten()
+        said: Any = buckets | "Say" >> beam.Map(_say_cut, rules=self.rules).with_output_types(str)
+        parts: Any = (cut, said) | beam.Flatten()
+        return parts
 
-    def _merge(self, bucket: int, pieces: Iterable[bytes]) -> Bucket:
+    def _merge(self, bucket: int, pieces: Iterable[bytes]) -> str:
         distinct, counts = frequency.merge_counts(pieces)
         content = np.concatenate((distinct, counts.astype(np.uint64)))
         storage.write_bytes(self._counts_url(bucket), content.astype("<u8").tobytes())
         num_unigrams = len(distinct) - _num_odd(distinct)
-        return Bucket(bucket, frequency.histogram(counts), num_unigrams)
+        return canonical_json(asdict(Bucket(bucket, frequency.histogram(counts), num_unigrams)))
 
-    def _cut(self, bucket: Bucket, *, cut: Cut) -> str:
-        content = np.frombuffer(storage.read_bytes(self._counts_url(bucket.number)), "<u8")
+    def _cut(self, bucket: int, cuts: Iterable[tuple[int, int]]) -> str:
+        [(at_count, num_tied_kept)] = cuts
+        content = np.frombuffer(storage.read_bytes(self._counts_url(bucket)), "<u8")
         distinct, counts = content.reshape(2, -1)
-        kept = frequency.apply_cut(distinct, counts.astype(np.int64), cut, bucket.number)
-        return _write_set(self.work, NGRAMS, bucket.number, kept)
+        kept = frequency.apply_cut(
+            distinct, counts.astype(np.int64), at_count=at_count, num_tied_kept=num_tied_kept
+        )
+        return _write_set(self.work, NGRAMS, bucket, kept)
 
     def _counts_url(self, bucket: int) -> str:
         return storage.join(self.work, f"counts-{bucket:05d}.u64")
@@ -217,11 +226,23 @@ def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
     )
 
 
+def _cuts(lines: list[str], *, rules: TextRules) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Tell each bucket at which count it is cut, and how many that have it are kept."""
+    cut = _choose_cut(_parse(lines), rules)
+    for bucket, num_tied_kept in cut.tied_kept.items():
+        yield bucket, (cut.at_count, num_tied_kept)
+
+
+def _parse(lines: list[str]) -> list[Bucket]:
+    return [Bucket(**json.loads(line)) for line in lines]
+
+
 def _choose_cut(buckets: list[Bucket], rules: TextRules) -> Cut:
     return frequency.choose_cut({b.number: b.histogram for b in buckets}, rules)
 
 
-def _say_cut(buckets: list[Bucket], rules: TextRules) -> str:
+def _say_cut(lines: list[str], *, rules: TextRules) -> str:
+    buckets = _parse(lines)
     cut = _choose_cut(buckets, rules)
     occurrences = sum(value * number for b in buckets for value, number in b.histogram)
     kept = sum(n * c for b in buckets for c, n in b.histogram if c > cut.at_count)

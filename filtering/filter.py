@@ -59,16 +59,21 @@ def run(
     output: str,
     work: str,
     beam_options: Sequence[str],
-) -> StageResult:
-    """Filter the candidates in Parquet files; see the module for what is written."""
+) -> StageResult | None:
+    """Filter the candidates in Parquet files; see the module for what is written.
+
+    A dry run builds both jobs and returns None.
+    """
     counted = count(
         config, candidates=candidates, output=output, work=work, beam_options=beam_options
     )
     summary_url = storage.join(work, "judged.jsonl")
-    run_job(
+    judged = run_job(
         partial(_judge, config=config, urls=candidates, output=output, work=work, to=summary_url),
         beam_options,
     )
+    if counted is None or not judged:
+        return None
     summary = read_summary(summary_url)
     found = outcome(summary, TEXT_RULES)
     return StageResult(
@@ -98,15 +103,14 @@ def count(
     output: str,
     work: str,
     beam_options: Sequence[str],
-) -> Counted:
-    """Count the corpus, unless an earlier run already did."""
+) -> Counted | None:
+    """Count the corpus, unless an earlier run already did; None after a dry run."""
     marker = storage.join(work, _COUNTED)
     if not storage.exists(marker):
         summary_url = storage.join(work, "counts.jsonl")
-        run_job(
-            partial(_count, config=config, urls=candidates, work=work, to=summary_url),
-            beam_options,
-        )
+        graph = partial(_count, config=config, urls=candidates, work=work, to=summary_url)
+        if not run_job(graph, beam_options):
+            return None
         summary = read_summary(summary_url)
         ngrams = join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))
         for name in (ALT_TEXTS, IMAGES):

@@ -113,7 +113,7 @@ class Cut:
     """The first so many of them in hash order are kept."""
 
     tied_kept: dict[int, int]
-    """The same by bucket; a bucket that is not named keeps none."""
+    """The same by bucket."""
 
     @property
     def num_kept(self) -> int:
@@ -169,10 +169,10 @@ def _find_cut(descending: Sequence[tuple[int, int]], rules: TextRules) -> tuple[
     return descending[-1]
 
 
-def apply_cut(distinct: U64, counts: Ints, cut: Cut, bucket: int) -> U64:
-    """Return a bucket's frequent n-grams, in order."""
-    keep = counts > cut.at_count
-    keep[np.flatnonzero(counts == cut.at_count)[: cut.tied_kept.get(bucket, 0)]] = True
+def apply_cut(distinct: U64, counts: Ints, *, at_count: int, num_tied_kept: int) -> U64:
+    """Return a bucket's n-grams above a count and the first of those that have it, in order."""
+    keep = counts > at_count
+    keep[np.flatnonzero(counts == at_count)[:num_tied_kept]] = True
     return distinct[keep]
 
 

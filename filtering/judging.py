@@ -66,9 +66,12 @@ class JudgeRows(beam.PTransform[Any, Any]):
 
     def expand(self, batches: PCollection[pa.RecordBatch]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the judge; returns `Sides`."""
-        sides: Any = batches | "Judge" >> beam.ParDo(
-            _JudgeBatches(self.open_judge, self.rules)
-        ).with_outputs(_REJECTED, _PARTS, _TALLIES, main="kept")
+        judge = beam.ParDo(_JudgeBatches(self.open_judge, self.rules)).with_output_types(
+            pa.RecordBatch, rejected=pa.RecordBatch, parts=str, tallies=tuple[str, bytes]
+        )
+        sides: Any = batches | "Judge" >> judge.with_outputs(
+            _REJECTED, _PARTS, _TALLIES, main="kept"
+        )
         parts = (sides[_PARTS], _told(sides[_TALLIES])) | "Parts" >> beam.Flatten()
         return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
 
@@ -88,9 +91,9 @@ class JudgeFiles(beam.PTransform[Any, Any]):
 
     def expand(self, urls: PCollection[str]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the judge and the writes."""
-        judged: Any = urls | "Judge" >> beam.ParDo(
-            _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
-        ).with_outputs(_PARTS, _TALLIES)
+        tables = _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
+        judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
+        judged: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
         return (judged[_PARTS], _told(judged[_TALLIES])) | "Parts" >> beam.Flatten()
 
 

@@ -32,9 +32,11 @@ from openalign.filtering.tokens import hash_strings, normalize
 from openalign.manifest import StageResult
 from openalign.runners import run_job
 from openalign.schemas import DECISION, TRAINING, FetchState, SelectState
-from openalign.shards import index_name, read_table
+from openalign.shards import index_name, read_table, write_table
 
 _COUNTED = "counted"
+_MANY = f"{IMAGES}.u64"
+_HELD_OUT = "held-out.parquet"
 _PICTURE = "jpg"
 
 
@@ -43,25 +45,20 @@ def run(
     *,
     ledger: Sequence[str],
     held_out: pa.Table,
-    index: Sequence[str],
     output: str,
     work: str,
     beam_options: Sequence[str],
-) -> StageResult:
+) -> StageResult | None:
     """Select training pairs; see the module for what is read and written.
 
-    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of pictures that must stay out.
+    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of pictures that must stay out. A dry
+    run builds both jobs and returns None.
     """
-    many_url = storage.join(work, f"{IMAGES}.u64")
-    if not storage.exists(storage.join(work, _COUNTED)):
-        counts_url = storage.join(work, "counts.jsonl")
-        run_job(partial(_count, config=config, urls=ledger, work=work, to=counts_url), beam_options)
-        join_set(read_summary(counts_url), work, IMAGES, many_url)
-        storage.write_text(storage.join(work, _COUNTED), "")
+    counted = _make_counts(config, ledger, held_out, work=work, beam_options=beam_options)
     summary_url = storage.join(work, "judged.jsonl")
-    open_judge = partial(_open_judge, config=config, held_out=held_out, many_url=many_url)
-    graph = partial(_judge, config=config, open_judge=open_judge, output=output, to=summary_url)
-    run_job(partial(graph, files=_with_index(ledger, index)), beam_options)
+    graph = partial(_judge, config=config, urls=ledger, output=output, work=work, to=summary_url)
+    if not run_job(graph, beam_options) or not counted:
+        return None
     summary = read_summary(summary_url)
     found = outcome(summary, IMAGE_RULES)
     return StageResult(
@@ -80,15 +77,26 @@ def run(
     )
 
 
-def _with_index(ledger: Sequence[str], index: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Pair each ledger file with the index of its shard, where it has one."""
-    by_name = {url.rsplit("/", 1)[-1]: url for url in index}
-    return [(url, by_name.get(_index_of(url))) for url in ledger]
-
-
-def _index_of(ledger_url: str) -> str:
-    name = ledger_url.rsplit("/", 1)[-1].removesuffix(".parquet")
-    return index_name(name.replace("ledger-", "shard-", 1) + ".tar")
+def _make_counts(
+    config: SelectConfig,
+    ledger: Sequence[str],
+    held_out: pa.Table,
+    *,
+    work: str,
+    beam_options: Sequence[str],
+) -> bool:
+    """Make what the judges look up, unless an earlier run already did; tell whether it is there."""
+    marker = storage.join(work, _COUNTED)
+    if not storage.exists(marker):
+        counts_url = storage.join(work, "counts.jsonl")
+        graph = partial(_count, config=config, urls=ledger, work=work, to=counts_url)
+        if not run_job(graph, beam_options):
+            return False
+        join_set(read_summary(counts_url), work, IMAGES, storage.join(work, _MANY))
+        # In the graph itself, at 60 bytes a picture, 170,000 exceed what Dataflow takes.
+        write_table(work, _HELD_OUT, held_out)
+        storage.write_text(marker, "")
+    return True
 
 
 # The corpus ---------------------------------------------------------------------------------------
@@ -122,36 +130,37 @@ def _judge(
     pipeline: beam.Pipeline,
     *,
     config: SelectConfig,
-    open_judge: Any,
-    files: Sequence[tuple[str, str | None]],
+    urls: Sequence[str],
     output: str,
+    work: str,
     to: str,
 ) -> None:
     sides: Any = (
         pipeline
-        | Paths(files)
-        | "Place" >> beam.FlatMapTuple(_with_places).with_output_types(pa.RecordBatch)
-        | JudgeRows(open_judge, IMAGE_RULES)
+        | Paths(urls)
+        | "Place" >> beam.FlatMap(_with_places).with_output_types(pa.RecordBatch)
+        | JudgeRows(partial(_open_judge, config=config, work=work), IMAGE_RULES)
     )
     training = (
         sides.kept
-        | "Pairs" >> beam.Map(lambda batch: batch.select(TRAINING.names))
+        | "Pairs" >> beam.Map(_to_training).with_output_types(pa.RecordBatch)
         | "Training" >> SortIntoFiles(output, "training", TRAINING, config.num_files)
     )
     decisions = (
         sides.rejected
-        | "Rules" >> beam.Map(_to_decisions)
+        | "Rules" >> beam.Map(_to_decisions).with_output_types(pa.RecordBatch)
         | "Decisions" >> SortIntoFiles(output, "decisions", DECISION, config.num_files)
     )
     _ = (training, decisions, sides.parts) | "All" >> beam.Flatten() | WriteSummary(to)
 
 
-def _with_places(ledger_url: str, index_url: str | None) -> Iterator[pa.RecordBatch]:
+def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
     """Give a ledger file's fetched rows the place of their picture in the shard."""
     rows = _fetched(ledger_url)
     if rows.is_empty():
         return
-    if index_url is None:
+    index_url = _index_of(ledger_url)
+    if not storage.exists(index_url):
         raise InputError(
             f"{ledger_url} has fetched images but its shard has no index",
             hint="run `openalign fetch` again",
@@ -171,14 +180,24 @@ def _with_places(ledger_url: str, index_url: str | None) -> Iterator[pa.RecordBa
     yield from placed.to_arrow().combine_chunks().to_batches()
 
 
+def _index_of(ledger_url: str) -> str:
+    """Return the index of a ledger's shard; they lie beside each other."""
+    folder, _, name = ledger_url.rpartition("/")
+    shard = name.replace("ledger-", "shard-", 1).removesuffix(".parquet")
+    return storage.join(folder, index_name(f"{shard}.tar"))
+
+
+def _to_training(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select(TRAINING.names)
+
+
 def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.select(["key", "reason"]).rename_columns(DECISION.names)
 
 
-def _open_judge(
-    stack: ExitStack, *, config: SelectConfig, held_out: pa.Table, many_url: str
-) -> Judge:
-    with_many_alt_texts = stack.enter_context(open_set(many_url))
+def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
+    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, _MANY)))
+    held_out = read_table(storage.join(work, _HELD_OUT))
     is_copy = matcher(held_out, config.near_duplicates)
 
     def judge(batch: pa.RecordBatch) -> Verdict:

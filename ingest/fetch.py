@@ -39,8 +39,8 @@ def run(
     output: str,
     work: str,
     beam_options: Sequence[str],
-) -> StageResult:
-    """Fetch the images of the candidates in the Parquet files `kept`."""
+) -> StageResult | None:
+    """Fetch the images of the candidates in the Parquet files `kept`; None after a dry run."""
     summary_url = storage.join(work, "summary.jsonl")
     fetch_bucket = FetchBucket(config=config, header_rule=header_rule, output=output)
 
@@ -54,7 +54,8 @@ def run(
         )
         _ = parts | "Summary" >> WriteSummary(summary_url)
 
-    run_job(build, beam_options)
+    if not run_job(build, beam_options):
+        return None
     summary = read_summary(summary_url)
     return StageResult(
         num_inputs=sum(_num_rows(url) for url in kept),

@@ -29,8 +29,8 @@ from openalign.schemas import CANDIDATE, PAGE, HarvestState
 
 def run(
     config: HarvestConfig, *, output: str, work: str, beam_options: Sequence[str]
-) -> StageResult:
-    """Harvest a source.
+) -> StageResult | None:
+    """Harvest a source; None after a dry run.
 
     Raises:
         InputError: a table cannot be read or lacks a column; found before anything starts.
@@ -47,7 +47,8 @@ def run(
         )
         _ = written | beam.Flatten() | "Summary" >> WriteSummary(summary_url)
 
-    run_job(build, beam_options)
+    if not run_job(build, beam_options):
+        return None
     summary = read_summary(summary_url)
     counts = summary.counts
     return StageResult(
@@ -76,7 +77,10 @@ def _found(
             | Paths(urls)
             | "Read" >> beam.FlatMap(table.read_candidates, source=config.source)
         )
-    return pieces | "Sort" >> beam.FlatMap(_by_kind).with_outputs("candidates", "pages", "counts")
+    sort: Any = beam.FlatMap(_by_kind).with_output_types(
+        Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str
+    )
+    return pieces | "Sort" >> sort.with_outputs("candidates", "pages", "counts")
 
 
 def _crawl(

@@ -96,17 +96,35 @@ class Summary:
 
 @dataclass
 class Paths(beam.PTransform[Any, Any]):
-    """Hand out files, by URL or in pairs that belong together, spread over the workers."""
+    """Hand out files, spread over the workers.
 
-    urls: Sequence[Any]
+    The URLs travel in the job's graph, compressed: 100,000 take 0.2 MB where they are numbered and
+    2.6 MB where their names are random, of the 10 MB that Dataflow lets a graph have.
+    """
 
-    def expand(self, pipeline: beam.Pipeline) -> PCollection[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the shuffle of paths."""
-        return (
+    urls: Sequence[str]
+
+    def expand(self, pipeline: beam.Pipeline) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle of paths.
+
+        Beam's own `Create` would put them into the graph twice, its `Reshuffle` pickle a time
+        beside each.
+        """
+        paths: Any = (
             pipeline
-            | "Create" >> beam.Create(list(self.urls), reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
+            | "Start" >> beam.Impulse()
+            | "Number" >> beam.FlatMap(self._number).with_output_types(tuple[int, str])
+            | "Spread" >> beam.GroupByKey()
+            | "Take" >> beam.FlatMapTuple(_values).with_output_types(str)
         )
+        return paths
+
+    def _number(self, _: bytes) -> Iterator[tuple[int, str]]:
+        yield from enumerate(self.urls)
+
+
+def _values(_: int, values: Iterable[str]) -> Iterable[str]:
+    return values
 
 
 @dataclass
@@ -188,6 +206,34 @@ def to_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
 
 
 @dataclass
+class CollectLines(beam.PTransform[Any, Any]):
+    """Bring all lines of a job into one sorted list, which comes also when there is none.
+
+    Beam's own `ToList` would send them pickled.
+    """
+
+    def expand(self, lines: PCollection[str]) -> PCollection[list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle."""
+        start: Any = lines.pipeline | "Start" >> beam.Create([""], reshuffle=False)
+        collected: Any = (
+            (start, lines)
+            | "Flatten" >> beam.Flatten()
+            | "Key" >> beam.Map(_under_one_key).with_output_types(tuple[int, str])
+            | "Gather" >> beam.GroupByKey()
+            | "Sort" >> beam.MapTuple(_sorted).with_output_types(list[str])
+        )
+        return collected
+
+
+def _under_one_key(line: str) -> tuple[int, str]:
+    return 0, line
+
+
+def _sorted(_: int, lines: Iterable[str]) -> list[str]:
+    return sorted(line for line in lines if line)
+
+
+@dataclass
 class WriteSummary(beam.PTransform[Any, Any]):
     """Put all Parts of a job into one JSON file, in an order that does not depend on the runner."""
 
@@ -195,11 +241,11 @@ class WriteSummary(beam.PTransform[Any, Any]):
 
     def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the write; it happens also when there is not one Part."""
-        collected: Any = parts | "Collect" >> beam.combiners.ToList()
+        collected: Any = parts | "Collect" >> CollectLines()
         return collected | "Write" >> beam.Map(self._write)
 
     def _write(self, parts: list[str]) -> None:
-        storage.write_text(self.url, "".join(line + "\n" for line in sorted(parts)))
+        storage.write_text(self.url, "".join(line + "\n" for line in parts))
 
 
 def read_summary(url: str) -> Summary:

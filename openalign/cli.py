@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from openalign.errors import ConfigError, OpenAlignError
+from openalign.errors import ConfigError, OpenAlignError, StageError
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
@@ -24,6 +24,13 @@ VERBS = {
     "train": "train the dual encoder with DeepSpeed",
     "evaluate": "measure the model on benchmarks",
     "report": "write the report, as one HTML page and as Markdown",
+}
+
+_RUNNERS = {
+    "local": "FnApiRunner",
+    "spark": "SparkRunner",
+    "flink": "FlinkRunner",
+    "dataflow": "DataflowRunner",
 }
 
 _EPILOG = """\
@@ -99,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
         )
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
     search.set_defaults(verb=_search)
+    doctor = _add_verb(verbs.add_parser, "doctor", "see whether jobs can run on a cluster")
+    doctor.add_argument(
+        "--runner", choices=_RUNNERS, default="local", help="where jobs would run (local)"
+    )
+    doctor.set_defaults(verb=_doctor)
     validate = _add_verb(verbs.add_parser, "validate", "check pipelines and show their settings")
     validate.set_defaults(verb=_validate)
     return parser
@@ -108,7 +120,7 @@ def _add_verb(
     add: Callable[..., argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
     verb = add(name, help=text, description=text[0].upper() + text[1:] + ".")
-    optional = "?" if name == "validate" else None
+    optional = "?" if name in ("doctor", "validate") else None
     verb.add_argument("pipeline", nargs=optional, help="a name in pipelines.yaml, such as demo")
     verb.add_argument(
         "--config", default="pipelines.yaml", metavar="PATH", help="the settings file"
@@ -140,6 +152,9 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     run = _run_of(options, beam_options)
     if options.stage == "train" and is_rank():
         pipeline.run_training_rank(run)
+        return
+    if pipeline.is_dry_run(run, options.stage):
+        pipeline.dry_run(run, options.stage)
         return
     if run.config.site is not None and options.stage in ("harvest", "fetch"):
         pipeline.run_stage(run, "site")
@@ -184,6 +199,29 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
         plus_weight=weight("plus"),
         minus_weight=weight("minus"),
     )
+
+
+def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.config import load_pipeline
+    from openalign.pipeline import check_libraries
+    from openalign.telemetry import set_up_logging
+
+    set_up_logging()
+    check_libraries("filter")
+    from openalign import preflight, storage
+
+    root = "runs"
+    if options.pipeline:
+        root = load_pipeline(options.config, options.pipeline, options.overrides).root
+    flags = [f"--runner={_RUNNERS[options.runner]}", *beam_options]
+    num_failed = 0
+    for check in preflight.all_checks(flags, storage.absolute(root)):
+        print(f"{'FAILS' if check.problem else 'ok':6} {check.subject:13} {check.found}")  # noqa: T201
+        if check.problem:
+            num_failed += 1
+            print(f"{'':20} {check.problem}\n{'':20} hint: {check.hint}")  # noqa: T201
+    if num_failed:
+        raise StageError(f"jobs cannot run there: {num_failed} of the checks failed")
 
 
 def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

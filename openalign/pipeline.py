@@ -4,11 +4,12 @@ import importlib.util
 import json
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
 from openalign import storage
-from openalign.errors import MissingExtraError, StageError
+from openalign.errors import ConfigError, MissingExtraError, StageError
 from openalign.manifest import (
     WORK,
     Manifest,
@@ -40,10 +41,7 @@ def run_stage(run: Run, name: str) -> Manifest:
             work on this stage, or the stage ended with nothing to hand on.
         MissingExtraError: one of its libraries is not installed.
     """
-    _check_lineage(run, name)
-    before = STAGES[name].rows_from
-    if before and run.folder(before).require().num_outputs == 0:
-        raise _empty(run, before)
+    _check_input(run, name)
     settings = {"settings": identity(STAGES[name].settings(run.config))}
     inputs = _inputs(run, name)
     fingerprint = stage_fingerprint(settings, inputs)
@@ -57,6 +55,7 @@ def run_stage(run: Run, name: str) -> Manifest:
         else:
             _say_why(name, manifest, settings, inputs)
             check_libraries(name)
+            _check_options(run, name)
             storage.check_writable(run.config.root)
             started = time.monotonic()
             result = _make(run, name, folder.partial_url(fingerprint))
@@ -69,13 +68,50 @@ def run_stage(run: Run, name: str) -> Manifest:
 
 
 def run_all(run: Run) -> dict[str, Manifest]:
-    """Bring every stage up to date, in order, and return their manifests."""
+    """Bring every stage up to date, in order, and return their manifests.
+
+    Raises:
+        ConfigError: a dry run is asked for.
+    """
     names = stage_names(run.config)
+    if is_dry_run(run, "harvest"):
+        raise ConfigError(
+            "a dry run makes no input for the next stage",
+            hint=f"try one stage: openalign harvest {run.config.name} -- ...",
+        )
     check_contacts(run.config)
     found = {name: run_stage(run, name) for name in names}
     if "evaluate" not in names:
         say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
     return found
+
+
+def is_dry_run(run: Run, name: str) -> bool:
+    """Tell whether a stage's Beam jobs are to be built and checked, but not run."""
+    if not (run.beam_options and STAGES[name].num_jobs):
+        return False
+    check_libraries(name)
+    from openalign import runners
+
+    return runners.is_dry_run(run.beam_options)
+
+
+def dry_run(run: Run, name: str) -> None:
+    """Build every Beam job of a stage as its runner would be sent it; nothing is made.
+
+    The stages before it must be complete; whether it is so itself makes no difference.
+
+    Raises:
+        StageError: an earlier stage is not complete.
+    """
+    _check_input(run, name)
+    _check_options(run, name)
+    stage = STAGES[name]
+    # Not where a run that was killed may have left what the next one goes on with.
+    result = stage.run(run, _place(run.folder(name).partial_url("dry-run")))
+    assert result is None, f"{name} ran"
+    jobs = "1 job" if stage.num_jobs == 1 else f"{stage.num_jobs} jobs"
+    say(f"{name:9} dry run passed: {jobs}, nothing was made")
 
 
 def run_training_rank(run: Run) -> None:
@@ -116,6 +152,21 @@ def check_libraries(name: str) -> None:
             raise MissingExtraError(library, STAGES[name].extra)
 
 
+def _check_input(run: Run, name: str) -> None:
+    _check_lineage(run, name)
+    before = STAGES[name].rows_from
+    if before and run.folder(before).require().num_outputs == 0:
+        raise _empty(run, before)
+
+
+def _check_options(run: Run, name: str) -> None:
+    if run.beam_options and STAGES[name].num_jobs:
+        from openalign import preflight, runners
+
+        runners.check_options(run.beam_options)
+        preflight.require(run.beam_options, storage.absolute(run.config.root))
+
+
 def _check_lineage(run: Run, name: str) -> None:
     """See that all stages before this one were made from each other's present results."""
     for reads in _reads(run, name):
@@ -143,17 +194,19 @@ def _inputs(run: Run, name: str) -> dict[str, str]:
 
 
 def _place(partial_url: str) -> Place:
-    return Place(output=partial_url, work=storage.join(partial_url, WORK))
+    # A worker's current folder is not this process's.
+    url = storage.absolute(partial_url)
+    return Place(output=url, work=storage.join(url, WORK))
 
 
 def _make(run: Run, name: str, partial_url: str) -> StageResult:
     def measure() -> str:
         return f"{len(storage.list_files(partial_url))} files"
 
-    if name == "train":  # it draws a bar of its own
-        return STAGES[name].run(run, _place(partial_url))
-    with progress_line(name, measure):
+    own_bar = name == "train"
+    with nullcontext() if own_bar else progress_line(name, measure):
         result = STAGES[name].run(run, _place(partial_url))
+    assert result is not None, f"{name} made nothing"
     if result.num_outputs == 0 and name in _ASKS_THE_WEB:
         # Perhaps the network was down: nothing of this may stand in the way of another attempt.
         storage.remove(partial_url)

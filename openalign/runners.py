@@ -8,26 +8,45 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
-from openalign.errors import ConfigError, OpenAlignError
+from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
+
+_HINT = "what follows `--` goes to Beam's PipelineOptions, as --name=value"
+
+_DEFAULTS = ("--environment_cache_millis=300000",)
+"""Before the user's, which win: workers serve all steps of a job, where Beam would start new ones
+for each step and slot (25 Python processes for the demo's filter on Spark, instead of 4)."""
+
+_SPARK = {"storage_level": "MEMORY_AND_DISK"}
+"""What is read twice is not made twice; Beam's runner has the option, its Python SDK does not."""
 
 
-def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> None:
-    """Build and run a pipeline to its end.
+def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> bool:
+    """Build and run a pipeline to its end; return whether it ran.
 
-    `DirectRunner` would try to download another engine, so `FnApiRunner` takes its place.
+    In a dry run, or where a template is asked for, it is built as its runner would be sent it.
 
     Raises:
-        ConfigError: an option is none of Beam's.
+        ConfigError: an option is none of Beam's, or the runner misses one.
+        MissingExtraError: the runner's libraries are not installed.
     """
-    flags = _joined(beam_options)
-    flags = ["--runner=FnApiRunner" if f.lower() == "--runner=directrunner" else f for f in flags]
-    if not any(flag.startswith("--runner=") for flag in flags):
-        flags.insert(0, "--runner=FnApiRunner")
-    _check_flags(flags)
+    options = read_options(beam_options)
     try:
-        with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
+        pipeline = beam.Pipeline(options=options)
+    except ValueError as error:
+        missed = "; ".join(line.rstrip(".") for line in str(error).splitlines()[1:] or [str(error)])
+        raise ConfigError(
+            f"Beam cannot run a job with these options: {missed}", hint=_HINT
+        ) from error
+    try:
+        with pipeline:
             build(pipeline)
     except Exception as error:
         found: BaseException | None = error
@@ -35,7 +54,78 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
             if isinstance(found, OpenAlignError):
                 raise found from error
             found = found.__cause__ or found.__context__
+        if "failed in state" in str(error):  # what Beam knows of a job that another process ran
+            raise StageError(
+                f"the job failed on the runner ({str(error).splitlines()[0]})",
+                hint="the runner's own log has the reason (on Spark: work/driver-*/stderr on a "
+                "worker, and what the worker pool printed); the same command tries again",
+            ) from error
         raise
+    return not (is_dry_run(beam_options) or options.view_as(GoogleCloudOptions).template_location)
+
+
+def is_dry_run(beam_options: Sequence[str]) -> bool:
+    """Tell whether jobs are to be built and checked, but not run."""
+    return bool(read_options(beam_options).view_as(TestOptions).dry_run)
+
+
+def check_options(beam_options: Sequence[str]) -> None:
+    """See that a stage can be run with these options, before it writes anything.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or lets go of a job before its end.
+        MissingExtraError: the runner's libraries are not installed.
+    """
+    given = read_options(beam_options).get_all_options(drop_default=True)
+    for name in ("template_location", "no_wait_until_finish"):
+        if given.get(name):
+            raise ConfigError(
+                f"a stage cannot be run with --{name}",
+                hint="it starts its jobs itself and goes on when they have ended",
+            )
+
+
+def read_options(beam_options: Sequence[str]) -> PipelineOptions:
+    """Return Beam's options.
+
+    `DirectRunner` would try to download another engine, so `FnApiRunner` takes its place.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or the runner misses one.
+        MissingExtraError: the runner's libraries are not installed.
+    """
+    flags = _joined(beam_options)
+    flags = ["--runner=FnApiRunner" if f.lower() == "--runner=directrunner" else f for f in flags]
+    if not any(flag.startswith("--runner=") for flag in flags):
+        flags.insert(0, "--runner=FnApiRunner")
+    _check_flags(flags)
+    # What a worker needs is in the package: of `__main__` nothing has to travel.
+    options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **_SPARK)
+    if "dataflow" in options.view_as(StandardOptions).runner.lower():
+        _check_dataflow(options)
+    elif options.view_as(TestOptions).dry_run:
+        raise ConfigError(
+            "--dry_run has no meaning for this runner", hint="add --runner=DataflowRunner"
+        )
+    return options
+
+
+def _check_dataflow(options: PipelineOptions) -> None:
+    try:
+        import gcsfs  # noqa: F401  # how our own files get there
+        from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401  # as Beam asks
+    except ImportError as error:
+        raise MissingExtraError(error.name or "apache-beam[gcp]", "dataflow") from error
+    cloud = options.view_as(GoogleCloudOptions)
+    validator = PipelineOptionsValidator(options, None)
+    problems = [
+        validator.validate_gcs_path(cloud, name) for name in ("temp_location", "staging_location")
+    ]
+    if all(problems):  # Beam would make a bucket of its own
+        raise ConfigError(
+            f"DataflowRunner has no place for its files: {problems[0][0]}",
+            hint="add --temp_location=gs://bucket/folder",
+        )
 
 
 def _joined(flags: Sequence[str]) -> list[str]:
@@ -52,7 +142,7 @@ def _joined(flags: Sequence[str]) -> list[str]:
 def _check_flags(flags: Sequence[str]) -> None:
     import argparse
 
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     seen: set[type] = set()
     pending: list[Any] = [PipelineOptions]
     while pending:
@@ -61,9 +151,9 @@ def _check_flags(flags: Sequence[str]) -> None:
         if options not in seen and "_add_argparse_args" in vars(options):
             seen.add(options)
             options._add_argparse_args(parser)  # noqa: SLF001  # Beam's own hook for exactly this
-    _, unknown = parser.parse_known_args(list(flags))
+    try:
+        _, unknown = parser.parse_known_args(list(flags))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"Beam cannot read its options: {error}", hint=_HINT) from error
     if unknown:
-        raise ConfigError(
-            f"{unknown[0]} is not an option of Beam",
-            hint="what follows `--` goes to Beam's PipelineOptions, as --name=value",
-        )
+        raise ConfigError(f"{unknown[0]} is not an option of Beam", hint=_HINT)

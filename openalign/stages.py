@@ -50,7 +50,8 @@ class Run:
     def urls(self, stage: str, prefix: str) -> list[str]:
         """Return the URLs of a complete stage's data files that begin with `prefix`."""
         folder = self.folder(stage)
-        return [storage.join(folder.url, name) for name in folder.require().names(prefix)]
+        url = storage.absolute(folder.url)
+        return [storage.join(url, name) for name in folder.require().names(prefix)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,9 @@ class Stage:
     folder: str
     reads: tuple[str, ...]
     settings: Callable[[PipelineConfig], Any]
-    run: Callable[[Run, Place], StageResult]
+    run: Callable[[Run, Place], StageResult | None]
+    """Makes the result; None after a dry run."""
+
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
     """Fingerprints of what it reads from outside the run, by name."""
 
@@ -77,6 +80,9 @@ class Stage:
 
     outputs: str = ""
     """How the names of the files begin that hold its outputs, a row each."""
+
+    num_jobs: int = 0
+    """Beam jobs that it runs; only a stage that has some takes Beam's options."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()
@@ -117,7 +123,7 @@ def _run_site(run: Run, place: Place) -> StageResult:
     return demo_site.run(picture_px=run.config.site.picture_px, output=place.output)
 
 
-def _run_harvest(run: Run, place: Place) -> StageResult:
+def _run_harvest(run: Run, place: Place) -> StageResult | None:
     from openalign.ingest import harvest
 
     if asks_the_web(run.config):
@@ -130,7 +136,7 @@ def _run_harvest(run: Run, place: Place) -> StageResult:
         )
 
 
-def _run_filter(run: Run, place: Place) -> StageResult:
+def _run_filter(run: Run, place: Place) -> StageResult | None:
     from openalign.filtering import filter as text_filter
 
     return text_filter.run(
@@ -142,7 +148,7 @@ def _run_filter(run: Run, place: Place) -> StageResult:
     )
 
 
-def _run_fetch(run: Run, place: Place) -> StageResult:
+def _run_fetch(run: Run, place: Place) -> StageResult | None:
     from openalign.filtering.image_rules import header_state
     from openalign.ingest import fetch
 
@@ -161,16 +167,13 @@ def _run_fetch(run: Run, place: Place) -> StageResult:
         )
 
 
-def _run_select(run: Run, place: Place) -> StageResult:
+def _run_select(run: Run, place: Place) -> StageResult | None:
     from openalign.filtering import select
 
-    shards = run.folder("fetch")
-    index = [n for n in shards.require().names("shard-") if n.endswith(".index.parquet")]
     return select.run(
         run.config.select,
         ledger=run.urls("fetch", "ledger-"),
         held_out=outside.held_out_pictures(run.config),
-        index=[storage.join(shards.url, name) for name in index],
         output=place.output,
         work=place.work,
         beam_options=run.beam_options,
@@ -305,6 +308,7 @@ STAGES: dict[str, Stage] = {
         settings=lambda config: config.harvest,
         run=_run_harvest,
         outputs="candidates-",
+        num_jobs=1,
         outside=outside.of_harvest,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "selectolax"),
@@ -316,6 +320,7 @@ STAGES: dict[str, Stage] = {
         run=_run_filter,
         rows_from="harvest",
         outputs="kept-",
+        num_jobs=2,
         extra="ingest",
         needs=_BEAM,
     ),
@@ -325,6 +330,7 @@ STAGES: dict[str, Stage] = {
         settings=_fetch_settings,
         run=_run_fetch,
         rows_from="filter",
+        num_jobs=1,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "simplejpeg"),
     ),
@@ -335,6 +341,7 @@ STAGES: dict[str, Stage] = {
         run=_run_select,
         rows_from="fetch",
         outputs="training-",
+        num_jobs=2,
         outside=outside.of_select,
         extra="ingest",
         needs=_BEAM,

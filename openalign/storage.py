@@ -71,6 +71,11 @@ def local_path(url: str) -> Path:
     return Path(path)
 
 
+def absolute(url: str) -> str:
+    """Return a URL that means the same in a process with another current folder."""
+    return str(local_path(url)) if is_local(url) else url
+
+
 def exists(url: str) -> bool:
     """Tell whether a file or folder is there."""
     fs, path = _filesystem(url)

@@ -172,6 +172,7 @@ def test_rows_that_a_stage_lost_are_our_own_mistake(
 
     def losing(*args: object, **kwargs: object) -> StageResult:
         result = honest(*args, **kwargs)  # type: ignore[arg-type]
+        assert result is not None
         states = {**result.states, "kept": result.states["kept"] - 1}
         return replace(result, num_inputs=result.num_inputs - 1, states=states)
 

@@ -163,13 +163,15 @@ def run(
     num_buckets: int = 4,
     flags: Sequence[str] = (),
 ) -> StageResult:
-    return text_filter.run(
+    result = text_filter.run(
         config_of(rules, num_buckets),
         candidates=write_candidates(folder, files),
         output=str(folder / "out"),
         work=str(folder / "out" / "work"),
         beam_options=flags,
     )
+    assert result is not None
+    return result
 
 
 def states_of(folder: Path, result: StageResult) -> dict[object, str]:

@@ -115,7 +115,9 @@ def test_ties_are_kept_in_hash_order() -> None:
     cut = frequency.choose_cut({0: [(7, 1), (2, 3)]}, TextRules(top_k=3))
     distinct = np.array([10, 20, 30, 40], np.uint64)
 
-    kept = frequency.apply_cut(distinct, np.array([2, 2, 7, 2]), cut, 0)
+    kept = frequency.apply_cut(
+        distinct, np.array([2, 2, 7, 2]), at_count=cut.at_count, num_tied_kept=cut.tied_kept[0]
+    )
 
     assert kept.tolist() == [10, 20, 30]
 
@@ -133,7 +135,12 @@ def test_top_k_is_exact_for_any_bucketing(seed: int) -> None:
             TextRules(top_k=top_k),
         )
         kept = np.concatenate(
-            [frequency.apply_cut(*table, cut, bucket) for bucket, table in tables.items()]
+            [
+                frequency.apply_cut(
+                    *table, at_count=cut.at_count, num_tied_kept=cut.tied_kept[bucket]
+                )
+                for bucket, table in tables.items()
+            ]
         )
         assert kept.tolist() == sorted(h for h, _ in ranked[:top_k])
 

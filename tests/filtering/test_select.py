@@ -41,9 +41,9 @@ def entry(
     }
 
 
-def write(folder: Path, rows: Sequence[Row]) -> tuple[list[str], list[str]]:
-    """Write each shard with its index and ledger, as fetch does; return the URLs of both."""
-    ledger, index = [], []
+def write(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """Write each shard with its index and ledger, as fetch does; return the ledger's URLs."""
+    ledger = []
     names = sorted({str(r["shard"] or "shard-00000-00000.tar") for r in rows})
     for shard in names:
         mine = [r for r in rows if (r["shard"] or "shard-00000-00000.tar") == shard]
@@ -53,11 +53,11 @@ def write(folder: Path, rows: Sequence[Row]) -> tuple[list[str], list[str]]:
             Sample(key, {"jpg": b"JPEG of " + url.encode(), "txt": b"text", "json": b"{}"})
             for key, url in images
         ]
-        index.append(str(folder / write_shard(str(folder), shard, samples)[1].name))
+        write_shard(str(folder), shard, samples)
         name = shard.replace("shard-", "ledger-").replace(".tar", ".parquet")
         write_table(str(folder), name, pa.Table.from_pylist(mine, schema=LEDGER))
         ledger.append(str(folder / name))
-    return ledger, index
+    return ledger
 
 
 def run(
@@ -68,16 +68,17 @@ def run(
     held_out: Sequence[Row] = (),
     flags: Sequence[str] = (),
 ) -> StageResult:
-    ledger, index = write(folder / "shards", rows)
-    return select.run(
+    ledger = write(folder / "shards", rows)
+    result = select.run(
         config or SelectConfig(num_files=2, num_buckets=3),
         ledger=ledger,
         held_out=pa.Table.from_pylist(list(held_out), schema=FINGERPRINT),
-        index=index,
         output=str(folder / "out"),
         work=str(folder / "out" / "work"),
         beam_options=flags,
     )
+    assert result is not None
+    return result
 
 
 def rows_of(folder: Path, result: StageResult, prefix: str) -> list[Row]:
@@ -278,15 +279,18 @@ def test_nothing_fetched_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_shard_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
-    ledger, _ = write(tmp_path, [entry("http://a/1", "one")])
+    [ledger] = write(tmp_path, [entry("http://a/1", "one")])
+    (tmp_path / "shard-00000-00000.index.parquet").unlink()
 
     with pytest.raises(InputError, match=r"ledger-00000-00000\.parquet has fetched images but"):
-        list(select._with_places(ledger[0], None))
+        list(select._with_places(ledger))
 
 
 def test_an_index_that_lacks_an_image_is_refused_by_name(tmp_path: Path) -> None:
-    ledger, _ = write(tmp_path / "a", [entry("http://a/1", "one")])
-    _, index = write(tmp_path / "b", [entry("http://a/2", "two")])
+    [ledger] = write(tmp_path / "a", [entry("http://a/1", "one")])
+    write(tmp_path / "b", [entry("http://a/2", "two")])
+    index = "shard-00000-00000.index.parquet"
+    (tmp_path / "b" / index).replace(tmp_path / "a" / index)
 
     with pytest.raises(InputError, match=r"has images that are not in .*index.parquet"):
-        list(select._with_places(ledger[0], index[0]))
+        list(select._with_places(ledger))

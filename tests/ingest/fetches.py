@@ -91,7 +91,7 @@ def run(
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    return fetch.run(
+    result = fetch.run(
         config,
         kept=urls,
         header_rule=rule,
@@ -99,6 +99,8 @@ def run(
         work=str(folder / "work"),
         beam_options=options,
     )
+    assert result is not None
+    return result
 
 
 def ledger_of(folder: Path) -> pl.DataFrame:

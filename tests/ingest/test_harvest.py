@@ -55,7 +55,10 @@ def site_config(web: Web, num_files: int = 3) -> HarvestConfig:
 
 
 def run(config: HarvestConfig, folder: Path, options: Sequence[str] = ()) -> StageResult:
-    return harvest.run(config, output=str(folder), work=str(folder / "work"), beam_options=options)
+    work = str(folder / "work")
+    result = harvest.run(config, output=str(folder), work=work, beam_options=options)
+    assert result is not None
+    return result
 
 
 def rows_of(folder: Path) -> pl.DataFrame:

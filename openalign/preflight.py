@@ -1,0 +1,349 @@
+"""What can be known of a cluster before a job goes there: its jar, Java, master, workers, root.
+
+A stage asks `require` before it writes anything; `openalign doctor` shows every check, and then
+sends a job of one element the same way (`try_job`). What cannot be seen from here (workers behind a
+remote master) is said to be unchecked: nothing is assumed.
+"""
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import apache_beam as beam
+
+from openalign import storage
+from openalign.errors import StageError
+from openalign.runners import is_dry_run, read_options, run_job
+
+SPARK_LINE = "3"
+"""The Spark that Beam's Python SDK can talk to; it offers no other."""
+
+_SECONDS = 10
+_PROBE_SECONDS = 90
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
+_POOL_HINT = (
+    "start `python -m apache_beam.runners.worker.worker_pool_main --service_port PORT` from an "
+    "environment with openalign[ingest] whose `bin` is first on PATH"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    subject: str
+    found: str
+    problem: str = ""
+    """What stands in the way; empty where nothing does."""
+
+    hint: str = ""
+
+
+def require(beam_options: Sequence[str], root: str) -> None:
+    """See that a job of these options can start and write under `root`; local ones always can.
+
+    Raises:
+        StageError: something stands in the way.
+        ConfigError: an option is none of Beam's.
+    """
+    for check in checks(beam_options, root):
+        if check.problem:
+            raise StageError(check.problem, hint=check.hint)
+
+
+def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
+    """Yield what was found, in the order in which a job would meet it."""
+    options = read_options(beam_options).get_all_options()
+    runner = str(options["runner"]).rpartition(".")[2]
+    if runner == "FnApiRunner" or is_dry_run(beam_options):
+        return
+    yield _root(root, everywhere=runner == "DataflowRunner")
+    if runner == "SparkRunner":
+        yield from _spark(options)
+    if runner == "PortableRunner" and options["job_endpoint"]:
+        yield _endpoint("job server", str(options["job_endpoint"]))
+    if runner in ("SparkRunner", "FlinkRunner", "PortableRunner"):
+        yield _workers(options, root)
+
+
+def all_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
+    """Yield every check, then send a job of one element where none of them found a problem."""
+    found_problem = False
+    for check in checks(beam_options, root):
+        found_problem |= bool(check.problem)
+        yield check
+    if not found_problem and not is_dry_run(beam_options):
+        yield try_job(beam_options, root)
+
+
+def try_job(beam_options: Sequence[str], root: str) -> Check:
+    """Run a job of one element and look for what it wrote under `root`."""
+    url = storage.join(root, f".doctor-{uuid.uuid4().hex}")
+    try:
+        run_job(partial(_leave_word, url=url), beam_options)
+    except StageError as error:
+        return Check(subject="job", found="failed", problem=str(error), hint=error.hint or "")
+    if not storage.exists(url):
+        return Check(
+            subject="job",
+            found="ended, and left nothing",
+            problem=f"a worker wrote under {root}, and it cannot be seen from here",
+            hint="set the pipeline's root to a URL or a mounted folder that every worker shares",
+        )
+    found = json.loads(storage.read_text(url))
+    storage.remove(url)
+    return Check(subject="job", found=f"ended; {_described(found)}", **_differences(found))
+
+
+def _leave_word(pipeline: beam.Pipeline, *, url: str) -> None:
+    _ = pipeline | beam.Create([url]) | beam.Map(_write_versions)
+
+
+def _write_versions(url: str) -> None:
+    found = {
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "apache-beam": version("apache-beam"),
+        "openalign": version("openalign"),
+    }
+    storage.write_text(url, json.dumps(found))
+
+
+# The root -----------------------------------------------------------------------------------------
+
+
+def _root(root: str, *, everywhere: bool) -> Check:
+    problem = ""
+    if root.startswith("memory:"):
+        problem = f"the root {root} can be seen by this process only, not by the runner's workers"
+    elif everywhere and storage.is_local(root):
+        problem = (
+            f"the root {root} is a folder of this machine, which Dataflow's workers cannot see"
+        )
+    found = f"{root}, which every worker must see" if storage.is_local(root) else root
+    return Check(
+        subject="root",
+        found=root if problem else found,
+        problem=problem,
+        hint="set the pipeline's root to a URL that every worker sees, such as gs://bucket/run",
+    )
+
+
+# Spark --------------------------------------------------------------------------------------------
+
+
+def _spark(options: Mapping[str, Any]) -> Iterator[Check]:
+    yield _jar(options)
+    if not options["spark_submit_uber_jar"]:
+        yield _java(str(options["job_server_java_launcher"] or "java"))
+    master = str(options["spark_master_url"])
+    if options["spark_rest_url"]:
+        yield _rest(str(options["spark_rest_url"]))
+    elif master.startswith("spark://"):
+        yield _endpoint("master", urlsplit(master).netloc)
+
+
+def _jar(options: Mapping[str, Any]) -> Check:
+    name = options["spark_job_server_jar"]
+    if not name:
+        return Check(subject="jar", found="none named: Beam downloads that of its own version")
+    found, problem = _look_into(Path(str(name)))
+    return Check(
+        subject="jar",
+        found=f"{name}: {found}",
+        problem=f"the Spark job server {name} {problem}" if problem else "",
+        hint="--spark_job_server_jar names Beam's job server for Spark "
+        f"{SPARK_LINE}, such as beam-runners-spark-{SPARK_LINE}-job-server-{beam.__version__}.jar",
+    )
+
+
+def _look_into(path: Path) -> tuple[str, str]:
+    """Return what a job server's jar is, and what is wrong with it."""
+    if not path.is_file():
+        return "no file", "is not there"
+    try:
+        with zipfile.ZipFile(path) as jar:
+            names = set(jar.namelist())
+            manifest = jar.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
+            beam_version = _property(jar, "org/apache/beam/sdk/sdk.properties", "version")
+            spark = _property(jar, "spark-version-info.properties", "version")
+    except (zipfile.BadZipFile, KeyError):
+        return "no jar", "is no jar"
+    if _RUNNER_CLASS not in names:
+        if "Class-Path:" in manifest:
+            return "a list of other jars", ""
+        return "another jar", "is not Beam's: there is no SparkPipelineRunner in it"
+    line = _spark_line(names, spark)
+    found = f"Beam {beam_version or 'of unknown version'}, Spark {line}"
+    return found, "" if line == SPARK_LINE else f"is for Spark {line}, not for Spark {SPARK_LINE}"
+
+
+def _spark_line(names: set[str], spark_version: str) -> str:
+    """Return the major version of the Spark that a jar was built for; Beam's oldest says none."""
+    mark = "META-INF/maven/org.apache.beam/beam-runners-spark"
+    for name in sorted(names):
+        if name.startswith(mark):
+            return name.removeprefix(mark).partition("/")[0].lstrip("-").partition("-")[0] or "2"
+    return spark_version.partition(".")[0] or SPARK_LINE
+
+
+def _property(jar: zipfile.ZipFile, name: str, key: str) -> str:
+    if name not in jar.namelist():
+        return ""
+    lines = jar.read(name).decode("utf-8", "replace").splitlines()
+    return next((line.partition("=")[2] for line in lines if line.startswith(f"{key}=")), "")
+
+
+def _java(launcher: str) -> Check:
+    hint = "install a Java 11 or 17 runtime, or submit with --spark_submit_uber_jar"
+    if shutil.which(launcher) is None:
+        problem = f"Java is not there ({launcher}): Beam starts its Spark job server with it"
+        return Check(subject="java", found="none", problem=problem, hint=hint)
+    done = subprocess.run(  # noqa: S603  # the launcher that Beam is told to start
+        [launcher, "-version"], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stderr.splitlines() if "version" in line]
+    return Check(subject="java", found=lines[0] if lines else launcher)
+
+
+def _rest(url: str) -> Check:
+    subject = "master"
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc or url, timeout=_SECONDS)
+    try:
+        connection.request("GET", "/v1/submissions/status/openalign")
+        answer = json.loads(connection.getresponse().read())
+        spark = str(answer["serverSparkVersion"])
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        return Check(
+            subject=subject,
+            found=f"{url}: {error}",
+            problem=f"no Spark master answers at {url} ({error})",
+            hint="--spark_rest_url is the master's REST address, http://HOST:6066 by default; "
+            "it is off unless the master has spark.master.rest.enabled=true",
+        )
+    finally:
+        connection.close()
+    if spark.partition(".")[0] != SPARK_LINE:
+        return Check(
+            subject=subject,
+            found=f"{url}: Spark {spark}",
+            problem=f"the master at {url} is Spark {spark}; Beam speaks to Spark {SPARK_LINE}",
+            hint="run a Spark 3.5 cluster",
+        )
+    return Check(subject=subject, found=f"{url}: Spark {spark}")
+
+
+def _endpoint(subject: str, address: str, hint: str = "") -> Check:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_SECONDS):
+            return Check(subject=subject, found=f"{address} answers")
+    except (OSError, ValueError) as error:
+        return Check(
+            subject=subject,
+            found=f"{address}: {error}",
+            problem=f"no {subject} answers at {address} ({error})",
+            hint=hint or "see that it runs, and that the address is the one it listens on",
+        )
+
+
+# The workers --------------------------------------------------------------------------------------
+
+
+def _workers(options: Mapping[str, Any], root: str) -> Check:
+    kind = str(options["environment_type"] or "").upper()
+    master = _host_of_master(options)
+    if kind == "LOOPBACK" and master not in _LOOPBACK:
+        return Check(
+            subject="workers",
+            found="this process (LOOPBACK)",
+            problem=f"LOOPBACK runs the Python code in this process, which {master} cannot reach",
+            hint="use --environment_type=EXTERNAL with a worker pool beside each Spark worker, "
+            "or DOCKER",
+        )
+    if kind != "EXTERNAL":
+        return Check(subject="workers", found=f"{kind or 'DOCKER'}: not checked from here")
+    pool = str(options["environment_config"] or "")
+    host = pool.rpartition(":")[0]
+    if host in _LOOPBACK and master not in _LOOPBACK:
+        return Check(
+            subject="workers", found=f"{pool}, beside each executor: not checked from here"
+        )
+    reached = _endpoint("worker pool", pool, hint=_POOL_HINT)
+    return reached if reached.problem else _probe(pool, root)
+
+
+def _host_of_master(options: Mapping[str, Any]) -> str:
+    master = str(options.get("spark_rest_url") or options.get("spark_master_url") or "")
+    if master.startswith("local") or not master:
+        return _LOOPBACK[0]
+    return urlsplit(master).hostname or master
+
+
+def _probe(pool: str, root: str) -> Check:
+    """Let a worker of the pool say what it is; its own process, since a broken pool hangs."""
+    marker = storage.join(root, f".seen-{uuid.uuid4().hex}")
+    storage.write_text(marker, "workers look for this file\n")
+    command = [sys.executable, "-m", "openalign.worker_probe", pool, marker]
+    failed: Callable[..., Check] = partial(Check, subject="workers", hint=_POOL_HINT)
+    try:
+        done = subprocess.run(  # noqa: S603  # our own module
+            command, capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return failed(
+            found=f"{pool}: no worker in {_PROBE_SECONDS} s",
+            problem=f"the worker pool at {pool} starts no worker: perhaps its `python` lacks Beam",
+        )
+    finally:
+        storage.remove(marker)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return failed(
+            found=f"{pool}: {reason}", problem=f"the worker pool at {pool} runs no job ({reason})"
+        )
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found.get("sees_root") is False:
+        return Check(
+            subject="workers",
+            found=f"{pool}: {_described(found)}",
+            problem=f"the workers of {pool} do not see the root {root}",
+            hint="set the pipeline's root to a URL or a mounted folder that every worker shares",
+        )
+    return Check(subject="workers", found=f"{pool}: {_described(found)}", **_differences(found))
+
+
+def _described(found: Mapping[str, Any]) -> str:
+    names = {"python": "Python", "apache-beam": "Beam", "openalign": "openalign"}
+    return ", ".join(f"{name} {found[key] or 'missing'}" for key, name in names.items())
+
+
+def _differences(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the problem and the hint where a worker's versions are not those here."""
+    here = {
+        "openalign": version("openalign"),
+        "apache-beam": beam.__version__,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+    }
+    for name, wanted in here.items():
+        if found[name] is None:
+            problem = f"the workers lack {name}"
+        elif found[name] != wanted:
+            problem = f"the workers have {name} {found[name]}, this process has {wanted}"
+        else:
+            continue
+        return {"problem": problem, "hint": f"install {name} {wanted} in the workers' environment"}
+    return {}

@@ -1,0 +1,140 @@
+"""`make test-spark`: the data stages on a real Spark cluster whose workers hold only the wheel."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+from local_ports import wait_for
+from spark_cluster import Cluster, started
+
+REPOSITORY = Path(__file__).parents[2]
+FOLDERS = {
+    "harvest": "candidates",
+    "filter": "filtered",
+    "fetch": "shards",
+    "select": "selected",
+}
+
+pytestmark = [pytest.mark.spark, pytest.mark.timeout(580)]
+
+
+def command(verb: str, root: Path, options: Sequence[str] = ()) -> list[str]:
+    stage = [sys.executable, "-m", "openalign", verb, "demo", "--set", f"root={root}"]
+    return [*stage, "--", *options] if options else stage
+
+
+def run(verb: str, root: Path, options: Sequence[str] = ()) -> None:
+    done = subprocess.run(
+        command(verb, root, options), cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def start(verb: str, root: Path, options: Sequence[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command(verb, root, options), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    )
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def link(source: Path, root: Path, folders: Sequence[str]) -> Path:
+    """Give a run another's finished stages, as hard links."""
+    for folder in folders:
+        shutil.copytree(source / folder, root / folder, copy_function=os.link)
+    return root
+
+
+def finish(job: "subprocess.Popen[str]", verb: str, root: Path, options: Sequence[str]) -> None:
+    """Wait for a job that something was killed under; where it failed, run it again."""
+    _, errors = job.communicate()
+    if job.returncode != 0:
+        assert job.returncode == 2, errors[-3000:]
+        assert "failed on the runner" in errors
+        run(verb, root, options)
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, clean_environment: Path
+) -> Generator[Cluster]:
+    jar = Path(os.environ["OPENALIGN_SPARK_JOB_SERVER_JAR"]).absolute()
+    folder = tmp_path_factory.mktemp("cluster")
+    with started(folder, pool_python=clean_environment, jar=jar) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's data stages on this machine, without a cluster."""
+    root = tmp_path_factory.mktemp("local")
+    for verb in FOLDERS:
+        run(verb, root)
+    return root
+
+
+def test_the_cluster_passes_the_doctor(cluster: Cluster, tmp_path: Path) -> None:
+    flags = ["--set", f"root={tmp_path}", "--runner", "spark", "--", *cluster.beam_options]
+
+    done = subprocess.run(
+        [sys.executable, "-m", "openalign", "doctor", "demo", *flags],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    subjects = [line.split()[:2] for line in done.stdout.splitlines()]
+    assert subjects == [["ok", s] for s in ("root", "jar", "master", "workers", "job")]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", FOLDERS)
+def test_a_stage_gives_the_same_bytes_on_spark(
+    cluster: Cluster, local: Path, tmp_path: Path, verb: str
+) -> None:
+    order = list(FOLDERS)
+    before = [FOLDERS[earlier] for earlier in order[: order.index(verb)]]
+    root = link(local, tmp_path / "run", ["site", *before])
+
+    run(verb, root, cluster.beam_options)
+
+    assert content(root / FOLDERS[verb]) == content(local / FOLDERS[verb])
+
+
+def test_an_executor_killed_in_the_middle_of_filter_changes_nothing(
+    cluster: Cluster, local: Path, tmp_path: Path
+) -> None:
+    root = link(local, tmp_path / "run", ["site", "candidates"])
+    job = start("filter", root, cluster.beam_options)
+    wait_for(lambda: any(root.glob(".filtered*/work/counts-*.u64")), "a count", seconds=120)
+
+    executors = cluster.executors()
+    for executor in executors:
+        os.kill(executor, signal.SIGKILL)
+    assert executors
+
+    finish(job, "filter", root, cluster.beam_options)
+    assert content(root / "filtered") == content(local / "filtered")
+
+
+def test_a_worker_pool_killed_in_the_middle_of_fetch_changes_nothing(
+    cluster: Cluster, local: Path, tmp_path: Path
+) -> None:
+    root = link(local, tmp_path / "run", ["site", "candidates", "filtered"])
+    job = start("fetch", root, cluster.beam_options)
+    wait_for(lambda: any(root.glob(".shards*/shard-*.tar")), "a shard", seconds=120)
+
+    cluster.kill_pool()
+    cluster.start_pool()
+
+    finish(job, "fetch", root, cluster.beam_options)
+    assert content(root / "shards") == content(local / "shards")
