@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -29,9 +30,20 @@ JAVA_OPTIONS = " ".join(
 """What Spark reaches into under Java 17; its own scripts say the same."""
 
 
+_SUPERVISOR = """
+import os, signal, subprocess, sys, threading
+def end():
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=end, daemon=True).start()
+sys.exit(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL))
+"""
+"""Runs a command until it ends, or this process does, however that ends: then its input closes."""
+
+
 @dataclass
 class Processes:
-    """Processes started here, each the head of a group that ends with it."""
+    """Processes started here, each in a group that ends as a whole, at the latest with this one."""
 
     folder: Path
     _started: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -42,10 +54,10 @@ class Processes:
         place.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command,
+                [sys.executable, "-c", _SUPERVISOR, *command],
                 cwd=place,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -57,7 +69,7 @@ class Processes:
         """End one, and all that it started, at once."""
         process = self._started.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
     def pids(self, prefix: str) -> list[int]:
         """Return the processes whose name begins so."""
