@@ -239,14 +239,6 @@ def _composed_section(
 
 def _kind_section(results: Results, prefix: str, shown: Sequence[Shown]) -> KindSection:
     gains = results.under(f"{prefix}/{composed.GAIN}")
-    supported = composed.is_supported(gains[0])
-    low, high = signed(gains[0].low), signed(gains[0].high)
-    verdict = (
-        f"The words help: top-1 gains {low} to {high} points over the picture alone."
-        if supported
-        else "No claim: the gain in top-1 over the picture alone may be zero or below "
-        f"({low} to {high} points)."
-    )
     return KindSection(
         kind=prefix.rpartition("/")[2],
         num_queries=gains[0].n,
@@ -255,7 +247,17 @@ def _kind_section(results: Results, prefix: str, shown: Sequence[Shown]) -> Kind
             for method, words in METHODS.items()
         ],
         gain=[gain_number(metric) for metric in gains],
-        verdict=verdict,
-        is_supported=supported,
+        verdict=verdict(gains[0]),
+        is_supported=composed.is_supported(gains[0]),
         shown=shown[:NUM_COMPOSED],
     )
+
+
+def verdict(gain: Metric) -> str:
+    """Say what the interval of a gain in top-1 over the picture alone shows."""
+    points = f"{signed(gain.low)} to {signed(gain.high)} points"
+    if composed.is_supported(gain):
+        return f"The words help: top-1 gains {points} over the picture alone."
+    if gain.high < 0:
+        return f"The words hurt: top-1 is {points} off the picture alone's."
+    return f"No claim: the gain in top-1 over the picture alone may be zero or below ({points})."

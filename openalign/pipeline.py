@@ -51,12 +51,13 @@ def run_stage(run: Run, name: str) -> Manifest:
         folder.finish_swap()
         manifest = folder.read()
         if manifest is not None and manifest.fingerprint == fingerprint:
-            say(f"{name:9} up to date")
+            if manifest.num_outputs:
+                say(f"{name:9} up to date")
         else:
             _say_why(name, manifest, settings, inputs)
             check_libraries(name)
-            _check_options(run, name)
             storage.check_writable(run.config.root)
+            _check_options(run, name)
             started = time.monotonic()
             result = _make(run, name, folder.partial_url(fingerprint))
             _check_result(run, name, result)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from openalign import outside, storage
 from openalign.config import PipelineConfig
@@ -22,10 +22,6 @@ from openalign.manifest import (
     StageResult,
 )
 from openalign.settings import identity
-
-if TYPE_CHECKING:
-    pass
-
 
 RANK_RESULT = "result.json"
 """In the training stage's `work/`: what rank 0 hands to the process that started it."""

@@ -115,7 +115,7 @@ def test_an_executor_killed_in_the_middle_of_filter_changes_nothing(
 ) -> None:
     root = link(local, tmp_path / "run", ["site", "candidates"])
     job = start("filter", root, cluster.beam_options)
-    wait_for(lambda: any(root.glob(".filtered*/work/counts-*.u64")), "a count", seconds=120)
+    wait_for(lambda: any(root.glob(".filtered*/*/counts-*.u64")), "a count", seconds=120)
 
     executors = cluster.executors()
     for executor in executors:
