@@ -24,7 +24,7 @@ from openalign.batches import (
     ReadTables,
     Summary,
     WriteSummary,
-    read_summary,
+    run_to_summary,
 )
 from openalign.filtering import frequency
 from openalign.filtering.config import FilterConfig, TextRules
@@ -43,7 +43,6 @@ from openalign.filtering.text_rules import TEXT_RULES, Corpus, TextBatch, text_f
 from openalign.filtering.tokens import U64, Tokens, hash_strings, normalize, tokenize
 from openalign.hashing import canonical_json
 from openalign.manifest import DataFile, StageResult
-from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, FilterState
 
 NGRAMS_FILE = "ngrams.u64"
@@ -68,13 +67,12 @@ def run(
         config, candidates=candidates, output=output, work=work, beam_options=beam_options
     )
     summary_url = storage.join(work, "judged.jsonl")
-    judged = run_job(
-        partial(_judge, config=config, urls=candidates, output=output, work=work, to=summary_url),
-        beam_options,
+    graph = partial(
+        _judge, config=config, urls=candidates, output=output, work=work, to=summary_url
     )
-    if counted is None or not judged:
+    summary = run_to_summary(graph, summary_url, beam_options)
+    if counted is None or summary is None:
         return None
-    summary = read_summary(summary_url)
     found = outcome(summary, TEXT_RULES)
     return StageResult(
         num_inputs=sum(found.states.values()),
@@ -109,9 +107,9 @@ def count(
     if not storage.exists(marker):
         summary_url = storage.join(work, "counts.jsonl")
         graph = partial(_count, config=config, urls=candidates, work=work, to=summary_url)
-        if not run_job(graph, beam_options):
+        summary = run_to_summary(graph, summary_url, beam_options)
+        if summary is None:
             return None
-        summary = read_summary(summary_url)
         ngrams = join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))
         for name in (ALT_TEXTS, IMAGES):
             join_set(summary, work, name, storage.join(work, f"{name}.u64"))

@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from openalign import storage
-from openalign.batches import Paths, SortIntoFiles, WriteSummary, read_summary
+from openalign.batches import Paths, SortIntoFiles, WriteSummary, run_to_summary
 from openalign.errors import InputError
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counting import IMAGES, CountPairs, Hashes, join_set, open_set
@@ -30,7 +30,6 @@ from openalign.filtering.judging import Judge, JudgeRows, Verdict, outcome
 from openalign.filtering.near_duplicates import matcher
 from openalign.filtering.tokens import hash_strings, normalize
 from openalign.manifest import StageResult
-from openalign.runners import run_job
 from openalign.schemas import DECISION, TRAINING, FetchState, SelectState
 from openalign.shards import index_name, read_table, write_table
 
@@ -57,9 +56,9 @@ def run(
     counted = _make_counts(config, ledger, held_out, work=work, beam_options=beam_options)
     summary_url = storage.join(work, "judged.jsonl")
     graph = partial(_judge, config=config, urls=ledger, output=output, work=work, to=summary_url)
-    if not run_job(graph, beam_options) or not counted:
+    summary = run_to_summary(graph, summary_url, beam_options)
+    if summary is None or not counted:
         return None
-    summary = read_summary(summary_url)
     found = outcome(summary, IMAGE_RULES)
     return StageResult(
         num_inputs=sum(found.states.values()),
@@ -90,9 +89,10 @@ def _make_counts(
     if not storage.exists(marker):
         counts_url = storage.join(work, "counts.jsonl")
         graph = partial(_count, config=config, urls=ledger, work=work, to=counts_url)
-        if not run_job(graph, beam_options):
+        summary = run_to_summary(graph, counts_url, beam_options)
+        if summary is None:
             return False
-        join_set(read_summary(counts_url), work, IMAGES, storage.join(work, _MANY))
+        join_set(summary, work, IMAGES, storage.join(work, _MANY))
         # In the graph itself, at 60 bytes a picture, 170,000 exceed what Dataflow takes.
         write_table(work, _HELD_OUT, held_out)
         storage.write_text(marker, "")

@@ -19,7 +19,7 @@ from openalign.batches import (
     ReadTables,
     WriteSummary,
     from_ipc,
-    read_summary,
+    run_to_summary,
     to_pieces,
 )
 from openalign.hashing import bucket_of
@@ -27,7 +27,6 @@ from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import FetchBucket, HeaderRule
 from openalign.ingest.urls import host_of
 from openalign.manifest import StageResult
-from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, FetchState
 
 
@@ -54,9 +53,9 @@ def run(
         )
         _ = parts | "Summary" >> WriteSummary(summary_url)
 
-    if not run_job(build, beam_options):
+    summary = run_to_summary(build, summary_url, beam_options)
+    if summary is None:
         return None
-    summary = read_summary(summary_url)
     return StageResult(
         num_inputs=sum(_num_rows(url) for url in kept),
         states={state.value: summary.counts[state.value] for state in FetchState},

@@ -13,7 +13,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign import storage
-from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, read_summary
+from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, run_to_summary
 from openalign.ingest.candidates import (
     FOUND,
     SURVIVOR_ORDER,
@@ -23,7 +23,6 @@ from openalign.ingest.candidates import (
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
 from openalign.ingest.sources import site, table
 from openalign.manifest import StageResult
-from openalign.runners import run_job
 from openalign.schemas import CANDIDATE, PAGE, HarvestState
 
 
@@ -47,9 +46,9 @@ def run(
         )
         _ = written | beam.Flatten() | "Summary" >> WriteSummary(summary_url)
 
-    if not run_job(build, beam_options):
+    summary = run_to_summary(build, summary_url, beam_options)
+    if summary is None:
         return None
-    summary = read_summary(summary_url)
     counts = summary.counts
     return StageResult(
         num_inputs=counts[FOUND],

@@ -6,7 +6,7 @@ A stage reads like this:
 
     pipeline | ReadTables(urls)                          batches of rows
     batches  | SortIntoFiles(folder, "kept", ...)        sorted Parquet files, and a Part for each
-    parts    | WriteSummary(url)                         read back with `read_summary`
+    parts    | WriteSummary(url)                         what `run_to_summary` returns
 """
 
 import json
@@ -24,8 +24,10 @@ from apache_beam.coders.typecoders import registry
 from apache_beam.pvalue import PCollection
 
 from openalign import storage
+from openalign.errors import StageError
 from openalign.hashing import canonical_json, hash64_expr
 from openalign.manifest import DataFile
+from openalign.runners import run_job
 from openalign.shards import write_table
 
 BATCH_ROWS = 65_536
@@ -246,6 +248,25 @@ class WriteSummary(beam.PTransform[Any, Any]):
 
     def _write(self, parts: list[str]) -> None:
         storage.write_text(self.url, "".join(line + "\n" for line in parts))
+
+
+def run_to_summary(
+    build: Callable[[beam.Pipeline], None], url: str, beam_options: Sequence[str]
+) -> Summary | None:
+    """Run a job that ends in `WriteSummary(url)`; None after a dry run.
+
+    Raises:
+        StageError: the job ended, and what its workers wrote cannot be seen from here.
+    """
+    storage.remove(url)  # an earlier attempt's would tell of other files
+    if not run_job(build, beam_options):
+        return None
+    if not storage.exists(url):
+        raise StageError(
+            f"the job ended, and its summary {url} cannot be seen from here",
+            hint="set the pipeline's root to a URL or a mounted folder that every worker shares",
+        )
+    return read_summary(url)
 
 
 def read_summary(url: str) -> Summary:

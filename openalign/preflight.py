@@ -1,8 +1,8 @@
 """What can be known of a cluster before a job goes there: its jar, Java, master, workers, root.
 
-A stage asks `require` before it writes anything; `openalign doctor` shows every check, and then
-sends a job of one element the same way (`try_job`). What cannot be seen from here (workers behind a
-remote master) is said to be unchecked: nothing is assumed.
+A stage asks `require` before it writes anything. Workers that can be asked from here are asked what
+they are made of; those behind a remote master are not, so a job of one element goes there first
+(`try_job`). `openalign doctor` shows every check, and sends that job in any case.
 """
 
 import http.client
@@ -11,8 +11,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,17 +23,14 @@ from urllib.parse import urlsplit
 
 import apache_beam as beam
 
-from openalign import storage
+from openalign import spark_jar, storage
 from openalign.errors import StageError
-from openalign.runners import is_dry_run, read_options, run_job
-
-SPARK_LINE = "3"
-"""The Spark that Beam's Python SDK can talk to; it offers no other."""
+from openalign.runners import LOCAL, is_dry_run, read_options, run_job, runner_of
+from openalign.spark_jar import SPARK_LINE
 
 _SECONDS = 10
 _PROBE_SECONDS = 90
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
 _POOL_HINT = (
     "start `python -m apache_beam.runners.worker.worker_pool_main --service_port PORT` from an "
     "environment with openalign[ingest] whose `bin` is first on PATH"
@@ -50,6 +47,8 @@ class Check:
     """What stands in the way; empty where nothing does."""
 
     hint: str = ""
+    unknown: bool = False
+    """Whether it cannot be seen from here."""
 
 
 def require(beam_options: Sequence[str], root: str) -> None:
@@ -59,24 +58,15 @@ def require(beam_options: Sequence[str], root: str) -> None:
         StageError: something stands in the way.
         ConfigError: an option is none of Beam's.
     """
+    asked = True
     for check in checks(beam_options, root):
         if check.problem:
             raise StageError(check.problem, hint=check.hint)
-
-
-def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
-    """Yield what was found, in the order in which a job would meet it."""
-    options = read_options(beam_options).get_all_options()
-    runner = str(options["runner"]).rpartition(".")[2]
-    if runner == "FnApiRunner" or is_dry_run(beam_options):
-        return
-    yield _root(root, everywhere=runner == "DataflowRunner")
-    if runner == "SparkRunner":
-        yield from _spark(options)
-    if runner == "PortableRunner" and options["job_endpoint"]:
-        yield _endpoint("job server", str(options["job_endpoint"]))
-    if runner in ("SparkRunner", "FlinkRunner", "PortableRunner"):
-        yield _workers(options, root)
+        asked &= not check.unknown
+    if not asked:
+        tried = try_job(beam_options, root)
+        if tried.problem:
+            raise StageError(tried.problem, hint=tried.hint)
 
 
 def all_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
@@ -89,9 +79,31 @@ def all_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
         yield try_job(beam_options, root)
 
 
+def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
+    """Yield what was found, in the order in which a job would meet it."""
+    read = read_options(beam_options)
+    options, runner = read.get_all_options(), runner_of(read)
+    if runner == LOCAL or is_dry_run(beam_options):
+        return
+    yield _root(root, everywhere=runner == "DataflowRunner")
+    if runner == "SparkRunner":
+        yield from _spark(options)
+    if runner == "PortableRunner" and options["job_endpoint"]:
+        yield _endpoint("job server", str(options["job_endpoint"]))
+    if runner in ("SparkRunner", "FlinkRunner", "PortableRunner"):
+        yield _workers(options, root)
+
+
 def try_job(beam_options: Sequence[str], root: str) -> Check:
     """Run a job of one element and look for what it wrote under `root`."""
     url = storage.join(root, f".doctor-{uuid.uuid4().hex}")
+    try:
+        return _try(beam_options, root, url)
+    finally:
+        storage.remove(url)
+
+
+def _try(beam_options: Sequence[str], root: str, url: str) -> Check:
     try:
         run_job(partial(_leave_word, url=url), beam_options)
     except StageError as error:
@@ -104,7 +116,6 @@ def try_job(beam_options: Sequence[str], root: str) -> Check:
             hint="set the pipeline's root to a URL or a mounted folder that every worker shares",
         )
     found = json.loads(storage.read_text(url))
-    storage.remove(url)
     return Check(subject="job", found=f"ended; {_described(found)}", **_differences(found))
 
 
@@ -145,21 +156,35 @@ def _root(root: str, *, everywhere: bool) -> Check:
 
 
 def _spark(options: Mapping[str, Any]) -> Iterator[Check]:
-    yield _jar(options)
-    if not options["spark_submit_uber_jar"]:
+    by_rest = bool(options["spark_submit_uber_jar"])
+    yield _jar(options, holds_spark=not by_rest)
+    if not by_rest:
         yield _java(str(options["job_server_java_launcher"] or "java"))
-    master = str(options["spark_master_url"])
-    if options["spark_rest_url"]:
-        yield _rest(str(options["spark_rest_url"]))
+    rest, master = str(options["spark_rest_url"] or ""), str(options["spark_master_url"])
+    if by_rest != bool(rest):
+        yield Check(
+            subject="master",
+            found=rest or "no REST address",
+            problem="--spark_submit_uber_jar and --spark_rest_url go together, one of them is not "
+            "given",
+            hint="give both to submit to the master's REST server, or none to use a job server",
+        )
+    elif rest:
+        yield _rest(rest)
+        yield from _temporary_folder(options)
     elif master.startswith("spark://"):
-        yield _endpoint("master", urlsplit(master).netloc)
+        # With several masters one of them leads; any that answers will say which.
+        tried = [_endpoint("master", a) for a in master.removeprefix("spark://").split(",")]
+        yield next((check for check in tried if not check.problem), tried[0])
 
 
-def _jar(options: Mapping[str, Any]) -> Check:
-    name = options["spark_job_server_jar"]
+def _jar(options: Mapping[str, Any], *, holds_spark: bool) -> Check:
+    name = str(options["spark_job_server_jar"] or "")
     if not name:
         return Check(subject="jar", found="none named: Beam downloads that of its own version")
-    found, problem = _look_into(Path(str(name)))
+    if "://" in name:
+        return Check(subject="jar", found=f"{name}, which Beam downloads")
+    found, problem = spark_jar.look_into(Path(name), holds_spark=holds_spark)
     return Check(
         subject="jar",
         found=f"{name}: {found}",
@@ -167,43 +192,6 @@ def _jar(options: Mapping[str, Any]) -> Check:
         hint="--spark_job_server_jar names Beam's job server for Spark "
         f"{SPARK_LINE}, such as beam-runners-spark-{SPARK_LINE}-job-server-{beam.__version__}.jar",
     )
-
-
-def _look_into(path: Path) -> tuple[str, str]:
-    """Return what a job server's jar is, and what is wrong with it."""
-    if not path.is_file():
-        return "no file", "is not there"
-    try:
-        with zipfile.ZipFile(path) as jar:
-            names = set(jar.namelist())
-            manifest = jar.read("META-INF/MANIFEST.MF").decode("utf-8", "replace")
-            beam_version = _property(jar, "org/apache/beam/sdk/sdk.properties", "version")
-            spark = _property(jar, "spark-version-info.properties", "version")
-    except (zipfile.BadZipFile, KeyError):
-        return "no jar", "is no jar"
-    if _RUNNER_CLASS not in names:
-        if "Class-Path:" in manifest:
-            return "a list of other jars", ""
-        return "another jar", "is not Beam's: there is no SparkPipelineRunner in it"
-    line = _spark_line(names, spark)
-    found = f"Beam {beam_version or 'of unknown version'}, Spark {line}"
-    return found, "" if line == SPARK_LINE else f"is for Spark {line}, not for Spark {SPARK_LINE}"
-
-
-def _spark_line(names: set[str], spark_version: str) -> str:
-    """Return the major version of the Spark that a jar was built for; Beam's oldest says none."""
-    mark = "META-INF/maven/org.apache.beam/beam-runners-spark"
-    for name in sorted(names):
-        if name.startswith(mark):
-            return name.removeprefix(mark).partition("/")[0].lstrip("-").partition("-")[0] or "2"
-    return spark_version.partition(".")[0] or SPARK_LINE
-
-
-def _property(jar: zipfile.ZipFile, name: str, key: str) -> str:
-    if name not in jar.namelist():
-        return ""
-    lines = jar.read(name).decode("utf-8", "replace").splitlines()
-    return next((line.partition("=")[2] for line in lines if line.startswith(f"{key}=")), "")
 
 
 def _java(launcher: str) -> Check:
@@ -218,6 +206,19 @@ def _java(launcher: str) -> Check:
     return Check(subject="java", found=lines[0] if lines else launcher)
 
 
+def _temporary_folder(options: Mapping[str, Any]) -> Iterator[Check]:
+    """Yield a problem where the jar of a job would lie where a remote cluster does not see it."""
+    folder, master = tempfile.gettempdir(), _host_of_master(options)
+    if master not in _names_of_this_machine() and folder in ("/tmp", "/var/tmp", "/usr/tmp"):  # noqa: S108
+        yield Check(
+            subject="jar",
+            found=f"handed over in {folder}",
+            problem=f"Beam puts the job's jar into {folder}, which the workers of {master} do not "
+            "see: it is handed over by its path",
+            hint="set TMPDIR to a folder that the Spark workers see under the same path",
+        )
+
+
 def _rest(url: str) -> Check:
     subject = "master"
     parts = urlsplit(url)
@@ -226,7 +227,7 @@ def _rest(url: str) -> Check:
         connection.request("GET", "/v1/submissions/status/openalign")
         answer = json.loads(connection.getresponse().read())
         spark = str(answer["serverSparkVersion"])
-    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+    except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException) as error:
         return Check(
             subject=subject,
             found=f"{url}: {error}",
@@ -249,7 +250,7 @@ def _rest(url: str) -> Check:
 def _endpoint(subject: str, address: str, hint: str = "") -> Check:
     host, _, port = address.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), timeout=_SECONDS):
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
             return Check(subject=subject, found=f"{address} answers")
     except (OSError, ValueError) as error:
         return Check(
@@ -264,9 +265,13 @@ def _endpoint(subject: str, address: str, hint: str = "") -> Check:
 
 
 def _workers(options: Mapping[str, Any], root: str) -> Check:
-    kind = str(options["environment_type"] or "").upper()
     master = _host_of_master(options)
-    if kind == "LOOPBACK" and master not in _LOOPBACK:
+    here = master in _names_of_this_machine()
+    # Beam's own defaults: a master that it starts here is served by this process.
+    kind = str(options["environment_type"] or ("DOCKER" if master else "LOOPBACK")).upper()
+    if kind == "LOOPBACK" and here:
+        return Check(subject="workers", found="this process (LOOPBACK)")
+    if kind == "LOOPBACK":
         return Check(
             subject="workers",
             found="this process (LOOPBACK)",
@@ -274,29 +279,41 @@ def _workers(options: Mapping[str, Any], root: str) -> Check:
             hint="use --environment_type=EXTERNAL with a worker pool beside each Spark worker, "
             "or DOCKER",
         )
-    if kind != "EXTERNAL":
-        return Check(subject="workers", found=f"{kind or 'DOCKER'}: not checked from here")
     pool = str(options["environment_config"] or "")
-    host = pool.rpartition(":")[0]
-    if host in _LOOPBACK and master not in _LOOPBACK:
-        return Check(
-            subject="workers", found=f"{pool}, beside each executor: not checked from here"
-        )
+    # A worker calls back to the address that this process knows of itself: only from here it can.
+    if kind != "EXTERNAL" or not here or pool.rpartition(":")[0] not in _LOOPBACK:
+        found = f"{kind} {pool}".strip()
+        return Check(subject="workers", found=f"{found}: cannot be asked from here", unknown=True)
     reached = _endpoint("worker pool", pool, hint=_POOL_HINT)
     return reached if reached.problem else _probe(pool, root)
 
 
 def _host_of_master(options: Mapping[str, Any]) -> str:
-    master = str(options.get("spark_rest_url") or options.get("spark_master_url") or "")
-    if master.startswith("local") or not master:
-        return _LOOPBACK[0]
-    return urlsplit(master).hostname or master
+    """Return the host that a job is sent to; empty where Beam starts a master of its own."""
+    for name in ("spark_rest_url", "spark_master_url", "flink_master", "job_endpoint"):
+        address = str(options.get(name) or "")
+        if address and not address.startswith(("local", "[local]", "[auto]")):
+            parts = urlsplit(address if "://" in address else f"//{address}")
+            return parts.hostname or address
+    return ""
+
+
+def _names_of_this_machine() -> tuple[str, ...]:
+    return ("", *_LOOPBACK, socket.gethostname(), socket.getfqdn())
 
 
 def _probe(pool: str, root: str) -> Check:
     """Let a worker of the pool say what it is; its own process, since a broken pool hangs."""
     marker = storage.join(root, f".seen-{uuid.uuid4().hex}")
-    storage.write_text(marker, "workers look for this file\n")
+    try:
+        storage.write_text(marker, "workers look for this file\n")
+    except OSError as error:
+        return Check(
+            subject="root",
+            found=f"{root}: {error}",
+            problem=f"the root {root} cannot be written: {error}",
+            hint="set the pipeline's `root` to a folder or URL that you may write to",
+        )
     command = [sys.executable, "-m", "openalign.worker_probe", pool, marker]
     failed: Callable[..., Check] = partial(Check, subject="workers", hint=_POOL_HINT)
     try:
@@ -331,7 +348,7 @@ def _described(found: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {found[key] or 'missing'}" for key, name in names.items())
 
 
-def _differences(found: Mapping[str, Any]) -> dict[str, str]:
+def _differences(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the problem and the hint where a worker's versions are not those here."""
     here = {
         "openalign": version("openalign"),

@@ -1,10 +1,13 @@
-"""Which Beam runner a job goes to, and how its options are read.
+"""Which Beam runner a job goes to, how its options are read, and how a job is seen to its end.
 
 Options are Beam's own and are not mirrored: what follows `--` on the command line goes to its
 `PipelineOptions`.
 """
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +20,8 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
 from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
+
+LOCAL = "FnApiRunner"
 
 _HINT = "what follows `--` goes to Beam's PipelineOptions, as --name=value"
 
@@ -31,11 +36,13 @@ _SPARK = {"storage_level": "MEMORY_AND_DISK"}
 def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> bool:
     """Build and run a pipeline to its end; return whether it ran.
 
-    In a dry run, or where a template is asked for, it is built as its runner would be sent it.
+    In a dry run, or where a template is asked for, it is built as its runner would be sent it. A
+    job on a cluster is cancelled when this process is interrupted.
 
     Raises:
         ConfigError: an option is none of Beam's, or the runner misses one.
         MissingExtraError: the runner's libraries are not installed.
+        StageError: a cluster did not take the job, or the job failed there.
     """
     options = read_options(beam_options)
     try:
@@ -45,23 +52,60 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
         raise ConfigError(
             f"Beam cannot run a job with these options: {missed}", hint=_HINT
         ) from error
+    build(pipeline)
+    local = runner_of(options) == LOCAL
     try:
-        with pipeline:
-            build(pipeline)
+        with nullcontext() if local else _files_of_a_job():
+            _run(pipeline)
     except Exception as error:
-        found: BaseException | None = error
-        while found is not None:  # Beam wraps what a worker raises
-            if isinstance(found, OpenAlignError):
-                raise found from error
-            found = found.__cause__ or found.__context__
-        if "failed in state" in str(error):  # what Beam knows of a job that another process ran
-            raise StageError(
-                f"the job failed on the runner ({str(error).splitlines()[0]})",
-                hint="the runner's own log has the reason (on Spark: work/driver-*/stderr on a "
-                "worker, and what the worker pool printed); the same command tries again",
-            ) from error
-        raise
+        _raise_ours(error)
+        if local or isinstance(error, (TypeError, AttributeError, AssertionError)):
+            raise
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise StageError(
+            f"the job failed on {runner_of(options)} ({reason})",
+            hint="the runner's own log has the reason (on Spark: work/driver-*/stderr on a "
+            "worker, and what the worker pool printed); the same command goes on from here",
+        ) from error
     return not (is_dry_run(beam_options) or options.view_as(GoogleCloudOptions).template_location)
+
+
+def _run(pipeline: beam.Pipeline) -> None:
+    result = pipeline.run()
+    try:
+        result.wait_until_finish()
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted: the job must not go on without us
+            with suppress(Exception):
+                result.cancel()
+        raise
+
+
+@contextmanager
+def _files_of_a_job() -> Generator[None]:
+    """Give Beam's temporary files a folder that goes with the job: it leaves a jar for each."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="openalign-job-") as folder:
+        Path(folder).chmod(0o755)  # a Spark worker may be another user
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise the mistake of a user that Beam has wrapped, where it is one."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OpenAlignError):
+            raise found from error
+        found = found.__cause__ or found.__context__
+
+
+def runner_of(options: PipelineOptions) -> str:
+    """Return the class name of the runner."""
+    return str(options.view_as(StandardOptions).runner).rpartition(".")[2]
 
 
 def is_dry_run(beam_options: Sequence[str]) -> bool:
@@ -94,14 +138,14 @@ def read_options(beam_options: Sequence[str]) -> PipelineOptions:
         ConfigError: an option is none of Beam's, or the runner misses one.
         MissingExtraError: the runner's libraries are not installed.
     """
-    flags = _joined(beam_options)
-    flags = ["--runner=FnApiRunner" if f.lower() == "--runner=directrunner" else f for f in flags]
+    flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
     if not any(flag.startswith("--runner=") for flag in flags):
-        flags.insert(0, "--runner=FnApiRunner")
+        flags.insert(0, f"--runner={LOCAL}")
     _check_flags(flags)
+    spark = _SPARK if "--runner=SparkRunner" in flags else {}
     # What a worker needs is in the package: of `__main__` nothing has to travel.
-    options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **_SPARK)
-    if "dataflow" in options.view_as(StandardOptions).runner.lower():
+    options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
+    if runner_of(options) == "DataflowRunner":
         _check_dataflow(options)
     elif options.view_as(TestOptions).dry_run:
         raise ConfigError(
@@ -126,6 +170,18 @@ def _check_dataflow(options: PipelineOptions) -> None:
             f"DataflowRunner has no place for its files: {problems[0][0]}",
             hint="add --temp_location=gs://bucket/folder",
         )
+
+
+def _with_whole_name(flag: str) -> str:
+    """Return a flag with the runner as Beam's class is called: it takes `spark` too."""
+    name, _, value = flag.partition("=")
+    if name != "--runner":
+        return flag
+    known = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    lower = value.rpartition(".")[2].lower()
+    path = known.get(lower, known.get(f"{lower}runner", value))
+    direct = path.endswith((".DirectRunner", ".SwitchingDirectRunner"))
+    return f"--runner={LOCAL if direct else path.rpartition('.')[2]}"
 
 
 def _joined(flags: Sequence[str]) -> list[str]:

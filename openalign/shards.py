@@ -123,7 +123,7 @@ def open_table(
             target.path,
             schema,
             compression="zstd",
-            use_dictionary=[name for name in schema.names if name not in _MOSTLY_DISTINCT],
+            use_dictionary=[n for n in schema.names if n not in _MOSTLY_DISTINCT],  # pyright: ignore[reportArgumentType]
         ) as parquet,
     ):
         writer = TableWriter(parquet, group_rows=group_rows)

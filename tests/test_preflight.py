@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from local_ports import free_port, listens, wait_for
 
@@ -22,6 +24,7 @@ from openalign.preflight import Check, checks, require
 RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
 MANIFEST = ("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
 PROPERTIES = "META-INF/maven/org.apache.beam/beam-runners-spark{}/pom.properties"
+REST = "--spark_submit_uber_jar"
 VERSION = ("org/apache/beam/sdk/sdk.properties", "# SDK\nversion=2.62.0\n")
 
 
@@ -61,7 +64,7 @@ def master(spark_version: str) -> Generator[str]:
 def spark(rest_url: str, jar_path: str, *more: str) -> list[str]:
     return [
         "--runner=SparkRunner",
-        "--spark_submit_uber_jar",
+        REST,
         f"--spark_rest_url={rest_url}",
         f"--spark_job_server_jar={jar_path}",
         *more,
@@ -94,7 +97,8 @@ def test_a_folder_of_this_machine_is_no_root_for_dataflow() -> None:
     [
         pytest.param(
             [MANIFEST, (RUNNER_CLASS, ""), (PROPERTIES.format("-3"), ""), VERSION],
-            "Beam 2.62.0, Spark 3",
+            f"Beam 2.62.0, Spark 3 (this is Beam {beam.__version__}: take the jar of its version "
+            "where you can)",
             "",
             id="Spark 3",
         ),
@@ -149,7 +153,7 @@ def test_a_jar_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_master_that_does_not_answer_is_named() -> None:
     address = f"http://127.0.0.1:{free_port()}"
 
-    check = found(["--runner=SparkRunner", f"--spark_rest_url={address}"])["master"]
+    check = found(["--runner=SparkRunner", REST, f"--spark_rest_url={address}"])["master"]
 
     assert check.problem.startswith(f"no Spark master answers at {address} (")
     assert "spark.master.rest.enabled=true" in check.hint
@@ -164,7 +168,7 @@ def test_a_master_that_does_not_answer_is_named() -> None:
 )
 def test_a_master_says_which_spark_it_is(version: str, problem: str) -> None:
     with master(version) as url:
-        check = found(["--runner=SparkRunner", f"--spark_rest_url={url}"])["master"]
+        check = found(["--runner=SparkRunner", REST, f"--spark_rest_url={url}"])["master"]
 
     assert check.found == f"{url}: Spark {version}"
     assert check.problem == (f"the master at {url} {problem}" if problem else "")
@@ -177,15 +181,62 @@ def test_a_master_without_a_rest_server_is_looked_for_at_its_port() -> None:
     assert f"answers at 127.0.0.1:{port}" in found(flags)["master"].problem
 
 
+def test_of_several_masters_one_must_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        masters = f"127.0.0.1:{free_port()},127.0.0.1:{server.getsockname()[1]}"
+        flags = ["--runner=SparkRunner", f"--spark_master_url=spark://{masters}"]
+
+        assert found(flags)["master"].problem == ""
+
+
+@pytest.mark.parametrize("flag", [REST, "--spark_rest_url=http://127.0.0.1:6066"])
+def test_the_rest_address_and_the_uber_jar_go_together(flag: str) -> None:
+    assert "go together" in found(["--runner=SparkRunner", flag])["master"].problem
+
+
+@pytest.mark.parametrize("name", ["spark", "SPARKRUNNER", "SparkRunner"])
+def test_beams_other_names_of_a_runner_are_checked_too(name: str) -> None:
+    flags = [f"--runner={name}", "--spark_master_url=spark://127.0.0.1:1"]
+
+    assert "no master answers" in found(flags)["master"].problem
+
+
+def test_a_remote_master_must_see_where_the_jar_is_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ["--runner=SparkRunner", REST, "--spark_rest_url=http://spark.invalid:6066"]
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    of_jar = [check for check in checks(flags, str(tmp_path)) if check.subject == "jar"]
+    assert "Beam puts the job's jar into /tmp" in of_jar[-1].problem
+    assert "set TMPDIR" in of_jar[-1].hint
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert not any(c.problem for c in checks(flags, str(tmp_path)) if c.subject == "jar")
+
+
+def test_a_jar_that_is_started_here_must_hold_spark(tmp_path: Path) -> None:
+    path = jar(tmp_path, MANIFEST, (RUNNER_CLASS, ""), (PROPERTIES.format("-3"), ""))
+    flags = ["--runner=SparkRunner", f"--spark_job_server_jar={path}"]
+
+    assert "holds no class of Spark" in found(flags)["jar"].problem
+    assert found([*flags, REST])["jar"].problem == ""
+
+
+def test_a_jar_may_be_a_url() -> None:
+    flags = ["--runner=SparkRunner", "--spark_job_server_jar=https://example.org/server.jar"]
+
+    assert found(flags)["jar"].problem == ""
+
+
 def test_java_is_needed_where_beam_starts_a_job_server() -> None:
     flags = ["--runner=SparkRunner", "--job_server_java_launcher=no-such-java"]
 
     assert found(flags)["java"].problem.startswith("Java is not there (no-such-java)")
-    assert "java" not in found([*flags, "--spark_submit_uber_jar"])
+    assert "java" not in found([*flags, REST])
 
 
 def test_this_process_cannot_be_the_worker_of_a_remote_master() -> None:
-    flags = ["--runner=SparkRunner", "--spark_rest_url=http://spark.invalid:6066"]
+    flags = ["--runner=SparkRunner", "--spark_master_url=spark://spark.invalid:7077"]
 
     check = found([*flags, "--environment_type=LOOPBACK"])["workers"]
 
@@ -193,13 +244,29 @@ def test_this_process_cannot_be_the_worker_of_a_remote_master() -> None:
 
 
 def test_a_pool_beside_a_remote_executor_is_not_asked_from_here() -> None:
-    flags = ["--runner=SparkRunner", "--spark_rest_url=http://spark.invalid:6066"]
     pool = ["--environment_type=EXTERNAL", f"--environment_config=localhost:{free_port()}"]
+    for master in (
+        ["--runner=SparkRunner", "--spark_master_url=spark://spark.invalid:7077"],
+        ["--runner=FlinkRunner", "--flink_master=flink.invalid:8081"],
+        ["--runner=PortableRunner", "--job_endpoint=jobs.invalid:8099"],
+    ):
+        check = found([*master, *pool])["workers"]
 
-    check = found([*flags, *pool])["workers"]
+        assert "cannot be asked from here" in check.found
+        assert (check.problem, check.unknown) == ("", True)
 
-    assert "not checked from here" in check.found
-    assert check.problem == ""
+
+def test_workers_that_cannot_be_asked_get_a_job_first(tmp_path: Path) -> None:
+    # A job server that answers the door and no call: the stage must not go on to write.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        flags = ["--runner=PortableRunner", "--environment_type=DOCKER"]
+        flags.append(f"--job_endpoint=localhost:{server.getsockname()[1]}")
+        flags.append("--job_server_timeout=1")
+
+        with pytest.raises(StageError, match="the job failed on PortableRunner"):
+            require(flags, str(tmp_path / "run"))
+
+    assert not list((tmp_path / "run").glob("*"))
 
 
 def test_a_pool_that_does_not_answer_is_named() -> None:
@@ -212,120 +279,13 @@ def test_a_pool_that_does_not_answer_is_named() -> None:
     assert "apache_beam.runners.worker.worker_pool_main" in check.hint
 
 
-# Real worker pools --------------------------------------------------------------------------------
-
-
-def packages_here(folder: Path, change: Callable[[Path], None]) -> Path:
-    """Return a folder with links to the packages of this environment, changed."""
-    packages = folder / "packages"
-    packages.mkdir()
-    import apache_beam
-
-    for entry in Path(apache_beam.__file__).parents[1].iterdir():
-        (packages / entry.name).symlink_to(entry)
-    (packages / "openalign").symlink_to(Path(cli.__file__).parent)
-    change(packages)
-    return packages
-
-
-@contextmanager
-def pool(folder: Path, packages: Path, *, prefix: tuple[str, ...] = ()) -> Generator[str]:
-    """Start a worker pool that sees only these packages; yield its address."""
-    (folder / "bin").mkdir()
-    (folder / "bin" / "python").symlink_to(Path(sys.executable).resolve())
-    port = free_port()
-    module = "apache_beam.runners.worker.worker_pool_main"
-    with subprocess.Popen(
-        [*prefix, str(folder / "bin" / "python"), "-m", module, f"--service_port={port}"],
-        cwd=folder,
-        env={
-            "PATH": f"{folder / 'bin'}:/usr/bin:/bin",
-            "HOME": str(folder),
-            "PYTHONPATH": str(packages),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            wait_for(lambda: listens(port), "the pool's start")
-            yield f"localhost:{port}"
-        finally:
-            os.killpg(process.pid, 9)
-
-
-def without_openalign(packages: Path) -> None:
-    for entry in packages.iterdir():
-        if "openalign" in entry.name:
-            entry.unlink()
-
-
-def with_another_beam(packages: Path) -> None:
-    """Give Beam's metadata another version: what it says of itself is what is compared."""
-    [link] = packages.glob("apache_beam-*.dist-info")
-    copied = packages / "apache_beam-2.60.0.dist-info"
-    shutil.copytree(link.resolve(), copied)
-    link.unlink()
-    metadata = (copied / "METADATA").read_text().splitlines()
-    lines = ["Version: 2.60.0" if x.startswith("Version:") else x for x in metadata]
-    (copied / "METADATA").write_text("\n".join(lines))
-
-
-def through(address: str) -> list[str]:
-    return [
-        "--runner=SparkRunner",
-        "--environment_type=EXTERNAL",
-        f"--environment_config={address}",
-        "--spark_submit_uber_jar",
-    ]
-
-
-@pytest.mark.distributed
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        pytest.param(lambda _: None, "", id="as here"),
-        pytest.param(without_openalign, "the workers lack openalign", id="no openalign"),
-        pytest.param(with_another_beam, "the workers have apache-beam 2.60.0", id="another Beam"),
-    ],
-)
-def test_a_worker_says_what_it_is_made_of(
-    tmp_path: Path, change: Callable[[Path], None], problem: str
-) -> None:
-    root = tmp_path / "run"
-    with pool(tmp_path, packages_here(tmp_path, change)) as address:
-        check = found(through(address), str(root))["workers"]
-
-    assert check.problem[: len(problem)] == problem
-    assert bool(check.problem) == bool(problem)
-    assert list(root.iterdir()) == []
-
-
-@pytest.mark.distributed
-def test_a_worker_that_does_not_see_the_root_is_found_before_anything_is_written(
-    tmp_path: Path,
-) -> None:
-    root = tmp_path / "run"
-    root.mkdir()
-    private = ("unshare", "--map-root-user", "--mount", "sh", "-c")
-    script = f'mount -t tmpfs none {root} && exec "$0" "$@"'
-    if subprocess.run([*private, script, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let a process have mounts of its own")
-    packages = packages_here(tmp_path, lambda _: None)
-    with pool(tmp_path, packages, prefix=(*private, script)) as address:
-        check = found(through(address), str(root))["workers"]
-
-    assert check.problem == f"the workers of {address} do not see the root {root}"
-    assert list(root.iterdir()) == []
-
-
 def test_the_doctor_shows_every_problem_and_sends_no_job(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     flags = ["--spark_rest_url=http://127.0.0.1:1", "--spark_job_server_jar=none.jar"]
 
-    code = cli.main(["doctor", "--runner", "spark", "--", *flags, "--spark_submit_uber_jar"])
+    code = cli.main(["doctor", "--runner", "spark", "--", *flags, REST])
 
     out, err = capsys.readouterr()
     assert code == 2

@@ -14,7 +14,9 @@ def test_an_option_that_beam_does_not_have_is_refused() -> None:
         run_job(one, ["--direct_num_worker=2"])
 
 
-@pytest.mark.parametrize("flags", [["--runner", "DirectRunner"], ["--runner=DirectRunner"]])
+@pytest.mark.parametrize(
+    "flags", [["--runner", "DirectRunner"], ["--runner=DirectRunner"], ["--runner=direct"]]
+)
 def test_the_runner_that_downloads_another_is_replaced(flags: list[str]) -> None:
     seen: list[str] = []
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,18 @@ def run(verb: str, root: Path, options: Sequence[str] = ()) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def start(verb: str, root: Path, options: Sequence[str]) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def started_job(
+    verb: str, root: Path, options: Sequence[str]
+) -> Generator["subprocess.Popen[str]"]:
+    """Yield the process that started a job; it does not outlive the block."""
+    with subprocess.Popen(
         command(verb, root, options), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
-    )
+    ) as job:
+        try:
+            yield job
+        finally:
+            job.kill()
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -57,8 +66,17 @@ def finish(job: "subprocess.Popen[str]", verb: str, root: Path, options: Sequenc
     _, errors = job.communicate()
     if job.returncode != 0:
         assert job.returncode == 2, errors[-3000:]
-        assert "failed on the runner" in errors
+        assert "the job failed on SparkRunner" in errors
         run(verb, root, options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """Where the jobs of these tests put what is not theirs to keep."""
+    folder = tmp_path_factory.mktemp("temporary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -110,19 +128,20 @@ def test_a_stage_gives_the_same_bytes_on_spark(
     assert content(root / FOLDERS[verb]) == content(local / FOLDERS[verb])
 
 
+@pytest.mark.parametrize("begun", ["*/counts-*.u64", "kept-*"])
 def test_an_executor_killed_in_the_middle_of_filter_changes_nothing(
-    cluster: Cluster, local: Path, tmp_path: Path
+    cluster: Cluster, local: Path, tmp_path: Path, begun: str
 ) -> None:
     root = link(local, tmp_path / "run", ["site", "candidates"])
-    job = start("filter", root, cluster.beam_options)
-    wait_for(lambda: any(root.glob(".filtered*/*/counts-*.u64")), "a count", seconds=120)
+    with started_job("filter", root, cluster.beam_options) as job:
+        wait_for(lambda: any(root.glob(f".filtered*/{begun}")), begun, seconds=120)
 
-    executors = cluster.executors()
-    for executor in executors:
-        os.kill(executor, signal.SIGKILL)
-    assert executors
+        executors = cluster.executors()
+        for executor in executors:
+            os.kill(executor, signal.SIGKILL)
 
-    finish(job, "filter", root, cluster.beam_options)
+        assert executors
+        finish(job, "filter", root, cluster.beam_options)
     assert content(root / "filtered") == content(local / "filtered")
 
 
@@ -130,11 +149,30 @@ def test_a_worker_pool_killed_in_the_middle_of_fetch_changes_nothing(
     cluster: Cluster, local: Path, tmp_path: Path
 ) -> None:
     root = link(local, tmp_path / "run", ["site", "candidates", "filtered"])
-    job = start("fetch", root, cluster.beam_options)
-    wait_for(lambda: any(root.glob(".shards*/shard-*.tar")), "a shard", seconds=120)
+    with started_job("fetch", root, cluster.beam_options) as job:
+        wait_for(lambda: any(root.glob(".shards*/shard-*.tar")), "a shard", seconds=120)
 
-    cluster.kill_pool()
-    cluster.start_pool()
+        cluster.kill_pool()
+        cluster.start_pool()
 
-    finish(job, "fetch", root, cluster.beam_options)
+        finish(job, "fetch", root, cluster.beam_options)
     assert content(root / "shards") == content(local / "shards")
+
+
+def test_an_interrupted_stage_takes_its_job_off_the_cluster_and_goes_on_later(
+    cluster: Cluster, local: Path, tmp_path: Path
+) -> None:
+    root = link(local, tmp_path / "run", ["site", "candidates", "filtered"])
+    with started_job("fetch", root, cluster.beam_options) as job:
+        wait_for(lambda: any(root.glob(".shards*/shard-*.tar")), "a shard", seconds=120)
+        job.send_signal(signal.SIGINT)
+        job.communicate()
+        assert job.returncode == 130
+
+    wait_for(lambda: not cluster.executors(), "the end of the job")
+    run("fetch", root, cluster.beam_options)
+    assert content(root / "shards") == content(local / "shards")
+
+
+def test_the_jobs_above_left_no_file_behind(temporary_folder: Path) -> None:
+    assert [p.name for p in temporary_folder.iterdir() if "apache-beam" not in p.name] == []
