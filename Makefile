@@ -12,11 +12,12 @@ test: $(VENV)/dev.ready
 	$(RUN)/pytest
 
 # Needs Java 17; and Maven, unless OPENALIGN_SPARK_JOB_SERVER_JAR names Beam's job server for Spark 3.
-test-spark: export OPENALIGN_SPARK_JOB_SERVER_JAR ?= $(VENV)/job-server/spark-job-server.jar
-test-spark: $(VENV)/spark.ready $(if $(OPENALIGN_SPARK_JOB_SERVER_JAR),,$(VENV)/job-server/spark-job-server.jar)
-	$(RUN)/pytest -m spark tests/spark
+BUILT_JAR := $(VENV)/job-server/spark-job-server.jar
+SPARK_JAR := $(or $(OPENALIGN_SPARK_JOB_SERVER_JAR),$(BUILT_JAR))
+test-spark: $(VENV)/spark.ready $(SPARK_JAR)
+	OPENALIGN_SPARK_JOB_SERVER_JAR=$(SPARK_JAR) $(RUN)/pytest -m spark tests/spark
 
-$(VENV)/job-server/spark-job-server.jar: tests/spark/job-server/pom.xml
+$(BUILT_JAR): tests/spark/job-server/pom.xml
 	mvn --batch-mode --quiet --file $< package -Doutput=$(abspath $(@D))
 
 check: $(VENV)/dev.ready

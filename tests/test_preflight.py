@@ -2,20 +2,16 @@
 
 import http.server
 import json
-import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 import zipfile
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from local_ports import free_port, listens, wait_for
+from local_ports import free_port
 
 from openalign import cli
 from openalign.errors import StageError
