@@ -60,7 +60,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
     below: list[str] = []
     for name, settings in runs.items():
-        label = name.lower().replace(",", "").replace(" ", "-")
+        label = name.lower().replace(",", "").replace(" ", "-") + ("-val" if on_val else "")
         root = options.demo.with_name(f"{options.demo.name}-{label}")
         link_data(options.demo, root)
         settings = [f"root={root}", *settings, *on_val]  # noqa: PLW2901

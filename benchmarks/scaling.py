@@ -67,7 +67,10 @@ class Race:
 
         out = self._work / label.replace(", ", "-").replace(" ", "-")
         out.mkdir()
-        fixed = timed(lambda: preflight.try_job(beam_options, str(out)))
+        start = time.monotonic()
+        tried = preflight.try_job(beam_options, str(out))
+        fixed = time.monotonic() - start
+        assert not tried.problem, tried.problem
         filtered = timed(lambda: run_filter(self._work, out, beam_options))
         fetched = timed(lambda: run_fetch(self._work, out, beam_options, self._connect_to))
         digest = digest_of(out)

@@ -105,8 +105,10 @@ def dry_run(run: Run, name: str) -> None:
     Raises:
         StageError: an earlier stage is not complete.
     """
+    from openalign import runners
+
     _check_input(run, name)
-    _check_options(run, name)
+    runners.check_options(run.beam_options)
     stage = STAGES[name]
     # Not where a run that was killed may have left what the next one goes on with.
     result = stage.run(run, _place(run.folder(name).partial_url("dry-run")))
@@ -165,7 +167,18 @@ def _check_options(run: Run, name: str) -> None:
         from openalign import preflight, runners
 
         runners.check_options(run.beam_options)
+        if run.config.site is not None and name in _ASKS_THE_WEB:
+            _check_site_is_reached(run, remote=preflight.is_remote(run.beam_options))
         preflight.require(run.beam_options, storage.absolute(run.config.root))
+
+
+def _check_site_is_reached(run: Run, *, remote: bool) -> None:
+    if remote:
+        raise StageError(
+            f"{run.config.name} serves its own site on this machine's loopback device, where "
+            "remote workers cannot ask it",
+            hint="run this stage here, or on a cluster of this machine",
+        )
 
 
 def _check_lineage(run: Run, name: str) -> None:

@@ -288,6 +288,14 @@ def _workers(options: Mapping[str, Any], root: str) -> Check:
     return reached if reached.problem else _probe(pool, root)
 
 
+def is_remote(beam_options: Sequence[str]) -> bool:
+    """Tell whether jobs run where a server of this machine's loopback device is out of reach."""
+    options = read_options(beam_options)
+    if runner_of(options) == "DataflowRunner":
+        return True
+    return _host_of_master(options.get_all_options()) not in _names_of_this_machine()
+
+
 def _host_of_master(options: Mapping[str, Any]) -> str:
     """Return the host that a job is sent to; empty where Beam starts a master of its own."""
     for name in ("spark_rest_url", "spark_master_url", "flink_master", "job_endpoint"):

@@ -15,7 +15,7 @@ from local_ports import free_port
 
 from openalign import cli
 from openalign.errors import StageError
-from openalign.preflight import Check, checks, require
+from openalign.preflight import Check, checks, is_remote, require
 
 RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
 MANIFEST = ("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
@@ -216,6 +216,26 @@ def test_a_jar_that_is_started_here_must_hold_spark(tmp_path: Path) -> None:
 
     assert "holds no class of Spark" in found(flags)["jar"].problem
     assert found([*flags, REST])["jar"].problem == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "remote"),
+    [
+        pytest.param([], False, id="here"),
+        pytest.param(["--runner=SparkRunner"], False, id="Spark here"),
+        pytest.param(
+            ["--runner=SparkRunner", "--spark_master_url=spark://127.0.0.1:7077"], False, id="own"
+        ),
+        pytest.param(
+            ["--runner=SparkRunner", "--spark_master_url=spark://a.invalid:7077"], True, id="far"
+        ),
+        pytest.param(
+            ["--runner=dataflow", "--temp_location=gs://bucket/temp"], True, id="Dataflow"
+        ),
+    ],
+)
+def test_a_cluster_is_remote_or_it_is_not(flags: list[str], *, remote: bool) -> None:
+    assert is_remote(flags) == remote
 
 
 def test_a_jar_may_be_a_url() -> None:

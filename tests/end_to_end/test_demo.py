@@ -227,6 +227,21 @@ def test_a_stage_that_keeps_nothing_stops_the_run_with_the_funnel(
     assert not (tmp_path / "shards").exists()
 
 
+def test_its_site_is_out_of_reach_for_a_remote_cluster(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = manifest(root, "harvest")
+    master = ("--runner=SparkRunner", "--spark_master_url=spark://far.invalid:7077")
+
+    assert (
+        openalign("harvest", "demo", "--set", "harvest.source.max_depth=1", root=root, beam=master)
+        == 2
+    )
+
+    assert "remote workers cannot ask it" in capsys.readouterr().err
+    assert manifest(root, "harvest") == before
+
+
 def test_a_world_size_that_does_not_divide_the_batch_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
