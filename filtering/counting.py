@@ -206,10 +206,14 @@ class _PairPartials(_Partials):
 
 @contextmanager
 def open_set(url: str) -> Generator[U64]:
-    """Yield a sorted set, memory-mapped: workers on one machine share its pages."""
+    """Yield a sorted set, memory-mapped: workers on one machine share a local file's pages.
+
+    Of a remote file's copy only the map is left by then: a worker that is killed leaves no file.
+    """
     with storage.local_copy(url) as path:
         empty = path.stat().st_size == 0  # there is no such thing as a map of nothing
-        yield np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
+        found = np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
+    yield found
 
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:

@@ -38,7 +38,7 @@ from openalign.filtering.counting import (
     join_set,
     open_set,
 )
-from openalign.filtering.judging import JudgeFiles, Verdict, outcome
+from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, outcome
 from openalign.filtering.text_rules import TEXT_RULES, Corpus, TextBatch, text_flags
 from openalign.filtering.tokens import U64, Tokens, hash_strings, normalize, tokenize
 from openalign.hashing import canonical_json
@@ -187,6 +187,7 @@ def _judge(
     work: str,
     to: str,
 ) -> None:
+    check_tails(urls)
     open_judge = partial(_open_judge, rules=config.text, output=output, work=work)
     parts = pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
     _ = parts | WriteSummary(to)

@@ -81,7 +81,7 @@ class JudgeFiles(beam.PTransform[Any, Any]):
     """Judge whole files: `candidates-3` becomes `kept-3` and `rejected-3`, as Parts.
 
     No row crosses a shuffle, and none changes its place: the new files are cut and sorted as the
-    old ones are.
+    old ones are. The files' names must pass `check_tails`.
     """
 
     open_judge: OpenJudge
@@ -95,6 +95,22 @@ class JudgeFiles(beam.PTransform[Any, Any]):
         judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
         judged: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
         return (judged[_PARTS], _told(judged[_TALLIES])) | "Parts" >> beam.Flatten()
+
+
+def check_tails(urls: Iterable[str]) -> None:
+    """See that no two files that are judged would be written under one name."""
+    of_tail: dict[str, str] = {}
+    for url in urls:
+        tail = tail_of(url)
+        assert tail not in of_tail, f"{of_tail[tail]} and {url} would become one file"
+        of_tail[tail] = url
+
+
+def tail_of(url: str) -> str:
+    """Return what follows the first `-` of a file's name: what becomes of it is named by it."""
+    tail = url.rpartition("/")[2].partition("-")[2]
+    assert tail, f"nothing tells what becomes of {url} from what becomes of other files"
+    return tail
 
 
 class _Judging(beam.DoFn, ABC):
@@ -182,7 +198,7 @@ class _JudgeTables(_Judging):
         self._schema = schema
 
     def process(self, element: str) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        tail = element.rpartition("/")[2].partition("-")[2]
+        tail = tail_of(element)
         with (
             open_table(self._folder, f"kept-{tail}", self._schema) as to_kept,
             open_table(self._folder, f"rejected-{tail}", with_reason(self._schema)) as to_rejected,

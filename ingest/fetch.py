@@ -7,6 +7,7 @@ Every candidate is a row of a ledger and ends in a `FetchState`.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -24,7 +25,7 @@ from openalign.batches import (
 )
 from openalign.hashing import bucket_of
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import FetchBucket, HeaderRule
+from openalign.ingest.image_shards import FetchBucket, HeaderRule, check_part
 from openalign.ingest.urls import host_of
 from openalign.manifest import StageResult
 from openalign.schemas import CANDIDATE, FetchState
@@ -50,6 +51,9 @@ def run(
             | "Cut" >> _cut(config.num_buckets)
             | "Own" >> beam.GroupByKey()
             | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)
+            | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
+            | "Wait" >> beam.GroupByKey()
+            | "Check" >> beam.MapTuple(partial(_check, output=output)).with_output_types(str)
         )
         _ = parts | "Summary" >> WriteSummary(summary_url)
 
@@ -84,6 +88,14 @@ def _fetch(owned: tuple[int, Iterable[bytes]], *, fetch_bucket: FetchBucket) -> 
     candidates = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
     for part in fetch_bucket.fetch(bucket, candidates):
         yield part.to_json()
+
+
+def _under_itself(line: str) -> tuple[str, int]:
+    return line, 0
+
+
+def _check(line: str, _: Iterable[int], output: str) -> str:
+    return check_part(line, output=output)
 
 
 def _num_rows(url: str) -> int:

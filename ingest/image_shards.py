@@ -2,19 +2,25 @@
 
 A bucket's images are sorted by key and cut into shards by their number, before anything is
 fetched; so a shard's name and content do not depend on what arrives when. A shard's tar and index
-are written first and its ledger last: a shard with a ledger is done, and a later run reads what it
-adds to the summary from there.
+are written first and its ledger last. The ledger names both by their sha256: two attempts at one
+shard, of which each may lose other images to the network, write under the same names. A shard whose
+ledger names what lies beside it is done; any other is fetched again.
 """
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from openalign import storage
 from openalign.batches import Part
+from openalign.errors import StageError
 from openalign.hashing import canonical_json, image_key
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.download import Fetcher, Outcome, Response
@@ -22,13 +28,14 @@ from openalign.ingest.images import ImageError, StoredImage, measure, store
 from openalign.ingest.transfer import BodyRule, Glance, Head, Refusal
 from openalign.manifest import DataFile
 from openalign.schemas import CANDIDATE, IMAGE_FACTS, LEDGER, FetchState
-from openalign.shards import Sample, index_name, read_table, write_shard, write_table
+from openalign.shards import Sample, index_name, write_shard, write_table
 
 HeaderRule = Callable[[int, int], FetchState | None]
 """Judges an image's width and height: why it is not wanted, or None."""
 
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
+_FILES = b"openalign_files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,36 +75,42 @@ class FetchBucket:
                 yield self._one_shard(fetcher, f"{bucket:05d}-{number:05d}", rows)
 
     def _one_shard(self, fetcher: Fetcher, name: str, rows: pl.DataFrame) -> Part:
-        ledger_name = f"ledger-{name}.parquet"
-        if storage.exists(storage.join(self.output, ledger_name)):
-            return self._finished_shard(ledger_name, f"shard-{name}.tar")
+        ledger_name, shard_name = f"ledger-{name}.parquet", f"shard-{name}.tar"
+        if (part := self._finished_shard(ledger_name, shard_name)) is not None:
+            return part
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
-            shard = _Shard(name=f"shard-{name}.tar", spool=spool)
+            shard = _Shard(name=shard_name, spool=spool)
             for outcome in fetcher.fetch(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
+            # Another attempt may have ended meanwhile: what it wrote is not to be written over.
+            if (part := self._finished_shard(ledger_name, shard_name)) is not None:
+                return part
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
-        files.append(write_table(self.output, ledger_name, ledger.to_arrow().cast(LEDGER)))
-        return _part(ledger, files)
+        table = _naming(ledger.to_arrow().cast(LEDGER), files)
+        return _part(ledger, [*files, write_table(self.output, ledger_name, table)])
 
-    def _finished_shard(self, ledger_name: str, shard_name: str) -> Part:
-        ledger = pl.DataFrame(read_table(storage.join(self.output, ledger_name)))
-        num_images = ledger.filter(state=FetchState.FETCHED.value)["image_key"].n_unique()
-        files = [self._describe(ledger_name, ledger.height)]
-        if num_images:
-            index = read_table(storage.join(self.output, index_name(shard_name)), ["key"])
-            files.append(self._describe(shard_name, num_images))
-            files.append(self._describe(index_name(shard_name), index.num_rows))
-        return _part(ledger, files)
-
-    def _describe(self, name: str, num_rows: int) -> DataFile:
-        url = storage.join(self.output, name)
-        return DataFile(
-            name=name,
-            num_rows=num_rows,
-            num_bytes=storage.size_of(url),
-            sha256=storage.sha256_of(url),
+    def _finished_shard(self, ledger_name: str, shard_name: str) -> Part | None:
+        """Return what an attempt ended with; None unless what its ledger names is what is there."""
+        url = storage.join(self.output, ledger_name)
+        if not storage.exists(url):
+            return None
+        content = storage.read_bytes(url)
+        table = pq.read_table(pa.BufferReader(content))
+        files = _named_by(table)
+        names = {shard_name, index_name(shard_name)}
+        present = {name for name in names if storage.exists(storage.join(self.output, name))}
+        if files is None or present != {f.name for f in files}:
+            return None
+        if not all(_is_there(self.output, f) for f in files):
+            return None
+        ledger_file = DataFile(
+            name=ledger_name,
+            num_rows=table.num_rows,
+            num_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
         )
+        return _part(pl.DataFrame(table), [*files, ledger_file])
 
     # One image -----------------------------------------------------------------------------------
 
@@ -174,6 +187,25 @@ class FetchBucket:
         return write_shard(self.output, shard.name, _samples(shard, rows))
 
 
+def check_part(line: str, *, output: str) -> str:
+    """Return a Part of `FetchBucket`, once its files are seen to be those that it tells of.
+
+    To be asked by many workers, when all of the job is fetched. Every byte is read once more: a
+    size does not tell one attempt's tar from another's, since tars are filled up to whole records.
+
+    Raises:
+        StageError: a file was written over; the next run finds that its ledger names another one.
+    """
+    for entry in json.loads(line)["files"]:
+        if not _is_there(output, DataFile(**entry)):
+            raise StageError(
+                f"{storage.join(output, entry['name'])} was written over by a second attempt",
+                hint="the same command fetches this shard again; on Spark, see that "
+                "spark.speculation is off",
+            )
+    return line
+
+
 def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.DataFrame]:
     """Return a bucket's candidates, sorted by image and key, cut after each so many images."""
     urls = candidates["image_url"].unique()
@@ -185,6 +217,27 @@ def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.Da
     number = (pl.col("image_key").rank("dense").cast(pl.Int64) - 1) // config.images_per_shard
     return rows.with_columns(number=number).partition_by(
         "number", maintain_order=True, include_key=False
+    )
+
+
+def _naming(ledger: pa.Table, files: Sequence[DataFile]) -> pa.Table:
+    """Return a ledger that says in its metadata which files it belongs to."""
+    named = canonical_json([asdict(f) for f in files]).encode()
+    return ledger.replace_schema_metadata({**(ledger.schema.metadata or {}), _FILES: named})
+
+
+def _named_by(ledger: pa.Table) -> list[DataFile] | None:
+    """Return the files that a ledger belongs to; None if it does not say."""
+    named = (ledger.schema.metadata or {}).get(_FILES)
+    return None if named is None else [DataFile(**entry) for entry in json.loads(named)]
+
+
+def _is_there(folder: str, file: DataFile) -> bool:
+    url = storage.join(folder, file.name)
+    return (
+        storage.exists(url)
+        and storage.size_of(url) == file.num_bytes
+        and storage.sha256_of(url) == file.sha256
     )
 
 

@@ -83,7 +83,10 @@ def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
 
 
 class TableWriter:
-    """Writes batches to a Parquet file in row groups of one size, however the batches are cut."""
+    """Writes batches to a Parquet file in row groups of one size.
+
+    The file's bytes are the same however the batches are cut.
+    """
 
     def __init__(self, writer: pq.ParquetWriter, *, group_rows: int) -> None:
         self._writer = writer
@@ -108,7 +111,9 @@ class TableWriter:
     def flush(self) -> None:
         """Write what is held as a row group."""
         if self._held:
-            self._writer.write_table(pa.Table.from_batches(self._held), self._num_held)
+            # In one piece: where chunks end decides where Parquet gives up a dictionary.
+            table = pa.Table.from_batches(self._held).combine_chunks()
+            self._writer.write_table(table, self._num_held)
         self._held, self._num_held = [], 0
 
 

@@ -7,11 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 import webdataset
 
 from openalign.schemas import INDEX
-from openalign.shards import Sample, ShardReader, index_name, read_table, write_shard
+from openalign.shards import (
+    Sample,
+    ShardReader,
+    index_name,
+    open_table,
+    read_table,
+    write_shard,
+    write_table,
+)
 
 SAMPLES = [
     Sample("aa", {"jpg": b"first", "txt": b"one two", "json": b"{}"}),
@@ -154,3 +163,27 @@ def test_webdataset_reads_the_tar_and_duckdb_the_index(tmp_path: Path) -> None:
         ("bb", b"second" * 200, b"three"),
     ]
     assert names == [("jpg", 2), ("json", 2), ("txt", 2)]
+
+
+def test_the_cut_of_the_batches_does_not_show_in_a_tables_bytes(tmp_path: Path) -> None:
+    numbers = range(150_000)
+    table = pa.table(
+        {
+            "sha256": [f"{n:064x}" for n in numbers],  # outgrows its dictionary
+            "page_language": ["en" if n % 3 else None for n in numbers],
+            "width_px": [n % 7 if n % 5 else None for n in numbers],
+        }
+    )
+
+    for rows in (65_536, 1_000):
+        with open_table(str(tmp_path), f"{rows}.parquet", table.schema) as writer:
+            for batch in table.to_batches(rows):
+                writer.write(batch)
+    chunked = pa.Table.from_batches(table.to_batches(1_000))
+    write_table(str(tmp_path), "whole.parquet", table)
+    write_table(str(tmp_path), "chunked.parquet", chunked)
+
+    content = {path.stem: path.read_bytes() for path in tmp_path.iterdir()}
+    assert content["65536"] == content["1000"]
+    assert content["whole"] == content["chunked"]
+    assert read_table(str(tmp_path / "1000.parquet")).equals(table)
