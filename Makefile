@@ -37,7 +37,7 @@ clean:
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; name another with PYTHON=..." >&2; exit 2; }
-	@if command -v uv >/dev/null; then uv venv --quiet --python $(PYTHON) $(VENV); \
+	@if command -v uv >/dev/null; then uv venv --quiet --seed --python $(PYTHON) $(VENV); \
 	elif $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	else echo "error: this Python has no ensurepip; install the package that brings it" \
 	  "(Debian and Ubuntu: apt-get install python3-venv), or uv" >&2; exit 2; fi

@@ -119,7 +119,15 @@ def _parser() -> argparse.ArgumentParser:
 def _add_verb(
     add: Callable[..., argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
-    verb = add(name, help=text, description=text[0].upper() + text[1:] + ".")
+    takes_beam = name in ("doctor", "run", "harvest", "filter", "fetch", "select")
+    verb = add(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog="What follows `--` goes to Beam, as --name=value (docs/cluster.md)."
+        if takes_beam
+        else None,
+    )
     optional = "?" if name in ("doctor", "validate") else None
     verb.add_argument("pipeline", nargs=optional, help="a name in pipelines.yaml, such as demo")
     verb.add_argument(
@@ -214,9 +222,16 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     if options.pipeline:
         root = load_pipeline(options.config, options.pipeline, options.overrides).root
     flags = [f"--runner={_RUNNERS[options.runner]}", *beam_options]
+    if any(flag.startswith("--runner") for flag in beam_options):
+        raise ConfigError("the runner is named twice", hint="give it once, as --runner spark")
+    if any(flag.startswith("--dry_run") for flag in beam_options):
+        raise ConfigError(
+            "a dry run is for a stage", hint="openalign filter NAME -- ... --dry_run=True"
+        )
     num_failed = 0
     for check in preflight.all_checks(flags, storage.absolute(root)):
-        print(f"{'FAILS' if check.problem else 'ok':6} {check.subject:13} {check.found}")  # noqa: T201
+        word = "FAILS" if check.problem else "?" if check.unknown else "ok"
+        print(f"{word:6} {check.subject:13} {check.found}")  # noqa: T201
         if check.problem:
             num_failed += 1
             print(f"{'':20} {check.problem}\n{'':20} hint: {check.hint}")  # noqa: T201

@@ -141,7 +141,8 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
     if parent is None:
         raise ConfigError(
             f"{place_of(parents[0])}: `{name}` extends `{parents[0].value}`, which is not there",
-            hint=did_you_mean(str(parents[0].value), pipelines),
+            hint=did_you_mean(str(parents[0].value), pipelines)
+            or f"there are: {', '.join(pipelines)}",
         )
     if any(key.value == "extends" for key, _ in parent.value):
         raise ConfigError(

@@ -105,7 +105,7 @@ def dry_run(run: Run, name: str) -> None:
     Raises:
         StageError: an earlier stage is not complete.
     """
-    from openalign import runners
+    from openalign import preflight, runners
 
     _check_input(run, name)
     runners.check_options(run.beam_options)
@@ -115,6 +115,9 @@ def dry_run(run: Run, name: str) -> None:
     assert result is None, f"{name} ran"
     jobs = "1 job" if stage.num_jobs == 1 else f"{stage.num_jobs} jobs"
     say(f"{name:9} dry run passed: {jobs}, nothing was made")
+    for check in preflight.dataflow_checks(run.beam_options, storage.absolute(run.config.root)):
+        if check.problem:
+            say(f"{'':9} a real run would be refused: {check.problem} ({check.hint})")
 
 
 def run_training_rank(run: Run) -> None:
@@ -156,6 +159,7 @@ def check_libraries(name: str) -> None:
 
 
 def _check_input(run: Run, name: str) -> None:
+    storage.check_reachable(run.config.root)
     _check_lineage(run, name)
     before = STAGES[name].rows_from
     if before and run.folder(before).require().num_outputs == 0:

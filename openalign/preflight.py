@@ -14,7 +14,6 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,31 +23,18 @@ from urllib.parse import urlsplit
 import apache_beam as beam
 
 from openalign import spark_jar, storage
+from openalign.checks import Check, endpoint
 from openalign.errors import StageError
 from openalign.runners import LOCAL, is_dry_run, read_options, run_job, runner_of
 from openalign.spark_jar import SPARK_LINE
 
-_SECONDS = 10
+_ENVIRONMENTS = ("DOCKER", "EXTERNAL", "LOOPBACK", "PROCESS")
 _PROBE_SECONDS = 90
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _POOL_HINT = (
     "start `python -m apache_beam.runners.worker.worker_pool_main --service_port PORT` from an "
     "environment with openalign[ingest] whose `bin` is first on PATH"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at."""
-
-    subject: str
-    found: str
-    problem: str = ""
-    """What stands in the way; empty where nothing does."""
-
-    hint: str = ""
-    unknown: bool = False
-    """Whether it cannot be seen from here."""
 
 
 def require(beam_options: Sequence[str], root: str) -> None:
@@ -85,13 +71,32 @@ def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
     options, runner = read.get_all_options(), runner_of(read)
     if runner == LOCAL or is_dry_run(beam_options):
         return
-    yield _root(root, everywhere=runner == "DataflowRunner")
+    if runner == "DataflowRunner":
+        yield from dataflow_checks(beam_options, root)
+        return
+    yield _root(root, everywhere=False)
     if runner == "SparkRunner":
         yield from _spark(options)
     if runner == "PortableRunner" and options["job_endpoint"]:
-        yield _endpoint("job server", str(options["job_endpoint"]))
+        yield endpoint("job server", str(options["job_endpoint"]))
     if runner in ("SparkRunner", "FlinkRunner", "PortableRunner"):
         yield _workers(options, root)
+
+
+def dataflow_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
+    """Yield what can be seen without asking Google; in a dry run too."""
+    options = read_options(beam_options).get_all_options()
+    yield _root(root, everywhere=True)
+    image = options["sdk_container_image"]
+    others = [name for name in ("setup_file", "extra_packages") if options.get(name)]
+    lacking = not image and not others
+    yield Check(
+        subject="workers",
+        found=str(image or ", ".join(others) or "Google's image"),
+        problem="Google's image of Beam has no openalign" if lacking else "",
+        hint="name the image of docker/beam-worker with --sdk_container_image",
+        unknown=True,
+    )
 
 
 def try_job(beam_options: Sequence[str], root: str) -> Check:
@@ -172,9 +177,11 @@ def _spark(options: Mapping[str, Any]) -> Iterator[Check]:
     elif rest:
         yield _rest(rest)
         yield from _temporary_folder(options)
+    elif master.startswith("local"):
+        yield Check(subject="master", found=f"none named: Spark inside Beam's process ({master})")
     elif master.startswith("spark://"):
         # With several masters one of them leads; any that answers will say which.
-        tried = [_endpoint("master", a) for a in master.removeprefix("spark://").split(",")]
+        tried = [endpoint("master", a) for a in master.removeprefix("spark://").split(",")]
         yield next((check for check in tried if not check.problem), tried[0])
 
 
@@ -222,7 +229,14 @@ def _temporary_folder(options: Mapping[str, Any]) -> Iterator[Check]:
 def _rest(url: str) -> Check:
     subject = "master"
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc or url, timeout=_SECONDS)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return Check(
+            subject=subject,
+            found=url,
+            problem=f"--spark_rest_url must be http://HOST:PORT, got {url}",
+            hint="the REST server has a port of its own, 6066 by default",
+        )
+    connection = http.client.HTTPConnection(parts.netloc or url, timeout=10)
     try:
         connection.request("GET", "/v1/submissions/status/openalign")
         answer = json.loads(connection.getresponse().read())
@@ -232,8 +246,8 @@ def _rest(url: str) -> Check:
             subject=subject,
             found=f"{url}: {error}",
             problem=f"no Spark master answers at {url} ({error})",
-            hint="--spark_rest_url is the master's REST address, http://HOST:6066 by default; "
-            "it is off unless the master has spark.master.rest.enabled=true",
+            hint="--spark_rest_url is the master's REST server, http://HOST:6066 by default (8080 "
+            "is its web page, 7077 its RPC); it is off unless spark.master.rest.enabled=true",
         )
     finally:
         connection.close()
@@ -245,20 +259,6 @@ def _rest(url: str) -> Check:
             hint="run a Spark 3.5 cluster",
         )
     return Check(subject=subject, found=f"{url}: Spark {spark}")
-
-
-def _endpoint(subject: str, address: str, hint: str = "") -> Check:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
-            return Check(subject=subject, found=f"{address} answers")
-    except (OSError, ValueError) as error:
-        return Check(
-            subject=subject,
-            found=f"{address}: {error}",
-            problem=f"no {subject} answers at {address} ({error})",
-            hint=hint or "see that it runs, and that the address is the one it listens on",
-        )
 
 
 # The workers --------------------------------------------------------------------------------------
@@ -279,12 +279,26 @@ def _workers(options: Mapping[str, Any], root: str) -> Check:
             hint="use --environment_type=EXTERNAL with a worker pool beside each Spark worker, "
             "or DOCKER",
         )
+    if kind not in _ENVIRONMENTS:
+        return Check(
+            subject="workers",
+            found=kind,
+            problem=f"--environment_type must be one of {', '.join(_ENVIRONMENTS)}, got {kind}",
+            hint="EXTERNAL for worker pools that run already, DOCKER for containers",
+        )
     pool = str(options["environment_config"] or "")
+    if kind == "EXTERNAL" and not pool.rpartition(":")[2].isdigit():
+        return Check(
+            subject="workers",
+            found=f"EXTERNAL {pool}",
+            problem=f"--environment_config must be the pool's HOST:PORT, got `{pool}`",
+            hint="a pool beside each executor is localhost:50000",
+        )
     # A worker calls back to the address that this process knows of itself: only from here it can.
     if kind != "EXTERNAL" or not here or pool.rpartition(":")[0] not in _LOOPBACK:
         found = f"{kind} {pool}".strip()
         return Check(subject="workers", found=f"{found}: cannot be asked from here", unknown=True)
-    reached = _endpoint("worker pool", pool, hint=_POOL_HINT)
+    reached = endpoint("worker pool", pool, hint=_POOL_HINT)
     return reached if reached.problem else _probe(pool, root)
 
 
@@ -336,7 +350,8 @@ def _probe(pool: str, root: str) -> Check:
     finally:
         storage.remove(marker)
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        lines = [line for line in done.stderr.splitlines() if len(line.strip()) > 1]
+        reason = lines[-1] if lines else "no reason given"
         return failed(
             found=f"{pool}: {reason}", problem=f"the worker pool at {pool} runs no job ({reason})"
         )

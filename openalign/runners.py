@@ -18,12 +18,22 @@ from apache_beam.options.pipeline_options import (
     TestOptions,
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import PipelineResult
 
 from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
+from openalign.yaml_reader import did_you_mean
 
 LOCAL = "FnApiRunner"
 
 _HINT = "what follows `--` goes to Beam's PipelineOptions, as --name=value"
+
+_FAILED_HINT = (
+    "the runner's own log has the reason (on Spark: work/driver-*/stderr on a worker, and what the "
+    "worker pool printed); the same command goes on from here"
+)
+_NOT_SENT_HINT = (
+    "`openalign doctor NAME --runner ... -- OPTIONS` shows what was found of the runner"
+)
 
 _DEFAULTS = ("--environment_cache_millis=300000",)
 """Before the user's, which win: workers serve all steps of a job, where Beam would start new ones
@@ -54,24 +64,26 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
         ) from error
     build(pipeline)
     local = runner_of(options) == LOCAL
+    sent = False
     try:
         with nullcontext() if local else _files_of_a_job():
-            _run(pipeline)
+            result = pipeline.run()
+            sent = True
+            _wait(result)
     except Exception as error:
         _raise_ours(error)
         if local or isinstance(error, (TypeError, AttributeError, AssertionError)):
             raise
         reason = (str(error) or repr(error)).splitlines()[0]
         raise StageError(
-            f"the job failed on {runner_of(options)} ({reason})",
-            hint="the runner's own log has the reason (on Spark: work/driver-*/stderr on a "
-            "worker, and what the worker pool printed); the same command goes on from here",
+            f"the job {'failed on' if sent else 'could not be sent to'} {runner_of(options)} "
+            f"({reason})",
+            hint=_FAILED_HINT if sent else _NOT_SENT_HINT,
         ) from error
     return not (is_dry_run(beam_options) or options.view_as(GoogleCloudOptions).template_location)
 
 
-def _run(pipeline: beam.Pipeline) -> None:
-    result = pipeline.run()
+def _wait(result: PipelineResult) -> None:
     try:
         result.wait_until_finish()
     except BaseException as error:
@@ -142,6 +154,7 @@ def read_options(beam_options: Sequence[str]) -> PipelineOptions:
     if not any(flag.startswith("--runner=") for flag in flags):
         flags.insert(0, f"--runner={LOCAL}")
     _check_flags(flags)
+    _check_runner_is_named(flags)
     spark = _SPARK if "--runner=SparkRunner" in flags else {}
     # What a worker needs is in the package: of `__main__` nothing has to travel.
     options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
@@ -170,6 +183,19 @@ def _check_dataflow(options: PipelineOptions) -> None:
             f"DataflowRunner has no place for its files: {problems[0][0]}",
             hint="add --temp_location=gs://bucket/folder",
         )
+
+
+def _check_runner_is_named(flags: Sequence[str]) -> None:
+    """See that no option of a cluster goes unheard: without a runner, a job runs here."""
+    names = [flag.partition("=")[0] for flag in flags]
+    if f"--runner={LOCAL}" not in flags:
+        return
+    for name in names:
+        if name.startswith(("--spark_", "--flink_", "--environment_", "--job_endpoint")):
+            raise ConfigError(
+                f"{name} has no meaning for a job in this process",
+                hint="name the runner, for example --runner=SparkRunner",
+            )
 
 
 def _with_whole_name(flag: str) -> str:
@@ -212,4 +238,7 @@ def _check_flags(flags: Sequence[str]) -> None:
     except argparse.ArgumentError as error:
         raise ConfigError(f"Beam cannot read its options: {error}", hint=_HINT) from error
     if unknown:
-        raise ConfigError(f"{unknown[0]} is not an option of Beam", hint=_HINT)
+        name, known = unknown[0].partition("=")[0], list(parser._option_string_actions)  # noqa: SLF001  # no public list
+        raise ConfigError(
+            f"{unknown[0]} is not an option of Beam", hint=did_you_mean(name, known) or _HINT
+        )

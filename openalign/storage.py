@@ -51,6 +51,30 @@ def _filesystem(url: str) -> tuple[Any, str]:
             f"{url} cannot be reached: {error}",
             hint="drivers are installed separately: pip install s3fs, gcsfs or aiohttp",
         ) from error
+    except OSError as error:
+        raise InputError(
+            f"{url} cannot be reached: {error}",
+            hint="its driver is there and cannot start; for hdfs:// it needs Java's libjvm and "
+            "Hadoop's CLASSPATH",
+        ) from error
+
+
+def check_reachable(folder: str) -> None:
+    """See that a folder on a remote file system can be asked for; local ones always can.
+
+    Raises:
+        InputError: the file system does not answer, or not to us.
+    """
+    if is_local(folder):
+        return
+    try:
+        exists(folder)
+    except Exception as error:  # every driver has errors of its own
+        raise InputError(
+            f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
+            hint="see that the network, the bucket and your credentials are right (for gs://: "
+            "gcloud auth application-default login)",
+        ) from error
 
 
 def join(base: str, *parts: str) -> str:

@@ -14,8 +14,9 @@ import pytest
 from local_ports import free_port
 
 from openalign import cli
+from openalign.checks import Check
 from openalign.errors import StageError
-from openalign.preflight import Check, checks, is_remote, require
+from openalign.preflight import checks, is_remote, require
 
 RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
 MANIFEST = ("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
@@ -238,6 +239,40 @@ def test_a_cluster_is_remote_or_it_is_not(flags: list[str], *, remote: bool) -> 
     assert is_remote(flags) == remote
 
 
+@pytest.mark.parametrize("url", ["spark://127.0.0.1:6066", "127.0.0.1:6066"])
+def test_a_rest_address_is_http(url: str) -> None:
+    check = found(["--runner=SparkRunner", REST, f"--spark_rest_url={url}"])["master"]
+
+    assert check.problem == f"--spark_rest_url must be http://HOST:PORT, got {url}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        pytest.param(
+            ["--environment_type=EXTERNEL"],
+            "--environment_type must be one of DOCKER, EXTERNAL, LOOPBACK, PROCESS, got EXTERNEL",
+            id="type",
+        ),
+        pytest.param(
+            ["--environment_type=EXTERNAL", "--environment_config=localhost"],
+            "--environment_config must be the pool's HOST:PORT, got `localhost`",
+            id="no port",
+        ),
+    ],
+)
+def test_where_workers_run_is_spelled_right(flags: list[str], problem: str) -> None:
+    assert found(["--runner=SparkRunner", *flags])["workers"].problem == problem
+
+
+def test_dataflows_own_image_is_not_enough() -> None:
+    flags = ["--runner=DataflowRunner", "--temp_location=gs://bucket/temp"]
+
+    assert "has no openalign" in found(flags, "gs://bucket/run")["workers"].problem
+    named = [*flags, "--sdk_container_image=eu.example/openalign:1"]
+    assert found(named, "gs://bucket/run")["workers"].problem == ""
+
+
 def test_a_jar_may_be_a_url() -> None:
     flags = ["--runner=SparkRunner", "--spark_job_server_jar=https://example.org/server.jar"]
 
@@ -279,7 +314,7 @@ def test_workers_that_cannot_be_asked_get_a_job_first(tmp_path: Path) -> None:
         flags.append(f"--job_endpoint=localhost:{server.getsockname()[1]}")
         flags.append("--job_server_timeout=1")
 
-        with pytest.raises(StageError, match="the job failed on PortableRunner"):
+        with pytest.raises(StageError, match="the job could not be sent to PortableRunner"):
             require(flags, str(tmp_path / "run"))
 
     assert not list((tmp_path / "run").glob("*"))
@@ -309,11 +344,25 @@ def test_the_doctor_shows_every_problem_and_sends_no_job(
         "ok",
         "FAILS",
         "FAILS",
-        "ok",
+        "?",
     ]
     assert "the Spark job server none.jar is not there" in out
     assert "jobs cannot run there: 2 of the checks failed" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        pytest.param("--dry_run=True", "a dry run is for a stage", id="dry run"),
+        pytest.param("--runner=DataflowRunner", "the runner is named twice", id="two runners"),
+    ],
+)
+def test_the_doctor_refuses_what_says_nothing(
+    flag: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["doctor", "--runner", "spark", "--", flag]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_doctor_sends_a_job_of_one_element(

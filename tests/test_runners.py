@@ -14,6 +14,21 @@ def test_an_option_that_beam_does_not_have_is_refused() -> None:
         run_job(one, ["--direct_num_worker=2"])
 
 
+def test_an_option_that_is_spelled_almost_right_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_job(one, ["--runner=SparkRunner", "--spark_job_sever_jar=a.jar"])
+
+    assert caught.value.hint == "did you mean `--spark_job_server_jar`?"
+
+
+@pytest.mark.parametrize("flag", ["--spark_rest_url=http://a:6066", "--environment_type=EXTERNAL"])
+def test_an_option_of_a_cluster_does_not_go_unheard(flag: str) -> None:
+    with pytest.raises(ConfigError, match="has no meaning for a job in this process") as caught:
+        run_job(one, [flag])
+
+    assert "--runner=SparkRunner" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize(
     "flags", [["--runner", "DirectRunner"], ["--runner=DirectRunner"], ["--runner=direct"]]
 )

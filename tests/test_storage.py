@@ -1,7 +1,9 @@
 import hashlib
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec import AbstractFileSystem
 
 from openalign import storage
 from openalign.errors import InputError, StageError
@@ -100,3 +102,25 @@ def test_a_url_without_a_driver_is_an_error_with_a_hint() -> None:
         storage.read_bytes("nosuch://a/b.txt")
 
     assert "pip install s3fs" in str(caught.value.hint)
+
+
+class _OutOfReach(AbstractFileSystem):
+    """A cloud's file system that refuses, as drivers do: with an error of its own."""
+
+    protocol = "outofreach"
+
+    def exists(self, path: str, **kwargs: object) -> bool:
+        del path, kwargs
+        raise RuntimeError("403 Forbidden\nthe whole answer of the server")
+
+
+def test_a_root_that_cannot_be_reached_is_named() -> None:
+    fsspec.register_implementation("outofreach", _OutOfReach, clobber=True)
+
+    with pytest.raises(InputError) as caught:
+        storage.check_reachable("outofreach://bucket/run")
+
+    assert str(caught.value) == "outofreach://bucket/run cannot be reached: 403 Forbidden"
+    assert "credentials" in str(caught.value.hint)
+    storage.check_reachable("memory://run")
+    storage.check_reachable("/nowhere/at/all")

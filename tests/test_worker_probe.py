@@ -12,7 +12,8 @@ import pytest
 from local_ports import free_port, listens, wait_for
 
 from openalign import cli
-from openalign.preflight import Check, checks
+from openalign.checks import Check
+from openalign.preflight import checks
 
 
 def found(flags: list[str], root: str) -> dict[str, Check]:
