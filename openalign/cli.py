@@ -228,13 +228,15 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         raise ConfigError(
             "a dry run is for a stage", hint="openalign filter NAME -- ... --dry_run=True"
         )
-    num_failed = 0
+    num_failed, is_new = 0, storage.is_local(root) and not storage.exists(root)
     for check in preflight.all_checks(flags, storage.absolute(root)):
         word = "FAILS" if check.problem else "?" if check.unknown else "ok"
         print(f"{word:6} {check.subject:13} {check.found}")  # noqa: T201
         if check.problem:
             num_failed += 1
             print(f"{'':20} {check.problem}\n{'':20} hint: {check.hint}")  # noqa: T201
+    if is_new and storage.exists(root) and not storage.list_names(root):
+        storage.remove(root)
     if num_failed:
         raise StageError(f"jobs cannot run there: {num_failed} of the checks failed")
 

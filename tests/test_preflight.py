@@ -373,4 +373,4 @@ def test_the_doctor_sends_a_job_of_one_element(
     assert cli.main(["doctor"]) == 0
 
     assert capsys.readouterr().out.startswith("ok     job           ended; Python 3.")
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
