@@ -108,7 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     search.set_defaults(verb=_search)
     doctor = _add_verb(verbs.add_parser, "doctor", "see whether jobs can run on a cluster")
     doctor.add_argument(
-        "--runner", choices=_RUNNERS, default="local", help="where jobs would run (local)"
+        "--runner",
+        choices=_RUNNERS,
+        help="where jobs would run; local, unless Beam's options name one",
     )
     doctor.set_defaults(verb=_doctor)
     validate = _add_verb(verbs.add_parser, "validate", "check pipelines and show their settings")
@@ -216,14 +218,16 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     set_up_logging()
     check_libraries("filter")
-    from openalign import preflight, storage
+    from openalign import preflight, runners, storage
 
     root = "runs"
     if options.pipeline:
         root = load_pipeline(options.config, options.pipeline, options.overrides).root
-    flags = [f"--runner={_RUNNERS[options.runner]}", *beam_options]
-    if any(flag.startswith("--runner") for flag in beam_options):
-        raise ConfigError("the runner is named twice", hint="give it once, as --runner spark")
+    flags = list(beam_options)
+    if options.runner is not None:
+        flags.insert(0, f"--runner={_RUNNERS[options.runner]}")
+        if len(runners.named_runners(flags)) > 1:
+            raise ConfigError("two runners are named", hint="give one, as --runner spark")
     if any(flag.startswith("--dry_run") for flag in beam_options):
         raise ConfigError(
             "a dry run is for a stage", hint="openalign filter NAME -- ... --dry_run=True"

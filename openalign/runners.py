@@ -115,6 +115,12 @@ def _raise_ours(error: Exception) -> None:
         found = found.__cause__ or found.__context__
 
 
+def named_runners(beam_options: Sequence[str]) -> set[str]:
+    """Return the runners that options name, by whatever name of Beam's."""
+    flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
+    return {flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")}
+
+
 def runner_of(options: PipelineOptions) -> str:
     """Return the class name of the runner."""
     return str(options.view_as(StandardOptions).runner).rpartition(".")[2]

@@ -355,7 +355,7 @@ def test_the_doctor_shows_every_problem_and_sends_no_job(
     ("flag", "message"),
     [
         pytest.param("--dry_run=True", "a dry run is for a stage", id="dry run"),
-        pytest.param("--runner=DataflowRunner", "the runner is named twice", id="two runners"),
+        pytest.param("--runner=DataflowRunner", "two runners are named", id="two runners"),
     ],
 )
 def test_the_doctor_refuses_what_says_nothing(
@@ -363,6 +363,16 @@ def test_the_doctor_refuses_what_says_nothing(
 ) -> None:
     assert cli.main(["doctor", "--runner", "spark", "--", flag]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("choice", [[], ["--runner", "spark"]])
+def test_the_doctor_takes_a_stages_own_options(
+    choice: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--runner=SparkRunner", REST, "--spark_rest_url=http://127.0.0.1:1"]
+
+    assert cli.main(["doctor", *choice, "--", *flags]) == 2
+    assert "no Spark master answers at http://127.0.0.1:1" in capsys.readouterr().out
 
 
 def test_the_doctor_sends_a_job_of_one_element(
