@@ -233,6 +233,8 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
             "a dry run is for a stage", hint="openalign filter NAME -- ... --dry_run=True"
         )
     num_failed, is_new = 0, storage.is_local(root) and not storage.exists(root)
+    storage.check_reachable(root)
+    storage.check_writable(root)
     for check in preflight.all_checks(flags, storage.absolute(root)):
         word = "FAILS" if check.problem else "?" if check.unknown else "ok"
         print(f"{word:6} {check.subject:13} {check.found}")  # noqa: T201

@@ -84,7 +84,11 @@ def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
 
 
 def dataflow_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
-    """Yield what can be seen without asking Google; in a dry run too."""
+    """Yield what can be seen without asking Google; in a dry run too.
+
+    No job of one element goes ahead of a stage there: it takes minutes, the root is one that all
+    workers see, and workers without the package fail before they write.
+    """
     options = read_options(beam_options).get_all_options()
     yield _root(root, everywhere=True)
     image = options["sdk_container_image"]
@@ -92,10 +96,9 @@ def dataflow_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
     lacking = not image and not others
     yield Check(
         subject="workers",
-        found=str(image or ", ".join(others) or "Google's image"),
+        found=f"{image or ', '.join(others) or 'Google image'}: not looked into",
         problem="Google's image of Beam has no openalign" if lacking else "",
         hint="name the image of docker/beam-worker with --sdk_container_image",
-        unknown=True,
     )
 
 
@@ -236,7 +239,9 @@ def _rest(url: str) -> Check:
             problem=f"--spark_rest_url must be http://HOST:PORT, got {url}",
             hint="the REST server has a port of its own, 6066 by default",
         )
-    connection = http.client.HTTPConnection(parts.netloc or url, timeout=10)
+    by_tls = parts.scheme == "https"
+    connect = http.client.HTTPSConnection if by_tls else http.client.HTTPConnection
+    connection = connect(parts.netloc, timeout=10)
     try:
         connection.request("GET", "/v1/submissions/status/openalign")
         answer = json.loads(connection.getresponse().read())
@@ -327,15 +332,7 @@ def _names_of_this_machine() -> tuple[str, ...]:
 def _probe(pool: str, root: str) -> Check:
     """Let a worker of the pool say what it is; its own process, since a broken pool hangs."""
     marker = storage.join(root, f".seen-{uuid.uuid4().hex}")
-    try:
-        storage.write_text(marker, "workers look for this file\n")
-    except OSError as error:
-        return Check(
-            subject="root",
-            found=f"{root}: {error}",
-            problem=f"the root {root} cannot be written: {error}",
-            hint="set the pipeline's `root` to a folder or URL that you may write to",
-        )
+    storage.write_text(marker, "workers look for this file\n")
     command = [sys.executable, "-m", "openalign.worker_probe", pool, marker]
     failed: Callable[..., Check] = partial(Check, subject="workers", hint=_POOL_HINT)
     try:

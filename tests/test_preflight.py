@@ -270,7 +270,9 @@ def test_dataflows_own_image_is_not_enough() -> None:
 
     assert "has no openalign" in found(flags, "gs://bucket/run")["workers"].problem
     named = [*flags, "--sdk_container_image=eu.example/openalign:1"]
-    assert found(named, "gs://bucket/run")["workers"].problem == ""
+    image = found(named, "gs://bucket/run")["workers"]
+    # A job there takes minutes: none is sent ahead.
+    assert (image.problem, image.unknown) == ("", False)
 
 
 def test_a_jar_may_be_a_url() -> None:
@@ -373,6 +375,16 @@ def test_the_doctor_takes_a_stages_own_options(
 
     assert cli.main(["doctor", *choice, "--", *flags]) == 2
     assert "no Spark master answers at http://127.0.0.1:1" in capsys.readouterr().out
+
+
+def test_the_doctor_names_a_root_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file where the folder should be")
+
+    assert cli.main(["doctor"]) == 2
+    assert "runs" in capsys.readouterr().err
 
 
 def test_the_doctor_sends_a_job_of_one_element(
