@@ -107,12 +107,15 @@ def _files_of_a_job() -> Generator[None]:
 
 
 def _raise_ours(error: Exception) -> None:
-    """Raise the mistake of a user that Beam has wrapped, where it is one."""
+    """Raise the mistake of a user as it was raised: Beam wraps it, and makes a poorer copy."""
+    ours: OpenAlignError | None = None
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OpenAlignError):
-            raise found from error
+            ours = found
         found = found.__cause__ or found.__context__
+    if ours is not None:
+        raise ours from error
 
 
 def named_runners(beam_options: Sequence[str]) -> set[str]:

@@ -16,9 +16,11 @@ from openalign.batches import (
     cut_by_hash,
     from_ipc,
     read_summary,
+    run_to_summary,
     to_ipc,
     to_pieces,
 )
+from openalign.errors import StageError
 from openalign.hashing import hash64
 from openalign.runners import run_job
 from openalign.shards import write_table
@@ -115,6 +117,17 @@ def test_a_job_without_rows_has_an_empty_summary(tmp_path: Path) -> None:
     summary = read_summary(str(tmp_path / "out" / "summary"))
 
     assert (summary.files, dict(summary.counts), summary.facts) == ([], {}, [])
+
+
+def test_an_earlier_attempts_summary_does_not_pass_for_a_jobs_own(tmp_path: Path) -> None:
+    url = str(tmp_path / "summary")
+    storage.write_text(url, Part(counts={"a": 1}).to_json() + "\n")
+
+    def without_summary(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1])
+
+    with pytest.raises(StageError, match=f"its summary {url} cannot be seen from here"):
+        run_to_summary(without_summary, url, [])
 
 
 def test_counts_of_parts_add_up(tmp_path: Path) -> None:

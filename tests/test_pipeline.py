@@ -182,9 +182,13 @@ def test_rows_that_a_stage_lost_are_our_own_mistake(
         run_stage(run(folder), "filter")
 
 
-def test_nothing_is_built_on_an_empty_result(folder: Path) -> None:
-    with pytest.raises(StageError, match="filter left nothing"):
-        both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+def test_nothing_is_built_on_an_empty_result(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        with pytest.raises(StageError, match="filter left nothing"):
+            both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+    assert "filter    up to date" not in capsys.readouterr().err
 
     with pytest.raises(StageError, match="filter left nothing"):
         run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
@@ -195,6 +199,17 @@ def test_a_run_that_could_not_fetch_does_not_start(folder: Path) -> None:
         run_all(run(folder, "fetch.download.contact=''"))
 
     assert not (folder / "run").exists()
+
+
+def test_workers_get_paths_that_do_not_depend_on_their_current_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    relative = run(folder, "root=here")
+    run_stage(relative, "harvest")
+
+    [url] = relative.urls("harvest", "candidates-")
+    assert url.startswith(f"{folder}/here/candidates/candidates-")
 
 
 def test_a_missing_library_names_the_command_that_installs_it(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 
@@ -187,3 +188,12 @@ def test_the_cut_of_the_batches_does_not_show_in_a_tables_bytes(tmp_path: Path) 
     assert content["65536"] == content["1000"]
     assert content["whole"] == content["chunked"]
     assert read_table(str(tmp_path / "1000.parquet")).equals(table)
+
+
+def test_columns_of_distinct_values_have_no_dictionary(tmp_path: Path) -> None:
+    table = pa.table({"key": ["a", "b"], "found_in": ["img_alt", "img_alt"]})
+    write_table(str(tmp_path), "t.parquet", table)
+
+    row_group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    has_dictionary = [row_group.column(n).has_dictionary_page for n in range(2)]
+    assert has_dictionary == [False, True]

@@ -104,6 +104,15 @@ def test_a_url_without_a_driver_is_an_error_with_a_hint() -> None:
     assert "pip install s3fs" in str(caught.value.hint)
 
 
+def test_a_relative_path_can_be_made_to_mean_the_same_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert storage.absolute("runs/demo") == f"{tmp_path}/runs/demo"
+    assert storage.absolute("memory://run") == "memory://run"
+
+
 class _OutOfReach(AbstractFileSystem):
     """A cloud's file system that refuses, as drivers do: with an error of its own."""
 
