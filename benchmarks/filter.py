@@ -41,7 +41,7 @@ def generate(folder: Path, num_rows: int) -> None:
     import polars as pl
     import xxhash
 
-    from openalign.schemas import CANDIDATE
+    from openalign.files.schemas import CANDIDATE
 
     rng = np.random.default_rng(1)
     letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz", "S1").astype(str)
@@ -85,7 +85,7 @@ def generate(folder: Path, num_rows: int) -> None:
                 "page_language": ["en"] * part,
             }
         ).unique("key")
-        from openalign.shards import write_table
+        from openalign.files.shards import write_table
 
         table = rows.sort("key").to_arrow().cast(CANDIDATE)
         write_table(str(folder), f"candidates-{number:05d}.parquet", table)

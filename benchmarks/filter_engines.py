@@ -193,7 +193,7 @@ def per_row(phase: str, files: list[str], out: Path) -> Answer:
     import apache_beam as beam
     from apache_beam.pvalue import AsSingleton
 
-    from openalign.runners import run_job
+    from openalign.engines.runners import run_job
 
     word = re.compile(r"\w+")
 
@@ -262,7 +262,7 @@ def per_row_count(out: Path, name: str, items: Any) -> None:
 def per_row_write(out: Path, judged: Any) -> None:
     import apache_beam as beam
 
-    from openalign.schemas import CANDIDATE, with_reason
+    from openalign.files.schemas import CANDIDATE, with_reason
 
     kept = judged | "Kept" >> beam.Filter(lambda r: r["reason"] is None)
     rejected = judged | "Rejected" >> beam.Filter(lambda r: r["reason"] is not None)

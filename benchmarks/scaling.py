@@ -63,7 +63,7 @@ class Race:
 
     def show(self, label: str, beam_options: Sequence[str]) -> None:
         """Print a row."""
-        from openalign import preflight
+        from openalign.engines.doctor import preflight
 
         out = self._work / label.replace(", ", "-").replace(" ", "-")
         out.mkdir()
@@ -131,10 +131,10 @@ def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
     import polars as pl
     from PIL import Image
 
-    from openalign import site_server
-    from openalign.hashing import candidate_key
-    from openalign.schemas import CANDIDATE
-    from openalign.shards import write_table
+    from openalign.demo import server as site_server
+    from openalign.files.hashing import candidate_key
+    from openalign.files.schemas import CANDIDATE
+    from openalign.files.shards import write_table
 
     www = work / "www"
     www.mkdir()

@@ -11,7 +11,6 @@ also when the stage is run again with other settings.
 
 from collections.abc import Sequence
 
-from openalign import storage
 from openalign.errors import StageError
 from openalign.evaluate import composed, examples, results
 from openalign.evaluate.config import EvaluateConfig
@@ -29,8 +28,9 @@ from openalign.evaluate.measure import (
 )
 from openalign.evaluate.results import Metric, Results
 from openalign.evaluate.search.index import Item, write_items
-from openalign.manifest import DataFile, StageResult
-from openalign.settings import identity
+from openalign.files import storage
+from openalign.files.manifest import DataFile, StageResult
+from openalign.settings.fields import identity
 
 
 def run(

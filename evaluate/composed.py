@@ -19,11 +19,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, mean_intervals
 from openalign.evaluate.results import Metric
 from openalign.evaluate.retrieval import RECALL_AT, TIE, Rows, best, score_blocks, unit_rows
+from openalign.files import storage
 
 COMBINED = "combined"
 IMAGE_ONLY = "image_only"

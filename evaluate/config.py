@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from openalign.settings import location
+from openalign.settings.fields import location
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 

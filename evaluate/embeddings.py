@@ -20,12 +20,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.retrieval import Rows
-from openalign.hashing import fingerprint_of
-from openalign.manifest import DataFile
+from openalign.files import storage
+from openalign.files.hashing import fingerprint_of
+from openalign.files.manifest import DataFile
 
 CHUNK = 1024
 """Pictures or texts a chunk: the most that a kill can cost."""

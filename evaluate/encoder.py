@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate.retrieval import Rows, unit_rows
-from openalign.hashing import fingerprint_of
-from openalign.train.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
+from openalign.files import storage
+from openalign.files.hashing import fingerprint_of
+from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
 
 _CONFIG = "config.json"
 _BROKEN = "the model is broken: its training diverged, or its weights hold NaN or infinity"

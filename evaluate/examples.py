@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign import storage
 from openalign.evaluate.datasets.karpathy import BenchmarkImage
 from openalign.evaluate.retrieval import Rows, best
-from openalign.hashing import hash64
-from openalign.manifest import DataFile
+from openalign.files import storage
+from openalign.files.hashing import hash64
+from openalign.files.manifest import DataFile
 
 EXAMPLES = "examples.json"
 THUMBNAILS = "thumbnails.parquet"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from openalign import storage
-from openalign.evaluate import charts
-from openalign.manifest import Manifest
-from openalign.schemas import FetchState
+from openalign.files import storage
+from openalign.files.manifest import Manifest
+from openalign.files.schemas import FetchState
+from openalign.pages import charts
 from openalign.telemetry import read_json_lines
 
 _ROWS_LOOKED_AT = 200_000

@@ -14,7 +14,6 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from openalign import storage
 from openalign.evaluate import examples, provenance, results
 from openalign.evaluate.provenance import Curve, FrequentText, RejectedBy
 from openalign.evaluate.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
@@ -25,9 +24,10 @@ from openalign.evaluate.sections import (
     composed_sections,
     dataset_sections,
 )
-from openalign.filtering import funnel
-from openalign.filtering.funnel import FunnelStage
-from openalign.manifest import DataFile, Manifest, StageResult
+from openalign.files import storage
+from openalign.files.manifest import DataFile, Manifest, StageResult
+from openalign.pages import funnel
+from openalign.pages.funnel import FunnelStage
 
 HTML = "report.html"
 MARKDOWN = "report.md"

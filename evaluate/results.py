@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
-from openalign import storage
 from openalign.errors import InputError
+from openalign.files import storage
 
 RESULTS = "results.json"
 RESULTS_VERSION = 1

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate import charts, composed
+from openalign.evaluate import composed
 from openalign.evaluate.examples import ComposedExamples, DatasetExamples, Examples
 from openalign.evaluate.galleries import Pictures, Shown, Thumbnails
 from openalign.evaluate.results import DatasetFacts, Metric, Results
-from openalign.hashing import hash64
+from openalign.files.hashing import hash64
+from openalign.pages import charts
 
 NUM_QUERIES = 8
 """Queries of each kind that are shown as drawn."""

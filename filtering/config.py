@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings import location, runtime
+from openalign.settings.fields import location, runtime
 
 _PAPER_TOP_K = 100_000_000
 

@@ -18,17 +18,15 @@ import apache_beam as beam
 import polars as pl
 import pyarrow as pa
 
-from openalign import storage
-from openalign.batches import (
-    Paths,
-    ReadTables,
-    Summary,
-    WriteSummary,
-    run_to_summary,
-)
-from openalign.filtering import frequency
+from openalign.engines.batches import Paths, ReadTables, Summary, WriteSummary, run_to_summary
+from openalign.files import storage
+from openalign.files.hashing import canonical_json
+from openalign.files.manifest import DataFile, StageResult
+from openalign.files.schemas import CANDIDATE, FilterState
 from openalign.filtering.config import FilterConfig, TextRules
-from openalign.filtering.counting import (
+from openalign.filtering.counts import frequency
+from openalign.filtering.counts.tokens import U64, Tokens, hash_strings, normalize, tokenize
+from openalign.filtering.counts.transforms import (
     ALT_TEXTS,
     IMAGES,
     NGRAMS,
@@ -39,11 +37,7 @@ from openalign.filtering.counting import (
     open_set,
 )
 from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, outcome
-from openalign.filtering.text_rules import TEXT_RULES, Corpus, TextBatch, text_flags
-from openalign.filtering.tokens import U64, Tokens, hash_strings, normalize, tokenize
-from openalign.hashing import canonical_json
-from openalign.manifest import DataFile, StageResult
-from openalign.schemas import CANDIDATE, FilterState
+from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
 
 NGRAMS_FILE = "ngrams.u64"
 """The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""

@@ -20,12 +20,12 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from openalign.batches import Part, Summary, cut_by_hash, from_ipc, read_batches
+from openalign.engines.batches import Part, Summary, cut_by_hash, from_ipc, read_batches
+from openalign.files.schemas import with_reason
+from openalign.files.shards import open_table
 from openalign.filtering import tallies
-from openalign.filtering.rules import Flags, first_rule, rule_effects
-from openalign.filtering.tokens import U64, Bools
-from openalign.schemas import with_reason
-from openalign.shards import open_table
+from openalign.filtering.counts.tokens import U64, Bools
+from openalign.filtering.rules.flags import Flags, first_rule, rule_effects
 
 _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16

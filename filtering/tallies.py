@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from openalign.filtering.tokens import U64
+from openalign.filtering.counts.tokens import U64
 
 NUM_EXAMPLES = 5
 """Examples of each rule."""

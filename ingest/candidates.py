@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from openalign.hashing import candidate_key
-from openalign.schemas import CANDIDATE, HarvestState
+from openalign.files.hashing import candidate_key
+from openalign.files.schemas import CANDIDATE, HarvestState
 
 FOUND = "found"
 """Count of all pairs that a source came across, whatever became of them."""

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings import location, runtime, runtime_factory
+from openalign.settings.fields import location, runtime, runtime_factory
 
 PILLOW_LIMIT_PX = 178_956_970
 """Pillow takes pictures with more pixels than this for decompression bombs, whatever is set."""

@@ -15,20 +15,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign import storage
-from openalign.batches import (
-    ReadTables,
-    WriteSummary,
-    from_ipc,
-    run_to_summary,
-    to_pieces,
-)
-from openalign.hashing import bucket_of
+from openalign.engines.batches import ReadTables, WriteSummary, from_ipc, run_to_summary, to_pieces
+from openalign.files import storage
+from openalign.files.hashing import bucket_of
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import CANDIDATE, FetchState
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import FetchBucket, HeaderRule, check_part
-from openalign.ingest.urls import host_of
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, FetchState
+from openalign.ingest.web.urls import host_of
 
 
 def run(

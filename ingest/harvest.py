@@ -12,18 +12,14 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from openalign import storage
-from openalign.batches import Part, Paths, SortIntoFiles, WriteSummary, run_to_summary
-from openalign.ingest.candidates import (
-    FOUND,
-    SURVIVOR_ORDER,
-    Harvested,
-    collapse_duplicates,
-)
+from openalign.engines.batches import Part, Paths, SortIntoFiles, WriteSummary, run_to_summary
+from openalign.files import storage
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import CANDIDATE, PAGE, HarvestState
+from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collapse_duplicates
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
-from openalign.ingest.sources import site, table
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, PAGE, HarvestState
+from openalign.ingest.sources import crawl as site
+from openalign.ingest.sources import table
 
 
 def run(

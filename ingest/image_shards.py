@@ -18,17 +18,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign import storage
-from openalign.batches import Part
+from openalign.engines.batches import Part
 from openalign.errors import StageError
-from openalign.hashing import canonical_json, image_key
+from openalign.files import storage
+from openalign.files.hashing import canonical_json, image_key
+from openalign.files.manifest import DataFile
+from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, LEDGER, FetchState
+from openalign.files.shards import Sample, index_name, write_shard, write_table
+from openalign.images.stored import ImageError, StoredImage, measure, store
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.download import Fetcher, Outcome, Response
-from openalign.ingest.images import ImageError, StoredImage, measure, store
-from openalign.ingest.transfer import BodyRule, Glance, Head, Refusal
-from openalign.manifest import DataFile
-from openalign.schemas import CANDIDATE, IMAGE_FACTS, LEDGER, FetchState
-from openalign.shards import Sample, index_name, write_shard, write_table
+from openalign.ingest.web.client import Fetcher, Outcome, Response
+from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
 """Judges an image's width and height: why it is not wanted, or None."""

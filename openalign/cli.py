@@ -13,7 +13,7 @@ from openalign.errors import ConfigError, OpenAlignError, StageError
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
-    from openalign.stages import Run
+    from openalign.run.stages import Run
 
 VERBS = {
     "run": "run every stage that is not up to date",
@@ -147,14 +147,15 @@ def _add_verb(
 
 
 def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign import pipeline, summary
+    from openalign.run import runner as pipeline
+    from openalign.run import summary
 
     run = _run_of(options, beam_options)
     summary.show(run, pipeline.run_all(run))
 
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign import pipeline
+    from openalign.run import runner as pipeline
     from openalign.train.launch import is_rank
 
     if options.stage in ("train", "evaluate", "report"):
@@ -172,8 +173,8 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.pipeline import check_libraries
-    from openalign.stages import model_url
+    from openalign.run.runner import check_libraries
+    from openalign.run.stages import model_url
 
     run = _run_of(options, beam_options)
     check_libraries("evaluate")
@@ -212,13 +213,15 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
 
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.config import load_pipeline
-    from openalign.pipeline import check_libraries
+    from openalign.run.config import load_pipeline
+    from openalign.run.runner import check_libraries
     from openalign.telemetry import set_up_logging
 
     set_up_logging()
     check_libraries("filter")
-    from openalign import preflight, runners, storage
+    from openalign.engines import runners
+    from openalign.engines.doctor import preflight
+    from openalign.files import storage
 
     root = "runs"
     if options.pipeline:
@@ -250,8 +253,8 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     import yaml
 
-    from openalign.config import load_pipeline, pipeline_names
-    from openalign.settings import to_plain
+    from openalign.run.config import load_pipeline, pipeline_names
+    from openalign.settings.fields import to_plain
 
     _refuse(beam_options)
     if options.pipeline:
@@ -267,8 +270,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 
 def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
-    from openalign.config import load_pipeline
-    from openalign.stages import Run
+    from openalign.run.config import load_pipeline
+    from openalign.run.stages import Run
     from openalign.telemetry import set_up_logging
 
     set_up_logging()

@@ -148,7 +148,7 @@ def test_words_that_no_verb_takes_are_refused(capsys: pytest.CaptureFixture[str]
 def test_a_mistake_of_ours_keeps_its_traceback(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openalign import pipeline
+    from openalign.run import runner as pipeline
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch.distributed as dist
 
-from openalign import storage
 from openalign.errors import StageError
+from openalign.files import storage
 
 _LATEST = "latest"
 _PROGRESS = "progress.json"

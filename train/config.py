@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings import runtime
-from openalign.train.bounds import not_negative, positive, share
+from openalign.settings.fields import runtime
+from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import (
     IMAGE_PRESETS,
     TEXT_PRESETS,

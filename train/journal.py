@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from openalign import storage
+from openalign.files import storage
 from openalign.telemetry import JsonLines, read_json_lines, say
 
 METRICS_FILE = "metrics.jsonl"

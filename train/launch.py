@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from openalign import storage
 from openalign.errors import StageError
+from openalign.files import storage
 from openalign.telemetry import JsonLines, say
 from openalign.train.journal import RECORD, REPORTS_TO, TIMES_FILE, Bar
 

@@ -18,37 +18,33 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign import storage
 from openalign.errors import StageError
-from openalign.manifest import StageResult
+from openalign.files import storage
+from openalign.files.manifest import StageResult
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
-from openalign.train.data import Batch, SampleHash, TrainingSet, read_training
-from openalign.train.export import preprocess_of, write_export
-from openalign.train.lamb import Lamb, build_optimizer
+from openalign.train.data.order import seed_at
+from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
+from openalign.train.data.preprocess import build_tokenizer
+from openalign.train.data.vocabulary import (
+    VOCABULARY_FILE,
+    learn_vocabulary,
+    load_vocabulary,
+    save_vocabulary,
+)
 from openalign.train.launch import end_with_starter
-from openalign.train.loss import contrastive_loss
-from openalign.train.order import seed_at
-from openalign.train.places import (
+from openalign.train.model.export import preprocess_of, write_export
+from openalign.train.model.loss import contrastive_loss
+from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
+from openalign.train.optim.lamb import Lamb, build_optimizer
+from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
+from openalign.train.work_folder import (
     EXPORT_FOLDER,
     Folders,
     data_files,
     local_folders,
     only_run,
     upload,
-)
-from openalign.train.preprocess import build_tokenizer
-from openalign.train.schedule import check_warmup, learning_rate_factor, total_steps
-from openalign.train.towers import (
-    batch_norm_statistics,
-    build_towers,
-    reestimate_batch_norm,
-)
-from openalign.train.vocabulary import (
-    VOCABULARY_FILE,
-    learn_vocabulary,
-    load_vocabulary,
-    save_vocabulary,
 )
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, OpenAlignError
 from openalign.train.config import TrainConfig
-from openalign.train.lamb import Lamb, Piece, ShardLayout
 from openalign.train.launch import is_rank
-from openalign.train.towers import Towers
+from openalign.train.model.towers import Towers
+from openalign.train.optim.lamb import Lamb, Piece, ShardLayout
 
 _NEVER = 2**31 - 1
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from openalign import storage
+from openalign.files import storage
 
 VERBS = ("harvest", "filter", "fetch", "select")
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from openalign import storage
 from openalign.errors import InputError
+from openalign.files import storage
 
 FIRST_CAPTIONS = 5
 """Flickr30K and MSCOCO are scored on the first five captions of a picture."""

@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate.embeddings import embeddings_name
 from openalign.evaluate.retrieval import Rows, best
-from openalign.manifest import DataFile
+from openalign.files import storage
+from openalign.files.manifest import DataFile
 
 ITEMS = "search/items.parquet"
 FOLDERS = "search/folders.json"

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign import storage
 from openalign.errors import InputError
 from openalign.evaluate import results
 from openalign.evaluate.embeddings import Embedder, embed_named
 from openalign.evaluate.retrieval import Rows, unit_rows
 from openalign.evaluate.search.index import Hit, load
+from openalign.files import storage
 
 _SAME_DIRECTION = 1e-6
 

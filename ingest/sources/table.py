@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from openalign import storage
-from openalign.batches import BATCH_ROWS
+from openalign.engines.batches import BATCH_ROWS
 from openalign.errors import InputError
+from openalign.files import storage
+from openalign.files.schemas import FoundIn, HarvestState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.config import TableSource
-from openalign.ingest.pages import collapse
 from openalign.ingest.sources.table_files import table_files
-from openalign.ingest.urls import canonical_url
-from openalign.schemas import FoundIn, HarvestState
+from openalign.ingest.web.urls import canonical_url
+from openalign.ingest.webpage import collapse
 
 _TEXT = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary())
 _BLOCK_BYTES = 16 << 20

@@ -1,7 +1,7 @@
 """Which files a table is made of: one file, those that a pattern names, or all of a folder."""
 
-from openalign import storage
 from openalign.errors import InputError
+from openalign.files import storage
 
 _ENDINGS = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 _HINT = "check `harvest.source.path` and its stars"

@@ -10,15 +10,15 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
     ("statement", "refused"),
     [
         pytest.param("from openalign.cli import _parser; _parser()", HEAVY, id="the command line"),
-        pytest.param("import openalign.config", HEAVY, id="the settings"),
+        pytest.param("import openalign.run.config", HEAVY, id="the settings"),
         pytest.param(
-            "import openalign.pipeline",
+            "import openalign.run.runner",
             ("torch", "apache_beam", "transformers", "deepspeed"),
             id="the pipeline",
         ),
         pytest.param(
             "import openalign.ingest.harvest, openalign.ingest.fetch, openalign.filtering.filter, "
-            "openalign.filtering.select",
+            "openalign.filtering.selection",
             ("torch", "transformers", "deepspeed"),
             id="the data stages",
         ),

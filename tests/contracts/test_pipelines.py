@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from apache_beam.internal import pickler
 
-from openalign.config import load_pipeline, pipeline_names
-from openalign.settings import identity, to_plain
+from openalign.run.config import load_pipeline, pipeline_names
+from openalign.settings.fields import identity, to_plain
 
 PIPELINES = str(Path(__file__).parents[2] / "pipelines.yaml")
 

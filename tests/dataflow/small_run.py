@@ -10,8 +10,9 @@ from pathlib import Path
 import clean_environment as environments
 from PIL import Image
 
-from openalign import cli, site_server
-from openalign.stages import STAGES
+from openalign import cli
+from openalign.demo import server as site_server
+from openalign.run.stages import STAGES
 
 HOSTS = ("pictures.example", "other.example")
 VERBS = ("harvest", "filter", "fetch", "select")

@@ -14,14 +14,14 @@ from apache_beam.portability.api import beam_runner_api_pb2 as beam_api
 from small_run import VERBS
 from staging import IMAGE, StagedJob, crossing_coders, stage_jobs
 
-from openalign.batches import ReadTables
-from openalign.config import load_pipeline
-from openalign.filtering import select
+from openalign.engines.batches import ReadTables
+from openalign.engines.runners import run_job
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import FINGERPRINT
+from openalign.filtering import selection as select
 from openalign.filtering.config import SelectConfig
-from openalign.manifest import StageResult
-from openalign.runners import run_job
-from openalign.schemas import FINGERPRINT
-from openalign.stages import STAGES, Place, Run
+from openalign.run.config import load_pipeline
+from openalign.run.stages import STAGES, Place, Run
 
 SERVICE_LIMIT_BYTES = 10 * 1024 * 1024
 """The largest job that the service takes."""

@@ -11,11 +11,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from openalign import cli, storage
-from openalign.config import load_pipeline
-from openalign.manifest import Manifest, StageFolder
-from openalign.schemas import FetchState, FilterState, HarvestState, PageState, SelectState
-from openalign.stages import STAGES, stage_names
+from openalign import cli
+from openalign.files import storage
+from openalign.files.manifest import Manifest, StageFolder
+from openalign.files.schemas import FetchState, FilterState, HarvestState, PageState, SelectState
+from openalign.run.config import load_pipeline
+from openalign.run.stages import STAGES, stage_names
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = str(ROOT / "pipelines.yaml")

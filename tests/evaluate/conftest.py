@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
-from openalign.train.export import write_export
-from openalign.train.preprocess import SPECIAL_TOKENS
-from openalign.train.towers import build_towers
+from openalign.train.data.preprocess import SPECIAL_TOKENS
+from openalign.train.model.export import write_export
+from openalign.train.model.towers import build_towers
 
 COLORS = ("red", "green", "blue", "yellow", "black", "gray", "purple", "orange")
 SPLITS = ("test", "test", "train", "test", "val", "test", "test", "train")

@@ -15,7 +15,7 @@ from openalign.evaluate import benchmark, examples, results
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.search.query import Query, search
-from openalign.manifest import StageResult
+from openalign.files.manifest import StageResult
 
 
 def config_of(folder: Path, **settings: object) -> EvaluateConfig:

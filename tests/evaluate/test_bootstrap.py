@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from openalign.evaluate.bootstrap import (
-    Bootstrap,
-    lower_median,
-    mean_intervals,
-    median_interval,
-)
+from openalign.evaluate.bootstrap import Bootstrap, lower_median, mean_intervals, median_interval
 
 HOW = Bootstrap(resamples=4000, confidence=0.5, seed=1)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
-from openalign.settings import identity
+from openalign.settings.fields import identity
 
 DATASET = KarpathyDataset(name="flickr", path="dataset.json")
 

@@ -14,8 +14,8 @@ import pytest
 
 from openalign.evaluate import benchmark, report
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
-from openalign.manifest import DataFile, Manifest
-from openalign.schemas import FetchState
+from openalign.files.manifest import DataFile, Manifest
+from openalign.files.schemas import FetchState
 from openalign.train import journal
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}

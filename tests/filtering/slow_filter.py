@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import regex
 
+from openalign.files.hashing import candidate_key, hash64
+from openalign.files.schemas import FilterState
 from openalign.filtering.config import TextRules
-from openalign.hashing import candidate_key, hash64
-from openalign.schemas import FilterState
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+")
 M64 = (1 << 64) - 1

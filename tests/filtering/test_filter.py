@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from slow_filter import Row, corpus, expected_of, hash_of, row
 
-from openalign import storage
-from openalign.filtering import counting
+from openalign.files import storage
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import CANDIDATE, FilterState, with_reason
+from openalign.files.shards import read_table, write_table
 from openalign.filtering import filter as text_filter
 from openalign.filtering.config import FilterConfig, TextRules
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, FilterState, with_reason
-from openalign.shards import read_table, write_table
+from openalign.filtering.counts import transforms as counting
 
 
 def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:

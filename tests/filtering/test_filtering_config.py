@@ -8,7 +8,7 @@ from openalign.filtering.config import (
     SelectConfig,
     TextRules,
 )
-from openalign.settings import identity
+from openalign.settings.fields import identity
 
 
 def test_the_defaults_are_the_papers() -> None:

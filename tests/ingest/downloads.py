@@ -6,8 +6,8 @@ from typing import Any
 from faulty_web import SITE, Web
 
 from openalign.ingest.config import DownloadConfig
-from openalign.ingest.download import Failure, Fetcher, Outcome, Response
-from openalign.ingest.transfer import BodyRule
+from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.transfer import BodyRule
 
 MANY_BYTES = 100_000
 BODY = BodyRule(max_bytes=MANY_BYTES)

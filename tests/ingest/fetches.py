@@ -11,13 +11,13 @@ import pyarrow as pa
 from faulty_web import SITE, Reply, Web
 from PIL import Image
 
-from openalign.hashing import candidate_key
+from openalign.files.hashing import candidate_key
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import CANDIDATE, FetchState
+from openalign.files.shards import write_table
 from openalign.ingest import fetch
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import HeaderRule
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, FetchState
-from openalign.shards import write_table
 
 PNG = [("Content-Type", "image/png")]
 OTHER = "http://other.example"

@@ -27,10 +27,10 @@ from fetches import (
 )
 from PIL import Image
 
-from openalign.hashing import bucket_of, image_key
-from openalign.ingest.images import fingerprint
-from openalign.schemas import LEDGER, FetchState
-from openalign.shards import ShardReader, read_table
+from openalign.files.hashing import bucket_of, image_key
+from openalign.files.schemas import LEDGER, FetchState
+from openalign.files.shards import ShardReader, read_table
+from openalign.images.stored import fingerprint
 
 
 @pytest.fixture

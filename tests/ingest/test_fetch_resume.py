@@ -16,9 +16,9 @@ import pytest
 from faulty_web import SITE, Reply, Web, serve
 from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, rows_of, run
 
-from openalign.hashing import image_key
+from openalign.files.hashing import image_key
+from openalign.files.schemas import CANDIDATE
 from openalign.ingest.image_shards import cut_into_shards
-from openalign.schemas import CANDIDATE
 
 
 @pytest.fixture

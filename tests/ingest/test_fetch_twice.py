@@ -12,9 +12,9 @@ from faulty_web import SITE, Reply, Web, serve
 from fetches import bytes_of, config_of, image, rows_of, run
 
 from openalign.errors import StageError
-from openalign.hashing import image_key
+from openalign.files.hashing import image_key
+from openalign.files.shards import write_table
 from openalign.ingest.image_shards import check_part
-from openalign.shards import write_table
 
 NUM_IMAGES = 10
 """Of one host, 7 a shard: 7 and 3."""

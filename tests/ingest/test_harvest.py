@@ -16,11 +16,11 @@ import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.errors import InputError
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import CANDIDATE, PAGE
+from openalign.files.shards import read_table
 from openalign.ingest import harvest
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
-from openalign.manifest import StageResult
-from openalign.schemas import CANDIDATE, PAGE
-from openalign.shards import read_table
 
 HTML = [("Content-Type", "text/html")]
 OTHER = "http://other.example"

@@ -11,8 +11,8 @@ from openalign.ingest.config import (
     SiteSource,
     TableSource,
 )
-from openalign.ingest.transfer import user_agent
-from openalign.settings import identity
+from openalign.ingest.web.transfer import user_agent
+from openalign.settings.fields import identity
 
 CONTACT = "someone@example.org"
 DOWNLOAD = DownloadConfig(contact=CONTACT)

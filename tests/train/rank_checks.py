@@ -24,9 +24,9 @@ from openalign.train.config import (
     TrainConfig,
     ZeroConfig,
 )
-from openalign.train.lamb import build_optimizer
-from openalign.train.loss import contrastive_loss
-from openalign.train.towers import Towers, build_towers, reestimate_batch_norm
+from openalign.train.model.loss import contrastive_loss
+from openalign.train.model.towers import Towers, build_towers, reestimate_batch_norm
+from openalign.train.optim.lamb import build_optimizer
 
 STAGES = (0, 1, 2, 3)
 NUM_STEPS = 4

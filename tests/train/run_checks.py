@@ -8,11 +8,11 @@ from typing import Any
 
 from tiny_training import Corpus
 
-from openalign import storage
 from openalign.errors import OpenAlignError, StageError
+from openalign.files import storage
 from openalign.train import loop, zero
 from openalign.train.config import TrainConfig
-from openalign.train.data import Batch, TrainingSet
+from openalign.train.data.pairs import Batch, TrainingSet
 
 
 def train_until_killed(

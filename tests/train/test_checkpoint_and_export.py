@@ -8,15 +8,15 @@ from transformers import AlignModel, AutoTokenizer
 
 from openalign.errors import StageError
 from openalign.train import checkpoint, journal
-from openalign.train.export import preprocess_of, write_export
-from openalign.train.preprocess import (
+from openalign.train.data.preprocess import (
     SPECIAL_TOKENS,
     Preprocess,
     build_tokenizer,
     load_tokenizer,
     tokenize,
 )
-from openalign.train.towers import Towers, build_towers
+from openalign.train.model.export import preprocess_of, write_export
+from openalign.train.model.towers import Towers, build_towers
 
 from tiny_training import picture, tiny_config  # isort: skip
 

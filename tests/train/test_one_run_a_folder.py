@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openalign.errors import StageError
-from openalign.train.places import LOCK_FILE, only_run
+from openalign.train.work_folder import LOCK_FILE, only_run
 
 
 def take(work: Path, *, patience_seconds: float = 0) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openalign.settings import identity
+from openalign.settings.fields import identity
 from openalign.train.config import (
     AdamW,
     Augmentation,

@@ -24,8 +24,8 @@ from tiny_training import Corpus, finish, make_corpus, start_ranks, tiny_config
 from openalign.telemetry import read_json_lines
 from openalign.train import launch
 from openalign.train.config import Duration, Schedule
-from openalign.train.order import rows_at
-from openalign.train.places import only_run
+from openalign.train.data.order import rows_at
+from openalign.train.work_folder import only_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

@@ -9,7 +9,7 @@ import rank_checks
 import torch
 from tiny_training import finish, start_ranks
 
-from openalign.train.loss import contrastive_loss
+from openalign.train.model.loss import contrastive_loss
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

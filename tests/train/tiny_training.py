@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from openalign.hashing import candidate_key, image_key
-from openalign.schemas import TRAINING
-from openalign.shards import Sample, read_table, write_shard, write_table
+from openalign.files.hashing import candidate_key, image_key
+from openalign.files.schemas import TRAINING
+from openalign.files.shards import Sample, read_table, write_shard, write_table
 from openalign.train.config import (
     AdamW,
     Augmentation,

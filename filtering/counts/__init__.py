@@ -1,0 +1,1 @@
+"""What is counted over the whole corpus before any rule is asked."""

@@ -1,0 +1,1 @@
+"""ALIGN's rules on texts and images, as plain functions over batches."""

@@ -1,0 +1,214 @@
+"""`select`: ALIGN's rules on images, once they are fetched.
+
+Reads the ledger and the shards' indexes; pixels are not needed. Writes `training-*.parquet`, one
+row a pair with the place of its picture in the shards, and `decisions-*.parquet`, the pairs that
+are left out and the rule that did it. Nothing is rewritten, so other thresholds cost no download.
+Driven by the section `select`.
+
+Two Beam jobs, as in `filter`: the first finds images with many alt-texts, the same bytes counting
+as one image under any address; the second judges each pair. A ledger file and the index of its
+shard belong together, so places are found without a shuffle.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+import pyarrow as pa
+
+from openalign.engines.batches import Paths, SortIntoFiles, WriteSummary, run_to_summary
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.files.manifest import StageResult
+from openalign.files.schemas import DECISION, TRAINING, FetchState, SelectState
+from openalign.files.shards import index_name, read_table, write_table
+from openalign.filtering.config import SelectConfig
+from openalign.filtering.counts.frequency import present
+from openalign.filtering.counts.tokens import hash_strings, normalize
+from openalign.filtering.counts.transforms import IMAGES, CountPairs, Hashes, join_set, open_set
+from openalign.filtering.judging import Judge, JudgeRows, Verdict, outcome
+from openalign.filtering.rules.image import IMAGE_RULES, image_flags
+from openalign.filtering.rules.near_duplicates import matcher
+
+_COUNTED = "counted"
+_MANY = f"{IMAGES}.u64"
+_HELD_OUT = "held-out.parquet"
+_PICTURE = "jpg"
+
+
+def run(
+    config: SelectConfig,
+    *,
+    ledger: Sequence[str],
+    held_out: pa.Table,
+    output: str,
+    work: str,
+    beam_options: Sequence[str],
+) -> StageResult | None:
+    """Select training pairs; see the module for what is read and written.
+
+    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of pictures that must stay out. A dry
+    run builds both jobs and returns None.
+    """
+    counted = _make_counts(config, ledger, held_out, work=work, beam_options=beam_options)
+    summary_url = storage.join(work, "judged.jsonl")
+    graph = partial(_judge, config=config, urls=ledger, output=output, work=work, to=summary_url)
+    summary = run_to_summary(graph, summary_url, beam_options)
+    if summary is None or not counted:
+        return None
+    found = outcome(summary, IMAGE_RULES)
+    return StageResult(
+        num_inputs=sum(found.states.values()),
+        states=found.states,
+        num_outputs=found.states[SelectState.KEPT],
+        files=summary.files,
+        facts={
+            **found.facts,
+            "near_duplicates": {
+                "method": config.near_duplicates.method,
+                "radius_bits": config.near_duplicates.radius_bits,
+                "num_held_out": held_out.num_rows,
+            },
+        },
+    )
+
+
+def _make_counts(
+    config: SelectConfig,
+    ledger: Sequence[str],
+    held_out: pa.Table,
+    *,
+    work: str,
+    beam_options: Sequence[str],
+) -> bool:
+    """Make what the judges look up, unless an earlier run already did; tell whether it is there."""
+    marker = storage.join(work, _COUNTED)
+    if not storage.exists(marker):
+        counts_url = storage.join(work, "counts.jsonl")
+        graph = partial(_count, config=config, urls=ledger, work=work, to=counts_url)
+        summary = run_to_summary(graph, counts_url, beam_options)
+        if summary is None:
+            return False
+        join_set(summary, work, IMAGES, storage.join(work, _MANY))
+        # In the graph itself, at 60 bytes a picture, 170,000 exceed what Dataflow takes.
+        write_table(work, _HELD_OUT, held_out)
+        storage.write_text(marker, "")
+    return True
+
+
+# The corpus ---------------------------------------------------------------------------------------
+
+
+def _count(
+    pipeline: beam.Pipeline, *, config: SelectConfig, urls: Sequence[str], work: str, to: str
+) -> None:
+    hashes: Any = pipeline | Paths(urls) | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
+    pairs = hashes | "Pairs" >> CountPairs(
+        None, config.image.max_alt_texts, config.num_buckets, work
+    )
+    _ = pairs | WriteSummary(to)
+
+
+def _hashes_of(url: str) -> Hashes:
+    rows = _fetched(url, ["state", "alt_text", "sha256"])
+    texts = rows["alt_text"].to_arrow()
+    return Hashes(hash_strings(normalize(texts)), hash_strings(rows["sha256"]))
+
+
+def _fetched(url: str, columns: list[str] | None = None) -> pl.DataFrame:
+    rows = pl.DataFrame(read_table(url, columns))
+    return rows.filter(pl.col("state") == FetchState.FETCHED.value)
+
+
+# The verdict --------------------------------------------------------------------------------------
+
+
+def _judge(
+    pipeline: beam.Pipeline,
+    *,
+    config: SelectConfig,
+    urls: Sequence[str],
+    output: str,
+    work: str,
+    to: str,
+) -> None:
+    sides: Any = (
+        pipeline
+        | Paths(urls)
+        | "Place" >> beam.FlatMap(_with_places).with_output_types(pa.RecordBatch)
+        | JudgeRows(partial(_open_judge, config=config, work=work), IMAGE_RULES)
+    )
+    training = (
+        sides.kept
+        | "Pairs" >> beam.Map(_to_training).with_output_types(pa.RecordBatch)
+        | "Training" >> SortIntoFiles(output, "training", TRAINING, config.num_files)
+    )
+    decisions = (
+        sides.rejected
+        | "Rules" >> beam.Map(_to_decisions).with_output_types(pa.RecordBatch)
+        | "Decisions" >> SortIntoFiles(output, "decisions", DECISION, config.num_files)
+    )
+    _ = (training, decisions, sides.parts) | "All" >> beam.Flatten() | WriteSummary(to)
+
+
+def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
+    """Give a ledger file's fetched rows the place of their picture in the shard."""
+    rows = _fetched(ledger_url)
+    if rows.is_empty():
+        return
+    index_url = _index_of(ledger_url)
+    if not storage.exists(index_url):
+        raise InputError(
+            f"{ledger_url} has fetched images but its shard has no index",
+            hint="run `openalign fetch` again",
+        )
+    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member") == _PICTURE)
+    placed = rows.join(
+        places.select(pl.col("key").alias("image_key"), "offset", "length"),
+        on="image_key",
+        how="left",
+        maintain_order="left",
+    )
+    if placed["offset"].null_count():
+        raise InputError(
+            f"{ledger_url} has images that are not in {index_url}",
+            hint="run `openalign fetch` again",
+        )
+    yield from placed.to_arrow().combine_chunks().to_batches()
+
+
+def _index_of(ledger_url: str) -> str:
+    """Return the index of a ledger's shard; they lie beside each other."""
+    folder, _, name = ledger_url.rpartition("/")
+    shard = name.replace("ledger-", "shard-", 1).removesuffix(".parquet")
+    return storage.join(folder, index_name(f"{shard}.tar"))
+
+
+def _to_training(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select(TRAINING.names)
+
+
+def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.select(["key", "reason"]).rename_columns(DECISION.names)
+
+
+def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
+    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, _MANY)))
+    held_out = read_table(storage.join(work, _HELD_OUT))
+    is_copy = matcher(held_out, config.near_duplicates)
+
+    def judge(batch: pa.RecordBatch) -> Verdict:
+        images = pl.DataFrame(batch.select(["width_px", "height_px", "sha256", "phash"]))
+        return Verdict(
+            image_flags(
+                images,
+                rules=config.image,
+                has_many_alt_texts=present(hash_strings(images["sha256"]), with_many_alt_texts),
+                is_near_duplicate=is_copy(images),
+            )
+        )
+
+    return judge

@@ -1,0 +1,390 @@
+"""The one polite way to the web, for crawl and fetch alike: URLs in, answers or reasons out.
+
+Every address, redirects included, is judged before it is asked for: robots.txt of its origin,
+and after DNS the address itself. Every host has a rate and a number of connections, every wait a
+deadline, and what can heal is tried again.
+"""
+
+import heapq
+import itertools
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from openalign.files.schemas import FetchState
+from openalign.ingest.config import DownloadConfig
+from openalign.ingest.web.pace import Pace
+from openalign.ingest.web.reactor import Reactor, process_share
+from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
+from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ended, Head, Refusal, Transfer
+from openalign.ingest.web.urls import canonical_url, host_of, origin_of
+
+MAX_HELD_BYTES = 512_000_000
+"""No request starts while bodies of more bytes than this are in memory; those under way go on."""
+
+_LONGEST_WAIT_SECONDS = 1.0
+_SCAN_SECONDS = 0.1
+_UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
+"""What costs time each time; the other failures come at once."""
+
+_OF_STATUS = frozenset(
+    {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
+)
+"""What `_refusal_of_status` makes of a whole answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A whole answer with a status of 2xx."""
+
+    url: str
+    """The address that was asked for."""
+
+    head: Head
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an address gave no answer that is wanted."""
+
+    url: str
+    """The address that was asked for."""
+
+    state: StrEnum
+    """A `FetchState`, or what the `look` of the caller gave."""
+
+    detail: str
+    head: Head | None = None
+    """The last answer, where there was one; None for what was never asked for."""
+
+    body: bytes = b""
+    """What had come in when a look refused it."""
+
+
+Outcome = Response | Failure
+
+
+@dataclass(slots=True)
+class _Job:
+    """One address on its way through attempts and redirects."""
+
+    asked: str
+    """What the caller named; empty for a robots.txt."""
+
+    url: str
+    host: str
+    robots_of: str = ""
+    """The origin whose robots.txt this is."""
+
+    num_attempts: int = 0
+    num_redirects: int = 0
+    redirect: Head | None = None
+    """The answer that led here."""
+
+
+class Fetcher:
+    """Fetches many addresses at once; keeps connections and robots.txt rules between calls."""
+
+    def __init__(
+        self,
+        config: DownloadConfig,
+        *,
+        accept: str,
+        body: BodyRule,
+        judge_redirect: Callable[[str, str], Refusal | None] | None = None,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
+        self._config = config
+        self._max_held_bytes = max_held_bytes
+        self._judge_redirect = judge_redirect
+        self._accept = accept
+        self._body = body
+        self._robots_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES, cut=True)
+        self._reactor = Reactor(max_connections=config.connections)
+        self._pace: Pace[_Job] = Pace(
+            requests_per_second=config.requests_per_second,
+            max_active_per_host=config.connections_per_host,
+        )
+        self._rules: dict[str, HostRules | Refusal] = {}
+        self._awaiting_rules: dict[str, list[_Job]] = defaultdict(list)
+        self._failures_in_a_row: dict[str, int] = defaultdict(int)
+        self._active: dict[object, tuple[Transfer, _Job]] = {}
+        self._idle: list[Transfer] = []
+        self._later: list[tuple[float, int, _Job]] = []
+        self._numbers = itertools.count()
+        self._ready: deque[Outcome] = deque()
+        self._num_open = 0
+        self._next_scan = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._abandon()
+        for transfer in self._idle:
+            transfer.close()
+        self._idle.clear()
+        self._reactor.close()
+
+    def fetch(self, urls: Iterable[str]) -> Iterator[Outcome]:
+        """Yield one outcome for each canonical URL, in the order in which they end.
+
+        While the caller works on an outcome nothing moves; at most about as many answers as there
+        are connections are held in memory, and no request starts while they are too large.
+        """
+        try:
+            for url in urls:
+                self._num_open += 1
+                self._admit(_Job(asked=url, url=url, host=host_of(url)))
+            while self._num_open or self._ready:
+                self._turn()
+                if self._ready:
+                    yield self._ready.popleft()
+        finally:
+            self._abandon()
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._enqueue(heapq.heappop(self._later)[2])
+        self._start_due(now)
+        for curl, code in self._reactor.turn(0.0 if self._ready else self._wait_seconds(now)):
+            transfer, job = self._active.pop(curl)
+            self._idle.append(transfer)
+            self._pace.release(job.host)
+            self._conclude(job, transfer.succeeded() if code == 0 else transfer.failed(code))
+        self._enforce_deadlines(time.monotonic())
+
+    def _wait_seconds(self, now: float) -> float:
+        times = [self._later[0][0]] if self._later else []
+        due = self._pace.next_due()
+        if due is not None and self._has_room():
+            times.append(due)
+        if self._active:
+            times.append(self._next_scan)
+        assert times, "addresses are open, but nothing is under way for them"
+        return min(_LONGEST_WAIT_SECONDS, max(0.0, min(times) - now))
+
+    def _start_due(self, now: float) -> None:
+        while self._has_room():
+            job = self._pace.take(now)
+            if job is None:
+                return
+            if self._failures_in_a_row[job.host] >= self._config.host_failures:
+                self._pace.release(job.host)
+                detail = "the host did not answer many requests before"
+                self._end(job, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
+                continue
+            job.num_attempts += 1
+            transfer = self._idle.pop() if self._idle else self._new_transfer()
+            transfer.prepare(
+                job.url,
+                rule=self._robots_body if job.robots_of else self._body,
+                judge_opt_out=self._config.respect_opt_outs and not job.robots_of,
+                now=now,
+            )
+            self._active[transfer.curl] = (transfer, job)
+            self._reactor.add(transfer.curl)
+
+    def _has_room(self) -> bool:
+        """Tell whether another request may start: there is a connection, and memory."""
+        limit = self._config.connections
+        if len(self._active) >= limit or len(self._ready) >= limit:
+            return False
+        held_bytes = sum(transfer.num_bytes for transfer, _ in self._active.values())
+        held_bytes += sum(len(outcome.body) for outcome in self._ready)
+        return held_bytes <= self._max_held_bytes
+
+    def _new_transfer(self) -> Transfer:
+        return Transfer(self._config, share=process_share(), accept=self._accept)
+
+    def _enforce_deadlines(self, now: float) -> None:
+        """Give up what libcurl has no clock for: no first byte, and a transfer that is stuck."""
+        if now < self._next_scan:
+            return
+        self._next_scan = now + _SCAN_SECONDS
+        first, total = self._config.first_byte_seconds, self._config.total_seconds
+        for curl, (transfer, job) in list(self._active.items()):
+            spent = now - transfer.started
+            is_late = spent > first and not transfer.has_answered
+            if not is_late and spent <= total + _LONGEST_WAIT_SECONDS:
+                continue
+            self._reactor.remove(transfer.curl)
+            del self._active[curl]
+            self._idle.append(transfer)
+            self._pace.release(job.host)
+            self._conclude(job, transfer.timed_out("no first byte" if is_late else "too slow"))
+
+    # What an address goes through ----------------------------------------------------------------
+
+    def _admit(self, job: _Job) -> None:
+        """Queue an address, once its origin's robots.txt allows it."""
+        if not self._config.respect_robots or job.robots_of:
+            self._enqueue(job)
+            return
+        origin = origin_of(job.url)
+        if origin not in self._rules:
+            self._awaiting_rules[origin].append(job)
+            if len(self._awaiting_rules[origin]) == 1:
+                url = f"{origin}/robots.txt"
+                self._enqueue(_Job(asked="", url=url, host=job.host, robots_of=origin))
+            return
+        rules = self._rules[origin]
+        if isinstance(rules, Refusal):
+            self._end(job, rules)
+        elif reason := rules.reason_against(job.url):
+            self._end(job, Refusal(state=FetchState.ROBOTS_DENIED, detail=reason))
+        else:
+            self._enqueue(job)
+
+    def _enqueue(self, job: _Job) -> None:
+        self._pace.put(job.host, job)
+
+    def _conclude(self, job: _Job, ended: Ended) -> None:
+        self._note_reachability(job, ended)
+        head, refusal = ended.head, ended.refusal
+        can_heal = ended.can_heal
+        if refusal is None:
+            assert head is not None, "a transfer without a head ends with a refusal"
+            if head.status in REDIRECTS:
+                self._redirect(job, head)
+                return
+            if 200 <= head.status < 300:
+                self._succeed(job, head, ended.body)
+                return
+            refusal = _refusal_of_status(head.status)
+            can_heal = refusal.state is FetchState.HTTP_SERVER_ERROR
+        if can_heal and self._try_again(job, head if ended.refusal is None else None):
+            return
+        self._end(job, refusal, head=head, body=ended.body if ended.refusal is not None else b"")
+
+    def _note_reachability(self, job: _Job, ended: Ended) -> None:
+        if ended.refusal is not None and ended.refusal.state in _UNREACHABLE:
+            self._failures_in_a_row[job.host] += 1
+        else:
+            self._failures_in_a_row[job.host] = 0
+
+    def _redirect(self, job: _Job, head: Head) -> None:
+        target = canonical_url(head.header("location") or "", head.url)
+        if not head.header("location") or target is None:
+            detail = f"HTTP {head.status} leads to no http URL"
+            self._end(job, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
+        elif job.num_redirects >= self._config.max_redirects:
+            detail = f"more than {self._config.max_redirects} redirects"
+            self._end(job, Refusal(state=FetchState.TOO_MANY_REDIRECTS, detail=detail), head=head)
+        elif refusal := self._refusal_of_redirect(job, target):
+            self._end(job, refusal, head=head)
+        else:
+            hops = job.num_redirects + 1
+            self._admit(
+                replace(
+                    job,
+                    url=target,
+                    host=host_of(target),
+                    num_attempts=0,
+                    num_redirects=hops,
+                    redirect=head,
+                )
+            )
+
+    def _refusal_of_redirect(self, job: _Job, target: str) -> Refusal | None:
+        if self._judge_redirect is None or job.robots_of:
+            return None
+        return self._judge_redirect(job.url, target)
+
+    def _try_again(self, job: _Job, head: Head | None) -> bool:
+        """Queue another attempt; return False when there is none left or the pause is too long."""
+        if job.num_attempts > self._config.num_retries:
+            return False
+        now = time.monotonic()
+        pause = self._config.retry_seconds * 2 ** (job.num_attempts - 1)
+        asked = head.retry_after_seconds if head is not None else None
+        if asked is not None:
+            if asked > self._config.max_retry_seconds:
+                return False
+            pause = max(pause, asked)
+            self._pace.hold(job.host, until=now + asked)
+        pause = min(pause, self._config.max_retry_seconds)
+        heapq.heappush(self._later, (now + pause, next(self._numbers), job))
+        return True
+
+    def _succeed(self, job: _Job, head: Head, body: bytes) -> None:
+        if job.robots_of:
+            self._learn_rules(job, rules_from(head.status, body))
+            return
+        self._num_open -= 1
+        self._ready.append(Response(url=job.asked, head=head, body=body))
+
+    def _end(
+        self, job: _Job, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
+    ) -> None:
+        if job.robots_of:
+            self._learn_rules(job, _rules_without_answer(refusal, head))
+            return
+        self._num_open -= 1
+        self._ready.append(
+            Failure(
+                url=job.asked,
+                state=refusal.state,
+                detail=refusal.detail,
+                head=head or job.redirect,
+                body=body,
+            )
+        )
+
+    def _learn_rules(self, job: _Job, rules: HostRules | Refusal) -> None:
+        self._rules[job.robots_of] = rules
+        if isinstance(rules, HostRules):
+            delay = rules.crawl_delay_seconds
+            self._pace.slow_down(host_of(job.robots_of), interval_seconds=delay)
+        for waiting in self._awaiting_rules.pop(job.robots_of, []):
+            self._admit(waiting)
+
+    def _abandon(self) -> None:
+        """Drop whatever is under way, so that the next call starts afresh."""
+        for transfer, _ in self._active.values():
+            self._reactor.remove(transfer.curl)
+            self._idle.append(transfer)
+        self._active.clear()
+        self._pace.clear()
+        self._awaiting_rules.clear()
+        self._later.clear()
+        self._ready.clear()
+        self._num_open = 0
+
+
+def _refusal_of_status(status: int) -> Refusal:
+    if status in (404, 410):
+        state = FetchState.HTTP_GONE
+    elif status == 429 or status >= 500:
+        state = FetchState.HTTP_SERVER_ERROR
+    else:
+        state = FetchState.HTTP_CLIENT_ERROR
+    return Refusal(state=state, detail=f"HTTP {status}")
+
+
+def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
+    """Return what a robots.txt that could not be had means (RFC 9309 2.3.1).
+
+    A host that cannot be reached ends its addresses with that very reason; nobody would look for
+    a name that does not resolve under `robots_denied`. Too many redirects count as unavailable.
+    """
+    if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
+        return rules_from(404, b"")
+    if head is not None and refusal.state in _OF_STATUS:
+        return rules_from(head.status, b"")
+    return Refusal(state=refusal.state, detail=f"robots.txt: {refusal.detail}")

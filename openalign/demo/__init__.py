@@ -1,0 +1,1 @@
+"""The demo's web site and benchmark, made from OpenMoji's images, and their server."""

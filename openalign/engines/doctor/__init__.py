@@ -1,0 +1,1 @@
+"""What can be known of a cluster before a job goes there."""

@@ -1,0 +1,253 @@
+"""Which Beam runner a job goes to, how its options are read, and how a job is seen to its end.
+
+Options are Beam's own and are not mirrored: what follows `--` on the command line goes to its
+`PipelineOptions`.
+"""
+
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    TestOptions,
+)
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import PipelineResult
+
+from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
+from openalign.settings.yaml_reader import did_you_mean
+
+LOCAL = "FnApiRunner"
+
+_HINT = "what follows `--` goes to Beam's PipelineOptions, as --name=value"
+
+_FAILED_HINT = (
+    "the runner's own log has the reason (on Spark: work/driver-*/stderr on a worker, and what the "
+    "worker pool printed); the same command goes on from here"
+)
+_NOT_SENT_HINT = (
+    "`openalign doctor NAME --runner ... -- OPTIONS` shows what was found of the runner"
+)
+
+_DEFAULTS = ("--environment_cache_millis=300000",)
+"""Before the user's, which win: workers serve all steps of a job, where Beam would start new ones
+for each step and slot (25 Python processes for the demo's filter on Spark, instead of 4)."""
+
+_SPARK = {"storage_level": "MEMORY_AND_DISK"}
+"""What is read twice is not made twice; Beam's runner has the option, its Python SDK does not."""
+
+
+def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> bool:
+    """Build and run a pipeline to its end; return whether it ran.
+
+    In a dry run, or where a template is asked for, it is built as its runner would be sent it. A
+    job on a cluster is cancelled when this process is interrupted.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or the runner misses one.
+        MissingExtraError: the runner's libraries are not installed.
+        StageError: a cluster did not take the job, or the job failed there.
+    """
+    options = read_options(beam_options)
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except ValueError as error:
+        missed = "; ".join(line.rstrip(".") for line in str(error).splitlines()[1:] or [str(error)])
+        raise ConfigError(
+            f"Beam cannot run a job with these options: {missed}", hint=_HINT
+        ) from error
+    build(pipeline)
+    local = runner_of(options) == LOCAL
+    sent = False
+    try:
+        with nullcontext() if local else _files_of_a_job():
+            result = pipeline.run()
+            sent = True
+            _wait(result)
+    except Exception as error:
+        _raise_ours(error)
+        if local or isinstance(error, (TypeError, AttributeError, AssertionError)):
+            raise
+        reason = (str(error) or repr(error)).splitlines()[0]
+        raise StageError(
+            f"the job {'failed on' if sent else 'could not be sent to'} {runner_of(options)} "
+            f"({reason})",
+            hint=_FAILED_HINT if sent else _NOT_SENT_HINT,
+        ) from error
+    return not (is_dry_run(beam_options) or options.view_as(GoogleCloudOptions).template_location)
+
+
+def _wait(result: PipelineResult) -> None:
+    try:
+        result.wait_until_finish()
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted: the job must not go on without us
+            with suppress(Exception):
+                result.cancel()
+        raise
+
+
+@contextmanager
+def _files_of_a_job() -> Generator[None]:
+    """Give Beam's temporary files a folder that goes with the job: it leaves a jar for each."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="openalign-job-") as folder:
+        Path(folder).chmod(0o755)  # a Spark worker may be another user
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise the mistake of a user as it was raised: Beam wraps it, and makes a poorer copy."""
+    ours: OpenAlignError | None = None
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OpenAlignError):
+            ours = found
+        found = found.__cause__ or found.__context__
+    if ours is not None:
+        raise ours from error
+
+
+def named_runners(beam_options: Sequence[str]) -> set[str]:
+    """Return the runners that options name, by whatever name of Beam's."""
+    flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
+    return {flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")}
+
+
+def runner_of(options: PipelineOptions) -> str:
+    """Return the class name of the runner."""
+    return str(options.view_as(StandardOptions).runner).rpartition(".")[2]
+
+
+def is_dry_run(beam_options: Sequence[str]) -> bool:
+    """Tell whether jobs are to be built and checked, but not run."""
+    return bool(read_options(beam_options).view_as(TestOptions).dry_run)
+
+
+def check_options(beam_options: Sequence[str]) -> None:
+    """See that a stage can be run with these options, before it writes anything.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or lets go of a job before its end.
+        MissingExtraError: the runner's libraries are not installed.
+    """
+    given = read_options(beam_options).get_all_options(drop_default=True)
+    for name in ("template_location", "no_wait_until_finish"):
+        if given.get(name):
+            raise ConfigError(
+                f"a stage cannot be run with --{name}",
+                hint="it starts its jobs itself and goes on when they have ended",
+            )
+
+
+def read_options(beam_options: Sequence[str]) -> PipelineOptions:
+    """Return Beam's options.
+
+    `DirectRunner` would try to download another engine, so `FnApiRunner` takes its place.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or the runner misses one.
+        MissingExtraError: the runner's libraries are not installed.
+    """
+    flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
+    if not any(flag.startswith("--runner=") for flag in flags):
+        flags.insert(0, f"--runner={LOCAL}")
+    _check_flags(flags)
+    _check_runner_is_named(flags)
+    spark = _SPARK if "--runner=SparkRunner" in flags else {}
+    # What a worker needs is in the package: of `__main__` nothing has to travel.
+    options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
+    if runner_of(options) == "DataflowRunner":
+        _check_dataflow(options)
+    elif options.view_as(TestOptions).dry_run:
+        raise ConfigError(
+            "--dry_run has no meaning for this runner", hint="add --runner=DataflowRunner"
+        )
+    return options
+
+
+def _check_dataflow(options: PipelineOptions) -> None:
+    try:
+        import gcsfs  # noqa: F401  # how our own files get there
+        from apache_beam.runners.dataflow.internal import apiclient  # noqa: F401  # as Beam asks
+    except ImportError as error:
+        raise MissingExtraError(error.name or "apache-beam[gcp]", "dataflow") from error
+    cloud = options.view_as(GoogleCloudOptions)
+    validator = PipelineOptionsValidator(options, None)
+    problems = [
+        validator.validate_gcs_path(cloud, name) for name in ("temp_location", "staging_location")
+    ]
+    if all(problems):  # Beam would make a bucket of its own
+        raise ConfigError(
+            f"DataflowRunner has no place for its files: {problems[0][0]}",
+            hint="add --temp_location=gs://bucket/folder",
+        )
+
+
+def _check_runner_is_named(flags: Sequence[str]) -> None:
+    """See that no option of a cluster goes unheard: without a runner, a job runs here."""
+    names = [flag.partition("=")[0] for flag in flags]
+    if f"--runner={LOCAL}" not in flags:
+        return
+    for name in names:
+        if name.startswith(("--spark_", "--flink_", "--environment_", "--job_endpoint")):
+            raise ConfigError(
+                f"{name} has no meaning for a job in this process",
+                hint="name the runner, for example --runner=SparkRunner",
+            )
+
+
+def _with_whole_name(flag: str) -> str:
+    """Return a flag with the runner as Beam's class is called: it takes `spark` too."""
+    name, _, value = flag.partition("=")
+    if name != "--runner":
+        return flag
+    known = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    lower = value.rpartition(".")[2].lower()
+    path = known.get(lower, known.get(f"{lower}runner", value))
+    direct = path.endswith((".DirectRunner", ".SwitchingDirectRunner"))
+    return f"--runner={LOCAL if direct else path.rpartition('.')[2]}"
+
+
+def _joined(flags: Sequence[str]) -> list[str]:
+    """Return the flags with `--name value` written as `--name=value`."""
+    joined: list[str] = []
+    for flag in flags:
+        if joined and not flag.startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={flag}"
+        else:
+            joined.append(flag)
+    return joined
+
+
+def _check_flags(flags: Sequence[str]) -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    seen: set[type] = set()
+    pending: list[Any] = [PipelineOptions]
+    while pending:
+        options = pending.pop()
+        pending.extend(options.__subclasses__())
+        if options not in seen and "_add_argparse_args" in vars(options):
+            seen.add(options)
+            options._add_argparse_args(parser)  # noqa: SLF001  # Beam's own hook for exactly this
+    try:
+        _, unknown = parser.parse_known_args(list(flags))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"Beam cannot read its options: {error}", hint=_HINT) from error
+    if unknown:
+        name, known = unknown[0].partition("=")[0], list(parser._option_string_actions)  # noqa: SLF001  # no public list
+        raise ConfigError(
+            f"{unknown[0]} is not an option of Beam", hint=did_you_mean(name, known) or _HINT
+        )

@@ -1,0 +1,224 @@
+"""What a stage wrote, whether it is complete, and how a new result takes an old one's place.
+
+A stage's folder under the run's root is either complete or absent:
+
+    <root>/candidates/              data files, then manifest.json, last of all COMPLETE
+    <root>/.candidates.<fingerprint>/   the same, while it is being made
+
+A stage writes into the second. When it dies, the next run with the same fingerprint goes on there;
+a run with other settings starts another one beside it. When it ends, `work/` is dropped and the
+folder is swapped into place. Every step of the swap can be interrupted and done again.
+
+A fingerprint is the hash of the stage's settings, its schema version and its inputs' fingerprints.
+No port, clock, path, process count or arrival order enters it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.hashing import canonical_json, fingerprint_of
+from openalign.files.schemas import SCHEMA_VERSION
+
+MANIFEST = "manifest.json"
+COMPLETE = "COMPLETE"
+CLEARED = "CLEARED"
+"""Stands in a folder while it is swapped in, from when the old one is gone."""
+
+WORK = "work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """A file that belongs to a stage's result."""
+
+    name: str
+    """Relative to the stage's folder."""
+
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """What a stage hands back when its job has ended."""
+
+    num_inputs: int
+    """Rows that the stage was given (or came across, for a crawl)."""
+
+    states: Mapping[str, int]
+    """Rows by terminal state; they add up to `num_inputs`."""
+
+    num_outputs: int
+    """Rows that the next stage will read; a stage with none stops the run."""
+
+    files: Iterable[DataFile]
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else the report shows: thresholds that resulted, marginal effects, examples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A complete stage, as `manifest.json` has it."""
+
+    stage: str
+    schema_version: int
+    fingerprint: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    """Fingerprint of each input, by its name."""
+
+    num_inputs: int
+    states: dict[str, int]
+    num_outputs: int
+    files: list[DataFile]
+    facts: dict[str, Any]
+
+    def content_fingerprint(self) -> str:
+        """Return the hash of what was written; it changes when and only when the data does."""
+        return fingerprint_of([[f.name, f.num_rows, f.sha256] for f in self.files])
+
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the data files that begin with `prefix`, in order."""
+        return [f.name for f in self.files if f.name.startswith(prefix)]
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """Where one stage of one run lives."""
+
+    root: str
+    name: str
+
+    @property
+    def url(self) -> str:
+        """The complete result's place."""
+        return storage.join(self.root, self.name)
+
+    def partial_url(self, fingerprint: str) -> str:
+        """Return where a result with this fingerprint is made."""
+        return storage.join(self.root, f".{self.name}.{fingerprint[:16]}")
+
+    def read(self) -> Manifest | None:
+        """Return the complete result's manifest, or None when there is none.
+
+        Raises:
+            StageError: the manifest does not belong to its completion marker.
+        """
+        marker = storage.join(self.url, COMPLETE)
+        if not storage.exists(marker):
+            return None
+        text = storage.read_text(storage.join(self.url, MANIFEST))
+        manifest = _parse(text)
+        if storage.read_text(marker).strip() != manifest.fingerprint:
+            raise StageError(
+                f"{self.url}/{MANIFEST} was changed after the stage ended",
+                hint=f"remove {self.url} and run the stage again",
+            )
+        return manifest
+
+    def require(self) -> Manifest:
+        """Return the complete result's manifest.
+
+        Raises:
+            StageError: the stage has not been run, or did not end.
+        """
+        manifest = self.read()
+        if manifest is None:
+            raise StageError(
+                f"{self.url} is not complete",
+                hint=f"run the stage that writes `{self.name}` first, or `openalign run`",
+            )
+        return manifest
+
+    def finish_swap(self) -> None:
+        """Complete a swap that was interrupted after its manifest was written."""
+        for name in _partials(self):
+            partial = storage.join(self.root, name)
+            if any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
+                self._swap(partial)
+        if storage.exists(storage.join(self.url, CLEARED)):
+            self._mark_complete()
+
+    def seal(
+        self, result: StageResult, *, settings: dict[str, Any], inputs: dict[str, str]
+    ) -> Manifest:
+        """Write the manifest beside the data and swap the folder into place."""
+        total = sum(result.states.values())
+        assert total == result.num_inputs, (
+            f"{self.name}: {result.num_inputs} rows came in, {total} were accounted for"
+        )
+        manifest = Manifest(
+            stage=self.name,
+            schema_version=SCHEMA_VERSION,
+            fingerprint=stage_fingerprint(settings, inputs),
+            settings=settings,
+            inputs=inputs,
+            num_inputs=result.num_inputs,
+            states=dict(sorted(result.states.items())),
+            num_outputs=result.num_outputs,
+            files=sorted(result.files, key=lambda f: f.name),
+            facts=dict(result.facts),
+        )
+        partial = self.partial_url(manifest.fingerprint)
+        for entry in manifest.files:
+            assert storage.size_of(storage.join(partial, entry.name)) == entry.num_bytes, (
+                f"{partial}/{entry.name} is not the file that was written"
+            )
+        storage.remove(storage.join(partial, WORK))
+        storage.remove_unfinished(partial)
+        storage.write_text(storage.join(partial, MANIFEST), canonical_json(asdict(manifest)) + "\n")
+        self._swap(partial)
+        return manifest
+
+    def _swap(self, partial: str) -> None:
+        # The old result goes exactly once: a move that was cut short must not lose what it moved.
+        if not storage.exists(storage.join(partial, CLEARED)):
+            storage.remove(storage.join(self.url, COMPLETE))
+            storage.remove(self.url)
+            storage.write_text(storage.join(partial, CLEARED), "")
+        storage.move(partial, self.url, last=(MANIFEST, CLEARED))
+        self._mark_complete()
+        for name in _partials(self):
+            storage.remove(storage.join(self.root, name))
+
+    def _mark_complete(self) -> None:
+        manifest = _parse(storage.read_text(storage.join(self.url, MANIFEST)))
+        storage.write_text(storage.join(self.url, COMPLETE), manifest.fingerprint + "\n")
+        storage.remove(storage.join(self.url, CLEARED))
+
+
+def stage_fingerprint(settings: dict[str, Any], inputs: dict[str, str]) -> str:
+    """Return the fingerprint of a stage that is run with these settings on these inputs."""
+    return fingerprint_of([SCHEMA_VERSION, settings, inputs])
+
+
+def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:
+    """Name every setting whose value changed, as `text.min_count: 2 -> 3`."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [f"{path}: {old} -> {new}"]
+    before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+    return [
+        line
+        for name in dict.fromkeys([*before, *after])
+        for line in settings_that_differ(
+            before.get(name), after.get(name), f"{path}.{name}".lstrip(".")
+        )
+    ]
+
+
+def _partials(folder: StageFolder) -> list[str]:
+    if not storage.exists(folder.root):
+        return []
+    prefix = f".{folder.name}."
+    return [name for name in storage.list_names(folder.root) if name.startswith(prefix)]
+
+
+def _parse(text: str) -> Manifest:
+    values = json.loads(text)
+    values["files"] = [DataFile(**entry) for entry in values["files"]]
+    return Manifest(**values)

@@ -1,0 +1,1 @@
+"""Image bytes to pixels, sizes and hashes: one decoder for every stage."""

@@ -1,0 +1,124 @@
+"""The funnel: what each rule of each stage dropped, from the stages' manifests alone.
+
+Read by people: in the terminal when a stage left nothing, and in the report.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from openalign.files.manifest import Manifest
+from openalign.files.schemas import FetchState, FilterState, HarvestState, SelectState
+
+_STATES: dict[str, type[StrEnum]] = {
+    "harvest": HarvestState,
+    "filter": FilterState,
+    "fetch": FetchState,
+    "select": SelectState,
+}
+"""The stages of the funnel, in order, and how a row can end in each; the first is to go on."""
+
+_GOES_ON = {"kept", "fetched"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelRow:
+    """A rule, or a way in which a fetch can fail."""
+
+    stage: str
+    rule: str
+    rows_in: int
+    """Rows that reached it."""
+
+    dropped: int
+    left: int
+    alone: int | None
+    """Rows that it would drop if it were the stage's only rule; None where rules are not asked."""
+
+    only: int | None
+    """Rows that no other rule of the stage would drop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelStage:
+    """One stage: what went in, what came out, and its rules in the order of asking."""
+
+    stage: str
+    rows_in: int
+    left: int
+    rows: tuple[FunnelRow, ...]
+
+
+def build(manifests: Mapping[str, Manifest]) -> tuple[FunnelStage, ...]:
+    """Return the funnel of the stages that are complete; `manifests` is by stage name."""
+    return tuple(_stage(name, manifests[name]) for name in _STATES if name in manifests)
+
+
+def _stage(name: str, manifest: Manifest) -> FunnelStage:
+    effects = {effect["rule"]: effect for effect in manifest.facts.get("rules", [])}
+    left = manifest.num_inputs
+    rows: list[FunnelRow] = []
+    for state in _drops(name, manifest):
+        dropped = manifest.states.get(state, 0)
+        effect = effects.get(state, {})
+        rows.append(
+            FunnelRow(
+                stage=name,
+                rule=state,
+                rows_in=left,
+                dropped=dropped,
+                left=left - dropped,
+                alone=effect.get("alone"),
+                only=effect.get("only"),
+            )
+        )
+        left -= dropped
+    return FunnelStage(stage=name, rows_in=manifest.num_inputs, left=left, rows=tuple(rows))
+
+
+def _drops(name: str, manifest: Manifest) -> list[str]:
+    """Return a stage's rules; of the many ways in which a fetch can fail, those that occurred."""
+    states = [state.value for state in _STATES[name] if state.value not in _GOES_ON]
+    if name == "fetch":
+        return [state for state in states if manifest.states.get(state, 0)]
+    return states
+
+
+def rows_of(funnel: Iterable[FunnelStage]) -> list[FunnelRow]:
+    """Return every row of a funnel, in order."""
+    return [row for stage in funnel for row in stage.rows]
+
+
+def render(funnel: Iterable[FunnelStage]) -> str:
+    """Return the funnel as text for a terminal; rules that dropped nothing are left out.
+
+    `alone` is what a rule would drop as the only one, `only` what no other rule would.
+    """
+    table = [["", "in", "dropped", "left", "alone", "only"]]
+    for stage in funnel:
+        table.append([stage.stage, f"{stage.rows_in:,}", "", f"{stage.left:,}", "", ""])
+        table.extend(
+            [
+                f"  {row.rule}",
+                "",
+                f"{row.dropped:,}",
+                f"{row.left:,}",
+                _number(row.alone),
+                _number(row.only),
+            ]
+            for row in stage.rows
+            if row.dropped or row.alone
+        )
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

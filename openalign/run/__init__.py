@@ -1,0 +1,1 @@
+"""How a pipeline is run: its settings, the table of stages, and the one runner."""

@@ -1,0 +1,1 @@
+"""How settings are declared, read from YAML and bounded. Imports nothing but PyYAML."""

@@ -1,0 +1,141 @@
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from openalign.engines import batches
+from openalign.engines.batches import (
+    Part,
+    ReadTables,
+    SortIntoFiles,
+    WriteSummary,
+    cut_by_hash,
+    from_ipc,
+    read_summary,
+    run_to_summary,
+    to_ipc,
+    to_pieces,
+)
+from openalign.engines.runners import run_job
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.hashing import hash64
+from openalign.files.shards import write_table
+
+SCHEMA = pa.schema([("key", pa.string()), ("size", pa.int64())])
+ROWS = [{"key": f"{n:04d}", "size": n % 7} for n in range(500)]
+
+
+def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence[str] = ()) -> None:
+    urls = []
+    for number, rows in enumerate(tables):
+        name = f"in-{number}.parquet"
+        write_table(str(folder), name, pa.Table.from_pylist(rows, schema=SCHEMA))
+        urls.append(str(folder / name))
+    out = str(folder / "out")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        parts = pipeline | ReadTables(urls) | SortIntoFiles(out, "rows", SCHEMA, 3)
+        _ = parts | WriteSummary(storage.join(out, "summary"))
+
+    run_job(build, flags)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "out").iterdir())}
+
+
+def test_the_summary_lists_each_file_with_its_rows(tmp_path: Path) -> None:
+    run(tmp_path, [ROWS])
+
+    summary = read_summary(str(tmp_path / "out" / "summary"))
+
+    assert [f.name for f in summary.files] == [
+        "rows-00000-of-00003.parquet",
+        "rows-00001-of-00003.parquet",
+        "rows-00002-of-00003.parquet",
+    ]
+    assert sum(f.num_rows for f in summary.files) == 500
+    for entry in summary.files:
+        assert storage.sha256_of(str(tmp_path / "out" / entry.name)) == entry.sha256
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(["--direct_runner_bundle_repeat=2"], id="each bundle twice"),
+        pytest.param(
+            ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+            id="two processes",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_bytes_do_not_depend_on_order_partition_or_runner(tmp_path: Path, flags: list[str]) -> None:
+    shuffled = random.Random(1).sample(ROWS, len(ROWS))
+
+    run(tmp_path / "a", [ROWS])
+    run(tmp_path / "b", [shuffled[:100], shuffled[100:130], shuffled[130:]], flags)
+
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_rows_file_follows_the_hash_of_its_key() -> None:
+    batch = pa.RecordBatch.from_pylist(ROWS, schema=SCHEMA)
+
+    for bucket, piece in cut_by_hash(batch, by="key", num_buckets=3):
+        for key in from_ipc(piece).column("key").to_pylist():
+            assert hash64(key) % 3 == bucket
+
+
+def test_pieces_are_cut_to_the_shuffles_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pl.DataFrame({"text": ["x" * 100] * 1000})
+    monkeypatch.setattr(batches, "SHUFFLE_BYTES", 10_000)
+
+    pieces = list(to_pieces(rows))
+
+    assert len(pieces) > 5
+    assert sum(from_ipc(piece).num_rows for piece in pieces) == 1000
+    assert max(len(piece) for piece in pieces) < 20_000
+
+
+def test_a_slice_is_encoded_without_its_parent() -> None:
+    batch = pa.RecordBatch.from_pydict({"text": ["x" * 1000] * 1000})
+
+    encoded = to_ipc(batch.slice(10, 2))
+
+    assert len(encoded) < 5_000
+    assert from_ipc(encoded).equals(batch.slice(10, 2))
+
+
+def test_a_job_without_rows_has_an_empty_summary(tmp_path: Path) -> None:
+    run(tmp_path, [[]])
+
+    summary = read_summary(str(tmp_path / "out" / "summary"))
+
+    assert (summary.files, dict(summary.counts), summary.facts) == ([], {}, [])
+
+
+def test_an_earlier_attempts_summary_does_not_pass_for_a_jobs_own(tmp_path: Path) -> None:
+    url = str(tmp_path / "summary")
+    storage.write_text(url, Part(counts={"a": 1}).to_json() + "\n")
+
+    def without_summary(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1])
+
+    with pytest.raises(StageError, match=f"its summary {url} cannot be seen from here"):
+        run_to_summary(without_summary, url, [])
+
+
+def test_counts_of_parts_add_up(tmp_path: Path) -> None:
+    url = str(tmp_path / "summary")
+    storage.write_text(
+        url,
+        Part(counts={"a": 1, "b": 2}).to_json() + "\n" + Part(counts={"a": 3}).to_json() + "\n",
+    )
+
+    assert read_summary(url).counts == {"a": 4, "b": 2}

@@ -1,0 +1,160 @@
+from pathlib import Path
+
+import pytest
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.manifest import (
+    COMPLETE,
+    DataFile,
+    StageFolder,
+    StageResult,
+    settings_that_differ,
+    stage_fingerprint,
+)
+
+SETTINGS: dict[str, object] = {"settings": {"min_count": 2}}
+INPUTS = {"harvest": "abc"}
+
+
+@pytest.fixture(params=["local", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StageFolder:
+    root = str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}"
+    return StageFolder(root, "filtered")
+
+
+def make(folder: StageFolder, content: str, settings: dict[str, object] = SETTINGS) -> StageResult:
+    partial = folder.partial_url(stage_fingerprint(settings, INPUTS))
+    written = storage.write_text(f"{partial}/kept.txt", content)
+    storage.write_text(storage.join(partial, "work", "scratch"), "gone when the stage ends")
+    entry = DataFile(
+        name="kept.txt", num_rows=1, num_bytes=written.num_bytes, sha256=written.sha256
+    )
+    return StageResult(num_inputs=3, states={"kept": 1, "dropped": 2}, num_outputs=1, files=[entry])
+
+
+def test_a_sealed_stage_is_read_back_whole(folder: StageFolder) -> None:
+    sealed = folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+
+    assert folder.read() == sealed
+    assert sealed.states == {"dropped": 2, "kept": 1}
+    assert storage.list_files(folder.root) == [
+        f"filtered/{name}" for name in (COMPLETE, "kept.txt", "manifest.json")
+    ]
+
+
+def test_what_a_killed_writer_left_is_not_sealed(folder: StageFolder) -> None:
+    result = make(folder, "a")
+    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    storage.write_text(f"{partial}/.tmp-abc", "half a file")
+    storage.write_text(f"{partial}/deep/.tmp-abc", "half a file")
+
+    folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+
+    names = [name for name in storage.list_files(folder.url) if ".tmp-" in name]
+    assert names == []
+
+
+def test_a_new_result_takes_the_old_ones_place_and_nothing_else_stays(folder: StageFolder) -> None:
+    folder.seal(make(folder, "old"), settings=SETTINGS, inputs=INPUTS)
+    other: dict[str, object] = {"settings": {"min_count": 3}}
+
+    folder.seal(make(folder, "new", other), settings=other, inputs=INPUTS)
+
+    assert storage.read_text(f"{folder.url}/kept.txt") == "new"
+    assert storage.list_names(folder.root) == ["filtered"]
+
+
+def test_rows_that_are_not_accounted_for_are_our_own_mistake(folder: StageFolder) -> None:
+    result = StageResult(num_inputs=4, states={"kept": 3}, num_outputs=3, files=[])
+
+    with pytest.raises(AssertionError, match="4 rows came in, 3 were accounted for"):
+        folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+
+
+def test_a_stage_without_its_marker_is_not_complete(folder: StageFolder) -> None:
+    folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+    storage.remove(f"{folder.url}/{COMPLETE}")
+
+    folder.finish_swap()  # there is none to finish
+
+    assert folder.read() is None
+    with pytest.raises(StageError, match="is not complete"):
+        folder.require()
+
+
+def test_a_manifest_that_was_edited_is_refused(folder: StageFolder) -> None:
+    sealed = folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+    text = storage.read_text(f"{folder.url}/manifest.json")
+    storage.write_text(f"{folder.url}/manifest.json", text.replace(sealed.fingerprint, "0" * 64))
+
+    folder.finish_swap()
+
+    with pytest.raises(StageError, match="was changed after the stage ended"):
+        folder.read()
+
+
+def test_a_file_that_is_not_what_was_written_is_our_own_mistake(folder: StageFolder) -> None:
+    result = make(folder, "a")
+    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    storage.write_text(f"{partial}/kept.txt", "longer")
+
+    with pytest.raises(AssertionError, match=r"kept\.txt is not the file that was written"):
+        folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
+    folder: StageFolder, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every change to storage is one step; the process dies before step `step`."""
+    folder.seal(make(folder, "old"), settings=SETTINGS, inputs=INPUTS)
+    other: dict[str, object] = {"settings": {"min_count": 3}}
+    result = make(folder, "new", other)
+    taken = 0
+
+    def dying(function: object) -> object:
+        def call(*args: object, **kwargs: object) -> object:
+            nonlocal taken
+            taken += 1
+            if taken == step:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)  # type: ignore[operator]
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("remove", "move", "write_text"):
+            patch.setattr(storage, name, dying(getattr(storage, name)))
+        with pytest.raises(KeyboardInterrupt):
+            folder.seal(result, settings=other, inputs=INPUTS)
+
+    folder.finish_swap()
+
+    manifest = folder.read()
+    assert manifest is not None
+    ended = "old" if step <= 2 else "new"  # before step 3 the new manifest is not written
+    assert storage.read_text(f"{folder.url}/kept.txt") == ended
+    assert manifest.settings == (SETTINGS if ended == "old" else other)
+
+
+def test_content_fingerprints_follow_the_data_and_nothing_else() -> None:
+    def fingerprint(*files: DataFile) -> str:
+        folder = StageFolder(f"memory://content-{len(files)}-{files[0].sha256}", "x")
+        storage.write_text(f"{folder.partial_url(stage_fingerprint({}, {}))}/a", "x")
+        result = StageResult(num_inputs=0, states={}, num_outputs=0, files=files)
+        return folder.seal(result, settings={}, inputs={}).content_fingerprint()
+
+    one = DataFile(name="a", num_rows=1, num_bytes=1, sha256="1")
+    two = DataFile(name="a", num_rows=1, num_bytes=1, sha256="2")
+
+    assert fingerprint(one) == fingerprint(one)
+    assert fingerprint(one) != fingerprint(two)
+
+
+def test_settings_that_differ_are_named_by_their_path() -> None:
+    old = {"text": {"min_count": 2, "top_k": None}, "num_files": 4}
+    new = {"text": {"min_count": 3, "top_k": None}, "num_files": 4, "added": 1}
+
+    assert settings_that_differ(old, new) == ["text.min_count: 2 -> 3", "added: None -> 1"]
+    assert settings_that_differ(old, old) == []

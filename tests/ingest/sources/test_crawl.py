@@ -1,0 +1,311 @@
+"""The crawl of one host: which pages are asked for, how each ends, and that order never shows."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faulty_web import HOST, SITE, Reply, Web, serve
+
+from openalign.errors import InputError
+from openalign.ingest.config import SiteSource
+from openalign.ingest.sources.crawl import CHUNK_PAGES, crawl_host, seeds_by_host
+
+HTML = [("Content-Type", "text/html; charset=utf-8")]
+
+
+def page(*links: str, alt: str = "", head: str = "", lang: str = "en") -> Reply:
+    anchors = "".join(f"<a href='{link}'>x</a>" for link in links)
+    image = f"<img src='/p/{alt}.png' alt='{alt}'>" if alt else ""
+    body = f"<html lang={lang}><head>{head}</head><body>{anchors}{image}</body></html>"
+    return Reply(body=body.encode(), headers=HTML)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve({}) as running:
+        yield running
+
+
+class Crawled:
+    def __init__(self, web: Web, work: Path, changes: dict[str, Any], **settings: Any) -> None:
+        source = SiteSource(seeds=(f"{SITE}/",), **settings)
+        self.pieces = list(
+            crawl_host(
+                HOST, [f"{SITE}/"], source=source, download=web.download(**changes), work=str(work)
+            )
+        )
+        self.pages = {
+            p["page_url"].removeprefix(SITE): p for piece in self.pieces for p in piece.pages
+        }
+        self.rows = [row for piece in self.pieces for row in piece.candidates.to_pylist()]
+        self.counts: Counter[str] = sum((piece.counts for piece in self.pieces), Counter())
+
+    def states(self) -> dict[str, str]:
+        return {url: page["state"] for url, page in self.pages.items()}
+
+
+def crawl(web: Web, work: Path, changes: dict[str, Any] | None = None, **settings: Any) -> Crawled:
+    return Crawled(web, work, changes or {}, **settings)
+
+
+def test_links_are_followed_breadth_first_to_a_depth(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("/a", "/b"),
+        "/a": page("/c", "/"),
+        "/b": page("/c"),
+        "/c": page("/d"),
+        "/d": page(),
+    }
+
+    crawled = crawl(web, tmp_path, max_depth=2)
+
+    assert {url: (p["depth"], p["state"]) for url, p in crawled.pages.items()} == {
+        "/": (0, "parsed"),
+        "/a": (1, "parsed"),
+        "/b": (1, "parsed"),
+        "/c": (2, "parsed"),
+        "/d": (3, "out_of_budget"),
+    }
+    assert web.asked["/d"] == 0
+    assert web.asked["/"] == web.asked["/c"] == 1
+
+
+def test_only_the_seeds_own_host_is_visited(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("http://other.example/a", f"https://{HOST}.evil.example/", "/a"),
+        "/a": page(),
+    }
+
+    assert crawl(web, tmp_path).states() == {"/": "parsed", "/a": "parsed"}
+    assert set(web.asked) == {"/robots.txt", "/", "/a"}
+
+
+def test_every_page_ends_in_a_state(web: Web, tmp_path: Path) -> None:
+    html = b"<img src=x.png alt=cat>"
+    endings = {
+        "/gone": (Reply(status=404), "http_error", 404),
+        "/ill": (Reply(status=500), "http_error", 500),
+        "/loop": (Reply(status=302, headers=[("Location", "/loop")]), "http_error", 302),
+        "/away": (
+            Reply(status=302, headers=[("Location", "http://other.example/")]),
+            "http_error",
+            302,
+        ),
+        "/text": (Reply(body=html, headers=[("Content-Type", "text/plain")]), "not_html", 200),
+        "/untyped-text": (Reply(body=b"{}"), "not_html", 200),
+        "/empty-image": (Reply(headers=[("Content-Type", "image/png")]), "not_html", 200),
+        "/private/x": (Reply(body=html), "robots_denied", None),
+        "/withheld": (
+            Reply(body=html, headers=[*HTML, ("X-Robots-Tag", "noindex")]),
+            "robots_denied",
+            200,
+        ),
+        "/withheld-inside": (page(head="<meta name=robots content=noai>"), "robots_denied", 200),
+        "/hang-up": (Reply(hang_up=True), "unreachable", None),
+        "/untyped": (Reply(body=b"\n <p>hello"), "parsed", 200),
+        "/empty": (Reply(headers=HTML), "parsed", 200),
+        "/xhtml": (
+            Reply(body=html, headers=[("Content-Type", "application/xhtml+xml")]),
+            "parsed",
+            200,
+        ),
+    }
+    web.routes |= {url: reply for url, (reply, _, _) in endings.items()}
+    web.routes["/"] = page(*endings)
+    web.routes["/robots.txt"] = Reply(body=b"User-agent: *\nDisallow: /private/")
+
+    crawled = crawl(web, tmp_path, {"num_retries": 0})
+
+    found = {url: (p["state"], p["http_status"]) for url, p in crawled.pages.items()}
+    assert found.pop("/") == ("parsed", 200)
+    assert found == {url: (state, status) for url, (_, state, status) in endings.items()}
+    assert web.asked["/private/x"] == 0
+    assert crawled.counts["pages/parsed"] == 4
+    assert crawled.counts["pages/robots_denied"] == 3
+    # Only the page that says it is XHTML holds a picture that may be taken.
+    assert [row["page_url"] for row in crawled.rows] == [f"{SITE}/xhtml"]
+
+
+def test_what_a_page_withholds_can_be_taken_by_setting(web: Web, tmp_path: Path) -> None:
+    web.routes["/"] = page(alt="cat", head="<meta name=robots content=noai>")
+
+    assert crawl(web, tmp_path / "a").rows == []
+    assert len(crawl(web, tmp_path / "b", {"respect_opt_outs": False}).rows) == 1
+
+
+def test_a_host_without_an_answer_is_unreachable(web: Web, tmp_path: Path) -> None:
+    crawled = crawl(web, tmp_path, {"allowed_networks": ()})
+
+    assert crawled.states() == {"/": "unreachable"}
+
+
+def test_the_budget_goes_to_the_first_pages_of_each_depth(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("/d", "/c", "/b", "/private"),
+        "/b": page("/a"),
+        "/c": page("/a"),
+        "/d": page(),
+        "/robots.txt": Reply(body=b"User-agent: *\nDisallow: /private"),
+    }
+
+    states = crawl(web, tmp_path, max_pages=3).states()
+
+    assert states == {
+        "/": "parsed",
+        "/b": "parsed",
+        "/c": "parsed",
+        "/d": "out_of_budget",
+        "/private": "out_of_budget",
+        "/a": "out_of_budget",
+    }
+
+
+def test_a_page_that_may_not_be_asked_for_costs_no_budget(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("/a", "/b", "/c"),
+        "/b": page(),
+        "/c": page(),
+        "/robots.txt": Reply(body=b"User-agent: *\nDisallow: /a"),
+    }
+
+    assert crawl(web, tmp_path, max_pages=3).states() == {
+        "/": "parsed",
+        "/a": "robots_denied",
+        "/b": "parsed",
+        "/c": "parsed",
+    }
+
+
+def test_a_page_that_was_asked_for_costs_budget_whatever_it_says(web: Web, tmp_path: Path) -> None:
+    web.routes |= {
+        "/": page("/a", "/b", "/c", "/d"),
+        "/a": page(head="<meta name=robots content=noindex>"),
+        "/b": Reply(body=b"<p>b", headers=[*HTML, ("X-Robots-Tag", "noindex")]),
+        "/c": Reply(status=302, headers=[("Location", "/private")]),
+        "/d": page(),
+        "/robots.txt": Reply(body=b"User-agent: *\nDisallow: /private"),
+    }
+
+    crawled = crawl(web, tmp_path, max_pages=4)
+
+    assert crawled.states() == {
+        "/": "parsed",
+        "/a": "robots_denied",
+        "/b": "robots_denied",
+        "/c": "robots_denied",
+        "/d": "out_of_budget",
+    }
+    assert crawled.pages["/c"]["http_status"] == 302
+    assert crawl(web, tmp_path, max_pages=4).pieces == crawled.pieces
+
+
+def test_candidates_know_their_page_and_its_language(web: Web, tmp_path: Path) -> None:
+    web.routes |= {"/": Reply(status=301, headers=[("Location", "/start")])}
+    web.routes |= {"/start": page(alt="cat", lang="de-AT")}
+
+    crawled = crawl(web, tmp_path)
+
+    [row] = crawled.rows
+    assert row["page_url"] == f"{SITE}/start"
+    assert (row["image_url"], row["alt_text"]) == (f"{SITE}/p/cat.png", "cat")
+    assert row["page_language"] == "de"
+    assert crawled.pages["/"]["num_candidates"] == 1
+    assert crawled.counts == {"found": 1, "pages/parsed": 1}
+
+
+def test_what_a_page_drops_is_counted(web: Web, tmp_path: Path) -> None:
+    body = b"<img src=a.png><img src='data:x' alt=cat><img alt=cat><img src=b.png alt=cat>"
+    web.routes["/"] = Reply(body=body, headers=HTML)
+
+    counts = crawl(web, tmp_path).counts
+
+    assert counts == {
+        "found": 4,
+        "no_alt_text": 1,
+        "data_url": 1,
+        "bad_url": 1,
+        "pages/parsed": 1,
+    }
+
+
+def test_a_page_is_read_as_far_as_the_limit(web: Web, tmp_path: Path) -> None:
+    start = b"<img src=a.png alt=cat>"
+    web.routes["/"] = Reply(body=start + b" " * 10_000 + b"<img src=b.png alt=dog>", headers=HTML)
+
+    rows = crawl(web, tmp_path, max_page_bytes=5_000).rows
+
+    assert [row["alt_text"] for row in rows] == ["cat"]
+
+
+def wide_site(num_pages: int) -> dict[str, Any]:
+    names = [f"/{n:03d}" for n in range(num_pages)]
+    return {"/": page(*names)} | {name: page("/", alt=f"cat{name[1:]}") for name in names}
+
+
+def test_a_crawl_goes_on_behind_its_finished_chunks(web: Web, tmp_path: Path) -> None:
+    web.routes |= wide_site(2 * CHUNK_PAGES + 10)
+    source = SiteSource(seeds=(f"{SITE}/",))
+    first_run = crawl_host(
+        HOST, [f"{SITE}/"], source=source, download=web.download(), work=str(tmp_path / "a")
+    )
+    for _ in range(3):  # the seed, the end of its depth, the first chunk of the next
+        next(first_run)
+    del first_run  # closes its connections
+    web.asked.clear()
+
+    resumed = crawl(web, tmp_path / "a")
+    whole = crawl(web, tmp_path / "b")
+
+    assert resumed.pieces == whole.pieces
+    assert web.asked["/"] == 1
+    assert web.asked["/000"] == web.asked[f"/{CHUNK_PAGES - 1:03d}"] == 1
+    assert web.asked[f"/{CHUNK_PAGES:03d}"] == 2
+
+
+def test_a_finished_crawl_asks_for_nothing(web: Web, tmp_path: Path) -> None:
+    web.routes |= wide_site(10)
+    first = crawl(web, tmp_path)
+    web.asked.clear()
+
+    assert crawl(web, tmp_path).pieces == first.pieces
+    assert not web.asked
+
+
+def test_chunks_of_other_pages_are_not_used(web: Web, tmp_path: Path) -> None:
+    web.routes |= {"/": page("/a"), "/a": page(alt="cat"), "/b": page(alt="dog")}
+    crawl(web, tmp_path)
+    [seeds_chunk] = tmp_path.rglob("00000-*.json")
+    seeds_chunk.unlink()
+    web.routes["/"] = page("/b")
+
+    assert [row["alt_text"] for row in crawl(web, tmp_path).rows] == ["dog"]
+
+
+def test_the_order_in_which_pages_arrive_does_not_show(web: Web, tmp_path: Path) -> None:
+    web.routes |= wide_site(40)
+    forwards = crawl(web, tmp_path / "a").pieces
+    for number in range(40):
+        path = f"/{number:03d}"
+        late = page("/", alt=f"cat{path[1:]}")
+        delay = 0.002 * (40 - number)
+        web.routes[path] = Reply(body=late.body, headers=HTML, before_seconds=delay)
+
+    assert crawl(web, tmp_path / "b", {"connections_per_host": 40}).pieces == forwards
+
+
+def test_seeds_are_grouped_by_their_host() -> None:
+    source = SiteSource(
+        seeds=("http://B.example/#x", "http://b.example/", "https://a.example:8443/p")
+    )
+
+    assert seeds_by_host(source) == [
+        ("b.example", "http://b.example/"),
+        ("a.example", "https://a.example:8443/p"),
+    ]
+
+
+def test_a_seed_that_is_no_url_is_an_error() -> None:
+    with pytest.raises(InputError, match="http://a:b is not a URL"):
+        seeds_by_host(SiteSource(seeds=("http://a:b",)))

@@ -1,0 +1,257 @@
+"""The fetcher against servers that fail: what is tried again, and what each failure is called."""
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from email.utils import formatdate
+
+import pycurl
+import pytest
+from downloads import BODY, OTHER, content, failure, fetch, fetch_one
+from faulty_web import HOST, SITE, Reply, Web, serve
+
+from openalign.files.schemas import FetchState
+from openalign.ingest.config import DownloadConfig
+from openalign.ingest.web.client import Failure, Fetcher, Response
+from openalign.ingest.web.reactor import process_share
+from openalign.ingest.web.transfer import Refusal, Transfer
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve({"/x": Reply(body=b"x")}) as running:
+        yield running
+
+
+# Statuses, retries --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "num_asked"),
+    [
+        pytest.param(400, "http_client_error", 1, id="400"),
+        pytest.param(403, "http_client_error", 1, id="403"),
+        pytest.param(404, "http_gone", 1, id="404"),
+        pytest.param(410, "http_gone", 1, id="410"),
+        pytest.param(304, "http_client_error", 1, id="304"),
+        pytest.param(429, "http_server_error", 3, id="429"),
+        pytest.param(500, "http_server_error", 3, id="500"),
+        pytest.param(503, "http_server_error", 3, id="503"),
+    ],
+)
+def test_only_a_status_that_can_heal_is_tried_again(
+    web: Web, status: int, state: str, num_asked: int
+) -> None:
+    web.routes["/bad"] = Reply(status=status, body=b"" if status == 304 else b"sorry")
+
+    outcome = fetch_one(web, "/bad", num_retries=2)
+
+    assert failure(outcome) == (state, f"HTTP {status}")
+    assert web.asked["/bad"] == num_asked
+
+
+def test_what_heals_is_fetched(web: Web) -> None:
+    web.routes["/ill"] = [
+        Reply(status=500),
+        Reply(hang_up=True),
+        Reply(body=b"half", length=8),
+        Reply(body=b"well"),
+    ]
+
+    assert content(fetch_one(web, "/ill", num_retries=3)) == b"well"
+    assert web.asked["/ill"] == 4
+
+
+def test_the_pause_before_a_retry_doubles(web: Web) -> None:
+    web.routes["/ill"] = Reply(status=500)
+
+    fetch_one(web, "/ill", num_retries=2, retry_seconds=0.2)
+
+    first, second, third = web.times["/ill"]
+    assert second - first >= 0.2
+    assert third - second >= 0.4
+
+
+def test_retry_after_is_kept(web: Web) -> None:
+    web.routes["/busy"] = [
+        Reply(status=503, headers=[("Retry-After", "1")]),
+        Reply(body=b"now"),
+    ]
+
+    assert content(fetch_one(web, "/busy")) == b"now"
+    first, second = web.times["/busy"]
+    assert second - first >= 1.0
+
+
+def test_retry_after_holds_back_the_whole_host(web: Web) -> None:
+    web.routes["/busy"] = [Reply(status=429, headers=[("Retry-After", "1")]), Reply(body=b"now")]
+    with Fetcher(web.download(connections_per_host=1), accept="*/*", body=BODY) as fetcher:
+        outcomes = list(fetcher.fetch([f"{SITE}/busy", f"{SITE}/x"]))
+
+    assert {content(outcome) for outcome in outcomes} == {b"now", b"x"}
+    assert web.times["/x"][0] - web.times["/busy"][0] >= 1.0
+
+
+@pytest.mark.parametrize("is_date", [False, True], ids=["seconds", "date"])
+def test_a_host_that_asks_for_a_longer_pause_than_allowed_is_not_asked_again(
+    web: Web, *, is_date: bool
+) -> None:
+    value = formatdate(time.time() + 3600, usegmt=True) if is_date else "61"
+    web.routes["/busy"] = Reply(status=503, headers=[("Retry-After", value)])
+
+    assert failure(fetch_one(web, "/busy"))[0] == "http_server_error"
+    assert web.asked["/busy"] == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["\xb2", "soon", "-1"], ids=["superscript", "word", "negative number"]
+)
+def test_a_retry_after_that_says_nothing_is_passed_over(web: Web, value: str) -> None:
+    web.routes["/busy"] = [Reply(status=503, headers=[("Retry-After", value)]), Reply(body=b"now")]
+
+    assert content(fetch_one(web, "/busy")) == b"now"
+
+
+# What breaks --------------------------------------------------------------------------------------
+
+
+def test_a_body_that_ends_early_is_truncated(web: Web) -> None:
+    web.routes["/cut"] = Reply(body=b"half", length=8)
+
+    outcome = fetch_one(web, "/cut")
+
+    assert failure(outcome) == ("truncated", "the body ended early")
+    assert isinstance(outcome, Failure)
+    assert outcome.body == b""
+    assert web.asked["/cut"] == 3
+
+
+def test_a_server_that_hangs_up_is_a_connect_failure(web: Web) -> None:
+    web.routes["/gone"] = Reply(hang_up=True)
+
+    assert failure(fetch_one(web, "/gone")) == ("connect_failure", "the server sent nothing")
+
+
+def test_a_port_where_nobody_listens_is_a_connect_failure() -> None:
+    with serve({}) as web:
+        config = web.download(num_retries=0)
+
+    outcome = fetch(config, [f"{SITE}/x"])[f"{SITE}/x"]
+
+    assert failure(outcome) == ("connect_failure", "robots.txt: no connection")
+
+
+def test_a_name_without_an_address_is_a_dns_failure(web: Web) -> None:
+    url = "http://no-such-host.invalid/x"
+
+    outcome = fetch(web.download(respect_robots=False), [url])[url]
+
+    assert failure(outcome) == ("dns_failure", "the host has no address")
+
+
+def test_a_name_that_does_not_resolve_is_tried_again() -> None:
+    # libcurl's one error for a resolver out of order and for a name that nobody has.
+    transfer = Transfer(DownloadConfig(), share=process_share(), accept="*/*")
+
+    ended = transfer.failed(pycurl.E_COULDNT_RESOLVE_HOST)
+    transfer.close()
+
+    assert ended.refusal == Refusal(state=FetchState.DNS_FAILURE, detail="the host has no address")
+    assert ended.can_heal
+
+
+def test_a_host_whose_name_does_not_resolve_is_given_up(web: Web) -> None:
+    urls = [f"http://no-such-host.invalid/{n}" for n in range(9)]
+    config = web.download(
+        respect_robots=False, num_retries=0, host_failures=2, connections_per_host=1
+    )
+
+    states = Counter(failure(outcome)[0] for outcome in fetch(config, urls).values())
+
+    assert states == {"dns_failure": 2, "connect_failure": 7}
+
+
+@pytest.mark.parametrize("status", [0, 1000], ids=["one digit", "four digits"])
+def test_an_answer_whose_status_is_none_is_a_connect_failure(web: Web, status: int) -> None:
+    web.routes["/odd"] = Reply(status=status, body=b"x")
+
+    assert failure(fetch_one(web, "/odd")) == ("connect_failure", "the answer is not HTTP")
+    assert web.asked["/odd"] == 1
+
+
+def test_an_answer_that_was_not_understood_is_a_connect_failure() -> None:
+    transfer = Transfer(DownloadConfig(), share=process_share(), accept="*/*")
+
+    ended = transfer.succeeded()
+    transfer.close()
+
+    assert (ended.head, ended.can_heal) == (None, False)
+    assert ended.refusal == Refusal(
+        state=FetchState.CONNECT_FAILURE, detail="the answer is not HTTP"
+    )
+
+
+def test_a_server_without_tls_is_a_tls_failure(web: Web) -> None:
+    url = f"https://{HOST}/x"
+
+    outcome = fetch(web.download(respect_robots=False), [url])[url]
+
+    assert failure(outcome) == ("tls_failure", "TLS could not be set up")
+
+
+def test_no_first_byte_in_time_is_a_timeout(web: Web) -> None:
+    web.routes["/late"] = Reply(body=b"late", before_seconds=3)
+
+    outcome = fetch_one(web, "/late", first_byte_seconds=0.3, num_retries=0)
+
+    assert failure(outcome) == ("timeout", "no first byte")
+
+
+def test_a_tarpit_is_left_after_the_whole_time(web: Web) -> None:
+    web.routes["/tar"] = Reply(body=b"slowly", a_byte_a_second=True)
+
+    outcome = fetch_one(web, "/tar", total_seconds=0.5, num_retries=0)
+
+    assert failure(outcome) == ("timeout", "too slow")
+
+
+def test_a_tarpit_is_left_for_its_slowness(web: Web) -> None:
+    web.routes["/tar"] = Reply(body=b"slowly, slowly", a_byte_a_second=True)
+
+    outcome = fetch_one(web, "/tar", slow_seconds=1, min_bytes_per_second=100, num_retries=0)
+
+    assert failure(outcome) == ("timeout", "too slow")
+
+
+def test_a_socket_that_never_speaks_does_not_hold_up_the_others(web: Web) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        connect_to = {HOST: web.address, "other.example": address}
+        config = web.download(connect_to=connect_to, first_byte_seconds=0.3, num_retries=1)
+        outcomes = fetch(config, [f"{SITE}/x", *(f"{OTHER}/{n}" for n in range(30))])
+
+    assert content(outcomes[f"{SITE}/x"]) == b"x"
+    others = {failure(outcomes[f"{OTHER}/{n}"]) for n in range(30)}
+    assert others == {("timeout", "robots.txt: no first byte")}
+
+
+def test_a_host_that_stopped_answering_is_given_up(web: Web) -> None:
+    web.routes |= {f"/{n}": Reply(hang_up=True) for n in range(30)}
+    urls = [f"{SITE}/{n}" for n in range(30)]
+
+    outcomes = fetch(web.download(num_retries=0, host_failures=5, connections_per_host=1), urls)
+
+    details = [failure(outcomes[url])[1] for url in urls]
+    assert details.count("the server sent nothing") == 5
+    assert details.count("the host did not answer many requests before") == 25
+
+
+def test_a_host_that_answers_now_and_then_is_not_given_up(web: Web) -> None:
+    for number in range(30):
+        web.routes[f"/{number}"] = Reply(hang_up=True) if number % 2 else Reply(body=b"y")
+    urls = [f"{SITE}/{n}" for n in range(30)]
+
+    outcomes = fetch(web.download(num_retries=0, host_failures=2, connections_per_host=1), urls)
+
+    assert sum(isinstance(outcome, Response) for outcome in outcomes.values()) == 15

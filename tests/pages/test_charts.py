@@ -1,0 +1,65 @@
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from openalign.pages import charts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        pytest.param(0.0, 10.0, [0, 5, 10], id="fives"),
+        pytest.param(2.1, 9.8, [2, 4, 6, 8, 10], id="twos"),
+        pytest.param(0.03, 0.1, [0.02, 0.04, 0.06, 0.08, 0.1], id="small"),
+        pytest.param(0.0, 1200.0, [0, 500, 1000, 1500], id="large"),
+        pytest.param(3.0, 3.0, [2.5, 3.0, 3.5], id="constant"),
+    ],
+)
+def test_ticks_are_round_and_span_the_values(
+    low: float, high: float, expected: list[float]
+) -> None:
+    assert charts.nice_ticks(low, high) == expected
+
+
+def test_a_curve_runs_from_the_first_to_the_last_value_inside_the_frame() -> None:
+    values = [10.0 - step / 100 for step in range(1000)]
+
+    svg = ET.fromstring(
+        charts.line_chart(range(1000), values, label='loss "down" <fast>', unit="steps")
+    )
+
+    assert svg.attrib["aria-label"] == 'loss "down" <fast>'
+    faint, curve = (path.attrib["d"] for path in svg.iter("path"))
+    points = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) ([\d.]+)", faint)]
+    assert len(points) <= 302
+    assert points[0][0] == 52.0
+    assert points[-1][0] == 450.0
+    assert all(12.0 <= y <= 200.0 for _, y in points)
+    assert points[0][1] < points[-1][1]  # svg counts from the top: the loss falls
+    assert curve != ""
+
+
+def test_a_constant_is_a_flat_line() -> None:
+    svg = ET.fromstring(charts.line_chart([0, 1, 2], [3, 3, 3], label="flat", unit="steps"))
+
+    path = next(iter(svg.iter("path"))).attrib["d"]
+    heights = {y for _, y in re.findall(r"([\d.]+) ([\d.]+)", path)}
+    assert heights == {"106.0"}
+
+
+def test_a_strip_places_interval_value_and_chance() -> None:
+    svg = ET.fromstring(charts.interval_strip(0.5, 0.4, 0.7, 0.05, label="half"))
+
+    by_class = {rect.attrib["class"]: rect.attrib for rect in svg.iter("rect")}
+    assert by_class["value"]["x"] == "100.0"
+    assert (by_class["interval"]["x"], by_class["interval"]["width"]) == ("80.0", "60.0")
+    assert by_class["chance"]["x"] == "10.0"
+
+
+def test_a_gain_of_zero_is_in_the_middle() -> None:
+    svg = ET.fromstring(charts.gain_strip(0.0, -0.5, 1.0, label="none"))
+
+    by_class = {rect.attrib["class"]: rect.attrib for rect in svg.iter("rect")}
+    assert by_class["value"]["x"] == by_class["chance"]["x"] == "100.0"
+    assert (by_class["interval"]["x"], by_class["interval"]["width"]) == ("50.0", "150.0")

@@ -1,0 +1,280 @@
+"""How stages are run, on the two that need neither a network nor a model: harvest and filter."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign import cli
+from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
+from openalign.files import storage
+from openalign.files.manifest import Manifest, StageResult
+from openalign.run.config import load_pipeline
+from openalign.run.runner import run_all, run_stage
+from openalign.run.stages import STAGES, Run, stage_names
+from openalign.settings.fields import identity
+
+PIPELINES = """\
+pairs:
+  description: "a table of pairs"
+  root: ROOT
+  harvest:
+    source: {kind: table, path: "TABLE"}
+    num_files: 1
+  filter:
+    text: {min_count: 1}
+  fetch:
+    download: {contact: "https://example.org"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_table(tmp_path, ["a red apple", "a green pear", "plum"])
+    text = PIPELINES.replace("ROOT", str(tmp_path / "run")).replace(
+        "TABLE", str(tmp_path / "*.parquet")
+    )
+    (tmp_path / "pipelines.yaml").write_text(text)
+    return tmp_path
+
+
+def write_table(folder: Path, captions: list[str]) -> None:
+    urls = [f"https://example.org/{n}.jpg" for n in range(len(captions))]
+    texts = {"url": pa.array(urls, pa.string()), "caption": pa.array(captions, pa.string())}
+    pq.write_table(pa.table(texts), folder / "pairs.parquet")
+
+
+def run(folder: Path, *overrides: str) -> Run:
+    config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
+    return Run(config=config)
+
+
+def both(folder: Path, *overrides: str) -> Manifest:
+    run_stage(run(folder, *overrides), "harvest")
+    return run_stage(run(folder, *overrides), "filter")
+
+
+def test_a_stage_is_run_once_and_then_up_to_date(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = both(folder)
+    before = {p: p.stat().st_mtime_ns for p in (folder / "run").rglob("*.parquet")}
+    capsys.readouterr()
+
+    second = both(folder)
+
+    assert (first.num_inputs, first.num_outputs) == (3, 2)  # `plum` is one word
+    assert second == first
+    assert capsys.readouterr().err.count("up to date") == 2
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "run").rglob("*.parquet")}
+
+
+def test_a_stage_whose_input_changed_runs_again_and_says_so(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both(folder)
+    write_table(folder, ["a red apple", "a blue plum in color"])
+    capsys.readouterr()
+
+    assert both(folder).num_inputs == 2
+
+    said = capsys.readouterr().err
+    assert "harvest   runs again, because this changed: its input `table`" in said
+    assert "filter    runs again, because this changed: its input `harvest`" in said
+
+
+def test_an_input_that_only_moved_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both(folder)
+    (folder / "elsewhere").mkdir()
+    (folder / "pairs.parquet").rename(folder / "elsewhere" / "other.parquet")
+    capsys.readouterr()
+
+    both(folder, f"harvest.source.path={folder}/elsewhere/other.parquet")
+
+    assert capsys.readouterr().err.count("up to date") == 2
+
+
+def test_a_run_lives_under_any_url(folder: Path) -> None:
+    local = both(folder)
+
+    assert both(folder, f"root=memory://{folder.name}") == local
+
+
+def test_a_root_that_cannot_be_written_is_an_error_before_anything_else(folder: Path) -> None:
+    (folder / "file").touch()
+
+    with pytest.raises(StageError, match="cannot be written"):
+        run_stage(run(folder, f"root={folder}/file/run"), "harvest")
+
+    assert (folder / "file").read_bytes() == b""
+
+
+def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folder: Path) -> None:
+    settings = "filter.text={min_unigrams: 9, min_count: 1}"
+
+    for _ in range(2):  # asked again, it answers again, without running again
+        with pytest.raises(StageError, match="filter left nothing") as caught:
+            both(folder, settings)
+        assert "too_few_unigrams" in str(caught.value)
+    assert storage.list_files(
+        str(folder / "run" / "filtered"), suffix="rejected-00000-of-00001.parquet"
+    )
+
+
+def test_a_stage_that_found_nothing_on_the_web_can_be_tried_again(folder: Path) -> None:
+    write_table(folder, [])
+
+    with pytest.raises(StageError, match="harvest found nothing to hand on: nothing was there"):
+        run_stage(run(folder), "harvest")
+    assert storage.list_files(str(folder / "run")) == [".lock-candidates"]
+
+    write_table(folder, ["a red apple"])
+    assert run_stage(run(folder), "harvest").num_outputs == 1
+
+
+def test_two_runs_do_not_work_on_one_stage(folder: Path) -> None:
+    lock = str(folder / "run" / ".lock-candidates")
+
+    with (
+        storage.locked(lock, busy="mine"),
+        pytest.raises(StageError, match=r"another run is at work on .*/run/candidates"),
+    ):
+        run_stage(run(folder), "harvest")
+
+    assert run_stage(run(folder), "harvest").num_outputs == 3
+
+
+@pytest.mark.parametrize("missing", ["none.parquet", "elsewhere/*.parquet"])
+def test_a_table_that_is_not_there_is_an_error_with_its_name(folder: Path, missing: str) -> None:
+    with pytest.raises(InputError, match=missing.replace("*", r"\*").replace(".", r"\.")):
+        run_stage(run(folder, f"harvest.source.path={folder}/{missing}"), "harvest")
+
+
+def test_a_threshold_on_alt_texts_does_not_fetch_again(folder: Path) -> None:
+    def fetch_settings(*overrides: str) -> object:
+        return identity(STAGES["fetch"].settings(run(folder, *overrides).config))
+
+    assert fetch_settings("select.image.max_alt_texts=9") == fetch_settings()
+    assert fetch_settings("select.image.short_side_above_px=9") != fetch_settings()
+
+
+def test_rows_that_a_stage_lost_are_our_own_mistake(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from openalign.filtering import filter as text_filter
+
+    run_stage(run(folder), "harvest")
+    honest = text_filter.run
+
+    def losing(*args: object, **kwargs: object) -> StageResult:
+        result = honest(*args, **kwargs)  # type: ignore[arg-type]
+        assert result is not None
+        states = {**result.states, "kept": result.states["kept"] - 1}
+        return replace(result, num_inputs=result.num_inputs - 1, states=states)
+
+    monkeypatch.setattr(text_filter, "run", losing)
+
+    with pytest.raises(AssertionError, match="filter was given 3 rows, saw 2"):
+        run_stage(run(folder), "filter")
+
+
+def test_nothing_is_built_on_an_empty_result(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        with pytest.raises(StageError, match="filter left nothing"):
+            both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+    assert "filter    up to date" not in capsys.readouterr().err
+
+    with pytest.raises(StageError, match="filter left nothing"):
+        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+
+
+def test_a_run_that_could_not_fetch_does_not_start(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
+        run_all(run(folder, "fetch.download.contact=''"))
+
+    assert not (folder / "run").exists()
+
+
+def test_workers_get_paths_that_do_not_depend_on_their_current_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    relative = run(folder, "root=here")
+    run_stage(relative, "harvest")
+
+    [url] = relative.urls("harvest", "candidates-")
+    assert url.startswith(f"{folder}/here/candidates/candidates-")
+
+
+def test_a_missing_library_names_the_command_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+
+    def without_beam(name: str) -> object:
+        return None if name == "apache_beam" else found(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_beam)
+
+    with pytest.raises(MissingExtraError, match="apache_beam is not installed") as caught:
+        run_stage(run(folder), "harvest")
+
+    assert caught.value.hint == "pip install 'openalign[ingest]'"
+    assert [path.name for path in (folder / "run").iterdir()] == [".lock-candidates"]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        pytest.param(b"not parquet", "pairs.parquet", id="not a table"),
+        pytest.param(None, "pairs.parquet", id="a table without the column"),
+    ],
+)
+def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, error: str
+) -> None:
+    if content is None:
+        pq.write_table(pa.table({"url": ["https://a/"], "text": ["x"]}), folder / "pairs.parquet")
+    else:
+        (folder / "pairs.parquet").write_bytes(content)
+
+    assert cli.main(["harvest", "pairs", "--config", str(folder / "pipelines.yaml")]) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert error in said
+    assert not (folder / "run" / "candidates").exists()
+
+
+def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> None:
+    with_benchmark = "evaluate.datasets=[{kind: karpathy, name: a, path: a.json}]"
+
+    assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
+    assert stage_names(run(folder, with_benchmark).config) == [
+        name for name in STAGES if name != "site"
+    ]
+
+
+def test_a_stage_does_not_build_on_results_that_do_not_belong_together(folder: Path) -> None:
+    both(folder)
+    write_table(folder, ["a red apple", "a blue plum in color"])
+    run_stage(run(folder), "harvest")
+
+    with pytest.raises(StageError, match="was made from another result of `harvest`") as caught:
+        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+
+    assert caught.value.hint == "run `openalign filter pairs` first"
+
+
+def test_the_web_is_not_asked_without_somebody_to_write_to(folder: Path) -> None:
+    both(folder)
+
+    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
+        run_stage(run(folder, "fetch.download.contact=''"), "fetch")

@@ -1,0 +1,193 @@
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from openalign.errors import ConfigError
+from openalign.settings.yaml_reader import Place, compose, merged, override_node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    kind: Literal["site"] = "site"
+    seeds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    kind: Literal["table"] = "table"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    above_px: int = 200
+    ratio: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.ratio <= 1:
+            raise ValueError(f"ratio must be above 1, got {self.ratio}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    source: Site | Table = field(default_factory=Site)
+    rules: Rules = field(default_factory=Rules)
+    decay: Literal["linear", "cosine"] = "linear"
+    top_k: int | None = 5
+    hosts: dict[str, str] = field(default_factory=dict)
+    on: bool = False
+    many: tuple[Rules, ...] = ()
+
+
+def read(text: str, *overrides: str) -> Config:
+    node = compose(text, "p.yaml")
+    for override in overrides:
+        node = merged(node, override_node(override))  # type: ignore[arg-type]
+    assert node is not None
+    return Place("p.yaml", "").read(Config, node)  # type: ignore[no-any-return]
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    assert read("on: true") == Config(on=True)
+
+
+def test_every_kind_of_value_is_read() -> None:
+    config = read(
+        "source: {kind: table, path: a.csv}\nrules: {ratio: 2}\ndecay: cosine\ntop_k: null\n"
+        "hosts: {a: 'b:1'}\nmany: [{above_px: 1}, {above_px: 2}]"
+    )
+
+    assert config == Config(
+        source=Table(path="a.csv"),
+        rules=Rules(ratio=2.0),
+        decay="cosine",
+        top_k=None,
+        hosts={"a": "b:1"},
+        many=(Rules(above_px=1), Rules(above_px=2)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        pytest.param(
+            "rules:\n  abov_px: 1",
+            "p.yaml:2: `rules.abov_px` is not a setting",
+            "did you mean `above_px`?",
+            id="unknown key",
+        ),
+        pytest.param(
+            "rules: {ratio: 1e-3}",
+            "p.yaml:1: `rules.ratio` must be a number, got '1e-3'",
+            "YAML reads `1e-3` as text; write `1.0e-3`",
+            id="a number that YAML reads as text",
+        ),
+        pytest.param(
+            "rules: {above_px: 2.5}",
+            "p.yaml:1: `rules.above_px` must be a whole number, got 2.5",
+            None,
+            id="a fraction for a whole number",
+        ),
+        pytest.param(
+            "on: 1", "p.yaml:1: `on` must be true or false, got 1", None, id="a number for a switch"
+        ),
+        pytest.param(
+            "decay: cosin",
+            "p.yaml:1: `decay` must be one of linear, cosine, got 'cosin'",
+            "did you mean `cosine`?",
+            id="not a choice",
+        ),
+        pytest.param(
+            "rules: {ratio: 1}",
+            "p.yaml:1: `rules` ratio must be above 1, got 1.0",
+            None,
+            id="a rule of the dataclass",
+        ),
+        pytest.param(
+            "source: {path: a}",
+            "p.yaml:1: `source` has no `kind:`",
+            "kinds are: site, table",
+            id="no kind",
+        ),
+        pytest.param(
+            "source: {kind: warc}",
+            "p.yaml:1: `source` has kind `warc`",
+            "kinds are: site, table",
+            id="unknown kind",
+        ),
+        pytest.param(
+            "source: {kind: table}",
+            "p.yaml:1: `source.path` must be set",
+            None,
+            id="a required key",
+        ),
+        pytest.param(
+            "source: {kind: site, seeds: a}",
+            "p.yaml:1: `source.seeds` must be a list, got 'a'",
+            "write [a, b]",
+            id="a text for a list",
+        ),
+        pytest.param(
+            "rules: 3", "p.yaml:1: `rules` must be a section, got 3", None, id="not a section"
+        ),
+        pytest.param(
+            "rules: {ratio: .nan}",
+            "p.yaml:1: `rules.ratio` must be a finite number, got nan",
+            None,
+            id="not a number",
+        ),
+        pytest.param(
+            "on: !maybe true",
+            "p.yaml:1: has the tag `!maybe`, which means nothing here",
+            None,
+            id="a tag",
+        ),
+        pytest.param("? [a, b]\n: 1", "p.yaml:1: a key must be text", None, id="a list as key"),
+        pytest.param(
+            "rules: &r {a: *r}",
+            "p.yaml:1: stands inside itself, through an alias",
+            None,
+            id="a loop",
+        ),
+        pytest.param("on: true\non: false", "p.yaml:2: `on` stands here twice", None, id="twice"),
+        pytest.param(
+            "many: [{above_px: 1}, {ratio: x}]",
+            "p.yaml:1: `many[1].ratio` must be a number, got 'x'",
+            None,
+            id="inside a list",
+        ),
+    ],
+)
+def test_an_error_names_file_line_and_key(text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+
+    assert str(caught.value) == message
+    assert caught.value.hint == hint
+
+
+def test_text_that_is_no_yaml_is_an_error_with_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"^p\.yaml:2: is not YAML"):
+        read("rules:\n  - a: [")
+
+
+def test_an_override_wins_and_is_named_in_its_errors() -> None:
+    assert read("rules: {above_px: 1, ratio: 2}", "rules.above_px=7").rules == Rules(
+        above_px=7, ratio=2.0
+    )
+    with pytest.raises(ConfigError, match=r"^--set rules\.above_px: `rules\.above_px` must be"):
+        read("on: true", "rules.above_px=x")
+    with pytest.raises(ConfigError, match="must be KEY=VALUE"):
+        read("on: true", "rules.above_px")
+
+
+def test_an_error_about_a_whole_section_points_into_the_file() -> None:
+    with pytest.raises(ConfigError, match=r"^p\.yaml:2: `rules` ratio must be above 1"):
+        read("on: true\nrules: {above_px: 1}", "rules.ratio=0.5", "rules.above_px=2")
+
+
+def test_a_section_of_another_kind_replaces_the_whole_section() -> None:
+    config = read("source: {kind: site, seeds: [a]}", "source={kind: table, path: b}")
+
+    assert config.source == Table(path="b")

@@ -1,0 +1,239 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from openalign.errors import InputError
+from openalign.train.data.preprocess import (
+    SPECIAL_TOKENS,
+    Preprocess,
+    build_tokenizer,
+    center_crop,
+    decode,
+    load_tokenizer,
+    to_tensor,
+    tokenize,
+)
+
+VOCABULARY = [*SPECIAL_TOKENS, "red", "circle", "##s", "é", "a"]
+
+
+def png(image: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, "PNG")
+    return sink.getvalue()
+
+
+def test_a_picture_is_squashed_to_a_square() -> None:
+    """Two halves, black above white, stay two halves whatever the shape was."""
+    image = np.zeros((8, 40, 3), dtype=np.uint8)
+    image[4:] = 255
+
+    pixels = decode(png(Image.fromarray(image)), resize_px=4)
+
+    assert pixels.shape == (4, 4, 3)
+    assert pixels[0].max() == 0
+    assert pixels[3].min() == 255
+
+
+def test_transparency_becomes_white() -> None:
+    pixels = decode(png(Image.new("RGBA", (4, 4), (255, 0, 0, 0))), resize_px=4)
+
+    assert (pixels == 255).all()
+
+
+def test_half_transparency_is_mixed_with_white() -> None:
+    """A black of alpha 128 over white is 255 - 128."""
+    pixels = decode(png(Image.new("RGBA", (4, 4), (0, 0, 0, 128))), resize_px=4)
+
+    assert (pixels == 127).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGB"])
+def test_every_kind_of_picture_becomes_rgb(mode: str) -> None:
+    sink = io.BytesIO()
+    Image.new(mode, (6, 5)).save(sink, "TIFF" if mode == "CMYK" else "PNG")
+
+    assert decode(sink.getvalue(), resize_px=4).shape == (4, 4, 3)
+
+
+def test_a_turned_picture_is_set_upright() -> None:
+    """EXIF orientation 6 says: turn a quarter to the right; left becomes top."""
+    image = Image.new("RGB", (16, 16), "black")
+    image.paste("white", (0, 0, 8, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sink = io.BytesIO()
+    image.save(sink, "PNG", exif=exif)
+
+    pixels = decode(sink.getvalue(), resize_px=16)
+
+    assert pixels[0].min() == 255
+    assert pixels[15].max() == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"<html>not found</html>", id="a page"),
+        pytest.param(png(Image.new("RGB", (64, 64)))[:60], id="cut off"),
+    ],
+)
+def test_what_is_no_picture_is_refused(content: bytes) -> None:
+    with pytest.raises(InputError, match="a picture cannot be decoded"):
+        decode(content, resize_px=4)
+
+
+@pytest.mark.parametrize(
+    ("side_px", "crop_px", "expected"),
+    [
+        pytest.param(6, 2, [2, 3], id="even margin"),
+        pytest.param(5, 2, [1, 2], id="odd margin: the smaller half is above and left"),
+        pytest.param(3, 3, [0, 1, 2], id="no margin"),
+    ],
+)
+def test_evaluation_sees_the_middle(side_px: int, crop_px: int, expected: list[int]) -> None:
+    rows = np.broadcast_to(np.arange(side_px, dtype=np.uint8)[:, None, None], (side_px,) * 2 + (3,))
+
+    crop = center_crop(rows[None], crop_px)
+
+    assert crop.shape == (1, crop_px, crop_px, 3)
+    assert crop[0, :, 0, 0].tolist() == expected
+
+
+def test_pixels_lie_between_minus_one_and_one_channels_last() -> None:
+    images = np.zeros((2, 4, 5, 3), dtype=np.uint8)
+    images[0, 1, 2] = (0, 51, 255)
+
+    tensor = to_tensor(images)
+
+    assert tensor.shape == (2, 3, 4, 5)
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
+    # 51 / 127.5 - 1 = -0.6
+    assert tensor[0, :, 1, 2].tolist() == pytest.approx([-1.0, -0.6, 1.0])
+
+
+def test_texts_become_pieces_between_their_marks() -> None:
+    tokenizer = build_tokenizer(VOCABULARY, Preprocess(max_tokens=8))
+
+    ids, mask = tokenize(tokenizer, ["Red circles", "blue"])
+
+    # [CLS] red circle ##s [SEP]; [CLS] [UNK] [SEP] and padding
+    assert ids.tolist() == [[2, 5, 6, 7, 3], [2, 1, 3, 0, 0]]
+    assert mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert ids.dtype == torch.int64
+
+
+def test_a_long_text_is_cut_and_keeps_its_end_mark() -> None:
+    tokenizer = build_tokenizer(VOCABULARY, Preprocess(max_tokens=4))
+
+    ids, _ = tokenize(tokenizer, ["red red red red red"])
+
+    assert ids.tolist() == [[2, 5, 5, 3]]
+
+
+def test_case_is_folded_by_setting_and_accents_stay() -> None:
+    folded = build_tokenizer(VOCABULARY, Preprocess(lowercase=True))
+    exact = build_tokenizer(VOCABULARY, Preprocess(lowercase=False))
+
+    assert tokenize(folded, ["É"]).ids.tolist() == [[2, 8, 3]]
+    assert tokenize(exact, ["É"]).ids.tolist() == [[2, 1, 3]]
+
+
+def test_a_text_that_spells_a_mark_is_not_taken_for_one_in_the_middle() -> None:
+    """`[SEP]` in an alt-text is one id, not four; it cannot shift the first token."""
+    tokenizer = build_tokenizer(VOCABULARY, Preprocess())
+
+    assert tokenize(tokenizer, ["red [SEP] red"]).ids.tolist() == [[2, 5, 3, 5, 3]]
+
+
+def test_settings_travel_with_a_folder(tmp_path: Path) -> None:
+    settings = Preprocess(resize_px=56, crop_px=48, max_tokens=16, lowercase=False)
+
+    settings.save(str(tmp_path))
+
+    assert Preprocess.load(str(tmp_path)) == settings
+
+
+def test_the_settings_of_a_hugging_face_align_are_read(tmp_path: Path) -> None:
+    """The layout of kakaobrain/align-base."""
+    values = {"size": {"height": 346, "width": 346}, "crop_size": {"height": 289, "width": 289}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+
+    assert Preprocess.load(str(tmp_path)) == Preprocess()
+
+
+SQUARE = {"height": 346, "width": 346}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(
+            {"size": {"shortest_edge": 346}, "crop_size": SQUARE},
+            "`size` must be a square such as .* got {'shortest_edge': 346}",
+            id="the shortest edge",
+        ),
+        pytest.param({"size": 346, "crop_size": SQUARE}, "`size` must .* got 346", id="a number"),
+        pytest.param({"size": SQUARE}, "`crop_size` must .* got None", id="nothing"),
+        pytest.param(
+            {"size": SQUARE, "crop_size": {"height": 289, "width": 288}},
+            "`crop_size` must .* got {'height': 289, 'width': 288}",
+            id="no square",
+        ),
+        pytest.param([SQUARE], "and not settings by name", id="a list"),
+    ],
+)
+def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, message: str) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+
+    with pytest.raises(InputError, match=f"preprocessor_config.json.*{message}"):
+        Preprocess.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param('{"resize_px": 8', "is not JSON", id="cut off"),
+        pytest.param('{"resize_px": 8, "crop": 4}', r"holds \['crop', 'resize_px'\]", id="keys"),
+    ],
+)
+def test_settings_of_our_own_that_were_changed_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "preprocess.json").write_text(text)
+
+    with pytest.raises(InputError, match=message):
+        Preprocess.load(str(tmp_path))
+
+
+def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="says nothing about its pictures"):
+        Preprocess.load(str(tmp_path))
+
+
+def test_a_saved_tokenizer_cuts_as_before(tmp_path: Path) -> None:
+    settings = Preprocess(max_tokens=4)
+    tokenizer = build_tokenizer(VOCABULARY, settings)
+    (tmp_path / "tokenizer.json").write_text(tokenizer.to_str())
+
+    again = load_tokenizer(str(tmp_path), settings)
+
+    texts = ["Red circles", "a", "red red red red red"]
+    assert tokenize(again, texts).ids.tolist() == tokenize(tokenizer, texts).ids.tolist()
+
+
+def test_evaluation_pixels_are_decoded_cropped_and_scaled() -> None:
+    image = np.full((6, 6, 3), 255, dtype=np.uint8)
+    image[0] = 0
+
+    pixels = Preprocess(resize_px=6, crop_px=4).pixels([png(Image.fromarray(image))])
+
+    assert pixels.shape == (1, 3, 4, 4)
+    assert pixels.min() == 1.0  # the dark border is outside the middle

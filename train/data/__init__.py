@@ -1,0 +1,1 @@
+"""Training pairs: their order, reading, augmentation and preprocessing."""

@@ -1,0 +1,200 @@
+"""Pictures and alt-texts to tensors: the one module for training and evaluation.
+
+A picture is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
+(ALIGN §5; both public ports squash, and scale so). A text is cut into word pieces between
+[CLS] and [SEP]. The settings travel with an export, so that the two cannot drift.
+
+Shape suffixes:
+    B  pairs
+    R  side of a resized picture
+    S  side of a cropped picture
+    T  tokens of the batch's longest text
+    C  colours: red, green, blue
+"""
+
+# ruff: noqa: N803  # capitals are shape suffixes
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from torch import Tensor
+
+from openalign.errors import InputError
+from openalign.files import storage
+
+SETTINGS_FILE = "preprocess.json"
+TOKENIZER_FILE = "tokenizer.json"
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""The first word pieces of every vocabulary, in this order."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Tokens(NamedTuple):
+    """Word pieces of a batch, `[B, T]` each, padded to the longest text."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocess:
+    """What turns a picture file and a text into what the towers take."""
+
+    resize_px: int = 346
+    crop_px: int = 289
+    max_tokens: int = 64
+    lowercase: bool = True
+
+    def pixels(self, contents: Sequence[bytes]) -> Tensor:
+        """Return picture files as the image tower takes them outside training: middle crop."""
+        images = np.stack([decode(content, resize_px=self.resize_px) for content in contents])
+        return to_tensor(center_crop(images, self.crop_px))
+
+    def save(self, folder: str) -> None:
+        """Write the settings into a model's folder."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        storage.write_text(storage.join(folder, SETTINGS_FILE), text)
+
+    @classmethod
+    def load(cls, folder: str) -> "Preprocess":
+        """Read the settings of a model's folder: ours, or those of a Hugging Face ALIGN.
+
+        Raises:
+            InputError: the folder holds neither, or they are of another shape.
+        """
+        ours = storage.join(folder, SETTINGS_FILE)
+        if storage.exists(ours):
+            values = _read_object(ours)
+            if set(values) != {field.name for field in fields(cls)}:
+                raise InputError(
+                    f"{ours} holds {sorted(values)}, and not "
+                    f"{sorted(field.name for field in fields(cls))}",
+                    hint="the folder was written by another version; export the model again",
+                )
+            return cls(**values)
+        theirs = storage.join(folder, "preprocessor_config.json")
+        if not storage.exists(theirs):
+            raise InputError(
+                f"{folder} says nothing about its pictures: neither {SETTINGS_FILE} nor "
+                "preprocessor_config.json is there",
+                hint="name a folder that `openalign train` or Hugging Face wrote",
+            )
+        values = _read_object(theirs)
+        return cls(
+            resize_px=_side_px(values, "size", theirs),
+            crop_px=_side_px(values, "crop_size", theirs),
+        )
+
+
+def _read_object(url: str) -> dict[str, Any]:
+    try:
+        values: object = json.loads(storage.read_text(url))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise InputError(f"{url} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{url} holds {values!r}, and not settings by name")
+    return cast("dict[str, Any]", values)
+
+
+def _side_px(values: dict[str, Any], key: str, url: str) -> int:
+    """Return the side of a square that Hugging Face's settings give as height and width."""
+    match values.get(key):
+        case {"height": int(height), "width": int(width)} if height == width > 0:
+            return height
+        case found:
+            raise InputError(
+                f"{url}: `{key}` must be a square such as {{'height': 346, 'width': 346}}, "
+                f"got {found!r}",
+                hint="the folder is not that of an ALIGN, or its pictures are prepared another way",
+            )
+
+
+def decode(content: bytes, *, resize_px: int) -> Pixels:
+    """Return a picture file as an upright RGB square, `[R, R, C]`; transparency becomes white.
+
+    Raises:
+        InputError: the bytes are not a picture.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as file:
+            # A JPEG is decoded at the smallest scale that still has twice the pixels needed.
+            file.draft("RGB", (2 * resize_px, 2 * resize_px))
+            image = ImageOps.exif_transpose(file)
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                paper = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(paper, image)
+            image = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"a picture cannot be decoded: {error}") from error
+    if image.size != (resize_px, resize_px):
+        image = image.resize((resize_px, resize_px), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def center_crop(images_BRRC: Pixels, crop_px: int) -> Pixels:
+    """Return the middle `[B, S, S, C]`; of an odd margin the smaller half is above and left."""
+    start = (images_BRRC.shape[1] - crop_px) // 2
+    return images_BRRC[:, start : start + crop_px, start : start + crop_px]
+
+
+def to_tensor(images_BSSC: Pixels) -> Tensor:
+    """Return `[B, C, S, S]` in [-1, 1], as x / 127.5 - 1, channels last in memory."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images_BSSC)).permute(0, 3, 1, 2)
+    return pixels.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokenizer:
+    """Return the WordPiece tokenizer of a vocabulary: cuts, marks the ends, truncates, pads."""
+    ids = {piece: number for number, piece in enumerate(vocabulary)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  # no secret
+    tokenizer.normalizer = normalizer(lowercase=preprocess.lowercase)  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.pre_tokenizer = BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+    )
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    return _bounded(tokenizer, preprocess.max_tokens)
+
+
+def load_tokenizer(folder: str, preprocess: Preprocess) -> Tokenizer:
+    """Read the tokenizer of a model's folder."""
+    text = storage.read_text(storage.join(folder, TOKENIZER_FILE))
+    return _bounded(Tokenizer.from_str(text), preprocess.max_tokens)
+
+
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+    """Return the word pieces of texts."""
+    encodings = tokenizer.encode_batch_fast(list(texts))
+    ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+    mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+    return Tokens(torch.from_numpy(ids), torch.from_numpy(mask))
+
+
+def normalizer(*, lowercase: bool) -> BertNormalizer:
+    """Return what is done to a text before it is cut: control characters, CJK, case; no accents."""
+    return BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=lowercase
+    )
+
+
+def _bounded(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0])
+    return tokenizer

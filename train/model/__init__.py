@@ -1,0 +1,1 @@
+"""The two towers, the loss, and the Hugging Face export."""

@@ -1,0 +1,98 @@
+"""The trained towers as a Hugging Face folder that `AlignModel.from_pretrained` loads.
+
+config.json, model.safetensors                     the model
+tokenizer.json, tokenizer_config.json, vocab.txt   for `AutoTokenizer`
+preprocessor_config.json                           for Hugging Face's image processor
+preprocess.json                                    for `openalign evaluate`
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from openalign.files import storage
+from openalign.train.config import ModelConfig
+from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, build_tokenizer
+from openalign.train.model.towers import align_config
+
+_WRAPPED = "align."
+"""Where `Towers` keeps the library's model."""
+
+
+def preprocess_of(model: ModelConfig) -> Preprocess:
+    """Return what turns files and texts into a model's inputs."""
+    return Preprocess(
+        resize_px=model.resize_px,
+        crop_px=model.crop_px,
+        max_tokens=model.max_tokens,
+        lowercase=model.lowercase,
+    )
+
+
+def write_export(
+    folder: str, *, weights: Mapping[str, Tensor], vocabulary: Sequence[str], model: ModelConfig
+) -> None:
+    """Write the folder. Its bytes are a function of the arguments and the library's version."""
+    config = align_config(model, vocabulary_size=len(vocabulary))
+    config.architectures = ["AlignModel"]
+    state = _library_state(weights, hidden_size=model.text_tower.shape.hidden_size)
+    tensors = save(state, metadata={"format": "pt"})
+    storage.write_bytes(storage.join(folder, "model.safetensors"), tensors)
+    storage.write_text(storage.join(folder, "config.json"), config.to_json_string())
+    preprocess = preprocess_of(model)
+    preprocess.save(folder)
+    tokenizer = build_tokenizer(vocabulary, preprocess)
+    storage.write_text(storage.join(folder, TOKENIZER_FILE), tokenizer.to_str(pretty=True))
+    storage.write_text(storage.join(folder, "vocab.txt"), "".join(f"{v}\n" for v in vocabulary))
+    _write_json(folder, "tokenizer_config.json", _tokenizer_config(preprocess))
+    _write_json(folder, "preprocessor_config.json", _image_processor_config(preprocess))
+
+
+def _library_state(weights: Mapping[str, Tensor], *, hidden_size: int) -> dict[str, Tensor]:
+    state = {name.removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
+    state["temperature"] = state["temperature"].reshape(())
+    # The library builds a pooler that ALIGN has not; zeros keep the file whole and reproducible.
+    state["text_model.pooler.dense.weight"] = torch.zeros(hidden_size, hidden_size)
+    state["text_model.pooler.dense.bias"] = torch.zeros(hidden_size)
+    return state
+
+
+def _tokenizer_config(preprocess: Preprocess) -> dict[str, Any]:
+    return {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": preprocess.lowercase,
+        "strip_accents": False,
+        "tokenize_chinese_chars": True,
+        "model_max_length": preprocess.max_tokens,
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
+
+
+def _image_processor_config(preprocess: Preprocess) -> dict[str, Any]:
+    """Return what `kakaobrain/align-base` has, with this model's sizes."""
+    return {
+        "image_processor_type": "EfficientNetImageProcessor",
+        "do_resize": True,
+        "size": {"height": preprocess.resize_px, "width": preprocess.resize_px},
+        "resample": 2,
+        "do_center_crop": True,
+        "crop_size": {"height": preprocess.crop_px, "width": preprocess.crop_px},
+        "do_rescale": True,
+        "rescale_factor": 1 / 127.5,
+        "rescale_offset": True,
+        "do_normalize": False,
+        "include_top": False,
+    }
+
+
+def _write_json(folder: str, name: str, value: dict[str, Any]) -> None:
+    text = json.dumps(value, indent=2, sort_keys=True) + "\n"
+    storage.write_text(storage.join(folder, name), text)

@@ -1,0 +1,1 @@
+"""LAMB with trust ratios that hold under ZeRO, and the learning-rate schedule."""
