@@ -27,7 +27,8 @@ from openalign.demo.openmoji import (
 )
 from openalign.demo.server import HEADERS
 from openalign.files import storage
-from openalign.files.hashing import canonical_json
+from openalign.files.facts import SiteFacts
+from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile, StageResult
 
 HOST = "openmoji.example"
@@ -57,7 +58,7 @@ def run(*, picture_px: int, output: str) -> StageResult:
         states={"distinct": len(pictures), "pixel_identical": num_named - len(pictures)},
         num_outputs=len(pictures),
         files=files,
-        facts={"splits": sizes},
+        facts=SiteFacts(splits=sizes),
     )
 
 
@@ -313,4 +314,4 @@ def _json(value: object) -> bytes:
 
 def _write(output: str, name: str, body: bytes) -> DataFile:
     written = storage.write_bytes(storage.join(output, name), body)
-    return DataFile(name=name, num_rows=1, num_bytes=written.num_bytes, sha256=written.sha256)
+    return DataFile.of(name, written, num_rows=1)

@@ -15,10 +15,12 @@ import pytest
 from openalign.evaluate import benchmark, report
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.files.manifest import DataFile, Manifest
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
+from openalign.run.stages import STAGES
 from openalign.train import journal
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
+STAGE_FACTS = [stage.facts for stage in STAGES.values()]
 CREDITS = ("Pictures: <b>somebody</b>, CC BY 4.0 (https://example.org/by)",)
 
 
@@ -125,6 +127,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
     report.write(
         manifests=manifests,
         folders=folders,
+        stages=STAGE_FACTS,
         output=str(run / "report"),
         title='A "tiny" model & more',
         credits=CREDITS,
@@ -325,6 +328,7 @@ def test_the_result_lists_both_files(evaluated: Path) -> None:
     result = report.write(
         manifests={"evaluate": manifest("evaluate", {"embedded": 8})},
         folders={"evaluate": str(evaluated / "evaluate")},
+        stages=STAGE_FACTS,
         output=str(evaluated / "report"),
         title="t",
         credits=(),
