@@ -83,7 +83,13 @@ FILTER_FACTS = {
         "too_few_unigrams": [{"key": "2", "alt_text": "apple", "image_url": "http://a.example/2"}],
     },
     "top_texts": [
-        {"alt_text": TRICKY, "rule": "alt_text_on_many_images", "rows": 1234, "key": "3"}
+        {
+            "alt_text": TRICKY,
+            "rule": "alt_text_on_many_images",
+            "rows": 1234,
+            "key": "3",
+            "image_url": "http://a.example/3",
+        }
     ],
     "ngrams": {
         "top_k": None,
