@@ -6,7 +6,7 @@ so the command line can read this table. `openalign.run.runner` is what runs a s
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -387,5 +387,5 @@ _TABLE = (
     ),
 )
 
-STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
+STAGES: dict[str, Stage] = {stage.name: stage for stage in _TABLE}
 """Every stage by name, in the order in which a pipeline runs them."""
