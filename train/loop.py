@@ -36,7 +36,7 @@ from openalign.train.launch import end_with_starter
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
-from openalign.train.optim.lamb import Lamb, build_optimizer
+from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
 from openalign.train.work_folder import (
     EXPORT_FOLDER,
@@ -57,7 +57,7 @@ class _Training:
     data: TrainingSet
     vocabulary: list[str]
     engine: Any
-    optimizer: Lamb
+    optimizer: ShardedOptimizer
     total_steps: int
     progress: checkpoint.Progress
     journal: journal.Journal | None

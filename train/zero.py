@@ -18,7 +18,7 @@ from openalign.errors import ConfigError, OpenAlignError
 from openalign.train.config import TrainConfig
 from openalign.train.launch import is_rank
 from openalign.train.model.towers import Towers
-from openalign.train.optim.lamb import Lamb, Piece, ShardLayout
+from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
 
 _NEVER = 2**31 - 1
 
@@ -121,7 +121,9 @@ def deepspeed_settings(
     }
 
 
-def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ranks) -> Any:
+def start_engine(
+    towers: Towers, optimizer: ShardedOptimizer, config: TrainConfig, ranks: Ranks
+) -> Any:
     """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
     import deepspeed
 
@@ -145,7 +147,7 @@ def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ra
     return engine
 
 
-def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
+def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:
     """Return where each parameter lies in this rank's shards; None in stage 0.
 
     Must be asked again after anything that moves the shards; loading a checkpoint does not.
@@ -175,7 +177,7 @@ def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
     return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
 
 
-def take_step(engine: Any, optimizer: Lamb, loss: Tensor) -> float:
+def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
     """Update the towers from a loss; return the norm of the global gradient before clipping.
 
     Where that norm is not finite, on whichever rank, nothing is updated and nan is returned.
