@@ -162,7 +162,7 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         _refuse(beam_options)
     run = _run_of(options, beam_options)
     if options.stage == "train" and is_rank():
-        pipeline.run_training_rank(run)
+        pipeline.train_as_rank(run)
         return
     if pipeline.is_dry_run(run, options.stage):
         pipeline.dry_run(run, options.stage)
@@ -277,13 +277,9 @@ def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
     set_up_logging()
     if options.verb is _search:
         _refuse(beam_options)
-    relaunch = ["train", options.pipeline, "--config", options.config]
-    for override in options.overrides:
-        relaunch += ["--set", override]
     return Run(
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
-        relaunch=tuple(relaunch),
     )
 
 

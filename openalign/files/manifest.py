@@ -99,6 +99,11 @@ class StageFolder:
         """The complete result's place."""
         return storage.join(self.root, self.name)
 
+    @property
+    def lock_url(self) -> str:
+        """The lock of whoever may change the stage."""
+        return storage.join(self.root, f".lock-{self.name}")
+
     def partial_url(self, fingerprint: str) -> str:
         """Return where a result with this fingerprint is made."""
         return storage.join(self.root, f".{self.name}.{fingerprint[:16]}")

@@ -1,11 +1,8 @@
 """How a pipeline is run: each stage is skipped, gone on with or made anew, then sealed."""
 
 import importlib.util
-import json
-import os
 import time
-from contextlib import nullcontext
-from dataclasses import asdict
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from openalign.errors import ConfigError, MissingExtraError, StageError
@@ -17,15 +14,13 @@ from openalign.files.manifest import (
     settings_that_differ,
     stage_fingerprint,
 )
+from openalign.run import training
 from openalign.run.stages import (
-    RANK_RESULT,
     STAGES,
-    STARTED_BY_US,
     Place,
     Run,
     check_contacts,
     stage_names,
-    train,
 )
 from openalign.settings.fields import identity
 from openalign.telemetry import JsonLines, progress_line, say
@@ -42,12 +37,13 @@ def run_stage(run: Run, name: str) -> Manifest:
         MissingExtraError: one of its libraries is not installed.
     """
     _check_input(run, name)
-    settings = {"settings": identity(STAGES[name].settings(run.config))}
+    stage = STAGES[name]
+    settings = {"settings": identity(stage.settings(run.config))}
     inputs = _inputs(run, name)
     fingerprint = stage_fingerprint(settings, inputs)
     folder = run.folder(name)
-    lock = storage.join(run.config.root, f".lock-{folder.name}")
-    with storage.locked(lock, busy=f"another run is at work on {folder.url}"):
+    with ExitStack() as held:
+        held.enter_context(_lock(run, name))
         folder.finish_swap()
         manifest = folder.read()
         if manifest is not None and manifest.fingerprint == fingerprint:
@@ -59,9 +55,14 @@ def run_stage(run: Run, name: str) -> Manifest:
             storage.check_writable(run.config.root)
             _check_options(run, name)
             started = time.monotonic()
-            result = _make(run, name, folder.partial_url(fingerprint))
-            _check_result(run, name, result)
-            manifest = folder.seal(result, settings=settings, inputs=inputs)
+            if stage.run is None:
+                held.close()  # rank 0 takes the lock, and seals
+                spec = training.rank_spec(run, settings=settings, inputs=inputs)
+                manifest = training.start(run, spec)
+            else:
+                result = _make(run, name, folder.partial_url(fingerprint))
+                _check_result(run, name, result)
+                manifest = folder.seal(result, settings=settings, inputs=inputs)
             _note(run, name, manifest, time.monotonic() - started)
     if manifest.num_outputs == 0:
         raise _empty(run, name)
@@ -112,6 +113,7 @@ def dry_run(run: Run, name: str) -> None:
     runners.check_options(run.beam_options)
     stage = STAGES[name]
     # Not where a run that was killed may have left what the next one goes on with.
+    assert stage.run is not None, f"{name} has no Beam job"
     result = stage.run(run, _place(run.folder(name).partial_url("dry-run")))
     assert result is None, f"{name} ran"
     jobs = "1 job" if stage.num_jobs == 1 else f"{stage.num_jobs} jobs"
@@ -121,25 +123,20 @@ def dry_run(run: Run, name: str) -> None:
             say(f"{'':9} a real run would be refused: {check.problem} ({check.hint})")
 
 
-def run_training_rank(run: Run) -> None:
-    """Train as one of several ranks; rank 0 leaves the result where the starter looks for it.
+def train_as_rank(run: Run) -> None:
+    """Train as one of the ranks that the environment names, after the checks of `run_stage`.
 
-    Under Slurm, torchrun or Kubernetes nobody starts the ranks for us: there rank 0 seals.
+    Every rank calls this, on what torchrun or its like has started; rank 0 seals the stage.
+
+    Raises:
+        StageError: what `run_stage` raises, on every rank.
     """
-    stage, folder = STAGES["train"], run.folder("train")
-    settings = {"settings": identity(stage.settings(run.config))}
-    inputs = _inputs(run, "train")
-    fingerprint = stage_fingerprint(settings, inputs)
-    manifest = folder.read()
-    if manifest is not None and manifest.fingerprint == fingerprint:
-        return
-    place = _place(folder.partial_url(fingerprint))
-    result = train(run, place)
-    if result is None:
-        return
-    storage.write_text(storage.join(place.work, RANK_RESULT), json.dumps(asdict(result)))
-    if STARTED_BY_US not in os.environ:
-        folder.seal(result, settings=settings, inputs=inputs)
+    _check_input(run, "train")
+    check_libraries("train")
+    from openalign.train import rank
+
+    settings = {"settings": identity(STAGES["train"].settings(run.config))}
+    rank.run(training.rank_spec(run, settings=settings, inputs=_inputs(run, "train")))
 
 
 def manifests(run: Run) -> dict[str, Manifest]:
@@ -157,6 +154,16 @@ def check_libraries(name: str) -> None:
     for library in STAGES[name].needs:
         if importlib.util.find_spec(library) is None:
             raise MissingExtraError(library, STAGES[name].extra)
+
+
+def _lock(run: Run, name: str) -> AbstractContextManager[None]:
+    """Return what keeps other runs out of a stage."""
+    folder = run.folder(name)
+    if STAGES[name].run is None:
+        from openalign.train.work_folder import only_run
+
+        return only_run(folder)
+    return storage.locked(folder.lock_url, busy=f"another run is at work on {folder.url}")
 
 
 def _check_input(run: Run, name: str) -> None:
@@ -223,9 +230,10 @@ def _make(run: Run, name: str, partial_url: str) -> StageResult:
     def measure() -> str:
         return f"{len(storage.list_files(partial_url))} files"
 
-    own_bar = name == "train"
-    with nullcontext() if own_bar else progress_line(name, measure):
-        result = STAGES[name].run(run, _place(partial_url))
+    make = STAGES[name].run
+    assert make is not None, f"{name} is run by ranks"
+    with progress_line(name, measure):
+        result = make(run, _place(partial_url))
     assert result is not None, f"{name} made nothing"
     if result.num_outputs == 0 and name in _ASKS_THE_WEB:
         # Perhaps the network was down: nothing of this may stand in the way of another attempt.

@@ -5,7 +5,6 @@ fingerprints of the benchmarks that `evaluate` reads, harvest and fetch the port
 site is served. The libraries of a stage are imported when it runs.
 """
 
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,17 +13,11 @@ from typing import Any
 
 from openalign.errors import ConfigError, StageError
 from openalign.files import storage
-from openalign.files.manifest import DataFile, StageFolder, StageResult
+from openalign.files.manifest import StageFolder, StageResult
 from openalign.ingest.config import DownloadConfig, TableSource
 from openalign.run import inputs as outside
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
-
-RANK_RESULT = "result.json"
-"""In the training stage's `work/`: what rank 0 hands to the process that started it."""
-
-STARTED_BY_US = "OPENALIGN_STARTED_RANKS"
-"""Set in the environment of ranks that `openalign train` started itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +26,6 @@ class Run:
 
     config: PipelineConfig
     beam_options: Sequence[str] = ()
-    relaunch: Sequence[str] = ()
-    """The command line that starts a training rank."""
 
     def folder(self, stage: str) -> StageFolder:
         """Return where a stage of this run lives."""
@@ -62,8 +53,8 @@ class Stage:
     folder: str
     reads: tuple[str, ...]
     settings: Callable[[PipelineConfig], Any]
-    run: Callable[[Run, Place], StageResult | None]
-    """Makes the result; None after a dry run."""
+    run: Callable[[Run, Place], StageResult | None] | None
+    """Makes the result; None after a dry run. Training has none: ranks make and seal its result."""
 
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
     """Fingerprints of what it reads from outside the run, by name."""
@@ -170,33 +161,6 @@ def _run_select(run: Run, place: Place) -> StageResult | None:
         output=place.output,
         work=place.work,
         beam_options=run.beam_options,
-    )
-
-
-def _run_train(run: Run, place: Place) -> StageResult:
-    from openalign.train import launch
-
-    launch.launch(
-        run.relaunch,
-        num_processes=run.config.train.num_processes,
-        output=place.output,
-        environment={STARTED_BY_US: "1"},
-    )
-    values = json.loads(storage.read_text(storage.join(place.work, RANK_RESULT)))
-    values["files"] = [DataFile(**entry) for entry in values["files"]]
-    return StageResult(**values)
-
-
-def train(run: Run, place: Place) -> StageResult | None:
-    """Train in this process, as one of the ranks; rank 0 gets the result."""
-    from openalign.train import loop
-
-    return loop.run(
-        run.config.train,
-        training=run.urls("select", "training-"),
-        shards=run.folder("fetch").url,
-        output=place.output,
-        work=place.work,
     )
 
 
@@ -344,7 +308,7 @@ STAGES: dict[str, Stage] = {
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        run=_run_train,
+        run=None,
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),

@@ -42,10 +42,12 @@ each_job = pytest.mark.parametrize(
 
 def staged(config: Path, pipeline: str, verb: str) -> list[StagedJob]:
     run = Run(config=load_pipeline(str(config), pipeline))
+    make = STAGES[verb].run
+    assert make is not None
     place = Place(output=str(config.parent / "out"), work=str(config.parent / "out" / "work"))
 
     def send(beam_options: Sequence[str]) -> StageResult | None:
-        return STAGES[verb].run(replace(run, beam_options=beam_options), place)
+        return make(replace(run, beam_options=beam_options), place)
 
     return stage_jobs(send)
 

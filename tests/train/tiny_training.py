@@ -21,8 +21,10 @@ import pyarrow as pa
 from PIL import Image
 
 from openalign.files.hashing import candidate_key, image_key
+from openalign.files.manifest import stage_fingerprint
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import Sample, read_table, write_shard, write_table
+from openalign.settings.fields import identity, to_plain
 from openalign.train.config import (
     AdamW,
     Augmentation,
@@ -34,6 +36,7 @@ from openalign.train.config import (
     TextTower,
     TrainConfig,
 )
+from openalign.train.rank import RankSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SHAPES = ("circle", "square", "stripe", "corner")
@@ -61,7 +64,7 @@ class Corpus:
 
 
 def picture(color: str, shape: str, *, side_px: int = 40) -> bytes:
-    """Return a JPEG of a coloured shape on grey."""
+    """Return a JPEG of a colored shape on gray."""
     image = np.full((side_px, side_px, 3), 128, dtype=np.uint8)
     y, x = np.mgrid[0:side_px, 0:side_px] / side_px - 0.5
     inside = {
@@ -149,6 +152,14 @@ def start_ranks(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.pkl"
     path.write_bytes(pickle.dumps(job))
+    command = ["-m", "tiny_training", str(path)]
+    return start_as_ranks(command, num_ranks=num_ranks, environment=environment)
+
+
+def start_as_ranks(
+    arguments: Sequence[str], *, num_ranks: int, environment: dict[str, str] | None = None
+) -> list[subprocess.Popen[str]]:
+    """Start Python with these arguments in every one of several ranks, as torchrun would."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -161,10 +172,9 @@ def start_ranks(
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
-        command = [sys.executable, "-m", "tiny_training", str(path)]
         processes.append(
             subprocess.Popen(
-                command,
+                [sys.executable, *arguments],
                 env=rank_environment() | added | (environment or {}),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -188,11 +198,35 @@ def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     return said
 
 
-def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
-    """Be one rank of a training run."""
-    from openalign.train import loop
+def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> RankSpec:
+    """Return what the ranks of a run in `root` are told."""
+    settings = {"settings": identity(config)}
+    inputs = {"select": "what was selected", "fetch": "what was fetched"}
+    return RankSpec(
+        config=to_plain(config),
+        training=corpus.training,
+        shards=corpus.shards,
+        root=root,
+        stage="train",
+        fingerprint=stage_fingerprint(settings, inputs),
+        settings=settings,
+        inputs=inputs,
+    )
 
-    loop.run(config, training=corpus.training, shards=corpus.shards, output=output, work=work)
+
+def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
+    """Be one rank of a training run whose stage nobody locks or seals."""
+    from openalign.train import loop, zero
+    from openalign.train.result import write_result
+    from openalign.train.work_folder import local_folders
+
+    folders = local_folders(output, work)
+    with zero.joined_ranks() as ranks:
+        trained = loop.run(
+            config, ranks, training=corpus.training, shards=corpus.shards, folders=folders
+        )
+        if ranks.rank == 0:
+            write_result(trained, config, folders)
 
 
 def sleep(folder: str) -> None:
