@@ -7,6 +7,7 @@ several without a launcher.
 import io
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 from PIL import Image
 
+from openalign.files import storage
 from openalign.files.hashing import candidate_key, image_key
-from openalign.files.manifest import stage_fingerprint
+from openalign.files.manifest import DataFile, StageFolder, StageResult, stage_fingerprint
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import Sample, read_table, write_shard, write_table
 from openalign.settings.fields import identity, to_plain
@@ -105,6 +108,49 @@ def make_corpus(folder: Path) -> Corpus:
     write_table(str(folder / "selected"), names[0], table.slice(0, 40))
     write_table(str(folder / "selected"), names[1], table.slice(40))
     return Corpus([str(folder / "selected" / name) for name in names], str(folder / "shards"))
+
+
+def make_run(folder: Path, config: TrainConfig) -> Path:
+    """Write a run whose stages before training are complete; return its `pipelines.yaml`.
+
+    The run is called `tiny` and lies in `folder / "run"`.
+    """
+    corpus = make_corpus(folder / "corpus")
+    root = folder / "run"
+    candidates = seal_stage(root, "candidates", [], {})
+    filtered = seal_stage(root, "filtered", [], {"harvest": candidates})
+    shards = sorted(Path(corpus.shards).iterdir())
+    fetched = seal_stage(root, "shards", shards, {"filter": filtered})
+    seal_stage(root, "selected", [Path(url) for url in corpus.training], {"fetch": fetched})
+    pipeline = {
+        "root": str(root),
+        "harvest": {"source": {"kind": "table", "path": "never read"}},
+        "train": to_plain(config),
+    }
+    path = folder / "pipelines.yaml"
+    path.write_text(yaml.safe_dump({"tiny": pipeline}))
+    return path
+
+
+def seal_stage(root: Path, name: str, files: Sequence[Path], inputs: dict[str, str]) -> str:
+    """Seal copies of files, a row each, as a stage's result; return its content's fingerprint."""
+    stage = StageFolder(str(root), name)
+    partial = Path(stage.partial_url(stage_fingerprint({}, inputs)))
+    partial.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, partial)
+    entries = [
+        DataFile(
+            name=file.name,
+            num_rows=1,
+            num_bytes=file.stat().st_size,
+            sha256=storage.sha256_of(str(file)),
+        )
+        for file in files
+    ]
+    count = len(files)
+    result = StageResult(num_inputs=count, states={"made": count}, num_outputs=count, files=entries)
+    return stage.seal(result, settings={}, inputs=inputs).content_fingerprint()
 
 
 def tiny_model(**changes: Any) -> ModelConfig:
