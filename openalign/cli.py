@@ -174,15 +174,11 @@ def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> N
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign.run import readiness, runner
-    from openalign.train.launch import is_rank
 
     stage = STAGES[options.stage]
     if stage.jobs is None:
         _refuse(beam_options)
     run = _run_of(options, beam_options)
-    if options.stage == "train" and is_rank():
-        runner.run_training_rank(run)
-        return
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
@@ -296,13 +292,9 @@ def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
     set_up_logging()
     if options.verb is _search:
         _refuse(beam_options)
-    relaunch = ["train", options.pipeline, "--config", options.config]
-    for override in options.overrides:
-        relaunch += ["--set", override]
     return Run(
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
-        relaunch=tuple(relaunch),
         replace=getattr(options, "replace", False),
     )
 

@@ -125,7 +125,7 @@ class ModelConfig:
     text_tower: TextTower = field(default_factory=TextTower)
 
     resize_px: int = 346
-    """Pictures are resized to a square of this side, whatever their shape."""
+    """Images are resized to a square of this side, whatever their shape."""
 
     crop_px: int = 289
     """Side of the square that the image tower sees: a random crop in training, else the middle."""
@@ -259,13 +259,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What is done to a training picture. Crop and flip are the paper's; the rest is off there."""
+    """What is done to a training image. Crop and flip are the paper's; the rest is off there."""
 
     random_crop: bool = True
     """Crop anywhere (ALIGN §5); in the middle otherwise."""
 
     horizontal_flip: bool = True
-    """Mirror every other picture (ALIGN §5). Wrong where words tell left from right."""
+    """Mirror every other image (ALIGN §5). Wrong where words tell left from right."""
 
     rotation_degrees: float = 0.0
     """Turn by up to this, either way."""
@@ -291,7 +291,7 @@ class Augmentation:
 
     @property
     def warps(self) -> bool:
-        """Whether pictures are resampled, not only cropped."""
+        """Whether images are resampled, not only cropped."""
         return any((self.rotation_degrees, self.scale, self.stretch, self.shift))
 
 
@@ -362,10 +362,10 @@ class TrainConfig:
     """Ranks on this machine; 0: one a GPU, or one where there is none."""
 
     decode_threads: int = runtime(4)
-    """Threads of a rank that decode pictures ahead of the step."""
+    """Threads of a rank that decode images ahead of the step."""
 
     image_cache_mb: int = runtime(1024)
-    """Keep decoded pictures in a rank's memory where all of them fit into this."""
+    """Keep decoded images in a rank's memory where all of them fit into this."""
 
     def __post_init__(self) -> None:
         positive(

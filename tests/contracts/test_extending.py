@@ -1,6 +1,6 @@
 """The code in docs/extending.md is the code of the toy kinds, which tests run.
 
-    python tests/contracts/test_extending.py    copies it into the page again
+python tests/contracts/test_extending.py    copies it into the page again
 """
 
 import re

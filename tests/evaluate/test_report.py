@@ -15,6 +15,7 @@ import pytest
 from openalign.evaluate import benchmark, report
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.files.manifest import DataFile, Manifest
+from openalign.files.names import METRICS_FILE
 from openalign.files.states import FetchState
 from openalign.run.stages import STAGES
 from openalign.train import journal
@@ -146,7 +147,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
 def whole(evaluated: Path) -> tuple[Page, str]:
     """Return the report of a run that has every stage."""
     (evaluated / "train").mkdir()
-    with (evaluated / "train" / journal.METRICS_FILE).open("w") as sink:
+    with (evaluated / "train" / METRICS_FILE).open("w") as sink:
         for step in range(50):
             row = {"step": step, journal.LOSS: 9.0 - step / 10, journal.TEMPERATURE: 0.1}
             sink.write(json.dumps(row) + "\n")

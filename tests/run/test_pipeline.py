@@ -14,8 +14,9 @@ from openalign.engines.jobs import Ended, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
+from openalign.run import runner
 from openalign.run.config import load_pipeline
-from openalign.run.runner import run_all, run_stage
+from openalign.run.runner import run_all
 from openalign.run.stages import STAGES, Run, stage_names
 from openalign.settings.fields import identity
 
@@ -52,6 +53,12 @@ def write_table(folder: Path, captions: list[str]) -> None:
 def run(folder: Path, *overrides: str, replace: bool = False) -> Run:
     config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
     return Run(config=config, replace=replace)
+
+
+def run_stage(run: Run, name: str) -> Manifest:
+    manifest = runner.run_stage(run, name)
+    assert manifest is not None  # this process is no rank
+    return manifest
 
 
 def both(folder: Path, *overrides: str, replace: bool = False) -> Manifest:

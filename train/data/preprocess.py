@@ -1,15 +1,15 @@
-"""Pictures and alt-texts to tensors: the one module for training and evaluation.
+"""Images and alt-texts to tensors: the one module for training and evaluation.
 
-A picture is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
+An image is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
 (ALIGN §5; both public ports squash, and scale so). A text is cut into word pieces between
 [CLS] and [SEP]. The settings travel with an export, so that the two cannot drift.
 
 Shape suffixes:
     B  pairs
-    R  side of a resized picture
-    S  side of a cropped picture
+    R  side of a resized image
+    S  side of a cropped image
     T  tokens of the batch's longest text
-    C  colours: red, green, blue
+    C  colors: red, green, blue
 """
 
 # ruff: noqa: N803  # capitals are shape suffixes
@@ -17,9 +17,10 @@ Shape suffixes:
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -43,7 +44,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 Pixels = npt.NDArray[np.uint8]
 
 
-class Tokens(NamedTuple):
+class TokenBatch(NamedTuple):
     """Word pieces of a batch, `[B, T]` each, padded to the longest text."""
 
     ids: Tensor
@@ -52,7 +53,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocess:
-    """What turns a picture file and a text into what the towers take."""
+    """What turns an image file and a text into what the towers take."""
 
     resize_px: int = 346
     crop_px: int = 289
@@ -60,7 +61,7 @@ class Preprocess:
     lowercase: bool = True
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
-        """Return picture files as the image tower takes them outside training: middle crop."""
+        """Return image files as the image tower takes them outside training: middle crop."""
         images = np.stack([decode(content, resize_px=self.resize_px) for content in contents])
         return to_tensor(center_crop(images, self.crop_px))
 
@@ -78,18 +79,11 @@ class Preprocess:
         """
         ours = storage.join(folder, SETTINGS_FILE)
         if storage.exists(ours):
-            values = _read_object(ours)
-            if set(values) != {field.name for field in fields(cls)}:
-                raise InputError(
-                    f"{ours} holds {sorted(values)}, and not "
-                    f"{sorted(field.name for field in fields(cls))}",
-                    hint="the folder was written by another version; export the model again",
-                )
-            return cls(**values)
+            return _read_ours(ours)
         theirs = storage.join(folder, "preprocessor_config.json")
         if not storage.exists(theirs):
             raise InputError(
-                f"{folder} says nothing about its pictures: neither {SETTINGS_FILE} nor "
+                f"{folder} says nothing about its images: neither {SETTINGS_FILE} nor "
                 "preprocessor_config.json is there",
                 hint="name a folder that `openalign train` or Hugging Face wrote",
             )
@@ -98,6 +92,31 @@ class Preprocess:
             resize_px=_side_px(values, "size", theirs),
             crop_px=_side_px(values, "crop_size", theirs),
         )
+
+
+class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`preprocess.json`: what `Preprocess` has, and no field may be missing."""
+
+    resize_px: int
+    crop_px: int
+    max_tokens: int
+    lowercase: bool
+
+
+_SAVED = msgspec.json.Decoder(_Saved)
+
+
+def _read_ours(url: str) -> Preprocess:
+    try:
+        saved = _SAVED.decode(storage.read_bytes(url))
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{url} does not hold the settings of this version: {error}",
+            hint="the folder was written by another version; export the model again",
+        ) from error
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise InputError(f"{url} is not JSON: {error}") from error
+    return Preprocess(**msgspec.structs.asdict(saved))
 
 
 def _read_object(url: str) -> dict[str, Any]:
@@ -119,7 +138,7 @@ def _side_px(values: dict[str, Any], key: str, url: str) -> int:
             raise InputError(
                 f"{url}: `{key}` must be a square such as {{'height': 346, 'width': 346}}, "
                 f"got {found!r}",
-                hint="the folder is not that of an ALIGN, or its pictures are prepared another way",
+                hint="the folder is not that of an ALIGN, or its images are prepared another way",
             )
 
 
@@ -179,12 +198,12 @@ def load_tokenizer(folder: str, preprocess: Preprocess) -> Tokenizer:
     return _bounded(Tokenizer.from_str(text), preprocess.max_tokens)
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:
     """Return the word pieces of texts."""
     encodings = tokenizer.encode_batch_fast(list(texts))
     ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
     mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-    return Tokens(torch.from_numpy(ids), torch.from_numpy(mask))
+    return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask))
 
 
 def normalizer(*, lowercase: bool) -> BertNormalizer:

@@ -201,7 +201,19 @@ def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, mess
     ("text", "message"),
     [
         pytest.param('{"resize_px": 8', "is not JSON", id="cut off"),
-        pytest.param('{"resize_px": 8, "crop": 4}', r"holds \['crop', 'resize_px'\]", id="keys"),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 9}', "field `lowercase`", id="a key less"
+        ),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 9, "lowercase": true, "side": 4}',
+            "unknown field `side`",
+            id="a key more",
+        ),
+        pytest.param(
+            '{"resize_px": "8", "crop_px": 4, "max_tokens": 9, "lowercase": true}',
+            r"Expected `int`, got `str` - at `\$.resize_px`",
+            id="a text for a number",
+        ),
     ],
 )
 def test_settings_of_our_own_that_were_changed_are_refused(
@@ -214,7 +226,7 @@ def test_settings_of_our_own_that_were_changed_are_refused(
 
 
 def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="says nothing about its pictures"):
+    with pytest.raises(InputError, match="says nothing about its images"):
         Preprocess.load(str(tmp_path))
 
 
