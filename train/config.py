@@ -122,7 +122,10 @@ class ModelConfig:
     """The two towers and what they are given (ALIGN §4.1 and §5)."""
 
     image_tower: ImageTower = field(default_factory=ImageTower)
+    """Size and regularization of the image encoder."""
+
     text_tower: TextTower = field(default_factory=TextTower)
+    """Size and regularization of the text encoder."""
 
     resize_px: int = 346
     """Pictures are resized to a square of this side, whatever their shape."""
@@ -158,6 +161,7 @@ class Lamb:
     """LAMB with one trust ratio a parameter, whatever the ZeRO stage (ALIGN §5)."""
 
     kind: Literal["lamb"] = "lamb"
+    """Which optimizer: LAMB."""
 
     learning_rate: float = 1e-3
     """At the schedule's peak."""
@@ -193,6 +197,7 @@ class AdamW:
     """AdamW: better than LAMB where batches are small and runs are short."""
 
     kind: Literal["adamw"] = "adamw"
+    """Which optimizer: AdamW."""
 
     learning_rate: float = 1e-3
     """At the schedule's peak."""
@@ -327,12 +332,25 @@ class TrainConfig:
     """Pairs an update sees over all ranks; every one is a negative of every other (ALIGN §5)."""
 
     duration: Duration = field(default_factory=lambda: Duration(steps=1_200_000))
+    """How long to train (ALIGN §5: 1.2 million steps)."""
+
     model: ModelConfig = field(default_factory=ModelConfig)
+    """The two encoders, and the sizes of what they see."""
+
     optimizer: Lamb | AdamW = field(default_factory=Lamb)
+    """How weights follow their gradients (ALIGN §5: LAMB)."""
+
     temperature: Temperature = field(default_factory=Temperature)
+    """The learned scalar that divides the logits (ALIGN §4.1)."""
+
     schedule: Schedule = field(default_factory=Schedule)
+    """How the learning rates rise and fall (ALIGN §5)."""
+
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """How training images are varied (ALIGN §5)."""
+
     zero: ZeroConfig = field(default_factory=ZeroConfig)
+    """How DeepSpeed spreads states, gradients and parameters over the ranks."""
 
     label_smoothing: float = 0.1
     """Mass that both softmaxes move off the matching pair (ALIGN §5)."""
