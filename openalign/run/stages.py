@@ -154,7 +154,7 @@ def _site(task: Task) -> StageResult:
     from openalign.demo import website
 
     assert task.config.site is not None
-    return website.run(picture_px=task.config.site.picture_px, output=task.output)
+    return website.run(image_px=task.config.site.image_px, output=task.output)
 
 
 def _site_settings(config: PipelineConfig) -> dict[str, Any]:
