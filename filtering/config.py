@@ -83,6 +83,7 @@ class FilterConfig:
     """The `filter` stage."""
 
     text: TextRules = field(default_factory=TextRules)
+    """Which alt-texts are kept."""
 
     num_buckets: int = runtime(256)
     """Pieces that the counts are cut into; more of them need less memory a worker."""
@@ -160,8 +161,10 @@ class SelectConfig:
     """The `select` stage."""
 
     image: ImageRules = field(default_factory=ImageRules)
+    """Which images are kept."""
 
     near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
+    """What counts as a copy of a held-out image."""
 
     held_out: tuple[HeldOut, ...] = ()
     """Benchmarks whose pictures, and copies of them, are taken out of training."""
