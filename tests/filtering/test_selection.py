@@ -17,7 +17,7 @@ from openalign.files.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
 from openalign.files.shards import Sample, ShardReader, read_table, write_shard, write_table
 from openalign.filtering import selection as select
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
-from openalign.images.stored import fingerprint
+from openalign.images.hashes import fingerprint
 
 Row = dict[str, Any]
 

@@ -30,7 +30,7 @@ from PIL import Image
 from openalign.files.hashing import bucket_of, image_key
 from openalign.files.schemas import LEDGER, FetchState
 from openalign.files.shards import ShardReader, read_table
-from openalign.images.stored import fingerprint
+from openalign.images.hashes import fingerprint
 
 
 @pytest.fixture

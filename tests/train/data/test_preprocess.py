@@ -86,7 +86,7 @@ def test_a_turned_picture_is_set_upright() -> None:
     ],
 )
 def test_what_is_no_picture_is_refused(content: bytes) -> None:
-    with pytest.raises(InputError, match="a picture cannot be decoded"):
+    with pytest.raises(InputError, match="an image cannot be decoded"):
         decode(content, resize_px=4)
 
 
