@@ -154,12 +154,25 @@ def linear_gray_profile() -> bytes:
     return _profile(b"GRAY", {b"kTRC": _LINEAR_CURVE})
 
 
+def only_cyan_profile() -> bytes:
+    """Return the profile of a printer whose cyan ink is black, and whose other inks are clear."""
+    white, black = (struct.pack(">3H", light, 0x8000, 0x8000) for light in (0xFF00, 0))  # Lab
+    ends = white * 8 + black * 8  # two grid points an ink; cyan is the slowest to change
+    line = struct.pack(">2H", 0, 0xFFFF)
+    identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    head = struct.pack(">4sI4B", b"mft2", 0, 4, 3, 2, 0) + identity + struct.pack(">HH", 2, 2)
+    lut = head + line * 4 + ends + line * 3
+    return _profile(b"CMYK", {b"A2B0": lut}, kind=b"prtr", pcs=b"Lab ")
+
+
 def _rgb_profile(primaries: Sequence[tuple[float, float, float]], curve: bytes) -> bytes:
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), (_xyz(*xyz) for xyz in primaries), strict=True)
     return _profile(b"RGB ", {**dict(columns), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def _profile(
+    space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr", pcs: bytes = b"XYZ "
+) -> bytes:
     name = "odd".encode("utf-16-be")
     description = struct.pack(">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", len(name), 28) + name
     tags = {b"desc": description, b"wtpt": _xyz(0.9642, 1.0, 0.8249), **tags}
@@ -169,7 +182,7 @@ def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
         table += struct.pack(">4sII", key, offset + len(content), len(tag))
         content += tag + b"\0" * (-len(tag) % 4)
     header = struct.pack(
-        ">I4sI4s4s4s6H4s28x3i48x", offset + len(content), b"", 0x04200000, b"mntr", space, b"XYZ ",
+        ">I4sI4s4s4s6H4s28x3i48x", offset + len(content), b"", 0x04200000, kind, space, pcs,
         2026, 1, 1, 0, 0, 0, b"acsp", *(round(v * 65536) for v in (0.9642, 1.0, 0.8249)),
     )  # fmt: skip
     return header + table + content
@@ -235,6 +248,12 @@ def _profiles() -> Iterator[OddImage]:
         name="gray png, a profile for RGB",
         content=png([(55,)] * 4, depth=8, color_type=0, chunks=[iccp(linear_profile())]),
         quarters=[(55, 55, 55)] * 4,
+    )
+    inks = [(255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255)]
+    yield OddImage(
+        name="cmyk jpeg, a profile of which only cyan shows",
+        content=encode(four_quarters(colors=inks, mode="CMYK"), icc_profile=only_cyan_profile()),
+        quarters=[BLACK, WHITE, WHITE, WHITE],
     )
     yield OddImage(
         name="jpeg, broken profile",
