@@ -3,6 +3,7 @@ import struct
 
 import numpy as np
 import pytest
+import simplejpeg
 from odd_images import encode, exif, four_quarters, png, png_that_claims
 from PIL import Image, ImageOps
 
@@ -56,8 +57,8 @@ def test_a_jpeg_is_decoded_at_the_smallest_scale_that_is_large_enough(
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-@pytest.mark.parametrize("size", [(1, 1), (3, 7), (97, 97), (641, 427), (427, 641)])
-@pytest.mark.parametrize("min_side_px", [8, 24, 96])
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (9, 9), (97, 97), (641, 427), (427, 641)])
+@pytest.mark.parametrize("min_side_px", [4, 24, 96])
 def test_by_halves_the_pixels_are_those_of_pillows_draft(
     mode: str, subsampling: str, size: tuple[int, int], min_side_px: int
 ) -> None:
@@ -73,9 +74,21 @@ def test_by_halves_the_pixels_are_those_of_pillows_draft(
 
 def test_a_jpeg_that_the_fast_decoder_warns_of_is_decoded_by_the_other() -> None:
     content = encode(four_quarters((64, 64)))
-    doubtful = content[:-2] + b"\0\0\0" + content[-2:]  # extraneous bytes before the end
+    doubtful = content[:-2] + b"\0" * 100 + content[-2:]  # extraneous bytes before the end
+    with pytest.raises(ValueError, match="extraneous bytes"):
+        simplejpeg.decode_jpeg(doubtful, "RGB")
 
     image = decode(doubtful, min_side_px=16, scales=JpegScales.HALVES)
+
+    assert image.size == (16, 16)
+    np.testing.assert_allclose(np.asarray(image)[3, 3], (255, 0, 0), atol=5)
+
+
+def test_of_an_mpo_the_first_frame_is_decoded_at_a_reduced_scale() -> None:
+    later = Image.new("RGB", (64, 64))
+    content = encode(four_quarters((64, 64)), "MPO", save_all=True, append_images=[later])
+
+    image = decode(content, min_side_px=16)
 
     assert image.size == (16, 16)
     np.testing.assert_allclose(np.asarray(image)[3, 3], (255, 0, 0), atol=5)
@@ -185,3 +198,12 @@ def test_no_side_of_a_thumbnail_is_longer_than_asked_for(
     kind: str, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     assert thumbnail(encode(noise(size), kind), max_side_px=100).size == expected
+
+
+def test_a_thumbnail_is_the_whole_image_reduced_once() -> None:
+    """The slow and obvious way: no box filter first, however large the image is."""
+    image = noise((1024, 768))
+
+    small = thumbnail(encode(image, "PNG"), max_side_px=64)
+
+    assert small == image.resize((64, 48), Image.Resampling.BICUBIC)
