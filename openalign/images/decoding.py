@@ -55,7 +55,7 @@ def decode(
     scales: JpegScales = JpegScales.EIGHTHS,
     policy: Policy = Policy.OURS,
 ) -> Image.Image:
-    """Return an image's pixels: mode RGB, in sRGB, upright.
+    """Return an image's pixels: mode RGB, in sRGB, upright, without metadata.
 
     No side is shorter than `min_side_px`, unless it is so in the original; 0 asks for all pixels.
 
@@ -88,7 +88,8 @@ def decode_opened(
             pixels.load()
             turn = _UPRIGHT.get(orientation_of(header))
             image = _on_white(_to_srgb(pixels, header.info.get("icc_profile")))
-            return image if turn is None else image.transpose(turn)
+            image = image if turn is None else image.transpose(turn)
+            return _bare(image, header)
 
 
 def thumbnail(content: bytes, *, max_side_px: int) -> Image.Image:
@@ -174,6 +175,13 @@ def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Ima
 @cache
 def _srgb() -> Any:
     return ImageCms.createProfile("sRGB")
+
+
+def _bare(image: Image.Image, header: Image.Image) -> Image.Image:
+    """Return an image without the profile, EXIF and texts that it would carry into a new file."""
+    image = image.copy() if image is header else image
+    image.info.clear()
+    return image
 
 
 def _on_white(image: Image.Image) -> Image.Image:

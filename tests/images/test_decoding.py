@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import simplejpeg
-from odd_images import encode, exif, four_quarters, png, png_that_claims
+from odd_images import encode, exif, four_quarters, png, png_that_claims, swapped_profile
 from PIL import Image, ImageOps
 
 from openalign.images.decoding import JpegScales, Policy, decode, thumbnail
@@ -173,6 +173,21 @@ def test_orientation_is_what_pillow_makes_of_it(orientation: int) -> None:
         expected = np.asarray(ImageOps.exif_transpose(file))
 
     np.testing.assert_array_equal(np.asarray(decode(content)), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_pixels_bring_no_metadata_along(mode: str, kind: str, orientation: int) -> None:
+    """What is saved from them must not be turned, or seen through a profile, once more."""
+    content = encode(
+        noise((31, 17), mode), kind, exif=exif(orientation), icc_profile=swapped_profile()
+    )
+
+    image = decode(content)
+
+    assert image.info == {}
+    assert dict(image.getexif()) == {}
 
 
 def test_ours_is_the_policy_unless_another_is_named() -> None:
