@@ -29,6 +29,7 @@ from openalign.evaluate.measure import (
 from openalign.evaluate.results import Metric, Results
 from openalign.evaluate.search.index import Item, write_items
 from openalign.files import storage
+from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.settings.fields import identity
 
@@ -75,7 +76,7 @@ def run(
         states={"embedded": num_images},
         num_outputs=num_images,
         files=[*store.write(output), *_write(found, shown, benchmarks, output)],
-        facts={"headline": headline(found), "num_metrics": len(metrics)},
+        facts=EvaluateFacts(headline=headline(found), num_metrics=len(metrics)),
     )
 
 

@@ -24,7 +24,7 @@ from openalign.errors import InputError
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.retrieval import Rows
 from openalign.files import storage
-from openalign.files.hashing import fingerprint_of
+from openalign.files.fingerprints import fingerprint_of
 from openalign.files.manifest import DataFile
 
 CHUNK = 1024

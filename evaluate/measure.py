@@ -39,7 +39,7 @@ from openalign.evaluate.examples import (
 )
 from openalign.evaluate.results import DatasetFacts, Metric
 from openalign.evaluate.retrieval import Rows
-from openalign.files.hashing import fingerprint_of
+from openalign.files.fingerprints import fingerprint_of
 
 SPLIT = "split"
 GALLERY = "gallery"

@@ -25,6 +25,7 @@ from openalign.evaluate.sections import (
     dataset_sections,
 )
 from openalign.files import storage
+from openalign.files.facts import StageFacts
 from openalign.files.manifest import DataFile, Manifest, StageResult
 from openalign.pages import funnel
 from openalign.pages.funnel import FunnelStage
@@ -62,6 +63,7 @@ def write(
     *,
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
+    stages: Sequence[StageFacts],
     output: str,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
@@ -71,7 +73,7 @@ def write(
     `manifests` and `folders` are those of the complete stages by name; `evaluate` must be among
     them.
     """
-    page = build(manifests=manifests, folders=folders, title=title, credits=credits)
+    page = build(manifests=manifests, folders=folders, stages=stages, title=title, credits=credits)
     written = [
         _write(output, HTML, render(page, HTML)),
         _write(output, MARKDOWN, render(page, MARKDOWN)),
@@ -88,6 +90,7 @@ def build(
     *,
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
+    stages: Sequence[StageFacts],
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> Page:
@@ -102,7 +105,7 @@ def build(
         results=found,
         datasets=dataset_sections(found, shown, thumbnails),
         composed=composed_sections(found, shown, thumbnails),
-        funnel=funnel.build(manifests),
+        funnel=funnel.build(manifests, stages),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders),

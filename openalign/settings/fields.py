@@ -1,16 +1,17 @@
-"""What the config dataclasses share: which settings are part of a result's identity.
+"""What the config dataclasses share: which settings are part of a result's identity, and old names.
 
 A fingerprint holds every setting that can change a byte of the output. How fast the work may go,
 on how many workers and through which port a host is reached cannot: `runtime` declares those.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _OUTSIDE = "outside_identity"
+_RENAMED = "__renamed_settings__"
 
 
 def runtime(default: T) -> T:
@@ -29,6 +30,28 @@ def location(default: Any = MISSING) -> Any:
     Whoever runs the stage adds the fingerprint of the content to the stage's inputs.
     """
     return field(default=default, metadata={_OUTSIDE: True})
+
+
+def renamed(hints: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
+    """Declare old keys of a settings class; each hint tells what to write today.
+
+        @renamed({"min_size": "write `short_side_above_px: 200`"})
+        @dataclass(frozen=True, slots=True, kw_only=True)
+        class ImageRules: ...
+
+    The loader gives the hint in its error about the old key.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        setattr(cls, _RENAMED, dict(hints))
+        return cls
+
+    return declare
+
+
+def renamed_settings(cls: type[object]) -> Mapping[str, str]:
+    """Return the old keys that `renamed` declared, each with its hint."""
+    return getattr(cls, _RENAMED, {})
 
 
 def to_plain(config: object) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import yaml
 
 from openalign.errors import ConfigError
+from openalign.settings.fields import renamed_settings
 
 Node = yaml.Node
 Mapping = yaml.MappingNode
@@ -49,10 +50,13 @@ class Place:
         if not isinstance(node, yaml.MappingNode):
             raise self.error(node, f"must be a section, got {_shown(node)}")
         hints = get_type_hints(cls)
+        old = renamed_settings(cls)
         values: dict[str, Any] = {}
         for name_node, value_node in node.value:
             name = str(name_node.value)
             child = self._child(name)
+            if name in old:
+                raise child.error(name_node, "is no longer a setting", hint=old[name])
             if name not in hints:
                 raise child.error(name_node, "is not a setting", hint=did_you_mean(name, hints))
             values[name] = child.read(hints[name], value_node)

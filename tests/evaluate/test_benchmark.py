@@ -1,6 +1,5 @@
 """The whole stage, on a tiny model and eight painted squares."""
 
-import json
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from openalign.evaluate import benchmark, examples, results
 from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.search.query import Query, search
+from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 
 
@@ -305,8 +305,9 @@ def test_a_split_that_is_all_there_is_has_one_gallery(
 
 
 def test_the_headline_says_direction_numbers_and_chance(done: tuple[Path, StageResult]) -> None:
-    first = done[1].facts["headline"][0]
+    facts = done[1].facts
+    assert isinstance(facts, EvaluateFacts)
+    first = facts.headline[0]
 
     assert first.startswith("squares test, text to image: R@1/5/10 ")
     assert first.endswith("(chance 20.0 / 100.0 / 100.0; 5 pictures)")
-    json.dumps(dict(done[1].facts))

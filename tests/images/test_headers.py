@@ -3,7 +3,7 @@ import pytest
 from odd_images import encode, exif, four_quarters, png_that_claims
 from PIL import Image
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.images.headers import MAGIC_BYTES, ImageError, ImageFault, decoder_errors, read_size
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 import pytest
 
 from openalign.errors import ConfigError
+from openalign.settings.fields import renamed
 from openalign.settings.yaml_reader import Place, compose, merged, override_node
 
 
@@ -19,6 +20,7 @@ class Table:
     path: str
 
 
+@renamed({"min_size": "write `above_px: 200`"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     above_px: int = 200
@@ -76,6 +78,12 @@ def test_every_kind_of_value_is_read() -> None:
             "p.yaml:2: `rules.abov_px` is not a setting",
             "did you mean `above_px`?",
             id="unknown key",
+        ),
+        pytest.param(
+            "rules:\n  min_size: 1",
+            "p.yaml:2: `rules.min_size` is no longer a setting",
+            "write `above_px: 200`",
+            id="an old key",
         ),
         pytest.param(
             "rules: {ratio: 1e-3}",
