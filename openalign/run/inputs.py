@@ -23,7 +23,7 @@ def held_out_pictures(config: PipelineConfig) -> "pa.Table":
 
     from openalign.evaluate.datasets import karpathy
     from openalign.files.schemas import FINGERPRINT
-    from openalign.images.stored import fingerprint
+    from openalign.images.hashes import fingerprint
 
     rows: list[dict[str, Any]] = []
     for held_out in config.select.held_out:

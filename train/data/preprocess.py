@@ -14,7 +14,6 @@ Shape suffixes:
 
 # ruff: noqa: N803  # capitals are shape suffixes
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +23,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -34,6 +33,9 @@ from torch import Tensor
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.images import decoding
+from openalign.images.decoding import JpegScales
+from openalign.images.headers import ImageError
 
 SETTINGS_FILE = "preprocess.json"
 TOKENIZER_FILE = "tokenizer.json"
@@ -143,23 +145,17 @@ def _side_px(values: dict[str, Any], key: str, url: str) -> int:
 
 
 def decode(content: bytes, *, resize_px: int) -> Pixels:
-    """Return a picture file as an upright RGB square, `[R, R, C]`; transparency becomes white.
+    """Return an image file as an upright sRGB square, `[R, R, C]`; transparency becomes white.
+
+    A JPEG is decoded at the smallest scale that still has twice the pixels needed a side.
 
     Raises:
-        InputError: the bytes are not a picture.
+        InputError: the bytes are not an image.
     """
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            # A JPEG is decoded at the smallest scale that still has twice the pixels needed.
-            file.draft("RGB", (2 * resize_px, 2 * resize_px))
-            image = ImageOps.exif_transpose(file)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                paper = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(paper, image)
-            image = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"a picture cannot be decoded: {error}") from error
+        image = decoding.decode(content, min_side_px=2 * resize_px, scales=JpegScales.HALVES)
+    except ImageError as error:
+        raise InputError(f"an image cannot be decoded: {error}") from error
     if image.size != (resize_px, resize_px):
         image = image.resize((resize_px, resize_px), Image.Resampling.BILINEAR)
     return np.asarray(image, dtype=np.uint8)
