@@ -83,7 +83,7 @@ def run_all(run: Run) -> dict[str, Manifest]:
     check_contacts(run.config)
     found = {name: run_stage(run, name) for name in names}
     if "evaluate" not in names:
-        say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
+        say("evaluate  left out: the pipeline names no task (`evaluate.tasks`)")
     return found
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from openalign.errors import ConfigError, StageError
+from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.manifest import DataFile, StageFolder, StageResult
 from openalign.ingest.config import DownloadConfig, TableSource
@@ -101,7 +102,7 @@ def asks_the_web(config: PipelineConfig) -> bool:
 def stage_names(config: PipelineConfig) -> list[str]:
     """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
     absent = {"site"} if config.site is None else set[str]()
-    if not config.evaluate.datasets:
+    if not config.evaluate.tasks:
         absent |= {"evaluate", "report"}
     return [name for name in STAGES if name not in absent]
 
@@ -166,7 +167,7 @@ def _run_select(run: Run, place: Place) -> StageResult | None:
     return select.run(
         run.config.select,
         ledger=run.urls("fetch", "ledger-"),
-        held_out=outside.held_out_pictures(run.config),
+        held_out=outside.held_out_images(run.config),
         output=place.output,
         work=place.work,
         beam_options=run.beam_options,
@@ -201,11 +202,12 @@ def train(run: Run, place: Place) -> StageResult | None:
 
 
 def _run_evaluate(run: Run, place: Place) -> StageResult:
-    from openalign.evaluate import benchmark
+    from openalign.evaluate import stage
 
     folder = run.folder("evaluate")
-    return benchmark.run(
+    return stage.run(
         run.config.evaluate,
+        run.config.benchmarks,
         model=model_url(run),
         output=place.output,
         work=place.work,
@@ -214,11 +216,11 @@ def _run_evaluate(run: Run, place: Place) -> StageResult:
 
 
 def _run_report(run: Run, place: Place) -> StageResult:
-    from openalign.evaluate import report
+    from openalign.evaluate.report import page
 
     names = [name for name in stage_names(run.config) if name != "report"]
     found = {name: run.folder(name).require() for name in names}
-    return report.write(
+    return page.write(
         manifests=found,
         folders={name: run.folder(name).url for name in names},
         output=place.output,
@@ -351,7 +353,7 @@ STAGES: dict[str, Stage] = {
     "evaluate": Stage(
         folder="evaluate",
         reads=("train",),
-        settings=lambda config: config.evaluate,
+        settings=lambda config: result_settings(config.evaluate, config.benchmarks),
         run=_run_evaluate,
         outside=outside.of_evaluate,
         extra="evaluate",

@@ -42,6 +42,7 @@ def test_the_key_list_only_changes_on_purpose() -> None:
         return [key for name, item in value.items() for key in keys(item, f"{path}.{name}")]
 
     assert sorted(to_plain(load_pipeline(PIPELINES, "demo"))) == [
+        "benchmarks",
         "description",
         "evaluate",
         "fetch",

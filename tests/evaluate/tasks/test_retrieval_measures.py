@@ -8,13 +8,19 @@ import math
 import numpy as np
 import pytest
 
-from openalign.evaluate import retrieval
+from openalign.evaluate import vectors
 from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.retrieval import Rows
+from openalign.evaluate.tasks.retrieval_measures import (
+    chance_median_rank,
+    chance_recall,
+    rank_metrics,
+    ranks_of,
+)
+from openalign.evaluate.vectors import Vectors
 
-HOW = Bootstrap(resamples=50, confidence=0.9, seed=0)
+BOOTSTRAP = Bootstrap(resamples=50, confidence=0.9, seed=0)
 
-# Four pictures, two captions each. Row: picture; column: caption; captions 2i and 2i+1 belong to i.
+# Four images, two captions each. Row: image; column: caption; captions 2i and 2i+1 belong to i.
 SCORES = np.array(
     [
         # 0a   0b   1a   1b   2a   2b   3a   3b
@@ -28,17 +34,15 @@ SCORES = np.array(
 OWNER_OF_CAPTION = np.repeat(np.arange(4), 2)
 
 
-def ranks_of(scores_QG: Rows, query_owner: Ints, gallery_owner: Ints) -> list[int]:
+def ranks_in(scores_QG: Vectors, query_owner: Ints, gallery_owner: Ints) -> list[int]:
     """Give each gallery item an axis of its own, so that the products are the given scores."""
     unit = np.eye(scores_QG.shape[1], dtype=np.float32)
-    found = retrieval.ranks(
-        scores_QG, unit, query_owner_Q=query_owner, gallery_owner_G=gallery_owner
-    )
+    found = ranks_of(scores_QG, unit, query_owner_Q=query_owner, gallery_owner_G=gallery_owner)
     return [int(rank) for rank in found]
 
 
 def slow_ranks(
-    query_QD: Rows, gallery_GD: Rows, query_owner: Ints, gallery_owner: Ints
+    query_QD: Vectors, gallery_GD: Vectors, query_owner: Ints, gallery_owner: Ints
 ) -> list[int]:
     """Count, one pair at a time, what the definition says."""
     found: list[int] = []
@@ -51,45 +55,39 @@ def slow_ranks(
     return found
 
 
-def test_a_picture_is_found_by_its_best_own_caption() -> None:
-    assert ranks_of(SCORES, np.arange(4), OWNER_OF_CAPTION) == [0, 3, 1, 0]
+def test_an_image_is_found_by_its_best_own_caption() -> None:
+    assert ranks_in(SCORES, np.arange(4), OWNER_OF_CAPTION) == [0, 3, 1, 0]
 
 
-def test_a_caption_has_one_picture() -> None:
-    # Down the columns: e.g. 0b is .1 for its picture, .6 and .2 for pictures 1 and 3.
-    # 1a: .4 for its picture, .8 for picture 0. 1b: .3, and .4 for picture 3.
+def test_a_caption_has_one_image() -> None:
+    # Down the columns: e.g. 0b is .1 for its image, .6 and .2 for images 1 and 3.
+    # 1a: .4 for its image, .8 for image 0. 1b: .3, and .4 for image 3.
     # 2a: .5, and .6. 2b: .4, and .7. 3a: .8. 3b: .9.
-    assert ranks_of(SCORES.T, OWNER_OF_CAPTION, np.arange(4)) == [0, 2, 1, 1, 1, 1, 0, 0]
+    assert ranks_in(SCORES.T, OWNER_OF_CAPTION, np.arange(4)) == [0, 2, 1, 1, 1, 1, 0, 0]
 
 
 def test_a_collapsed_model_finds_nothing() -> None:
     same = np.ones((4, 3), dtype=np.float32) / np.sqrt(np.float32(3))
 
-    found = retrieval.ranks(same, same, query_owner_Q=np.arange(4), gallery_owner_G=np.arange(4))
+    found = ranks_of(same, same, query_owner_Q=np.arange(4), gallery_owner_G=np.arange(4))
 
     assert found.tolist() == [3, 3, 3, 3]
 
 
 def test_an_embedding_that_is_not_a_number_is_a_miss() -> None:
     broken = SCORES.copy()
-    broken[0, 0] = np.nan  # an own caption of picture 0
-    broken[1] = np.nan  # all scores of picture 1
+    broken[0, 0] = np.nan  # an own caption of image 0
+    broken[1] = np.nan  # all scores of image 1
 
-    # Pictures 0 and 1 come behind all six captions of the others; 2 and 3 are as they were.
-    assert ranks_of(broken, np.arange(4), OWNER_OF_CAPTION) == [6, 6, 1, 0]
-
-
-def test_a_row_of_zeros_stays_one() -> None:
-    rows = retrieval.unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
-
-    np.testing.assert_allclose(rows, [[0.6, 0.8], [0, 0]], atol=1e-7)
+    # Images 0 and 1 come behind all six captions of the others; 2 and 3 are as they were.
+    assert ranks_in(broken, np.arange(4), OWNER_OF_CAPTION) == [6, 6, 1, 0]
 
 
 @pytest.mark.parametrize("at_once", [1, 64, 1 << 24], ids=["row by row", "some rows", "whole"])
 def test_ranks_equal_the_slow_count_whatever_the_blocks(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrieval, "_SCORES_AT_ONCE", at_once)
+    monkeypatch.setattr(vectors, "_SCORES_AT_ONCE", at_once)
     random = np.random.default_rng(3)
     query, gallery = (
         rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -99,21 +97,19 @@ def test_ranks_equal_the_slow_count_whatever_the_blocks(
     gallery_owner = random.permutation(np.arange(31) % 17)
     query_owner = np.arange(17)
 
-    found = retrieval.ranks(
-        query, gallery, query_owner_Q=query_owner, gallery_owner_G=gallery_owner
-    )
+    found = ranks_of(query, gallery, query_owner_Q=query_owner, gallery_owner_G=gallery_owner)
 
     assert found.tolist() == slow_ranks(query, gallery, query_owner, gallery_owner)
 
 
 def test_recall_counts_ranks_below_k_and_the_median_counts_from_one() -> None:
-    found = retrieval.measure(
+    found = rank_metrics(
         "a/b",
         np.array([0, 1, 4, 5, 9, 10]),
         group_Q=np.arange(6),
         num_own_Q=np.ones(6, dtype=np.int64),
         num_gallery=20,
-        how=HOW,
+        bootstrap=BOOTSTRAP,
     )
 
     assert [(m.name, m.value) for m in found] == [
@@ -129,19 +125,17 @@ def test_recall_counts_ranks_below_k_and_the_median_counts_from_one() -> None:
 
 def test_chance_is_one_minus_all_own_captions_missed() -> None:
     # Two right ones among five, K = 2: 1 - C(3,2)/C(5,2) = 1 - 3/10.
-    assert retrieval.chance_recall(2, np.array([2]), 5) == pytest.approx(0.7)
+    assert chance_recall(2, np.array([2]), 5) == pytest.approx(0.7)
     # Averaged with a query that has one right answer: (0.7 + 2/5) / 2.
-    assert retrieval.chance_recall(2, np.array([2, 1]), 5) == pytest.approx(0.55)
+    assert chance_recall(2, np.array([2, 1]), 5) == pytest.approx(0.55)
     # More places than there are wrong answers.
-    assert retrieval.chance_recall(4, np.array([2]), 5) == 1.0
+    assert chance_recall(4, np.array([2]), 5) == 1.0
 
 
 def test_chance_equals_counting_every_order() -> None:
     hits = [min(order.index(0), order.index(1)) < 2 for order in itertools.permutations(range(5))]
 
-    assert retrieval.chance_recall(2, np.array([2]), 5) == pytest.approx(
-        sum(hits) / math.factorial(5)
-    )
+    assert chance_recall(2, np.array([2]), 5) == pytest.approx(sum(hits) / math.factorial(5))
 
 
 @pytest.mark.parametrize(
@@ -154,12 +148,4 @@ def test_chance_equals_counting_every_order() -> None:
     ],
 )
 def test_chances_median_rank(num_own: int, num_gallery: int, expected: int) -> None:
-    assert retrieval.chance_median_rank(np.array([num_own]), num_gallery) == expected
-
-
-def test_best_prefers_the_earlier_of_equals() -> None:
-    assert retrieval.best(np.array([0.1, 0.5, 0.9, 0.5], dtype=np.float32), 3) == [2, 1, 3]
-
-
-def test_owners_follow_the_captions() -> None:
-    assert retrieval.owners([("a", "b"), ("c",), ("d", "e")]).tolist() == [0, 0, 1, 2, 2]
+    assert chance_median_rank(np.array([num_own]), num_gallery) == expected

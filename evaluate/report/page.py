@@ -1,7 +1,8 @@
 """The stage `report`: one HTML page that holds all it shows, and the same tables in Markdown.
 
 Reads the manifests of the other stages, the results and examples of `evaluate`, and the metrics of
-`train`. What is missing leaves its section out, with a sentence.
+`train`. What is missing leaves its section out, with a sentence. Each task kind draws its own
+sections: the page asks the table of kinds for their data and their templates.
 """
 
 import html
@@ -14,16 +15,15 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from openalign.evaluate import examples, provenance, results
-from openalign.evaluate.provenance import Curve, FrequentText, RejectedBy
-from openalign.evaluate.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
-from openalign.evaluate.results import Results
-from openalign.evaluate.sections import (
-    ComposedSection,
-    DatasetSection,
-    composed_sections,
-    dataset_sections,
-)
+from openalign.evaluate import results
+from openalign.evaluate.drawing.thumbnails import THUMBNAILS, read_thumbnails
+from openalign.evaluate.drawing.tiles import Tiles
+from openalign.evaluate.report import provenance
+from openalign.evaluate.report.provenance import Curve, FrequentText, RejectedBy
+from openalign.evaluate.report.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
+from openalign.evaluate.results import Results, as_record
+from openalign.evaluate.tasks.contract import Section
+from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
 from openalign.files.manifest import DataFile, Manifest, StageResult
 from openalign.pages import funnel
@@ -32,8 +32,20 @@ from openalign.pages.funnel import FunnelStage
 HTML = "report.html"
 MARKDOWN = "report.md"
 
+_OF_KIND = "kind/"
+"""How the names of templates begin that a task kind offers: `kind/retrieval`."""
+
 _MARKUP = re.compile(r"[\\`*_~|\[\]]")
 """What means something else than itself in Markdown, beside the characters of HTML."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindPart:
+    """A task kind's part of the page."""
+
+    template: str
+    tasks: Sequence[Section]
+    """The sections of the kind's tasks; none where the run has no task of the kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +55,12 @@ class Page:
     title: str
     credits: Sequence[str]
     results: Results
-    datasets: Sequence[DatasetSection]
-    composed: Sequence[ComposedSection]
+    kinds: Sequence[KindPart]
+    """Every kind, in the order of the table."""
+
+    openings: Sequence[tuple[str, Section]]
+    """The tasks whose numbers the page opens with, each with its kind's template."""
+
     funnel: Sequence[FunnelStage]
     vocabulary: str
     frequent_texts: Sequence[FrequentText]
@@ -94,14 +110,13 @@ def build(
     """Gather what the page shows."""
     folder = folders["evaluate"]
     found = results.read(storage.join(folder, results.RESULTS))
-    shown = examples.read(storage.join(folder, examples.EXAMPLES))
-    thumbnails = examples.read_thumbnails(storage.join(folder, examples.THUMBNAILS))
+    kinds = _kind_parts(found, folder)
     return Page(
         title=title,
         credits=credits,
         results=found,
-        datasets=dataset_sections(found, shown, thumbnails),
-        composed=composed_sections(found, shown, thumbnails),
+        kinds=kinds,
+        openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
         funnel=funnel.build(manifests),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
@@ -116,11 +131,31 @@ def build(
     )
 
 
+def _kind_parts(found: Results, folder: str) -> list[KindPart]:
+    url = storage.join(folder, results.EXAMPLES)
+    examples = results.read_examples(url)
+    thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS))
+    sections: dict[str, list[Section]] = {name: [] for name in KINDS}
+    for name, kind, task in finished_tasks(found):
+        of_task = as_record(
+            examples.get(task.name, {}), kind.examples, of=f"{url}: task `{task.name}`"
+        )
+        sections[name].append(kind.section(task, of_task, Tiles(task.benchmark, thumbnails)))
+    return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]
+
+
 def render(page: Page, name: str) -> str:
     """Return the page in one of its two forms."""
     is_html = name == HTML
+    form = name.rpartition(".")[2]
+
+    def load(template: str) -> str:
+        if template.startswith(_OF_KIND):
+            return KINDS[template.removeprefix(_OF_KIND)].template(form)
+        return _template(template)
+
     environment = Environment(
-        loader=FunctionLoader(_template),
+        loader=FunctionLoader(load),
         autoescape=is_html,  # noqa: S701  # in Markdown, the filter `cell` does it
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -130,12 +165,13 @@ def render(page: Page, name: str) -> str:
     environment.filters["thousands"] = lambda number: f"{number:,}"
     environment.filters["words"] = lambda name: name.replace("_", " ")
     environment.filters["cell"] = _cell
+    environment.globals["svg"] = Markup
     style = Markup(_template("report.css")) if is_html else ""  # noqa: S704  # our own file
-    return environment.get_template(name).render(page=page, style=style, svg=Markup)
+    return environment.get_template(name).render(page=page, style=style)
 
 
 def _template(name: str) -> str:
-    return (files("openalign.evaluate") / "templates" / name).read_text(encoding="utf-8")
+    return (files("openalign.evaluate.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _cell(text: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from squares import RETRIEVAL, config_of, run_stage
 
-from openalign.evaluate import benchmark, report
-from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
+from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.report import page as report_page
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.schemas import FetchState
 from openalign.train import journal
@@ -100,16 +101,9 @@ FILTER_FACTS = {
 def evaluated_once(
     shared_benchmark: Path, model_folder: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    folder = shared_benchmark
-    dataset = KarpathyDataset(
-        name="squares",
-        path=f"{folder}/dataset.json",
-        images=f"{folder}/pictures",
-    )
-    queries = ComposedQueries(name="edits", path=f"{folder}/composed.json")
-    config = EvaluateConfig(datasets=(dataset,), composed=(queries,), bootstrap_resamples=20)
     output = tmp_path_factory.mktemp("run") / "evaluate"
-    benchmark.run(config, model=model_folder, output=str(output), work=f"{output}/work")
+    config = config_of(shared_benchmark)
+    run_stage(shared_benchmark, config, model=model_folder, output=output)
     return output
 
 
@@ -122,7 +116,7 @@ def evaluated(evaluated_once: Path, tmp_path: Path) -> Path:
 
 def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
     folders = {name: str(run / name) for name in manifests}
-    report.write(
+    report_page.write(
         manifests=manifests,
         folders=folders,
         output=str(run / "report"),
@@ -192,7 +186,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(whole: tuple[Page, st
     sources = [a["src"] for _, a in page.tags if "src" in a]
     assert len(sources) > 10
     assert all((source or "").startswith("data:image/webp;base64,") for source in sources)
-    style = (Path(report.__file__).parent / "templates" / "report.css").read_text()
+    style = (Path(report_page.__file__).parent / "templates" / "report.css").read_text()
     assert "url(" not in style
     assert "@import" not in style
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
@@ -200,7 +194,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(whole: tuple[Page, st
     assert not [name for _, a in page.tags for name in a if name.startswith("on")]
 
 
-def test_pictures_have_words_and_tables_have_headings(whole: tuple[Page, str]) -> None:
+def test_images_have_words_and_tables_have_headings(whole: tuple[Page, str]) -> None:
     page, _ = whole
 
     assert all((image.get("alt") or "").strip() for image in page.named("img"))
@@ -227,9 +221,9 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
 
     for part in (
         "trained on 9 pairs",
-        "the 5 pictures of test",
-        "all 8 pictures",
-        "gain over the picture alone",
+        "the 5 images of test",
+        "all 8 images",
+        "gain over the image alone",
         "harvest: 22 rows came in, 20 went on",
         "filter: 20 rows came in, 12 went on",
         "too few unigrams",
@@ -257,7 +251,7 @@ def test_markdown_holds_the_same_tables(whole: tuple[Page, str]) -> None:
     markdown = whole[1]
 
     assert markdown.startswith('# A "tiny" model & more\n')
-    assert "| text to image | the 5 pictures of test | 10 |" in markdown
+    assert "| text to image | the 5 images of test | 10 |" in markdown
     assert "| filter | too few unigrams | 5 | 12 | 6 | 5 |" in markdown
     assert "| fetch | http gone | 2 | gone |" in markdown
     assert r"home \| page &lt;img src=x&gt; \[a\](b) \`c\` \\\\ &amp; d" in markdown
@@ -298,14 +292,8 @@ def test_parts_that_are_missing_leave_a_sentence(bare: tuple[Page, str]) -> None
 def test_a_run_without_composed_queries_says_so(
     benchmark_folder: Path, model_folder: str, tmp_path: Path
 ) -> None:
-    dataset = KarpathyDataset(
-        name="squares",
-        path=f"{benchmark_folder}/dataset.json",
-        images=f"{benchmark_folder}/pictures",
-    )
-    output = f"{tmp_path}/evaluate"
-    config = EvaluateConfig(datasets=(dataset,), bootstrap_resamples=5)
-    benchmark.run(config, model=model_folder, output=output, work=f"{output}/work")
+    config = EvaluateConfig(tasks=(RETRIEVAL,), bootstrap_resamples=5)
+    run_stage(benchmark_folder, config, model=model_folder, output=tmp_path / "evaluate")
 
     page, markdown = write(tmp_path, {"evaluate": manifest("evaluate", {"embedded": 8})})
 
@@ -322,7 +310,7 @@ def test_the_same_run_gives_the_same_bytes(bare: tuple[Page, str], tmp_path: Pat
 
 
 def test_the_result_lists_both_files(evaluated: Path) -> None:
-    result = report.write(
+    result = report_page.write(
         manifests={"evaluate": manifest("evaluate", {"embedded": 8})},
         folders={"evaluate": str(evaluated / "evaluate")},
         output=str(evaluated / "report"),
