@@ -30,7 +30,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One number."""
 
     name: str
-    """What was measured, from the general to the special, parted by `/`."""
+    """What was measured, from the general to the special, separated by `/`."""
 
     value: float
     low: float

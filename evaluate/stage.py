@@ -169,6 +169,7 @@ def _measure(
     )
     measured: dict[str, Measured[Any, Any]] = {}
     for task, needs in plan.tasks:
+        assert not {"images", "captions"} & needs.texts.keys(), "a benchmark's files are called so"
         texts = {
             what: embed_texts(
                 encoder,
