@@ -85,7 +85,7 @@ def generate(folder: Path, num_rows: int) -> None:
                 "page_language": ["en"] * part,
             }
         ).unique("key")
-        from openalign.files.shards import write_table
+        from openalign.files.tables import write_table
 
         table = rows.sort("key").to_arrow().cast(CANDIDATE)
         write_table(str(folder), f"candidates-{number:05d}.parquet", table)

@@ -5,6 +5,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from openalign.engines.jobs import Ended, Jobs, run_jobs
+from openalign.files.facts import FilterFacts
+from openalign.files.manifest import StageResult
+from openalign.filtering.counts.transforms import ALT_TEXTS, IMAGES, CutNote, set_count
+
 MIN_COUNT, MAX_IMAGES, MAX_ALT_TEXTS, MIN_WORDS, MAX_WORDS = 3, 10, 1000, 3, 20
 Answer = dict[str, int]
 
@@ -18,28 +23,37 @@ def ours(phase: str, files: list[str], out: Path) -> Answer:
 
     text = TextRules(languages=(), min_count=MIN_COUNT)
     config = FilterConfig(text=text, num_buckets=64)
-    places: Any = {
-        "candidates": files,
-        "output": str(out),
-        "work": str(out / "work"),
-        "beam_options": [],
-    }
+    work = str(out / "work")
+    jobs = text_filter.jobs(config, candidates=files, output=str(out), work=work)
     if phase == "count":
-        counted = text_filter.count(config, **places)
-        assert counted is not None
-        return _counted(counted.facts)
-    result = text_filter.run(config, **places)
-    assert result is not None
-    return _counted(dict(result.facts)) | dict(result.states)
+        counting = Jobs(jobs=jobs.jobs[:1], collect=_corpus_alone)
+        return _counted(run_jobs(counting, work=work))
+    result = run_jobs(jobs, work=work)
+    return _counted(result) | dict(result.states)
 
 
-def _counted(facts: dict[str, Any]) -> Answer:
+def _corpus_alone(ended: Ended) -> StageResult:
+    cut = ended.summary.notes(CutNote)[0]
+    counts = ended.summary.counts
+    told = {
+        "unigrams": cut.num_unigrams,
+        "bigrams": cut.num_bigrams,
+        "frequent": cut.num_kept,
+        "texts": counts[set_count(ALT_TEXTS)],
+        "images": counts[set_count(IMAGES)],
+    }
+    return StageResult(num_inputs=0, states=told, num_outputs=0, files=[])
+
+
+def _counted(result: StageResult) -> Answer:
+    if not isinstance(result.facts, FilterFacts):
+        return dict(result.states)
     return {
-        "unigrams": facts["ngrams"]["num_unigrams"],
-        "bigrams": facts["ngrams"]["num_bigrams"],
-        "frequent": facts["ngrams"]["num_kept"],
-        "texts": facts["num_alt_texts_on_many_images"],
-        "images": facts["num_images_with_many_alt_texts"],
+        "unigrams": result.facts.ngrams.num_unigrams,
+        "bigrams": result.facts.ngrams.num_bigrams,
+        "frequent": result.facts.ngrams.num_kept,
+        "texts": result.facts.num_alt_texts_on_many_images,
+        "images": result.facts.num_images_with_many_alt_texts,
     }
 
 

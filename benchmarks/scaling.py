@@ -134,7 +134,7 @@ def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
     from openalign.demo import server as site_server
     from openalign.files.hashing import candidate_key
     from openalign.files.schemas import CANDIDATE
-    from openalign.files.shards import write_table
+    from openalign.files.tables import write_table
 
     www = work / "www"
     www.mkdir()
@@ -166,21 +166,23 @@ def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
 
 
 def run_filter(work: Path, out: Path, beam_options: Sequence[str]) -> None:
+    from openalign.engines.jobs import run_jobs
     from openalign.filtering import filter as text_filter
     from openalign.filtering.config import FilterConfig, TextRules
 
-    text_filter.run(
+    jobs = text_filter.jobs(
         FilterConfig(text=TextRules(languages=(), min_count=3), num_buckets=64),
         candidates=sorted(map(str, (work / "corpus").iterdir())),
         output=str(out / "filtered"),
-        work=str(out / "work"),
-        beam_options=beam_options,
+        work=str(out / "filter-work"),
     )
+    run_jobs(jobs, work=str(out / "filter-work"), beam_options=beam_options)
 
 
 def run_fetch(
     work: Path, out: Path, beam_options: Sequence[str], connect_to: dict[str, str]
 ) -> None:
+    from openalign.engines.jobs import run_jobs
     from openalign.ingest import fetch
     from openalign.ingest.config import DownloadConfig, FetchConfig
 
@@ -191,14 +193,14 @@ def run_fetch(
         allowed_networks=("127.0.0.0/8",),
         connect_to=connect_to,
     )
-    fetch.run(
-        FetchConfig(download=download, num_buckets=8, images_per_shard=500),
+    jobs = fetch.jobs(
+        FetchConfig(num_buckets=8, images_per_shard=500),
+        web=download,
         kept=[str(work / "kept-0.parquet")],
         header_rule=None,
         output=str(out / "shards"),
-        work=str(out / "work"),
-        beam_options=beam_options,
     )
+    run_jobs(jobs, work=str(out / "fetch-work"), beam_options=beam_options)
 
 
 def timed(work: Callable[[], object]) -> float:

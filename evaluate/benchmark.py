@@ -17,7 +17,7 @@ from openalign.evaluate.embeddings import (
     embeddings_name,
 )
 from openalign.evaluate.vectors import Vectors
-from openalign.files.hashing import fingerprint_of
+from openalign.files.fingerprints import fingerprint_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

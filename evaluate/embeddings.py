@@ -25,7 +25,7 @@ from openalign.errors import InputError
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
-from openalign.files.hashing import fingerprint_of
+from openalign.files.fingerprints import fingerprint_of
 from openalign.files.manifest import DataFile
 
 CHUNK = 1024
@@ -112,15 +112,7 @@ class EmbeddingStore:
             ]
         text = json.dumps(listed, indent=1, sort_keys=True) + "\n"
         chunks_file = storage.write_text(storage.join(output, CHUNKS), text)
-        return [
-            *written,
-            DataFile(
-                name=CHUNKS,
-                num_rows=len(listed),
-                num_bytes=chunks_file.num_bytes,
-                sha256=chunks_file.sha256,
-            ),
-        ]
+        return [*written, DataFile.of(CHUNKS, chunks_file, num_rows=len(listed))]
 
     def _from_previous(self, chunk: _EarlierChunk) -> Vectors:
         if self._open[0] != chunk.file:  # chunks are asked for in order: one file is held at a time
@@ -199,9 +191,7 @@ def to_npy(rows: Vectors) -> bytes:
 def write_rows(output: str, name: str, rows: Vectors) -> DataFile:
     """Write embeddings as a file of the stage's result."""
     written = storage.write_bytes(storage.join(output, name), to_npy(rows))
-    return DataFile(
-        name=name, num_rows=len(rows), num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    return DataFile.of(name, written, num_rows=len(rows))
 
 
 def _earlier_chunks(previous: str) -> dict[str, _EarlierChunk]:

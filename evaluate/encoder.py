@@ -18,7 +18,7 @@ import torch
 from openalign.errors import InputError
 from openalign.evaluate.vectors import Vectors, unit_rows
 from openalign.files import storage
-from openalign.files.hashing import fingerprint_of
+from openalign.files.fingerprints import fingerprint_of
 from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
 
 _CONFIG = "config.json"

@@ -14,11 +14,8 @@ import msgspec
 from openalign.errors import InputError
 from openalign.files import storage
 
-RESULTS = "results.json"
 RESULTS_VERSION = 2
 """Raised whenever a field changes its name, type or meaning."""
-
-EXAMPLES = "examples.json"
 
 LIBRARIES = ("numpy", "openalign", "pillow", "tokenizers", "torch", "transformers")
 _AGAIN = "run `openalign evaluate` again"

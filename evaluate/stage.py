@@ -39,7 +39,9 @@ from openalign.evaluate.tasks.contract import (
 )
 from openalign.evaluate.tasks.kinds import headline, kind_of
 from openalign.files import storage
+from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import DataFile, StageResult
+from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +108,12 @@ def run(
         num_outputs=num_images,
         files=[
             *store.write(output),
-            _write_text(output, results.RESULTS, results.to_json(found), len(found.metrics)),
-            _write_text(output, results.EXAMPLES, examples, len(measured)),
+            _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
+            _write_text(output, EXAMPLES_FILE, examples, len(measured)),
             write_items(output, _found_by_search(embedded), folders),
             write_thumbnails(output, _shown_by_report(config, measured, embedded)),
         ],
-        facts={"headline": headline(found), "num_metrics": len(found.metrics)},
+        facts=EvaluateFacts(headline=headline(found), num_metrics=len(found.metrics)),
     )
 
 
@@ -223,6 +225,4 @@ def _shown_by_report(
 
 def _write_text(output: str, name: str, text: str, num_rows: int) -> DataFile:
     written = storage.write_text(storage.join(output, name), text)
-    return DataFile(
-        name=name, num_rows=num_rows, num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    return DataFile.of(name, written, num_rows=num_rows)

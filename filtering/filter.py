@@ -3,26 +3,28 @@
 Reads candidates. Writes `kept-*.parquet`, `rejected-*.parquet` (with the rule that dropped each
 row) and `ngrams.u64`, the frequent n-grams. Driven by the section `filter`.
 
-Two Beam jobs: the first counts the corpus, the second judges each row by what was counted. A run
-that is killed between them goes on with the second.
+Two Beam jobs: the first counts the corpus, the second judges each row by what was counted.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 import polars as pl
 import pyarrow as pa
 
-from openalign.engines.batches import Paths, ReadTables, Summary, WriteSummary, run_to_summary
+from openalign.engines.batches import Paths, ReadTables
+from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.parts import Summary
 from openalign.files import storage
-from openalign.files.hashing import canonical_json
+from openalign.files.facts import FilterFacts, NgramFacts
 from openalign.files.manifest import DataFile, StageResult
-from openalign.files.schemas import CANDIDATE, FilterState
+from openalign.files.names import NGRAMS_FILE
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import FilterState
 from openalign.filtering.config import FilterConfig, TextRules
 from openalign.filtering.counts import frequency
 from openalign.filtering.counts.tokens import U64, Tokens, hash_strings, normalize, tokenize
@@ -32,90 +34,59 @@ from openalign.filtering.counts.transforms import (
     NGRAMS,
     CountNgrams,
     CountPairs,
+    CutNote,
     Hashes,
+    SetNote,
     join_set,
     open_set,
+    set_count,
+    set_file,
 )
-from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, outcome
+from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, judged
 from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
 
-NGRAMS_FILE = "ngrams.u64"
-"""The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""
 
-_COUNTED = "counted.json"
-
-
-def run(
-    config: FilterConfig,
-    *,
-    candidates: Sequence[str],
-    output: str,
-    work: str,
-    beam_options: Sequence[str],
-) -> StageResult | None:
-    """Filter the candidates in Parquet files; see the module for what is written.
-
-    A dry run builds both jobs and returns None.
-    """
-    counted = count(
-        config, candidates=candidates, output=output, work=work, beam_options=beam_options
+def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: str) -> Jobs:
+    """Declare the two jobs that filter the candidates in Parquet files."""
+    return Jobs(
+        jobs=[
+            Job(
+                name="counts",
+                build=partial(_count, config=config, urls=candidates, work=work),
+                finish=partial(_join_sets, output=output, work=work),
+            ),
+            Job(
+                name="judged",
+                build=partial(_judge, config=config, urls=candidates, output=output, work=work),
+            ),
+        ],
+        collect=partial(_collect, config=config),
     )
-    summary_url = storage.join(work, "judged.jsonl")
-    graph = partial(
-        _judge, config=config, urls=candidates, output=output, work=work, to=summary_url
-    )
-    summary = run_to_summary(graph, summary_url, beam_options)
-    if counted is None or summary is None:
-        return None
-    found = outcome(summary, TEXT_RULES)
+
+
+def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageResult:
+    found = judged(verdicts.summary, TEXT_RULES)
+    in_sets = counts.summary.counts
     return StageResult(
         num_inputs=sum(found.states.values()),
         states=found.states,
         num_outputs=found.states[FilterState.KEPT],
-        files=[*summary.files, counted.ngrams],
-        facts={**found.facts, **counted.facts},
+        files=[*verdicts.summary.files, *counts.files],
+        facts=FilterFacts(
+            ngrams=_ngram_facts(counts.summary, config.text),
+            num_alt_texts_on_many_images=in_sets[set_count(ALT_TEXTS)],
+            num_images_with_many_alt_texts=in_sets[set_count(IMAGES)],
+            **msgspec.structs.asdict(found.facts),
+        ),
     )
 
 
 # The corpus ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
-    """What the first job left behind."""
-
-    ngrams: DataFile
-    facts: dict[str, Any]
-
-
-def count(
-    config: FilterConfig,
-    *,
-    candidates: Sequence[str],
-    output: str,
-    work: str,
-    beam_options: Sequence[str],
-) -> Counted | None:
-    """Count the corpus, unless an earlier run already did; None after a dry run."""
-    marker = storage.join(work, _COUNTED)
-    if not storage.exists(marker):
-        summary_url = storage.join(work, "counts.jsonl")
-        graph = partial(_count, config=config, urls=candidates, work=work, to=summary_url)
-        summary = run_to_summary(graph, summary_url, beam_options)
-        if summary is None:
-            return None
-        ngrams = join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))
-        for name in (ALT_TEXTS, IMAGES):
-            join_set(summary, work, name, storage.join(work, f"{name}.u64"))
-        values = {"ngrams": asdict(ngrams), "facts": _facts(summary, config.text)}
-        storage.write_text(marker, canonical_json(values))
-    values = json.loads(storage.read_text(marker))
-    return Counted(ngrams=DataFile(**values["ngrams"]), facts=values["facts"])
-
-
 def _count(
-    pipeline: beam.Pipeline, *, config: FilterConfig, urls: Sequence[str], work: str, to: str
-) -> None:
+    pipeline: beam.Pipeline, _: Attempt, *, config: FilterConfig, urls: Sequence[str], work: str
+) -> Any:
     hashes: Any = (
         pipeline
         | ReadTables(urls, columns=["image_url", "alt_text"])
@@ -128,7 +99,13 @@ def _count(
         config.num_buckets,
         work,
     )
-    _ = (ngrams, pairs) | beam.Flatten() | WriteSummary(to)
+    return (ngrams, pairs) | beam.Flatten()
+
+
+def _join_sets(summary: Summary, *, output: str, work: str) -> list[DataFile]:
+    for name in (ALT_TEXTS, IMAGES):
+        join_set(summary, work, name, storage.join(work, set_file(name)))
+    return [join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))]
 
 
 def hashes_of(batch: pa.RecordBatch) -> Hashes:
@@ -147,26 +124,22 @@ def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, Tokens]:
     )
 
 
-def _facts(summary: Summary, rules: TextRules) -> dict[str, Any]:
-    cut = next(f["cut"] for f in summary.facts if "cut" in f)
-    kept_bigrams = sum(f["odd"] for f in summary.facts if f.get("set") == NGRAMS)
-    kept = (cut["num_kept"] - kept_bigrams, kept_bigrams)
-    counted = (cut["num_unigrams"], cut["num_bigrams"])
+def _ngram_facts(summary: Summary, rules: TextRules) -> NgramFacts:
+    [cut] = summary.notes(CutNote)
+    kept_bigrams = sum(note.num_odd for note in summary.notes(SetNote) if note.name == NGRAMS)
+    kept = (cut.num_kept - kept_bigrams, kept_bigrams)
+    counted = (cut.num_unigrams, cut.num_bigrams)
     dropped = (counted[0] - kept[0], counted[1] - kept[1])
-    return {
-        "ngrams": {
-            "top_k": rules.top_k,
-            "min_count": rules.min_count,
-            "coverage": rules.coverage,
-            **cut,
-            "num_unigrams_kept": kept[0],
-            "num_bigrams_kept": kept[1],
-            "expected_collisions": frequency.expected_collisions(*counted),
-            "expected_wrongly_kept": frequency.expected_wrongly_frequent(kept, dropped),
-        },
-        "num_alt_texts_on_many_images": summary.counts[f"set_{ALT_TEXTS}"],
-        "num_images_with_many_alt_texts": summary.counts[f"set_{IMAGES}"],
-    }
+    return NgramFacts(
+        top_k=rules.top_k,
+        min_count=rules.min_count,
+        coverage=rules.coverage,
+        num_unigrams_kept=kept[0],
+        num_bigrams_kept=kept[1],
+        expected_collisions=frequency.expected_collisions(*counted),
+        expected_wrongly_kept=frequency.expected_wrongly_frequent(kept, dropped),
+        **msgspec.structs.asdict(cut),
+    )
 
 
 # The verdict --------------------------------------------------------------------------------------
@@ -174,27 +147,26 @@ def _facts(summary: Summary, rules: TextRules) -> dict[str, Any]:
 
 def _judge(
     pipeline: beam.Pipeline,
+    _: Attempt,
     *,
     config: FilterConfig,
     urls: Sequence[str],
     output: str,
     work: str,
-    to: str,
-) -> None:
+) -> Any:
     check_tails(urls)
     open_judge = partial(_open_judge, rules=config.text, output=output, work=work)
-    parts = pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
-    _ = parts | WriteSummary(to)
+    return pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
 
 
 def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -> Any:
     corpus = Corpus(
         ngrams=stack.enter_context(open_set(storage.join(output, NGRAMS_FILE))),
         alt_texts_on_many_images=stack.enter_context(
-            open_set(storage.join(work, f"{ALT_TEXTS}.u64"))
+            open_set(storage.join(work, set_file(ALT_TEXTS)))
         ),
         images_with_many_alt_texts=stack.enter_context(
-            open_set(storage.join(work, f"{IMAGES}.u64"))
+            open_set(storage.join(work, set_file(IMAGES)))
         ),
     )
 

@@ -9,10 +9,11 @@ from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import msgspec
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -20,9 +21,12 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from openalign.engines.batches import Part, Summary, cut_by_hash, from_ipc, read_batches
+from openalign.engines.batches import cut_by_hash, from_ipc, read_batches
+from openalign.engines.parts import Note, Part, Summary
+from openalign.files.facts import DroppedExample, FrequentText, HostRows, JudgedFacts
+from openalign.files.names import KEPT, REJECTED
 from openalign.files.schemas import with_reason
-from openalign.files.shards import open_table
+from openalign.files.tables import open_table
 from openalign.filtering import tallies
 from openalign.filtering.counts.tokens import U64, Bools
 from openalign.filtering.rules.flags import Flags, first_rule, rule_effects
@@ -31,6 +35,15 @@ _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16
 _HELD_ROWS = 200_000
 _FLAGS = "flags_"
+
+
+class TallyNote(Note, frozen=True, kw_only=True):
+    """The rows of one bucket of a tally that may be shown."""
+
+    name: str
+    """A key of `tallies.TALLIES`."""
+
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class JudgeRows(beam.PTransform[Any, Any]):
         sides: Any = batches | "Judge" >> judge.with_outputs(
             _REJECTED, _PARTS, _TALLIES, main="kept"
         )
-        parts = (sides[_PARTS], _told(sides[_TALLIES])) | "Parts" >> beam.Flatten()
+        parts = (sides[_PARTS], _summed_up(sides[_TALLIES])) | "Parts" >> beam.Flatten()
         return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
 
 
@@ -94,7 +107,7 @@ class JudgeFiles(beam.PTransform[Any, Any]):
         tables = _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
         judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
         judged: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
-        return (judged[_PARTS], _told(judged[_TALLIES])) | "Parts" >> beam.Flatten()
+        return (judged[_PARTS], _summed_up(judged[_TALLIES])) | "Parts" >> beam.Flatten()
 
 
 def check_tails(urls: Iterable[str]) -> None:
@@ -200,8 +213,8 @@ class _JudgeTables(_Judging):
     def process(self, element: str) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         tail = tail_of(element)
         with (
-            open_table(self._folder, f"kept-{tail}", self._schema) as to_kept,
-            open_table(self._folder, f"rejected-{tail}", with_reason(self._schema)) as to_rejected,
+            open_table(self._folder, f"{KEPT}{tail}", self._schema) as to_kept,
+            open_table(self._folder, f"{REJECTED}{tail}", with_reason(self._schema)) as to_rejected,
         ):
             for batch in read_batches(element):
                 kept, rejected = self.split(batch)
@@ -212,31 +225,29 @@ class _JudgeTables(_Judging):
         yield TaggedOutput(_PARTS, part.to_json())
 
 
-def _told(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
+def _summed_up(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
     gathered: Any = tallied | "Gather" >> beam.GroupByKey()
-    return gathered | "Tell" >> beam.MapTuple(_tell).with_output_types(str)
+    return gathered | "SumUp" >> beam.MapTuple(_sum_up).with_output_types(str)
 
 
-def _tell(key: str, pieces: Iterable[bytes]) -> str:
+def _sum_up(key: str, pieces: Iterable[bytes]) -> str:
     name = key.split("-", maxsplit=1)[0]
     merged = tallies.merge(name, [pl.DataFrame(from_ipc(piece)) for piece in pieces])
-    return Part(
-        facts={"tally": name, "rows": tallies.TALLIES[name].top(merged).to_dicts()}
-    ).to_json()
+    note = TallyNote(name=name, rows=tallies.TALLIES[name].top(merged).to_dicts())
+    return Part(notes=[note]).to_json()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class Judged:
     """What a job's judges said, put together."""
 
     states: dict[str, int]
     """Rows by terminal state, `kept` and every rule that dropped a row."""
 
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
-    """`rules` (see `rule_effects`), `examples`, `top_texts` and `top_hosts`."""
+    facts: JudgedFacts
 
 
-def outcome(summary: Summary, rules: tuple[str, ...]) -> Outcome:
+def judged(summary: Summary, rules: tuple[str, ...]) -> Judged:
     """Return what a finished job's Parts say."""
     num_by_flags = Counter(
         {
@@ -246,30 +257,28 @@ def outcome(summary: Summary, rules: tuple[str, ...]) -> Outcome:
         }
     )
     effects = rule_effects(num_by_flags, rules)
-    told = {
-        name: tallies.told(
-            name, [row for f in summary.facts if f.get("tally") == name for row in f["rows"]]
-        )
+    notes = summary.notes(TallyNote)
+    shown = {
+        name: tallies.shown(name, [row for note in notes if note.name == name for row in note.rows])
         for name in tallies.TALLIES
     }
-    return Outcome(
-        states={
-            "kept": num_by_flags[0],
-            **{str(e["rule"]): int(e["dropped"]) for e in effects if e["dropped"]},
-        },
-        facts={
-            "rules": effects,
-            "examples": _by_rule(told["examples"], rules),
-            "top_texts": [_without(row, "hash") for row in told["texts"]],
-            "top_hosts": told["hosts"],
-        },
+    return Judged(
+        states={"kept": num_by_flags[0], **{e.rule: e.dropped for e in effects if e.dropped}},
+        facts=JudgedFacts(
+            rules=effects,
+            examples=_by_rule(shown["examples"], rules),
+            top_texts=msgspec.convert(shown["texts"], list[FrequentText]),
+            top_hosts=msgspec.convert(shown["hosts"], list[HostRows]),
+        ),
     )
 
 
-def _by_rule(rows: Sequence[dict[str, Any]], rules: tuple[str, ...]) -> dict[str, Any]:
-    found = {rule: [_without(row, "rule") for row in rows if row["rule"] == rule] for rule in rules}
-    return {rule: examples for rule, examples in found.items() if examples}
-
-
-def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != name}
+def _by_rule(
+    rows: Sequence[dict[str, Any]], rules: tuple[str, ...]
+) -> dict[str, list[DroppedExample]]:
+    found = {rule: [row for row in rows if row["rule"] == rule] for rule in rules}
+    return {
+        rule: msgspec.convert(examples, list[DroppedExample])
+        for rule, examples in found.items()
+        if examples
+    }

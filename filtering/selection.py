@@ -1,7 +1,7 @@
 """`select`: ALIGN's rules on images, once they are fetched.
 
 Reads the ledger and the shards' indexes; pixels are not needed. Writes `training-*.parquet`, one
-row a pair with the place of its picture in the shards, and `decisions-*.parquet`, the pairs that
+row a pair with the place of its image in the shards, and `decisions-*.parquet`, the pairs that
 are left out and the rule that did it. Nothing is rewritten, so other thresholds cost no download.
 Driven by the section `select`.
 
@@ -16,100 +16,98 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 import polars as pl
 import pyarrow as pa
 
-from openalign.engines.batches import Paths, SortIntoFiles, WriteSummary, run_to_summary
+from openalign.engines.batches import Paths, SortIntoFiles
+from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.parts import Summary
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.files.manifest import StageResult
-from openalign.files.schemas import DECISION, TRAINING, FetchState, SelectState
-from openalign.files.shards import index_name, read_table, write_table
+from openalign.files.facts import NearDuplicateFacts, SelectFacts
+from openalign.files.manifest import DataFile, StageResult
+from openalign.files.names import DECISIONS, IMAGE_MEMBER, index_name, shard_of_ledger
+from openalign.files.names import TRAINING as TRAINING_FILES
+from openalign.files.schemas import DECISION, TRAINING
+from openalign.files.states import FetchState, SelectState
+from openalign.files.tables import read_table, write_table
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counts.frequency import present
 from openalign.filtering.counts.tokens import hash_strings, normalize
-from openalign.filtering.counts.transforms import IMAGES, CountPairs, Hashes, join_set, open_set
-from openalign.filtering.judging import Judge, JudgeRows, Verdict, outcome
+from openalign.filtering.counts.transforms import (
+    IMAGES,
+    CountPairs,
+    Hashes,
+    join_set,
+    open_set,
+    set_file,
+)
+from openalign.filtering.judging import Judge, JudgeRows, Verdict, judged
 from openalign.filtering.rules.image import IMAGE_RULES, image_flags
 from openalign.filtering.rules.near_duplicates import matcher
 
-_COUNTED = "counted"
-_MANY = f"{IMAGES}.u64"
 _HELD_OUT = "held-out.parquet"
-_PICTURE = "jpg"
 
 
-def run(
-    config: SelectConfig,
-    *,
-    ledger: Sequence[str],
-    held_out: pa.Table,
-    output: str,
-    work: str,
-    beam_options: Sequence[str],
-) -> StageResult | None:
-    """Select training pairs; see the module for what is read and written.
+def jobs(
+    config: SelectConfig, *, ledger: Sequence[str], held_out: pa.Table, output: str, work: str
+) -> Jobs:
+    """Declare the two jobs that select training pairs.
 
-    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of pictures that must stay out. A dry
-    run builds both jobs and returns None.
+    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of images that must stay out.
     """
-    counted = _make_counts(config, ledger, held_out, work=work, beam_options=beam_options)
-    summary_url = storage.join(work, "judged.jsonl")
-    graph = partial(_judge, config=config, urls=ledger, output=output, work=work, to=summary_url)
-    summary = run_to_summary(graph, summary_url, beam_options)
-    if summary is None or not counted:
-        return None
-    found = outcome(summary, IMAGE_RULES)
+    return Jobs(
+        jobs=[
+            Job(
+                name="counts",
+                build=partial(_count, config=config, urls=ledger, work=work),
+                finish=partial(_finish_counts, held_out=held_out, work=work),
+            ),
+            Job(
+                name="judged",
+                build=partial(_judge, config=config, urls=ledger, output=output, work=work),
+            ),
+        ],
+        collect=partial(_collect, config=config, num_held_out=held_out.num_rows),
+    )
+
+
+def _collect(_: Ended, verdicts: Ended, *, config: SelectConfig, num_held_out: int) -> StageResult:
+    found = judged(verdicts.summary, IMAGE_RULES)
     return StageResult(
         num_inputs=sum(found.states.values()),
         states=found.states,
         num_outputs=found.states[SelectState.KEPT],
-        files=summary.files,
-        facts={
-            **found.facts,
-            "near_duplicates": {
-                "method": config.near_duplicates.method,
-                "radius_bits": config.near_duplicates.radius_bits,
-                "num_held_out": held_out.num_rows,
-            },
-        },
+        files=verdicts.summary.files,
+        facts=SelectFacts(
+            near_duplicates=NearDuplicateFacts(
+                method=config.near_duplicates.method,
+                radius_bits=config.near_duplicates.radius_bits,
+                num_held_out=num_held_out,
+            ),
+            **msgspec.structs.asdict(found.facts),
+        ),
     )
-
-
-def _make_counts(
-    config: SelectConfig,
-    ledger: Sequence[str],
-    held_out: pa.Table,
-    *,
-    work: str,
-    beam_options: Sequence[str],
-) -> bool:
-    """Make what the judges look up, unless an earlier run already did; tell whether it is there."""
-    marker = storage.join(work, _COUNTED)
-    if not storage.exists(marker):
-        counts_url = storage.join(work, "counts.jsonl")
-        graph = partial(_count, config=config, urls=ledger, work=work, to=counts_url)
-        summary = run_to_summary(graph, counts_url, beam_options)
-        if summary is None:
-            return False
-        join_set(summary, work, IMAGES, storage.join(work, _MANY))
-        # In the graph itself, at 60 bytes a picture, 170,000 exceed what Dataflow takes.
-        write_table(work, _HELD_OUT, held_out)
-        storage.write_text(marker, "")
-    return True
 
 
 # The corpus ---------------------------------------------------------------------------------------
 
 
 def _count(
-    pipeline: beam.Pipeline, *, config: SelectConfig, urls: Sequence[str], work: str, to: str
-) -> None:
+    pipeline: beam.Pipeline, _: Attempt, *, config: SelectConfig, urls: Sequence[str], work: str
+) -> Any:
     hashes: Any = pipeline | Paths(urls) | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
-    pairs = hashes | "Pairs" >> CountPairs(
+    return hashes | "Pairs" >> CountPairs(
         None, config.image.max_alt_texts, config.num_buckets, work
     )
-    _ = pairs | WriteSummary(to)
+
+
+def _finish_counts(summary: Summary, *, held_out: pa.Table, work: str) -> list[DataFile]:
+    join_set(summary, work, IMAGES, storage.join(work, set_file(IMAGES)))
+    # In the graph itself, at 60 bytes an image, 170,000 exceed what Dataflow takes.
+    write_table(work, _HELD_OUT, held_out)
+    return []
 
 
 def _hashes_of(url: str) -> Hashes:
@@ -128,13 +126,13 @@ def _fetched(url: str, columns: list[str] | None = None) -> pl.DataFrame:
 
 def _judge(
     pipeline: beam.Pipeline,
+    _: Attempt,
     *,
     config: SelectConfig,
     urls: Sequence[str],
     output: str,
     work: str,
-    to: str,
-) -> None:
+) -> Any:
     sides: Any = (
         pipeline
         | Paths(urls)
@@ -144,18 +142,18 @@ def _judge(
     training = (
         sides.kept
         | "Pairs" >> beam.Map(_to_training).with_output_types(pa.RecordBatch)
-        | "Training" >> SortIntoFiles(output, "training", TRAINING, config.num_files)
+        | "Training" >> SortIntoFiles(output, TRAINING_FILES, TRAINING, config.num_files)
     )
     decisions = (
         sides.rejected
         | "Rules" >> beam.Map(_to_decisions).with_output_types(pa.RecordBatch)
-        | "Decisions" >> SortIntoFiles(output, "decisions", DECISION, config.num_files)
+        | "Decisions" >> SortIntoFiles(output, DECISIONS, DECISION, config.num_files)
     )
-    _ = (training, decisions, sides.parts) | "All" >> beam.Flatten() | WriteSummary(to)
+    return (training, decisions, sides.parts) | "All" >> beam.Flatten()
 
 
 def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
-    """Give a ledger file's fetched rows the place of their picture in the shard."""
+    """Give a ledger file's fetched rows the place of their image in the shard."""
     rows = _fetched(ledger_url)
     if rows.is_empty():
         return
@@ -165,7 +163,7 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
             f"{ledger_url} has fetched images but its shard has no index",
             hint="run `openalign fetch` again",
         )
-    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member") == _PICTURE)
+    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member") == IMAGE_MEMBER)
     placed = rows.join(
         places.select(pl.col("key").alias("image_key"), "offset", "length"),
         on="image_key",
@@ -183,8 +181,7 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
 def _index_of(ledger_url: str) -> str:
     """Return the index of a ledger's shard; they lie beside each other."""
     folder, _, name = ledger_url.rpartition("/")
-    shard = name.replace("ledger-", "shard-", 1).removesuffix(".parquet")
-    return storage.join(folder, index_name(f"{shard}.tar"))
+    return storage.join(folder, index_name(shard_of_ledger(name)))
 
 
 def _to_training(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -196,7 +193,7 @@ def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
-    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, _MANY)))
+    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, set_file(IMAGES))))
     held_out = read_table(storage.join(work, _HELD_OUT))
     is_copy = matcher(held_out, config.near_duplicates)
 

@@ -22,7 +22,7 @@ NUM_TOP = 20
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How one kind of tally is merged, and which of its rows are told."""
+    """How one kind of tally is merged, and which of its rows are shown."""
 
     by: str
     """The column whose equal values must meet to be merged."""
@@ -99,8 +99,8 @@ def merge(name: str, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return TALLIES[name].merged(pl.concat(pieces))
 
 
-def told(name: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that are told, from those that each bucket told."""
+def shown(name: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that are shown, from those that each bucket may show."""
     if not found:
         return []
     return TALLIES[name].top(pl.DataFrame(found)).to_dicts()

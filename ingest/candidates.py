@@ -9,7 +9,8 @@ import polars as pl
 import pyarrow as pa
 
 from openalign.files.hashing import candidate_key
-from openalign.files.schemas import CANDIDATE, HarvestState
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import HarvestState
 
 FOUND = "found"
 """Count of all pairs that a source came across, whatever became of them."""

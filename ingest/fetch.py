@@ -15,31 +15,32 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.batches import ReadTables, WriteSummary, from_ipc, run_to_summary, to_pieces
+from openalign.engines.batches import ReadTables, from_ipc, to_pieces
+from openalign.engines.jobs import Attempt, Ended, Job, Jobs
 from openalign.files import storage
+from openalign.files.facts import FetchFacts
 from openalign.files.hashing import bucket_of
 from openalign.files.manifest import StageResult
-from openalign.files.schemas import CANDIDATE, FetchState
-from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import FetchBucket, HeaderRule, check_part
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import FetchState
+from openalign.ingest.config import DownloadConfig, FetchConfig
+from openalign.ingest.image_shards import FetchBucket, HeaderRule, ShardNote, check_part
 from openalign.ingest.web.urls import host_of
 
 
-def run(
+def jobs(
     config: FetchConfig,
     *,
+    web: DownloadConfig,
     kept: Sequence[str],
     header_rule: HeaderRule | None,
     output: str,
-    work: str,
-    beam_options: Sequence[str],
-) -> StageResult | None:
-    """Fetch the images of the candidates in the Parquet files `kept`; None after a dry run."""
-    summary_url = storage.join(work, "summary.jsonl")
-    fetch_bucket = FetchBucket(config=config, header_rule=header_rule, output=output)
+) -> Jobs:
+    """Declare the one job that fetches the images of the candidates in the Parquet files `kept`."""
+    fetch_bucket = FetchBucket(config=config, web=web, header_rule=header_rule, output=output)
 
-    def build(pipeline: beam.Pipeline) -> None:
-        parts = (
+    def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
+        return (
             pipeline
             | "Candidates" >> ReadTables(urls=kept, columns=CANDIDATE.names)
             | "Cut" >> _cut(config.num_buckets)
@@ -49,17 +50,26 @@ def run(
             | "Wait" >> beam.GroupByKey()
             | "Check" >> beam.MapTuple(partial(_check, output=output)).with_output_types(str)
         )
-        _ = parts | "Summary" >> WriteSummary(summary_url)
 
-    summary = run_to_summary(build, summary_url, beam_options)
-    if summary is None:
-        return None
+    return Jobs(jobs=[Job(name="fetched", build=build)], collect=partial(_collect, kept=kept))
+
+
+def _collect(ended: Ended, *, kept: Sequence[str]) -> StageResult:
+    images: Counter[str] = Counter()
+    shards = ended.summary.notes(ShardNote)
+    for shard in shards:
+        images.update(shard.images)
+    counts = ended.summary.counts
     return StageResult(
         num_inputs=sum(_num_rows(url) for url in kept),
-        states={state.value: summary.counts[state.value] for state in FetchState},
-        num_outputs=summary.counts[FetchState.FETCHED.value],
-        files=summary.files,
-        facts=_facts(summary.facts),
+        states={state.value: counts[state.value] for state in FetchState},
+        num_outputs=counts[FetchState.FETCHED.value],
+        files=ended.summary.files,
+        facts=FetchFacts(
+            images=dict(sorted(images.items())),
+            num_bytes=sum(shard.num_bytes for shard in shards),
+            stored_bytes=sum(shard.stored_bytes for shard in shards),
+        ),
     )
 
 
@@ -95,14 +105,3 @@ def _check(line: str, _: Iterable[int], output: str) -> str:
 def _num_rows(url: str) -> int:
     with storage.open_read(url) as source:
         return int(pq.ParquetFile(source).metadata.num_rows)
-
-
-def _facts(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    images: Counter[str] = Counter()
-    for shard in shards:
-        images.update(shard["images"])
-    return {
-        "images": dict(sorted(images.items())),
-        "num_bytes": sum(shard["num_bytes"] for shard in shards),
-        "stored_bytes": sum(shard["stored_bytes"] for shard in shards),
-    }

@@ -12,59 +12,64 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from openalign.engines.batches import Part, Paths, SortIntoFiles, WriteSummary, run_to_summary
-from openalign.files import storage
+from openalign.engines.batches import Paths, SortIntoFiles
+from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.parts import Part
+from openalign.files.facts import HarvestFacts
 from openalign.files.manifest import StageResult
-from openalign.files.schemas import CANDIDATE, PAGE, HarvestState
+from openalign.files.names import CANDIDATES, PAGES
+from openalign.files.schemas import CANDIDATE, PAGE
+from openalign.files.states import HarvestState
 from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collapse_duplicates
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
-from openalign.ingest.sources import crawl as site
-from openalign.ingest.sources import table
+from openalign.ingest.sources import crawl, table
 
 
-def run(
-    config: HarvestConfig, *, output: str, work: str, beam_options: Sequence[str]
-) -> StageResult | None:
-    """Harvest a source; None after a dry run.
+def jobs(config: HarvestConfig, *, web: DownloadConfig | None, output: str, work: str) -> Jobs:
+    """Declare the one job of a harvest; `web` is how a source that asks the web does so.
 
     Raises:
         InputError: a table cannot be read or lacks a column; found before anything starts.
     """
     urls = table.table_urls(config.source) if isinstance(config.source, TableSource) else []
-    summary_url = storage.join(work, "summary.jsonl")
 
-    def build(pipeline: beam.Pipeline) -> None:
-        found = _found(pipeline, config, urls=urls, work=work)
+    def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
+        found = _found(pipeline, config, web=web, urls=urls, work=work)
         written = (
             found["candidates"] | "Candidates" >> _candidate_files(config, output),
             found["pages"] | "Pages" >> _page_files(config, output),
             found["counts"],
         )
-        _ = written | beam.Flatten() | "Summary" >> WriteSummary(summary_url)
+        return written | beam.Flatten()
 
-    summary = run_to_summary(build, summary_url, beam_options)
-    if summary is None:
-        return None
-    counts = summary.counts
+    return Jobs(jobs=[Job(name="harvested", build=build)], collect=_collect)
+
+
+def _collect(ended: Ended) -> StageResult:
+    counts = ended.summary.counts
     return StageResult(
         num_inputs=counts[FOUND],
         states={state.value: counts[state.value] for state in HarvestState},
         num_outputs=counts[HarvestState.KEPT.value],
-        files=summary.files,
-        facts=_facts(counts),
+        files=ended.summary.files,
+        facts=HarvestFacts(pages=_pages_by_state(counts)),
     )
 
 
 def _found(
-    pipeline: beam.Pipeline, config: HarvestConfig, *, urls: Sequence[str], work: str
+    pipeline: beam.Pipeline,
+    config: HarvestConfig,
+    *,
+    web: DownloadConfig | None,
+    urls: Sequence[str],
+    work: str,
 ) -> Any:
     if isinstance(config.source, SiteSource):
         pieces: Any = (
             pipeline
-            | "Seeds" >> beam.Create(site.seeds_by_host(config.source), reshuffle=False)
+            | "Seeds" >> beam.Create(crawl.seeds_by_host(config.source), reshuffle=False)
             | "Own" >> beam.GroupByKey()
-            | "Crawl"
-            >> beam.FlatMap(_crawl, source=config.source, download=config.download, work=work)
+            | "Crawl" >> beam.FlatMap(_crawl, source=config.source, download=web, work=work)
         )
     else:
         pieces = (
@@ -82,7 +87,7 @@ def _crawl(
     owned: tuple[str, Iterable[str]], *, source: SiteSource, download: DownloadConfig, work: str
 ) -> Iterator[Harvested]:
     host, seeds = owned
-    return site.crawl_host(host, list(seeds), source=source, download=download, work=work)
+    return crawl.crawl_host(host, list(seeds), source=source, download=download, work=work)
 
 
 def _by_kind(piece: Harvested) -> Iterator[Any]:
@@ -96,7 +101,7 @@ def _by_kind(piece: Harvested) -> Iterator[Any]:
 def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     return SortIntoFiles(
         folder=output,
-        name="candidates",
+        table=CANDIDATES,
         schema=CANDIDATE,
         num_files=config.num_files,
         sort_by=SURVIVOR_ORDER,
@@ -107,7 +112,7 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
 def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     return SortIntoFiles(
         folder=output,
-        name="pages",
+        table=PAGES,
         schema=PAGE,
         num_files=config.num_files,
         by="page_url",
@@ -115,10 +120,9 @@ def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     )
 
 
-def _facts(counts: Counter[str]) -> dict[str, Any]:
-    pages = {
-        name.removeprefix(site.PAGES): number
+def _pages_by_state(counts: Counter[str]) -> dict[str, int]:
+    return {
+        name.removeprefix(crawl.PAGES): number
         for name, number in sorted(counts.items())
-        if name.startswith(site.PAGES)
+        if name.startswith(crawl.PAGES)
     }
-    return {"pages": pages} if pages else {}

@@ -8,25 +8,29 @@ ledger names what lies beside it is done; any other is fetched again.
 """
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import IO, Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.batches import Part
+from openalign.engines.parts import Note, Part, files_of
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.hashing import canonical_json, image_key
+from openalign.files.fingerprints import canonical_json
+from openalign.files.hashing import image_key
 from openalign.files.manifest import DataFile
-from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, LEDGER, FetchState
-from openalign.files.shards import Sample, index_name, write_shard, write_table
+from openalign.files.names import IMAGE_MEMBER, index_name, ledger_name, shard_of_ledger
+from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, LEDGER
+from openalign.files.shards import Sample, write_shard
+from openalign.files.states import FetchState
+from openalign.files.tables import write_table
 from openalign.images.stored import ImageError, StoredImage, measure, store
-from openalign.ingest.config import FetchConfig
+from openalign.ingest.config import DownloadConfig, FetchConfig
 from openalign.ingest.web.client import Fetcher, Outcome, Response
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
@@ -36,6 +40,20 @@ HeaderRule = Callable[[int, int], FetchState | None]
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
 _FILES = b"openalign_files"
+_NAMED_FILES = msgspec.json.Decoder(list[DataFile])
+
+
+class ShardNote(Note, frozen=True, kw_only=True):
+    """What a shard adds to the stage's facts."""
+
+    images: dict[str, int]
+    """Images by `FetchState`."""
+
+    num_bytes: int
+    """Of the originals."""
+
+    stored_bytes: int
+    """Of the tar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,53 +82,53 @@ class FetchBucket:
     """Fetches all images of a bucket of hosts."""
 
     config: FetchConfig
+    web: DownloadConfig
     header_rule: HeaderRule | None
     output: str
 
     def fetch(self, bucket: int, candidates: pl.DataFrame) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
         body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
-        with Fetcher(self.config.download, accept=_ACCEPT, body=body) as fetcher:
+        with Fetcher(self.web, accept=_ACCEPT, body=body) as fetcher:
             for number, rows in enumerate(cut_into_shards(candidates, self.config)):
-                yield self._one_shard(fetcher, f"{bucket:05d}-{number:05d}", rows)
+                yield self._one_shard(fetcher, ledger_name(bucket, number), rows)
 
-    def _one_shard(self, fetcher: Fetcher, name: str, rows: pl.DataFrame) -> Part:
-        ledger_name, shard_name = f"ledger-{name}.parquet", f"shard-{name}.tar"
-        if (part := self._finished_shard(ledger_name, shard_name)) is not None:
+    def _one_shard(self, fetcher: Fetcher, ledger_file: str, rows: pl.DataFrame) -> Part:
+        name = shard_of_ledger(ledger_file)
+        if (part := self._finished_shard(ledger_file)) is not None:
             return part
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
-            shard = _Shard(name=shard_name, spool=spool)
+            shard = _Shard(name=name, spool=spool)
             for outcome in fetcher.fetch(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
             # Another attempt may have ended meanwhile: what it wrote is not to be written over.
-            if (part := self._finished_shard(ledger_name, shard_name)) is not None:
+            if (part := self._finished_shard(ledger_file)) is not None:
                 return part
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
         table = _naming(ledger.to_arrow().cast(LEDGER), files)
-        return _part(ledger, [*files, write_table(self.output, ledger_name, table)])
+        return _part(ledger, [*files, write_table(self.output, ledger_file, table)])
 
-    def _finished_shard(self, ledger_name: str, shard_name: str) -> Part | None:
+    def _finished_shard(self, ledger_file: str) -> Part | None:
         """Return what an attempt ended with; None unless what its ledger names is what is there."""
-        url = storage.join(self.output, ledger_name)
+        url = storage.join(self.output, ledger_file)
         if not storage.exists(url):
             return None
         content = storage.read_bytes(url)
         table = pq.read_table(pa.BufferReader(content))
         files = _named_by(table)
-        names = {shard_name, index_name(shard_name)}
+        shard = shard_of_ledger(ledger_file)
+        names = {shard, index_name(shard)}
         present = {name for name in names if storage.exists(storage.join(self.output, name))}
         if files is None or present != {f.name for f in files}:
             return None
         if not all(_is_there(self.output, f) for f in files):
             return None
-        ledger_file = DataFile(
-            name=ledger_name,
-            num_rows=table.num_rows,
-            num_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+        written = storage.Written(
+            num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
         )
-        return _part(pl.DataFrame(table), [*files, ledger_file])
+        ledger = DataFile.of(ledger_file, written, num_rows=table.num_rows)
+        return _part(pl.DataFrame(table), [*files, ledger])
 
     # One image -----------------------------------------------------------------------------------
 
@@ -196,10 +214,10 @@ def check_part(line: str, *, output: str) -> str:
     Raises:
         StageError: a file was written over; the next run finds that its ledger names another one.
     """
-    for entry in json.loads(line)["files"]:
-        if not _is_there(output, DataFile(**entry)):
+    for file in files_of(line):
+        if not _is_there(output, file):
             raise StageError(
-                f"{storage.join(output, entry['name'])} was written over by a second attempt",
+                f"{storage.join(output, file.name)} was written over by a second attempt",
                 hint="the same command fetches this shard again; on Spark, see that "
                 "spark.speculation is off",
             )
@@ -222,14 +240,14 @@ def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.Da
 
 def _naming(ledger: pa.Table, files: Sequence[DataFile]) -> pa.Table:
     """Return a ledger that says in its metadata which files it belongs to."""
-    named = canonical_json([asdict(f) for f in files]).encode()
+    named = canonical_json(list(files)).encode()
     return ledger.replace_schema_metadata({**(ledger.schema.metadata or {}), _FILES: named})
 
 
 def _named_by(ledger: pa.Table) -> list[DataFile] | None:
     """Return the files that a ledger belongs to; None if it does not say."""
     named = (ledger.schema.metadata or {}).get(_FILES)
-    return None if named is None else [DataFile(**entry) for entry in json.loads(named)]
+    return None if named is None else _NAMED_FILES.decode(named)
 
 
 def _is_there(folder: str, file: DataFile) -> bool:
@@ -252,7 +270,7 @@ def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
         yield Sample(
             key=key,
             members={
-                "jpg": shard.spool.read(place.length),
+                IMAGE_MEMBER: shard.spool.read(place.length),
                 "txt": named[0]["alt_text"].encode(),
                 "json": _sample_json(url, shard.facts[url], named),
             },
@@ -295,9 +313,11 @@ def _part(ledger: pl.DataFrame, files: list[DataFile]) -> Part:
     return Part(
         files=files,
         counts=dict(states.iter_rows()),
-        facts={
-            "images": dict(images["state"].value_counts().iter_rows()),
-            "num_bytes": images["num_bytes"].sum(),
-            "stored_bytes": stored,
-        },
+        notes=[
+            ShardNote(
+                images=dict(images["state"].value_counts().iter_rows()),
+                num_bytes=int(images["num_bytes"].sum()),
+                stored_bytes=stored,
+            )
+        ],
     )

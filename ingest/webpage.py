@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from openalign.files.schemas import FoundIn, HarvestState
+from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.web.urls import canonical_url
 
 # Pages that load pictures late keep the address here, and a placeholder in `src`.

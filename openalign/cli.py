@@ -10,21 +10,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from openalign.errors import ConfigError, OpenAlignError, StageError
+from openalign.run.stages import STAGES
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
     from openalign.run.stages import Run
-
-VERBS = {
-    "run": "run every stage that is not up to date",
-    "harvest": "find (image, alt-text) candidates on web pages or in URL tables",
-    "filter": "drop candidates by ALIGN's text rules",
-    "fetch": "download the images of kept candidates into tar shards",
-    "select": "drop images by size, shape and nearness to benchmarks; write the training manifest",
-    "train": "train the dual encoder with DeepSpeed",
-    "evaluate": "measure the model on benchmarks",
-    "report": "write the report, as one HTML page and as Markdown",
-}
 
 _RUNNERS = {
     "local": "FnApiRunner",
@@ -89,9 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=version("openalign"))
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, text in VERBS.items():
-        verb = _add_verb(verbs.add_parser, name, text)
-        verb.set_defaults(verb=_run_pipeline if name == "run" else _run_one, stage=name)
+    run = _add_verb(verbs.add_parser, "run", "run every stage that is not up to date", beam=True)
+    run.set_defaults(verb=_run_pipeline)
+    _add_consent(run)
+    for stage in STAGES.values():
+        if stage.is_verb:
+            has_jobs = stage.jobs is not None
+            verb = _add_verb(verbs.add_parser, stage.name, stage.title, beam=has_jobs)
+            verb.set_defaults(verb=_run_one, stage=stage.name)
+            if stage.is_dear:
+                _add_consent(verb)
     search = _add_verb(verbs.add_parser, "search", "find images by words, an image, or both")
     search.add_argument("words", nargs="*", help="what to look for")
     search.add_argument("--image", help="an image file or URL to start from")
@@ -106,32 +103,45 @@ def _parser() -> argparse.ArgumentParser:
         )
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
     search.set_defaults(verb=_search)
-    doctor = _add_verb(verbs.add_parser, "doctor", "see whether jobs can run on a cluster")
+    doctor = _add_verb(
+        verbs.add_parser,
+        "doctor",
+        "see whether jobs can run on a cluster",
+        beam=True,
+        optional=True,
+    )
     doctor.add_argument(
         "--runner",
         choices=_RUNNERS,
         help="where jobs would run; local, unless Beam's options name one",
     )
     doctor.set_defaults(verb=_doctor)
-    validate = _add_verb(verbs.add_parser, "validate", "check pipelines and show their settings")
+    validate = _add_verb(
+        verbs.add_parser, "validate", "check pipelines and show their settings", optional=True
+    )
     validate.set_defaults(verb=_validate)
     return parser
 
 
 def _add_verb(
-    add: Callable[..., argparse.ArgumentParser], name: str, text: str
+    add: Callable[..., argparse.ArgumentParser],
+    name: str,
+    text: str,
+    *,
+    beam: bool = False,
+    optional: bool = False,
 ) -> argparse.ArgumentParser:
-    takes_beam = name in ("doctor", "run", "harvest", "filter", "fetch", "select")
     verb = add(
         name,
         help=text,
         description=text[0].upper() + text[1:] + ".",
         epilog="What follows `--` goes to Beam, as --name=value (docs/cluster.md)."
-        if takes_beam
+        if beam
         else None,
     )
-    optional = "?" if name in ("doctor", "validate") else None
-    verb.add_argument("pipeline", nargs=optional, help="a name in pipelines.yaml, such as demo")
+    verb.add_argument(
+        "pipeline", nargs="?" if optional else None, help="a name in pipelines.yaml, such as demo"
+    )
     verb.add_argument(
         "--config", default="pipelines.yaml", metavar="PATH", help="the settings file"
     )
@@ -146,38 +156,47 @@ def _add_verb(
     return verb
 
 
+def _add_consent(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--yes",
+        action="store_true",
+        dest="replace",
+        help="replace a complete harvest or fetch whose settings or input changed",
+    )
+
+
 def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run import runner as pipeline
-    from openalign.run import summary
+    from openalign.run import runner, summary
 
     run = _run_of(options, beam_options)
-    summary.show(run, pipeline.run_all(run))
+    summary.show(run, runner.run_all(run))
 
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run import runner as pipeline
+    from openalign.run import readiness, runner
     from openalign.train.launch import is_rank
 
-    if options.stage in ("train", "evaluate", "report"):
+    stage = STAGES[options.stage]
+    if stage.jobs is None:
         _refuse(beam_options)
     run = _run_of(options, beam_options)
     if options.stage == "train" and is_rank():
-        pipeline.run_training_rank(run)
+        runner.run_training_rank(run)
         return
-    if pipeline.is_dry_run(run, options.stage):
-        pipeline.dry_run(run, options.stage)
+    if readiness.is_dry_run(run, stage):
+        runner.dry_run(run, stage.name)
         return
-    if run.config.site is not None and options.stage in ("harvest", "fetch"):
-        pipeline.run_stage(run, "site")
-    pipeline.run_stage(run, options.stage)
+    if run.config.site is not None and stage.web(run.config) is not None:
+        runner.run_stage(run, "site")
+    runner.run_stage(run, stage.name)
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run.runner import check_libraries
+    from openalign.run.readiness import require_libraries
     from openalign.run.stages import model_url
 
     run = _run_of(options, beam_options)
-    check_libraries("evaluate")
+    require_libraries(STAGES["evaluate"])
     from openalign.evaluate.datasets.kinds import kind_of
     from openalign.evaluate.search.searcher import Searcher
 
@@ -217,11 +236,11 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign.run.config import load_pipeline
-    from openalign.run.runner import check_libraries
+    from openalign.run.readiness import require_libraries
     from openalign.telemetry import set_up_logging
 
     set_up_logging()
-    check_libraries("filter")
+    require_libraries(STAGES["filter"])
     from openalign.engines import runners
     from openalign.engines.doctor import preflight
     from openalign.files import storage
@@ -287,6 +306,7 @@ def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
         relaunch=tuple(relaunch),
+        replace=getattr(options, "replace", False),
     )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from openalign.errors import StageError
 from openalign.files import storage
+from openalign.files.facts import TrainFacts
 from openalign.files.manifest import StageResult
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
@@ -327,10 +328,10 @@ def _result(state: _Training, local: Path) -> StageResult:
         states={"trained_on": num_seen, "never_drawn": num_pairs - num_seen},
         num_outputs=num_seen,
         files=data_files(local),
-        facts={
-            "steps": state.total_steps,
-            "skipped_steps": state.progress.num_skipped,
-            "sample_hash": state.progress.sample_hash,
-            "vocabulary_size": len(state.vocabulary),
-        },
+        facts=TrainFacts(
+            steps=state.total_steps,
+            skipped_steps=state.progress.num_skipped,
+            sample_hash=state.progress.sample_hash,
+            vocabulary_size=len(state.vocabulary),
+        ),
     )

@@ -1,6 +1,6 @@
 """Karpathy's JSON, the format of Flickr30K and MSCOCO: settings, and what the reader is asked.
 
-The reading lies in `karpathy_reader`.
+The reading lies in `karpathy_reading`.
 """
 
 from dataclasses import dataclass
@@ -47,9 +47,9 @@ def read(dataset: KarpathyDataset) -> list[BenchmarkImage]:
     Raises:
         InputError: the file is not Karpathy's JSON, or names an image twice.
     """
-    from openalign.evaluate.datasets import karpathy_reader
+    from openalign.evaluate.datasets import karpathy_reading
 
-    return karpathy_reader.read(
+    return karpathy_reading.read(
         dataset.path, folder=image_folder(dataset), max_captions=dataset.max_captions
     )
 

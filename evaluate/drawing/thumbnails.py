@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.files import storage
 from openalign.files.manifest import DataFile
+from openalign.files.names import THUMBNAILS_FILE
 
-THUMBNAILS = "thumbnails.parquet"
 THUMBNAIL_PX = 128
 
 _THUMBNAIL = pa.schema(
@@ -45,10 +45,8 @@ def write_thumbnails(output: str, images: Iterable[tuple[str, BenchmarkImage]]) 
     ]
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_THUMBNAIL), content)
-    written = storage.write_bytes(storage.join(output, THUMBNAILS), content.getvalue())
-    return DataFile(
-        name=THUMBNAILS, num_rows=len(rows), num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    written = storage.write_bytes(storage.join(output, THUMBNAILS_FILE), content.getvalue())
+    return DataFile.of(THUMBNAILS_FILE, written, num_rows=len(rows))
 
 
 def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:

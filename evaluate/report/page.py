@@ -16,7 +16,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from openalign.evaluate import results
-from openalign.evaluate.drawing.thumbnails import THUMBNAILS, read_thumbnails
+from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.report import provenance
 from openalign.evaluate.report.provenance import Curve, FrequentText, RejectedBy
@@ -25,12 +25,17 @@ from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tasks.contract import Section
 from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
+from openalign.files.facts import StageFacts
 from openalign.files.manifest import DataFile, Manifest, StageResult
+from openalign.files.names import (
+    EXAMPLES_FILE,
+    REPORT_HTML,
+    REPORT_MARKDOWN,
+    RESULTS_FILE,
+    THUMBNAILS_FILE,
+)
 from openalign.pages import funnel
 from openalign.pages.funnel import FunnelStage
-
-HTML = "report.html"
-MARKDOWN = "report.md"
 
 _OF_KIND = "kind/"
 """How the names of templates begin that a task kind offers: `kind/retrieval`."""
@@ -78,6 +83,7 @@ def write(
     *,
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
+    stages: Sequence[StageFacts],
     output: str,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
@@ -87,10 +93,10 @@ def write(
     `manifests` and `folders` are those of the complete stages by name; `evaluate` must be among
     them.
     """
-    page = build(manifests=manifests, folders=folders, title=title, credits=credits)
+    page = build(manifests=manifests, folders=folders, stages=stages, title=title, credits=credits)
     written = [
-        _write(output, HTML, render(page, HTML)),
-        _write(output, MARKDOWN, render(page, MARKDOWN)),
+        _write(output, REPORT_HTML, render(page, REPORT_HTML)),
+        _write(output, REPORT_MARKDOWN, render(page, REPORT_MARKDOWN)),
     ]
     return StageResult(
         num_inputs=len(manifests),
@@ -104,12 +110,13 @@ def build(
     *,
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
+    stages: Sequence[StageFacts],
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> Page:
     """Gather what the page shows."""
     folder = folders["evaluate"]
-    found = results.read(storage.join(folder, results.RESULTS))
+    found = results.read(storage.join(folder, RESULTS_FILE))
     kinds = _kind_parts(found, folder)
     return Page(
         title=title,
@@ -117,7 +124,7 @@ def build(
         results=found,
         kinds=kinds,
         openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
-        funnel=funnel.build(manifests),
+        funnel=funnel.build(manifests, stages),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders),
@@ -132,9 +139,9 @@ def build(
 
 
 def _kind_parts(found: Results, folder: str) -> list[KindPart]:
-    url = storage.join(folder, results.EXAMPLES)
+    url = storage.join(folder, EXAMPLES_FILE)
     examples = results.read_examples(url)
-    thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS))
+    thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS_FILE))
     sections: dict[str, list[Section]] = {name: [] for name in KINDS}
     for name, kind, task in finished_tasks(found):
         of_task = as_record(
@@ -146,7 +153,7 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
 
 def render(page: Page, name: str) -> str:
     """Return the page in one of its two forms."""
-    is_html = name == HTML
+    is_html = name == REPORT_HTML
     form = name.rpartition(".")[2]
 
     def load(template: str) -> str:
@@ -182,4 +189,4 @@ def _cell(text: str) -> str:
 
 def _write(output: str, name: str, text: str) -> DataFile:
     written = storage.write_text(storage.join(output, name), text)
-    return DataFile(name=name, num_rows=1, num_bytes=written.num_bytes, sha256=written.sha256)
+    return DataFile.of(name, written, num_rows=1)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.pages import charts
 from openalign.telemetry import read_json_lines
 

@@ -100,9 +100,7 @@ def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) 
     written = storage.write_bytes(storage.join(output, ITEMS), content.getvalue())
     listed = {name: _as_seen_from(output, folder) for name, folder in folders.items()}
     storage.write_text(storage.join(output, FOLDERS), json.dumps(listed, sort_keys=True) + "\n")
-    return DataFile(
-        name=ITEMS, num_rows=len(items), num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    return DataFile.of(ITEMS, written, num_rows=len(items))
 
 
 def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:

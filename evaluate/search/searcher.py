@@ -12,6 +12,7 @@ from openalign.evaluate.embeddings import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
+from openalign.files.names import RESULTS_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Searcher:
             InputError: there is no index, no model, or another model made the index.
         """
         index = load(folder, image_folders)
-        made_with = results.read(storage.join(folder, results.RESULTS)).hashes
+        made_with = results.read(storage.join(folder, RESULTS_FILE)).hashes
         from openalign.evaluate.encoder import Encoder
 
         encoder = Encoder.load(model)

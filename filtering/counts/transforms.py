@@ -10,23 +10,23 @@
 What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import msgspec
 import numpy as np
 from apache_beam.pvalue import PCollection
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from openalign.engines.batches import CollectLines, Part, Summary
+from openalign.engines.parts import CollectLines, Note, Part, Summary
 from openalign.files import storage
-from openalign.files.hashing import canonical_json
+from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile
 from openalign.filtering.config import TextRules
 from openalign.filtering.counts import frequency
@@ -48,13 +48,37 @@ class Hashes:
     ngrams: tuple[U64, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """What is known of a bucket's n-grams once they are counted; travels as JSON."""
 
     number: int
     histogram: list[tuple[int, int]]
     num_unigrams: int
+
+
+_BUCKET = msgspec.json.Decoder(Bucket)
+
+
+class SetNote(Note, frozen=True, kw_only=True):
+    """One bucket of a set was written."""
+
+    name: str
+    bucket: int
+    num_odd: int
+    """Members that are bigrams, where the set holds n-grams."""
+
+
+class CutNote(Note, frozen=True, kw_only=True):
+    """Where the line between frequent and rare n-grams came to lie."""
+
+    count_at_cut: int
+    num_tied_at_cut: int
+    num_tied_kept: int
+    num_kept: int
+    num_occurrences: int
+    num_occurrences_kept: int
+    num_unigrams: int
+    num_bigrams: int
 
 
 @dataclass
@@ -91,7 +115,7 @@ class CountNgrams(beam.PTransform[Any, Any]):
         content = np.concatenate((distinct, counts.astype(np.uint64)))
         storage.write_bytes(self._counts_url(bucket), content.astype("<u8").tobytes())
         num_unigrams = len(distinct) - _num_odd(distinct)
-        return canonical_json(asdict(Bucket(bucket, frequency.histogram(counts), num_unigrams)))
+        return canonical_json(Bucket(bucket, frequency.histogram(counts), num_unigrams))
 
     def _cut(self, bucket: int, cuts: Iterable[tuple[int, int]]) -> str:
         [(at_count, num_tied_kept)] = cuts
@@ -218,16 +242,12 @@ def open_set(url: str) -> Generator[U64]:
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
     """Put a set's buckets together into one sorted file; return it, named by its last part."""
-    parts = sorted((f for f in summary.facts if f.get("set") == name), key=lambda f: f["bucket"])
+    found = [note.bucket for note in summary.notes(SetNote) if note.name == name]
     with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
-        sink.writelines(storage.read_bytes(_set_url(work, name, part["bucket"])) for part in parts)
+        sink.writelines(storage.read_bytes(_set_url(work, name, b)) for b in sorted(found))
     assert target.written is not None
-    return DataFile(
-        name=url.rsplit("/", 1)[-1],
-        num_rows=target.written.num_bytes // 8,
-        num_bytes=target.written.num_bytes,
-        sha256=target.written.sha256,
-    )
+    num_rows = target.written.num_bytes // 8
+    return DataFile.of(url.rsplit("/", 1)[-1], target.written, num_rows=num_rows)
 
 
 def _cuts(lines: list[str], *, rules: TextRules) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -238,7 +258,7 @@ def _cuts(lines: list[str], *, rules: TextRules) -> Iterator[tuple[int, tuple[in
 
 
 def _parse(lines: list[str]) -> list[Bucket]:
-    return [Bucket(**json.loads(line)) for line in lines]
+    return [_BUCKET.decode(line) for line in lines]
 
 
 def _choose_cut(buckets: list[Bucket], rules: TextRules) -> Cut:
@@ -252,23 +272,33 @@ def _say_cut(lines: list[str], *, rules: TextRules) -> str:
     kept = sum(n * c for b in buckets for c, n in b.histogram if c > cut.at_count)
     distinct = sum(number for b in buckets for _, number in b.histogram)
     num_unigrams = sum(b.num_unigrams for b in buckets)
-    facts = {
-        "count_at_cut": cut.at_count,
-        "num_tied_at_cut": cut.num_tied,
-        "num_tied_kept": cut.num_tied_kept,
-        "num_kept": cut.num_kept,
-        "num_occurrences": occurrences,
-        "num_occurrences_kept": kept + cut.num_tied_kept * cut.at_count,
-        "num_unigrams": num_unigrams,
-        "num_bigrams": distinct - num_unigrams,
-    }
-    return Part(facts={"cut": facts}).to_json()
+    note = CutNote(
+        count_at_cut=cut.at_count,
+        num_tied_at_cut=cut.num_tied,
+        num_tied_kept=cut.num_tied_kept,
+        num_kept=cut.num_kept,
+        num_occurrences=occurrences,
+        num_occurrences_kept=kept + cut.num_tied_kept * cut.at_count,
+        num_unigrams=num_unigrams,
+        num_bigrams=distinct - num_unigrams,
+    )
+    return Part(notes=[note]).to_json()
 
 
 def _write_set(work: str, name: str, bucket: int, hashes: U64) -> str:
     storage.write_bytes(_set_url(work, name, bucket), hashes.astype("<u8").tobytes())
-    facts = {"set": name, "bucket": bucket, "odd": _num_odd(hashes)}
-    return Part(facts=facts, counts={f"set_{name}": len(hashes)}).to_json()
+    note = SetNote(name=name, bucket=bucket, num_odd=_num_odd(hashes))
+    return Part(notes=[note], counts={set_count(name): len(hashes)}).to_json()
+
+
+def set_count(name: str) -> str:
+    """Return the count of a set's members in a job's summary."""
+    return f"set_{name}"
+
+
+def set_file(name: str) -> str:
+    """Return the name of the file that `join_set` makes of a set in a work folder."""
+    return f"{name}.u64"
 
 
 def _set_url(work: str, name: str, bucket: int) -> str:

@@ -4,6 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from openalign.files.facts import RuleEffect
+
 Flags = npt.NDArray[np.uint8]
 
 
@@ -24,24 +26,18 @@ def first_rule(flags: Flags, names: tuple[str, ...]) -> pl.Series:
     return pl.Series("reason", by_flags, dtype=pl.String).gather(flags.astype(np.uint32))
 
 
-def rule_effects(
-    num_by_flags: dict[int, int], names: tuple[str, ...]
-) -> list[dict[str, str | int]]:
-    """Return what each rule did, from how many rows have each combination of flags.
-
-    `dropped`: rows that it dropped, being the first to; `alone`: rows that it would drop if it
-    were the only rule; `only`: rows that no other rule would drop.
-    """
-    effects: list[dict[str, str | int]] = []
+def rule_effects(num_by_flags: dict[int, int], names: tuple[str, ...]) -> list[RuleEffect]:
+    """Return what each rule did, from how many rows have each combination of flags."""
+    effects: list[RuleEffect] = []
     for bit, name in enumerate(names):
         mine = {flags: n for flags, n in num_by_flags.items() if flags >> bit & 1}
         first = 1 << bit
         effects.append(
-            {
-                "rule": name,
-                "dropped": sum(n for flags, n in mine.items() if flags & -flags == first),
-                "alone": sum(mine.values()),
-                "only": mine.get(first, 0),
-            }
+            RuleEffect(
+                rule=name,
+                dropped=sum(n for flags, n in mine.items() if flags & -flags == first),
+                alone=sum(mine.values()),
+                only=mine.get(first, 0),
+            )
         )
     return effects

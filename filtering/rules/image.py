@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from openalign.files.schemas import FetchState, SelectState
+from openalign.files.states import FetchState, SelectState
 from openalign.filtering.config import ImageRules
 from openalign.filtering.counts.tokens import Bools
 from openalign.filtering.rules.flags import Flags, pack

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from openalign.files.schemas import FilterState
+from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
 from openalign.filtering.counts.frequency import absent, present
 from openalign.filtering.counts.tokens import U64, Bools, Tokens

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.files.hashing import canonical_json
-from openalign.files.schemas import FetchState, PageState
+from openalign.files.fingerprints import canonical_json
+from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.config import DownloadConfig, SiteSource
 from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from openalign.engines.batches import BATCH_ROWS
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.files.schemas import FoundIn, HarvestState
+from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.config import TableSource
 from openalign.ingest.sources.table_files import table_files

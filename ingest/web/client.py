@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share

@@ -16,7 +16,7 @@ from typing import Any
 
 import pycurl
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.addresses import is_allowed, parse_networks
 from openalign.ingest.web.robots import AGENT, opt_out_in

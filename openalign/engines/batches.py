@@ -1,18 +1,13 @@
 """The Beam plumbing that every data stage shares. The element is a `RecordBatch`, never a row.
 
-What crosses a shuffle is `(bucket, Arrow IPC bytes up to about 1 MB)`; what a job counts comes out
-of it as data (`Parts`), never from runner metrics, because Spark reports attempted ones only.
-A stage reads like this:
+What crosses a shuffle is `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage reads like this:
 
     pipeline | ReadTables(urls)                          batches of rows
-    batches  | SortIntoFiles(folder, "kept", ...)        sorted Parquet files, and a Part for each
-    parts    | WriteSummary(url)                         what `run_to_summary` returns
+    batches  | SortIntoFiles(folder, "kept-", ...)       sorted Parquet files, and a Part for each
 """
 
-import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -23,12 +18,11 @@ from apache_beam.coders import Coder
 from apache_beam.coders.typecoders import registry
 from apache_beam.pvalue import PCollection
 
-from openalign.engines.runners import run_job
-from openalign.errors import StageError
+from openalign.engines.parts import Part
 from openalign.files import storage
-from openalign.files.hashing import canonical_json, hash64_expr
-from openalign.files.manifest import DataFile
-from openalign.files.shards import write_table
+from openalign.files.hashing import hash64_expr
+from openalign.files.names import table_file
+from openalign.files.tables import write_table
 
 BATCH_ROWS = 65_536
 """Rows in a batch that is read; 30k to 125k measured alike."""
@@ -72,28 +66,6 @@ def from_ipc(encoded: bytes) -> pa.RecordBatch:
     """Return the batch that `to_ipc` wrote."""
     with pa.ipc.open_stream(encoded) as reader:
         return reader.read_next_batch()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """What one bundle of work adds to a job's summary; travels as JSON."""
-
-    files: list[DataFile] = field(default_factory=list[DataFile])
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
-
-    def to_json(self) -> str:
-        """Return the part as one line."""
-        return canonical_json(asdict(self))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """A job's parts put together: files in name order, counts added up, facts in a list."""
-
-    files: list[DataFile]
-    counts: Counter[str]
-    facts: list[dict[str, Any]]
 
 
 @dataclass
@@ -151,7 +123,7 @@ def read_batches(url: str, columns: Sequence[str] | None = None) -> Iterator[pa.
 
 @dataclass
 class SortIntoFiles(beam.PTransform[Any, Any]):
-    """Write rows to `<folder>/<name>-00003-of-00008.parquet`, each file sorted, as Parts.
+    """Write rows to `<folder>/<table>00003-of-00008.parquet`, each file sorted, as Parts.
 
     A row's file is decided by the hash of its `by` column and its place by `sort_by`, so that the
     bytes are the same for any bundling, worker count or arrival order. `finish` sees each file's
@@ -159,7 +131,9 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
     """
 
     folder: str
-    name: str
+    table: str
+    """The prefix of the files' names, as `openalign.files.names` has it."""
+
     schema: pa.Schema
     num_files: int
     by: str = "key"
@@ -185,7 +159,7 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
         if self.finish is not None:
             rows, counts = self.finish(rows)
         table = rows.to_arrow().cast(self.schema)
-        name = f"{self.name}-{bucket:05d}-of-{self.num_files:05d}.parquet"
+        name = table_file(self.table, bucket, self.num_files)
         return Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
 
 
@@ -205,79 +179,3 @@ def to_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
     for piece in rows.iter_slices(-(-rows.height // num_pieces)):
         for batch in piece.to_arrow().combine_chunks().to_batches():
             yield to_ipc(batch)
-
-
-@dataclass
-class CollectLines(beam.PTransform[Any, Any]):
-    """Bring all lines of a job into one sorted list, which comes also when there is none.
-
-    Beam's own `ToList` would send them pickled.
-    """
-
-    def expand(self, lines: PCollection[str]) -> PCollection[list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the shuffle."""
-        start: Any = lines.pipeline | "Start" >> beam.Create([""], reshuffle=False)
-        collected: Any = (
-            (start, lines)
-            | "Flatten" >> beam.Flatten()
-            | "Key" >> beam.Map(_under_one_key).with_output_types(tuple[int, str])
-            | "Gather" >> beam.GroupByKey()
-            | "Sort" >> beam.MapTuple(_sorted).with_output_types(list[str])
-        )
-        return collected
-
-
-def _under_one_key(line: str) -> tuple[int, str]:
-    return 0, line
-
-
-def _sorted(_: int, lines: Iterable[str]) -> list[str]:
-    return sorted(line for line in lines if line)
-
-
-@dataclass
-class WriteSummary(beam.PTransform[Any, Any]):
-    """Put all Parts of a job into one JSON file, in an order that does not depend on the runner."""
-
-    url: str
-
-    def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the write; it happens also when there is not one Part."""
-        collected: Any = parts | "Collect" >> CollectLines()
-        return collected | "Write" >> beam.Map(self._write)
-
-    def _write(self, parts: list[str]) -> None:
-        storage.write_text(self.url, "".join(line + "\n" for line in parts))
-
-
-def run_to_summary(
-    build: Callable[[beam.Pipeline], None], url: str, beam_options: Sequence[str]
-) -> Summary | None:
-    """Run a job that ends in `WriteSummary(url)`; None after a dry run.
-
-    Raises:
-        StageError: the job ended, and what its workers wrote cannot be seen from here.
-    """
-    storage.remove(url)  # an earlier attempt's would tell of other files
-    if not run_job(build, beam_options):
-        return None
-    if not storage.exists(url):
-        raise StageError(
-            f"the job ended, and its summary {url} cannot be seen from here",
-            hint="set the pipeline's root to a URL or a mounted folder that every worker shares",
-        )
-    return read_summary(url)
-
-
-def read_summary(url: str) -> Summary:
-    """Return what the Parts of a finished job add up to."""
-    parts = [json.loads(line) for line in storage.read_text(url).splitlines()]
-    counts: Counter[str] = Counter()
-    for part in parts:
-        counts.update(part["counts"])
-    files = [DataFile(**entry) for part in parts for entry in part["files"]]
-    return Summary(
-        files=sorted(files, key=lambda f: f.name),
-        counts=counts,
-        facts=[part["facts"] for part in parts if part["facts"]],
-    )

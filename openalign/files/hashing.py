@@ -4,10 +4,6 @@ Keys, buckets and n-grams outlive a process and cross engines, so the function a
 part of the file formats. polars' own `hash` is not stable across versions and is never used.
 """
 
-import hashlib
-import json
-from typing import Any
-
 import polars as pl
 import polars_hash as plh
 import xxhash
@@ -40,13 +36,3 @@ def image_key(image_url: str) -> str:
 def bucket_of(key: str, num_buckets: int) -> int:
     """Return the bucket of a string: equal strings share one, whatever the run or machine."""
     return hash64(key) % num_buckets
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON with one spelling for one value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def fingerprint_of(value: Any) -> str:
-    """Return the sha256, in hex, of a JSON-able value's canonical form."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

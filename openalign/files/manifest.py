@@ -13,15 +13,17 @@ A fingerprint is the hash of the stage's settings, its schema version and its in
 No port, clock, path, process count or arrival order enters it.
 """
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.hashing import canonical_json, fingerprint_of
-from openalign.files.schemas import SCHEMA_VERSION
+from openalign.files.facts import Facts
+from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
 
 MANIFEST = "manifest.json"
 COMPLETE = "COMPLETE"
@@ -31,8 +33,10 @@ CLEARED = "CLEARED"
 WORK = "work"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataFile:
+F = TypeVar("F", bound=Facts)
+
+
+class DataFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that belongs to a stage's result."""
 
     name: str
@@ -42,10 +46,16 @@ class DataFile:
     num_bytes: int
     sha256: str
 
+    @classmethod
+    def of(cls, name: str, written: storage.Written | None, *, num_rows: int) -> Self:
+        """Return the record of a file that was written."""
+        assert written is not None, f"{name} is not written yet"
+        return cls(name=name, num_rows=num_rows, num_bytes=written.num_bytes, sha256=written.sha256)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """What a stage hands back when its job has ended."""
+    """What a stage hands back when it has ended."""
 
     num_inputs: int
     """Rows that the stage was given (or came across, for a crawl)."""
@@ -57,12 +67,11 @@ class StageResult:
     """Rows that the next stage will read; a stage with none stops the run."""
 
     files: Iterable[DataFile]
-    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    facts: Facts = field(default_factory=Facts)
     """What else the report shows: thresholds that resulted, marginal effects, examples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A complete stage, as `manifest.json` has it."""
 
     stage: str
@@ -77,6 +86,7 @@ class Manifest:
     num_outputs: int
     files: list[DataFile]
     facts: dict[str, Any]
+    """As JSON has them; `facts_as` gives the record."""
 
     def content_fingerprint(self) -> str:
         """Return the hash of what was written; it changes when and only when the data does."""
@@ -85,6 +95,13 @@ class Manifest:
     def names(self, prefix: str) -> list[str]:
         """Return the names of the data files that begin with `prefix`, in order."""
         return [f.name for f in self.files if f.name.startswith(prefix)]
+
+    def facts_as(self, kind: type[F]) -> F:
+        """Return the facts as the record of the stage that wrote them."""
+        return msgspec.convert(self.facts, kind)
+
+
+_MANIFEST = msgspec.json.Decoder(Manifest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +129,7 @@ class StageFolder:
         marker = storage.join(self.url, COMPLETE)
         if not storage.exists(marker):
             return None
-        text = storage.read_text(storage.join(self.url, MANIFEST))
-        manifest = _parse(text)
+        manifest = _MANIFEST.decode(storage.read_bytes(storage.join(self.url, MANIFEST)))
         if storage.read_text(marker).strip() != manifest.fingerprint:
             raise StageError(
                 f"{self.url}/{MANIFEST} was changed after the stage ended",
@@ -134,6 +150,17 @@ class StageFolder:
                 hint=f"run the stage that writes `{self.name}` first, or `openalign run`",
             )
         return manifest
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other runs out of this folder while the block runs; object stores have no locks.
+
+        Raises:
+            StageError: another run is at work on it.
+        """
+        lock = storage.join(self.root, f".lock-{self.name}")
+        with storage.locked(lock, busy=f"another run is at work on {self.url}"):
+            yield
 
     def finish_swap(self) -> None:
         """Complete a swap that was interrupted after its manifest was written."""
@@ -162,7 +189,7 @@ class StageFolder:
             states=dict(sorted(result.states.items())),
             num_outputs=result.num_outputs,
             files=sorted(result.files, key=lambda f: f.name),
-            facts=dict(result.facts),
+            facts=cast("dict[str, Any]", msgspec.to_builtins(result.facts)),
         )
         partial = self.partial_url(manifest.fingerprint)
         for entry in manifest.files:
@@ -171,7 +198,7 @@ class StageFolder:
             )
         storage.remove(storage.join(partial, WORK))
         storage.remove_unfinished(partial)
-        storage.write_text(storage.join(partial, MANIFEST), canonical_json(asdict(manifest)) + "\n")
+        storage.write_text(storage.join(partial, MANIFEST), canonical_json(manifest) + "\n")
         self._swap(partial)
         return manifest
 
@@ -187,7 +214,7 @@ class StageFolder:
             storage.remove(storage.join(self.root, name))
 
     def _mark_complete(self) -> None:
-        manifest = _parse(storage.read_text(storage.join(self.url, MANIFEST)))
+        manifest = _MANIFEST.decode(storage.read_bytes(storage.join(self.url, MANIFEST)))
         storage.write_text(storage.join(self.url, COMPLETE), manifest.fingerprint + "\n")
         storage.remove(storage.join(self.url, CLEARED))
 
@@ -216,9 +243,3 @@ def _partials(folder: StageFolder) -> list[str]:
         return []
     prefix = f".{folder.name}."
     return [name for name in storage.list_names(folder.root) if name.startswith(prefix)]
-
-
-def _parse(text: str) -> Manifest:
-    values = json.loads(text)
-    values["files"] = [DataFile(**entry) for entry in values["files"]]
-    return Manifest(**values)

@@ -1,15 +1,8 @@
-"""The tables that stages hand to each other, and the closed lists of how a row can end.
-
-Every input row of a stage ends in exactly one state of that stage's list; the sum over the states
-is checked before a stage is called complete.
-"""
-
-from enum import StrEnum
+"""The Arrow schemas of the tables that stages hand to each other."""
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
-"""Raised whenever a column changes its name, type or meaning; part of every fingerprint."""
+from openalign.files.fingerprints import SCHEMA_VERSION
 
 
 def _versioned(*columns: tuple[str, pa.DataType]) -> pa.Schema:
@@ -82,88 +75,9 @@ PAGE = _versioned(
 """One row for every page that the `site` source came across."""
 
 FINGERPRINT = _versioned(
-    ("name", pa.string()),  # the picture's file name in its benchmark
+    ("name", pa.string()),  # the image's file name in its benchmark
     ("split", pa.string()),
     ("sha256", pa.string()),
     ("phash", pa.uint64()),
 )
-"""A benchmark picture, as near-duplicate rules see it."""
-
-
-class FoundIn(StrEnum):
-    """Where on a page an alt-text stood."""
-
-    IMG_ALT = "img_alt"
-    PICTURE = "picture"
-    FIGCAPTION = "figcaption"
-    TITLE = "title"
-    OG_IMAGE = "og_image"
-    TABLE = "table"
-
-
-class PageState(StrEnum):
-    """How a page that a crawl came across ended."""
-
-    PARSED = "parsed"
-    NOT_HTML = "not_html"
-    ROBOTS_DENIED = "robots_denied"
-    OUT_OF_BUDGET = "out_of_budget"
-    HTTP_ERROR = "http_error"
-    UNREACHABLE = "unreachable"
-
-
-class HarvestState(StrEnum):
-    """How a candidate that harvest found ended."""
-
-    KEPT = "kept"
-    DUPLICATE = "duplicate"
-    NO_ALT_TEXT = "no_alt_text"
-    DATA_URL = "data_url"
-    BAD_URL = "bad_url"
-
-
-class FilterState(StrEnum):
-    """How a candidate ended in `filter`; rejects in the order in which the rules are asked."""
-
-    KEPT = "kept"
-    LANGUAGE = "language"
-    ALT_TEXT_ON_MANY_IMAGES = "alt_text_on_many_images"
-    IMAGE_WITH_MANY_ALT_TEXTS = "image_with_many_alt_texts"
-    TOO_FEW_UNIGRAMS = "too_few_unigrams"
-    TOO_MANY_UNIGRAMS = "too_many_unigrams"
-    RARE_NGRAM = "rare_ngram"
-
-
-class FetchState(StrEnum):
-    """How a kept candidate's image ended in `fetch`."""
-
-    FETCHED = "fetched"
-    BAD_URL = "bad_url"
-    ROBOTS_DENIED = "robots_denied"
-    OPTED_OUT = "opted_out"  # X-Robots-Tag or TDM reservation
-    PRIVATE_ADDRESS = "private_address"
-    DNS_FAILURE = "dns_failure"
-    CONNECT_FAILURE = "connect_failure"
-    TLS_FAILURE = "tls_failure"
-    TIMEOUT = "timeout"
-    TOO_MANY_REDIRECTS = "too_many_redirects"
-    HTTP_GONE = "http_gone"  # 404, 410
-    HTTP_CLIENT_ERROR = "http_client_error"  # the other 4xx
-    HTTP_SERVER_ERROR = "http_server_error"  # 5xx and 429, after every retry
-    TOO_LARGE = "too_large"
-    TRUNCATED = "truncated"
-    NOT_AN_IMAGE = "not_an_image"
-    TOO_MANY_PIXELS = "too_many_pixels"
-    DECODE_FAILURE = "decode_failure"
-    SHORT_SIDE = "short_side"  # rejected on its header, before the body
-    ASPECT_RATIO = "aspect_ratio"  # likewise
-
-
-class SelectState(StrEnum):
-    """How a fetched pair ended in `select`; rejects in the order in which the rules are asked."""
-
-    KEPT = "kept"
-    SHORT_SIDE = "short_side"
-    ASPECT_RATIO = "aspect_ratio"
-    IMAGE_WITH_MANY_ALT_TEXTS = "image_with_many_alt_texts"
-    NEAR_DUPLICATE = "near_duplicate"
+"""A benchmark image, as near-duplicate rules see it."""

@@ -9,24 +9,18 @@ import os
 import tarfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openalign.files import storage
 from openalign.files.manifest import DataFile
+from openalign.files.names import index_name
 from openalign.files.schemas import INDEX
-
-GROUP_ROWS = 1 << 16
-"""Rows of a row group, where a file is written batch by batch."""
-
-_MOSTLY_DISTINCT = ("key", "image_key", "image_url", "raw_image_url", "page_url", "alt_text")
-"""Columns that a dictionary makes larger, and four times slower to read."""
+from openalign.files.tables import write_table
 
 _HEADER_BYTES = 512
 
@@ -37,11 +31,6 @@ class Sample:
 
     key: str
     members: Mapping[str, bytes]
-
-
-def index_name(shard: str) -> str:
-    """Return the name of a shard's index."""
-    return shard.removesuffix(".tar") + ".index.parquet"
 
 
 def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[DataFile]:
@@ -63,90 +52,9 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
                 tar.addfile(member, io.BytesIO(content))
                 for name, value in zip(INDEX.names, row, strict=True):
                     rows[name].append(value)
-    assert target.written is not None
-    tar_file = DataFile(
-        name=shard,
-        num_rows=num_samples,
-        num_bytes=target.written.num_bytes,
-        sha256=target.written.sha256,
-    )
+    tar_file = DataFile.of(shard, target.written, num_rows=num_samples)
     table = pa.table(rows, schema=INDEX)
     return [tar_file, write_table(folder, index_name(shard), table)]
-
-
-def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
-    """Write a Parquet file in one step."""
-    with open_table(folder, name, table.schema, group_rows=1 << 20) as writer:
-        for batch in table.to_batches():
-            writer.write(batch)
-    return writer.file
-
-
-class TableWriter:
-    """Writes batches to a Parquet file in row groups of one size.
-
-    The file's bytes are the same however the batches are cut.
-    """
-
-    def __init__(self, writer: pq.ParquetWriter, *, group_rows: int) -> None:
-        self._writer = writer
-        self._group_rows = group_rows
-        self._held: list[pa.RecordBatch] = []
-        self._num_held = 0
-        self.num_rows = 0
-        self.file: DataFile
-        """The file, once it is closed."""
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows."""
-        while batch.num_rows:
-            part = batch.slice(0, self._group_rows - self._num_held)
-            batch = batch.slice(part.num_rows)
-            self._held.append(part)
-            self._num_held += part.num_rows
-            self.num_rows += part.num_rows
-            if self._num_held == self._group_rows:
-                self.flush()
-
-    def flush(self) -> None:
-        """Write what is held as a row group."""
-        if self._held:
-            # In one piece: where chunks end decides where Parquet gives up a dictionary.
-            table = pa.Table.from_batches(self._held).combine_chunks()
-            self._writer.write_table(table, self._num_held)
-        self._held, self._num_held = [], 0
-
-
-@contextmanager
-def open_table(
-    folder: str, name: str, schema: pa.Schema, *, group_rows: int = GROUP_ROWS
-) -> Generator[TableWriter]:
-    """Yield a writer of a Parquet file that appears, whole, when the block ends well."""
-    with (
-        storage.local_target(storage.join(folder, name)) as target,
-        pq.ParquetWriter(
-            target.path,
-            schema,
-            compression="zstd",
-            use_dictionary=[n for n in schema.names if n not in _MOSTLY_DISTINCT],  # pyright: ignore[reportArgumentType]
-        ) as parquet,
-    ):
-        writer = TableWriter(parquet, group_rows=group_rows)
-        yield writer
-        writer.flush()
-    assert target.written is not None
-    writer.file = DataFile(
-        name=name,
-        num_rows=writer.num_rows,
-        num_bytes=target.written.num_bytes,
-        sha256=target.written.sha256,
-    )
-
-
-def read_table(url: str, columns: list[str] | None = None) -> pa.Table:
-    """Read a Parquet file."""
-    with storage.open_read(url) as source:
-        return pq.read_table(source, columns=columns)
 
 
 class ShardReader:

@@ -19,7 +19,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 
 HASH_PX = 346
 """Short side at which a JPEG is decoded for its hash: the default of what is stored, so that one

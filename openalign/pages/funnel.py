@@ -5,20 +5,9 @@ Read by people: in the terminal when a stage left nothing, and in the report.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
+from openalign.files.facts import JudgedFacts, StageFacts
 from openalign.files.manifest import Manifest
-from openalign.files.schemas import FetchState, FilterState, HarvestState, SelectState
-
-_STATES: dict[str, type[StrEnum]] = {
-    "harvest": HarvestState,
-    "filter": FilterState,
-    "fetch": FetchState,
-    "select": SelectState,
-}
-"""The stages of the funnel, in order, and how a row can end in each; the first is to go on."""
-
-_GOES_ON = {"kept", "fetched"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,39 +38,39 @@ class FunnelStage:
     rows: tuple[FunnelRow, ...]
 
 
-def build(manifests: Mapping[str, Manifest]) -> tuple[FunnelStage, ...]:
+def build(
+    manifests: Mapping[str, Manifest], stages: Iterable[StageFacts]
+) -> tuple[FunnelStage, ...]:
     """Return the funnel of the stages that are complete; `manifests` is by stage name."""
-    return tuple(_stage(name, manifests[name]) for name in _STATES if name in manifests)
+    return tuple(
+        _stage(stage, manifests[stage.name])
+        for stage in stages
+        if stage.drops and stage.name in manifests
+    )
 
 
-def _stage(name: str, manifest: Manifest) -> FunnelStage:
-    effects = {effect["rule"]: effect for effect in manifest.facts.get("rules", [])}
+def _stage(stage: StageFacts, manifest: Manifest) -> FunnelStage:
+    effects = {effect.rule: effect for effect in manifest.facts_as(JudgedFacts).rules}
     left = manifest.num_inputs
     rows: list[FunnelRow] = []
-    for state in _drops(name, manifest):
+    for state in stage.drops:
         dropped = manifest.states.get(state, 0)
-        effect = effects.get(state, {})
+        if not (dropped or stage.shows_all_drops):
+            continue
+        effect = effects.get(state)
         rows.append(
             FunnelRow(
-                stage=name,
+                stage=stage.name,
                 rule=state,
                 rows_in=left,
                 dropped=dropped,
                 left=left - dropped,
-                alone=effect.get("alone"),
-                only=effect.get("only"),
+                alone=effect.alone if effect else None,
+                only=effect.only if effect else None,
             )
         )
         left -= dropped
-    return FunnelStage(stage=name, rows_in=manifest.num_inputs, left=left, rows=tuple(rows))
-
-
-def _drops(name: str, manifest: Manifest) -> list[str]:
-    """Return a stage's rules; of the many ways in which a fetch can fail, those that occurred."""
-    states = [state.value for state in _STATES[name] if state.value not in _GOES_ON]
-    if name == "fetch":
-        return [state for state in states if manifest.states.get(state, 0)]
-    return states
+    return FunnelStage(stage=stage.name, rows_in=manifest.num_inputs, left=left, rows=tuple(rows))
 
 
 def rows_of(funnel: Iterable[FunnelStage]) -> list[FunnelRow]:

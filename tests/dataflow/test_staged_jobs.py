@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -15,13 +14,13 @@ from small_run import VERBS
 from staging import IMAGE, StagedJob, crossing_coders, stage_jobs
 
 from openalign.engines.batches import ReadTables
+from openalign.engines.jobs import build_jobs
 from openalign.engines.runners import run_job
-from openalign.files.manifest import StageResult
 from openalign.files.schemas import FINGERPRINT
-from openalign.filtering import selection as select
+from openalign.filtering import selection
 from openalign.filtering.config import SelectConfig
 from openalign.run.config import load_pipeline
-from openalign.run.stages import STAGES, Place, Run
+from openalign.run.stages import STAGES, Run, Task
 
 SERVICE_LIMIT_BYTES = 10 * 1024 * 1024
 """The largest job that the service takes."""
@@ -31,8 +30,9 @@ STANDARD = {
     f"beam:coder:{name}:v1"
     for name in ("kv", "iterable", "varint", "string_utf8", "bytes", "windowed_value")
 }
+NUM_JOBS = {"harvest": 1, "filter": 2, "fetch": 1, "select": 2}
 JOBS = [
-    *(("pairs", verb, number) for verb in VERBS for number in range(STAGES[verb].num_jobs)),
+    *(("pairs", verb, number) for verb in VERBS for number in range(NUM_JOBS[verb])),
     ("crawl", "harvest", 0),
 ]
 each_job = pytest.mark.parametrize(
@@ -41,13 +41,11 @@ each_job = pytest.mark.parametrize(
 
 
 def staged(config: Path, pipeline: str, verb: str) -> list[StagedJob]:
-    run = Run(config=load_pipeline(str(config), pipeline))
-    place = Place(output=str(config.parent / "out"), work=str(config.parent / "out" / "work"))
-
-    def send(beam_options: Sequence[str]) -> StageResult | None:
-        return STAGES[verb].run(replace(run, beam_options=beam_options), place)
-
-    return stage_jobs(send)
+    run, stage = Run(config=load_pipeline(str(config), pipeline)), STAGES[verb]
+    output = config.parent / "out"
+    task = Task(run=run, output=str(output), work=str(output / "work"), web=stage.web(run.config))
+    assert stage.jobs is not None
+    return stage_jobs(partial(build_jobs, stage.jobs(task), work=task.work))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +63,7 @@ def job(jobs: dict[tuple[str, str], list[StagedJob]], request: pytest.FixtureReq
 def test_every_job_of_a_stage_is_staged(jobs: dict[tuple[str, str], list[StagedJob]]) -> None:
     numbers = {place: len(found) for place, found in jobs.items()}
 
-    assert numbers == {place: STAGES[place[1]].num_jobs for place in numbers}
+    assert numbers == {place: NUM_JOBS[place[1]] for place in numbers}
     assert sum(numbers.values()) == 7
 
 
@@ -142,14 +140,14 @@ def test_pictures_that_are_held_out_do_not_travel_in_the_job(tmp_path: Path) -> 
             {"name": f"{number}.jpg", "split": "test", "sha256": f"{number:064x}", "phash": number}
             for number in range(num_held_out)
         ]
-        send = partial(
-            select.run,
+        work = str(tmp_path / "work")
+        jobs = selection.jobs(
             SelectConfig(),
             ledger=["gs://some-bucket/ledger-00000-00000.parquet"],
             held_out=pa.Table.from_pylist(rows, schema=FINGERPRINT),
             output=str(tmp_path),
-            work=str(tmp_path / "work"),
+            work=work,
         )
-        return [len(job.graph) for job in stage_jobs(lambda flags: send(beam_options=flags))]
+        return [len(job.graph) for job in stage_jobs(partial(build_jobs, jobs, work=work))]
 
     assert sizes(2000) == sizes(0)

@@ -14,7 +14,7 @@ import pytest
 from openalign import cli
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.files.schemas import FetchState, FilterState, HarvestState, PageState, SelectState
+from openalign.files.states import FetchState, FilterState, HarvestState, PageState, SelectState
 from openalign.run.config import load_pipeline
 from openalign.run.stages import STAGES, stage_names
 

@@ -1,30 +1,30 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from openalign.engines import batches
+from openalign.engines import batches, jobs
 from openalign.engines.batches import (
-    Part,
     ReadTables,
     SortIntoFiles,
-    WriteSummary,
     cut_by_hash,
     from_ipc,
-    read_summary,
-    run_to_summary,
     to_ipc,
     to_pieces,
 )
+from openalign.engines.jobs import Attempt, Ended, Job, Jobs, run_jobs
+from openalign.engines.parts import Part, WriteSummary, read_summary
 from openalign.engines.runners import run_job
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.hashing import hash64
-from openalign.files.shards import write_table
+from openalign.files.manifest import StageResult
+from openalign.files.tables import write_table
 
 SCHEMA = pa.schema([("key", pa.string()), ("size", pa.int64())])
 ROWS = [{"key": f"{n:04d}", "size": n % 7} for n in range(500)]
@@ -39,7 +39,7 @@ def run(folder: Path, tables: Sequence[list[dict[str, object]]], flags: Sequence
     out = str(folder / "out")
 
     def build(pipeline: beam.Pipeline) -> None:
-        parts = pipeline | ReadTables(urls) | SortIntoFiles(out, "rows", SCHEMA, 3)
+        parts = pipeline | ReadTables(urls) | SortIntoFiles(out, "rows-", SCHEMA, 3)
         _ = parts | WriteSummary(storage.join(out, "summary"))
 
     run_job(build, flags)
@@ -117,18 +117,30 @@ def test_a_job_without_rows_has_an_empty_summary(tmp_path: Path) -> None:
 
     summary = read_summary(str(tmp_path / "out" / "summary"))
 
-    assert (summary.files, dict(summary.counts), summary.facts) == ([], {}, [])
+    assert (summary.files, dict(summary.counts), summary.raw_notes) == ([], {}, [])
 
 
-def test_an_earlier_attempts_summary_does_not_pass_for_a_jobs_own(tmp_path: Path) -> None:
-    url = str(tmp_path / "summary")
+def declared() -> Jobs:
+    def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
+        line = Part(counts={"a": 2}).to_json()
+        return pipeline | beam.Create([line]) | beam.Map(str)
+
+    def collect(ended: Ended) -> StageResult:
+        counts = ended.summary.counts
+        return StageResult(num_inputs=counts["a"], states=counts, num_outputs=1, files=[])
+
+    return Jobs(jobs=[Job(name="one", build=build)], collect=collect)
+
+
+def test_an_earlier_attempts_summary_does_not_pass_for_a_jobs_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = str(tmp_path / "one.jsonl")
     storage.write_text(url, Part(counts={"a": 1}).to_json() + "\n")
-
-    def without_summary(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | beam.Create([1])
+    monkeypatch.setattr(jobs, "run_job", lambda *_: True)  # a job whose workers write elsewhere
 
     with pytest.raises(StageError, match=f"its summary {url} cannot be seen from here"):
-        run_to_summary(without_summary, url, [])
+        run_jobs(declared(), work=str(tmp_path))
 
 
 def test_counts_of_parts_add_up(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The whole stage, on a tiny model and eight painted squares."""
 
-import json
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
 from openalign.evaluate.tasks.composed import ComposedExamples
 from openalign.evaluate.tasks.retrieval import RetrievalExamples, RetrievalFacts, RetrievalTask
+from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 
 
@@ -355,9 +355,10 @@ def test_a_split_that_is_not_there_is_named_before_anything_is_loaded(
 
 
 def test_the_headline_says_direction_numbers_and_chance(done: tuple[Path, StageResult]) -> None:
-    lines = done[1].facts["headline"]
+    facts = done[1].facts
+    assert isinstance(facts, EvaluateFacts)
+    lines = facts.headline
 
     assert lines[0].startswith("squares test, text to image: R@1/5/10 ")
     assert lines[0].endswith("(chance 20.0 / 100.0 / 100.0; 5 images)")
     assert [line.partition(",")[0] for line in lines[2:]] == ["edits/hue", "edits/tone"]
-    json.dumps(dict(done[1].facts))

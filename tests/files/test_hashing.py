@@ -2,15 +2,8 @@ import polars as pl
 import pytest
 import xxhash
 
-from openalign.files.hashing import (
-    bucket_of,
-    candidate_key,
-    canonical_json,
-    fingerprint_of,
-    hash64,
-    hash64_expr,
-    image_key,
-)
+from openalign.files.fingerprints import canonical_json, fingerprint_of
+from openalign.files.hashing import bucket_of, candidate_key, hash64, hash64_expr, image_key
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import webdataset
 
+from openalign.files.names import index_name
 from openalign.files.schemas import INDEX
-from openalign.files.shards import (
-    Sample,
-    ShardReader,
-    index_name,
-    open_table,
-    read_table,
-    write_shard,
-    write_table,
-)
+from openalign.files.shards import Sample, ShardReader, write_shard
+from openalign.files.tables import open_table, read_table, write_table
 
 SAMPLES = [
     Sample("aa", {"jpg": b"first", "txt": b"one two", "json": b"{}"}),

@@ -10,7 +10,7 @@ from itertools import pairwise
 import regex
 
 from openalign.files.hashing import candidate_key, hash64
-from openalign.files.schemas import FilterState
+from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+")

@@ -1,4 +1,3 @@
-import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -9,10 +8,14 @@ import pyarrow as pa
 import pytest
 from slow_filter import Row, corpus, expected_of, hash_of, row
 
+from openalign.engines.jobs import Jobs, run_jobs
 from openalign.files import storage
+from openalign.files.facts import FilterFacts, HostRows
+from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import StageResult
-from openalign.files.schemas import CANDIDATE, FilterState, with_reason
-from openalign.files.shards import read_table, write_table
+from openalign.files.schemas import CANDIDATE, with_reason
+from openalign.files.states import FilterState
+from openalign.files.tables import read_table, write_table
 from openalign.filtering import filter as text_filter
 from openalign.filtering.config import FilterConfig, TextRules
 from openalign.filtering.counts import transforms as counting
@@ -37,15 +40,19 @@ def run(
     num_buckets: int = 4,
     flags: Sequence[str] = (),
 ) -> StageResult:
-    result = text_filter.run(
+    work = str(folder / "out" / "work")
+    jobs = text_filter.jobs(
         config_of(rules, num_buckets),
         candidates=write_candidates(folder, files),
         output=str(folder / "out"),
-        work=str(folder / "out" / "work"),
-        beam_options=flags,
+        work=work,
     )
-    assert result is not None
-    return result
+    return run_jobs(jobs, work=work, beam_options=flags)
+
+
+def facts_of(result: StageResult) -> FilterFacts:
+    assert isinstance(result.facts, FilterFacts)
+    return result.facts
 
 
 def states_of(folder: Path, result: StageResult) -> dict[object, str]:
@@ -90,11 +97,11 @@ def test_equals_a_slow_form_on_strings(tmp_path: Path, rules: TextRules, seed: i
     assert result.states == Counter(expected.states.values())
     assert result.num_inputs == len(rows)
     assert result.num_outputs == result.states["kept"] > 0
-    for effect in result.facts["rules"]:
-        rule = effect["rule"]
-        assert effect["dropped"] == result.states.get(rule, 0)
-        assert effect["alone"] == sum(rule in found for found in expected.flags.values())
-        assert effect["only"] == sum(found == {rule} for found in expected.flags.values())
+    for effect in facts_of(result).rules:
+        rule = effect.rule
+        assert effect.dropped == result.states.get(rule, 0)
+        assert effect.alone == sum(rule in found for found in expected.flags.values())
+        assert effect.only == sum(found == {rule} for found in expected.flags.values())
 
 
 def test_every_rule_fires_in_the_random_corpora() -> None:
@@ -146,16 +153,13 @@ def test_ties_at_the_cut_go_by_hash_and_leave_exactly_k(tmp_path: Path, top_k: i
     above = [("a",), ("b",), ("c",), ("a", "b")]
     tied = sorted([("d",), ("a", "c"), ("b", "c"), ("c", "d")], key=hash_of)
     assert vocabulary_of(tmp_path) == sorted(map(hash_of, [*above, *tied[: top_k - 4]]))
-    ngrams = result.facts["ngrams"]
-    assert (ngrams["count_at_cut"], ngrams["num_tied_at_cut"], ngrams["num_tied_kept"]) == (
-        1,
-        4,
-        top_k - 4,
-    )
-    assert (ngrams["num_unigrams"], ngrams["num_bigrams"], ngrams["num_kept"]) == (4, 4, top_k)
-    assert ngrams["num_unigrams_kept"] + ngrams["num_bigrams_kept"] == top_k
-    assert ngrams["num_occurrences"] == 11 + 6
-    assert ngrams["num_occurrences_kept"] == 4 + 3 + 3 + 3 + top_k - 4
+    ngrams = facts_of(result).ngrams
+    assert (ngrams.count_at_cut, ngrams.num_tied_at_cut) == (1, 4)
+    assert ngrams.num_tied_kept == top_k - 4
+    assert (ngrams.num_unigrams, ngrams.num_bigrams, ngrams.num_kept) == (4, 4, top_k)
+    assert ngrams.num_unigrams_kept + ngrams.num_bigrams_kept == top_k
+    assert ngrams.num_occurrences == 11 + 6
+    assert ngrams.num_occurrences_kept == 4 + 3 + 3 + 3 + top_k - 4
 
 
 @pytest.mark.parametrize(
@@ -183,7 +187,7 @@ def test_bytes_do_not_depend_on_buckets_or_runner(
     cut = run(tmp_path / "b", files, rules, num_buckets=num_buckets, flags=flags)
 
     assert content(tmp_path / "a") == content(tmp_path / "b")
-    assert json.dumps(whole.facts) == json.dumps(cut.facts)
+    assert canonical_json(whole.facts) == canonical_json(cut.facts)
     assert (whole.states, list(whole.files)) == (cut.states, list(cut.files))
 
 
@@ -200,7 +204,7 @@ def test_verdicts_do_not_depend_on_order_or_files(
 
     assert states_of(tmp_path / "a", whole) == states_of(tmp_path / "b", cut)
     assert vocabulary_of(tmp_path / "a") == vocabulary_of(tmp_path / "b")
-    assert json.dumps(whole.facts) == json.dumps(cut.facts)
+    assert canonical_json(whole.facts) == canonical_json(cut.facts)
     assert whole.states == cut.states
 
 
@@ -235,13 +239,16 @@ def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -
     run(tmp_path / "whole", [rows], rules)
     killed = tmp_path / "killed"
     write_candidates(killed, [rows])
-    text_filter.count(
+    work = str(killed / "out" / "work")
+    jobs = text_filter.jobs(
         config_of(rules),
         candidates=[str(killed / "candidates-0.parquet")],
         output=str(killed / "out"),
-        work=str(killed / "out" / "work"),
-        beam_options=[],
+        work=work,
     )
+    nothing = StageResult(num_inputs=0, states={}, num_outputs=0, files=[])
+    first = Jobs(jobs=jobs.jobs[:1], collect=lambda _: nothing)
+    run_jobs(first, work=work)
     for path in (killed / "out" / "work").glob("counts-*"):
         path.unlink()  # would be there again, had the first job run again
     (killed / "out" / "kept-0.parquet").write_bytes(b"half a file")
@@ -273,7 +280,7 @@ def test_an_empty_corpus_leaves_nothing(tmp_path: Path, files: list[list[Row]]) 
 
     assert (result.num_inputs, result.num_outputs, result.states) == (0, 0, {"kept": 0})
     assert vocabulary_of(tmp_path) == []
-    assert result.facts["ngrams"]["num_kept"] == 0
+    assert facts_of(result).ngrams.num_kept == 0
 
 
 def test_people_see_top_texts_hosts_and_examples(tmp_path: Path) -> None:
@@ -282,19 +289,19 @@ def test_people_see_top_texts_hosts_and_examples(tmp_path: Path) -> None:
     rows += [row(f"https://small.example/{i}", f"only {i}") for i in range(8)]
     rows += [row("http://small.example/", "a good caption stays")]
 
-    facts = run(tmp_path, [rows], TextRules()).facts
+    facts = facts_of(run(tmp_path, [rows], TextRules()))
 
-    assert [(t["alt_text"], t["rows"], t["rule"]) for t in facts["top_texts"]] == [
+    assert [(t.alt_text, t.rows, t.rule) for t in facts.top_texts] == [
         ("Read more here", 13, "alt_text_on_many_images"),
         ("click this link", 12, "alt_text_on_many_images"),
     ]
     smallest = min(str(r["key"]) for r in rows if r["alt_text"] == "Read more here")
-    assert facts["top_texts"][0]["key"] == smallest
-    assert facts["top_hosts"] == [
-        {"host": "big.example:81", "rows": 25, "kept": 0},
-        {"host": "small.example", "rows": 9, "kept": 1},
+    assert facts.top_texts[0].key == smallest
+    assert facts.top_hosts == [
+        HostRows(host="big.example:81", rows=25, kept=0),
+        HostRows(host="small.example", rows=9, kept=1),
     ]
     short = sorted(str(r["key"]) for r in rows if str(r["alt_text"]).startswith("only"))
-    assert [e["key"] for e in facts["examples"]["too_few_unigrams"]] == short[:5]
+    assert [e.key for e in facts.examples["too_few_unigrams"]] == short[:5]
     # One example a text, however often it was dropped.
-    assert len(facts["examples"]["alt_text_on_many_images"]) == 2
+    assert len(facts.examples["alt_text_on_many_images"]) == 2

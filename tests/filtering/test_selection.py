@@ -10,12 +10,15 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
+from openalign.engines.jobs import run_jobs
 from openalign.errors import InputError
+from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
-from openalign.files.shards import Sample, ShardReader, read_table, write_shard, write_table
-from openalign.filtering import selection as select
+from openalign.files.shards import Sample, ShardReader, write_shard
+from openalign.files.tables import read_table, write_table
+from openalign.filtering import selection
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
 from openalign.images.stored import fingerprint
 
@@ -69,16 +72,15 @@ def run(
     flags: Sequence[str] = (),
 ) -> StageResult:
     ledger = write(folder / "shards", rows)
-    result = select.run(
+    work = str(folder / "out" / "work")
+    jobs = selection.jobs(
         config or SelectConfig(num_files=2, num_buckets=3),
         ledger=ledger,
         held_out=pa.Table.from_pylist(list(held_out), schema=FINGERPRINT),
         output=str(folder / "out"),
-        work=str(folder / "out" / "work"),
-        beam_options=flags,
+        work=work,
     )
-    assert result is not None
-    return result
+    return run_jobs(jobs, work=work, beam_options=flags)
 
 
 def rows_of(folder: Path, result: StageResult, prefix: str) -> list[Row]:
@@ -168,11 +170,10 @@ def test_exact_copies_of_held_out_pictures_are_dropped(tmp_path: Path) -> None:
     result = run(tmp_path, [copy, other], config=config, held_out=held_out)
 
     assert decisions_of(tmp_path, result) == {copy["key"]: "near_duplicate"}
-    assert result.facts["near_duplicates"] == {
-        "method": "exact",
-        "radius_bits": 6,
-        "num_held_out": 1,
-    }
+    assert isinstance(result.facts, SelectFacts)
+    assert result.facts.near_duplicates == NearDuplicateFacts(
+        method="exact", radius_bits=6, num_held_out=1
+    )
 
 
 # Real pictures ------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def test_a_shard_without_its_index_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "shard-00000-00000.index.parquet").unlink()
 
     with pytest.raises(InputError, match=r"ledger-00000-00000\.parquet has fetched images but"):
-        list(select._with_places(ledger))
+        list(selection._with_places(ledger))
 
 
 def test_an_index_that_lacks_an_image_is_refused_by_name(tmp_path: Path) -> None:
@@ -293,4 +294,4 @@ def test_an_index_that_lacks_an_image_is_refused_by_name(tmp_path: Path) -> None
     (tmp_path / "b" / index).replace(tmp_path / "a" / index)
 
     with pytest.raises(InputError, match=r"has images that are not in .*index.parquet"):
-        list(select._with_places(ledger))
+        list(selection._with_places(ledger))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.images.stored import (
     MAGIC_BYTES,
     ImageError,

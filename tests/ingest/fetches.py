@@ -11,10 +11,12 @@ import pyarrow as pa
 from faulty_web import SITE, Reply, Web
 from PIL import Image
 
+from openalign.engines.jobs import run_jobs
 from openalign.files.hashing import candidate_key
 from openalign.files.manifest import StageResult
-from openalign.files.schemas import CANDIDATE, FetchState
-from openalign.files.shards import write_table
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import FetchState
+from openalign.files.tables import write_table
 from openalign.ingest import fetch
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import HeaderRule
@@ -91,16 +93,8 @@ def run(
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    result = fetch.run(
-        config,
-        kept=urls,
-        header_rule=rule,
-        output=str(folder),
-        work=str(folder / "work"),
-        beam_options=options,
-    )
-    assert result is not None
-    return result
+    jobs = fetch.jobs(config, web=config.download, kept=urls, header_rule=rule, output=str(folder))
+    return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
 
 
 def ledger_of(folder: Path) -> pl.DataFrame:

@@ -27,9 +27,12 @@ from fetches import (
 )
 from PIL import Image
 
+from openalign.files.facts import FetchFacts
 from openalign.files.hashing import bucket_of, image_key
-from openalign.files.schemas import LEDGER, FetchState
-from openalign.files.shards import ShardReader, read_table
+from openalign.files.schemas import LEDGER
+from openalign.files.shards import ShardReader
+from openalign.files.states import FetchState
+from openalign.files.tables import read_table
 from openalign.images.stored import fingerprint
 
 
@@ -52,8 +55,9 @@ def test_every_candidate_is_in_a_ledger_and_every_image_in_a_tar_once(
     assert len(rows) == 2 * (20 + 2 * 7)
     assert result.num_inputs == result.num_outputs == 68
     assert {state: n for state, n in result.states.items() if n} == {"fetched": 68}
-    assert result.facts["images"] == {"fetched": 40}
-    assert result.facts["num_bytes"] == 2 * sum(len(picture(n)) for n in range(20))
+    assert isinstance(result.facts, FetchFacts)
+    assert result.facts.images == {"fetched": 40}
+    assert result.facts.num_bytes == 2 * sum(len(picture(n)) for n in range(20))
     assert web.asked.total() == 42  # each image once, and two robots.txt
     assert sorted(f.name for f in result.files) == sorted(bytes_of(tmp_path / "out"))
     ledger = ledger_of(tmp_path / "out")

@@ -93,13 +93,13 @@ def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) ->
 _FETCH = """
 import pickle, sys
 from pathlib import Path
+from openalign.engines.jobs import run_jobs
 from openalign.ingest import fetch
 
 output, config, *kept = sys.argv[1:]
 config = pickle.loads(Path(config).read_bytes())
-fetch.run(
-    config, kept=kept, header_rule=None, output=output, work=output + "/work", beam_options=[]
-)
+jobs = fetch.jobs(config, web=config.download, kept=kept, header_rule=None, output=output)
+run_jobs(jobs, work=output + "/work")
 """
 
 

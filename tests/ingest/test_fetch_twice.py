@@ -13,7 +13,7 @@ from fetches import bytes_of, config_of, image, rows_of, run
 
 from openalign.errors import StageError
 from openalign.files.hashing import image_key
-from openalign.files.shards import write_table
+from openalign.files.tables import write_table
 from openalign.ingest.image_shards import check_part
 
 NUM_IMAGES = 10

@@ -15,10 +15,12 @@ import polars as pl
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 
+from openalign.engines.jobs import run_jobs
 from openalign.errors import InputError
+from openalign.files.facts import HarvestFacts
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE, PAGE
-from openalign.files.shards import read_table
+from openalign.files.tables import read_table
 from openalign.ingest import harvest
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
 
@@ -56,9 +58,8 @@ def site_config(web: Web, num_files: int = 3) -> HarvestConfig:
 
 def run(config: HarvestConfig, folder: Path, options: Sequence[str] = ()) -> StageResult:
     work = str(folder / "work")
-    result = harvest.run(config, output=str(folder), work=work, beam_options=options)
-    assert result is not None
-    return result
+    jobs = harvest.jobs(config, web=config.download, output=str(folder), work=work)
+    return run_jobs(jobs, work=work, beam_options=options)
 
 
 def rows_of(folder: Path) -> pl.DataFrame:
@@ -84,7 +85,7 @@ def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
         "bad_url": 0,
     }
     assert result.num_outputs == 100
-    assert result.facts == {"pages": {"http_error": 2, "parsed": 202}}
+    assert result.facts == HarvestFacts(pages={"http_error": 2, "parsed": 202})
     names = [f.name for f in result.files]
     assert names == sorted(bytes_of(tmp_path))
     candidates = [read_table(str(tmp_path / n)) for n in names if n.startswith("candidates-")]
@@ -159,7 +160,7 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
         "bad_url": 2,
     }
     assert result.num_inputs == 104
-    assert result.facts == {}
+    assert result.facts == HarvestFacts()
     assert {f.name[:11] for f in result.files} == {"candidates-"}
 
 
@@ -184,18 +185,20 @@ def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) 
     result = run(config, tmp_path)
 
     assert result.num_inputs == result.num_outputs == 0
-    assert result.facts == {"pages": {"unreachable": 1}}
+    assert result.facts == HarvestFacts(pages={"unreachable": 1})
 
 
 _CRAWL = """
 import json, sys
 from pathlib import Path
+from openalign.engines.jobs import run_jobs
 from openalign.ingest import harvest
 from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource
 
 download = DownloadConfig(**json.loads(sys.argv[2]))
 config = HarvestConfig(source=SiteSource(seeds=tuple(sys.argv[3:])), download=download, num_files=3)
-harvest.run(config, output=sys.argv[1], work=sys.argv[1] + "/work", beam_options=[])
+work = sys.argv[1] + "/work"
+run_jobs(harvest.jobs(config, web=download, output=sys.argv[1], work=work), work=work)
 """
 
 

@@ -1,6 +1,9 @@
+from enum import StrEnum
 from typing import Any
 
+from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest
+from openalign.files.states import FetchState, FilterState, HarvestState
 from openalign.pages.funnel import FunnelRow, build, render, rows_of
 
 
@@ -21,6 +24,23 @@ def manifest(
     )
 
 
+def stage(name: str, states: type[StrEnum], *, shows_all_drops: bool = True) -> StageFacts:
+    goes_on, *drops = states
+    return StageFacts(
+        name=name,
+        title=name,
+        goes_on=goes_on,
+        drops=tuple(drops),
+        shows_all_drops=shows_all_drops,
+    )
+
+
+STAGES = [
+    StageFacts(name="site", title="site", goes_on="", drops=()),
+    stage("harvest", HarvestState),
+    stage("filter", FilterState),
+    stage("fetch", FetchState, shows_all_drops=False),
+]
 MANIFESTS = {
     "site": manifest("site", {"written": 3}),
     "harvest": manifest("candidates", {"kept": 1000, "duplicate": 40, "no_alt_text": 60}),
@@ -40,7 +60,7 @@ MANIFESTS = {
 
 
 def test_rows_follow_the_stages_and_the_order_of_the_rules() -> None:
-    funnel = build(MANIFESTS)
+    funnel = build(MANIFESTS, STAGES)
 
     assert [(s.stage, s.rows_in, s.left) for s in funnel] == [
         ("harvest", 1100, 1000),
@@ -67,7 +87,7 @@ def test_rows_follow_the_stages_and_the_order_of_the_rules() -> None:
 
 
 def test_each_row_goes_on_where_the_one_before_ended() -> None:
-    for stage in build(MANIFESTS):
+    for stage in build(MANIFESTS, STAGES):
         left = stage.rows_in
         for row in stage.rows:
             assert row.rows_in == left
@@ -77,7 +97,7 @@ def test_each_row_goes_on_where_the_one_before_ended() -> None:
 
 
 def test_effects_come_from_the_manifest() -> None:
-    rows = {(r.stage, r.rule): r for r in rows_of(build(MANIFESTS))}
+    rows = {(r.stage, r.rule): r for r in rows_of(build(MANIFESTS, STAGES))}
 
     rare = rows["filter", "rare_ngram"]
     assert (rare.rows_in, rare.dropped, rare.left, rare.alone, rare.only) == (750, 50, 700, 70, 50)
@@ -85,7 +105,7 @@ def test_effects_come_from_the_manifest() -> None:
 
 
 def test_the_terminal_shows_what_dropped_something() -> None:
-    assert render(build(MANIFESTS)).splitlines() == [
+    assert render(build(MANIFESTS, STAGES)).splitlines() == [
         "                       in  dropped   left  alone  only",
         "harvest             1,100           1,000",
         "  duplicate                     40  1,060",
@@ -100,5 +120,5 @@ def test_the_terminal_shows_what_dropped_something() -> None:
 
 
 def test_nothing_run_yet_is_an_empty_funnel() -> None:
-    assert build({}) == ()
+    assert build({}, STAGES) == ()
     assert render(()).split() == ["in", "dropped", "left", "alone", "only"]

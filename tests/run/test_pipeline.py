@@ -1,14 +1,16 @@
 """How stages are run, on the two that need neither a network nor a model: harvest and filter."""
 
+import dataclasses
 import importlib.util
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from openalign import cli
+from openalign.engines.jobs import Ended, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
@@ -47,13 +49,13 @@ def write_table(folder: Path, captions: list[str]) -> None:
     pq.write_table(pa.table(texts), folder / "pairs.parquet")
 
 
-def run(folder: Path, *overrides: str) -> Run:
+def run(folder: Path, *overrides: str, replace: bool = False) -> Run:
     config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
-    return Run(config=config)
+    return Run(config=config, replace=replace)
 
 
-def both(folder: Path, *overrides: str) -> Manifest:
-    run_stage(run(folder, *overrides), "harvest")
+def both(folder: Path, *overrides: str, replace: bool = False) -> Manifest:
+    run_stage(run(folder, *overrides, replace=replace), "harvest")
     return run_stage(run(folder, *overrides), "filter")
 
 
@@ -79,7 +81,7 @@ def test_a_stage_whose_input_changed_runs_again_and_says_so(
     write_table(folder, ["a red apple", "a blue plum in color"])
     capsys.readouterr()
 
-    assert both(folder).num_inputs == 2
+    assert both(folder, replace=True).num_inputs == 2
 
     said = capsys.readouterr().err
     assert "harvest   runs again, because this changed: its input `table`" in said
@@ -169,15 +171,19 @@ def test_rows_that_a_stage_lost_are_our_own_mistake(
     from openalign.filtering import filter as text_filter
 
     run_stage(run(folder), "harvest")
-    honest = text_filter.run
+    honest = text_filter.jobs
 
-    def losing(*args: object, **kwargs: object) -> StageResult:
-        result = honest(*args, **kwargs)  # type: ignore[arg-type]
-        assert result is not None
-        states = {**result.states, "kept": result.states["kept"] - 1}
-        return replace(result, num_inputs=result.num_inputs - 1, states=states)
+    def losing(*args: Any, **kwargs: Any) -> Jobs:
+        declared = honest(*args, **kwargs)
 
-    monkeypatch.setattr(text_filter, "run", losing)
+        def collect(*ended: Ended) -> StageResult:
+            result = declared.collect(*ended)
+            states = {**result.states, "kept": result.states["kept"] - 1}
+            return dataclasses.replace(result, num_inputs=result.num_inputs - 1, states=states)
+
+        return dataclasses.replace(declared, collect=collect)
+
+    monkeypatch.setattr(text_filter, "jobs", losing)
 
     with pytest.raises(AssertionError, match="filter was given 3 rows, saw 2"):
         run_stage(run(folder), "filter")
@@ -268,7 +274,7 @@ def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> N
 def test_a_stage_does_not_build_on_results_that_do_not_belong_together(folder: Path) -> None:
     both(folder)
     write_table(folder, ["a red apple", "a blue plum in color"])
-    run_stage(run(folder), "harvest")
+    run_stage(run(folder, replace=True), "harvest")
 
     with pytest.raises(StageError, match="was made from another result of `harvest`") as caught:
         run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tiny_training import Corpus
 
 from openalign.errors import OpenAlignError, StageError
@@ -120,7 +121,7 @@ def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None
         "states": dict(result.states),
         "num_inputs": result.num_inputs,
         "num_outputs": result.num_outputs,
-        "facts": dict(result.facts),
+        "facts": msgspec.to_builtins(result.facts),
     }
     Path(listing).write_text(json.dumps(found))
 

@@ -22,7 +22,8 @@ from PIL import Image
 
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.schemas import TRAINING
-from openalign.files.shards import Sample, read_table, write_shard, write_table
+from openalign.files.shards import Sample, write_shard
+from openalign.files.tables import read_table, write_table
 from openalign.train.config import (
     AdamW,
     Augmentation,

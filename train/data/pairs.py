@@ -29,7 +29,8 @@ from torch import Tensor
 
 from openalign.errors import InputError, StageError
 from openalign.files.schemas import TRAINING
-from openalign.files.shards import ShardReader, read_table
+from openalign.files.shards import ShardReader
+from openalign.files.tables import read_table
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
 from openalign.train.data.order import Rows, rows_at

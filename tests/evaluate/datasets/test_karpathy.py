@@ -135,7 +135,7 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) 
 
 
 def test_reading_a_benchmark_needs_no_torch() -> None:
-    code = "import openalign.evaluate.datasets.karpathy_reader, sys; print('torch' in sys.modules)"
+    code = "import openalign.evaluate.datasets.karpathy_reading, sys; print('torch' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -16,10 +16,12 @@ from squares import RETRIEVAL, config_of, run_stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.report import page as report_page
 from openalign.files.manifest import DataFile, Manifest
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
+from openalign.run.stages import STAGES
 from openalign.train import journal
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
+STAGE_FACTS = [stage.facts for stage in STAGES.values()]
 CREDITS = ("Pictures: <b>somebody</b>, CC BY 4.0 (https://example.org/by)",)
 
 
@@ -82,7 +84,13 @@ FILTER_FACTS = {
         "too_few_unigrams": [{"key": "2", "alt_text": "apple", "image_url": "http://a.example/2"}],
     },
     "top_texts": [
-        {"alt_text": TRICKY, "rule": "alt_text_on_many_images", "rows": 1234, "key": "3"}
+        {
+            "alt_text": TRICKY,
+            "rule": "alt_text_on_many_images",
+            "rows": 1234,
+            "key": "3",
+            "image_url": "http://a.example/3",
+        }
     ],
     "ngrams": {
         "top_k": None,
@@ -119,6 +127,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
     report_page.write(
         manifests=manifests,
         folders=folders,
+        stages=STAGE_FACTS,
         output=str(run / "report"),
         title='A "tiny" model & more',
         credits=CREDITS,
@@ -313,6 +322,7 @@ def test_the_result_lists_both_files(evaluated: Path) -> None:
     result = report_page.write(
         manifests={"evaluate": manifest("evaluate", {"embedded": 8})},
         folders={"evaluate": str(evaluated / "evaluate")},
+        stages=STAGE_FACTS,
         output=str(evaluated / "report"),
         title="t",
         credits=(),

@@ -3,6 +3,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from openalign.files.facts import RuleEffect
 from openalign.filtering.config import TextRules
 from openalign.filtering.counts.tokens import U64, hash_strings, normalize, tokenize
 from openalign.filtering.rules.flags import first_rule, pack, rule_effects
@@ -134,7 +135,7 @@ def test_effects_tell_first_alone_and_only() -> None:
     effects = rule_effects({0: 5, 1: 3, 2: 2, 3: 4, 6: 1}, ("a", "b", "c"))
 
     assert effects == [
-        {"rule": "a", "dropped": 7, "alone": 7, "only": 3},
-        {"rule": "b", "dropped": 3, "alone": 7, "only": 2},
-        {"rule": "c", "dropped": 0, "alone": 1, "only": 0},
+        RuleEffect(rule="a", dropped=7, alone=7, only=3),
+        RuleEffect(rule="b", dropped=3, alone=7, only=2),
+        RuleEffect(rule="c", dropped=0, alone=1, only=0),
     ]

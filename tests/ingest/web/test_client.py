@@ -9,7 +9,7 @@ import pytest
 from downloads import BODY, MANY_BYTES, OTHER, THIRD, content, failure, fetch, fetch_one
 from faulty_web import SITE, Reply, Web, serve
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.ingest.web.client import Failure, Fetcher
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 

@@ -11,7 +11,7 @@ import pytest
 from downloads import BODY, OTHER, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
 
-from openalign.files.schemas import FetchState
+from openalign.files.states import FetchState
 from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.client import Failure, Fetcher, Response
 from openalign.ingest.web.reactor import process_share

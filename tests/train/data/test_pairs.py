@@ -9,7 +9,7 @@ import torch
 
 from openalign.errors import ConfigError, InputError, StageError
 from openalign.files.schemas import TRAINING
-from openalign.files.shards import write_table
+from openalign.files.tables import write_table
 from openalign.train.config import Augmentation
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, decode

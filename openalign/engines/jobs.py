@@ -1,0 +1,145 @@
+"""A stage's Beam jobs, declared as records, and the one place that runs them.
+
+A stage says how each job's graph is built and what becomes of their summaries. Whether a graph is
+only built (a dry run), which job an earlier attempt has finished, where summaries lie and which
+options Beam gets is known here and nowhere else.
+
+    work/<job>.jsonl     the job's summary
+    work/<job>.done      stands when the job has ended and `finish` has run: a rerun skips it
+    work/<job>.attempt-<id>   stands while an attempt at the job runs
+"""
+
+import uuid
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import msgspec
+
+from openalign.engines.parts import Summary, WriteSummary, read_summary
+from openalign.engines.runners import run_job
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.fingerprints import canonical_json
+from openalign.files.manifest import DataFile, StageResult
+
+_FILES = msgspec.json.Decoder(list[DataFile])
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a job, as its workers know it: its file stands while the job runs."""
+
+    url: str
+
+    def require(self) -> None:
+        """Refuse to go on once the attempt is over: a worker can outlive its job.
+
+        Raises:
+            StageError: the job was ended, or died and was started again.
+        """
+        if not storage.exists(self.url):
+            raise StageError(
+                "the job that this worker belongs to has ended",
+                hint="the same command goes on from here",
+            )
+
+
+def _no_files(_: Summary) -> Sequence[DataFile]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One Beam job: a graph whose Parts add up to a summary."""
+
+    name: str
+    """Names the job's files in `work/`."""
+
+    build: Callable[[beam.Pipeline, Attempt], Any]
+    """Adds the job's transforms to a pipeline and returns the collection of its Parts."""
+
+    finish: Callable[[Summary], Sequence[DataFile]] = _no_files
+    """What is done once in this process when the job has ended; returns the files it wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A job that has ended."""
+
+    summary: Summary
+    files: Sequence[DataFile]
+    """What `finish` wrote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs:
+    """A stage's jobs, in order, and how its result is made of what they tell."""
+
+    jobs: Sequence[Job]
+    collect: Callable[..., StageResult]
+    """Called with an `Ended` for each job."""
+
+
+def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> StageResult:
+    """Run a stage's jobs to their end and return its result.
+
+    A job that an earlier attempt has finished is not run again.
+
+    Raises:
+        StageError: a job failed, or ended and its summary cannot be seen from here.
+        ConfigError: an option is none of Beam's.
+    """
+    return stage.collect(*[_run(job, work, beam_options) for job in stage.jobs])
+
+
+def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
+    """Build every job as its runner would be sent it, and run none: the options ask for that."""
+    for job in stage.jobs:
+        attempt = Attempt(storage.join(work, f"{job.name}.dry-run"))
+        ran = run_job(_graph(job, _summary_url(work, job), attempt), beam_options)
+        assert not ran, f"{job.name} ran"
+
+
+def _run(job: Job, work: str, beam_options: Sequence[str]) -> Ended:
+    summary_url, marker = _summary_url(work, job), storage.join(work, f"{job.name}.done")
+    if not storage.exists(marker):
+        storage.remove(summary_url)  # an earlier attempt's would tell of other files
+        with _attempt(job, work) as attempt:
+            run_job(_graph(job, summary_url, attempt), beam_options)
+        if not storage.exists(summary_url):
+            raise StageError(
+                f"the job ended, and its summary {summary_url} cannot be seen from here",
+                hint="set the pipeline's root to a URL or a mounted folder that every worker "
+                "shares",
+            )
+        files = job.finish(read_summary(summary_url))
+        storage.write_text(marker, canonical_json(list(files)))
+    return Ended(summary=read_summary(summary_url), files=_FILES.decode(storage.read_bytes(marker)))
+
+
+def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = job.build(pipeline, attempt) | "Summary" >> WriteSummary(summary_url)
+
+    return build
+
+
+@contextmanager
+def _attempt(job: Job, work: str) -> Generator[Attempt]:
+    """Say, for as long as the job runs, that this attempt at it does and no earlier one."""
+    for name in storage.list_files(work):
+        if name.startswith(f"{job.name}.attempt-"):
+            storage.remove(storage.join(work, name))
+    attempt = Attempt(storage.join(work, f"{job.name}.attempt-{uuid.uuid4().hex}"))
+    storage.write_text(attempt.url, "")
+    try:
+        yield attempt
+    finally:
+        storage.remove(attempt.url)
+
+
+def _summary_url(work: str, job: Job) -> str:
+    return storage.join(work, f"{job.name}.jsonl")

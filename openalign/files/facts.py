@@ -1,0 +1,191 @@
+"""What a stage tells of its result, as its manifest keeps it, and what is told of a stage itself.
+
+A manifest stores facts as JSON; `Manifest.facts_as` reads them back. Funnel, report and summary see
+these records and no stage's own modules.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What one stage tells of its result."""
+
+
+class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What rooms below `run` are told of a stage: its name and how its rows can end."""
+
+    name: str
+    title: str
+    """What it does, in a few words."""
+
+    goes_on: str
+    """The state of the rows that the next stage reads."""
+
+    drops: tuple[str, ...]
+    """The other states, in the order in which they are decided; empty outside the funnel."""
+
+    shows_all_drops: bool = True
+    """Whether a state that no row ended in is shown: a rule that dropped nothing says something, a
+    network failure that did not happen does not."""
+
+    row_files: str = ""
+    """How the names of the files begin that hold a row for each input, with its state; empty where
+    the manifest itself has examples."""
+
+
+# Judging ------------------------------------------------------------------------------------------
+
+
+class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule did."""
+
+    rule: str
+    dropped: int
+    """Rows that it dropped, being the first rule to."""
+
+    alone: int
+    """Rows that it would drop if it were the only rule."""
+
+    only: int
+    """Rows that no other rule would drop."""
+
+
+class DroppedExample(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that a rule dropped."""
+
+    key: str
+    alt_text: str
+    image_url: str
+
+
+class FrequentText(msgspec.Struct, frozen=True, kw_only=True):
+    """An alt-text that stands on many images, and one row with it."""
+
+    rule: str
+    """The rule that dropped its rows."""
+
+    rows: int
+    key: str
+    alt_text: str
+    image_url: str
+
+
+class HostRows(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows point at a host, and how many of them were kept."""
+
+    host: str
+    rows: int
+    kept: int
+
+
+class JudgedFacts(Facts, frozen=True, kw_only=True):
+    """What every stage that judges rows tells."""
+
+    rules: list[RuleEffect] = []
+    examples: dict[str, list[DroppedExample]] = {}
+    """By rule."""
+
+    top_texts: list[FrequentText] = []
+    top_hosts: list[HostRows] = []
+
+
+# One record a stage -------------------------------------------------------------------------------
+
+
+class SiteFacts(Facts, frozen=True, kw_only=True):
+    """The demo's site."""
+
+    splits: dict[str, int]
+    """Images of the benchmark by split."""
+
+
+class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
+    """Harvest."""
+
+    pages: dict[str, int] = {}
+    """Pages that a crawl came across, by `PageState`."""
+
+
+class NgramFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the line between frequent and rare n-grams came to lie."""
+
+    top_k: int | None
+    min_count: int | None
+    coverage: float | None
+    count_at_cut: int
+    num_tied_at_cut: int
+    num_tied_kept: int
+    num_kept: int
+    num_occurrences: int
+    num_occurrences_kept: int
+    num_unigrams: int
+    num_bigrams: int
+    num_unigrams_kept: int
+    num_bigrams_kept: int
+    expected_collisions: float
+    """Pairs of n-grams that share a hash."""
+
+    expected_wrongly_kept: float
+    """Rare n-grams that share a hash with a frequent one."""
+
+
+class FilterFacts(JudgedFacts, frozen=True, kw_only=True):
+    """Filter."""
+
+    ngrams: NgramFacts
+    num_alt_texts_on_many_images: int
+    num_images_with_many_alt_texts: int
+
+
+class FetchFacts(Facts, frozen=True, kw_only=True):
+    """Fetch."""
+
+    images: dict[str, int]
+    """Images by `FetchState`."""
+
+    num_bytes: int
+    """Of the originals that were fetched."""
+
+    stored_bytes: int
+    """Of the tars."""
+
+
+class NearDuplicateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How near-duplicates of held-out images were looked for."""
+
+    method: str
+    radius_bits: int
+    num_held_out: int
+
+
+class SelectFacts(JudgedFacts, frozen=True, kw_only=True):
+    """Select."""
+
+    near_duplicates: NearDuplicateFacts
+
+
+class TrainFacts(Facts, frozen=True, kw_only=True):
+    """Train."""
+
+    steps: int
+    skipped_steps: int
+    sample_hash: str
+    """Over the keys of every pair that was consumed, in order."""
+
+    vocabulary_size: int
+
+
+class EvaluateFacts(Facts, frozen=True, kw_only=True):
+    """Evaluate."""
+
+    headline: Sequence[str]
+    """The lines that a run ends with."""
+
+    num_metrics: int
+
+
+def counts_by(states: Mapping[str, int]) -> str:
+    """Return counts in words, the ones above zero: `kept 3, duplicate 1`."""
+    return ", ".join(f"{state} {count:,}" for state, count in states.items() if count)

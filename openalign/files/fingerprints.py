@@ -1,0 +1,24 @@
+"""One spelling for one value, and the fingerprints that are made of it."""
+
+import hashlib
+import json
+from typing import Any
+
+import msgspec
+
+SCHEMA_VERSION = 1
+"""Raised whenever a column changes its name, type or meaning; part of every fingerprint."""
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with one spelling for one value: sorted keys, no spaces, UTF-8.
+
+    Records (msgspec structs and dataclasses) are written as objects.
+    """
+    plain = msgspec.to_builtins(value)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_of(value: Any) -> str:
+    """Return the sha256, in hex, of a JSON-able value's canonical form."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

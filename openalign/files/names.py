@@ -1,0 +1,73 @@
+"""The names of every stage's files and folders, in one place.
+
+A table that is cut into files has a prefix: `candidates-00003-of-00064.parquet`. Names are part of
+the file formats, so a change here changes what an older result is read as.
+"""
+
+# harvest
+CANDIDATES = "candidates-"
+PAGES = "pages-"
+
+# filter
+KEPT = "kept-"
+REJECTED = "rejected-"
+NGRAMS_FILE = "ngrams.u64"
+"""The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""
+
+# fetch
+LEDGER = "ledger-"
+SHARD = "shard-"
+
+# select
+TRAINING = "training-"
+DECISIONS = "decisions-"
+
+# train
+EXPORT_FOLDER = "export"
+METRICS_FILE = "metrics.jsonl"
+"""A line a step; the same bytes whether or not the run was ever killed."""
+
+SKIPPED_FILE = "skipped.jsonl"
+"""The pairs of each step whose loss or gradient was not finite."""
+
+# evaluate
+RESULTS_FILE = "results.json"
+EXAMPLES_FILE = "examples.json"
+THUMBNAILS_FILE = "thumbnails.parquet"
+
+# report
+REPORT_HTML = "report.html"
+REPORT_MARKDOWN = "report.md"
+
+# The run itself
+RUN_LOG = "run.jsonl"
+"""Times and rates, which no data file may hold."""
+
+IMAGE_MEMBER = "jpg"
+"""The ending of a shard member that holds an image."""
+
+
+def ledger_name(bucket: int, number: int) -> str:
+    """Return the name of a shard's ledger."""
+    return f"{LEDGER}{bucket:05d}-{number:05d}.parquet"
+
+
+def shard_name(bucket: int, number: int) -> str:
+    """Return the name of a shard's tar."""
+    return f"{SHARD}{bucket:05d}-{number:05d}.tar"
+
+
+def shard_of_ledger(ledger: str) -> str:
+    """Return the name of the tar that a ledger belongs to."""
+    assert ledger.startswith(LEDGER), ledger
+    return f"{SHARD}{ledger.removeprefix(LEDGER).removesuffix('.parquet')}.tar"
+
+
+def index_name(shard: str) -> str:
+    """Return the name of a shard's index."""
+    return f"{shard.removesuffix('.tar')}.index.parquet"
+
+
+def table_file(table: str, number: int, num_files: int) -> str:
+    """Return the name of one file of a table that is cut into `num_files`."""
+    return f"{table}{number:05d}-of-{num_files:05d}.parquet"

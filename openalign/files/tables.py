@@ -1,0 +1,85 @@
+"""Parquet files, written in one step and with the same bytes however their rows came."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.files import storage
+from openalign.files.manifest import DataFile
+
+GROUP_ROWS = 1 << 16
+"""Rows of a row group, where a file is written batch by batch."""
+
+_MOSTLY_DISTINCT = ("key", "image_key", "image_url", "raw_image_url", "page_url", "alt_text")
+"""Columns that a dictionary makes larger, and four times slower to read."""
+
+
+def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
+    """Write a Parquet file in one step."""
+    with open_table(folder, name, table.schema, group_rows=1 << 20) as writer:
+        for batch in table.to_batches():
+            writer.write(batch)
+    return writer.file
+
+
+class TableWriter:
+    """Writes batches to a Parquet file in row groups of one size.
+
+    The file's bytes are the same however the batches are cut.
+    """
+
+    def __init__(self, writer: pq.ParquetWriter, *, group_rows: int) -> None:
+        self._writer = writer
+        self._group_rows = group_rows
+        self._held: list[pa.RecordBatch] = []
+        self._num_held = 0
+        self.num_rows = 0
+        self.file: DataFile
+        """The file, once it is closed."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        while batch.num_rows:
+            part = batch.slice(0, self._group_rows - self._num_held)
+            batch = batch.slice(part.num_rows)
+            self._held.append(part)
+            self._num_held += part.num_rows
+            self.num_rows += part.num_rows
+            if self._num_held == self._group_rows:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what is held as a row group."""
+        if self._held:
+            # In one piece: where chunks end decides where Parquet gives up a dictionary.
+            table = pa.Table.from_batches(self._held).combine_chunks()
+            self._writer.write_table(table, self._num_held)
+        self._held, self._num_held = [], 0
+
+
+@contextmanager
+def open_table(
+    folder: str, name: str, schema: pa.Schema, *, group_rows: int = GROUP_ROWS
+) -> Generator[TableWriter]:
+    """Yield a writer of a Parquet file that appears, whole, when the block ends well."""
+    with (
+        storage.local_target(storage.join(folder, name)) as target,
+        pq.ParquetWriter(
+            target.path,
+            schema,
+            compression="zstd",
+            use_dictionary=[n for n in schema.names if n not in _MOSTLY_DISTINCT],  # pyright: ignore[reportArgumentType]
+        ) as parquet,
+    ):
+        writer = TableWriter(parquet, group_rows=group_rows)
+        yield writer
+        writer.flush()
+    writer.file = DataFile.of(name, target.written, num_rows=writer.num_rows)
+
+
+def read_table(url: str, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file."""
+    with storage.open_read(url) as source:
+        return pq.read_table(source, columns=columns)

@@ -1,0 +1,66 @@
+"""What a stage's result depends on, and whether the results before it belong together."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.manifest import stage_fingerprint
+from openalign.run.stages import STAGES, Run, Stage, stage_names
+from openalign.settings.fields import identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a stage's result depends on."""
+
+    settings: dict[str, Any]
+    """As a manifest keeps them."""
+
+    contents: dict[str, str]
+    """Fingerprint of each input, by its name."""
+
+    fingerprint: str
+    """Over all of it: the identity of the result."""
+
+
+def read_inputs(run: Run, stage: Stage) -> Inputs:
+    """Return what a stage's result would depend on now.
+
+    Raises:
+        StageError: an earlier stage is not complete, left nothing, or was made from another result
+            of the stage before it than the one that is there.
+        InputError: the root, or something outside the run, cannot be read.
+    """
+    storage.check_reachable(run.config.root)
+    _check_lineage(run, stage.name)
+    settings = {"settings": identity(stage.settings(run.config))}
+    contents = {
+        reads: run.folder(reads).require().content_fingerprint()
+        for reads in _reads(run, stage.name)
+    }
+    contents |= stage.outside(run.config)
+    return Inputs(
+        settings=settings,
+        contents=contents,
+        fingerprint=stage_fingerprint(settings, contents),
+    )
+
+
+def _check_lineage(run: Run, name: str) -> None:
+    """See that all stages before this one were made from each other's present results."""
+    for reads in _reads(run, name):
+        _check_lineage(run, reads)
+        made_from = run.folder(reads).require().inputs
+        for earlier in _reads(run, reads):
+            if made_from[earlier] != run.folder(earlier).require().content_fingerprint():
+                raise StageError(
+                    f"{run.folder(reads).url} was made from another result of `{earlier}` than "
+                    "the one that is there now",
+                    hint=f"run `openalign {reads} {run.config.name}` first",
+                )
+
+
+def _reads(run: Run, name: str) -> list[str]:
+    present = stage_names(run.config)
+    return [reads for reads in STAGES[name].reads if reads in present]

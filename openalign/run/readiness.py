@@ -1,0 +1,95 @@
+"""What must be there before a stage starts: contact, libraries, a writable root, a runner.
+
+Every check comes before anything is written.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+
+from openalign.errors import ConfigError, MissingExtraError, StageError
+from openalign.files import storage
+from openalign.run.stages import Run, Stage
+
+
+def require(run: Run, stage: Stage) -> None:
+    """See that a stage can start.
+
+    Raises:
+        ConfigError: it asks the web and names no contact, or an option is none of Beam's.
+        MissingExtraError: one of its libraries is not installed.
+        StageError: the root cannot be written, or the runner cannot take its jobs.
+    """
+    require_contact(run, stage)
+    require_libraries(stage)
+    storage.check_writable(run.config.root)
+    if run.beam_options and stage.jobs is not None:
+        _require_runner(run, stage)
+
+
+def require_contact(run: Run, stage: Stage) -> None:
+    """See that a stage that asks the web names somebody to write to.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    web = stage.web(run.config)
+    if web is not None and not web.contact:
+        raise ConfigError(
+            f"`{stage.name}.download.contact` must be set before the web is asked",
+            hint="name an e-mail address or a URL where a host's owner can reach you",
+        )
+
+
+def require_libraries(stage: Stage) -> None:
+    """Look for the libraries of a stage.
+
+    Raises:
+        MissingExtraError: one of them is not installed.
+    """
+    for library in stage.needs:
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtraError(library, stage.extra)
+
+
+def is_dry_run(run: Run, stage: Stage) -> bool:
+    """Tell whether a stage's Beam jobs are to be built and checked, but not run.
+
+    Raises:
+        ConfigError: an option is none of Beam's, or none that a stage can be run with.
+    """
+    if not run.beam_options or stage.jobs is None:
+        return False
+    require_libraries(stage)
+    from openalign.engines import runners
+
+    if not runners.is_dry_run(run.beam_options):
+        return False
+    runners.check_options(run.beam_options)
+    return True
+
+
+def dataflow_problems(run: Run) -> Iterator[str]:
+    """Yield what a real run on Dataflow would be refused for, as far as it can be seen here."""
+    from openalign.engines.doctor import preflight
+
+    for check in preflight.dataflow_checks(run.beam_options, storage.absolute(run.config.root)):
+        if check.problem:
+            yield f"{check.problem} ({check.hint})"
+
+
+def _require_runner(run: Run, stage: Stage) -> None:
+    from openalign.engines import runners
+    from openalign.engines.doctor import preflight
+
+    runners.check_options(run.beam_options)
+    if (
+        run.config.site is not None
+        and stage.web(run.config) is not None
+        and preflight.is_remote(run.beam_options)
+    ):
+        raise StageError(
+            f"{run.config.name} serves its own site on this machine's loopback device, where "
+            "remote workers cannot ask it",
+            hint="run this stage here, or on a cluster of this machine",
+        )
+    preflight.require(run.beam_options, storage.absolute(run.config.root))

@@ -1,0 +1,33 @@
+"""What a run serves while its stages ask the web: the demo's own site."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.run.stages import Run
+
+
+@contextmanager
+def served_site(run: Run) -> Generator[dict[str, str]]:
+    """Serve the pipeline's site while the block runs; yield how its host is reached.
+
+    The mapping is empty for a pipeline without a site. What is served outlives the jobs that ask
+    for it: the block ends when they have.
+
+    Raises:
+        StageError: the run's root is no local folder, or the server did not start.
+    """
+    if run.config.site is None:
+        yield {}
+        return
+    from openalign.demo import server, website
+
+    www = storage.join(run.folder("site").url, "www")
+    if not storage.is_local(www):
+        raise StageError(
+            f"{run.config.root} is not a local folder",
+            hint="a pipeline that serves its own site needs one",
+        )
+    with server.serve(str(storage.local_path(www)), host=website.HOST) as connect_to:
+        yield connect_to
