@@ -30,7 +30,7 @@ def run_all(run: Run) -> dict[str, Manifest]:
         readiness.require_contact(run, STAGES[name])
     found = {name: run_stage(run, name) for name in names}
     if "evaluate" not in names:
-        say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
+        say("evaluate  left out: the pipeline names no task (`evaluate.tasks`)")
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest, StageFolder, StageResult
@@ -152,7 +153,7 @@ class Stage:
 def stage_names(config: PipelineConfig) -> list[str]:
     """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
     absent = {"site"} if config.site is None else set[str]()
-    if not config.evaluate.datasets:
+    if not config.evaluate.tasks:
         absent |= {"evaluate", "report"}
     return [name for name in STAGES if name not in absent]
 
@@ -233,18 +234,19 @@ def _select(task: Task) -> "Jobs":
     return selection.jobs(
         task.config.select,
         ledger=task.run.urls("fetch", LEDGER),
-        held_out=inputs.held_out_pictures(task.config),
+        held_out=inputs.held_out_images(task.config),
         output=task.output,
         work=task.work,
     )
 
 
 def _evaluate(task: Task) -> StageResult:
-    from openalign.evaluate import benchmark
+    from openalign.evaluate import stage
 
     folder = task.run.folder("evaluate")
-    return benchmark.run(
+    return stage.run(
         task.config.evaluate,
+        task.config.benchmarks,
         model=model_url(task.run),
         output=task.output,
         work=task.work,
@@ -253,11 +255,11 @@ def _evaluate(task: Task) -> StageResult:
 
 
 def _report(task: Task) -> StageResult:
-    from openalign.evaluate import report
+    from openalign.evaluate.report import page
 
     run = task.run
     names = [name for name in stage_names(run.config) if name != "report"]
-    return report.write(
+    return page.write(
         manifests={name: run.folder(name).require() for name in names},
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
@@ -355,7 +357,7 @@ _TABLE = (
         title="measure the model on benchmarks",
         folder="evaluate",
         reads=("train",),
-        settings=lambda config: config.evaluate,
+        settings=lambda config: result_settings(config.evaluate, config.benchmarks),
         make=_evaluate,
         outside=inputs.of_evaluate,
         extra="evaluate",

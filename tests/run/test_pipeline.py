@@ -267,10 +267,13 @@ def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
 
 
 def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> None:
-    with_benchmark = "evaluate.datasets=[{kind: karpathy, name: a, path: a.json}]"
+    with_benchmark = (
+        "benchmarks={a: {kind: karpathy, path: a.json}}",
+        "evaluate.tasks=[{kind: retrieval, benchmark: a}]",
+    )
 
     assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
-    assert stage_names(run(folder, with_benchmark).config) == [
+    assert stage_names(run(folder, *with_benchmark).config) == [
         name for name in STAGES if name != "site"
     ]
 
