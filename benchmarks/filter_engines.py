@@ -8,7 +8,7 @@ from typing import Any
 from openalign.engines.jobs import Ended, Jobs, run_jobs
 from openalign.files.facts import FilterFacts
 from openalign.files.manifest import StageResult
-from openalign.filtering.counts.transforms import ALT_TEXTS, IMAGES, CutNote, set_count
+from openalign.filtering.counts.counting import ALT_TEXTS, IMAGES, CutNote, set_count
 
 MIN_COUNT, MAX_IMAGES, MAX_ALT_TEXTS, MIN_WORDS, MAX_WORDS = 3, 10, 1000, 3, 20
 Answer = dict[str, int]
@@ -18,7 +18,7 @@ Answer = dict[str, int]
 
 
 def ours(phase: str, files: list[str], out: Path) -> Answer:
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
     from openalign.filtering.config import FilterConfig, TextRules
 
     text = TextRules(languages=(), min_count=MIN_COUNT)

@@ -167,7 +167,7 @@ def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
 
 def run_filter(work: Path, out: Path, beam_options: Sequence[str]) -> None:
     from openalign.engines.jobs import run_jobs
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
     from openalign.filtering.config import FilterConfig, TextRules
 
     jobs = text_filter.jobs(

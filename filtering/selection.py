@@ -33,9 +33,7 @@ from openalign.files.schemas import DECISION, TRAINING
 from openalign.files.states import FetchState, SelectState
 from openalign.files.tables import read_table, write_table
 from openalign.filtering.config import SelectConfig
-from openalign.filtering.counts.frequency import present
-from openalign.filtering.counts.tokens import hash_strings, normalize
-from openalign.filtering.counts.transforms import (
+from openalign.filtering.counts.counting import (
     IMAGES,
     CountPairs,
     Hashes,
@@ -43,6 +41,8 @@ from openalign.filtering.counts.transforms import (
     open_set,
     set_file,
 )
+from openalign.filtering.counts.frequency import present
+from openalign.filtering.counts.tokens import hash_strings, normalize
 from openalign.filtering.judging import Judge, JudgeRows, Verdict, judged
 from openalign.filtering.rules.image import IMAGE_RULES, image_flags
 from openalign.filtering.rules.near_duplicates import matcher

@@ -11,7 +11,7 @@ import polars as pl
 from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
 from openalign.filtering.counts.frequency import absent, present
-from openalign.filtering.counts.tokens import U64, Bools, Tokens
+from openalign.filtering.counts.tokens import U64, Bools, HashedWords
 from openalign.filtering.rules.flags import Flags, pack
 
 TEXT_RULES = tuple(state.value for state in FilterState if state is not FilterState.KEPT)
@@ -38,7 +38,7 @@ class TextBatch:
 
     alt_text_hashes: U64
     image_hashes: U64
-    tokens: Tokens
+    tokens: HashedWords
 
 
 def text_flags(batch: TextBatch, corpus: Corpus, rules: TextRules) -> Flags:
@@ -59,7 +59,7 @@ def text_flags(batch: TextBatch, corpus: Corpus, rules: TextRules) -> Flags:
     return pack([by_rule[FilterState(rule)] for rule in TEXT_RULES])
 
 
-def has_rare_ngram(tokens: Tokens, frequent: U64) -> Bools:
+def has_rare_ngram(tokens: HashedWords, frequent: U64) -> Bools:
     """Tell which rows have a unigram or bigram that is not among the frequent ones."""
     rare = np.zeros(len(tokens.num_unigrams), bool)
     rare[tokens.rows()[absent(tokens.unigrams, frequent)]] = True

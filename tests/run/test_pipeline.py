@@ -168,7 +168,7 @@ def test_a_threshold_on_alt_texts_does_not_fetch_again(folder: Path) -> None:
 def test_rows_that_a_stage_lost_are_our_own_mistake(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     run_stage(run(folder), "harvest")
     honest = text_filter.jobs

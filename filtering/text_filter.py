@@ -27,8 +27,7 @@ from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FilterState
 from openalign.filtering.config import FilterConfig, TextRules
 from openalign.filtering.counts import frequency
-from openalign.filtering.counts.tokens import U64, Tokens, hash_strings, normalize, tokenize
-from openalign.filtering.counts.transforms import (
+from openalign.filtering.counts.counting import (
     ALT_TEXTS,
     IMAGES,
     NGRAMS,
@@ -42,6 +41,7 @@ from openalign.filtering.counts.transforms import (
     set_count,
     set_file,
 )
+from openalign.filtering.counts.tokens import U64, HashedWords, hash_strings, normalize, tokenize
 from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, judged
 from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
 
@@ -114,7 +114,7 @@ def hashes_of(batch: pa.RecordBatch) -> Hashes:
     return Hashes(alt_texts, images, (tokens.unigrams, tokens.bigrams()[0]))
 
 
-def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, Tokens]:
+def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, HashedWords]:
     """Return the hash of each alt-text in its one spelling, of each image URL, and the words."""
     normalized = normalize(batch.column("alt_text"))
     return (

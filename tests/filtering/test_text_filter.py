@@ -16,9 +16,9 @@ from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE, with_reason
 from openalign.files.states import FilterState
 from openalign.files.tables import read_table, write_table
-from openalign.filtering import filter as text_filter
+from openalign.filtering import text_filter
 from openalign.filtering.config import FilterConfig, TextRules
-from openalign.filtering.counts import transforms as counting
+from openalign.filtering.counts import counting
 
 
 def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:
