@@ -20,9 +20,10 @@ Answer = dict[str, int]
 def ours(phase: str, files: list[str], out: Path) -> Answer:
     from openalign.filtering import text_filter
     from openalign.filtering.config import FilterConfig, TextRules
+    from openalign.filtering.thresholds import MinCount
 
-    text = TextRules(languages=(), min_count=MIN_COUNT)
-    config = FilterConfig(text=text, num_buckets=64)
+    text = TextRules(languages=(), frequent=MinCount(at_least=MIN_COUNT))
+    config = FilterConfig(text=text, count_buckets=64)
     work = str(out / "work")
     jobs = text_filter.jobs(config, candidates=files, output=str(out), work=work)
     if phase == "count":

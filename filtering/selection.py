@@ -99,7 +99,7 @@ def _count(
 ) -> Any:
     hashes: Any = pipeline | Paths(urls) | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
     return hashes | "Pairs" >> CountPairs(
-        None, config.image.max_alt_texts, config.num_buckets, work
+        None, config.image.max_alt_texts, config.count_buckets, work
     )
 
 

@@ -44,6 +44,7 @@ from openalign.filtering.counts.counting import (
 from openalign.filtering.counts.tokens import U64, HashedWords, hash_strings, normalize, tokenize
 from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, judged
 from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
+from openalign.filtering.thresholds import Frequent
 
 
 def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: str) -> Jobs:
@@ -73,7 +74,7 @@ def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageRe
         num_outputs=found.states[FilterState.KEPT],
         files=[*verdicts.summary.files, *counts.files],
         facts=FilterFacts(
-            ngrams=_ngram_facts(counts.summary, config.text),
+            ngrams=_ngram_facts(counts.summary, config.text.frequent),
             num_alt_texts_on_many_images=in_sets[set_count(ALT_TEXTS)],
             num_images_with_many_alt_texts=in_sets[set_count(IMAGES)],
             **msgspec.structs.asdict(found.facts),
@@ -92,11 +93,11 @@ def _count(
         | ReadTables(urls, columns=["image_url", "alt_text"])
         | "Hash" >> beam.Map(hashes_of).with_output_types(Hashes)
     )
-    ngrams = hashes | "Ngrams" >> CountNgrams(config.text, config.num_buckets, work)
+    ngrams = hashes | "Ngrams" >> CountNgrams(config.text.frequent, config.count_buckets, work)
     pairs = hashes | "Pairs" >> CountPairs(
         config.text.max_images_per_alt_text,
         config.text.max_alt_texts_per_image,
-        config.num_buckets,
+        config.count_buckets,
         work,
     )
     return (ngrams, pairs) | beam.Flatten()
@@ -124,16 +125,14 @@ def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, HashedWords]:
     )
 
 
-def _ngram_facts(summary: Summary, rules: TextRules) -> NgramFacts:
+def _ngram_facts(summary: Summary, frequent: Frequent) -> NgramFacts:
     [cut] = summary.notes(CutNote)
     kept_bigrams = sum(note.num_odd for note in summary.notes(SetNote) if note.name == NGRAMS)
     kept = (cut.num_kept - kept_bigrams, kept_bigrams)
     counted = (cut.num_unigrams, cut.num_bigrams)
     dropped = (counted[0] - kept[0], counted[1] - kept[1])
     return NgramFacts(
-        top_k=rules.top_k,
-        min_count=rules.min_count,
-        coverage=rules.coverage,
+        rule=frequent.in_words(),
         num_unigrams_kept=kept[0],
         num_bigrams_kept=kept[1],
         expected_collisions=frequency.expected_collisions(*counted),

@@ -28,10 +28,10 @@ from openalign.engines.parts import CollectLines, Note, Part, Summary
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile
-from openalign.filtering.config import TextRules
 from openalign.filtering.counts import frequency
 from openalign.filtering.counts.frequency import Cut
 from openalign.filtering.counts.tokens import U64
+from openalign.filtering.thresholds import Frequent
 
 FLUSH_ITEMS = 1 << 23
 """Hashes that a worker holds before it sends on what it counted: 64 MB, or 128 MB of pairs."""
@@ -85,7 +85,7 @@ class CutNote(Note, frozen=True, kw_only=True):
 class CountNgrams(beam.PTransform[Any, Any]):
     """Write the corpus's frequent n-grams under `work`, as Parts."""
 
-    rules: TextRules
+    frequent: Frequent
     num_buckets: int
     work: str
 
@@ -102,12 +102,16 @@ class CountNgrams(beam.PTransform[Any, Any]):
         cut: Any = (
             buckets
             | "Choose"
-            >> beam.FlatMap(_cuts, rules=self.rules).with_output_types(tuple[int, tuple[int, int]])
+            >> beam.FlatMap(_cuts, frequent=self.frequent).with_output_types(
+                tuple[int, tuple[int, int]]
+            )
             | "Spread" >> beam.GroupByKey()
             | "Cut" >> beam.MapTuple(self._cut).with_output_types(str)
         )
-        said: Any = buckets | "Say" >> beam.Map(_say_cut, rules=self.rules).with_output_types(str)
-        parts: Any = (cut, said) | beam.Flatten()
+        note: Any = buckets | "Say" >> beam.Map(
+            _note_of_cut, frequent=self.frequent
+        ).with_output_types(str)
+        parts: Any = (cut, note) | beam.Flatten()
         return parts
 
     def _merge(self, bucket: int, pieces: Iterable[bytes]) -> str:
@@ -250,9 +254,9 @@ def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
     return DataFile.of(url.rsplit("/", 1)[-1], target.written, num_rows=num_rows)
 
 
-def _cuts(lines: list[str], *, rules: TextRules) -> Iterator[tuple[int, tuple[int, int]]]:
+def _cuts(lines: list[str], *, frequent: Frequent) -> Iterator[tuple[int, tuple[int, int]]]:
     """Tell each bucket at which count it is cut, and how many that have it are kept."""
-    cut = _choose_cut(_parse(lines), rules)
+    cut = _choose_cut(_parse(lines), frequent)
     for bucket, num_tied_kept in cut.tied_kept.items():
         yield bucket, (cut.at_count, num_tied_kept)
 
@@ -261,13 +265,13 @@ def _parse(lines: list[str]) -> list[Bucket]:
     return [_BUCKET.decode(line) for line in lines]
 
 
-def _choose_cut(buckets: list[Bucket], rules: TextRules) -> Cut:
-    return frequency.choose_cut({b.number: b.histogram for b in buckets}, rules)
+def _choose_cut(buckets: list[Bucket], frequent: Frequent) -> Cut:
+    return frequency.choose_cut({b.number: b.histogram for b in buckets}, frequent)
 
 
-def _say_cut(lines: list[str], *, rules: TextRules) -> str:
+def _note_of_cut(lines: list[str], *, frequent: Frequent) -> str:
     buckets = _parse(lines)
-    cut = _choose_cut(buckets, rules)
+    cut = _choose_cut(buckets, frequent)
     occurrences = sum(value * number for b in buckets for value, number in b.histogram)
     kept = sum(n * c for b in buckets for c, n in b.histogram if c > cut.at_count)
     distinct = sum(number for b in buckets for _, number in b.histogram)

@@ -9,18 +9,16 @@ Hashes are cut into buckets by their top bits, so no bucket is hot and the bucke
 one after the other, are one sorted table. Partials cross a shuffle as raw little-endian arrays.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from openalign.filtering.config import TextRules
 from openalign.filtering.counts.tokens import U64, Bools, Ints
+from openalign.filtering.thresholds import Frequent
 
 PIECE_ITEMS = 1 << 16
 """Items in one shuffled value: 8 or 16 bytes each, so half a megabyte to a megabyte."""
@@ -121,14 +119,14 @@ class Cut:
         return self.num_above + self.num_tied_kept
 
 
-def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], rules: TextRules) -> Cut:
-    """Find the cut that the rules ask for, from the histogram of each bucket."""
+def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], frequent: Frequent) -> Cut:
+    """Find the cut that a threshold asks for, from the histogram of each bucket."""
     total: dict[int, int] = {}
     for rows in histograms.values():
         for value, number in rows:
             total[value] = total.get(value, 0) + number
     descending = sorted(total.items(), reverse=True)
-    at_count, num_tied_kept = _find_cut(descending, rules)
+    at_count, num_tied_kept = frequent.find(descending) if descending else (0, 0)
     num_above = sum(number for value, number in descending if value > at_count)
     tied_kept: dict[int, int] = {}
     left = num_tied_kept
@@ -142,31 +140,6 @@ def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], rules: TextRule
         num_tied_kept=num_tied_kept,
         tied_kept=tied_kept,
     )
-
-
-def _find_cut(descending: Sequence[tuple[int, int]], rules: TextRules) -> tuple[int, int]:
-    """Return the count at the cut, and how many of the n-grams that have it are kept."""
-    if not descending:
-        return 0, 0
-    if rules.min_count is not None:
-        kept = [(value, number) for value, number in descending if value >= rules.min_count]
-        return kept[-1] if kept else (descending[0][0], 0)
-    if rules.coverage is not None:
-        # As it is written: 0.07 of 100 is 7, not the 7.000000000000001 of floating point.
-        share = Fraction(str(rules.coverage))
-        wanted = math.ceil(share * sum(value * number for value, number in descending))
-        covered = 0
-        for value, number in descending:
-            covered += value * number
-            if covered >= wanted:
-                return value, number
-    num_kept = 0
-    assert rules.top_k is not None
-    for value, number in descending:
-        if num_kept + number >= rules.top_k:
-            return value, rules.top_k - num_kept
-        num_kept += number
-    return descending[-1]
 
 
 def apply_cut(distinct: U64, counts: Ints, *, at_count: int, num_tied_kept: int) -> U64:

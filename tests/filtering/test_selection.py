@@ -74,7 +74,7 @@ def run(
     ledger = write(folder / "shards", rows)
     work = str(folder / "out" / "work")
     jobs = selection.jobs(
-        config or SelectConfig(num_files=2, num_buckets=3),
+        config or SelectConfig(num_files=2, count_buckets=3),
         ledger=ledger,
         held_out=pa.Table.from_pylist(list(held_out), schema=FINGERPRINT),
         output=str(folder / "out"),
@@ -154,7 +154,7 @@ def test_the_same_bytes_are_one_image_under_any_address(
         for i in range(num_texts)
     ]
     rows.append(entry("http://a/9", "TEXT  1", **same))  # no new text in its one spelling
-    config = SelectConfig(image=ImageRules(max_alt_texts=4), num_files=2, num_buckets=3)
+    config = SelectConfig(image=ImageRules(max_alt_texts=4), num_files=2, count_buckets=3)
 
     result = run(tmp_path, [*rows, entry("http://b/1", "alone")], config=config)
 
@@ -252,7 +252,7 @@ def many_rows() -> list[Row]:
 
 def test_each_bundle_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     flags = ["--direct_runner_bundle_repeat=2"]
-    config = SelectConfig(image=ImageRules(max_alt_texts=6), num_files=2, num_buckets=5)
+    config = SelectConfig(image=ImageRules(max_alt_texts=6), num_files=2, count_buckets=5)
 
     one = run(tmp_path / "a", many_rows(), config=config)
     other = run(tmp_path / "b", many_rows(), config=config, flags=flags)

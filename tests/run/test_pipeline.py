@@ -27,7 +27,7 @@ pairs:
     source: {kind: table, path: "TABLE"}
     num_files: 1
   filter:
-    text: {min_count: 1}
+    text: {frequent: {kind: min_count, at_least: 1}}
   fetch:
     download: {contact: "https://example.org"}
 """
@@ -117,7 +117,7 @@ def test_a_root_that_cannot_be_written_is_an_error_before_anything_else(folder: 
 
 
 def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folder: Path) -> None:
-    settings = "filter.text={min_unigrams: 9, min_count: 1}"
+    settings = "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}"
 
     for _ in range(2):  # asked again, it answers again, without running again
         with pytest.raises(StageError, match="filter left nothing") as caught:
@@ -194,7 +194,7 @@ def test_nothing_is_built_on_an_empty_result(
 ) -> None:
     for _ in range(2):
         with pytest.raises(StageError, match="filter left nothing"):
-            both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+            both(folder, "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}")
     assert "filter    up to date" not in capsys.readouterr().err
 
     with pytest.raises(StageError, match="filter left nothing"):
