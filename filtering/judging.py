@@ -29,7 +29,7 @@ from openalign.files.schemas import with_reason
 from openalign.files.tables import open_table
 from openalign.filtering import tallies
 from openalign.filtering.counts.tokens import U64, Bools
-from openalign.filtering.rules.flags import Flags, first_rule, rule_effects
+from openalign.filtering.rules.table import Flags, first_rule, rule_effects
 
 _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16
@@ -51,8 +51,6 @@ class Verdict:
     """What a judge says of a batch."""
 
     flags: Flags
-    """A byte a row: bit i is set where rule i drops the row."""
-
     frequent_texts: tuple[Bools, U64] | None = None
     """Rows whose alt-text stands on many images, and every row's alt-text hash."""
 
@@ -141,7 +139,7 @@ class _Judging(beam.DoFn, ABC):
         self._stack.close()
 
     def start_bundle(self) -> None:
-        self._num_by_flags = np.zeros(256, np.int64)
+        self._num_by_flags = np.zeros(1 << len(self._rules), np.int64)
         self._held: dict[str, list[pl.DataFrame]] = {name: [] for name in tallies.TALLIES}
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -155,7 +153,7 @@ class _Judging(beam.DoFn, ABC):
     def split(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Return the kept rows, and the rejected ones with their reason."""
         verdict = self._judge(batch)
-        self._num_by_flags += np.bincount(verdict.flags, minlength=256)
+        self._num_by_flags += np.bincount(verdict.flags, minlength=1 << len(self._rules))
         rejected = verdict.flags != 0
         reasons = first_rule(verdict.flags[rejected], self._rules)
         out = batch.filter(pa.array(rejected)).append_column(

@@ -41,11 +41,11 @@ from openalign.filtering.counts.counting import (
     open_set,
     set_file,
 )
-from openalign.filtering.counts.frequency import present
 from openalign.filtering.counts.tokens import hash_strings, normalize
 from openalign.filtering.judging import Judge, JudgeRows, Verdict, judged
-from openalign.filtering.rules.image import IMAGE_RULES, image_flags
+from openalign.filtering.rules.image import IMAGE_RULES, ImageBatch, ImageCorpus
 from openalign.filtering.rules.near_duplicates import matcher
+from openalign.filtering.rules.table import ask, names_of
 
 _HELD_OUT = "held-out.parquet"
 
@@ -74,7 +74,7 @@ def jobs(
 
 
 def _collect(_: Ended, verdicts: Ended, *, config: SelectConfig, num_held_out: int) -> StageResult:
-    found = judged(verdicts.summary, IMAGE_RULES)
+    found = judged(verdicts.summary, names_of(IMAGE_RULES))
     return StageResult(
         num_inputs=sum(found.states.values()),
         states=found.states,
@@ -137,7 +137,7 @@ def _judge(
         pipeline
         | Paths(urls)
         | "Place" >> beam.FlatMap(_with_places).with_output_types(pa.RecordBatch)
-        | JudgeRows(partial(_open_judge, config=config, work=work), IMAGE_RULES)
+        | JudgeRows(partial(_open_judge, config=config, work=work), names_of(IMAGE_RULES))
     )
     training = (
         sides.kept
@@ -193,19 +193,15 @@ def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
-    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, set_file(IMAGES))))
     held_out = read_table(storage.join(work, _HELD_OUT))
-    is_copy = matcher(held_out, config.near_duplicates)
+    corpus = ImageCorpus(
+        images_with_many_alt_texts=stack.enter_context(
+            open_set(storage.join(work, set_file(IMAGES)))
+        ),
+        is_copy=matcher(held_out, config.near_duplicates),
+    )
 
-    def judge(batch: pa.RecordBatch) -> Verdict:
-        images = pl.DataFrame(batch.select(["width_px", "height_px", "sha256", "phash"]))
-        return Verdict(
-            image_flags(
-                images,
-                rules=config.image,
-                has_many_alt_texts=present(hash_strings(images["sha256"]), with_many_alt_texts),
-                is_near_duplicate=is_copy(images),
-            )
-        )
+    def judge(rows: pa.RecordBatch) -> Verdict:
+        return Verdict(ask(IMAGE_RULES, ImageBatch.of(rows), corpus, config.image))
 
     return judge

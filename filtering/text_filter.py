@@ -13,7 +13,6 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-import polars as pl
 import pyarrow as pa
 
 from openalign.engines.batches import Paths, ReadTables
@@ -41,9 +40,9 @@ from openalign.filtering.counts.counting import (
     set_count,
     set_file,
 )
-from openalign.filtering.counts.tokens import U64, HashedWords, hash_strings, normalize, tokenize
-from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, judged
-from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
+from openalign.filtering.judging import Judge, JudgeFiles, Verdict, check_tails, judged
+from openalign.filtering.rules.table import ask, dropped_by, names_of
+from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus
 from openalign.filtering.thresholds import Frequent
 
 
@@ -66,7 +65,7 @@ def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: 
 
 
 def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageResult:
-    found = judged(verdicts.summary, TEXT_RULES)
+    found = judged(verdicts.summary, names_of(TEXT_RULES))
     in_sets = counts.summary.counts
     return StageResult(
         num_inputs=sum(found.states.values()),
@@ -109,20 +108,11 @@ def _join_sets(summary: Summary, *, output: str, work: str) -> list[DataFile]:
     return [join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))]
 
 
-def hashes_of(batch: pa.RecordBatch) -> Hashes:
+def hashes_of(rows: pa.RecordBatch) -> Hashes:
     """Return what a batch adds to the counts."""
-    alt_texts, images, tokens = _hashed(batch)
-    return Hashes(alt_texts, images, (tokens.unigrams, tokens.bigrams()[0]))
-
-
-def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, HashedWords]:
-    """Return the hash of each alt-text in its one spelling, of each image URL, and the words."""
-    normalized = normalize(batch.column("alt_text"))
-    return (
-        hash_strings(normalized),
-        hash_strings(batch.column("image_url")),
-        tokenize(normalized),
-    )
+    batch = TextBatch.of(rows)
+    ngrams = (batch.words.unigrams, batch.words.bigrams()[0])
+    return Hashes(batch.alt_text_hashes, batch.image_hashes, ngrams)
 
 
 def _ngram_facts(summary: Summary, frequent: Frequent) -> NgramFacts:
@@ -154,12 +144,12 @@ def _judge(
     work: str,
 ) -> Any:
     check_tails(urls)
-    open_judge = partial(_open_judge, rules=config.text, output=output, work=work)
-    return pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
+    open_judge = partial(_open_judge, settings=config.text, output=output, work=work)
+    return pipeline | Paths(urls) | JudgeFiles(open_judge, names_of(TEXT_RULES), output, CANDIDATE)
 
 
-def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -> Any:
-    corpus = Corpus(
+def _open_judge(stack: ExitStack, *, settings: TextRules, output: str, work: str) -> Judge:
+    corpus = TextCorpus(
         ngrams=stack.enter_context(open_set(storage.join(output, NGRAMS_FILE))),
         alt_texts_on_many_images=stack.enter_context(
             open_set(storage.join(work, set_file(ALT_TEXTS)))
@@ -169,12 +159,10 @@ def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -
         ),
     )
 
-    def judge(batch: pa.RecordBatch) -> Verdict:
-        alt_texts, images, tokens = _hashed(batch)
-        languages = pl.Series(batch.column("page_language"), dtype=pl.String)
-        seen = TextBatch(languages, alt_texts, images, tokens)
-        flags = text_flags(seen, corpus, rules)
-        bit = 1 << TEXT_RULES.index(FilterState.ALT_TEXT_ON_MANY_IMAGES)
-        return Verdict(flags, ((flags & bit) != 0, alt_texts))
+    def judge(rows: pa.RecordBatch) -> Verdict:
+        batch = TextBatch.of(rows)
+        flags = ask(TEXT_RULES, batch, corpus, settings)
+        frequent = dropped_by(FilterState.ALT_TEXT_ON_MANY_IMAGES, flags, TEXT_RULES)
+        return Verdict(flags, (frequent, batch.alt_text_hashes))
 
     return judge

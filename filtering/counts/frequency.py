@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from openalign.filtering.counts.tokens import U64, Bools, Ints
+from openalign.filtering.counts.tokens import U64, Ints
 from openalign.filtering.thresholds import Frequent
 
 PIECE_ITEMS = 1 << 16
@@ -50,7 +50,7 @@ def sort(hashes: U64) -> U64:
 def count(hashes: U64) -> tuple[U64, Ints]:
     """Return the distinct hashes in order, and how often each occurs."""
     ordered = sort(hashes)
-    first = _firsts(ordered)
+    first = run_starts(ordered)
     return ordered[first], np.diff(np.append(first, len(ordered)))
 
 
@@ -149,6 +149,26 @@ def apply_cut(distinct: U64, counts: Ints, *, at_count: int, num_tied_kept: int)
     return distinct[keep]
 
 
+def expected_collisions(num_unigrams: int, num_bigrams: int) -> float:
+    """Return the expected number of pairs of n-grams that share a hash.
+
+    One bit of 64 tells unigrams from bigrams, so pairs form within a kind, over 63 bits.
+    """
+    return (_pairs(num_unigrams) + _pairs(num_bigrams)) / 2**63
+
+
+def expected_wrongly_frequent(kept: tuple[int, int], dropped: tuple[int, int]) -> float:
+    """Return the expected number of rare n-grams that share a hash with a frequent one.
+
+    Both arguments are (unigrams, bigrams).
+    """
+    return (kept[0] * dropped[0] + kept[1] * dropped[1]) / 2**63
+
+
+def _pairs(number: int) -> int:
+    return number * (number - 1) // 2
+
+
 # Which keys have many different values ------------------------------------------------------------
 
 
@@ -223,67 +243,13 @@ def _distinct_pairs(keys: U64, values: U64) -> tuple[U64, U64]:
 
 def _place_in_key(sorted_keys: U64) -> Ints:
     """Return 0, 1, 2, ... within each run of equal keys."""
-    first = _firsts(sorted_keys)
+    first = run_starts(sorted_keys)
     lengths = np.diff(np.append(first, len(sorted_keys)))
     return np.arange(len(sorted_keys)) - np.repeat(first, lengths)
 
 
-def _firsts(ordered: U64) -> Ints:
+def run_starts(ordered: U64) -> Ints:
     """Return where each run of equal values begins."""
     if not len(ordered):
         return np.zeros(0, np.int64)
     return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-
-
-# Membership ---------------------------------------------------------------------------------------
-
-
-def absent(hashes: U64, vocabulary: U64) -> Bools:
-    """Tell which hashes are not in a sorted vocabulary, which may be memory-mapped."""
-    distinct, known = _look_up(hashes, vocabulary)
-    return _is_in(hashes, distinct[~known])
-
-
-def present(hashes: U64, vocabulary: U64) -> Bools:
-    """Tell which hashes are in a sorted vocabulary; fast where few are."""
-    distinct, known = _look_up(hashes, vocabulary)
-    return _is_in(hashes, distinct[known])
-
-
-def _look_up(hashes: U64, vocabulary: U64) -> tuple[U64, Bools]:
-    """Return the distinct hashes, and which are known.
-
-    Each is looked up once and in order, so neighbors share pages and cache lines.
-    """
-    ordered = sort(hashes)
-    distinct = ordered[_firsts(ordered)]
-    if not len(vocabulary):
-        return distinct, np.zeros(len(distinct), bool)
-    at = np.minimum(np.searchsorted(vocabulary, distinct), len(vocabulary) - 1)
-    return distinct, vocabulary[at] == distinct
-
-
-def _is_in(hashes: U64, few: U64) -> Bools:
-    if not len(few):
-        return np.zeros(len(hashes), bool)
-    return pl.Series(hashes).is_in(pl.Series(few).implode()).to_numpy()
-
-
-def expected_collisions(num_unigrams: int, num_bigrams: int) -> float:
-    """Return the expected number of pairs of n-grams that share a hash.
-
-    One bit of 64 tells unigrams from bigrams, so pairs form within a kind, over 63 bits.
-    """
-    return (_pairs(num_unigrams) + _pairs(num_bigrams)) / 2**63
-
-
-def expected_wrongly_frequent(kept: tuple[int, int], dropped: tuple[int, int]) -> float:
-    """Return the expected number of rare n-grams that share a hash with a frequent one.
-
-    Both arguments are (unigrams, bigrams).
-    """
-    return (kept[0] * dropped[0] + kept[1] * dropped[1]) / 2**63
-
-
-def _pairs(number: int) -> int:
-    return number * (number - 1) // 2

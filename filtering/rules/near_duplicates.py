@@ -1,4 +1,4 @@
-"""Copies of held-out benchmark pictures: the same bytes, or luminance hashes a few bits apart.
+"""Copies of held-out benchmark images: the same bytes, or luminance hashes a few bits apart.
 
 ALIGN (appendix A) compares embeddings of a private model; the stand-ins here need none. Both are
 exact: every copy within the radius is found, and nothing else.
@@ -19,7 +19,7 @@ _PAIRS_AT_ONCE = 1 << 22
 
 
 def matcher(held_out: pa.Table, rules: NearDuplicates) -> Callable[[pl.DataFrame], Bools]:
-    """Return what tells which images (`sha256`, `phash`) are copies of a held-out picture."""
+    """Return what tells which images (`sha256`, `phash`) are copies of a held-out image."""
     if rules.method == "exact":
         fingerprints = pl.Series(held_out.column("sha256"), dtype=pl.String).unique().implode()
         return lambda images: images["sha256"].is_in(fingerprints).to_numpy()

@@ -1,4 +1,4 @@
-"""What each kind of threshold says and refuses; where it cuts stands in `counts/test_frequency.py`."""
+"""What a threshold says and refuses; where it cuts stands in `counts/test_frequency.py`."""
 
 from pathlib import Path
 

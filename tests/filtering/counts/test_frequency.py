@@ -226,22 +226,6 @@ def test_a_key_that_was_capped_early_is_still_found(monkeypatch: pytest.MonkeyPa
     assert frequency.merge_pairs([early, late], 11).tolist() == []
 
 
-# Membership ---------------------------------------------------------------------------------------
-
-
-def test_absent_hashes_are_those_not_in_the_vocabulary() -> None:
-    vocabulary = np.array([10, 20, 2**64 - 1], np.uint64)
-    hashes = np.array([20, 5, 2**64 - 1, 10, 15, 20, 2**64 - 2], np.uint64)
-
-    found = frequency.absent(hashes, vocabulary)
-
-    assert found.tolist() == [False, True, False, False, True, False, True]
-    assert frequency.present(hashes, vocabulary).tolist() == [not missing for missing in found]
-    assert frequency.absent(hashes, vocabulary[:0]).all()
-    assert not frequency.present(hashes, vocabulary[:0]).any()
-    assert frequency.absent(hashes[:0], vocabulary).tolist() == []
-
-
 # Collisions ---------------------------------------------------------------------------------------
 
 
