@@ -2,12 +2,12 @@
 
 Reads the ledger and the shards' indexes; pixels are not needed. Writes `training-*.parquet`, one
 row a pair with the place of its image in the shards, and `decisions-*.parquet`, the pairs that
-are left out and the rule that did it. Nothing is rewritten, so other thresholds cost no download.
-Driven by the section `select`.
+are left out, each with the rule that drops it. No image is rewritten, so other thresholds cost no
+download. Driven by the section `select`.
 
-Two Beam jobs, as in `filter`: the first finds images with many alt-texts, the same bytes counting
-as one image under any address; the second judges each pair. A ledger file and the index of its
-shard belong together, so places are found without a shuffle.
+There are two Beam jobs, as in `filter`. The first finds images with many alt-texts; images with the
+same bytes are one image, whatever their address. The second judges each pair. A ledger file and
+the index of its shard belong together, so places are found without a shuffle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ from openalign.filtering.counts.counting import (
     set_file,
 )
 from openalign.filtering.counts.tokens import hash_strings, normalize
-from openalign.filtering.judging import Judge, JudgeRows, Verdict, judged
+from openalign.filtering.judging import Judge, JudgeRows, Verdict, add_up
 from openalign.filtering.rules.image import IMAGE_RULES, ImageBatch, ImageCorpus
 from openalign.filtering.rules.near_duplicates import matcher
 from openalign.filtering.rules.table import ask, names_of
@@ -74,7 +74,7 @@ def jobs(
 
 
 def _collect(_: Ended, verdicts: Ended, *, config: SelectConfig, num_held_out: int) -> StageResult:
-    found = judged(verdicts.summary, names_of(IMAGE_RULES))
+    found = add_up(verdicts.summary, names_of(IMAGE_RULES))
     return StageResult(
         num_inputs=sum(found.states.values()),
         states=found.states,
@@ -105,7 +105,7 @@ def _count(
 
 def _finish_counts(summary: Summary, *, held_out: pa.Table, work: str) -> list[DataFile]:
     join_set(summary, work, IMAGES, storage.join(work, set_file(IMAGES)))
-    # In the graph itself, at 60 bytes an image, 170,000 exceed what Dataflow takes.
+    # Not in the graph: at 60 bytes an image, 170,000 of them exceed what Dataflow takes.
     write_table(work, _HELD_OUT, held_out)
     return []
 
@@ -179,7 +179,7 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
 
 
 def _index_of(ledger_url: str) -> str:
-    """Return the index of a ledger's shard; they lie beside each other."""
+    """Return the index of a ledger's shard, which lies beside the ledger."""
     folder, _, name = ledger_url.rpartition("/")
     return storage.join(folder, index_name(shard_of_ledger(name)))
 

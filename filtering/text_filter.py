@@ -1,9 +1,9 @@
-"""`filter`: ALIGN's rules on alt-texts, exactly, before anything is fetched.
+"""`filter`: ALIGN's rules on alt-texts, before anything is fetched.
 
 Reads candidates. Writes `kept-*.parquet`, `rejected-*.parquet` (with the rule that dropped each
 row) and `ngrams.u64`, the frequent n-grams. Driven by the section `filter`.
 
-Two Beam jobs: the first counts the corpus, the second judges each row by what was counted.
+There are two Beam jobs: the first counts the corpus, the second judges each row by the counts.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from openalign.filtering.counts.counting import (
     set_count,
     set_file,
 )
-from openalign.filtering.judging import Judge, JudgeFiles, Verdict, check_tails, judged
+from openalign.filtering.judging import Judge, JudgeFiles, Verdict, add_up, check_tails
 from openalign.filtering.rules.table import ask, dropped_by, names_of
 from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus
 from openalign.filtering.thresholds import Frequent
@@ -65,7 +65,7 @@ def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: 
 
 
 def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageResult:
-    found = judged(verdicts.summary, names_of(TEXT_RULES))
+    found = add_up(verdicts.summary, names_of(TEXT_RULES))
     in_sets = counts.summary.counts
     return StageResult(
         num_inputs=sum(found.states.values()),

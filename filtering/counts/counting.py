@@ -7,7 +7,7 @@
     Hashes -> (side and bucket, bytes)   pairs of alt-text and image, capped
            -> the alt-texts on many images, the images with many alt-texts
 
-What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
+Each set that they find lies under `work` as one sorted file a bucket. `join_set` joins them.
 """
 
 from abc import ABC, abstractmethod
@@ -41,7 +41,7 @@ NGRAMS, ALT_TEXTS, IMAGES = "ngrams", "alt_texts", "images"
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """A batch as the counts see it: `alt_texts[i]` is the text of `images[i]`."""
+    """What a batch adds to the counts: `alt_texts[i]` is the hash of the text of `images[i]`."""
 
     alt_texts: U64
     images: U64
@@ -69,7 +69,7 @@ class SetNote(Note, frozen=True, kw_only=True):
 
 
 class CutNote(Note, frozen=True, kw_only=True):
-    """Where the line between frequent and rare n-grams came to lie."""
+    """Where frequent n-grams end and rare ones begin."""
 
     count_at_cut: int
     num_tied_at_cut: int
@@ -172,7 +172,7 @@ class CountPairs(beam.PTransform[Any, Any]):
 
 
 class _Partials(beam.DoFn, ABC):
-    """Collects what batches add and sends it on when it is large, and at the end of a bundle."""
+    """Holds what batches add, and sends it on once it is large and at the end of a bundle."""
 
     def start_bundle(self) -> None:
         self._held: list[Any] = []
@@ -236,16 +236,16 @@ class _PairPartials(_Partials):
 def open_set(url: str) -> Generator[U64]:
     """Yield a sorted set, memory-mapped: workers on one machine share a local file's pages.
 
-    Of a remote file's copy only the map is left by then: a worker that is killed leaves no file.
+    The copy of a remote file is deleted once it is mapped, so a killed worker leaves no file.
     """
     with storage.local_copy(url) as path:
-        empty = path.stat().st_size == 0  # there is no such thing as a map of nothing
+        empty = path.stat().st_size == 0  # an empty file cannot be mapped
         found = np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
     yield found
 
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
-    """Put a set's buckets together into one sorted file; return it, named by its last part."""
+    """Join a set's buckets into one sorted file at `url`; return what its manifest entry says."""
     found = [note.bucket for note in summary.notes(SetNote) if note.name == name]
     with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
         sink.writelines(storage.read_bytes(_set_url(work, name, b)) for b in sorted(found))
@@ -301,7 +301,7 @@ def set_count(name: str) -> str:
 
 
 def set_file(name: str) -> str:
-    """Return the name of the file that `join_set` makes of a set in a work folder."""
+    """Return the name of a set's joined file in a work folder."""
     return f"{name}.u64"
 
 

@@ -1,12 +1,13 @@
 """Corpus-wide counts on 64-bit hashes, exact and independent of order (ALIGN §3).
 
-Two questions are answered here, each with partial results that can be merged in any order:
+This module answers two questions, each with partial results that merge in any order:
 
     how often does each n-gram occur        `count`, `merge_counts`, `choose_cut`
     which keys have many different values   `cap_distinct`, `keys_over`
 
-Hashes are cut into buckets by their top bits, so no bucket is hot and the buckets' sorted tables,
-one after the other, are one sorted table. Partials cross a shuffle as raw little-endian arrays.
+Hashes are cut into buckets by their top bits. So no bucket is hot, and the sorted tables of the
+buckets, one after the other, are one sorted table. Partial results cross a shuffle as raw
+little-endian arrays.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,7 +99,7 @@ def histogram(counts: Ints) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Which n-grams are the frequent ones: all above a count, and so many of those that have it."""
+    """Which n-grams are frequent: all above a count, and some of those that have exactly it."""
 
     at_count: int
     """N-grams with a higher count are kept; those with a lower one are not."""
@@ -108,7 +109,7 @@ class Cut:
     """N-grams that have exactly this count."""
 
     num_tied_kept: int
-    """The first so many of them in hash order are kept."""
+    """How many of them are kept: the first in hash order."""
 
     tied_kept: dict[int, int]
     """The same by bucket."""
@@ -175,8 +176,8 @@ def _pairs(number: int) -> int:
 def cap_distinct(keys: U64, values: U64, cap: int) -> tuple[U64, U64]:
     """Drop pairs that cannot matter to whether a key has `cap` different values.
 
-    Of a key with more than `cap` pairs only its `cap` smallest different values are left, so what
-    is left of a key is bounded, and merging in any order answers as the whole would.
+    A key with more than `cap` pairs keeps only its `cap` smallest different values. So what a key
+    keeps is bounded, and merging in any order gives the answer of the whole.
     """
     hot = np.isin(keys, _keys_with_more_pairs(keys, cap)) if len(keys) else np.zeros(0, bool)
     if not hot.any():
@@ -204,7 +205,7 @@ def pairs_to_pieces(keys: U64, values: U64, num_buckets: int) -> Iterator[tuple[
 def merge_pairs(pieces: Iterable[bytes], limit: int) -> U64:
     """Return, in order, one bucket's keys that have more than `limit` different values.
 
-    The pieces are capped as they come, so a key on which half the corpus hangs stays small.
+    The pieces are capped as they come, so a key that half the corpus shares stays small.
     """
     keys, values = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
     waiting: list[npt.NDArray[np.uint64]] = []

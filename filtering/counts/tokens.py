@@ -94,7 +94,7 @@ def tokenize(normalized: pa.Array) -> HashedWords:
 def mix_pairs(left: U64, right: U64) -> U64:
     """Return the hashes of bigrams, in word order; odd, where unigrams are even.
 
-    The left hash goes through a bijection of its own before the sum, so neither order nor
+    The left hash goes through a bijection of its own before the sum. So neither order nor
     repetition (`a b`, `b a`, `a a`) makes pairs collide more often than chance does.
     """
     mixed = left * _MULTIPLIER_1

@@ -1,8 +1,9 @@
 """Image-based filtering (ALIGN §3): the table of rules, and one function a rule.
 
 A new rule is a function, a line in `IMAGE_RULES` and a state in `SelectState`, at the same place in
-the order. A rule that needs only an image's size stands in `SIZE_RULES`: fetch asks those about the
-first bytes of a file, so such a rule has a state in `FetchState` too.
+the order. Fetch asks the rules of `SIZE_RULES` about the first bytes of a file. So a rule there
+needs only the size of an image, has a state in `FetchState` too, and its settings are part of what
+a fetch depends on (`openalign/run/stages.py`).
 """
 
 from collections.abc import Callable
@@ -32,7 +33,7 @@ class ImageCorpus:
 
 @dataclass(frozen=True, slots=True)
 class ImageSizes:
-    """The sizes of images, of which no more may be known yet."""
+    """The sizes of images: all that a header tells."""
 
     width_px: Ints
     height_px: Ints

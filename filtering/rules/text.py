@@ -41,7 +41,8 @@ class TextBatch:
     """A batch as the rules see it; everything has one entry a row."""
 
     rows: pa.RecordBatch
-    """Candidates (`schemas.CANDIDATE`) as harvest wrote them."""
+    """Candidates (`schemas.CANDIDATE`) as harvest wrote them; the first job reads only their image
+    URL and alt-text."""
 
     alt_text_hashes: U64
     """Of the alt-texts in their one spelling."""

@@ -145,7 +145,7 @@ def test_an_alt_text_may_stand_on_ten_images(tmp_path: Path, num_images: int, st
     ],
 )
 def test_an_image_may_have_a_thousand_alt_texts(tmp_path: Path, num_texts: int, state: str) -> None:
-    rows = [row("http://a.example/icon.gif", f"picture number {i}") for i in range(num_texts)]
+    rows = [row("http://a.example/icon.gif", f"image number {i}") for i in range(num_texts)]
 
     result = run(tmp_path, [rows], TextRules())
 
