@@ -29,7 +29,7 @@ def png(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def test_a_picture_is_squashed_to_a_square() -> None:
+def test_an_image_is_squashed_to_a_square() -> None:
     """Two halves, black above white, stay two halves whatever the shape was."""
     image = np.zeros((8, 40, 3), dtype=np.uint8)
     image[4:] = 255
@@ -55,14 +55,14 @@ def test_half_transparency_is_mixed_with_white() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGB"])
-def test_every_kind_of_picture_becomes_rgb(mode: str) -> None:
+def test_every_kind_of_image_becomes_rgb(mode: str) -> None:
     sink = io.BytesIO()
     Image.new(mode, (6, 5)).save(sink, "TIFF" if mode == "CMYK" else "PNG")
 
     assert decode(sink.getvalue(), resize_px=4).shape == (4, 4, 3)
 
 
-def test_a_turned_picture_is_set_upright() -> None:
+def test_a_turned_image_is_set_upright() -> None:
     """EXIF orientation 6 says: turn a quarter to the right; left becomes top."""
     image = Image.new("RGB", (16, 16), "black")
     image.paste("white", (0, 0, 8, 16))
@@ -85,7 +85,7 @@ def test_a_turned_picture_is_set_upright() -> None:
         pytest.param(png(Image.new("RGB", (64, 64)))[:60], id="cut off"),
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_what_is_no_image_is_refused(content: bytes) -> None:
     with pytest.raises(InputError, match="a picture cannot be decoded"):
         decode(content, resize_px=4)
 
