@@ -21,11 +21,12 @@ from openalign.files.names import CANDIDATES, PAGES
 from openalign.files.schemas import CANDIDATE, PAGE
 from openalign.files.states import HarvestState
 from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collapse_duplicates
-from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
+from openalign.ingest.config import HarvestConfig, SiteSource, TableSource
 from openalign.ingest.sources import crawl, table
+from openalign.ingest.web.config import WebConfig
 
 
-def jobs(config: HarvestConfig, *, web: DownloadConfig | None, output: str, work: str) -> Jobs:
+def jobs(config: HarvestConfig, *, web: WebConfig | None, output: str, work: str) -> Jobs:
     """Declare the one job of a harvest; `web` is how a source that asks the web does so.
 
     Raises:
@@ -60,7 +61,7 @@ def _found(
     pipeline: beam.Pipeline,
     config: HarvestConfig,
     *,
-    web: DownloadConfig | None,
+    web: WebConfig | None,
     urls: Sequence[str],
     work: str,
 ) -> Any:
@@ -69,7 +70,7 @@ def _found(
             pipeline
             | "Seeds" >> beam.Create(crawl.seeds_by_host(config.source), reshuffle=False)
             | "Own" >> beam.GroupByKey()
-            | "Crawl" >> beam.FlatMap(_crawl, source=config.source, download=web, work=work)
+            | "Crawl" >> beam.FlatMap(_crawl, source=config.source, web=web, work=work)
         )
     else:
         pieces = (
@@ -84,10 +85,10 @@ def _found(
 
 
 def _crawl(
-    owned: tuple[str, Iterable[str]], *, source: SiteSource, download: DownloadConfig, work: str
+    owned: tuple[str, Iterable[str]], *, source: SiteSource, web: WebConfig, work: str
 ) -> Iterator[Harvested]:
     host, seeds = owned
-    return crawl.crawl_host(host, list(seeds), source=source, download=download, work=work)
+    return crawl.crawl_host(host, list(seeds), source=source, web=web, work=work)
 
 
 def _by_kind(piece: Harvested) -> Iterator[Any]:

@@ -30,8 +30,9 @@ from openalign.files.shards import Sample, write_shard
 from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.images.stored import ImageError, StoredImage, measure, store
-from openalign.ingest.config import DownloadConfig, FetchConfig
+from openalign.ingest.config import FetchConfig
 from openalign.ingest.web.client import Fetcher, Outcome, Response
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
@@ -82,7 +83,7 @@ class FetchBucket:
     """Fetches all images of a bucket of hosts."""
 
     config: FetchConfig
-    web: DownloadConfig
+    web: WebConfig
     header_rule: HeaderRule | None
     output: str
 

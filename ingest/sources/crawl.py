@@ -18,8 +18,9 @@ from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
-from openalign.ingest.config import DownloadConfig, SiteSource
+from openalign.ingest.config import SiteSource
 from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.robots import opt_out_on_page
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.urls import canonical_url, host_of
@@ -74,14 +75,14 @@ def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
 
 
 def crawl_host(
-    host: str, seeds: Sequence[str], *, source: SiteSource, download: DownloadConfig, work: str
+    host: str, seeds: Sequence[str], *, source: SiteSource, web: WebConfig, work: str
 ) -> Iterator[Harvested]:
     """Yield what each chunk of a host's pages holds, the seeds' first."""
     folder = storage.join(work, "crawl", quote(host, safe=""))
     level = sorted(set(seeds))
     seen = set(level)
     budget = source.max_pages
-    with _fetcher(source, download) as fetcher:
+    with _fetcher(source, web) as fetcher:
         for depth in range(source.max_depth + 1):
             links: set[str] = set()
             start = 0
@@ -89,7 +90,7 @@ def crawl_host(
                 urls = level[start : start + min(CHUNK_PAGES, budget)]
                 url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
                 chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    fetcher, url, urls, depth=depth, host=host, download=download
+                    fetcher, url, urls, depth=depth, host=host, web=web
                 )
                 start += len(urls)
                 budget -= chunk.num_asked
@@ -101,9 +102,9 @@ def crawl_host(
     yield _harvested(_out_of_budget(level, source.max_depth + 1))
 
 
-def _fetcher(source: SiteSource, download: DownloadConfig) -> Fetcher:
+def _fetcher(source: SiteSource, web: WebConfig) -> Fetcher:
     body = BodyRule(max_bytes=source.max_page_bytes, cut=True, look=_look)
-    return Fetcher(download, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
+    return Fetcher(web, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
@@ -138,13 +139,13 @@ def _crawl_chunk(
     *,
     depth: int,
     host: str,
-    download: DownloadConfig,
+    web: WebConfig,
 ) -> _Chunk:
     chunk = _Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # Bodies are let go as they are parsed; only the order of the chunk's rows has to wait.
-    add = partial(_add_page, chunk, dropped, links, depth=depth, download=download)
+    add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
     for outcome in fetcher.fetch(urls):
         add(outcome)
     chunk.pages.sort(key=lambda page: page["page_url"])
@@ -162,9 +163,9 @@ def _add_page(
     outcome: Outcome,
     *,
     depth: int,
-    download: DownloadConfig,
+    web: WebConfig,
 ) -> None:
-    state, page = _judge(outcome, download)
+    state, page = _judge(outcome, web)
     chunk.num_asked += not _was_never_asked(outcome)
     chunk.pages.append(
         {
@@ -199,12 +200,12 @@ def _was_never_asked(outcome: Outcome) -> bool:
     return is_denied and outcome.head is None
 
 
-def _judge(outcome: Outcome, download: DownloadConfig) -> tuple[PageState, PageContent | None]:
+def _judge(outcome: Outcome, web: WebConfig) -> tuple[PageState, PageContent | None]:
     if isinstance(outcome, Failure):
         if isinstance(outcome.state, PageState):
             return outcome.state, None
         return _STATES.get(outcome.state, PageState.UNREACHABLE), None
-    return _judge_page(outcome, respect_opt_outs=download.respect_opt_outs)
+    return _judge_page(outcome, respect_opt_outs=web.respect_opt_outs)
 
 
 def _judge_page(

@@ -18,6 +18,7 @@ from openalign.errors import ConfigError
 from openalign.evaluate.config import EvaluateConfig
 from openalign.filtering.config import FilterConfig, SelectConfig
 from openalign.ingest.config import FetchConfig, HarvestConfig
+from openalign.ingest.web.config import WebConfig
 from openalign.settings.yaml_reader import (
     Node,
     Place,
@@ -29,6 +30,9 @@ from openalign.settings.yaml_reader import (
     text_node,
 )
 from openalign.train.config import TrainConfig
+
+_ASKING_STAGES = ("harvest", "fetch")
+"""Sections that have a `web` of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,10 @@ class PipelineConfig:
     site: SiteConfig | None = None
     """A site to make and serve; none for the real web."""
 
+    web: WebConfig = field(default_factory=WebConfig)
+    """How the web is asked, by `harvest` and by `fetch`; what one of them needs otherwise stands
+    under its own `web`, key by key."""
+
     harvest: HarvestConfig
     filter: FilterConfig = field(default_factory=FilterConfig)
     fetch: FetchConfig = field(default_factory=FetchConfig)
@@ -103,6 +111,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
             )
     for override in overrides:
         node = merged(node, override_node(override))
+    node = _with_shared_web(node)
     _fill_in_root(node, name)
     where = Place(path, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
@@ -153,6 +162,35 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
         node.tag, [(k, v) for k, v in node.value if k.value != "extends"], node.start_mark
     )
     return merged(parent, own)
+
+
+def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
+    """Lay the `web` of `harvest` and of `fetch` over the pipeline's own, key by key."""
+    shared = [(key, value) for key, value in node.value if key.value == "web"]
+    if not shared or not isinstance(shared[0][1], yaml.MappingNode):
+        return node  # nothing is shared, or the reader has an error to raise
+    section = yaml.MappingNode(node.tag, shared, node.start_mark)
+    # The shared settings are read first, so that an error about one of them names `web`.
+    stages = [(text_node(name, node), section) for name in _ASKING_STAGES]
+    defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
+    said = _without_empty(node, _ASKING_STAGES)
+    said.value = [
+        (key, _without_empty(value, ("web",)))
+        if key.value in _ASKING_STAGES and isinstance(value, yaml.MappingNode)
+        else (key, value)
+        for key, value in said.value
+    ]
+    return merged(defaults, said)
+
+
+def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:
+    """Leave out the named sections that have nothing behind their colon: they change nothing."""
+    entries = [
+        (key, value)
+        for key, value in node.value
+        if key.value not in names or not isinstance(value, yaml.ScalarNode) or value.value
+    ]
+    return yaml.MappingNode(node.tag, entries, node.start_mark)
 
 
 def _fill_in_root(node: yaml.MappingNode, name: str) -> None:

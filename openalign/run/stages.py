@@ -16,7 +16,8 @@ from openalign.files.facts import StageFacts, TrainFacts
 from openalign.files.manifest import DataFile, StageFolder, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
-from openalign.ingest.config import DownloadConfig, TableSource
+from openalign.ingest.config import TableSource
+from openalign.ingest.web.config import WebConfig
 from openalign.run import inputs
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
@@ -66,7 +67,7 @@ class Task:
     work: str
     """Where it keeps what a rerun goes on from."""
 
-    web: DownloadConfig | None = None
+    web: WebConfig | None = None
     """How the web is asked, for a stage that asks it."""
 
     @property
@@ -90,7 +91,7 @@ class Stage:
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
-    web: Callable[[PipelineConfig], DownloadConfig | None] = lambda _: None
+    web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
@@ -169,8 +170,8 @@ def _harvest(task: Task) -> "Jobs":
     return harvest.jobs(task.config.harvest, web=task.web, output=task.output, work=task.work)
 
 
-def _harvest_web(config: PipelineConfig) -> DownloadConfig | None:
-    return None if isinstance(config.harvest.source, TableSource) else config.harvest.download
+def _harvest_web(config: PipelineConfig) -> WebConfig | None:
+    return None if isinstance(config.harvest.source, TableSource) else config.harvest.web
 
 
 def _filter(task: Task) -> "Jobs":
@@ -330,7 +331,7 @@ _TABLE = (
         reads=("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
-        web=lambda config: config.fetch.download,
+        web=lambda config: config.fetch.web,
         rows_from="filter",
         is_dear=True,
         extra="ingest",

@@ -33,7 +33,7 @@ class Crawled:
         source = SiteSource(seeds=(f"{SITE}/",), **settings)
         self.pieces = list(
             crawl_host(
-                HOST, [f"{SITE}/"], source=source, download=web.download(**changes), work=str(work)
+                HOST, [f"{SITE}/"], source=source, web=web.download(**changes), work=str(work)
             )
         )
         self.pages = {
@@ -248,7 +248,7 @@ def test_a_crawl_goes_on_behind_its_finished_chunks(web: Web, tmp_path: Path) ->
     web.routes |= wide_site(2 * CHUNK_PAGES + 10)
     source = SiteSource(seeds=(f"{SITE}/",))
     first_run = crawl_host(
-        HOST, [f"{SITE}/"], source=source, download=web.download(), work=str(tmp_path / "a")
+        HOST, [f"{SITE}/"], source=source, web=web.download(), work=str(tmp_path / "a")
     )
     for _ in range(3):  # the seed, the end of its depth, the first chunk of the next
         next(first_run)
