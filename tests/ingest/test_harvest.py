@@ -22,7 +22,9 @@ from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE, PAGE
 from openalign.files.tables import read_table
 from openalign.ingest import harvest
-from openalign.ingest.config import HarvestConfig, SiteSource, TableSource
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.sources.table import TableSource
 from openalign.ingest.web.config import WebConfig
 
 HTML = [("Content-Type", "text/html")]
@@ -190,7 +192,8 @@ import json, sys
 from pathlib import Path
 from openalign.engines.jobs import run_jobs
 from openalign.ingest import harvest
-from openalign.ingest.config import HarvestConfig, SiteSource
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.web.config import WebConfig
 
 web = WebConfig(**json.loads(sys.argv[2]))

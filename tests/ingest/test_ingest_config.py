@@ -7,9 +7,9 @@ from openalign.ingest.config import (
     PILLOW_LIMIT_PX,
     FetchConfig,
     HarvestConfig,
-    SiteSource,
-    TableSource,
 )
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.sources.table import TableSource
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import user_agent
 from openalign.settings.fields import identity
