@@ -185,9 +185,10 @@ def run_fetch(
 ) -> None:
     from openalign.engines.jobs import run_jobs
     from openalign.ingest import fetch
-    from openalign.ingest.config import DownloadConfig, FetchConfig
+    from openalign.ingest.config import FetchConfig
+    from openalign.ingest.web.config import WebConfig
 
-    download = DownloadConfig(
+    web = WebConfig(
         contact="https://example.org",
         requests_per_second=1e6,
         connections_per_host=8,
@@ -196,7 +197,7 @@ def run_fetch(
     )
     jobs = fetch.jobs(
         FetchConfig(num_buckets=8, images_per_shard=500),
-        web=download,
+        web=web,
         kept=[str(work / "kept-0.parquet")],
         header_rule=None,
         output=str(out / "shards"),

@@ -13,10 +13,10 @@ from openalign.files.schemas import CANDIDATE
 from openalign.files.states import HarvestState
 
 FOUND = "found"
-"""Count of all pairs that a source came across, whatever became of them."""
+"""Count of all pairs that a source came across, however they ended."""
 
 SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
-"""Of the same candidate found twice, the first in this order stays."""
+"""Of candidates with the same key, the first in this order stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,11 @@ class Harvested:
 
     candidates: pa.RecordBatch
     counts: Counter[str]
-    """`FOUND`, each `HarvestState` that a source itself decides, and pages by state."""
+    """`FOUND`, and each `HarvestState` that a pair without a candidate ended in. `FOUND` is the
+    number of candidates and of those pairs together."""
 
     pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    """Rows of `schemas.PAGE`."""
+    """Rows of `schemas.PAGE`; only a source that reads pages has some."""
 
 
 def candidate_row(
@@ -60,7 +61,7 @@ def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def collapse_duplicates(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Keep the first row of each key, counting the others; rows come in `SURVIVOR_ORDER`."""
+    """Keep the first row of each key and count the others. Rows must be in `SURVIVOR_ORDER`."""
     kept = rows.unique("key", keep="first", maintain_order=True)
     return kept, {
         HarvestState.KEPT.value: kept.height,

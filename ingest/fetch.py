@@ -23,15 +23,16 @@ from openalign.files.hashing import bucket_of
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
-from openalign.ingest.config import DownloadConfig, FetchConfig
+from openalign.ingest.config import FetchConfig
 from openalign.ingest.image_shards import FetchBucket, HeaderRule, ShardNote, check_part
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.urls import host_of
 
 
 def jobs(
     config: FetchConfig,
     *,
-    web: DownloadConfig,
+    web: WebConfig,
     kept: Sequence[str],
     header_rule: HeaderRule | None,
     output: str,

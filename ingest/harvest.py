@@ -1,18 +1,19 @@
-"""The harvest stage: a source's candidates, the same one found twice collapsed, in sorted files.
+"""The harvest stage: a source's candidates, each once, in sorted files.
 
-Reads what `harvest.source` names; writes `candidates-*.parquet`, for a crawl also
-`pages-*.parquet`. A pair that is found ends in a `HarvestState`; only `kept` ones are written.
+The source named by `harvest.source` hands over pieces, whatever its kind. Harvest writes their
+candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
+A pair that is found ends in a `HarvestState`; only `kept` ones are written.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from openalign.engines.batches import Paths, SortIntoFiles
+from openalign.engines.batches import SortIntoFiles
 from openalign.engines.jobs import Attempt, Ended, Job, Jobs
 from openalign.engines.parts import Part
 from openalign.files.facts import HarvestFacts
@@ -21,20 +22,34 @@ from openalign.files.names import CANDIDATES, PAGES
 from openalign.files.schemas import CANDIDATE, PAGE
 from openalign.files.states import HarvestState
 from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collapse_duplicates
-from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
-from openalign.ingest.sources import crawl, table
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.sources.contract import ReadingSetup
+from openalign.ingest.sources.kinds import kind_of
+from openalign.ingest.web.config import WebConfig
+
+_PAGES_BY_STATE = "pages/"
+"""Prefix of the counts of pages by state."""
 
 
-def jobs(config: HarvestConfig, *, web: DownloadConfig | None, output: str, work: str) -> Jobs:
+def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jobs:
     """Declare the one job of a harvest; `web` is how a source that asks the web does so.
 
     Raises:
-        InputError: a table cannot be read or lacks a column; found before anything starts.
+        InputError: the source cannot be read; found before anything starts.
     """
-    urls = table.table_urls(config.source) if isinstance(config.source, TableSource) else []
+    kind = kind_of(config.source)
+    kind.check(config.source)
 
     def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
-        found = _found(pipeline, config, web=web, urls=urls, work=work)
+        reading = kind.reading(config.source, ReadingSetup(web=web, work=work))
+        split: Any = beam.FlatMap(_split).with_output_types(
+            Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str
+        )
+        found: Any = (
+            pipeline
+            | "Source" >> reading
+            | "Split" >> split.with_outputs("candidates", "pages", "counts")
+        )
         written = (
             found["candidates"] | "Candidates" >> _candidate_files(config, output),
             found["pages"] | "Pages" >> _page_files(config, output),
@@ -45,57 +60,15 @@ def jobs(config: HarvestConfig, *, web: DownloadConfig | None, output: str, work
     return Jobs(jobs=[Job(name="harvested", build=build)], collect=_collect)
 
 
-def _collect(ended: Ended) -> StageResult:
-    counts = ended.summary.counts
-    return StageResult(
-        num_inputs=counts[FOUND],
-        states={state.value: counts[state.value] for state in HarvestState},
-        num_outputs=counts[HarvestState.KEPT.value],
-        files=ended.summary.files,
-        facts=HarvestFacts(pages=_pages_by_state(counts)),
-    )
-
-
-def _found(
-    pipeline: beam.Pipeline,
-    config: HarvestConfig,
-    *,
-    web: DownloadConfig | None,
-    urls: Sequence[str],
-    work: str,
-) -> Any:
-    if isinstance(config.source, SiteSource):
-        pieces: Any = (
-            pipeline
-            | "Seeds" >> beam.Create(crawl.seeds_by_host(config.source), reshuffle=False)
-            | "Own" >> beam.GroupByKey()
-            | "Crawl" >> beam.FlatMap(_crawl, source=config.source, download=web, work=work)
-        )
-    else:
-        pieces = (
-            pipeline
-            | Paths(urls)
-            | "Read" >> beam.FlatMap(table.read_candidates, source=config.source)
-        )
-    sort: Any = beam.FlatMap(_by_kind).with_output_types(
-        Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str
-    )
-    return pieces | "Sort" >> sort.with_outputs("candidates", "pages", "counts")
-
-
-def _crawl(
-    owned: tuple[str, Iterable[str]], *, source: SiteSource, download: DownloadConfig, work: str
-) -> Iterator[Harvested]:
-    host, seeds = owned
-    return crawl.crawl_host(host, list(seeds), source=source, download=download, work=work)
-
-
-def _by_kind(piece: Harvested) -> Iterator[Any]:
+def _split(piece: Harvested) -> Iterator[Any]:
+    """Send a piece's candidates, pages and counts to where each is collected."""
     if piece.candidates.num_rows:
         yield TaggedOutput("candidates", piece.candidates)
     if piece.pages:
         yield TaggedOutput("pages", pa.RecordBatch.from_pylist(piece.pages, schema=PAGE))
-    yield TaggedOutput("counts", Part(counts=dict(piece.counts)).to_json())
+    counts = Counter(piece.counts)
+    counts.update(_PAGES_BY_STATE + page["state"] for page in piece.pages)
+    yield TaggedOutput("counts", Part(counts=dict(counts)).to_json())
 
 
 def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
@@ -120,9 +93,18 @@ def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     )
 
 
-def _pages_by_state(counts: Counter[str]) -> dict[str, int]:
-    return {
-        name.removeprefix(crawl.PAGES): number
-        for name, number in sorted(counts.items())
-        if name.startswith(crawl.PAGES)
-    }
+def _collect(ended: Ended) -> StageResult:
+    counts = ended.summary.counts
+    return StageResult(
+        num_inputs=counts[FOUND],
+        states={state.value: counts[state.value] for state in HarvestState},
+        num_outputs=counts[HarvestState.KEPT.value],
+        files=ended.summary.files,
+        facts=HarvestFacts(
+            pages={
+                name.removeprefix(_PAGES_BY_STATE): number
+                for name, number in sorted(counts.items())
+                if name.startswith(_PAGES_BY_STATE)
+            }
+        ),
+    )

@@ -31,8 +31,9 @@ from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import StoredImage, store
-from openalign.ingest.config import DownloadConfig, FetchConfig
+from openalign.ingest.config import FetchConfig
 from openalign.ingest.web.client import Fetcher, Outcome, Response
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
@@ -83,7 +84,7 @@ class FetchBucket:
     """Fetches all images of a bucket of hosts."""
 
     config: FetchConfig
-    web: DownloadConfig
+    web: WebConfig
     header_rule: HeaderRule | None
     output: str
 

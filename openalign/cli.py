@@ -296,8 +296,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
-        if not config.fetch.download.contact:
-            print(f"{'':13} set fetch.download.contact before it is run")  # noqa: T201
+        if not config.fetch.web.contact:
+            print(f"{'':13} set web.contact before it is run")  # noqa: T201
 
 
 def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":

@@ -46,7 +46,7 @@ def test_validate_shows_every_pipeline(folder: Path, capsys: pytest.CaptureFixtu
         ["align", "ok", "runs/align"],
         ["small", "ok", "runs/small"],
     ]
-    assert {line.strip() for line in lines[1::2]} == {"set fetch.download.contact before it is run"}
+    assert {line.strip() for line in lines[1::2]} == {"set web.contact before it is run"}
 
 
 @pytest.mark.parametrize("root", ["root=", "root=''", "root=null"])

@@ -1,1 +1,5 @@
-"""Where candidates come from: `site` crawls web sites, `table` reads lists of URLs and captions."""
+"""Where candidates come from: a module a source kind, and the table `kinds`.
+
+A kind's own module holds its settings and checks and imports nothing heavy. Its sibling
+(`..._reading`) is imported when the source is read. `contract` says what a kind offers.
+"""

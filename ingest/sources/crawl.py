@@ -1,240 +1,61 @@
-"""Crawl one host from its seeds, breadth first, in an order that no arrival changes.
+"""The source kind `site`: crawl web sites from their first pages."""
 
-The pages of one depth are asked for in the order of their URLs, in chunks. A finished chunk is
-written to the work folder in one step; a crawl that was killed reads its chunks back and goes on
-behind them. Every page that the crawl came across ends in a `PageState`.
-"""
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from typing import Any
-from urllib.parse import quote
+from openalign.ingest.sources.contract import ReadingSetup, SourceKind
+from openalign.settings.limits import not_negative, positive
 
-from openalign.errors import InputError
-from openalign.files import storage
-from openalign.files.fingerprints import canonical_json
-from openalign.files.states import FetchState, PageState
-from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
-from openalign.ingest.config import DownloadConfig, SiteSource
-from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
-from openalign.ingest.web.robots import opt_out_on_page
-from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
-from openalign.ingest.web.urls import canonical_url, host_of
-from openalign.ingest.webpage import PageContent, parse_page
-
-CHUNK_PAGES = 64
-"""Pages that a killed crawl has to ask for again at most."""
-
-PAGES = "pages/"
-"""Prefix of the counts of pages by state."""
-
-_ACCEPT = "text/html,application/xhtml+xml"
-_STATES: dict[str, PageState] = {
-    FetchState.ROBOTS_DENIED: PageState.ROBOTS_DENIED,
-    FetchState.OPTED_OUT: PageState.ROBOTS_DENIED,
-    FetchState.HTTP_GONE: PageState.HTTP_ERROR,
-    FetchState.HTTP_CLIENT_ERROR: PageState.HTTP_ERROR,
-    FetchState.HTTP_SERVER_ERROR: PageState.HTTP_ERROR,
-    FetchState.TOO_MANY_REDIRECTS: PageState.HTTP_ERROR,
-    FetchState.BAD_URL: PageState.HTTP_ERROR,
-}
-"""Whatever else keeps a page from us makes it unreachable."""
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 
-@dataclass(slots=True, kw_only=True)
-class _Chunk:
-    """What a handful of pages came to; the work folder keeps it as JSON."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSource:
+    """Crawl web sites from seeds; only the seeds' own hosts are visited."""
 
-    urls: list[str]
-    num_asked: int = 0
-    """Pages that count against the budget: all but those that robots.txt kept from being asked."""
+    kind: Literal["site"] = "site"
+    """Which source this is."""
 
-    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    links: list[str] = field(default_factory=list[str])
+    seeds: tuple[str, ...]
+    """Addresses of the first pages."""
+
+    max_depth: int = 10
+    """Links between a seed and a page; 0 is the seeds alone."""
+
+    max_pages: int = 10_000
+    """Pages that are asked for on one host: the first of each depth, in the order of their URLs."""
+
+    max_page_bytes: int = 10_000_000
+    """Largest page."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds:
+            raise ValueError("seeds must name at least one page, got none")
+        for seed in self.seeds:
+            if not re.match(r"(?i)https?://[^/?#\s]", seed):
+                raise ValueError(f"seeds must be http or https URLs, got {seed!r}")
+        not_negative(max_depth=self.max_depth)
+        positive(max_pages=self.max_pages, max_page_bytes=self.max_page_bytes)
 
 
-def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
-    """Return each seed's canonical URL with its host, each once.
+def check(source: SiteSource) -> None:
+    """See that every seed is a URL.
 
     Raises:
-        InputError: a seed is not a URL.
+        InputError: names the seed that is none.
     """
-    urls: set[str] = set()
-    for seed in source.seeds:
-        url = canonical_url(seed)
-        if url is None:
-            raise InputError(f"{seed} is not a URL", hint="mend `harvest.source.seeds`")
-        urls.add(url)
-    return [(host_of(url), url) for url in sorted(urls)]
+    from openalign.ingest.sources.crawl_reading import seeds_by_host
+
+    seeds_by_host(source)
 
 
-def crawl_host(
-    host: str, seeds: Sequence[str], *, source: SiteSource, download: DownloadConfig, work: str
-) -> Iterator[Harvested]:
-    """Yield what each chunk of a host's pages holds, the seeds' first."""
-    folder = storage.join(work, "crawl", quote(host, safe=""))
-    level = sorted(set(seeds))
-    seen = set(level)
-    budget = source.max_pages
-    with _fetcher(source, download) as fetcher:
-        for depth in range(source.max_depth + 1):
-            links: set[str] = set()
-            start = 0
-            while start < len(level) and budget > 0:
-                urls = level[start : start + min(CHUNK_PAGES, budget)]
-                url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
-                chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    fetcher, url, urls, depth=depth, host=host, download=download
-                )
-                start += len(urls)
-                budget -= chunk.num_asked
-                links.update(chunk.links)
-                yield _harvested(chunk)
-            yield _harvested(_out_of_budget(level[start:], depth))
-            level = sorted(links - seen)
-            seen.update(level)
-    yield _harvested(_out_of_budget(level, source.max_depth + 1))
+def reading(source: SiteSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
+    """Return the crawl."""
+    from openalign.ingest.sources.crawl_reading import Crawl
+
+    return Crawl(source=source, web=setup.web, work=setup.work)
 
 
-def _fetcher(source: SiteSource, download: DownloadConfig) -> Fetcher:
-    body = BodyRule(max_bytes=source.max_page_bytes, cut=True, look=_look)
-    return Fetcher(download, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
-
-
-def _look(head: Head, body: bytes) -> Glance | Refusal:
-    """Take what says that it is HTML, or says nothing and looks like it."""
-    kind = head.content_type
-    if kind in ("text/html", "application/xhtml+xml"):
-        return Glance.TAKE
-    if kind is None and body.lstrip()[:1] in (b"<", b""):
-        return Glance.TAKE
-    return Refusal(state=PageState.NOT_HTML, detail=f"content type {kind}")
-
-
-def _judge_redirect(url: str, target: str) -> Refusal | None:
-    """Refuse to leave a host: another one may have another owner."""
-    if host_of(url) == host_of(target):
-        return None
-    return Refusal(state=PageState.HTTP_ERROR, detail="redirects to another host")
-
-
-def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
-    """Return a chunk that an earlier run finished; one of other pages is none of ours."""
-    if not storage.exists(url):
-        return None
-    chunk = _Chunk(**json.loads(storage.read_text(url)))
-    return chunk if chunk.urls == list(urls) else None
-
-
-def _crawl_chunk(
-    fetcher: Fetcher,
-    url: str,
-    urls: Sequence[str],
-    *,
-    depth: int,
-    host: str,
-    download: DownloadConfig,
-) -> _Chunk:
-    chunk = _Chunk(urls=list(urls))
-    dropped: Counter[str] = Counter()
-    links: set[str] = set()
-    # Bodies are let go as they are parsed; only the order of the chunk's rows has to wait.
-    add = partial(_add_page, chunk, dropped, links, depth=depth, download=download)
-    for outcome in fetcher.fetch(urls):
-        add(outcome)
-    chunk.pages.sort(key=lambda page: page["page_url"])
-    chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))
-    chunk.dropped = dict(dropped)
-    chunk.links = sorted(link for link in links if host_of(link) == host)
-    storage.write_text(url, canonical_json(asdict(chunk)))
-    return chunk
-
-
-def _add_page(
-    chunk: _Chunk,
-    dropped: Counter[str],
-    links: set[str],
-    outcome: Outcome,
-    *,
-    depth: int,
-    download: DownloadConfig,
-) -> None:
-    state, page = _judge(outcome, download)
-    chunk.num_asked += not _was_never_asked(outcome)
-    chunk.pages.append(
-        {
-            "page_url": outcome.url,
-            "depth": depth,
-            "state": state.value,
-            "http_status": outcome.head.status if outcome.head is not None else None,
-            "num_candidates": len(page.pairs) if page is not None else 0,
-        }
-    )
-    if page is None:
-        return
-    assert outcome.head is not None
-    dropped.update(page.dropped)
-    links.update(page.links)
-    chunk.candidates += [
-        candidate_row(
-            image_url=pair.image_url,
-            alt_text=pair.alt_text,
-            found_in=pair.found_in,
-            raw_image_url=pair.raw_image_url,
-            page_url=outcome.head.url,
-            page_language=page.language,
-        )
-        for pair in page.pairs
-    ]
-
-
-def _was_never_asked(outcome: Outcome) -> bool:
-    """Tell whether robots.txt kept a page from being asked for; a redirect's target is too late."""
-    is_denied = isinstance(outcome, Failure) and outcome.state is FetchState.ROBOTS_DENIED
-    return is_denied and outcome.head is None
-
-
-def _judge(outcome: Outcome, download: DownloadConfig) -> tuple[PageState, PageContent | None]:
-    if isinstance(outcome, Failure):
-        if isinstance(outcome.state, PageState):
-            return outcome.state, None
-        return _STATES.get(outcome.state, PageState.UNREACHABLE), None
-    return _judge_page(outcome, respect_opt_outs=download.respect_opt_outs)
-
-
-def _judge_page(
-    response: Response, *, respect_opt_outs: bool
-) -> tuple[PageState, PageContent | None]:
-    if isinstance(_look(response.head, response.body), Refusal):  # a body of no bytes at all
-        return PageState.NOT_HTML, None
-    head = response.head
-    page = parse_page(response.body, page_url=head.url, charset=head.charset)
-    if respect_opt_outs and opt_out_on_page(page.directives):
-        return PageState.ROBOTS_DENIED, None
-    return PageState.PARSED, page
-
-
-def _out_of_budget(urls: Sequence[str], depth: int) -> _Chunk:
-    pages = [
-        {
-            "page_url": url,
-            "depth": depth,
-            "state": PageState.OUT_OF_BUDGET.value,
-            "http_status": None,
-            "num_candidates": 0,
-        }
-        for url in urls
-    ]
-    return _Chunk(urls=list(urls), pages=pages)
-
-
-def _harvested(chunk: _Chunk) -> Harvested:
-    counts = Counter(chunk.dropped)
-    counts[FOUND] = len(chunk.candidates) + sum(chunk.dropped.values())
-    counts.update(PAGES + page["state"] for page in chunk.pages)
-    return Harvested(candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages)
+KIND = SourceKind(settings=SiteSource, check=check, reading=reading, asks_web=True)

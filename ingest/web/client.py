@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from openalign.files.states import FetchState
-from openalign.ingest.config import DownloadConfig
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share
 from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
@@ -92,7 +92,7 @@ class Fetcher:
 
     def __init__(
         self,
-        config: DownloadConfig,
+        config: WebConfig,
         *,
         accept: str,
         body: BodyRule,

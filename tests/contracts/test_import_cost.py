@@ -10,7 +10,7 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
     ("statement", "refused"),
     [
         pytest.param("from openalign.cli import _parser; _parser()", HEAVY, id="the command line"),
-        pytest.param("import openalign.run.config", HEAVY, id="the settings"),
+        pytest.param("import openalign.run.config", (*HEAVY, "fsspec"), id="the settings"),
         pytest.param(
             "import openalign.run.runner",
             ("torch", "apache_beam", "transformers", "deepspeed"),

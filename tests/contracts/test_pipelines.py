@@ -28,7 +28,7 @@ def test_a_pipeline_resolves_and_travels(name: str) -> None:
 
 def test_no_place_and_no_pace_is_part_of_the_demos_identity() -> None:
     fast = load_pipeline(PIPELINES, "demo", ["root=/somewhere/else"])
-    slow = load_pipeline(PIPELINES, "demo", ["fetch.download.requests_per_second=1.0"])
+    slow = load_pipeline(PIPELINES, "demo", ["web.requests_per_second=1.0"])
 
     assert to_plain(fast) != to_plain(slow)
     for section in ("harvest", "filter", "fetch", "select", "train", "evaluate", "report"):

@@ -21,6 +21,10 @@ _PIPELINES = """\
 pairs:
   description: "a table of pairs"
   root: {folder}/run
+  web: &web
+    contact: "test@example.org"
+    requests_per_second: 10000.0
+    allowed_networks: ["127.0.0.0/8"]
   harvest:
     source: {{kind: table, path: "{folder}/pairs-*.csv"}}
     num_files: 2
@@ -28,10 +32,6 @@ pairs:
     text: {{frequent: {{kind: min_count, at_least: 1}}}}
     count_buckets: 4
   fetch:
-    download: &download
-      contact: "test@example.org"
-      requests_per_second: 10000.0
-      allowed_networks: ["127.0.0.0/8"]
     short_side_px: 210
     images_per_shard: 8
     num_buckets: 3
@@ -42,9 +42,9 @@ pairs:
 crawl:
   description: "a site"
   root: {folder}/crawl
+  web: *web
   harvest:
     source: {{kind: site, seeds: ["http://{host}/"]}}
-    download: *download
 """
 
 
@@ -101,7 +101,7 @@ def site_served(config: Path) -> Generator[str]:
     """Serve the site while the block runs; yield the setting that reaches it by public names."""
     with site_server.serve(str(config.parent / "www"), host=HOSTS[0]) as connect_to:
         places = ", ".join(f"{host}: '{connect_to[HOSTS[0]]}'" for host in HOSTS)
-        yield f"fetch.download.connect_to={{{places}}}"
+        yield f"web.connect_to={{{places}}}"
 
 
 def content(root: Path) -> dict[str, bytes]:

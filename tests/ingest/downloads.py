@@ -5,8 +5,8 @@ from typing import Any
 
 from faulty_web import SITE, Web
 
-from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import BodyRule
 
 MANY_BYTES = 100_000
@@ -15,7 +15,7 @@ OTHER = "http://other.example"
 THIRD = "http://third.example"
 
 
-def fetch(config: DownloadConfig, urls: Sequence[str], body: BodyRule = BODY) -> dict[str, Outcome]:
+def fetch(config: WebConfig, urls: Sequence[str], body: BodyRule = BODY) -> dict[str, Outcome]:
     with Fetcher(config, accept="*/*", body=body) as fetcher:
         outcomes = list(fetcher.fetch(urls))
     assert sorted(outcome.url for outcome in outcomes) == sorted(urls)

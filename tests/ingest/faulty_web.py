@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from openalign.ingest.config import DownloadConfig
+from openalign.ingest.web.config import WebConfig
 
 HOST = "pictures.example"
 SITE = f"http://{HOST}"
@@ -57,7 +57,7 @@ class Web:
                 return route[min(self.asked[handler.path], len(route)) - 1]
         return route if isinstance(route, Reply) else route(handler)
 
-    def download(self, **changes: Any) -> DownloadConfig:
+    def download(self, **changes: Any) -> WebConfig:
         """Return settings that reach this web under public names, and that end soon."""
         hosts = (HOST, "other.example", "third.example")
         settings: dict[str, Any] = {
@@ -68,7 +68,7 @@ class Web:
             "connect_to": dict.fromkeys(hosts, self.address),
             "retry_seconds": 0.01,
         }
-        return DownloadConfig(**(settings | changes))
+        return WebConfig(**(settings | changes))
 
 
 @contextmanager

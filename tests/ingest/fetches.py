@@ -70,9 +70,9 @@ def make_rule() -> HeaderRule:
     return rule
 
 
-def config_of(web: Web, **changes: Any) -> FetchConfig:
+def config_of(web: Web, /, **changes: Any) -> FetchConfig:
     settings: dict[str, Any] = {
-        "download": web.download(num_retries=0),
+        "web": web.download(num_retries=0),
         "short_side_px": 20,
         "images_per_shard": 7,
         "num_buckets": 3,
@@ -93,7 +93,7 @@ def run(
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    jobs = fetch.jobs(config, web=config.download, kept=urls, header_rule=rule, output=str(folder))
+    jobs = fetch.jobs(config, web=config.web, kept=urls, header_rule=rule, output=str(folder))
     return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
 
 

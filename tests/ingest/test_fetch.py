@@ -194,7 +194,7 @@ def test_every_image_ends_in_its_state(web: Web, tmp_path: Path) -> None:
     rows = [row(SITE + url, text) for url in endings for text in ("a cat", "a dog")]
     rows += [row("http://no-such-host.invalid/x", "a cat"), row("https://other.example/x", "cat")]
     download = web.download(num_retries=0, first_byte_seconds=0.5, host_failures=100)
-    config = config_of(web, download=download, max_bytes=limit, max_pixels=1_000_000)
+    config = config_of(web, web=download, max_bytes=limit, max_pixels=1_000_000)
 
     result = run(config, rows, tmp_path / "out", rule=make_rule())
 

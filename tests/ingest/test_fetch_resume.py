@@ -37,7 +37,7 @@ def test_the_order_of_candidates_and_arrivals_does_not_show(web: Web, tmp_path: 
         web.routes[f"/{n}.png"] = image(n, before_seconds=0.002 * (20 - n))
 
     second = run(
-        config_of(web, download=web.download(connections_per_host=20)), rows[::-1], tmp_path / "2nd"
+        config_of(web, web=web.download(connections_per_host=20)), rows[::-1], tmp_path / "2nd"
     )
 
     assert asdict(first) == asdict(second)
@@ -98,7 +98,7 @@ from openalign.ingest import fetch
 
 output, config, *kept = sys.argv[1:]
 config = pickle.loads(Path(config).read_bytes())
-jobs = fetch.jobs(config, web=config.download, kept=kept, header_rule=None, output=output)
+jobs = fetch.jobs(config, web=config.web, kept=kept, header_rule=None, output=output)
 run_jobs(jobs, work=output + "/work")
 """
 

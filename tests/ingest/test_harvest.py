@@ -22,7 +22,10 @@ from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE, PAGE
 from openalign.files.tables import read_table
 from openalign.ingest import harvest
-from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource, TableSource
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.sources.table import TableSource
+from openalign.ingest.web.config import WebConfig
 
 HTML = [("Content-Type", "text/html")]
 OTHER = "http://other.example"
@@ -53,12 +56,12 @@ def web() -> Iterator[Web]:
 
 def site_config(web: Web, num_files: int = 3) -> HarvestConfig:
     source = SiteSource(seeds=(f"{SITE}/", f"{OTHER}/"))
-    return HarvestConfig(source=source, download=web.download(), num_files=num_files)
+    return HarvestConfig(source=source, web=web.download(), num_files=num_files)
 
 
 def run(config: HarvestConfig, folder: Path, options: Sequence[str] = ()) -> StageResult:
     work = str(folder / "work")
-    jobs = harvest.jobs(config, web=config.download, output=str(folder), work=work)
+    jobs = harvest.jobs(config, web=config.web, output=str(folder), work=work)
     return run_jobs(jobs, work=work, beam_options=options)
 
 
@@ -111,9 +114,7 @@ def test_of_the_same_pair_found_twice_the_first_page_by_name_stays(
 def test_of_the_same_pair_on_one_page_the_smallest_place_and_spelling_stay(tmp_path: Path) -> None:
     html = "<img src=./x.png title=cat><img src=x.png alt=cat><img src=/x.png alt=cat>"
     with serve({"/": page(html)}) as web:
-        result = run(
-            HarvestConfig(source=SiteSource(seeds=(SITE,)), download=web.download()), tmp_path
-        )
+        result = run(HarvestConfig(source=SiteSource(seeds=(SITE,)), web=web.download()), tmp_path)
 
     [row] = rows_of(tmp_path).to_dicts()
     assert (row["found_in"], row["raw_image_url"]) == ("img_alt", "/x.png")
@@ -146,7 +147,7 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
         ).write_parquet(tmp_path / "in" / f"{number}.parquet")
     config = HarvestConfig(
         source=TableSource(path=str(tmp_path / "in" / "*.parquet")),
-        download=DownloadConfig(contact="test@example.org"),
+        web=WebConfig(contact="test@example.org"),
         num_files=2,
     )
 
@@ -168,7 +169,7 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
     (tmp_path / "t.csv").write_text("link,text\n")
     config = HarvestConfig(
         source=TableSource(path=str(tmp_path / "t.csv")),
-        download=DownloadConfig(contact="test@example.org"),
+        web=WebConfig(contact="test@example.org"),
     )
 
     with pytest.raises(InputError, match="has no column `url`; it has link, text"):
@@ -178,9 +179,7 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
 
 def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) -> None:
     with serve({}) as web:
-        config = HarvestConfig(
-            source=SiteSource(seeds=(SITE,)), download=web.download(num_retries=0)
-        )
+        config = HarvestConfig(source=SiteSource(seeds=(SITE,)), web=web.download(num_retries=0))
 
     result = run(config, tmp_path)
 
@@ -193,12 +192,14 @@ import json, sys
 from pathlib import Path
 from openalign.engines.jobs import run_jobs
 from openalign.ingest import harvest
-from openalign.ingest.config import DownloadConfig, HarvestConfig, SiteSource
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.web.config import WebConfig
 
-download = DownloadConfig(**json.loads(sys.argv[2]))
-config = HarvestConfig(source=SiteSource(seeds=tuple(sys.argv[3:])), download=download, num_files=3)
+web = WebConfig(**json.loads(sys.argv[2]))
+config = HarvestConfig(source=SiteSource(seeds=tuple(sys.argv[3:])), web=web, num_files=3)
 work = sys.argv[1] + "/work"
-run_jobs(harvest.jobs(config, web=download, output=sys.argv[1], work=work), work=work)
+run_jobs(harvest.jobs(config, web=web, output=sys.argv[1], work=work), work=work)
 """
 
 

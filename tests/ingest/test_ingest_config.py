@@ -5,26 +5,26 @@ import pytest
 
 from openalign.ingest.config import (
     PILLOW_LIMIT_PX,
-    DownloadConfig,
     FetchConfig,
     HarvestConfig,
-    SiteSource,
-    TableSource,
 )
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.sources.table import TableSource
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import user_agent
 from openalign.settings.fields import identity
 
 CONTACT = "someone@example.org"
-DOWNLOAD = DownloadConfig(contact=CONTACT)
+WEB = WebConfig(contact=CONTACT)
 
 
-def download(**changes: Any) -> DownloadConfig:
-    return DownloadConfig(contact=CONTACT, **changes)
+def download(**changes: Any) -> WebConfig:
+    return WebConfig(contact=CONTACT, **changes)
 
 
 @pytest.mark.parametrize("contact", [CONTACT, "https://example.org/crawler", "http://a.example"])
 def test_a_contact_is_an_address_that_somebody_reads(contact: str) -> None:
-    assert f"(+{contact})" in user_agent(DownloadConfig(contact=contact).contact)
+    assert f"(+{contact})" in user_agent(WebConfig(contact=contact).contact)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_contact_is_an_address_that_somebody_reads(contact: str) -> None:
 )
 def test_anything_else_is_no_contact(contact: str) -> None:
     with pytest.raises(ValueError, match="contact must be an e-mail address or a URL"):
-        DownloadConfig(contact=contact)
+        WebConfig(contact=contact)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_what_may_be_zero_is_not_below(name: str) -> None:
 )
 def test_networks_and_targets_have_their_form(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        DownloadConfig(contact=CONTACT, **changes)
+        WebConfig(contact=CONTACT, **changes)
 
 
 def test_networks_and_targets_that_have_it_are_taken() -> None:
-    config = DownloadConfig(
+    config = WebConfig(
         contact=CONTACT,
         allowed_networks=("127.0.0.0/8", "::1/128"),
         connect_to={"a.example": "127.0.0.1:80", "b.example": "[::1]:8080"},
@@ -91,7 +91,7 @@ def test_networks_and_targets_that_have_it_are_taken() -> None:
 
 
 def test_pace_and_place_are_no_part_of_the_identity() -> None:
-    other = DownloadConfig(
+    other = WebConfig(
         contact=CONTACT,
         requests_per_second=1.0,
         connections=1,
@@ -99,8 +99,8 @@ def test_pace_and_place_are_no_part_of_the_identity() -> None:
         connect_to={"a.example": "127.0.0.1:80"},
     )
 
-    assert identity(other) == identity(DOWNLOAD)
-    assert identity(DownloadConfig(contact=CONTACT, max_redirects=9)) != identity(DOWNLOAD)
+    assert identity(other) == identity(WEB)
+    assert identity(WebConfig(contact=CONTACT, max_redirects=9)) != identity(WEB)
     assert identity(TableSource(path="a.csv")) == identity(TableSource(path="b.csv"))
 
 
@@ -116,7 +116,7 @@ def test_pace_and_place_are_no_part_of_the_identity() -> None:
     ids=["contact", "deadlines", "slowness", "retries", "host failures"],
 )
 def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any) -> None:
-    assert identity(DownloadConfig(**changes)) == identity(DownloadConfig())
+    assert identity(WebConfig(**changes)) == identity(WebConfig())
 
 
 @pytest.mark.parametrize(
@@ -142,22 +142,20 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
             id="one column twice",
         ),
         pytest.param(
-            lambda: HarvestConfig(source=TableSource(path="x"), download=DOWNLOAD, num_files=0),
+            lambda: HarvestConfig(source=TableSource(path="x"), web=WEB, num_files=0),
             "num_files",
             id="no file",
         ),
-        pytest.param(lambda: FetchConfig(download=DOWNLOAD, jpeg_quality=0), "1 to 100", id="q 0"),
+        pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=0), "1 to 100", id="q 0"),
+        pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=101), "1 to 100", id="q 101"),
         pytest.param(
-            lambda: FetchConfig(download=DOWNLOAD, jpeg_quality=101), "1 to 100", id="q 101"
-        ),
-        pytest.param(
-            lambda: FetchConfig(download=DOWNLOAD, max_pixels=PILLOW_LIMIT_PX + 1),
+            lambda: FetchConfig(web=WEB, max_pixels=PILLOW_LIMIT_PX + 1),
             "max_pixels must be from 1",
             id="more pixels than Pillow reads",
         ),
         *(
             pytest.param(
-                lambda name=name: FetchConfig(download=DOWNLOAD, **{name: 0}),  # pyright: ignore[reportArgumentType]
+                lambda name=name: FetchConfig(web=WEB, **{name: 0}),  # pyright: ignore[reportArgumentType]
                 f"{name} must be above 0",
                 id=name,
             )
@@ -172,9 +170,9 @@ def test_a_setting_that_makes_no_sense_is_refused(make: Any, message: str) -> No
 
 def test_the_bounds_themselves_are_taken() -> None:
     assert SiteSource(seeds=("HTTP://a/",), max_depth=0).max_depth == 0
-    assert FetchConfig(download=DOWNLOAD, jpeg_quality=1, max_pixels=PILLOW_LIMIT_PX)
-    assert FetchConfig(download=DOWNLOAD, jpeg_quality=100, max_pixels=1)
+    assert FetchConfig(web=WEB, jpeg_quality=1, max_pixels=PILLOW_LIMIT_PX)
+    assert FetchConfig(web=WEB, jpeg_quality=100, max_pixels=1)
 
 
 def test_the_papers_values_are_the_defaults() -> None:
-    assert FetchConfig(download=DOWNLOAD).short_side_px == 346
+    assert FetchConfig(web=WEB).short_side_px == 346

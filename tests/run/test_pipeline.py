@@ -29,8 +29,7 @@ pairs:
     num_files: 1
   filter:
     text: {frequent: {kind: min_count, at_least: 1}}
-  fetch:
-    download: {contact: "https://example.org"}
+  web: {contact: "https://example.org"}
 """
 
 
@@ -205,12 +204,12 @@ def test_nothing_is_built_on_an_empty_result(
     assert "filter    up to date" not in capsys.readouterr().err
 
     with pytest.raises(StageError, match="filter left nothing"):
-        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+        run_stage(run(folder, "web.contact=a@example.org"), "fetch")
 
 
 def test_a_run_that_could_not_fetch_does_not_start(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
-        run_all(run(folder, "fetch.download.contact=''"))
+    with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
+        run_all(run(folder, "web.contact=''"))
 
     assert not (folder / "run").exists()
 
@@ -284,7 +283,7 @@ def test_a_stage_does_not_build_on_results_that_do_not_belong_together(folder: P
     run_stage(run(folder, replace=True), "harvest")
 
     with pytest.raises(StageError, match="was made from another result of `harvest`") as caught:
-        run_stage(run(folder, "fetch.download.contact=a@example.org"), "fetch")
+        run_stage(run(folder, "web.contact=a@example.org"), "fetch")
 
     assert caught.value.hint == "run `openalign filter pairs` first"
 
@@ -292,5 +291,5 @@ def test_a_stage_does_not_build_on_results_that_do_not_belong_together(folder: P
 def test_the_web_is_not_asked_without_somebody_to_write_to(folder: Path) -> None:
     both(folder)
 
-    with pytest.raises(ConfigError, match=r"`fetch\.download\.contact` must be set"):
-        run_stage(run(folder, "fetch.download.contact=''"), "fetch")
+    with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
+        run_stage(run(folder, "web.contact=''"), "fetch")

@@ -18,7 +18,6 @@ from tiny_training import (
 
 from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
-from openalign.train.work_folder import only_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -107,7 +106,7 @@ def test_a_stage_that_is_up_to_date_says_so_both_ways(untrained: Path, started: 
 def test_while_a_run_trains_nobody_else_does(untrained: Path, tmp_path: Path) -> None:
     """With other settings either: whichever sealed first would remove what the other had begun."""
     root = copy_of(untrained, tmp_path)
-    with only_run(StageFolder(str(root), "train")):
+    with StageFolder(str(root), "train").locked():
         ranks = start_as_ranks(words(untrained, root, "train.seed=1"), num_ranks=2)
         starter = run_starter(untrained, root, "train.seed=2")
         said = [starter.stderr, *(process.communicate()[0] for process in ranks)]

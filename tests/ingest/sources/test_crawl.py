@@ -9,8 +9,8 @@ import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.errors import InputError
-from openalign.ingest.config import SiteSource
-from openalign.ingest.sources.crawl import CHUNK_PAGES, crawl_host, seeds_by_host
+from openalign.ingest.sources.crawl import SiteSource, check
+from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_host, seeds_by_host
 
 HTML = [("Content-Type", "text/html; charset=utf-8")]
 
@@ -33,7 +33,7 @@ class Crawled:
         source = SiteSource(seeds=(f"{SITE}/",), **settings)
         self.pieces = list(
             crawl_host(
-                HOST, [f"{SITE}/"], source=source, download=web.download(**changes), work=str(work)
+                HOST, [f"{SITE}/"], source=source, web=web.download(**changes), work=str(work)
             )
         )
         self.pages = {
@@ -122,9 +122,9 @@ def test_every_page_ends_in_a_state(web: Web, tmp_path: Path) -> None:
     assert found.pop("/") == ("parsed", 200)
     assert found == {url: (state, status) for url, (_, state, status) in endings.items()}
     assert web.asked["/private/x"] == 0
-    assert crawled.counts["pages/parsed"] == 4
-    assert crawled.counts["pages/robots_denied"] == 3
-    # Only the page that says it is XHTML holds a picture that may be taken.
+    states = Counter(crawled.states().values())
+    assert (states["parsed"], states["robots_denied"]) == (4, 3)
+    # Only the page that says it is XHTML holds an image that may be taken.
     assert [row["page_url"] for row in crawled.rows] == [f"{SITE}/xhtml"]
 
 
@@ -212,7 +212,7 @@ def test_candidates_know_their_page_and_its_language(web: Web, tmp_path: Path) -
     assert (row["image_url"], row["alt_text"]) == (f"{SITE}/p/cat.png", "cat")
     assert row["page_language"] == "de"
     assert crawled.pages["/"]["num_candidates"] == 1
-    assert crawled.counts == {"found": 1, "pages/parsed": 1}
+    assert crawled.counts == {"found": 1}
 
 
 def test_what_a_page_drops_is_counted(web: Web, tmp_path: Path) -> None:
@@ -226,7 +226,6 @@ def test_what_a_page_drops_is_counted(web: Web, tmp_path: Path) -> None:
         "no_alt_text": 1,
         "data_url": 1,
         "bad_url": 1,
-        "pages/parsed": 1,
     }
 
 
@@ -248,7 +247,7 @@ def test_a_crawl_goes_on_behind_its_finished_chunks(web: Web, tmp_path: Path) ->
     web.routes |= wide_site(2 * CHUNK_PAGES + 10)
     source = SiteSource(seeds=(f"{SITE}/",))
     first_run = crawl_host(
-        HOST, [f"{SITE}/"], source=source, download=web.download(), work=str(tmp_path / "a")
+        HOST, [f"{SITE}/"], source=source, web=web.download(), work=str(tmp_path / "a")
     )
     for _ in range(3):  # the seed, the end of its depth, the first chunk of the next
         next(first_run)
@@ -306,6 +305,6 @@ def test_seeds_are_grouped_by_their_host() -> None:
     ]
 
 
-def test_a_seed_that_is_no_url_is_an_error() -> None:
+def test_a_seed_that_is_no_url_is_an_error_before_anything_starts() -> None:
     with pytest.raises(InputError, match="http://a:b is not a URL"):
-        seeds_by_host(SiteSource(seeds=("http://a:b",)))
+        check(SiteSource(seeds=("http://a:b",)))

@@ -11,10 +11,10 @@ import pytest
 from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.hashing import candidate_key
-from openalign.ingest.config import TableSource
-from openalign.ingest.sources import table
-from openalign.ingest.sources.table import read_candidates, table_urls
+from openalign.ingest.sources import table_reading
+from openalign.ingest.sources.table import TableSource, check
 from openalign.ingest.sources.table_files import table_files
+from openalign.ingest.sources.table_reading import read_candidates
 
 CAT = "http://a.example/cat.png"
 DOG = "http://a.example/dog.png"
@@ -24,7 +24,8 @@ def read(path: Path, **changes: Any) -> tuple[list[dict[str, Any]], Counter[str]
     source = TableSource(path=str(path), **changes)
     rows: list[dict[str, Any]] = []
     counts: Counter[str] = Counter()
-    for url in table_urls(source):
+    check(source)
+    for url in table_files(source.path):
         for piece in read_candidates(url, source=source):
             rows += pl.DataFrame(piece.candidates).to_dicts()
             counts.update(piece.counts)
@@ -37,7 +38,7 @@ def pairs(path: Path, **changes: Any) -> list[tuple[str, str]]:
 
 def message(path: Path, **changes: Any) -> str:
     with pytest.raises(InputError) as caught:
-        table_urls(TableSource(path=str(path), **changes))
+        check(TableSource(path=str(path), **changes))
     assert caught.value.hint
     return str(caught.value)
 
@@ -219,7 +220,7 @@ def test_a_folder_without_a_table_is_an_error(tmp_path: Path, content: str) -> N
 def test_columns_that_are_not_used_may_hold_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 64)
     lines = [f"{n},{CAT},cat {n}" for n in range(50)]
     (tmp_path / "t.csv").write_text("id,url,caption\n" + "\n".join(lines) + f"\nA7,{DOG},dog\n")
 

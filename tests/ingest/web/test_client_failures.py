@@ -12,8 +12,8 @@ from downloads import BODY, OTHER, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.files.states import FetchState
-from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.client import Failure, Fetcher, Response
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.reactor import process_share
 from openalign.ingest.web.transfer import Refusal, Transfer
 
@@ -152,7 +152,7 @@ def test_a_name_without_an_address_is_a_dns_failure(web: Web) -> None:
 
 def test_a_name_that_does_not_resolve_is_tried_again() -> None:
     # libcurl's one error for a resolver out of order and for a name that nobody has.
-    transfer = Transfer(DownloadConfig(), share=process_share(), accept="*/*")
+    transfer = Transfer(WebConfig(), share=process_share(), accept="*/*")
 
     ended = transfer.failed(pycurl.E_COULDNT_RESOLVE_HOST)
     transfer.close()
@@ -181,7 +181,7 @@ def test_an_answer_whose_status_is_none_is_a_connect_failure(web: Web, status: i
 
 
 def test_an_answer_that_was_not_understood_is_a_connect_failure() -> None:
-    transfer = Transfer(DownloadConfig(), share=process_share(), accept="*/*")
+    transfer = Transfer(WebConfig(), share=process_share(), accept="*/*")
 
     ended = transfer.succeeded()
     transfer.close()

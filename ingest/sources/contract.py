@@ -1,0 +1,54 @@
+"""What a source kind offers, and what it is given when it reads."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from openalign.ingest.web.config import WebConfig
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+
+class SourceSettings(Protocol):
+    """What the settings of every kind have."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind, as the table has it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSetup:
+    """What a reading is given beside its source's settings."""
+
+    web: WebConfig
+    """How the web is asked, for a kind that asks it."""
+
+    work: str
+    """Folder for what a rerun goes on from."""
+
+
+S = TypeVar("S", bound=SourceSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind(Generic[S]):
+    """One way of finding candidates."""
+
+    settings: type[S]
+
+    check: Callable[[S], None]
+    """See that the source can be read, before anything starts. Raises InputError."""
+
+    reading: "Callable[[S, ReadingSetup], beam.PTransform[Any, Any]]"
+    """Return the transform that reads the source: from an empty pipeline to a collection of
+    `Harvested`. Imports its libraries itself. What is read twice must give the same pieces."""
+
+    fingerprint: Callable[[S], str] | None = None
+    """Return the hash of what the source holds; None for a kind whose content is only known once
+    it has been read, such as the web."""
+
+    asks_web: bool = False
+    """Whether hosts are asked through the polite client: such a harvest needs a contact."""

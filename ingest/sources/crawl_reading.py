@@ -1,0 +1,262 @@
+"""The crawl of one host from its seeds, breadth first. The order of answers makes no difference.
+
+The pages of one depth are asked for in the order of their URLs, in chunks. A finished chunk is
+written to the work folder in one step. A crawl that was killed reads its chunks back and goes on
+after them. Every page that the crawl comes across ends in a `PageState`.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+import apache_beam as beam
+from apache_beam.pvalue import PCollection
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.files.fingerprints import canonical_json
+from openalign.files.states import FetchState, PageState
+from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
+from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.robots import opt_out_on_page
+from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
+from openalign.ingest.web.urls import canonical_url, host_of
+from openalign.ingest.webpage import PageContent, parse_page
+
+CHUNK_PAGES = 64
+"""Pages that a killed crawl has to ask for again at most."""
+
+_ACCEPT = "text/html,application/xhtml+xml"
+_STATES: dict[str, PageState] = {
+    FetchState.ROBOTS_DENIED: PageState.ROBOTS_DENIED,
+    FetchState.OPTED_OUT: PageState.ROBOTS_DENIED,
+    FetchState.HTTP_GONE: PageState.HTTP_ERROR,
+    FetchState.HTTP_CLIENT_ERROR: PageState.HTTP_ERROR,
+    FetchState.HTTP_SERVER_ERROR: PageState.HTTP_ERROR,
+    FetchState.TOO_MANY_REDIRECTS: PageState.HTTP_ERROR,
+    FetchState.BAD_URL: PageState.HTTP_ERROR,
+}
+"""Any other failure makes a page unreachable."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Chunk:
+    """What a handful of pages came to; the work folder keeps it as JSON."""
+
+    urls: list[str]
+    num_asked: int = 0
+    """Pages that count against the budget: all but those that robots.txt kept from being asked."""
+
+    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    links: list[str] = field(default_factory=list[str])
+
+
+@dataclass
+class Crawl(beam.PTransform[Any, Any]):
+    """Crawl every seed's host; a host is crawled by one worker."""
+
+    source: SiteSource
+    web: WebConfig
+    work: str
+
+    def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the crawl."""
+        pieces: Any = (
+            pipeline
+            | "Seeds" >> beam.Create(seeds_by_host(self.source), reshuffle=False)
+            | "Own" >> beam.GroupByKey()
+            | "Crawl" >> beam.FlatMapTuple(self._crawl)
+        )
+        return pieces
+
+    def _crawl(self, host: str, seeds: Iterable[str]) -> Iterator[Harvested]:
+        return crawl_host(host, list(seeds), source=self.source, web=self.web, work=self.work)
+
+
+def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
+    """Return each seed's canonical URL with its host, each once.
+
+    Raises:
+        InputError: a seed is not a URL.
+    """
+    urls: set[str] = set()
+    for seed in source.seeds:
+        url = canonical_url(seed)
+        if url is None:
+            raise InputError(f"{seed} is not a URL", hint="mend `harvest.source.seeds`")
+        urls.add(url)
+    return [(host_of(url), url) for url in sorted(urls)]
+
+
+def crawl_host(
+    host: str, seeds: Sequence[str], *, source: SiteSource, web: WebConfig, work: str
+) -> Iterator[Harvested]:
+    """Yield what each chunk of a host's pages holds, the seeds' first."""
+    folder = storage.join(work, "crawl", quote(host, safe=""))
+    level = sorted(set(seeds))
+    seen = set(level)
+    budget = source.max_pages
+    with _fetcher(source, web) as fetcher:
+        for depth in range(source.max_depth + 1):
+            links: set[str] = set()
+            start = 0
+            while start < len(level) and budget > 0:
+                urls = level[start : start + min(CHUNK_PAGES, budget)]
+                url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
+                chunk = _read_chunk(url, urls) or _crawl_chunk(
+                    fetcher, url, urls, depth=depth, host=host, web=web
+                )
+                start += len(urls)
+                budget -= chunk.num_asked
+                links.update(chunk.links)
+                yield _harvested(chunk)
+            yield _harvested(_out_of_budget(level[start:], depth))
+            level = sorted(links - seen)
+            seen.update(level)
+    yield _harvested(_out_of_budget(level, source.max_depth + 1))
+
+
+def _fetcher(source: SiteSource, web: WebConfig) -> Fetcher:
+    body = BodyRule(max_bytes=source.max_page_bytes, cut=True, look=_look)
+    return Fetcher(web, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
+
+
+def _look(head: Head, body: bytes) -> Glance | Refusal:
+    """Take what says that it is HTML, or says nothing and looks like it."""
+    kind = head.content_type
+    if kind in ("text/html", "application/xhtml+xml"):
+        return Glance.TAKE
+    if kind is None and body.lstrip()[:1] in (b"<", b""):
+        return Glance.TAKE
+    return Refusal(state=PageState.NOT_HTML, detail=f"content type {kind}")
+
+
+def _judge_redirect(url: str, target: str) -> Refusal | None:
+    """Refuse to leave a host: another one may have another owner."""
+    if host_of(url) == host_of(target):
+        return None
+    return Refusal(state=PageState.HTTP_ERROR, detail="redirects to another host")
+
+
+def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
+    """Return a chunk that an earlier run finished; one of other pages is none of ours."""
+    if not storage.exists(url):
+        return None
+    chunk = _Chunk(**json.loads(storage.read_text(url)))
+    return chunk if chunk.urls == list(urls) else None
+
+
+def _crawl_chunk(
+    fetcher: Fetcher,
+    url: str,
+    urls: Sequence[str],
+    *,
+    depth: int,
+    host: str,
+    web: WebConfig,
+) -> _Chunk:
+    chunk = _Chunk(urls=list(urls))
+    dropped: Counter[str] = Counter()
+    links: set[str] = set()
+    # Bodies are let go as they are parsed; only the order of the chunk's rows has to wait.
+    add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
+    for outcome in fetcher.fetch(urls):
+        add(outcome)
+    chunk.pages.sort(key=lambda page: page["page_url"])
+    chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))
+    chunk.dropped = dict(dropped)
+    chunk.links = sorted(link for link in links if host_of(link) == host)
+    storage.write_text(url, canonical_json(asdict(chunk)))
+    return chunk
+
+
+def _add_page(
+    chunk: _Chunk,
+    dropped: Counter[str],
+    links: set[str],
+    outcome: Outcome,
+    *,
+    depth: int,
+    web: WebConfig,
+) -> None:
+    state, page = _judge(outcome, web)
+    chunk.num_asked += not _was_never_asked(outcome)
+    chunk.pages.append(
+        {
+            "page_url": outcome.url,
+            "depth": depth,
+            "state": state.value,
+            "http_status": outcome.head.status if outcome.head is not None else None,
+            "num_candidates": len(page.pairs) if page is not None else 0,
+        }
+    )
+    if page is None:
+        return
+    assert outcome.head is not None
+    dropped.update(page.dropped)
+    links.update(page.links)
+    chunk.candidates += [
+        candidate_row(
+            image_url=pair.image_url,
+            alt_text=pair.alt_text,
+            found_in=pair.found_in,
+            raw_image_url=pair.raw_image_url,
+            page_url=outcome.head.url,
+            page_language=page.language,
+        )
+        for pair in page.pairs
+    ]
+
+
+def _was_never_asked(outcome: Outcome) -> bool:
+    """Tell whether robots.txt kept a page from being asked for; a redirect's target is too late."""
+    is_denied = isinstance(outcome, Failure) and outcome.state is FetchState.ROBOTS_DENIED
+    return is_denied and outcome.head is None
+
+
+def _judge(outcome: Outcome, web: WebConfig) -> tuple[PageState, PageContent | None]:
+    if isinstance(outcome, Failure):
+        if isinstance(outcome.state, PageState):
+            return outcome.state, None
+        return _STATES.get(outcome.state, PageState.UNREACHABLE), None
+    return _judge_page(outcome, respect_opt_outs=web.respect_opt_outs)
+
+
+def _judge_page(
+    response: Response, *, respect_opt_outs: bool
+) -> tuple[PageState, PageContent | None]:
+    if isinstance(_look(response.head, response.body), Refusal):  # a body of no bytes at all
+        return PageState.NOT_HTML, None
+    head = response.head
+    page = parse_page(response.body, page_url=head.url, charset=head.charset)
+    if respect_opt_outs and opt_out_on_page(page.directives):
+        return PageState.ROBOTS_DENIED, None
+    return PageState.PARSED, page
+
+
+def _out_of_budget(urls: Sequence[str], depth: int) -> _Chunk:
+    pages = [
+        {
+            "page_url": url,
+            "depth": depth,
+            "state": PageState.OUT_OF_BUDGET.value,
+            "http_status": None,
+            "num_candidates": 0,
+        }
+        for url in urls
+    ]
+    return _Chunk(urls=list(urls), pages=pages)
+
+
+def _harvested(chunk: _Chunk) -> Harvested:
+    counts = Counter(chunk.dropped)
+    counts[FOUND] = len(chunk.candidates) + sum(chunk.dropped.values())
+    return Harvested(candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages)

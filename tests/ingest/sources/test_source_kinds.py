@@ -1,0 +1,64 @@
+"""The table of source kinds, and what the run asks of it."""
+
+import hashlib
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from openalign.errors import ConfigError
+from openalign.ingest.sources.kinds import KINDS, fingerprints
+from openalign.ingest.sources.table import TableSource
+from openalign.run.config import load_pipeline
+from openalign.run.readiness import require_contact
+from openalign.run.stages import STAGES, Run
+from openalign.settings.fields import identity
+
+TABLE = "harvest.source={kind: table, path: pairs.csv}"
+SITE = "harvest.source={kind: site, seeds: ['https://museum.example/']}"
+
+
+def load(folder: Path, *overrides: str) -> Run:
+    (folder / "pipelines.yaml").write_text("p: {description: ''}\n")
+    return Run(config=load_pipeline(str(folder / "pipelines.yaml"), "p", overrides))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_has_one_name(name: str) -> None:
+    assert get_args(get_type_hints(KINDS[name].settings)["kind"]) == (name,)
+
+
+def test_only_a_source_that_asks_the_web_needs_a_contact(tmp_path: Path) -> None:
+    require_contact(load(tmp_path, TABLE), STAGES["harvest"])
+    require_contact(load(tmp_path, SITE, "web.contact=me@example.org"), STAGES["harvest"])
+
+    with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
+        require_contact(load(tmp_path, SITE), STAGES["harvest"])
+
+
+@pytest.mark.parametrize(
+    ("source", "differs"),
+    [pytest.param(SITE, True, id="site"), pytest.param(TABLE, False, id="table")],
+)
+def test_how_the_web_is_asked_is_part_of_a_result_that_came_from_it(
+    tmp_path: Path, source: str, *, differs: bool
+) -> None:
+    def settings(*overrides: str) -> object:
+        return identity(STAGES["harvest"].settings(load(tmp_path, source, *overrides).config))
+
+    assert (settings("web.respect_robots=false") != settings()) is differs
+    assert settings("web.contact=me@example.org", "web.num_retries=9") == settings()
+    assert settings("harvest.num_files=3") != settings()
+
+
+def test_a_table_has_the_fingerprint_of_its_files_contents(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1")
+    (tmp_path / "b.csv").write_bytes(b"2")
+    hashes = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
+    expected = hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+    assert fingerprints(TableSource(path=str(tmp_path / "*.csv"))) == {"table": expected}
+
+
+def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:
+    assert fingerprints(load(tmp_path, SITE).config.harvest.source) == {}
