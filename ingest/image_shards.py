@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.engines.jobs import Attempt
 from openalign.engines.parts import Note, Part, files_of
 from openalign.errors import StageError
 from openalign.files import storage
@@ -31,7 +32,8 @@ from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.images.stored import ImageError, StoredImage, measure, store
 from openalign.ingest.config import DownloadConfig, FetchConfig
-from openalign.ingest.web.client import Fetcher, Outcome, Response
+from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.outcomes import Outcome, Response
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
@@ -57,7 +59,7 @@ class ShardNote(Note, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _SpooledImage:
     """Where the JPEG of a fetched image waits for its turn in the tar."""
 
     offset: int
@@ -73,7 +75,7 @@ class _Shard:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By image URL, a row of `IMAGE_FACTS` each."""
 
-    places: dict[str, _Place] = field(default_factory=dict[str, _Place])
+    spooled: dict[str, _SpooledImage] = field(default_factory=dict[str, _SpooledImage])
     """By image URL, for those that were fetched."""
 
 
@@ -85,25 +87,30 @@ class FetchBucket:
     web: DownloadConfig
     header_rule: HeaderRule | None
     output: str
+    attempt: Attempt
+    """The job's: a worker that outlives its job seals nothing."""
 
     def fetch(self, bucket: int, candidates: pl.DataFrame) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
         body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
-        with Fetcher(self.web, accept=_ACCEPT, body=body) as fetcher:
+        with WebClient(self.web, accept=_ACCEPT, body=body) as client:
             for number, rows in enumerate(cut_into_shards(candidates, self.config)):
-                yield self._one_shard(fetcher, ledger_name(bucket, number), rows)
+                yield self._one_shard(client, ledger_name(bucket, number), rows)
 
-    def _one_shard(self, fetcher: Fetcher, ledger_file: str, rows: pl.DataFrame) -> Part:
+    def _one_shard(self, client: WebClient, ledger_file: str, rows: pl.DataFrame) -> Part:
         name = shard_of_ledger(ledger_file)
         if (part := self._finished_shard(ledger_file)) is not None:
             return part
+        self.attempt.require()
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
             shard = _Shard(name=name, spool=spool)
-            for outcome in fetcher.fetch(rows["image_url"].unique(maintain_order=True)):
+            for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
             # Another attempt may have ended meanwhile: what it wrote is not to be written over.
             if (part := self._finished_shard(ledger_file)) is not None:
                 return part
+            # What the run serves outlives the attempt: as long as it stands, nothing was gone.
+            self.attempt.require()
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
         table = _naming(ledger.to_arrow().cast(LEDGER), files)
@@ -167,7 +174,9 @@ class FetchBucket:
             facts |= {"state": stored.state.value, "detail": stored.detail}
             facts |= _size_facts(outcome.body)
             return
-        shard.places[outcome.url] = _Place(offset=shard.spool.tell(), length=len(stored.jpeg))
+        shard.spooled[outcome.url] = _SpooledImage(
+            offset=shard.spool.tell(), length=len(stored.jpeg)
+        )
         shard.spool.write(stored.jpeg)
         facts |= {
             "state": FetchState.FETCHED.value,
@@ -197,7 +206,7 @@ class FetchBucket:
     # One tar -------------------------------------------------------------------------------------
 
     def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
-        if not shard.places:
+        if not shard.spooled:
             # What a killed run left here under this name would belong to no ledger.
             for name in (shard.name, index_name(shard.name)):
                 storage.remove(storage.join(self.output, name))
@@ -261,16 +270,16 @@ def _is_there(folder: str, file: DataFile) -> bool:
 
 def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
     """Yield the samples of a shard's fetched images; rows are sorted by image and key."""
-    fetched = rows.filter(pl.col("image_url").is_in(list(shard.places)))
+    fetched = rows.filter(pl.col("image_url").is_in(list(shard.spooled)))
     texts = pl.struct("key", "alt_text")
     images = fetched.group_by("image_key", "image_url", maintain_order=True).agg(texts=texts)
     for key, url, named in images.iter_rows():
-        place = shard.places[url]
-        shard.spool.seek(place.offset)
+        image = shard.spooled[url]
+        shard.spool.seek(image.offset)
         yield Sample(
             key=key,
             members={
-                IMAGE_MEMBER: shard.spool.read(place.length),
+                IMAGE_MEMBER: shard.spool.read(image.length),
                 "txt": named[0]["alt_text"].encode(),
                 "json": _sample_json(url, shard.facts[url], named),
             },

@@ -1,9 +1,10 @@
 """One request and its answer on a libcurl handle, and what libcurl's errors mean for us.
 
-Nothing here waits: `download.Fetcher` drives many transfers at once. Details are worded for
+Nothing here waits: `client.WebClient` drives many transfers at once. Details are worded for
 people and hold no time and no port, since they become part of the ledger.
 """
 
+import os
 import re
 import socket
 import time
@@ -19,6 +20,7 @@ import pycurl
 from openalign.files.states import FetchState
 from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.addresses import is_allowed, parse_networks
+from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.robots import AGENT, opt_out_in
 
 Headers = Sequence[tuple[str, str]]
@@ -130,6 +132,12 @@ class Ended:
     can_heal: bool = False
     """Whether another attempt may end better."""
 
+    address: str | None = None
+    """Where the answer came from, or the last address that was tried."""
+
+    trouble: Trouble | None = None
+    """Set for a failure that may come from this machine and not from the host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRule:
@@ -154,6 +162,8 @@ class _Answer:
     body: bytearray = field(default_factory=bytearray)
     refusal: Refusal | None = None
     refused_address: str | None = None
+    tried_address: str | None = None
+    socket_errno: int = 0
     is_judged: bool = False
     is_cut: bool = False
     next_look_bytes: int | None = 0
@@ -246,20 +256,39 @@ class Transfer:
         state, detail, can_heal = _CURL_ERRORS.get(
             code, (FetchState.CONNECT_FAILURE, f"libcurl error {code}", False)
         )
-        return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal)
+        refusal = Refusal(state=state, detail=detail)
+        return self._ended(refusal, can_heal=can_heal, trouble=self._trouble(code))
 
     def timed_out(self, detail: str) -> Ended:
         """Return what was given up because a deadline passed."""
-        return self._ended(Refusal(state=FetchState.TIMEOUT, detail=detail), can_heal=True)
+        trouble = self._trouble(pycurl.E_OPERATION_TIMEDOUT)
+        refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
+        return self._ended(refusal, can_heal=True, trouble=trouble)
 
-    def _ended(self, refusal: Refusal | None, *, can_heal: bool) -> Ended:
+    def _trouble(self, code: int) -> Trouble:
+        answer = self._answer
+        return Trouble(code=code, address=self._address(), socket_errno=answer.socket_errno)
+
+    def _address(self) -> str | None:
+        return str(self.curl.getinfo(pycurl.PRIMARY_IP)) or self._answer.tried_address
+
+    def _ended(
+        self, refusal: Refusal | None, *, can_heal: bool, trouble: Trouble | None = None
+    ) -> Ended:
         answer = self._answer
         head = self._head() if answer.status else None
         if head is None and refusal is None:
             refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
         # Of a body that broke off, how much is here says more about the moment than about it.
         body = bytes(answer.body) if refusal is answer.refusal else b""
-        return Ended(head=head, body=body, refusal=refusal, can_heal=can_heal)
+        return Ended(
+            head=head,
+            body=body,
+            refusal=refusal,
+            can_heal=can_heal,
+            address=self._address(),
+            trouble=trouble,
+        )
 
     def _head(self) -> Head:
         return Head(url=self._url, status=self._answer.status, headers=self._answer.headers)
@@ -336,7 +365,14 @@ class Transfer:
         if not is_allowed(where[0], self._allowed):
             self._answer.refused_address = where[0]
             return pycurl.SOCKET_BAD
-        return _Socket(socket.socket(family, kind, protocol))
+        self._answer.tried_address = where[0]
+        try:
+            opened = socket.socket(family, kind, protocol)
+            os.close(os.dup(opened.fileno()))  # libcurl needs a second one, and would not say why
+        except OSError as error:
+            self._answer.socket_errno = error.errno or 0
+            return pycurl.SOCKET_BAD
+        return _Socket(opened)
 
 
 class _Socket:

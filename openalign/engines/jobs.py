@@ -20,7 +20,7 @@ import msgspec
 
 from openalign.engines.parts import Summary, WriteSummary, read_summary
 from openalign.engines.runners import run_job
-from openalign.errors import StageError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile, StageResult
@@ -40,11 +40,13 @@ class Attempt:
         Raises:
             StageError: the job was ended, or died and was started again.
         """
-        if not storage.exists(self.url):
+        try:
+            storage.read_bytes(self.url)  # a listing may be remembered, and be old
+        except InputError as error:
             raise StageError(
                 "the job that this worker belongs to has ended",
                 hint="the same command goes on from here",
-            )
+            ) from error
 
 
 def _no_files(_: Summary) -> Sequence[DataFile]:
