@@ -137,8 +137,9 @@ class WebClient:
         while self._later and self._later[0][0] <= now:
             self._enqueue(heapq.heappop(self._later)[2])
         self._start_due(now)
-        for curl, code in self._reactor.turn(0.0 if self._ready else self._wait_seconds(now)):
-            transfer, job = self._active.pop(curl)
+        ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
+        # All of them first: an outage found in one ends the loop, and they are not under way.
+        for code, transfer, job in [(code, *self._active.pop(curl)) for curl, code in ended]:
             self._idle.append(transfer)
             self._pace.release(job.host)
             self._judge(job, transfer.succeeded() if code == 0 else transfer.failed(code))
