@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import location, runtime
+from openalign.settings.fields import location, renamed, runtime
 
 _PAPER_TOP_K = 100_000_000
 
@@ -83,6 +83,7 @@ class FilterConfig:
     """The `filter` stage."""
 
     text: TextRules = field(default_factory=TextRules)
+    """Which alt-texts are kept."""
 
     num_buckets: int = runtime(256)
     """Pieces that the counts are cut into; more of them need less memory a worker."""
@@ -137,15 +138,16 @@ class NearDuplicates:
             )
 
 
+_BENCHMARK = "name the data set under `benchmarks:`, then write `{benchmark: NAME, splits: [...]}`"
+
+
+@renamed({"path": _BENCHMARK, "images": _BENCHMARK})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """A benchmark whose pictures must stay out of training."""
+    """A benchmark whose images must stay out of training."""
 
-    path: str = location()
-    """A JSON file in Karpathy's format."""
-
-    images: str = location("")
-    """The folder with its pictures; beside the JSON when empty."""
+    benchmark: str = location()
+    """A name under `benchmarks:`."""
 
     splits: tuple[str, ...] = ("val", "test")
     """Which of its splits are held out."""
@@ -160,11 +162,13 @@ class SelectConfig:
     """The `select` stage."""
 
     image: ImageRules = field(default_factory=ImageRules)
+    """Which images are kept."""
 
     near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
+    """What counts as a copy of a held-out image."""
 
     held_out: tuple[HeldOut, ...] = ()
-    """Benchmarks whose pictures, and copies of them, are taken out of training."""
+    """Benchmarks whose images, and copies of them, are taken out of training."""
 
     num_files: int = 64
     """Files that the training pairs and the decisions are each written to."""

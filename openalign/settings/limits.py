@@ -4,6 +4,7 @@ None of them lets through what is not finite: a NaN is neither above nor below a
 """
 
 import math
+import re
 
 
 def positive(**values: float | None) -> None:
@@ -30,6 +31,16 @@ def share(**values: float) -> None:
         _finite(name, value)
         if not 0 <= value < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value}")
+
+
+def short_name(**values: str) -> None:
+    """Refuse a name that could not be part of a file's name."""
+    for name, value in values.items():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
+            raise ValueError(
+                f"{name} must be lower-case letters, digits, `_` and `-`, got {value!r}: "
+                "it becomes part of file names"
+            )
 
 
 def _finite(name: str, value: float) -> None:

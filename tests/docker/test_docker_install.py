@@ -117,7 +117,7 @@ def test_the_trainers_steps_install_training_and_evaluation_and_no_beam(tmp_path
         venv,
         "from importlib.util import find_spec\n"
         "import deepspeed, tensorboard\n"
-        "import openalign.train.loop, openalign.train.launch, openalign.evaluate.report\n"
+        "import openalign.train.loop, openalign.train.launch, openalign.evaluate.report.page\n"
         "print(openalign.train.loop.__file__, find_spec('apache_beam'), flush=True)\n"
         "import sys, openalign.cli\n"
         "sys.argv = ['openalign', '--version']; openalign.cli.entry()",

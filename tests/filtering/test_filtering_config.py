@@ -79,7 +79,7 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], messa
         pytest.param(lambda: ImageRules(max_alt_texts=0), "max_alt_texts", id="no alt-texts"),
         pytest.param(lambda: NearDuplicates(radius_bits=16), "radius_bits", id="wide radius"),
         pytest.param(lambda: NearDuplicates(radius_bits=-1), "radius_bits", id="negative radius"),
-        pytest.param(lambda: HeldOut(path="x", splits=()), "splits", id="no splits"),
+        pytest.param(lambda: HeldOut(benchmark="x", splits=()), "splits", id="no splits"),
     ],
 )
 def test_each_section_checks_itself(make: type, message: str) -> None:
@@ -89,7 +89,7 @@ def test_each_section_checks_itself(make: type, message: str) -> None:
 
 def test_buckets_and_places_are_no_part_of_the_result() -> None:
     assert identity(FilterConfig(num_buckets=8)) == identity(FilterConfig(num_buckets=9))
-    assert identity(SelectConfig(held_out=(HeldOut(path="a"),))) == identity(
-        SelectConfig(held_out=(HeldOut(path="b", images="c"),))
+    assert identity(SelectConfig(held_out=(HeldOut(benchmark="a"),))) == identity(
+        SelectConfig(held_out=(HeldOut(benchmark="b"),))
     )
     assert identity(SelectConfig(num_files=8)) != identity(SelectConfig(num_files=9))

@@ -20,7 +20,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.filtering import selection
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
-from openalign.images.stored import fingerprint
+from openalign.images.hashes import fingerprint
 
 Row = dict[str, Any]
 

@@ -14,8 +14,9 @@ from openalign.engines.jobs import Ended, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
+from openalign.run import runner
 from openalign.run.config import load_pipeline
-from openalign.run.runner import run_all, run_stage
+from openalign.run.runner import run_all
 from openalign.run.stages import STAGES, Run, stage_names
 from openalign.settings.fields import identity
 
@@ -52,6 +53,12 @@ def write_table(folder: Path, captions: list[str]) -> None:
 def run(folder: Path, *overrides: str, replace: bool = False) -> Run:
     config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
     return Run(config=config, replace=replace)
+
+
+def run_stage(run: Run, name: str) -> Manifest:
+    manifest = runner.run_stage(run, name)
+    assert manifest is not None  # this process is no rank
+    return manifest
 
 
 def both(folder: Path, *overrides: str, replace: bool = False) -> Manifest:
@@ -260,10 +267,13 @@ def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
 
 
 def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> None:
-    with_benchmark = "evaluate.datasets=[{kind: karpathy, name: a, path: a.json}]"
+    with_benchmark = (
+        "benchmarks={a: {kind: karpathy, path: a.json}}",
+        "evaluate.tasks=[{kind: retrieval, benchmark: a}]",
+    )
 
     assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
-    assert stage_names(run(folder, with_benchmark).config) == [
+    assert stage_names(run(folder, *with_benchmark).config) == [
         name for name in STAGES if name != "site"
     ]
 
