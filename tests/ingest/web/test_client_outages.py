@@ -17,6 +17,7 @@ from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outages import Lookup, Machine
 
 FAR = "http://192.0.2.77/x"
+REFUSED = "no socket could be opened here"
 NAMELESS = "http://no-such-host.example/x"
 
 
@@ -122,9 +123,12 @@ import json, os, resource, sys
 from openalign.errors import StageError
 from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.outages import Machine
 from openalign.ingest.web.transfer import BodyRule
 
-address, spare = sys.argv[1], int(sys.argv[2])
+address, spare, is_probed = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+if not is_probed:  # only the socket that is refused tells then
+    Machine.missing_descriptors = lambda _: 0
 hosts = [f"host{n}.example" for n in range(64)]
 config = DownloadConfig(
     contact="test@example.org",
@@ -146,17 +150,18 @@ with WebClient(config, accept="*/*", body=BodyRule(max_bytes=10)) as client:
 
 
 @pytest.mark.parametrize(
-    ("spare", "told"),
+    ("spare", "is_probed", "told"),
     [
-        pytest.param(40, "no socket could be opened here (Too many open files)", id="too few"),
-        pytest.param(400, ["Response"], id="enough"),
+        pytest.param(40, True, f"{REFUSED} (Too many open files)", id="too few"),
+        pytest.param(40, False, f"{REFUSED} (Too many open files)", id="too few, not probed"),
+        pytest.param(400, True, ["Response"], id="enough"),
     ],
 )
 def test_descriptors_that_run_out_are_no_failure_of_a_host(
-    web: Web, spare: int, told: object
+    web: Web, spare: int, told: object, *, is_probed: bool
 ) -> None:
     web.routes["/slow"] = Reply(body=b"x", before_seconds=0.5)
-    command = [sys.executable, "-c", _FEW_DESCRIPTORS, web.address, str(spare)]
+    command = [sys.executable, "-c", _FEW_DESCRIPTORS, web.address, str(spare), str(is_probed)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
