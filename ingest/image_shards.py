@@ -1,10 +1,12 @@
 """One bucket of hosts to shards: its images fetched, stored, and accounted for in ledgers.
 
-A bucket's images are sorted by key and cut into shards by their number, before anything is
-fetched; so a shard's name and content do not depend on what arrives when. A shard's tar and index
-are written first and its ledger last. The ledger names both by their sha256: two attempts at one
-shard, of which each may lose other images to the network, write under the same names. A shard whose
-ledger names what lies beside it is done; any other is fetched again.
+A bucket's images are sorted by key and cut into shards by their number before anything is fetched.
+So a shard's name and content do not depend on what arrives when. A shard's tar and index are
+written first and its ledger last. The ledger names both by their sha256, because two attempts at
+one shard write under the same names and may lose different images to the network. A shard is done
+when its ledger names the files beside it. Any other shard is fetched again.
+
+Nothing is written for a shard when its job has ended, or when a failure is this machine's own.
 """
 
 import hashlib
@@ -107,10 +109,10 @@ class FetchBucket:
             shard = _Shard(name=name, spool=spool)
             for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
-            # Another attempt may have ended meanwhile: what it wrote is not to be written over.
+            # Another attempt may have ended meanwhile; its files must not be written over.
             if (part := self._finished_shard(ledger_file)) is not None:
                 return part
-            # What the run serves outlives the attempt: as long as it stands, nothing was gone.
+            # What the run serves outlives its attempt: nothing was gone while the attempt stands.
             self.attempt.require()
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
@@ -118,7 +120,7 @@ class FetchBucket:
         return _part(ledger, [*files, write_table(self.output, ledger_file, table)])
 
     def _finished_shard(self, ledger_file: str) -> Part | None:
-        """Return what an attempt ended with; None unless what its ledger names is what is there."""
+        """Return the Part of a finished shard; None when its ledger does not name its files."""
         url = storage.join(self.output, ledger_file)
         if not storage.exists(url):
             return None
@@ -208,7 +210,7 @@ class FetchBucket:
 
     def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
         if not shard.spooled:
-            # What a killed run left here under this name would belong to no ledger.
+            # A tar that a killed run left under this name belongs to no ledger.
             for name in (shard.name, index_name(shard.name)):
                 storage.remove(storage.join(self.output, name))
             return []
@@ -216,13 +218,13 @@ class FetchBucket:
 
 
 def check_part(line: str, *, output: str) -> str:
-    """Return a Part of `FetchBucket`, once its files are seen to be those that it tells of.
+    """Return a Part of `FetchBucket` when the files that it names are there.
 
-    To be asked by many workers, when all of the job is fetched. Every byte is read once more: a
-    size does not tell one attempt's tar from another's, since tars are filled up to whole records.
+    Many workers call it, when all of the job is fetched. Every byte is read once more. A size does
+    not tell one attempt's tar from another's, because tars are filled up to whole records.
 
     Raises:
-        StageError: a file was written over; the next run finds that its ledger names another one.
+        StageError: a file was written over. The next run fetches that shard again.
     """
     for file in files_of(line):
         if not _is_there(output, file):

@@ -82,6 +82,7 @@ class WebClient:
         )
         self._rules: dict[str, HostRules | Refusal] = {}
         self._awaiting_rules: dict[str, list[_Job]] = defaultdict(list)
+        self._asked: set[str] = set()
         self._outages = Outages(config.connect_to)
         self._doubtful: list[tuple[Future[str | None], _Job, Ended]] = []
         self._failures_in_a_row: dict[str, int] = defaultdict(int)
@@ -138,7 +139,7 @@ class WebClient:
             self._enqueue(heapq.heappop(self._later)[2])
         self._start_due(now)
         ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
-        # All of them first: an outage found in one ends the loop, and they are not under way.
+        # All are taken out first, because an outage that one of them shows ends the loop.
         for code, transfer, job in [(code, *self._active.pop(curl)) for curl, code in ended]:
             self._idle.append(transfer)
             self._pace.release(job.host)
@@ -169,13 +170,16 @@ class WebClient:
                 self._end(job, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
                 continue
             job.num_attempts += 1
+            origin = origin_of(job.url)
             transfer = self._idle.pop() if self._idle else self._new_transfer()
             transfer.prepare(
                 job.url,
                 rule=self._robots_body if job.robots_of else self._body,
                 judge_opt_out=self._config.respect_opt_outs and not job.robots_of,
+                look_up=job.num_attempts > 1 or origin not in self._asked,
                 now=now,
             )
+            self._asked.add(origin)
             self._active[transfer.curl] = (transfer, job)
             self._reactor.add(transfer.curl)
 
@@ -234,7 +238,7 @@ class WebClient:
         self._pace.put(job.host, job)
 
     def _judge(self, job: _Job, ended: Ended) -> None:
-        """Conclude what a host did; what this machine did not is another matter."""
+        """Conclude a host's own failures and answers; endure an outage of this machine."""
         if ended.head is not None:
             self._outages.note_answer(job.host, ended.address)
         if ended.trouble is None:
@@ -247,7 +251,7 @@ class WebClient:
             self._conclude(job, ended)
 
     def _settle_doubtful(self) -> None:
-        """Conclude the failures of which a resolver has said meanwhile whose they are."""
+        """Go on with the failures that a resolver has explained meanwhile."""
         told = [entry for entry in self._doubtful if entry[0].done()]
         self._doubtful = [entry for entry in self._doubtful if not entry[0].done()]
         for verdict, job, ended in told:

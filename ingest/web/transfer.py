@@ -22,6 +22,7 @@ from openalign.ingest.config import DownloadConfig
 from openalign.ingest.web.addresses import is_allowed, parse_networks
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.robots import AGENT, opt_out_in
+from openalign.ingest.web.urls import address_name_of
 
 Headers = Sequence[tuple[str, str]]
 
@@ -208,14 +209,18 @@ class Transfer:
         for option, value in options.items():
             self.curl.setopt(option, value)
 
-    def prepare(self, url: str, *, rule: BodyRule, judge_opt_out: bool, now: float) -> None:
-        """Make the handle ready for a URL."""
+    def prepare(
+        self, url: str, *, rule: BodyRule, judge_opt_out: bool, look_up: bool, now: float
+    ) -> None:
+        """Make the handle ready for a URL; `look_up` its name although libcurl remembers it."""
         self._url = url
         self._rule = rule
         self._judge_opt_out = judge_opt_out
         self._answer = _Answer()
         self.started = now
         self.curl.setopt(pycurl.URL, url)
+        if look_up:  # libcurl remembers a failure too, for half a minute
+            self.curl.setopt(pycurl.RESOLVE, [f"-{address_name_of(url)}"])
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
 
     @property
@@ -256,37 +261,30 @@ class Transfer:
         state, detail, can_heal = _CURL_ERRORS.get(
             code, (FetchState.CONNECT_FAILURE, f"libcurl error {code}", False)
         )
-        refusal = Refusal(state=state, detail=detail)
-        return self._ended(refusal, can_heal=can_heal, trouble=self._trouble(code))
+        return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal, code=code)
 
     def timed_out(self, detail: str) -> Ended:
         """Return what was given up because a deadline passed."""
-        trouble = self._trouble(pycurl.E_OPERATION_TIMEDOUT)
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
-        return self._ended(refusal, can_heal=True, trouble=trouble)
+        return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
-    def _trouble(self, code: int) -> Trouble:
-        answer = self._answer
-        return Trouble(code=code, address=self._address(), socket_errno=answer.socket_errno)
-
-    def _address(self) -> str | None:
-        return str(self.curl.getinfo(pycurl.PRIMARY_IP)) or self._answer.tried_address
-
-    def _ended(
-        self, refusal: Refusal | None, *, can_heal: bool, trouble: Trouble | None = None
-    ) -> Ended:
+    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ended:
         answer = self._answer
         head = self._head() if answer.status else None
         if head is None and refusal is None:
             refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
         # Of a body that broke off, how much is here says more about the moment than about it.
         body = bytes(answer.body) if refusal is answer.refusal else b""
+        address = str(self.curl.getinfo(pycurl.PRIMARY_IP)) or answer.tried_address
+        trouble = None
+        if code is not None:
+            trouble = Trouble(code=code, address=address, socket_errno=answer.socket_errno)
         return Ended(
             head=head,
             body=body,
             refusal=refusal,
             can_heal=can_heal,
-            address=self._address(),
+            address=address,
             trouble=trouble,
         )
 
@@ -368,7 +366,7 @@ class Transfer:
         self._answer.tried_address = where[0]
         try:
             opened = socket.socket(family, kind, protocol)
-            os.close(os.dup(opened.fileno()))  # libcurl needs a second one, and would not say why
+            os.close(os.dup(opened.fileno()))  # pycurl takes a second one and hides its failure
         except OSError as error:
             self._answer.socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD

@@ -98,7 +98,7 @@ def _wait(result: PipelineResult) -> None:
     try:
         result.wait_until_finish()
     except BaseException as error:
-        if not isinstance(error, Exception):  # interrupted: nobody would seal what the job wrote
+        if not isinstance(error, Exception):  # interrupted: nobody seals what the job writes now
             _take_off(result)
         raise
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import pycurl
 import pytest
 from downloads import BODY, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
@@ -15,6 +16,7 @@ from local_ports import free_port
 from openalign.errors import StageError
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outages import Lookup, Machine
+from openalign.ingest.web.reactor import process_share
 
 FAR = "http://192.0.2.77/x"
 REFUSED = "no socket could be opened here"
@@ -116,6 +118,34 @@ def test_other_hosts_do_not_wait_for_a_resolver(web: Web, monkeypatch: pytest.Mo
                 may_answer.set()
 
     assert seen[-1] == NAMELESS
+
+
+@pytest.mark.parametrize("num_retries", [0, 1], ids=["from before", "from the first attempt"])
+def test_what_libcurl_remembers_of_a_name_does_not_outlive_an_outage(
+    web: Web, monkeypatch: pytest.MonkeyPatch, num_retries: int
+) -> None:
+    """An address that is remembered stands for a failure that is: both hide what is true now."""
+    host, port = f"remembered-{num_retries}.example", web.address.rpartition(":")[2]
+
+    def remember() -> None:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.SHARE, process_share())
+        curl.setopt(pycurl.RESOLVE, [f"{host}:{port}:127.0.0.1"])
+        curl.setopt(pycurl.URL, f"http://{host}:{port}/x")
+        curl.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+        curl.perform()
+        curl.close()
+
+    def look_up(*_: object) -> Lookup:
+        remember()  # between the attempts
+        return Lookup.KNOWN
+
+    monkeypatch.setattr(Machine, "look_up", look_up)
+    remember()
+    url = f"http://{host}:{port}/x"
+    config = web.download(respect_robots=False, num_retries=num_retries, connect_seconds=5)
+
+    assert failure(fetch(config, [url])[url])[0] in ("dns_failure", "timeout")
 
 
 _FEW_DESCRIPTORS = """
