@@ -16,7 +16,7 @@ align:
 small:
   extends: align
   filter:
-    text: {min_count: 1}
+    text: {frequent: {kind: min_count, at_least: 1}}
 """
 
 
@@ -65,7 +65,7 @@ def test_validate_prints_a_pipeline_with_its_overrides(
 
     out = capsys.readouterr().out
     assert "    min_unigrams: 2\n" in out
-    assert "    min_count: 1\n" in out
+    assert "      at_least: 1\n" in out
 
 
 def test_validate_explains_each_setting_above_its_value(

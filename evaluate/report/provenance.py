@@ -108,17 +108,8 @@ def vocabulary_note(manifests: Mapping[str, Manifest]) -> str:
     facts = manifests["filter"].facts.get("ngrams") if "filter" in manifests else None
     if not facts:
         return ""
-    rule = next(
-        f"{words} {facts[key]:,}"
-        for key, words in (
-            ("min_count", "counted at least"),
-            ("coverage", "the most frequent that cover a share of"),
-            ("top_k", "the most frequent"),
-        )
-        if facts.get(key) is not None
-    )
     return (
-        f"Frequent n-grams are {rule}: {facts['num_unigrams_kept']:,} of "
+        f"Frequent n-grams are {facts['rule']}: {facts['num_unigrams_kept']:,} of "
         f"{facts['num_unigrams']:,} unigrams and {facts['num_bigrams_kept']:,} of "
         f"{facts['num_bigrams']:,} bigrams of the raw corpus. They are compared as 64-bit hashes; "
         f"{facts['expected_wrongly_kept']:.1e} rare ones are expected to pass for a frequent one."

@@ -190,7 +190,7 @@ def _harvest_web(config: PipelineConfig) -> DownloadConfig | None:
 
 
 def _filter(task: Task) -> "Jobs":
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     return text_filter.jobs(
         task.config.filter,

@@ -28,7 +28,7 @@ pairs:
     source: {kind: table, path: "TABLE"}
     num_files: 1
   filter:
-    text: {min_count: 1}
+    text: {frequent: {kind: min_count, at_least: 1}}
   fetch:
     download: {contact: "https://example.org"}
 """
@@ -124,7 +124,7 @@ def test_a_root_that_cannot_be_written_is_an_error_before_anything_else(folder: 
 
 
 def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folder: Path) -> None:
-    settings = "filter.text={min_unigrams: 9, min_count: 1}"
+    settings = "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}"
 
     for _ in range(2):  # asked again, it answers again, without running again
         with pytest.raises(StageError, match="filter left nothing") as caught:
@@ -175,7 +175,7 @@ def test_a_threshold_on_alt_texts_does_not_fetch_again(folder: Path) -> None:
 def test_rows_that_a_stage_lost_are_our_own_mistake(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     run_stage(run(folder), "harvest")
     honest = text_filter.jobs
@@ -201,7 +201,7 @@ def test_nothing_is_built_on_an_empty_result(
 ) -> None:
     for _ in range(2):
         with pytest.raises(StageError, match="filter left nothing"):
-            both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+            both(folder, "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}")
     assert "filter    up to date" not in capsys.readouterr().err
 
     with pytest.raises(StageError, match="filter left nothing"):

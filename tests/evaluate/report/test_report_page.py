@@ -94,9 +94,7 @@ FILTER_FACTS = {
         }
     ],
     "ngrams": {
-        "top_k": None,
-        "min_count": 2,
-        "coverage": None,
+        "rule": "counted at least 2",
         "num_unigrams": 3000,
         "num_unigrams_kept": 2000,
         "num_bigrams": 5000,
