@@ -119,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     validate = _add_verb(
         verbs.add_parser, "validate", "check pipelines and show their settings", optional=True
     )
+    validate.add_argument(
+        "--explain", action="store_true", help="print what each setting does above it"
+    )
     validate.set_defaults(verb=_validate)
     return parser
 
@@ -174,15 +177,11 @@ def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> N
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign.run import readiness, runner
-    from openalign.train.launch import is_rank
 
     stage = STAGES[options.stage]
     if stage.jobs is None:
         _refuse(beam_options)
     run = _run_of(options, beam_options)
-    if options.stage == "train" and is_rank():
-        runner.run_training_rank(run)
-        return
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
@@ -276,14 +275,24 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     import yaml
 
     from openalign.run.config import load_pipeline, pipeline_names
+    from openalign.settings.explained import explained
     from openalign.settings.fields import to_plain
 
     _refuse(beam_options)
     if options.pipeline:
         config = load_pipeline(options.config, options.pipeline, options.overrides)
-        settings = {options.pipeline: to_plain(config)}
-        print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
+        if options.explain:
+            print(explained(config.name, config, without={"name"}), end="")  # noqa: T201
+            return
+        settings = to_plain(config)
+        del settings["name"]  # the key says it; so the loader reads the output back
+        whole = {config.name: settings}
+        print(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
         return
+    if options.explain:
+        raise ConfigError(
+            "`--explain` is for one pipeline", hint="for example openalign validate demo --explain"
+        )
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
@@ -299,13 +308,9 @@ def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
     set_up_logging()
     if options.verb is _search:
         _refuse(beam_options)
-    relaunch = ["train", options.pipeline, "--config", options.config]
-    for override in options.overrides:
-        relaunch += ["--set", override]
     return Run(
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
-        relaunch=tuple(relaunch),
         replace=getattr(options, "replace", False),
     )
 

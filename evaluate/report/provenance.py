@@ -105,14 +105,8 @@ def vocabulary_note(manifests: Mapping[str, Manifest]) -> str:
     if _FILTER not in manifests:
         return ""
     ngrams = manifests[_FILTER].facts_as(FilterFacts).ngrams
-    if ngrams.min_count is not None:
-        rule = f"counted at least {ngrams.min_count:,}"
-    elif ngrams.coverage is not None:
-        rule = f"the most frequent that cover a share of {ngrams.coverage:,}"
-    else:
-        rule = f"the most frequent {ngrams.top_k:,}"
     return (
-        f"Frequent n-grams are {rule}: {ngrams.num_unigrams_kept:,} of "
+        f"Frequent n-grams are {ngrams.rule}: {ngrams.num_unigrams_kept:,} of "
         f"{ngrams.num_unigrams:,} unigrams and {ngrams.num_bigrams_kept:,} of "
         f"{ngrams.num_bigrams:,} bigrams of the raw corpus. They are compared as 64-bit hashes; "
         f"{ngrams.expected_wrongly_kept:.1e} rare ones are expected to pass for a frequent one."

@@ -81,12 +81,25 @@ class PipelineConfig:
     """Data sets by name: what `evaluate.tasks` measure on and `select.held_out` keeps out."""
 
     harvest: HarvestConfig
+    """How candidates, image addresses with their alt-texts, are found."""
+
     filter: FilterConfig = field(default_factory=FilterConfig)
+    """Which candidates are kept for their alt-texts, before images are fetched."""
+
     fetch: FetchConfig = field(default_factory=FetchConfig)
+    """How images are fetched and stored."""
+
     select: SelectConfig = field(default_factory=SelectConfig)
+    """Which fetched images become training pairs."""
+
     train: TrainConfig = field(default_factory=TrainConfig)
+    """The model and its training."""
+
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """What is measured with the trained model."""
+
     report: ReportConfig = field(default_factory=ReportConfig)
+    """What the report's page says about itself."""
 
 
 def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> PipelineConfig:

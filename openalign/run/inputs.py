@@ -28,7 +28,7 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
     import pyarrow as pa
 
     from openalign.files.schemas import FINGERPRINT
-    from openalign.images.stored import fingerprint
+    from openalign.images.hashes import fingerprint
 
     rows: list[dict[str, Any]] = []
     for held_out in config.select.held_out:

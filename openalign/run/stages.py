@@ -5,7 +5,6 @@ fingerprints of the benchmarks that `evaluate` reads. A stage's libraries are im
 so the command line can read this table. `openalign.run.runner` is what runs a stage.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.config import result_settings
 from openalign.files import storage
-from openalign.files.facts import StageFacts, TrainFacts
-from openalign.files.manifest import DataFile, StageFolder, StageResult
+from openalign.files.facts import StageFacts
+from openalign.files.manifest import Manifest, StageFolder, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.config import DownloadConfig, TableSource
-from openalign.run import inputs
+from openalign.run import inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
 
@@ -26,11 +25,18 @@ if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
 
 
-RANK_RESULT = "result.json"
-"""In the training stage's `work/`: what rank 0 hands to the process that started it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a stage's result depends on."""
 
-STARTED_BY_US = "OPENALIGN_STARTED_RANKS"
-"""Set in the environment of ranks that `openalign train` started itself."""
+    settings: dict[str, Any]
+    """As a manifest keeps them."""
+
+    contents: dict[str, str]
+    """Fingerprint of each input, by its name."""
+
+    fingerprint: str
+    """Over all of it: the identity of the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +45,6 @@ class Run:
 
     config: PipelineConfig
     beam_options: Sequence[str] = ()
-    relaunch: Sequence[str] = ()
-    """The command line that starts a training rank."""
-
     replace: bool = False
     """Whether a complete harvest or fetch may be made again: `--yes`."""
 
@@ -77,8 +80,22 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """How a stage is made by several processes, of which rank 0 locks and seals it."""
+
+    is_rank: Callable[[], bool]
+    """Whether this process is one of them already."""
+
+    run: Callable[[Run, Inputs], None]
+    """Does the work of one of them."""
+
+    start: Callable[[Run, Inputs], Manifest]
+    """Starts them, waits, and returns what rank 0 has sealed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage. It has Beam jobs, or makes its result in this process."""
+    """One stage. It has Beam jobs, makes its result in this process, or hands itself to ranks."""
 
     name: str
     title: str
@@ -91,6 +108,7 @@ class Stage:
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
+    ranks: Ranks | None = None
     web: Callable[[PipelineConfig], DownloadConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
@@ -108,9 +126,6 @@ class Stage:
 
     is_verb: bool = True
     """Whether people can ask for it by name."""
-
-    draws_progress: bool = False
-    """Whether it shows by itself how far it is."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()
@@ -175,7 +190,7 @@ def _harvest_web(config: PipelineConfig) -> DownloadConfig | None:
 
 
 def _filter(task: Task) -> "Jobs":
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     return text_filter.jobs(
         task.config.filter,
@@ -222,34 +237,6 @@ def _select(task: Task) -> "Jobs":
         held_out=inputs.held_out_images(task.config),
         output=task.output,
         work=task.work,
-    )
-
-
-def _train(task: Task) -> StageResult:
-    from openalign.train import launch
-
-    launch.launch(
-        task.run.relaunch,
-        num_processes=task.config.train.num_processes,
-        output=task.output,
-        environment={STARTED_BY_US: "1"},
-    )
-    values = json.loads(storage.read_text(storage.join(task.work, RANK_RESULT)))
-    values["files"] = [DataFile(**entry) for entry in values["files"]]
-    values["facts"] = TrainFacts(**values["facts"])
-    return StageResult(**values)
-
-
-def train(run: Run, *, output: str, work: str) -> StageResult | None:
-    """Train in this process, as one of the ranks; rank 0 gets the result."""
-    from openalign.train import loop
-
-    return loop.run(
-        run.config.train,
-        training=run.urls("select", TRAINING),
-        shards=run.folder("fetch").url,
-        output=output,
-        work=work,
     )
 
 
@@ -361,8 +348,7 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        make=_train,
-        draws_progress=True,
+        ranks=Ranks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),

@@ -43,6 +43,38 @@ def short_name(**values: str) -> None:
             )
 
 
+def positive_share(**values: float) -> None:
+    """Refuse what is outside 0 (not allowed) to 1 (allowed)."""
+    for name, value in values.items():
+        _finite(name, value)
+        if not 0 < value <= 1:
+            raise ValueError(f"{name} must be above 0 and at most 1, got {value}")
+
+
+def at_least(bound: float, /, **values: float) -> None:
+    """Refuse what is below a bound."""
+    for name, value in values.items():
+        _finite(name, value)
+        if value < bound:
+            raise ValueError(f"{name} must be at least {bound}, got {value}")
+
+
+def above(bound: float, /, **values: float) -> None:
+    """Refuse what is not above a bound."""
+    for name, value in values.items():
+        _finite(name, value)
+        if value <= bound:
+            raise ValueError(f"{name} must be above {bound}, got {value}")
+
+
+def within(low: float, high: float, /, **values: float) -> None:
+    """Refuse what is outside two bounds; the bounds themselves pass."""
+    for name, value in values.items():
+        _finite(name, value)
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be from {low} to {high}, got {value}")
+
+
 def _finite(name: str, value: float) -> None:
     if not math.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value}")

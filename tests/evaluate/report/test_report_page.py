@@ -16,6 +16,7 @@ from squares import RETRIEVAL, config_of, run_stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.report import page as report_page
 from openalign.files.manifest import DataFile, Manifest
+from openalign.files.names import METRICS_FILE
 from openalign.files.states import FetchState
 from openalign.run.stages import STAGES
 from openalign.train import journal
@@ -95,9 +96,7 @@ FILTER_FACTS = {
     "num_alt_texts_on_many_images": 1,
     "num_images_with_many_alt_texts": 0,
     "ngrams": {
-        "top_k": None,
-        "min_count": 2,
-        "coverage": None,
+        "rule": "counted at least 2",
         "count_at_cut": 2,
         "num_tied_at_cut": 10,
         "num_tied_kept": 10,
@@ -149,7 +148,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
 def whole(evaluated: Path) -> tuple[Page, str]:
     """Return the report of a run that has every stage."""
     (evaluated / "train").mkdir()
-    with (evaluated / "train" / journal.METRICS_FILE).open("w") as sink:
+    with (evaluated / "train" / METRICS_FILE).open("w") as sink:
         for step in range(50):
             row = {"step": step, journal.LOSS: 9.0 - step / 10, journal.TEMPERATURE: 0.1}
             sink.write(json.dumps(row) + "\n")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from openalign.files import storage
-from openalign.filtering.counts.transforms import open_set
+from openalign.filtering.counts.counting import open_set
 
 
 @pytest.mark.parametrize("values", [[], [2, 3, 2**64 - 1]], ids=["empty", "filled"])

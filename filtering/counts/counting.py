@@ -7,7 +7,7 @@
     Hashes -> (side and bucket, bytes)   pairs of alt-text and image, capped
            -> the alt-texts on many images, the images with many alt-texts
 
-What they find lies under `work` as one sorted file a set and bucket; `join_set` makes one of them.
+Each set that they find lies under `work` as one sorted file a bucket. `join_set` joins them.
 """
 
 from abc import ABC, abstractmethod
@@ -28,10 +28,10 @@ from openalign.engines.parts import CollectLines, Note, Part, Summary
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile
-from openalign.filtering.config import TextRules
 from openalign.filtering.counts import frequency
 from openalign.filtering.counts.frequency import Cut
 from openalign.filtering.counts.tokens import U64
+from openalign.filtering.thresholds import Frequent
 
 FLUSH_ITEMS = 1 << 23
 """Hashes that a worker holds before it sends on what it counted: 64 MB, or 128 MB of pairs."""
@@ -41,7 +41,7 @@ NGRAMS, ALT_TEXTS, IMAGES = "ngrams", "alt_texts", "images"
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """A batch as the counts see it: `alt_texts[i]` is the text of `images[i]`."""
+    """What a batch adds to the counts: `alt_texts[i]` is the hash of the text of `images[i]`."""
 
     alt_texts: U64
     images: U64
@@ -69,7 +69,7 @@ class SetNote(Note, frozen=True, kw_only=True):
 
 
 class CutNote(Note, frozen=True, kw_only=True):
-    """Where the line between frequent and rare n-grams came to lie."""
+    """Where frequent n-grams end and rare ones begin."""
 
     count_at_cut: int
     num_tied_at_cut: int
@@ -85,7 +85,7 @@ class CutNote(Note, frozen=True, kw_only=True):
 class CountNgrams(beam.PTransform[Any, Any]):
     """Write the corpus's frequent n-grams under `work`, as Parts."""
 
-    rules: TextRules
+    frequent: Frequent
     num_buckets: int
     work: str
 
@@ -102,12 +102,16 @@ class CountNgrams(beam.PTransform[Any, Any]):
         cut: Any = (
             buckets
             | "Choose"
-            >> beam.FlatMap(_cuts, rules=self.rules).with_output_types(tuple[int, tuple[int, int]])
+            >> beam.FlatMap(_cuts, frequent=self.frequent).with_output_types(
+                tuple[int, tuple[int, int]]
+            )
             | "Spread" >> beam.GroupByKey()
             | "Cut" >> beam.MapTuple(self._cut).with_output_types(str)
         )
-        said: Any = buckets | "Say" >> beam.Map(_say_cut, rules=self.rules).with_output_types(str)
-        parts: Any = (cut, said) | beam.Flatten()
+        note: Any = buckets | "Say" >> beam.Map(
+            _note_of_cut, frequent=self.frequent
+        ).with_output_types(str)
+        parts: Any = (cut, note) | beam.Flatten()
         return parts
 
     def _merge(self, bucket: int, pieces: Iterable[bytes]) -> str:
@@ -168,7 +172,7 @@ class CountPairs(beam.PTransform[Any, Any]):
 
 
 class _Partials(beam.DoFn, ABC):
-    """Collects what batches add and sends it on when it is large, and at the end of a bundle."""
+    """Holds what batches add, and sends it on once it is large and at the end of a bundle."""
 
     def start_bundle(self) -> None:
         self._held: list[Any] = []
@@ -232,16 +236,16 @@ class _PairPartials(_Partials):
 def open_set(url: str) -> Generator[U64]:
     """Yield a sorted set, memory-mapped: workers on one machine share a local file's pages.
 
-    Of a remote file's copy only the map is left by then: a worker that is killed leaves no file.
+    The copy of a remote file is deleted once it is mapped, so a killed worker leaves no file.
     """
     with storage.local_copy(url) as path:
-        empty = path.stat().st_size == 0  # there is no such thing as a map of nothing
+        empty = path.stat().st_size == 0  # an empty file cannot be mapped
         found = np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
     yield found
 
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
-    """Put a set's buckets together into one sorted file; return it, named by its last part."""
+    """Join a set's buckets into one sorted file at `url`; return what its manifest entry says."""
     found = [note.bucket for note in summary.notes(SetNote) if note.name == name]
     with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
         sink.writelines(storage.read_bytes(_set_url(work, name, b)) for b in sorted(found))
@@ -250,9 +254,9 @@ def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
     return DataFile.of(url.rsplit("/", 1)[-1], target.written, num_rows=num_rows)
 
 
-def _cuts(lines: list[str], *, rules: TextRules) -> Iterator[tuple[int, tuple[int, int]]]:
+def _cuts(lines: list[str], *, frequent: Frequent) -> Iterator[tuple[int, tuple[int, int]]]:
     """Tell each bucket at which count it is cut, and how many that have it are kept."""
-    cut = _choose_cut(_parse(lines), rules)
+    cut = _choose_cut(_parse(lines), frequent)
     for bucket, num_tied_kept in cut.tied_kept.items():
         yield bucket, (cut.at_count, num_tied_kept)
 
@@ -261,13 +265,13 @@ def _parse(lines: list[str]) -> list[Bucket]:
     return [_BUCKET.decode(line) for line in lines]
 
 
-def _choose_cut(buckets: list[Bucket], rules: TextRules) -> Cut:
-    return frequency.choose_cut({b.number: b.histogram for b in buckets}, rules)
+def _choose_cut(buckets: list[Bucket], frequent: Frequent) -> Cut:
+    return frequency.choose_cut({b.number: b.histogram for b in buckets}, frequent)
 
 
-def _say_cut(lines: list[str], *, rules: TextRules) -> str:
+def _note_of_cut(lines: list[str], *, frequent: Frequent) -> str:
     buckets = _parse(lines)
-    cut = _choose_cut(buckets, rules)
+    cut = _choose_cut(buckets, frequent)
     occurrences = sum(value * number for b in buckets for value, number in b.histogram)
     kept = sum(n * c for b in buckets for c, n in b.histogram if c > cut.at_count)
     distinct = sum(number for b in buckets for _, number in b.histogram)
@@ -297,7 +301,7 @@ def set_count(name: str) -> str:
 
 
 def set_file(name: str) -> str:
-    """Return the name of the file that `join_set` makes of a set in a work folder."""
+    """Return the name of a set's joined file in a work folder."""
     return f"{name}.u64"
 
 

@@ -16,9 +16,10 @@ from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE, with_reason
 from openalign.files.states import FilterState
 from openalign.files.tables import read_table, write_table
-from openalign.filtering import filter as text_filter
+from openalign.filtering import text_filter
 from openalign.filtering.config import FilterConfig, TextRules
-from openalign.filtering.counts import transforms as counting
+from openalign.filtering.counts import counting
+from openalign.filtering.thresholds import Coverage, MinCount, TopK
 
 
 def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:
@@ -29,7 +30,7 @@ def write_candidates(folder: Path, files: Sequence[Sequence[Row]]) -> list[str]:
 
 
 def config_of(rules: TextRules, num_buckets: int = 4) -> FilterConfig:
-    return FilterConfig(text=rules, num_buckets=num_buckets)
+    return FilterConfig(text=rules, count_buckets=num_buckets)
 
 
 def run(
@@ -74,12 +75,19 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 RULES = [
-    pytest.param(TextRules(min_count=4, max_alt_texts_per_image=6, min_unigrams=2), id="count"),
     pytest.param(
-        TextRules(top_k=70, max_images_per_alt_text=5, max_unigrams=4, languages=()), id="top k"
+        TextRules(frequent=MinCount(at_least=4), max_alt_texts_per_image=6, min_unigrams=2),
+        id="count",
     ),
     pytest.param(
-        TextRules(coverage=0.9, keep_unknown_language=False, languages=("en", "de")), id="coverage"
+        TextRules(frequent=TopK(k=70), max_images_per_alt_text=5, max_unigrams=4, languages=()),
+        id="top k",
+    ),
+    pytest.param(
+        TextRules(
+            frequent=Coverage(share=0.9), keep_unknown_language=False, languages=("en", "de")
+        ),
+        id="coverage",
     ),
 ]
 
@@ -105,7 +113,9 @@ def test_equals_a_slow_form_on_strings(tmp_path: Path, rules: TextRules, seed: i
 
 
 def test_every_rule_fires_in_the_random_corpora() -> None:
-    rules = TextRules(min_count=4, max_alt_texts_per_image=6, min_unigrams=2, max_unigrams=6)
+    rules = TextRules(
+        frequent=MinCount(at_least=4), max_alt_texts_per_image=6, min_unigrams=2, max_unigrams=6
+    )
 
     assert set(expected_of(corpus(0), rules).states.values()) == {s.value for s in FilterState}
 
@@ -135,7 +145,7 @@ def test_an_alt_text_may_stand_on_ten_images(tmp_path: Path, num_images: int, st
     ],
 )
 def test_an_image_may_have_a_thousand_alt_texts(tmp_path: Path, num_texts: int, state: str) -> None:
-    rows = [row("http://a.example/icon.gif", f"picture number {i}") for i in range(num_texts)]
+    rows = [row("http://a.example/icon.gif", f"image number {i}") for i in range(num_texts)]
 
     result = run(tmp_path, [rows], TextRules())
 
@@ -148,7 +158,7 @@ def test_ties_at_the_cut_go_by_hash_and_leave_exactly_k(tmp_path: Path, top_k: i
     texts = ["a b", "a b c", "a b", "a c", "c d"]
     rows = [row(f"http://a.example/{i}", text) for i, text in enumerate(texts)]
 
-    result = run(tmp_path, [rows], TextRules(top_k=top_k, min_unigrams=1), num_buckets=3)
+    result = run(tmp_path, [rows], TextRules(frequent=TopK(k=top_k), min_unigrams=1), num_buckets=3)
 
     above = [("a",), ("b",), ("c",), ("a", "b")]
     tied = sorted([("d",), ("a", "c"), ("b", "c"), ("c", "d")], key=hash_of)
@@ -178,7 +188,7 @@ def test_ties_at_the_cut_go_by_hash_and_leave_exactly_k(tmp_path: Path, top_k: i
 def test_bytes_do_not_depend_on_buckets_or_runner(
     tmp_path: Path, flags: list[str], num_buckets: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = TextRules(top_k=70, max_alt_texts_per_image=6, min_unigrams=2)
+    rules = TextRules(frequent=TopK(k=70), max_alt_texts_per_image=6, min_unigrams=2)
     rows = corpus(3)
     files = [rows[:7], rows[7:200], [], rows[200:]]
 
@@ -194,7 +204,7 @@ def test_bytes_do_not_depend_on_buckets_or_runner(
 def test_verdicts_do_not_depend_on_order_or_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = TextRules(top_k=70, max_alt_texts_per_image=6, min_unigrams=2)
+    rules = TextRules(frequent=TopK(k=70), max_alt_texts_per_image=6, min_unigrams=2)
     rows = corpus(3)
     shuffled = random.Random(1).sample(rows, len(rows))
 
@@ -212,7 +222,7 @@ def test_each_file_of_candidates_becomes_one_of_kept_and_one_of_rejected(tmp_pat
     rows = corpus(0)
     files = [rows[:200], [], rows[200:]]
 
-    result = run(tmp_path, files, TextRules(min_count=4))
+    result = run(tmp_path, files, TextRules(frequent=MinCount(at_least=4)))
 
     tables = (f"{side}-{i}.parquet" for side in ("kept", "rejected") for i in range(3))
     assert {f.name for f in result.files} == {*tables, "ngrams.u64"}
@@ -234,7 +244,7 @@ def test_each_file_of_candidates_becomes_one_of_kept_and_one_of_rejected(tmp_pat
 
 
 def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -> None:
-    rules = TextRules(min_count=4)
+    rules = TextRules(frequent=MinCount(at_least=4))
     rows = corpus(0)
     run(tmp_path / "whole", [rows], rules)
     killed = tmp_path / "killed"
@@ -260,7 +270,7 @@ def test_a_run_killed_between_the_jobs_goes_on_with_the_second(tmp_path: Path) -
 
 
 def test_a_run_killed_in_the_first_job_counts_anew(tmp_path: Path) -> None:
-    rules = TextRules(min_count=4)
+    rules = TextRules(frequent=MinCount(at_least=4))
     run(tmp_path / "whole", [corpus(0)], rules)
     left = tmp_path / "killed" / "out" / "work"
     left.mkdir(parents=True)

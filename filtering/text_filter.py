@@ -1,9 +1,9 @@
-"""`filter`: ALIGN's rules on alt-texts, exactly, before anything is fetched.
+"""`filter`: ALIGN's rules on alt-texts, before anything is fetched.
 
 Reads candidates. Writes `kept-*.parquet`, `rejected-*.parquet` (with the rule that dropped each
 row) and `ngrams.u64`, the frequent n-grams. Driven by the section `filter`.
 
-Two Beam jobs: the first counts the corpus, the second judges each row by what was counted.
+There are two Beam jobs: the first counts the corpus, the second judges each row by the counts.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-import polars as pl
 import pyarrow as pa
 
 from openalign.engines.batches import Paths, ReadTables
@@ -27,8 +26,7 @@ from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FilterState
 from openalign.filtering.config import FilterConfig, TextRules
 from openalign.filtering.counts import frequency
-from openalign.filtering.counts.tokens import U64, Tokens, hash_strings, normalize, tokenize
-from openalign.filtering.counts.transforms import (
+from openalign.filtering.counts.counting import (
     ALT_TEXTS,
     IMAGES,
     NGRAMS,
@@ -42,8 +40,10 @@ from openalign.filtering.counts.transforms import (
     set_count,
     set_file,
 )
-from openalign.filtering.judging import JudgeFiles, Verdict, check_tails, judged
-from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, text_flags
+from openalign.filtering.judging import Judge, JudgeFiles, Verdict, add_up, check_tails
+from openalign.filtering.rules.table import ask, dropped_by, names_of
+from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus
+from openalign.filtering.thresholds import Frequent
 
 
 def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: str) -> Jobs:
@@ -65,7 +65,7 @@ def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: 
 
 
 def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageResult:
-    found = judged(verdicts.summary, TEXT_RULES)
+    found = add_up(verdicts.summary, names_of(TEXT_RULES))
     in_sets = counts.summary.counts
     return StageResult(
         num_inputs=sum(found.states.values()),
@@ -73,7 +73,7 @@ def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageRe
         num_outputs=found.states[FilterState.KEPT],
         files=[*verdicts.summary.files, *counts.files],
         facts=FilterFacts(
-            ngrams=_ngram_facts(counts.summary, config.text),
+            ngrams=_ngram_facts(counts.summary, config.text.frequent),
             num_alt_texts_on_many_images=in_sets[set_count(ALT_TEXTS)],
             num_images_with_many_alt_texts=in_sets[set_count(IMAGES)],
             **msgspec.structs.asdict(found.facts),
@@ -92,11 +92,11 @@ def _count(
         | ReadTables(urls, columns=["image_url", "alt_text"])
         | "Hash" >> beam.Map(hashes_of).with_output_types(Hashes)
     )
-    ngrams = hashes | "Ngrams" >> CountNgrams(config.text, config.num_buckets, work)
+    ngrams = hashes | "Ngrams" >> CountNgrams(config.text.frequent, config.count_buckets, work)
     pairs = hashes | "Pairs" >> CountPairs(
         config.text.max_images_per_alt_text,
         config.text.max_alt_texts_per_image,
-        config.num_buckets,
+        config.count_buckets,
         work,
     )
     return (ngrams, pairs) | beam.Flatten()
@@ -108,32 +108,21 @@ def _join_sets(summary: Summary, *, output: str, work: str) -> list[DataFile]:
     return [join_set(summary, work, NGRAMS, storage.join(output, NGRAMS_FILE))]
 
 
-def hashes_of(batch: pa.RecordBatch) -> Hashes:
+def hashes_of(rows: pa.RecordBatch) -> Hashes:
     """Return what a batch adds to the counts."""
-    alt_texts, images, tokens = _hashed(batch)
-    return Hashes(alt_texts, images, (tokens.unigrams, tokens.bigrams()[0]))
+    batch = TextBatch.of(rows)
+    ngrams = (batch.words.unigrams, batch.words.bigrams()[0])
+    return Hashes(batch.alt_text_hashes, batch.image_hashes, ngrams)
 
 
-def _hashed(batch: pa.RecordBatch) -> tuple[U64, U64, Tokens]:
-    """Return the hash of each alt-text in its one spelling, of each image URL, and the words."""
-    normalized = normalize(batch.column("alt_text"))
-    return (
-        hash_strings(normalized),
-        hash_strings(batch.column("image_url")),
-        tokenize(normalized),
-    )
-
-
-def _ngram_facts(summary: Summary, rules: TextRules) -> NgramFacts:
+def _ngram_facts(summary: Summary, frequent: Frequent) -> NgramFacts:
     [cut] = summary.notes(CutNote)
     kept_bigrams = sum(note.num_odd for note in summary.notes(SetNote) if note.name == NGRAMS)
     kept = (cut.num_kept - kept_bigrams, kept_bigrams)
     counted = (cut.num_unigrams, cut.num_bigrams)
     dropped = (counted[0] - kept[0], counted[1] - kept[1])
     return NgramFacts(
-        top_k=rules.top_k,
-        min_count=rules.min_count,
-        coverage=rules.coverage,
+        rule=frequent.in_words(),
         num_unigrams_kept=kept[0],
         num_bigrams_kept=kept[1],
         expected_collisions=frequency.expected_collisions(*counted),
@@ -155,12 +144,12 @@ def _judge(
     work: str,
 ) -> Any:
     check_tails(urls)
-    open_judge = partial(_open_judge, rules=config.text, output=output, work=work)
-    return pipeline | Paths(urls) | JudgeFiles(open_judge, TEXT_RULES, output, CANDIDATE)
+    open_judge = partial(_open_judge, settings=config.text, output=output, work=work)
+    return pipeline | Paths(urls) | JudgeFiles(open_judge, names_of(TEXT_RULES), output, CANDIDATE)
 
 
-def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -> Any:
-    corpus = Corpus(
+def _open_judge(stack: ExitStack, *, settings: TextRules, output: str, work: str) -> Judge:
+    corpus = TextCorpus(
         ngrams=stack.enter_context(open_set(storage.join(output, NGRAMS_FILE))),
         alt_texts_on_many_images=stack.enter_context(
             open_set(storage.join(work, set_file(ALT_TEXTS)))
@@ -170,12 +159,10 @@ def _open_judge(stack: ExitStack, *, rules: TextRules, output: str, work: str) -
         ),
     )
 
-    def judge(batch: pa.RecordBatch) -> Verdict:
-        alt_texts, images, tokens = _hashed(batch)
-        languages = pl.Series(batch.column("page_language"), dtype=pl.String)
-        seen = TextBatch(languages, alt_texts, images, tokens)
-        flags = text_flags(seen, corpus, rules)
-        bit = 1 << TEXT_RULES.index(FilterState.ALT_TEXT_ON_MANY_IMAGES)
-        return Verdict(flags, ((flags & bit) != 0, alt_texts))
+    def judge(rows: pa.RecordBatch) -> Verdict:
+        batch = TextBatch.of(rows)
+        flags = ask(TEXT_RULES, batch, corpus, settings)
+        frequent = dropped_by(FilterState.ALT_TEXT_ON_MANY_IMAGES, flags, TEXT_RULES)
+        return Verdict(flags, (frequent, batch.alt_text_hashes))
 
     return judge
