@@ -22,7 +22,9 @@ class ReadLines(beam.PTransform[Any, Any]):
 
     path: str
 
-    def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def expand(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, pipeline: beam.Pipeline
+    ) -> PCollection[Harvested]:
         """Apply the read."""
         read: Any = beam.FlatMap(read_lines)
         return pipeline | Paths([self.path]) | "Read" >> read
