@@ -3,14 +3,11 @@
 # [task]
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.drawing.numbers import Number, share_number
-from openalign.evaluate.drawing.tiles import Tile, Tiles
-from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,
@@ -21,16 +18,29 @@ from openalign.evaluate.tasks.contract import (
     name_of,
 )
 
+if TYPE_CHECKING:
+    from openalign.evaluate.drawing.numbers import Number
+    from openalign.evaluate.drawing.tiles import Tile, Tiles
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTask:
-    """Settings: what `evaluate.tasks` says of it."""
+    """The share of a split's images that lie on a prompt's side."""
 
     kind: Literal["prompt"] = "prompt"
+    """Which task: a prompt."""
+
     name: str = ""
+    """What results and the report call it; the benchmark's name when empty."""
+
     benchmark: str
+    """A name under `benchmarks:`."""
+
     split: str = "test"
+    """Its images are asked about."""
+
     prompt: str
+    """The words."""
 
 
 class PromptFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +65,8 @@ def measure(
     task: PromptTask, material: Material, sampling: Sampling
 ) -> Measured[PromptFacts, PromptExamples]:
     """Measure, on embeddings alone. A real kind imports its measures here, from a sibling."""
+    from openalign.evaluate.results import Metric
+
     del sampling  # no interval: nothing is drawn
     chosen = [at for at, i in enumerate(material.benchmark.images) if i.split == task.split]
     cosines = material.benchmark.image_GD[chosen] @ material.texts["prompts"][0]
@@ -88,14 +100,16 @@ class PromptSection:
 
     name: str
     prompt: str
-    nearest: Tile
-    opening: Sequence[tuple[str, Number]]
+    nearest: "Tile"
+    opening: "Sequence[tuple[str, Number]]"
 
 
 def section(
-    task: FinishedTask[PromptFacts], examples: PromptExamples, tiles: Tiles
+    task: FinishedTask[PromptFacts], examples: PromptExamples, tiles: "Tiles"
 ) -> PromptSection:
     """Return the task's part of the report."""
+    from openalign.evaluate.drawing.numbers import share_number
+
     metric = task.results.metric(f"prompt/{task.name}/positive")
     return PromptSection(
         name=task.name,
