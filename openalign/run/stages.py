@@ -24,6 +24,7 @@ from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
+    from openalign.train.rank import RankSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +257,32 @@ def _select(task: Task) -> "Jobs":
     )
 
 
+def training_spec(run: Run, inputs: Inputs) -> "RankSpec":
+    """Return what the ranks of a run's training are told.
+
+    Raises:
+        StageError: a stage that training reads is not complete.
+    """
+    return training.rank_spec(
+        run.config.train,
+        training=run.urls("select", TRAINING),
+        shards=run.folder("fetch").url,
+        folder=run.folder("train"),
+        fingerprint=inputs.fingerprint,
+        settings=inputs.settings,
+        contents=inputs.contents,
+    )
+
+
+def _train_as_rank(run: Run, inputs: Inputs) -> None:
+    training.run_as_rank(training_spec(run, inputs))
+
+
+def _start_ranks(run: Run, inputs: Inputs) -> Manifest:
+    spec = training_spec(run, inputs)
+    return training.start(spec, num_processes=run.config.train.num_processes)
+
+
 def _evaluate(task: Task) -> StageResult:
     from openalign.evaluate import stage
 
@@ -364,7 +391,7 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        ranks=Ranks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
+        ranks=Ranks(is_rank=training.is_rank, run=_train_as_rank, start=_start_ranks),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),

@@ -13,7 +13,7 @@ from openalign.errors import ConfigError
 from openalign.files.manifest import stage_fingerprint
 from openalign.run import training
 from openalign.run.config import load_pipeline
-from openalign.run.stages import Inputs, Run
+from openalign.run.stages import Inputs, Run, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration, Lamb, TrainConfig
@@ -44,7 +44,7 @@ def spec_of(pipelines: Path) -> RankSpec:
     settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}
     fingerprint = stage_fingerprint(settings, contents)
     inputs = Inputs(settings=settings, contents=contents, fingerprint=fingerprint)
-    return training.rank_spec(run, inputs)
+    return training_spec(run, inputs)
 
 
 def train(pipelines: Path, *overrides: str) -> int:
