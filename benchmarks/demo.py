@@ -32,10 +32,9 @@ FLOORS = {
 }
 """In percent, for every seed; the program ends with an error below one of them."""
 
-_FILES = "path: '{root}/site/benchmark/dataset.json', images: '{root}/site/www/pictures'"
-_VAL = f"{{kind: karpathy, name: openmoji, {_FILES}, split: val}}"
-_TRAIN = f"{{kind: karpathy, name: openmoji-train, {_FILES}, split: train}}"
-ON_VAL = [f"evaluate.datasets=[{_VAL}, {_TRAIN}]", "evaluate.composed=[]"]
+_VAL = "{kind: retrieval, benchmark: openmoji, split: val}"
+_TRAIN = "{kind: retrieval, name: openmoji-train, benchmark: openmoji, split: train}"
+ON_VAL = [f"evaluate.tasks=[{_VAL}, {_TRAIN}]"]
 
 LAMB = "train.optimizer={kind: lamb, learning_rate: 7.0e-3}"
 

@@ -109,7 +109,7 @@ def child(engine: str, phase: str, files: list[str]) -> None:
     import duckdb  # noqa: F401
     import polars  # noqa: F401, ICN001
 
-    import openalign.filtering.filter  # noqa: F401
+    import openalign.filtering.text_filter  # noqa: F401
 
     with tempfile.TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.monotonic()

@@ -8,7 +8,7 @@ from typing import Any
 from openalign.engines.jobs import Ended, Jobs, run_jobs
 from openalign.files.facts import FilterFacts
 from openalign.files.manifest import StageResult
-from openalign.filtering.counts.transforms import ALT_TEXTS, IMAGES, CutNote, set_count
+from openalign.filtering.counts.counting import ALT_TEXTS, IMAGES, CutNote, set_count
 
 MIN_COUNT, MAX_IMAGES, MAX_ALT_TEXTS, MIN_WORDS, MAX_WORDS = 3, 10, 1000, 3, 20
 Answer = dict[str, int]
@@ -18,11 +18,12 @@ Answer = dict[str, int]
 
 
 def ours(phase: str, files: list[str], out: Path) -> Answer:
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
     from openalign.filtering.config import FilterConfig, TextRules
+    from openalign.filtering.thresholds import MinCount
 
-    text = TextRules(languages=(), min_count=MIN_COUNT)
-    config = FilterConfig(text=text, num_buckets=64)
+    text = TextRules(languages=(), frequent=MinCount(at_least=MIN_COUNT))
+    config = FilterConfig(text=text, count_buckets=64)
     work = str(out / "work")
     jobs = text_filter.jobs(config, candidates=files, output=str(out), work=work)
     if phase == "count":

@@ -167,11 +167,12 @@ def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
 
 def run_filter(work: Path, out: Path, beam_options: Sequence[str]) -> None:
     from openalign.engines.jobs import run_jobs
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
     from openalign.filtering.config import FilterConfig, TextRules
+    from openalign.filtering.thresholds import MinCount
 
     jobs = text_filter.jobs(
-        FilterConfig(text=TextRules(languages=(), min_count=3), num_buckets=64),
+        FilterConfig(text=TextRules(languages=(), frequent=MinCount(at_least=3)), count_buckets=64),
         candidates=sorted(map(str, (work / "corpus").iterdir())),
         output=str(out / "filtered"),
         work=str(out / "filter-work"),

@@ -1,6 +1,6 @@
 """Bootstrap intervals: how far a number moves when the queries are drawn anew.
 
-What is drawn is a group (a picture with all its captions), because queries of one group are not
+What is drawn is a group (an image with all its captions), because queries of one group are not
 independent. The same seed gives the same draws, so differences are paired.
 
 Shape suffixes:
@@ -31,26 +31,29 @@ class Bootstrap:
     seed: int
 
 
-def mean_intervals(values_QM: Floats, group_Q: Ints, how: Bootstrap) -> tuple[Floats, Floats]:
+def mean_intervals(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[Floats, Floats]:
     """Return the low and high end of each column's mean over the queries."""
     unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
     num_units = int(unit_Q.max()) + 1
     size_U = np.bincount(unit_Q, minlength=num_units)
     sum_UM = np.zeros((num_units, values_QM.shape[1]))
     np.add.at(sum_UM, unit_Q, values_QM)
-    means_RM = np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, how)])
-    return _ends(means_RM, how.confidence)
+    means_RM = np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, bootstrap)])
+    return _ends(means_RM, bootstrap.confidence)
 
 
-def median_interval(values_Q: Floats, group_Q: Ints, how: Bootstrap) -> tuple[float, float]:
+def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[float, float]:
     """Return the low and high end of the (lower) median over the queries."""
     unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
     order_Q = np.argsort(values_Q, kind="stable")
     sorted_Q, unit_Q = values_Q[order_Q], unit_Q[order_Q]
     medians_R1 = np.array(
-        [[_weighted_median(sorted_Q, w_U[unit_Q])] for w_U in _draws(int(unit_Q.max()) + 1, how)]
+        [
+            [_weighted_median(sorted_Q, w_U[unit_Q])]
+            for w_U in _draws(int(unit_Q.max()) + 1, bootstrap)
+        ]
     )
-    low, high = _ends(medians_R1, how.confidence)
+    low, high = _ends(medians_R1, bootstrap.confidence)
     return float(low[0]), float(high[0])
 
 
@@ -64,10 +67,10 @@ def _weighted_median(sorted_Q: Floats, weight_Q: Ints) -> float:
     return float(sorted_Q[np.searchsorted(reached_Q, (reached_Q[-1] + 1) // 2)])
 
 
-def _draws(num_units: int, how: Bootstrap) -> Iterator[Ints]:
+def _draws(num_units: int, bootstrap: Bootstrap) -> Iterator[Ints]:
     """Yield, a resample at a time, how often each group was drawn."""
-    random = np.random.Generator(np.random.PCG64(how.seed))
-    for _ in range(how.resamples):
+    random = np.random.Generator(np.random.PCG64(bootstrap.seed))
+    for _ in range(bootstrap.resamples):
         drawn_U = random.integers(num_units, size=num_units)
         yield np.bincount(drawn_U, minlength=num_units).astype(np.int64)
 

@@ -1,13 +1,13 @@
 """Embeddings, made once: chunk by chunk, and never again while the chunk's content is the same.
 
-    embeddings/<dataset>-images.npy     unit rows, in the order of the benchmark's file
-    embeddings/<dataset>-captions.npy
-    embeddings/<composed>-words.npy     unit rows of the words of composed queries, sorted
-    embeddings/chunks.json              for each file the chunks it is made of: name, rows
+    embeddings/<benchmark>-images.npy     unit rows, in the order of the benchmark's file
+    embeddings/<benchmark>-captions.npy
+    embeddings/<task>-<what>.npy          unit rows of a task's own texts, such as `words`
+    embeddings/chunks.json                for each file the chunks it is made of: name, rows
 
-A chunk's name is the hash of all it depends on: the model, how pictures and texts are prepared, the
-libraries' versions, and the content of the pictures or texts. So a killed run goes on after its
-last whole chunk, and a run with other intervals or examples embeds nothing.
+A chunk's name is the hash of all it depends on: the model, how images and texts are prepared, the
+libraries' versions, and the content of the images or texts. So a killed run goes on after its last
+whole chunk, and a run with other intervals or examples embeds nothing.
 """
 
 import hashlib
@@ -18,19 +18,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 
 from openalign.errors import InputError
 from openalign.evaluate.results import library_versions
-from openalign.evaluate.retrieval import Rows
+from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.manifest import DataFile
 
 CHUNK = 1024
-"""Pictures or texts a chunk: the most that a kill can cost."""
+"""Images or texts a chunk: the most that a kill can cost."""
 
 CHUNKS = "embeddings/chunks.json"
+
+_CHUNKS = msgspec.json.Decoder(dict[str, list[tuple[str, int, int]]])
 
 
 class Embedder(Protocol):
@@ -38,14 +41,14 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """What an embedding depends on beside the picture or text."""
+        """What an embedding depends on beside the image or text."""
         ...
 
-    def embed_images(self, contents: Sequence[bytes]) -> Rows:
-        """Return a unit row for each encoded picture."""
+    def embed_images(self, contents: Sequence[bytes]) -> Vectors:
+        """Return a unit row for each encoded image."""
         ...
 
-    def embed_texts(self, texts: Sequence[str]) -> Rows:
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return a unit row for each text."""
         ...
 
@@ -54,20 +57,20 @@ class Embedder(Protocol):
 class Embedded:
     """Unit rows, and the hash of the content that they were made from."""
 
-    rows: Rows
+    rows: Vectors
     content_hash: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Rows of a file of embeddings."""
+class _EarlierChunk:
+    """Vectors of a file of embeddings."""
 
     file: str
     start: int
     stop: int
 
 
-class Store:
+class EmbeddingStore:
     """The embeddings of one run: what it made, and what the last complete result has.
 
     `work` keeps a chunk from when it is made; `previous` is the folder of a complete result, whose
@@ -77,11 +80,11 @@ class Store:
     def __init__(self, work: str, previous: str | None = None) -> None:
         self._work = storage.join(work, "chunks")
         self._previous = previous or ""
-        self._earlier = _read_places(previous) if previous else {}
+        self._earlier = _earlier_chunks(previous) if previous else {}
         self._open = ("", np.empty((0, 0), dtype=np.float32))
-        self._chunks: dict[str, list[tuple[str, Rows]]] = {}
+        self._chunks: dict[str, list[tuple[str, Vectors]]] = {}
 
-    def chunk(self, file: str, depends: Any, make: Callable[[], Rows]) -> Rows:
+    def chunk(self, file: str, depends: Any, make: Callable[[], Vectors]) -> Vectors:
         """Return the next rows of a file; `make` is called when they are not at hand."""
         name = fingerprint_of([depends, library_versions()])[:32]
         url = storage.join(self._work, f"{name}.npy")
@@ -98,43 +101,43 @@ class Store:
     def write(self, output: str) -> list[DataFile]:
         """Write every file that was asked for, and which chunks it is made of."""
         written: list[DataFile] = []
-        places: dict[str, list[tuple[str, int, int]]] = {}
+        listed: dict[str, list[tuple[str, int, int]]] = {}
         for file, chunks in self._chunks.items():
             rows = np.concatenate([rows for _, rows in chunks])
             written.append(write_rows(output, file, rows))
             stops = np.cumsum([len(rows) for _, rows in chunks]).tolist()
-            places[file] = [
+            listed[file] = [
                 (name, stop - len(rows), stop)
                 for (name, rows), stop in zip(chunks, stops, strict=True)
             ]
-        text = json.dumps(places, indent=1, sort_keys=True) + "\n"
-        listed = storage.write_text(storage.join(output, CHUNKS), text)
-        num_bytes, sha256 = listed.num_bytes, listed.sha256
-        return [
-            *written,
-            DataFile(name=CHUNKS, num_rows=len(places), num_bytes=num_bytes, sha256=sha256),
-        ]
+        text = json.dumps(listed, indent=1, sort_keys=True) + "\n"
+        chunks_file = storage.write_text(storage.join(output, CHUNKS), text)
+        return [*written, DataFile.of(CHUNKS, chunks_file, num_rows=len(listed))]
 
-    def _from_previous(self, place: _Place) -> Rows:
-        if self._open[0] != place.file:  # chunks are asked for in order: one file is held at a time
-            self._open = (place.file, _load(storage.join(self._previous, place.file)))
-        return self._open[1][place.start : place.stop]
+    def _from_previous(self, chunk: _EarlierChunk) -> Vectors:
+        if self._open[0] != chunk.file:  # chunks are asked for in order: one file is held at a time
+            self._open = (chunk.file, _load(storage.join(self._previous, chunk.file)))
+        return self._open[1][chunk.start : chunk.stop]
 
 
 def embeddings_name(name: str, what: str) -> str:
-    """Return the name of a file of embeddings: `what` is `images`, `captions` or `words`."""
+    """Return the name of a file of embeddings.
+
+    `name` is a benchmark and `what` is `images` or `captions`; or `name` is a task and `what` is
+    what it calls its own texts.
+    """
     return f"embeddings/{name}-{what}.npy"
 
 
 def embed_images(
-    embedder: Embedder, urls: Sequence[str], *, store: Store, file: str, batch_size: int
+    embedder: Embedder, urls: Sequence[str], *, store: EmbeddingStore, file: str, batch_size: int
 ) -> Embedded:
-    """Return a row for each picture.
+    """Return a row for each image.
 
     Raises:
-        InputError: names the picture that cannot be read, decoded or embedded.
+        InputError: names the image that cannot be read, decoded or embedded.
     """
-    parts: list[Rows] = []
+    parts: list[Vectors] = []
     digests: list[str] = []
     for start in range(0, len(urls), CHUNK):
         of_chunk = urls[start : start + CHUNK]
@@ -143,78 +146,85 @@ def embed_images(
 
         def embed(
             batch: slice, urls: Sequence[str] = of_chunk, contents: list[bytes] = contents
-        ) -> Rows:
+        ) -> Vectors:
             return embed_named(embedder, urls[batch], contents[batch])
 
         depends = [embedder.identity, batch_size, "images", hashes]
         make = partial(_in_batches, embed, len(contents), batch_size)
         parts.append(store.chunk(file, depends, make))
         digests += hashes
-    return Embedded(rows=np.concatenate(parts), content_hash=fingerprint_of(digests))
+    return Embedded(rows=_together(parts), content_hash=fingerprint_of(digests))
 
 
 def embed_texts(
-    embedder: Embedder, texts: Sequence[str], *, store: Store, file: str, batch_size: int
+    embedder: Embedder, texts: Sequence[str], *, store: EmbeddingStore, file: str, batch_size: int
 ) -> Embedded:
     """Return a row for each text.
 
     Raises:
         InputError: names the text whose embedding is not finite.
     """
-    parts: list[Rows] = []
+    parts: list[Vectors] = []
     for start in range(0, len(texts), CHUNK):
         of_chunk = list(texts[start : start + CHUNK])
 
-        def embed(batch: slice, texts: list[str] = of_chunk) -> Rows:
+        def embed(batch: slice, texts: list[str] = of_chunk) -> Vectors:
             return embedder.embed_texts(texts[batch])
 
         depends = [embedder.identity, batch_size, "texts", of_chunk]
         make = partial(_in_batches, embed, len(of_chunk), batch_size)
         parts.append(store.chunk(file, depends, make))
-    return Embedded(rows=np.concatenate(parts), content_hash=fingerprint_of(list(texts)))
+    return Embedded(rows=_together(parts), content_hash=fingerprint_of(list(texts)))
 
 
-def to_npy(rows: Rows) -> bytes:
+def _together(parts: Sequence[Vectors]) -> Vectors:
+    return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
+
+
+def to_npy(rows: Vectors) -> bytes:
     """Return the bytes of a `.npy` file."""
     content = io.BytesIO()
     np.save(content, rows, allow_pickle=False)
     return content.getvalue()
 
 
-def write_rows(output: str, name: str, rows: Rows) -> DataFile:
+def write_rows(output: str, name: str, rows: Vectors) -> DataFile:
     """Write embeddings as a file of the stage's result."""
     written = storage.write_bytes(storage.join(output, name), to_npy(rows))
-    return DataFile(
-        name=name, num_rows=len(rows), num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    return DataFile.of(name, written, num_rows=len(rows))
 
 
-def _read_places(previous: str) -> dict[str, _Place]:
+def _earlier_chunks(previous: str) -> dict[str, _EarlierChunk]:
     url = storage.join(previous, CHUNKS)
     if not storage.exists(url):
         return {}
-    places: dict[str, list[tuple[str, int, int]]] = json.loads(storage.read_bytes(url))
+    try:
+        listed = _CHUNKS.decode(storage.read_bytes(url))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{url}: is not a list of chunks: {error}", hint="remove the file to embed anew"
+        ) from error
     return {
-        name: _Place(file, start, stop)
-        for file, chunks in places.items()
+        name: _EarlierChunk(file, start, stop)
+        for file, chunks in listed.items()
         for name, start, stop in chunks
     }
 
 
-def _load(url: str) -> Rows:
+def _load(url: str) -> Vectors:
     return np.load(io.BytesIO(storage.read_bytes(url)))
 
 
-def _in_batches(embed: Callable[[slice], Rows], num_items: int, batch_size: int) -> Rows:
+def _in_batches(embed: Callable[[slice], Vectors], num_items: int, batch_size: int) -> Vectors:
     batches = [slice(at, at + batch_size) for at in range(0, num_items, batch_size)]
     return np.concatenate([embed(batch) for batch in batches])
 
 
-def embed_named(embedder: Embedder, urls: Sequence[str], contents: Sequence[bytes]) -> Rows:
-    """Return a unit row for each picture.
+def embed_named(embedder: Embedder, urls: Sequence[str], contents: Sequence[bytes]) -> Vectors:
+    """Return a unit row for each image.
 
     Raises:
-        InputError: names the picture that cannot be decoded or embedded.
+        InputError: names the image that cannot be decoded or embedded.
     """
     try:
         return embedder.embed_images(contents)

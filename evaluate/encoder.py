@@ -11,16 +11,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
 from openalign.errors import InputError
-from openalign.evaluate.retrieval import Rows, unit_rows
+from openalign.evaluate.vectors import Vectors, unit_rows
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
 
 _CONFIG = "config.json"
+
+
+class _Architecture(msgspec.Struct, frozen=True):
+    """The part of `config.json` that is looked at before the library reads all of it."""
+
+    model_type: str | None = None
+
+
+_ARCHITECTURE = msgspec.json.Decoder(_Architecture)
 _BROKEN = "the model is broken: its training diverged, or its weights hold NaN or infinity"
 
 
@@ -35,7 +45,7 @@ class Encoder:
     """Over the weights and the architecture."""
 
     preprocess_hash: str
-    """Over the pictures' settings and the tokenizer."""
+    """Over the images' settings and the tokenizer."""
 
     @classmethod
     def load(cls, folder: str) -> "Encoder":
@@ -59,23 +69,23 @@ class Encoder:
 
     @property
     def identity(self) -> str:
-        """What an embedding depends on beside the picture or text."""
+        """What an embedding depends on beside the image or text."""
         return fingerprint_of([self.weights_hash, self.preprocess_hash])
 
-    def embed_images(self, contents: Sequence[bytes]) -> Rows:
-        """Return a unit row for each encoded picture.
+    def embed_images(self, contents: Sequence[bytes]) -> Vectors:
+        """Return a unit row for each encoded image.
 
         Raises:
-            InputError: one of them is not a picture, or its embedding is not finite.
+            InputError: one of them is not an image, or its embedding is not finite.
         """
         pixels = self.preprocess.pixels(contents)
         with torch.inference_mode():
             features = _rows(self.model.get_image_features(pixels.to(self.model.device)))
         if not np.isfinite(features).all():
-            raise InputError("a picture's embedding is not finite", hint=_BROKEN)
+            raise InputError("an image's embedding is not finite", hint=_BROKEN)
         return unit_rows(features)
 
-    def embed_texts(self, texts: Sequence[str]) -> Rows:
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """Return a unit row for each text.
 
         Raises:
@@ -116,7 +126,7 @@ def _load_model(folder: str) -> Any:
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # a missing pooler is no concern: no embedding uses it
     with _as_local(folder) as path:
-        kind = _model_type(path)
+        kind = _model_type(folder, path)
         if kind != AlignConfig.model_type:
             raise InputError(f"{folder}: holds a model of type `{kind}`, `align` is needed")
         model = AlignModel.from_pretrained(path)
@@ -124,10 +134,11 @@ def _load_model(folder: str) -> Any:
     return model.to(device).eval()  # pyright: ignore[reportArgumentType]
 
 
-def _model_type(path: Path) -> str:
-    import json
-
-    return str(json.loads((path / _CONFIG).read_text()).get("model_type"))
+def _model_type(folder: str, path: Path) -> str | None:
+    try:
+        return _ARCHITECTURE.decode((path / _CONFIG).read_bytes()).model_type
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder}: {_CONFIG} is not that of a model: {error}") from error
 
 
 @contextmanager
@@ -147,6 +158,6 @@ def _hash_of(folder: str, names: Sequence[str]) -> str:
     return fingerprint_of([[n, storage.sha256_of(storage.join(folder, n))] for n in names])
 
 
-def _rows(features: Any) -> Rows:
+def _rows(features: Any) -> Vectors:
     rows = getattr(features, "pooler_output", features)
     return np.asarray(rows.float().cpu().numpy(), dtype=np.float32)

@@ -1,31 +1,33 @@
 """`results.json`: every number with its interval, and all that it depends on.
 
-Typed and versioned; it holds no time, no host and no path, so two runs of the same inputs and
-settings give the same bytes.
+Typed and versioned. It holds no time, no host and no path, so two runs of the same inputs and
+settings give the same bytes. `examples.json` lies beside it: what the report shows of each task.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, cast
+from typing import Any, TypeVar
+
+import msgspec
 
 from openalign.errors import InputError
 from openalign.files import storage
 
-RESULTS = "results.json"
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Raised whenever a field changes its name, type or meaning."""
 
 LIBRARIES = ("numpy", "openalign", "pillow", "tokenizers", "torch", "transformers")
+_AGAIN = "run `openalign evaluate` again"
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One number."""
 
     name: str
-    """What was measured, from the general to the special, parted by `/`."""
+    """What was measured, from the general to the special, separated by `/`."""
 
     value: float
     low: float
@@ -50,31 +52,27 @@ class Metric:
         return self.name.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetFacts:
-    """How large a benchmark was."""
+class TaskResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A task that was measured."""
 
     name: str
-    split: str
-    num_images: int
-    num_captions: int
-    gallery_splits: tuple[str, ...]
-    """What the whole gallery holds."""
-
-    num_gallery_images: int
-    num_gallery_captions: int
+    kind: str
+    benchmark: str
+    facts: dict[str, Any]
+    """How large it was, as the record of its kind has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of `results.json`."""
 
     metrics: tuple[Metric, ...]
-    datasets: tuple[DatasetFacts, ...]
-    settings: Mapping[str, Any]
-    libraries: Mapping[str, str]
-    hashes: Mapping[str, str]
-    """Of the weights, of the preprocessing, and of each data set."""
+    tasks: tuple[TaskResult, ...]
+    """In the order of the settings."""
+
+    settings: dict[str, Any]
+    libraries: dict[str, str]
+    hashes: dict[str, str]
+    """Of the weights, of the preprocessing, and of each benchmark (`dataset/<name>`)."""
 
     version: int = RESULTS_VERSION
 
@@ -87,9 +85,23 @@ class Results:
         return [metric for metric in self.metrics if metric.name.startswith(f"{prefix}/")]
 
 
+class _Versioned(msgspec.Struct, frozen=True):
+    version: int
+
+
+class _Examples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tasks: dict[str, dict[str, Any]]
+
+
+_VERSIONED = msgspec.json.Decoder(_Versioned)
+_RESULTS = msgspec.json.Decoder(Results)
+_EXAMPLES = msgspec.json.Decoder(_Examples)
+
+
 def to_json(results: Results) -> str:
     """Return the text of `results.json`."""
-    return json.dumps(asdict(results), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    plain = msgspec.to_builtins(results)
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read(url: str) -> Results:
@@ -98,25 +110,51 @@ def read(url: str) -> Results:
     Raises:
         InputError: it is not one, or of another version.
     """
+    content = storage.read_bytes(url)
     try:
-        values = cast("dict[str, Any]", json.loads(storage.read_bytes(url)))
-        found = values["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{url}: is not a file of results: {error!r}") from error
+        found = _VERSIONED.decode(content).version
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{url}: is not a file of results: {error}") from error
     if found != RESULTS_VERSION:
         raise InputError(
-            f"{url}: has version {found}, this program reads {RESULTS_VERSION}",
-            hint="run `openalign evaluate` again",
+            f"{url}: has version {found}, this program reads {RESULTS_VERSION}", hint=_AGAIN
         )
     try:
-        metrics = tuple(_typed(Metric, entry) for entry in values["metrics"])
-        datasets = tuple(
-            _typed(DatasetFacts, entry | {"gallery_splits": tuple(entry["gallery_splits"])})
-            for entry in values["datasets"]
-        )
-        return Results(**{**values, "metrics": metrics, "datasets": datasets})
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{url}: does not follow version {RESULTS_VERSION}: {error}") from error
+        return _RESULTS.decode(content)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{url}: does not follow version {RESULTS_VERSION}: {error}", hint=_AGAIN
+        ) from error
+
+
+def examples_to_json(examples: Mapping[str, msgspec.Struct]) -> str:
+    """Return the text of `examples.json`; `examples` are those of each task, by its name."""
+    plain = msgspec.to_builtins({"tasks": dict(examples)})
+    return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def read_examples(url: str) -> dict[str, dict[str, Any]]:
+    """Return the examples of each task, by its name; `as_record` makes them those of its kind.
+
+    Raises:
+        InputError: it is not a file of examples.
+    """
+    try:
+        return _EXAMPLES.decode(storage.read_bytes(url)).tasks
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{url}: is not a file of examples: {error}", hint=_AGAIN) from error
+
+
+def as_record(values: Mapping[str, Any], record: type[R], *, of: str) -> R:
+    """Return what a task kind stored as its record; `of` says in an error what is read.
+
+    Raises:
+        InputError: it is of another form.
+    """
+    try:
+        return msgspec.convert(values, record)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{of}: {error}", hint=_AGAIN) from error
 
 
 def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
@@ -128,13 +166,3 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _typed(cls: Any, entry: Mapping[str, Any]) -> Any:
-    """Build a record whose numbers, texts and flags have exactly their declared types."""
-    for spec in fields(cls):
-        value = entry.get(spec.name, spec.default)
-        wanted: Any = spec.type
-        if wanted in (int, float, str, bool) and type(value) is not wanted:
-            raise TypeError(f"`{spec.name}` must be {wanted.__name__}, got {value!r}")
-    return cls(**entry)

@@ -3,11 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import location, runtime
+from openalign.filtering.thresholds import Frequent, TopK
+from openalign.settings.fields import location, renamed, runtime
+from openalign.settings.limits import above, at_least, not_negative, within
 
-_PAPER_TOP_K = 100_000_000
+_MAX_BUCKETS = 1 << 15
+_BUCKETS_RENAMED = {"num_buckets": "it is called `count_buckets` here"}
 
 
+@renamed(
+    {
+        "top_k": "write `frequent: {kind: top_k, k: N}`",
+        "min_count": "write `frequent: {kind: min_count, at_least: N}`",
+        "coverage": "write `frequent: {kind: coverage, share: S}`",
+    }
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextRules:
     """Text-based filtering (ALIGN §3). Every bound names the last value that is kept."""
@@ -30,20 +40,17 @@ class TextRules:
     max_unigrams: int = 20
     """Drop an alt-text with more words than this."""
 
-    top_k: int | None = _PAPER_TOP_K
-    """Drop an alt-text with a unigram or bigram outside this many most frequent ones, taken
-    together, of the raw corpus; ties at the cut go by hash, so there are exactly this many."""
-
-    min_count: int | None = None
-    """In place of `top_k`: drop an alt-text with a unigram or bigram seen fewer times than this."""
-
-    coverage: float | None = None
-    """In place of `top_k`: keep the most frequent unigrams and bigrams, ties included, that make
-    up at least this share of all occurrences."""
+    frequent: Frequent = field(default_factory=TopK)
+    """Drop an alt-text with a unigram or bigram that is not frequent in the raw corpus; unigrams
+    and bigrams are counted in one list."""
 
     def __post_init__(self) -> None:
-        for name in ("max_images_per_alt_text", "max_alt_texts_per_image", "min_unigrams"):
-            _at_least_one(name, getattr(self, name))
+        at_least(
+            1,
+            max_images_per_alt_text=self.max_images_per_alt_text,
+            max_alt_texts_per_image=self.max_alt_texts_per_image,
+            min_unigrams=self.min_unigrams,
+        )
         if self.max_unigrams < self.min_unigrams:
             raise ValueError(
                 f"max_unigrams must be at least min_unigrams ({self.min_unigrams}), "
@@ -55,41 +62,21 @@ class TextRules:
                     f"languages must be primary subtags such as en or zh, got {language!r}: "
                     "pages are judged by the primary subtag, in lower case"
                 )
-        self._check_threshold()
-
-    def _check_threshold(self) -> None:
-        given = [name for name in ("min_count", "coverage") if getattr(self, name) is not None]
-        if given and self.top_k == _PAPER_TOP_K:
-            object.__setattr__(self, "top_k", None)  # the default gives way to what was chosen
-        given += ["top_k"] if self.top_k is not None else []
-        if len(given) != 1:
-            raise ValueError(
-                f"one of top_k, min_count and coverage must be set, got {' and '.join(given)}: "
-                "set the others to null"
-                if given
-                else "one of top_k, min_count and coverage must be set, got none of them"
-            )
-        if self.coverage is not None and not 0.0 < self.coverage <= 1.0:
-            raise ValueError(
-                f"coverage must be above 0.0 and at most 1.0, got {self.coverage}: it is a share"
-            )
-        for name in ("top_k", "min_count"):
-            if getattr(self, name) is not None:
-                _at_least_one(name, getattr(self, name))
 
 
+@renamed(_BUCKETS_RENAMED)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterConfig:
     """The `filter` stage."""
 
     text: TextRules = field(default_factory=TextRules)
+    """Which alt-texts are kept."""
 
-    num_buckets: int = runtime(256)
+    count_buckets: int = runtime(256)
     """Pieces that the counts are cut into; more of them need less memory a worker."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_buckets <= 1 << 15:
-            raise ValueError(f"num_buckets must be from 1 to 32768, got {self.num_buckets}")
+        within(1, _MAX_BUCKETS, count_buckets=self.count_buckets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,52 +87,44 @@ class ImageRules:
     """Keep an image only if its shorter side is longer than this; 200 itself is dropped."""
 
     aspect_ratio_below: float = 3.0
-    """Keep an image only if long side / short side is smaller than this; 3.0 is dropped."""
+    """Keep an image only if long side / short side is smaller than this; 3.0 is dropped. It is
+    above 1.0, the ratio of a square."""
 
     max_alt_texts: int = 1000
     """Drop an image (the same bytes, under any address) with more different alt-texts than this."""
 
     def __post_init__(self) -> None:
-        if self.short_side_above_px < 0:
-            raise ValueError(
-                f"short_side_above_px must be at least 0, got {self.short_side_above_px}"
-            )
-        if self.aspect_ratio_below <= 1.0:
-            raise ValueError(
-                f"aspect_ratio_below must be above 1.0, got {self.aspect_ratio_below}: "
-                "no image has a ratio below 1, so every image would be dropped"
-            )
-        _at_least_one("max_alt_texts", self.max_alt_texts)
+        not_negative(short_side_above_px=self.short_side_above_px)
+        above(1.0, aspect_ratio_below=self.aspect_ratio_below)
+        at_least(1, max_alt_texts=self.max_alt_texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicates:
-    """What counts as a copy of a held-out benchmark picture (ALIGN §3 and appendix A)."""
+    """What counts as a copy of a held-out benchmark image (ALIGN §3 and appendix A)."""
 
     method: Literal["exact", "phash"] = "phash"
     """`exact`: the same bytes (sha256). `phash`: luminance hashes within `radius_bits`; it finds
-    re-encoded and resized copies, and cannot tell recolored pictures apart."""
+    re-encoded and resized copies, and cannot tell recolored images apart."""
 
     radius_bits: int = 6
-    """For `phash`: largest number of differing bits, of 64, between copies."""
+    """For `phash`: largest number of differing bits, of 64, between copies, from 0 to 15. Unrelated
+    images differ in about 32, and some in few."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.radius_bits <= 15:
-            raise ValueError(
-                f"radius_bits must be from 0 to 15, got {self.radius_bits}: "
-                "unrelated pictures differ in about 32 bits of 64, and some in few"
-            )
+        within(0, 15, radius_bits=self.radius_bits)
 
 
+_BENCHMARK = "name the data set under `benchmarks:`, then write `{benchmark: NAME, splits: [...]}`"
+
+
+@renamed({"path": _BENCHMARK, "images": _BENCHMARK})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """A benchmark whose pictures must stay out of training."""
+    """A benchmark whose images must stay out of training."""
 
-    path: str = location()
-    """A JSON file in Karpathy's format."""
-
-    images: str = location("")
-    """The folder with its pictures; beside the JSON when empty."""
+    benchmark: str = location()
+    """A name under `benchmarks:`."""
 
     splits: tuple[str, ...] = ("val", "test")
     """Which of its splits are held out."""
@@ -155,29 +134,26 @@ class HeldOut:
             raise ValueError("splits must name at least one split, got none: nothing is held out")
 
 
+@renamed(_BUCKETS_RENAMED)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectConfig:
     """The `select` stage."""
 
     image: ImageRules = field(default_factory=ImageRules)
+    """Which images are kept."""
 
     near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
+    """What counts as a copy of a held-out image."""
 
     held_out: tuple[HeldOut, ...] = ()
-    """Benchmarks whose pictures, and copies of them, are taken out of training."""
+    """Benchmarks whose images, and copies of them, are taken out of training."""
 
     num_files: int = 64
     """Files that the training pairs and the decisions are each written to."""
 
-    num_buckets: int = runtime(256)
+    count_buckets: int = runtime(256)
     """Pieces that the counts are cut into; more of them need less memory a worker."""
 
     def __post_init__(self) -> None:
-        _at_least_one("num_files", self.num_files)
-        if not 1 <= self.num_buckets <= 1 << 15:
-            raise ValueError(f"num_buckets must be from 1 to 32768, got {self.num_buckets}")
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+        at_least(1, num_files=self.num_files)
+        within(1, _MAX_BUCKETS, count_buckets=self.count_buckets)

@@ -1,8 +1,8 @@
-"""The Beam transforms that judge rows: every row leaves by one side, and what happened is told.
+"""The Beam transforms that judge rows: every row is kept, or rejected with a reason.
 
-`filter` and `select` differ in what they judge, not in how: a judge gives a byte of flags a row
-(one bit a rule), the first rule that is set is the row's reason, and how many rows had which
-combination of flags is all that the funnel needs.
+`filter` and `select` differ in what they judge, not in how. A judge gives each row its flags, one
+bit a rule. The first rule whose bit is set is the row's reason. The funnel needs no more than the
+number of rows with each combination of flags.
 """
 
 from abc import ABC
@@ -29,7 +29,7 @@ from openalign.files.schemas import with_reason
 from openalign.files.tables import open_table
 from openalign.filtering import tallies
 from openalign.filtering.counts.tokens import U64, Bools
-from openalign.filtering.rules.flags import Flags, first_rule, rule_effects
+from openalign.filtering.rules.table import Flags, first_rule, rule_effects
 
 _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16
@@ -51,8 +51,6 @@ class Verdict:
     """What a judge says of a batch."""
 
     flags: Flags
-    """A byte a row: bit i is set where rule i drops the row."""
-
     frequent_texts: tuple[Bools, U64] | None = None
     """Rows whose alt-text stands on many images, and every row's alt-text hash."""
 
@@ -63,7 +61,7 @@ OpenJudge = Callable[[ExitStack], Judge]
 
 
 class Sides(NamedTuple):
-    """Where rows and what is told of them go."""
+    """The outputs of `JudgeRows`: two of batches, and its Parts."""
 
     kept: Any
     rejected: Any
@@ -85,7 +83,7 @@ class JudgeRows(beam.PTransform[Any, Any]):
         sides: Any = batches | "Judge" >> judge.with_outputs(
             _REJECTED, _PARTS, _TALLIES, main="kept"
         )
-        parts = (sides[_PARTS], _summed_up(sides[_TALLIES])) | "Parts" >> beam.Flatten()
+        parts = (sides[_PARTS], _merge_tallies(sides[_TALLIES])) | "Parts" >> beam.Flatten()
         return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
 
 
@@ -93,8 +91,8 @@ class JudgeRows(beam.PTransform[Any, Any]):
 class JudgeFiles(beam.PTransform[Any, Any]):
     """Judge whole files: `candidates-3` becomes `kept-3` and `rejected-3`, as Parts.
 
-    No row crosses a shuffle, and none changes its place: the new files are cut and sorted as the
-    old ones are. The files' names must pass `check_tails`.
+    No row crosses a shuffle or changes its place, so the new files are cut and sorted as the old
+    ones are. The files' names must pass `check_tails`.
     """
 
     open_judge: OpenJudge
@@ -106,12 +104,12 @@ class JudgeFiles(beam.PTransform[Any, Any]):
         """Apply the judge and the writes."""
         tables = _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
         judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
-        judged: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
-        return (judged[_PARTS], _summed_up(judged[_TALLIES])) | "Parts" >> beam.Flatten()
+        sides: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
+        return (sides[_PARTS], _merge_tallies(sides[_TALLIES])) | "Parts" >> beam.Flatten()
 
 
 def check_tails(urls: Iterable[str]) -> None:
-    """See that no two files that are judged would be written under one name."""
+    """Check that no two judged files would be written under one name."""
     of_tail: dict[str, str] = {}
     for url in urls:
         tail = tail_of(url)
@@ -120,14 +118,14 @@ def check_tails(urls: Iterable[str]) -> None:
 
 
 def tail_of(url: str) -> str:
-    """Return what follows the first `-` of a file's name: what becomes of it is named by it."""
+    """Return what follows the first `-` of a file's name; it names the files made of that file."""
     tail = url.rpartition("/")[2].partition("-")[2]
     assert tail, f"nothing tells what becomes of {url} from what becomes of other files"
     return tail
 
 
 class _Judging(beam.DoFn, ABC):
-    """Splits batches by what the judge says, and keeps an account of it."""
+    """Splits batches by the judge's verdict, and counts verdicts."""
 
     def __init__(self, open_judge: OpenJudge, rules: tuple[str, ...]) -> None:
         self._open_judge = open_judge
@@ -141,7 +139,7 @@ class _Judging(beam.DoFn, ABC):
         self._stack.close()
 
     def start_bundle(self) -> None:
-        self._num_by_flags = np.zeros(256, np.int64)
+        self._num_by_flags = np.zeros(1 << len(self._rules), np.int64)
         self._held: dict[str, list[pl.DataFrame]] = {name: [] for name in tallies.TALLIES}
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -155,7 +153,7 @@ class _Judging(beam.DoFn, ABC):
     def split(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Return the kept rows, and the rejected ones with their reason."""
         verdict = self._judge(batch)
-        self._num_by_flags += np.bincount(verdict.flags, minlength=256)
+        self._num_by_flags += np.bincount(verdict.flags, minlength=1 << len(self._rules))
         rejected = verdict.flags != 0
         reasons = first_rule(verdict.flags[rejected], self._rules)
         out = batch.filter(pa.array(rejected)).append_column(
@@ -165,12 +163,12 @@ class _Judging(beam.DoFn, ABC):
         return batch.filter(pa.array(~rejected)), out
 
     def flush_if_large(self) -> list[TaggedOutput]:
-        """Return what was tallied once it is much."""
+        """Return the tallies once they are large."""
         num_held = sum(frame.height for frames in self._held.values() for frame in frames)
         return self.flush() if num_held > _HELD_ROWS else []
 
     def flush(self) -> list[TaggedOutput]:
-        """Return what was tallied."""
+        """Return the tallies, and start them anew."""
         items: list[TaggedOutput] = []
         for name, frames in self._held.items():
             if frames:
@@ -225,12 +223,12 @@ class _JudgeTables(_Judging):
         yield TaggedOutput(_PARTS, part.to_json())
 
 
-def _summed_up(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
+def _merge_tallies(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
     gathered: Any = tallied | "Gather" >> beam.GroupByKey()
-    return gathered | "SumUp" >> beam.MapTuple(_sum_up).with_output_types(str)
+    return gathered | "MergeTallies" >> beam.MapTuple(_merge_bucket).with_output_types(str)
 
 
-def _sum_up(key: str, pieces: Iterable[bytes]) -> str:
+def _merge_bucket(key: str, pieces: Iterable[bytes]) -> str:
     name = key.split("-", maxsplit=1)[0]
     merged = tallies.merge(name, [pl.DataFrame(from_ipc(piece)) for piece in pieces])
     note = TallyNote(name=name, rows=tallies.TALLIES[name].top(merged).to_dicts())
@@ -239,7 +237,7 @@ def _sum_up(key: str, pieces: Iterable[bytes]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What a job's judges said, put together."""
+    """The verdicts of a finished job, added up."""
 
     states: dict[str, int]
     """Rows by terminal state, `kept` and every rule that dropped a row."""
@@ -247,8 +245,8 @@ class Judged:
     facts: JudgedFacts
 
 
-def judged(summary: Summary, rules: tuple[str, ...]) -> Judged:
-    """Return what a finished job's Parts say."""
+def add_up(summary: Summary, rules: tuple[str, ...]) -> Judged:
+    """Add up the verdicts in a finished job's Parts."""
     num_by_flags = Counter(
         {
             int(name.removeprefix(_FLAGS)): number

@@ -2,12 +2,12 @@
 
 Reads the ledger and the shards' indexes; pixels are not needed. Writes `training-*.parquet`, one
 row a pair with the place of its image in the shards, and `decisions-*.parquet`, the pairs that
-are left out and the rule that did it. Nothing is rewritten, so other thresholds cost no download.
-Driven by the section `select`.
+are left out, each with the rule that drops it. No image is rewritten, so other thresholds cost no
+download. Driven by the section `select`.
 
-Two Beam jobs, as in `filter`: the first finds images with many alt-texts, the same bytes counting
-as one image under any address; the second judges each pair. A ledger file and the index of its
-shard belong together, so places are found without a shuffle.
+There are two Beam jobs, as in `filter`. The first finds images with many alt-texts; images with the
+same bytes are one image, whatever their address. The second judges each pair. A ledger file and
+the index of its shard belong together, so places are found without a shuffle.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,7 @@ from openalign.files.schemas import DECISION, TRAINING
 from openalign.files.states import FetchState, SelectState
 from openalign.files.tables import read_table, write_table
 from openalign.filtering.config import SelectConfig
-from openalign.filtering.counts.frequency import present
-from openalign.filtering.counts.tokens import hash_strings, normalize
-from openalign.filtering.counts.transforms import (
+from openalign.filtering.counts.counting import (
     IMAGES,
     CountPairs,
     Hashes,
@@ -43,9 +41,11 @@ from openalign.filtering.counts.transforms import (
     open_set,
     set_file,
 )
-from openalign.filtering.judging import Judge, JudgeRows, Verdict, judged
-from openalign.filtering.rules.image import IMAGE_RULES, image_flags
+from openalign.filtering.counts.tokens import hash_strings, normalize
+from openalign.filtering.judging import Judge, JudgeRows, Verdict, add_up
+from openalign.filtering.rules.image import IMAGE_RULES, ImageBatch, ImageCorpus
 from openalign.filtering.rules.near_duplicates import matcher
+from openalign.filtering.rules.table import ask, names_of
 
 _HELD_OUT = "held-out.parquet"
 
@@ -74,7 +74,7 @@ def jobs(
 
 
 def _collect(_: Ended, verdicts: Ended, *, config: SelectConfig, num_held_out: int) -> StageResult:
-    found = judged(verdicts.summary, IMAGE_RULES)
+    found = add_up(verdicts.summary, names_of(IMAGE_RULES))
     return StageResult(
         num_inputs=sum(found.states.values()),
         states=found.states,
@@ -99,13 +99,13 @@ def _count(
 ) -> Any:
     hashes: Any = pipeline | Paths(urls) | "Hash" >> beam.Map(_hashes_of).with_output_types(Hashes)
     return hashes | "Pairs" >> CountPairs(
-        None, config.image.max_alt_texts, config.num_buckets, work
+        None, config.image.max_alt_texts, config.count_buckets, work
     )
 
 
 def _finish_counts(summary: Summary, *, held_out: pa.Table, work: str) -> list[DataFile]:
     join_set(summary, work, IMAGES, storage.join(work, set_file(IMAGES)))
-    # In the graph itself, at 60 bytes an image, 170,000 exceed what Dataflow takes.
+    # Not in the graph: at 60 bytes an image, 170,000 of them exceed what Dataflow takes.
     write_table(work, _HELD_OUT, held_out)
     return []
 
@@ -137,7 +137,7 @@ def _judge(
         pipeline
         | Paths(urls)
         | "Place" >> beam.FlatMap(_with_places).with_output_types(pa.RecordBatch)
-        | JudgeRows(partial(_open_judge, config=config, work=work), IMAGE_RULES)
+        | JudgeRows(partial(_open_judge, config=config, work=work), names_of(IMAGE_RULES))
     )
     training = (
         sides.kept
@@ -179,7 +179,7 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
 
 
 def _index_of(ledger_url: str) -> str:
-    """Return the index of a ledger's shard; they lie beside each other."""
+    """Return the index of a ledger's shard, which lies beside the ledger."""
     folder, _, name = ledger_url.rpartition("/")
     return storage.join(folder, index_name(shard_of_ledger(name)))
 
@@ -193,19 +193,15 @@ def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
-    with_many_alt_texts = stack.enter_context(open_set(storage.join(work, set_file(IMAGES))))
     held_out = read_table(storage.join(work, _HELD_OUT))
-    is_copy = matcher(held_out, config.near_duplicates)
+    corpus = ImageCorpus(
+        images_with_many_alt_texts=stack.enter_context(
+            open_set(storage.join(work, set_file(IMAGES)))
+        ),
+        is_copy=matcher(held_out, config.near_duplicates),
+    )
 
-    def judge(batch: pa.RecordBatch) -> Verdict:
-        images = pl.DataFrame(batch.select(["width_px", "height_px", "sha256", "phash"]))
-        return Verdict(
-            image_flags(
-                images,
-                rules=config.image,
-                has_many_alt_texts=present(hash_strings(images["sha256"]), with_many_alt_texts),
-                is_near_duplicate=is_copy(images),
-            )
-        )
+    def judge(rows: pa.RecordBatch) -> Verdict:
+        return Verdict(ask(IMAGE_RULES, ImageBatch.of(rows), corpus, config.image))
 
     return judge

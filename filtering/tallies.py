@@ -1,8 +1,8 @@
 """What people look at beside the numbers: the largest hosts, the texts dropped most, examples.
 
-A tally is a small table that can be merged in any order and stays bounded: of examples the
-smallest keys are kept, of texts only those that stand on many images are counted (no other text
-can be frequent), of hosts only the largest reach the manifest.
+A tally is a small table that merges in any order and stays bounded. Examples are those with the
+smallest keys. Texts are counted only if they stand on many images: no other text can be frequent.
+Only the largest hosts reach the manifest.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ class Tally:
 
 
 def _merge_examples(rows: pl.DataFrame) -> pl.DataFrame:
-    # Of a text only its smallest key counts, or one frequent text would be all the examples.
+    # One row a text, the one with the smallest key: else one frequent text fills the examples.
     texts = rows.sort("key").unique(["rule", "alt_text"], keep="first", maintain_order=True)
     return texts.group_by("rule", maintain_order=True).head(NUM_EXAMPLES)
 
@@ -100,7 +100,7 @@ def merge(name: str, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def shown(name: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that are shown, from those that each bucket may show."""
+    """Return the rows that are shown, given the candidates of every bucket."""
     if not found:
         return []
     return TALLIES[name].top(pl.DataFrame(found)).to_dicts()

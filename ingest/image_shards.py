@@ -29,7 +29,8 @@ from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, LEDGER
 from openalign.files.shards import Sample, write_shard
 from openalign.files.states import FetchState
 from openalign.files.tables import write_table
-from openalign.images.stored import ImageError, StoredImage, measure, store
+from openalign.images.headers import ImageError, read_size
+from openalign.images.stored import StoredImage, store
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.web.client import Fetcher, Outcome, Response
 from openalign.ingest.web.config import WebConfig
@@ -137,9 +138,9 @@ class FetchBucket:
         """Judge an image by its first bytes: is it one, how large, and is its shape wanted."""
         del head
         try:
-            size = measure(body)
+            size = read_size(body)
         except ImageError as error:
-            return Refusal(state=error.state, detail=error.detail)
+            return _refusal(error)
         if size is None:
             return Glance.MORE
         return self._refusal_of_size(*size) or Glance.TAKE
@@ -193,7 +194,7 @@ class FetchBucket:
                 max_pixels=self.config.max_pixels,
             )
         except ImageError as error:
-            return Refusal(state=error.state, detail=error.detail)
+            return _refusal(error)
 
     # One tar -------------------------------------------------------------------------------------
 
@@ -287,10 +288,14 @@ def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]
     return canonical_json(content).encode()
 
 
+def _refusal(error: ImageError) -> Refusal:
+    return Refusal(state=FetchState(error.reason.value), detail=error.detail)
+
+
 def _size_facts(body: bytes) -> dict[str, int]:
     """Return what the first bytes of a refused image tell of its size."""
     try:
-        size = measure(body)
+        size = read_size(body)
     except ImageError:
         return {}
     return {"width_px": size[0], "height_px": size[1]} if size is not None else {}

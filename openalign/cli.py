@@ -27,7 +27,7 @@ _EPILOG = """\
 start with:
   openalign run demo                     the whole chain on this machine, in minutes
   openalign validate                     what pipelines.yaml holds, checked
-  openalign search demo "red apple"      find pictures with the trained model
+  openalign search demo "red apple"      find images with the trained model
 
 change a setting for one run with --set, for example --set train.seed=1. What follows `--` goes to
 Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_num_workers=2
@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
             verb.set_defaults(verb=_run_one, stage=stage.name)
             if stage.is_dear:
                 _add_consent(verb)
-    search = _add_verb(verbs.add_parser, "search", "find pictures by words, a picture, or both")
+    search = _add_verb(verbs.add_parser, "search", "find images by words, an image, or both")
     search.add_argument("words", nargs="*", help="what to look for")
-    search.add_argument("--image", help="a picture file or URL to start from")
+    search.add_argument("--image", help="an image file or URL to start from")
     search.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
     search.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
     for part in ("image", "plus", "minus"):
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{part}-weight",
             type=float,
             metavar="W",
-            help="how much it counts; the pipeline's `evaluate.composed` has the default",
+            help="how much it counts; the first composed task of the pipeline has the default",
         )
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
     search.set_defaults(verb=_search)
@@ -118,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(verb=_doctor)
     validate = _add_verb(
         verbs.add_parser, "validate", "check pipelines and show their settings", optional=True
+    )
+    validate.add_argument(
+        "--explain", action="store_true", help="print what each setting does above it"
     )
     validate.set_defaults(verb=_validate)
     return parser
@@ -174,15 +177,11 @@ def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> N
 
 def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign.run import readiness, runner
-    from openalign.train.launch import is_rank
 
     stage = STAGES[options.stage]
     if stage.jobs is None:
         _refuse(beam_options)
     run = _run_of(options, beam_options)
-    if options.stage == "train" and is_rank():
-        runner.run_training_rank(run)
-        return
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
@@ -197,37 +196,40 @@ def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     run = _run_of(options, beam_options)
     require_libraries(STAGES["evaluate"])
-    from openalign.evaluate.datasets import karpathy
-    from openalign.evaluate.search.query import search
+    from openalign.evaluate.datasets.kinds import kind_of
+    from openalign.evaluate.search.searcher import Searcher
 
     run.folder("evaluate").require()
-    folder = run.folder("evaluate").url
-    places = {d.name: karpathy.folder_of(d.path, d.images) for d in run.config.evaluate.datasets}
     query = _query(run, options)
-    hits = search(folder, model=model_url(run), query=query, k=options.k, folders=places)
-    for rank, hit in enumerate(hits, start=1):
+    searcher = Searcher.open(
+        run.folder("evaluate").url,
+        model=model_url(run),
+        image_folders={
+            name: kind_of(dataset).image_folder(dataset)
+            for name, dataset in run.config.benchmarks.items()
+        },
+    )
+    for rank, hit in enumerate(searcher.find(query, options.k), start=1):
         print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
 
 
 def _query(run: "Run", options: argparse.Namespace) -> "Query":
-    from openalign.evaluate.config import ComposedQueries
     from openalign.evaluate.search.query import Query
+    from openalign.evaluate.tasks.kinds import query_weights
 
-    composed = run.config.evaluate.composed
-    weights = composed[0] if composed else ComposedQueries(path="")
+    default = query_weights(run.config.evaluate.tasks)
 
-    def weight(part: str) -> float:
-        given: float | None = getattr(options, f"{part}_weight")
-        return float(getattr(weights, f"{part}_weight")) if given is None else given
+    def weight(given: float | None, otherwise: float) -> float:
+        return otherwise if given is None else given
 
     return Query(
         text=" ".join(options.words) or None,
         image=options.image,
         plus=tuple(options.plus),
         minus=tuple(options.minus),
-        image_weight=weight("image"),
-        plus_weight=weight("plus"),
-        minus_weight=weight("minus"),
+        image_weight=weight(options.image_weight, default.image),
+        plus_weight=weight(options.plus_weight, default.plus),
+        minus_weight=weight(options.minus_weight, default.minus),
     )
 
 
@@ -273,14 +275,24 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     import yaml
 
     from openalign.run.config import load_pipeline, pipeline_names
+    from openalign.settings.explained import explained
     from openalign.settings.fields import to_plain
 
     _refuse(beam_options)
     if options.pipeline:
         config = load_pipeline(options.config, options.pipeline, options.overrides)
-        settings = {options.pipeline: to_plain(config)}
-        print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
+        if options.explain:
+            print(explained(config.name, config, without={"name"}), end="")  # noqa: T201
+            return
+        settings = to_plain(config)
+        del settings["name"]  # the key says it; so the loader reads the output back
+        whole = {config.name: settings}
+        print(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
         return
+    if options.explain:
+        raise ConfigError(
+            "`--explain` is for one pipeline", hint="for example openalign validate demo --explain"
+        )
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
@@ -296,13 +308,9 @@ def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
     set_up_logging()
     if options.verb is _search:
         _refuse(beam_options)
-    relaunch = ["train", options.pipeline, "--config", options.config]
-    for override in options.overrides:
-        relaunch += ["--set", override]
     return Run(
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
-        relaunch=tuple(relaunch),
         replace=getattr(options, "replace", False),
     )
 

@@ -16,7 +16,7 @@ align:
 small:
   extends: align
   filter:
-    text: {min_count: 1}
+    text: {frequent: {kind: min_count, at_least: 1}}
 """
 
 
@@ -65,12 +65,29 @@ def test_validate_prints_a_pipeline_with_its_overrides(
 
     out = capsys.readouterr().out
     assert "    min_unigrams: 2\n" in out
-    assert "    min_count: 1\n" in out
+    assert "      at_least: 1\n" in out
+
+
+def test_validate_explains_each_setting_above_its_value(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", "small", "--explain", "--set", "filter.text.min_unigrams=2"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    where = lines.index("      min_unigrams: 2")
+    assert lines[0] == "small:"
+    assert lines[where - 1] == "      # Drop an alt-text with fewer words than this."
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
+        pytest.param(
+            ["validate", "--explain"],
+            "error: `--explain` is for one pipeline",
+            "hint: for example openalign validate demo --explain",
+            id="explaining no pipeline",
+        ),
         pytest.param(
             ["run", "smal"],
             "error: pipelines.yaml: there is no pipeline `smal`",

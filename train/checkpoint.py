@@ -3,15 +3,14 @@
     checkpoints/step-00000400/       what DeepSpeed wrote, and progress.json
     checkpoints/latest               the name of the newest
 
-A run that was killed goes on from the newest one and repeats nothing of what it had not saved:
-same pairs, same draws, same losses, on the same number of ranks.
+A run that was killed goes on from the newest checkpoint, on the same number of ranks. The steps
+after it are taken again with the same pairs, the same draws and the same losses.
 """
 
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch.distributed as dist
 
 from openalign.errors import StageError
@@ -21,9 +20,8 @@ _LATEST = "latest"
 _PROGRESS = "progress.json"
 
 
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """How far a run is. Order and draws are functions of the step, so this is all there is."""
+class Progress(msgspec.Struct, kw_only=True):
+    """How far a run is, as `progress.json` has it; order and draws are functions of the step."""
 
     step: int = 0
     """Steps that are done, skipped ones included."""
@@ -38,6 +36,9 @@ class Progress:
     world_size: int = 1
 
 
+_PROGRESS_FILE = msgspec.json.Decoder(Progress)
+
+
 def save(engine: Any, folder: Path, progress: Progress, *, keep: int) -> None:
     """Write a checkpoint and drop all but the newest `keep`; all ranks must call it."""
     name = f"step-{progress.step:08d}"
@@ -49,7 +50,7 @@ def save(engine: Any, folder: Path, progress: Progress, *, keep: int) -> None:
     engine.save_checkpoint(str(folder), tag=partial.name, save_latest=False)
     dist.barrier()
     if dist.get_rank() == 0:
-        storage.write_text(str(partial / _PROGRESS), json.dumps(asdict(progress)))
+        storage.write_bytes(str(partial / _PROGRESS), msgspec.json.encode(progress))
         storage.remove(str(folder / name))
         partial.rename(folder / name)
         storage.write_text(str(folder / _LATEST), name)
@@ -68,7 +69,7 @@ def latest(folder: Path, *, world_size: int) -> Progress:
     """
     if not (folder / _LATEST).exists():
         return Progress(world_size=world_size)
-    progress = Progress(**json.loads((_newest(folder) / _PROGRESS).read_text()))
+    progress = _PROGRESS_FILE.decode((_newest(folder) / _PROGRESS).read_bytes())
     if progress.world_size != world_size:
         raise StageError(
             f"{_newest(folder)} was written by {progress.world_size} ranks, "

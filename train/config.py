@@ -5,14 +5,7 @@ from typing import Literal
 
 from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, share
-from openalign.train.presets import (
-    IMAGE_PRESETS,
-    TEXT_PRESETS,
-    ImagePreset,
-    ImageShape,
-    TextPreset,
-    TextShape,
-)
+from openalign.train.presets import ImageTower, TextTower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,97 +28,17 @@ class Duration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageTower:
-    """EfficientNet without the head convolution; its last block's width is the embedding's."""
-
-    preset: ImagePreset = "l2"
-    """A size of the family (ALIGN §5: L2)."""
-
-    width: float | None = None
-    """Channel multiplier; the preset's when null."""
-
-    depth: float | None = None
-    """Block multiplier; the preset's when null."""
-
-    stochastic_depth: float = 0.2
-    """Chance that the last block is skipped for a sample, growing linearly with depth from 0."""
-
-    batch_norm_momentum: float = 0.01
-    """Weight of a new batch in the running statistics; 0.01 is Keras' 0.99. Short runs need 0.1."""
-
-    gradient_checkpointing: bool = False
-    """Recompute each block in the backward pass, to save memory."""
-
-    def __post_init__(self) -> None:
-        positive(width=self.width, depth=self.depth)
-        share(stochastic_depth=self.stochastic_depth)
-        if not 0 < self.batch_norm_momentum <= 1:
-            raise ValueError(
-                "batch_norm_momentum must be above 0 and at most 1, got "
-                f"{self.batch_norm_momentum}: it is the new batch's weight"
-            )
-
-    @property
-    def shape(self) -> ImageShape:
-        """The coefficients in use."""
-        preset = IMAGE_PRESETS[self.preset]
-        return ImageShape(
-            preset.width if self.width is None else self.width,
-            preset.depth if self.depth is None else self.depth,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextTower:
-    """BERT; a linear layer takes its first token to the image embedding's width."""
-
-    preset: TextPreset = "large"
-    """A size of the family (ALIGN §5: Large)."""
-
-    num_layers: int | None = None
-    """Transformer layers; the preset's when null."""
-
-    hidden_size: int | None = None
-    """Width of a token; the preset's when null."""
-
-    num_heads: int | None = None
-    """Attention heads; the preset's when null."""
-
-    dropout: float = 0.1
-    """On hidden states and attention weights, as in BERT; the paper does not say."""
-
-    gradient_checkpointing: bool = False
-    """Recompute each layer in the backward pass, to save memory."""
-
-    def __post_init__(self) -> None:
-        positive(num_layers=self.num_layers, hidden_size=self.hidden_size, num_heads=self.num_heads)
-        share(dropout=self.dropout)
-        if self.shape.hidden_size % self.shape.num_heads:
-            raise ValueError(
-                f"hidden_size must be a multiple of num_heads, got {self.shape.hidden_size} and "
-                f"{self.shape.num_heads}"
-            )
-
-    @property
-    def shape(self) -> TextShape:
-        """The sizes in use."""
-        preset = TEXT_PRESETS[self.preset]
-        return TextShape(
-            preset.num_layers if self.num_layers is None else self.num_layers,
-            preset.hidden_size if self.hidden_size is None else self.hidden_size,
-            preset.num_heads if self.num_heads is None else self.num_heads,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
     """The two towers and what they are given (ALIGN §4.1 and §5)."""
 
     image_tower: ImageTower = field(default_factory=ImageTower)
+    """Size and regularization of the image encoder."""
+
     text_tower: TextTower = field(default_factory=TextTower)
+    """Size and regularization of the text encoder."""
 
     resize_px: int = 346
-    """Pictures are resized to a square of this side, whatever their shape."""
+    """Images are resized to a square of this side, whatever their shape."""
 
     crop_px: int = 289
     """Side of the square that the image tower sees: a random crop in training, else the middle."""
@@ -158,6 +71,7 @@ class Lamb:
     """LAMB with one trust ratio a parameter, whatever the ZeRO stage (ALIGN §5)."""
 
     kind: Literal["lamb"] = "lamb"
+    """Which optimizer: LAMB."""
 
     learning_rate: float = 1e-3
     """At the schedule's peak."""
@@ -193,6 +107,7 @@ class AdamW:
     """AdamW: better than LAMB where batches are small and runs are short."""
 
     kind: Literal["adamw"] = "adamw"
+    """Which optimizer: AdamW."""
 
     learning_rate: float = 1e-3
     """At the schedule's peak."""
@@ -259,13 +174,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What is done to a training picture. Crop and flip are the paper's; the rest is off there."""
+    """What is done to a training image. Crop and flip are the paper's; the rest is off there."""
 
     random_crop: bool = True
     """Crop anywhere (ALIGN §5); in the middle otherwise."""
 
     horizontal_flip: bool = True
-    """Mirror every other picture (ALIGN §5). Wrong where words tell left from right."""
+    """Mirror every other image (ALIGN §5). Wrong where words tell left from right."""
 
     rotation_degrees: float = 0.0
     """Turn by up to this, either way."""
@@ -291,7 +206,7 @@ class Augmentation:
 
     @property
     def warps(self) -> bool:
-        """Whether pictures are resampled, not only cropped."""
+        """Whether images are resampled, not only cropped."""
         return any((self.rotation_degrees, self.scale, self.stretch, self.shift))
 
 
@@ -327,12 +242,25 @@ class TrainConfig:
     """Pairs an update sees over all ranks; every one is a negative of every other (ALIGN §5)."""
 
     duration: Duration = field(default_factory=lambda: Duration(steps=1_200_000))
+    """How long to train (ALIGN §5: 1.2 million steps)."""
+
     model: ModelConfig = field(default_factory=ModelConfig)
+    """The two encoders, and the sizes of what they see."""
+
     optimizer: Lamb | AdamW = field(default_factory=Lamb)
+    """How weights follow their gradients (ALIGN §5: LAMB)."""
+
     temperature: Temperature = field(default_factory=Temperature)
+    """The learned scalar that divides the logits (ALIGN §4.1)."""
+
     schedule: Schedule = field(default_factory=Schedule)
+    """How the learning rates rise and fall (ALIGN §5)."""
+
     augmentation: Augmentation = field(default_factory=Augmentation)
+    """How training images are varied (ALIGN §5)."""
+
     zero: ZeroConfig = field(default_factory=ZeroConfig)
+    """How DeepSpeed spreads states, gradients and parameters over the ranks."""
 
     label_smoothing: float = 0.1
     """Mass that both softmaxes move off the matching pair (ALIGN §5)."""
@@ -362,10 +290,10 @@ class TrainConfig:
     """Ranks on this machine; 0: one a GPU, or one where there is none."""
 
     decode_threads: int = runtime(4)
-    """Threads of a rank that decode pictures ahead of the step."""
+    """Threads of a rank that decode images ahead of the step."""
 
     image_cache_mb: int = runtime(1024)
-    """Keep decoded pictures in a rank's memory where all of them fit into this."""
+    """Keep decoded images in a rank's memory where all of them fit into this."""
 
     def __post_init__(self) -> None:
         positive(

@@ -1,4 +1,4 @@
-"""What a training run writes down and shows while it runs; only rank 0 has one.
+"""What a training run notes and shows while it runs; only rank 0 has a journal.
 
 metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
 skipped.jsonl     the pairs of every step that was skipped; absent when none was
@@ -6,20 +6,17 @@ run.jsonl         times and rates: never compared
 tensorboard/      both, for people
 """
 
-import json
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from openalign.files import storage
-from openalign.telemetry import JsonLines, read_json_lines, say
-
-METRICS_FILE = "metrics.jsonl"
-SKIPPED_FILE = "skipped.jsonl"
-TIMES_FILE = "run.jsonl"
+from openalign.files.names import METRICS_FILE, RUN_LOG, SKIPPED_FILE
+from openalign.telemetry import JsonLines, say
 
 LOSS = "train/loss"
 """Mean over ranks of both directions' sum: the loss of Eq. 1 plus Eq. 2 on the global batch."""
@@ -41,12 +38,35 @@ TRUST_RATIO_MAX = "train/trust_ratio_max"
 REPORTS_TO = "OPENALIGN_PROGRESS_RECORDS"
 """Set by a launcher that draws the progress bar itself, from records on stderr."""
 
-RECORD = "\x1e"
+_RECORD = "\x1e"
 """Begins the line of a record (ASCII's record separator)."""
 
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_RECORDS = 0.5
 _SECONDS_BETWEEN_TIMES = 5.0
+
+
+class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is, for the process that draws the bar."""
+
+    done: int
+    total: int
+    text: str
+
+
+class _StepLine(msgspec.Struct, frozen=True):
+    """What every line of `metrics.jsonl` and `skipped.jsonl` begins with."""
+
+    step: int
+
+
+_RECORDS = msgspec.json.Decoder(ProgressRecord)
+_STEP_LINES = msgspec.json.Decoder(_StepLine)
+
+
+def read_record(line: str) -> ProgressRecord | None:
+    """Return the record that a rank wrote on a line, or None where the line is a message."""
+    return _RECORDS.decode(line.removeprefix(_RECORD)) if line.startswith(_RECORD) else None
 
 
 class Journal:
@@ -60,20 +80,20 @@ class Journal:
             _forget_from(folder / name, first_step)
         self._metrics = JsonLines(folder / METRICS_FILE)
         self._skipped = JsonLines(folder / SKIPPED_FILE)
-        self._times = JsonLines(folder / TIMES_FILE)
+        self._times = JsonLines(folder / RUN_LOG)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._display = _display(total_steps)
         self._pace = _Pace()
         self._noted = 0.0
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Note the metrics of a step."""
+        """Write the metrics of a step."""
         self._metrics.write(step=step, **values)
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
     def skipped(self, step: int, keys: Sequence[str]) -> None:
-        """Note a step whose loss or gradient was not finite, with the pairs it was made of."""
+        """Write down a step whose loss or gradient was not finite, with the keys of its pairs."""
         say(f"step {step} was skipped: its loss or gradient was not finite")
         self._skipped.write(step=step, keys=list(keys))
 
@@ -156,7 +176,7 @@ class Bar:
 
 
 class _Lines:
-    """A plain line from time to time, where nobody could see a bar move."""
+    """A plain line from time to time, where there is no terminal for a bar."""
 
     def __init__(self, total_steps: int) -> None:
         self._total_steps = total_steps
@@ -184,8 +204,8 @@ class _Records:
         now = time.monotonic()
         if now - self._sent >= _SECONDS_BETWEEN_RECORDS or num_steps == self._total_steps:
             self._sent = now
-            record = json.dumps({"done": num_steps, "total": self._total_steps, "text": text})
-            sys.stderr.write(f"{RECORD}{record}\n")
+            record = ProgressRecord(done=num_steps, total=self._total_steps, text=text)
+            sys.stderr.write(f"{_RECORD}{msgspec.json.encode(record).decode()}\n")
             sys.stderr.flush()
 
     def close(self) -> None:
@@ -202,11 +222,14 @@ def _forget_from(path: Path, step: int) -> None:
     """Drop the lines of steps that a killed run had written but not saved."""
     if not path.exists():
         return
-    kept: list[dict[str, Any]] = [
-        row for row in read_json_lines(path.read_text(encoding="utf-8")) if row["step"] < step
-    ]
-    if not kept:
+    kept: list[bytes] = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            if _STEP_LINES.decode(line).step < step:
+                kept.append(line)
+        except msgspec.DecodeError:  # its writing was cut off
+            break
+    if kept:
+        storage.write_bytes(str(path), b"".join(kept))
+    else:
         path.unlink()
-        return
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-    storage.write_text(str(path), text)

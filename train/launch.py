@@ -1,6 +1,5 @@
 """Starts the ranks of a training run on this machine, through DeepSpeed's launcher."""
 
-import json
 import os
 import signal
 import socket
@@ -15,11 +14,11 @@ from types import FrameType
 
 from openalign.errors import StageError
 from openalign.files import storage
+from openalign.files.names import RUN_LOG
 from openalign.telemetry import JsonLines, say
-from openalign.train.journal import RECORD, REPORTS_TO, TIMES_FILE, Bar
+from openalign.train.journal import REPORTS_TO, Bar, read_record
 
-_HELD_BY_STARTER = "OPENALIGN_STDIN_HELD_BY_STARTER"
-"""Set for ranks whose standard input ends when the process that started them does."""
+RANK_MODULE = "openalign.train.rank"
 
 _RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _TAIL_LINES = 30
@@ -27,7 +26,7 @@ _SECONDS_TO_STOP = 20.0
 
 
 def is_rank() -> bool:
-    """Tell whether this process is a rank already: of torchrun, of a Kubernetes operator, or ours.
+    """Tell whether this process is a rank: torchrun's, a Kubernetes operator's, or `launch`'s.
 
     Raises:
         StageError: the environment names a rank, but not all that a rank must know.
@@ -46,16 +45,15 @@ def is_rank() -> bool:
 
 
 def end_with_starter() -> None:
-    """Have this rank end when the process that started it is gone, whatever ended that one.
+    """Have this rank end when the process that called `launch` is gone, whatever ended it.
 
-    `launch` keeps the other end of the ranks' standard input open and writes nothing to it, so
-    the system closes it with the starter. Ranks that something else started are left alone.
+    `launch` holds the other end of the ranks' standard input open and writes nothing to it; the
+    system closes it with the starter. Only ranks that `launch` started may call this.
     """
-    if _HELD_BY_STARTER in os.environ:
-        threading.Thread(target=_outlast_starter, name="starter", daemon=True).start()
+    threading.Thread(target=_end_after_starter, name="starter", daemon=True).start()
 
 
-def _outlast_starter() -> None:
+def _end_after_starter() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
@@ -65,14 +63,15 @@ def launch(
     argv: Sequence[str],
     *,
     num_processes: int,
-    output: str,
+    folders: Sequence[str],
     environment: Mapping[str, str] | None = None,
-    module: str = "openalign",
+    module: str = RANK_MODULE,
 ) -> None:
-    """Run `python -m MODULE ARGV` as several ranks and wait for them; 0 of them: by the machine.
+    """Run `python -m MODULE ARGV` as ranks and wait for them; `num_processes` 0: one a GPU.
 
-    Their messages are passed on. However this process ends, so do they: when it is interrupted or
-    gets SIGTERM it waits for them, when it is killed they notice.
+    Messages of the ranks are passed on. The ranks end with this process: when it is interrupted or
+    gets SIGTERM it ends them and waits, and when it is killed they notice. The number of ranks and
+    their exit code are noted in the first of `folders` that exists once they have ended.
 
     Raises:
         SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
@@ -95,7 +94,7 @@ def launch(
         process = subprocess.Popen(  # noqa: S603  # our own command line
             command,
             env=_environment(count, environment or {}),
-            stdin=subprocess.PIPE,  # held open: see `end_with_starter`
+            stdin=subprocess.PIPE,  # held open for `end_with_starter`
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -107,7 +106,7 @@ def launch(
             code = process.wait()
         finally:
             _stop(process)
-    _note(output, count, code)
+    _note(folders, count, code)
     if code != 0:
         raise StageError(
             f"training ended with code {code}; its last lines were:\n\n{''.join(tail)}",
@@ -125,13 +124,13 @@ def default_num_processes() -> int:
 
 
 def _may_have_gpu() -> bool:
-    """Tell whether it is worth importing torch to count the GPUs."""
+    """Tell whether there may be a GPU, without importing torch."""
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
 
 
 @contextmanager
 def _orderly_end() -> Generator[None]:
-    """Make SIGTERM end this process as an exception does, so that `finally` is run."""
+    """Turn SIGTERM into an exception, so that `finally` blocks run."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
@@ -153,10 +152,10 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            if line.startswith(RECORD):
-                record = json.loads(line[1:])
-                bar = bar or Bar(record["total"])
-                bar.show(record["done"], record["text"])
+            record = read_record(line)
+            if record is not None:
+                bar = bar or Bar(record.total)
+                bar.show(record.done, record.text)
                 continue
             tail.append(line)
             sys.stderr.write(line)
@@ -175,7 +174,6 @@ def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,
-        _HELD_BY_STARTER: "1",
     }
     if sys.stderr.isatty():
         environment[REPORTS_TO] = "1"
@@ -183,7 +181,7 @@ def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End the launcher and its ranks, where they still run: first asked, then made to."""
+    """End the launcher and its ranks where they still run: SIGTERM first, SIGKILL if need be."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -202,7 +200,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _note(output: str, count: int, code: int) -> None:
-    if storage.is_local(output):
-        log = JsonLines(storage.local_path(storage.join(output, TIMES_FILE)))
-        log.write(ranks=count, ended_with=code)
+def _note(folders: Sequence[str], count: int, code: int) -> None:
+    for folder in folders:
+        if storage.is_local(folder) and storage.exists(folder):
+            log = JsonLines(storage.local_path(storage.join(folder, RUN_LOG)))
+            log.write(ranks=count, ended_with=code)
+            return

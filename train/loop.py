@@ -1,13 +1,13 @@
-"""The training stage: reads the training manifest and the shards, writes a model.
+"""The training loop: reads the training manifest and the shards, returns trained weights.
 
-Every rank calls `run`. Nothing in the loop has a state of its own: which pairs a step sees and
-what is drawn in it are functions of (seed, step), so a checkpoint is weights, moments and a step.
+Every rank calls `run`. The loop has no state of its own: the pairs of a step and its draws are
+functions of (seed, step). A checkpoint therefore holds weights, moments and a step number.
 """
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,45 +20,53 @@ from torch import Tensor
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.facts import TrainFacts
-from openalign.files.manifest import StageResult
+from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
 from openalign.train.data.preprocess import build_tokenizer
 from openalign.train.data.vocabulary import (
-    VOCABULARY_FILE,
     learn_vocabulary,
     load_vocabulary,
     save_vocabulary,
 )
-from openalign.train.launch import end_with_starter
-from openalign.train.model.export import preprocess_of, write_export
+from openalign.train.model.export import preprocess_of
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
-from openalign.train.optim.lamb import Lamb, build_optimizer
+from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
-from openalign.train.work_folder import (
-    EXPORT_FOLDER,
-    Folders,
-    data_files,
-    local_folders,
-    only_run,
-    upload,
-)
+from openalign.train.work_folder import Folders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What a run has come to; every rank has all of it."""
+
+    weights: Mapping[str, Tensor]
+    """Parameters and buffers of the towers, whole and on the CPU."""
+
+    vocabulary: Sequence[str]
+    num_pairs: int
+    """Pairs of the training manifest."""
+
+    num_steps: int
+    """Steps of the run, skipped ones included."""
+
+    num_skipped: int
+    sample_hash: str
 
 
 @dataclass(slots=True, kw_only=True)
 class _Training:
-    """What the loop works with."""
+    """A run under way: what every step needs."""
 
     config: TrainConfig
     ranks: zero.Ranks
     data: TrainingSet
     vocabulary: list[str]
     engine: Any
-    optimizer: Lamb
+    optimizer: ShardedOptimizer
     total_steps: int
     progress: checkpoint.Progress
     journal: journal.Journal | None
@@ -79,55 +87,41 @@ class _Outcome:
 
 
 def run(
-    config: TrainConfig, *, training: Sequence[str], shards: str, output: str, work: str
-) -> StageResult | None:
-    """Train, export, and return the stage's result on rank 0, None on the others.
+    config: TrainConfig,
+    ranks: zero.Ranks,
+    *,
+    training: Sequence[str],
+    shards: str,
+    folders: Folders,
+) -> Trained:
+    """Train from the newest checkpoint on and return what came of it; every rank calls this.
+
+    Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
 
     Raises:
         ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
-        StageError: nothing to train on, another run in the same folder, a checkpoint of another
-            number of ranks, or too many steps in a row that were not finite.
+        StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
+            in a row that were not finite.
     """
-    end_with_starter()
-    folders = local_folders(output, work)
-    with zero.joined_ranks() as ranks, _only_run(ranks, folders):
-        zero.check_world_size(config, ranks.world_size)
-        table = read_training(training)
-        state = _set_up(config, ranks, table, shards=shards, folders=folders)
-        try:
-            _train(state, folders.checkpoints)
-            _settle_batch_norm(state)
-            weights = zero.whole_weights(state.engine)
-        finally:
-            if state.journal is not None:
-                state.journal.close()
-            zero.stop_engine(state.engine)
-        if ranks.rank != 0:
-            return None
-        write_export(
-            str(folders.result / EXPORT_FOLDER),
-            weights=weights,
-            vocabulary=state.vocabulary,
-            model=config.model,
-        )
-        result = _result(state, folders.result)
-        if not storage.is_local(output):
-            upload(folders.result, output)
-        return result
-
-
-@contextmanager
-def _only_run(ranks: zero.Ranks, folders: Folders) -> Generator[None]:
-    """Have rank 0 hold the folder's lock; when it cannot, every rank ends with its error."""
-    refused: StageError | None = None
-    with ExitStack() as stack:
-        if ranks.rank == 0:
-            try:
-                stack.enter_context(only_run(folders.checkpoints.parent))
-            except StageError as error:
-                refused = error
-        zero.raise_everywhere(refused, ranks)
-        yield
+    zero.check_world_size(config, ranks.world_size)
+    table = read_training(training)
+    state = _set_up(config, ranks, table, shards=shards, folders=folders)
+    try:
+        _train(state, folders.checkpoints)
+        _settle_batch_norm(state)
+        weights = zero.whole_weights(state.engine)
+    finally:
+        if state.journal is not None:
+            state.journal.close()
+        zero.stop_engine(state.engine)
+    return Trained(
+        weights=weights,
+        vocabulary=state.vocabulary,
+        num_pairs=len(state.data),
+        num_steps=state.total_steps,
+        num_skipped=state.progress.num_skipped,
+        sample_hash=state.progress.sample_hash,
+    )
 
 
 def _set_up(
@@ -174,13 +168,21 @@ def _set_up(
 def _shared_vocabulary(
     config: TrainConfig, ranks: zero.Ranks, url: str, table: pa.Table
 ) -> list[str]:
-    """Have rank 0 learn the vocabulary, once, and everyone read it."""
-    if ranks.rank == 0 and not storage.exists(url):
-        texts = table["alt_text"].unique().to_pylist()
-        model = config.model
-        vocabulary = learn_vocabulary(texts, size=model.vocabulary_size, lowercase=model.lowercase)
-        save_vocabulary(url, vocabulary)
-    dist.barrier()
+    """Have rank 0 learn the vocabulary, once, and every rank read it."""
+
+    def learn() -> None:
+        if not storage.exists(url):
+            model = config.model
+            save_vocabulary(
+                url,
+                learn_vocabulary(
+                    table["alt_text"].unique().to_pylist(),
+                    size=model.vocabulary_size,
+                    lowercase=model.lowercase,
+                ),
+            )
+
+    zero.on_rank_0(ranks, learn)
     return load_vocabulary(url)
 
 
@@ -269,7 +271,7 @@ def _count(state: _Training, step: int, outcome: _Outcome, keys: list[str]) -> N
         raise StageError(
             f"training stopped at step {step}: the loss or gradient of "
             f"{progress.nonfinite_in_a_row} steps in a row was not finite",
-            hint=f"{journal.SKIPPED_FILE} names their pairs; a lower learning rate, a longer "
+            hint=f"{SKIPPED_FILE} names their pairs; a lower learning rate, a longer "
             "warm-up or `train.gradient_clipping` helps where the data is sound",
         )
 
@@ -318,20 +320,3 @@ def _settle_batch_norm(state: _Training) -> None:
     forward: Callable[[Batch], object] = partial(_forward, state)
     with closing(batches):
         reestimate_batch_norm(state.engine.module, forward, batches)
-
-
-def _result(state: _Training, local: Path) -> StageResult:
-    num_pairs = len(state.data)
-    num_seen = min(num_pairs, state.total_steps * state.config.global_batch_size)
-    return StageResult(
-        num_inputs=num_pairs,
-        states={"trained_on": num_seen, "never_drawn": num_pairs - num_seen},
-        num_outputs=num_seen,
-        files=data_files(local),
-        facts=TrainFacts(
-            steps=state.total_steps,
-            skipped_steps=state.progress.num_skipped,
-            sample_hash=state.progress.sample_hash,
-            vocabulary_size=len(state.vocabulary),
-        ),
-    )

@@ -1,24 +1,26 @@
-"""DeepSpeed, and nothing else: the only file that knows its keys, its traps and its insides."""
+"""DeepSpeed: the only file that knows its keys, its traps and its internals."""
 
 import gc
 import logging
 import math
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.errors import ConfigError, OpenAlignError
+from openalign.errors import ConfigError, OpenAlignError, StageError
 from openalign.train.config import TrainConfig
 from openalign.train.launch import is_rank
 from openalign.train.model.towers import Towers
-from openalign.train.optim.lamb import Lamb, Piece, ShardLayout
+from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
+
+T = TypeVar("T")
 
 _NEVER = 2**31 - 1
 
@@ -34,14 +36,14 @@ class Ranks:
 
 @contextmanager
 def joined_ranks() -> Generator[Ranks]:
-    """Join the processes that the environment names, or stand alone where it names none.
+    """Join the processes that the environment names, or be the only rank where it names none.
 
-    Inside another `joined_ranks` this is the same meeting: DeepSpeed cannot hold two in a process.
+    Inside another `joined_ranks` this is the same group: DeepSpeed cannot hold two in a process.
 
     Raises:
         StageError: the environment names a rank, but not all that a rank must know.
     """
-    is_rank()  # refuses half an environment, which would be filled up with a lone rank's
+    is_rank()  # refuses half an environment; the other half would be a lone rank's
     gpu = torch.cuda.is_available()
     if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
@@ -70,12 +72,32 @@ def joined_ranks() -> Generator[Ranks]:
             dist.destroy_process_group()
 
 
-def raise_everywhere(error: OpenAlignError | None, ranks: Ranks) -> None:
-    """Raise rank 0's error on every rank, so that none waits for one that has ended."""
-    found: list[Any] = [error]
-    dist.broadcast_object_list(found, src=0, device=ranks.device)
-    if found[0] is not None:
-        raise found[0]
+def on_rank_0(ranks: Ranks, work: Callable[[], T]) -> T:
+    """Run `work` on rank 0 alone and return its value on every rank; all ranks must call this.
+
+    An error of `work` ends every rank, so that none waits for one that has ended: a user's mistake
+    is raised as it is, and any other error becomes a `StageError` on the ranks that only wait.
+    """
+    value: T | None = None
+    error: Exception | None = None
+    if ranks.rank == 0:
+        try:
+            value = work()
+        except Exception as caught:  # noqa: BLE001  # raised below, once the others know
+            error = caught
+    shared: list[Any] = [value, _for_the_others(error)]
+    dist.broadcast_object_list(shared, src=0, device=ranks.device)
+    if error is not None:
+        raise error
+    if shared[1] is not None:
+        raise shared[1]
+    return shared[0]
+
+
+def _for_the_others(error: Exception | None) -> OpenAlignError | None:
+    if error is None or isinstance(error, OpenAlignError):
+        return error
+    return StageError(f"rank 0 failed: {error!r}", hint="its messages have the traceback")
 
 
 def check_world_size(config: TrainConfig, world_size: int) -> None:
@@ -97,7 +119,7 @@ def deepspeed_settings(
 ) -> dict[str, Any]:
     """Return DeepSpeed's own dictionary.
 
-    Everything whose default has changed between releases is spelt out. Precision is not among it:
+    It spells out every key whose default has changed between releases. It has no precision:
     DeepSpeed's bf16 mode casts weights but not batch-norm statistics, so the towers autocast.
     """
     # No larger than the model, and a multiple of DeepSpeed's alignment.
@@ -121,7 +143,9 @@ def deepspeed_settings(
     }
 
 
-def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ranks) -> Any:
+def start_engine(
+    towers: Towers, optimizer: ShardedOptimizer, config: TrainConfig, ranks: Ranks
+) -> Any:
     """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
     import deepspeed
 
@@ -133,7 +157,7 @@ def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ra
         world_size=ranks.world_size,
         num_parameters=sum(parameter.numel() for parameter in towers.parameters()),
     )
-    # Its one warning here is that LAMB is none of its own optimizers, which is the point.
+    # Its one warning here says that our optimizer is none of its own.
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     engine, *_ = deepspeed.initialize(
         model=towers.to(ranks.device),
@@ -145,10 +169,10 @@ def start_engine(towers: Towers, optimizer: Lamb, config: TrainConfig, ranks: Ra
     return engine
 
 
-def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
+def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:
     """Return where each parameter lies in this rank's shards; None in stage 0.
 
-    Must be asked again after anything that moves the shards; loading a checkpoint does not.
+    Call it again after anything that moves the shards; loading a checkpoint does not.
     """
     stage = engine.zero_optimization_stage()
     if stage == 0:
@@ -175,7 +199,7 @@ def shard_layout(engine: Any, optimizer: Lamb) -> ShardLayout | None:
     return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
 
 
-def take_step(engine: Any, optimizer: Lamb, loss: Tensor) -> float:
+def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
     """Update the towers from a loss; return the norm of the global gradient before clipping.
 
     Where that norm is not finite, on whichever rank, nothing is updated and nan is returned.
@@ -183,7 +207,7 @@ def take_step(engine: Any, optimizer: Lamb, loss: Tensor) -> float:
     optimizer.start_step()
     engine.backward(loss)
     if engine.zero_optimization_stage() == 0:
-        # Nobody looks here: ZeRO's stages take the norm themselves and skip the step.
+        # Stage 0 checks nothing; the other stages take the norm themselves and skip the step.
         gradients = [p.grad for p in engine.module.parameters() if p.grad is not None]
         norm = float(torch.nn.utils.get_total_norm(gradients))
         if not math.isfinite(norm):
@@ -211,7 +235,7 @@ def whole_weights(engine: Any) -> dict[str, Tensor]:
     partitioned = [p for p in parameters.values() if hasattr(p, "ds_id")]
     with zero.GatheredParameters(partitioned, enabled=bool(partitioned)):
         found = {name: p.detach().cpu().clone() for name, p in parameters.items()}
-    kept = set(engine.module.state_dict())  # not what the towers derive from their settings
+    kept = set(engine.module.state_dict())  # without what the towers derive from settings
     buffers = {
         name: b.detach().cpu().clone() for name, b in engine.module.named_buffers() if name in kept
     }
@@ -229,7 +253,7 @@ def _local_piece(parameter: Any, stage: int, rank: int) -> Tensor | None:
         from deepspeed.utils import safe_get_local_fp32_param
 
         local = safe_get_local_fp32_param(parameter)
-        # The end of the last rank's piece is padding that nobody initialises: not ours.
+        # The end of the last rank's piece is padding that nobody initializes: not ours.
         valid = parameter.ds_numel - rank * local.numel()
         return local.narrow(0, 0, min(max(valid, 0), local.numel()))
     mapping = parameter._hp_mapping  # noqa: SLF001  # it backs the public safe_get_full_fp32_param

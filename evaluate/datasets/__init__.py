@@ -1,1 +1,4 @@
-"""Readers of benchmark files: names, splits and captions, without a model."""
+"""Data sets that tasks measure on: one module a published format, and the table `kinds`.
+
+A reader gives names, splits and captions; it needs no model.
+"""

@@ -1,1 +1,1 @@
-"""Search over the pictures that `evaluate` embedded (ALIGN §7)."""
+"""Search over the images that `evaluate` embedded (ALIGN §7)."""

@@ -1,10 +1,10 @@
-"""The search index: unit embeddings of pictures, with a key and a path each.
+"""The search index: unit embeddings of images, with a key and a path each.
 
-Exact: below 100,000 pictures one product of a matrix and a vector takes milliseconds.
+Exact: below 100,000 images one product of a matrix and a vector takes milliseconds.
 
-    embeddings/<dataset>-images.npy   float32, unit rows
-    search/items.parquet              one row a picture: its key, its place, its row of embeddings
-    search/folders.json               where the pictures lay on this machine; not part of the result
+    embeddings/<benchmark>-images.npy   float32, unit rows
+    search/items.parquet                one row an image: its key, its path, its row of embeddings
+    search/folders.json                 where the images lay on this machine; not part of the result
 """
 
 # ruff: noqa: N803, N806, N815  # capitals are shape suffixes
@@ -15,18 +15,21 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import InputError
 from openalign.evaluate.embeddings import embeddings_name
-from openalign.evaluate.retrieval import Rows, best
+from openalign.evaluate.vectors import Vectors, best
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 
 ITEMS = "search/items.parquet"
 FOLDERS = "search/folders.json"
+
+_FOLDERS = msgspec.json.Decoder(dict[str, str])
 
 _ITEM = pa.schema(
     [("key", pa.string()), ("dataset", pa.string()), ("path", pa.string()), ("row", pa.int64())]
@@ -35,22 +38,24 @@ _ITEM = pa.schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A picture that can be found."""
+    """An image that can be found."""
 
     key: str
-    """The data set's name, a slash, the picture's name."""
+    """The benchmark's name, a slash, the image's name."""
 
     dataset: str
+    """The benchmark's name."""
+
     path: str
-    """Below the data set's folder of pictures."""
+    """Below the benchmark's folder of images."""
 
     row: int
-    """Of the data set's embeddings."""
+    """Of the benchmark's embeddings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A picture that was found."""
+    """An image that was found."""
 
     key: str
     score: float
@@ -61,31 +66,31 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchIndex:
-    """Pictures and their embeddings, row by row."""
+    """Images and their embeddings, row by row."""
 
     items: Sequence[Item]
-    image_GD: Rows
+    image_GD: Vectors
     folders: Mapping[str, str]
-    """The folder of each data set's pictures; may be empty."""
+    """The folder of each benchmark's images; may be empty."""
 
     def path(self, item: Item) -> str:
-        """Return where a picture lies, as far as this machine knows."""
+        """Return where an image lies, as far as this machine knows."""
         folder = self.folders.get(item.dataset)
         return storage.join(folder, item.path) if folder else item.path
 
-    def nearest(self, query_D: Rows, k: int, *, without: str = "") -> list[Hit]:
-        """Return the k pictures with the highest cosine, without the one that lies at `without`."""
+    def nearest(self, query_D: Vectors, k: int, *, without: str = "") -> list[Hit]:
+        """Return the k images with the highest cosine, without the one that lies at `without`."""
         score_G = self.image_GD @ query_D
         found = (self._hit(place, score_G) for place in best(score_G, k + bool(without)))
         return [hit for hit in found if hit.path != without][:k]
 
-    def _hit(self, place: int, score_G: Rows) -> Hit:
+    def _hit(self, place: int, score_G: Vectors) -> Hit:
         item = self.items[place]
         return Hit(key=item.key, score=float(score_G[place]), path=self.path(item))
 
 
 def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) -> DataFile:
-    """Write the list of pictures, and beside it where they lie."""
+    """Write the list of images, and beside it where they lie."""
     table = pa.Table.from_pylist(
         [{"key": i.key, "dataset": i.dataset, "path": i.path, "row": i.row} for i in items],
         schema=_ITEM,
@@ -93,15 +98,13 @@ def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) 
     content = io.BytesIO()
     pq.write_table(table, content)
     written = storage.write_bytes(storage.join(output, ITEMS), content.getvalue())
-    places = {name: _as_seen_from(output, folder) for name, folder in folders.items()}
-    storage.write_text(storage.join(output, FOLDERS), json.dumps(places, sort_keys=True) + "\n")
-    return DataFile(
-        name=ITEMS, num_rows=len(items), num_bytes=written.num_bytes, sha256=written.sha256
-    )
+    listed = {name: _as_seen_from(output, folder) for name, folder in folders.items()}
+    storage.write_text(storage.join(output, FOLDERS), json.dumps(listed, sort_keys=True) + "\n")
+    return DataFile.of(ITEMS, written, num_rows=len(items))
 
 
 def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
-    """Read the index that `evaluate` wrote; `folders` win over where it saw the pictures.
+    """Read the index that `evaluate` wrote; `folders` win over where it saw the images.
 
     Raises:
         InputError: there is none.
@@ -109,7 +112,7 @@ def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
     table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, ITEMS))))
     items = [Item(**row) for row in table.to_pylist()]
     names = dict.fromkeys(item.dataset for item in items)
-    rows_of = {name: _rows(folder, name) for name in names}
+    rows_of = {name: _embeddings(folder, name) for name in names}
     beyond = [item.key for item in items if item.row >= len(rows_of[item.dataset])]
     if beyond:
         raise InputError(
@@ -122,7 +125,7 @@ def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
     )
 
 
-def _rows(folder: str, dataset: str) -> Rows:
+def _embeddings(folder: str, dataset: str) -> Vectors:
     content = storage.read_bytes(storage.join(folder, embeddings_name(dataset, "images")))
     return np.load(io.BytesIO(content))
 
@@ -131,10 +134,15 @@ def _folders(folder: str) -> dict[str, str]:
     url = storage.join(folder, FOLDERS)
     if not storage.exists(url):
         return {}
-    places: dict[str, str] = json.loads(storage.read_text(url))
+    try:
+        listed = _FOLDERS.decode(storage.read_bytes(url))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{url}: is not a list of folders: {error}", hint="run `openalign evaluate` again"
+        ) from error
     return {
-        name: posixpath.normpath(storage.join(folder, place)) if place.startswith("../") else place
-        for name, place in places.items()
+        name: posixpath.normpath(storage.join(folder, path)) if path.startswith("../") else path
+        for name, path in listed.items()
     }
 
 

@@ -1,26 +1,25 @@
 """Corpus-wide counts on 64-bit hashes, exact and independent of order (ALIGN §3).
 
-Two questions are answered here, each with partial results that can be merged in any order:
+This module answers two questions, each with partial results that merge in any order:
 
     how often does each n-gram occur        `count`, `merge_counts`, `choose_cut`
     which keys have many different values   `cap_distinct`, `keys_over`
 
-Hashes are cut into buckets by their top bits, so no bucket is hot and the buckets' sorted tables,
-one after the other, are one sorted table. Partials cross a shuffle as raw little-endian arrays.
+Hashes are cut into buckets by their top bits. So no bucket is hot, and the sorted tables of the
+buckets, one after the other, are one sorted table. Partial results cross a shuffle as raw
+little-endian arrays.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from openalign.filtering.config import TextRules
-from openalign.filtering.counts.tokens import U64, Bools, Ints
+from openalign.filtering.counts.tokens import U64, Ints
+from openalign.filtering.thresholds import Frequent
 
 PIECE_ITEMS = 1 << 16
 """Items in one shuffled value: 8 or 16 bytes each, so half a megabyte to a megabyte."""
@@ -52,7 +51,7 @@ def sort(hashes: U64) -> U64:
 def count(hashes: U64) -> tuple[U64, Ints]:
     """Return the distinct hashes in order, and how often each occurs."""
     ordered = sort(hashes)
-    first = _firsts(ordered)
+    first = run_starts(ordered)
     return ordered[first], np.diff(np.append(first, len(ordered)))
 
 
@@ -100,7 +99,7 @@ def histogram(counts: Ints) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Which n-grams are the frequent ones: all above a count, and so many of those that have it."""
+    """Which n-grams are frequent: all above a count, and some of those that have exactly it."""
 
     at_count: int
     """N-grams with a higher count are kept; those with a lower one are not."""
@@ -110,7 +109,7 @@ class Cut:
     """N-grams that have exactly this count."""
 
     num_tied_kept: int
-    """The first so many of them in hash order are kept."""
+    """How many of them are kept: the first in hash order."""
 
     tied_kept: dict[int, int]
     """The same by bucket."""
@@ -121,14 +120,14 @@ class Cut:
         return self.num_above + self.num_tied_kept
 
 
-def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], rules: TextRules) -> Cut:
-    """Find the cut that the rules ask for, from the histogram of each bucket."""
+def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], frequent: Frequent) -> Cut:
+    """Find the cut that a threshold asks for, from the histogram of each bucket."""
     total: dict[int, int] = {}
     for rows in histograms.values():
         for value, number in rows:
             total[value] = total.get(value, 0) + number
     descending = sorted(total.items(), reverse=True)
-    at_count, num_tied_kept = _find_cut(descending, rules)
+    at_count, num_tied_kept = frequent.find(descending) if descending else (0, 0)
     num_above = sum(number for value, number in descending if value > at_count)
     tied_kept: dict[int, int] = {}
     left = num_tied_kept
@@ -144,36 +143,31 @@ def choose_cut(histograms: dict[int, Sequence[tuple[int, int]]], rules: TextRule
     )
 
 
-def _find_cut(descending: Sequence[tuple[int, int]], rules: TextRules) -> tuple[int, int]:
-    """Return the count at the cut, and how many of the n-grams that have it are kept."""
-    if not descending:
-        return 0, 0
-    if rules.min_count is not None:
-        kept = [(value, number) for value, number in descending if value >= rules.min_count]
-        return kept[-1] if kept else (descending[0][0], 0)
-    if rules.coverage is not None:
-        # As it is written: 0.07 of 100 is 7, not the 7.000000000000001 of floating point.
-        share = Fraction(str(rules.coverage))
-        wanted = math.ceil(share * sum(value * number for value, number in descending))
-        covered = 0
-        for value, number in descending:
-            covered += value * number
-            if covered >= wanted:
-                return value, number
-    num_kept = 0
-    assert rules.top_k is not None
-    for value, number in descending:
-        if num_kept + number >= rules.top_k:
-            return value, rules.top_k - num_kept
-        num_kept += number
-    return descending[-1]
-
-
 def apply_cut(distinct: U64, counts: Ints, *, at_count: int, num_tied_kept: int) -> U64:
     """Return a bucket's n-grams above a count and the first of those that have it, in order."""
     keep = counts > at_count
     keep[np.flatnonzero(counts == at_count)[:num_tied_kept]] = True
     return distinct[keep]
+
+
+def expected_collisions(num_unigrams: int, num_bigrams: int) -> float:
+    """Return the expected number of pairs of n-grams that share a hash.
+
+    One bit of 64 tells unigrams from bigrams, so pairs form within a kind, over 63 bits.
+    """
+    return (_pairs(num_unigrams) + _pairs(num_bigrams)) / 2**63
+
+
+def expected_wrongly_frequent(kept: tuple[int, int], dropped: tuple[int, int]) -> float:
+    """Return the expected number of rare n-grams that share a hash with a frequent one.
+
+    Both arguments are (unigrams, bigrams).
+    """
+    return (kept[0] * dropped[0] + kept[1] * dropped[1]) / 2**63
+
+
+def _pairs(number: int) -> int:
+    return number * (number - 1) // 2
 
 
 # Which keys have many different values ------------------------------------------------------------
@@ -182,8 +176,8 @@ def apply_cut(distinct: U64, counts: Ints, *, at_count: int, num_tied_kept: int)
 def cap_distinct(keys: U64, values: U64, cap: int) -> tuple[U64, U64]:
     """Drop pairs that cannot matter to whether a key has `cap` different values.
 
-    Of a key with more than `cap` pairs only its `cap` smallest different values are left, so what
-    is left of a key is bounded, and merging in any order answers as the whole would.
+    A key with more than `cap` pairs keeps only its `cap` smallest different values. So what a key
+    keeps is bounded, and merging in any order gives the answer of the whole.
     """
     hot = np.isin(keys, _keys_with_more_pairs(keys, cap)) if len(keys) else np.zeros(0, bool)
     if not hot.any():
@@ -211,7 +205,7 @@ def pairs_to_pieces(keys: U64, values: U64, num_buckets: int) -> Iterator[tuple[
 def merge_pairs(pieces: Iterable[bytes], limit: int) -> U64:
     """Return, in order, one bucket's keys that have more than `limit` different values.
 
-    The pieces are capped as they come, so a key on which half the corpus hangs stays small.
+    The pieces are capped as they come, so a key that half the corpus shares stays small.
     """
     keys, values = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
     waiting: list[npt.NDArray[np.uint64]] = []
@@ -250,67 +244,13 @@ def _distinct_pairs(keys: U64, values: U64) -> tuple[U64, U64]:
 
 def _place_in_key(sorted_keys: U64) -> Ints:
     """Return 0, 1, 2, ... within each run of equal keys."""
-    first = _firsts(sorted_keys)
+    first = run_starts(sorted_keys)
     lengths = np.diff(np.append(first, len(sorted_keys)))
     return np.arange(len(sorted_keys)) - np.repeat(first, lengths)
 
 
-def _firsts(ordered: U64) -> Ints:
+def run_starts(ordered: U64) -> Ints:
     """Return where each run of equal values begins."""
     if not len(ordered):
         return np.zeros(0, np.int64)
     return np.concatenate(([0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-
-
-# Membership ---------------------------------------------------------------------------------------
-
-
-def absent(hashes: U64, vocabulary: U64) -> Bools:
-    """Tell which hashes are not in a sorted vocabulary, which may be memory-mapped."""
-    distinct, known = _look_up(hashes, vocabulary)
-    return _is_in(hashes, distinct[~known])
-
-
-def present(hashes: U64, vocabulary: U64) -> Bools:
-    """Tell which hashes are in a sorted vocabulary; fast where few are."""
-    distinct, known = _look_up(hashes, vocabulary)
-    return _is_in(hashes, distinct[known])
-
-
-def _look_up(hashes: U64, vocabulary: U64) -> tuple[U64, Bools]:
-    """Return the distinct hashes, and which are known.
-
-    Each is looked up once and in order, so neighbors share pages and cache lines.
-    """
-    ordered = sort(hashes)
-    distinct = ordered[_firsts(ordered)]
-    if not len(vocabulary):
-        return distinct, np.zeros(len(distinct), bool)
-    at = np.minimum(np.searchsorted(vocabulary, distinct), len(vocabulary) - 1)
-    return distinct, vocabulary[at] == distinct
-
-
-def _is_in(hashes: U64, few: U64) -> Bools:
-    if not len(few):
-        return np.zeros(len(hashes), bool)
-    return pl.Series(hashes).is_in(pl.Series(few).implode()).to_numpy()
-
-
-def expected_collisions(num_unigrams: int, num_bigrams: int) -> float:
-    """Return the expected number of pairs of n-grams that share a hash.
-
-    One bit of 64 tells unigrams from bigrams, so pairs form within a kind, over 63 bits.
-    """
-    return (_pairs(num_unigrams) + _pairs(num_bigrams)) / 2**63
-
-
-def expected_wrongly_frequent(kept: tuple[int, int], dropped: tuple[int, int]) -> float:
-    """Return the expected number of rare n-grams that share a hash with a frequent one.
-
-    Both arguments are (unigrams, bigrams).
-    """
-    return (kept[0] * dropped[0] + kept[1] * dropped[1]) / 2**63
-
-
-def _pairs(number: int) -> int:
-    return number * (number - 1) // 2

@@ -5,7 +5,7 @@ maximal runs of Unicode word characters, which are the regular expression
 `[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+`, so underscores stay inside a word and
 punctuation, emoji and soft hyphens part words. Nothing here is particular to a language (ALIGN §8).
 
-Tokens are found as byte ranges in one UTF-8 buffer and never become Python objects. ASCII rows
+Words are found as byte ranges in one UTF-8 buffer and never become Python objects. ASCII rows
 skip NFKC, which cannot change them.
 """
 
@@ -38,7 +38,7 @@ _MULTIPLIER_2 = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class HashedWords:
     """The words of a batch of texts, row after row."""
 
     unigrams: U64
@@ -78,7 +78,7 @@ def normalize(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(result, mask, pa.array(mended, pa.large_string()))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def tokenize(normalized: pa.Array) -> Tokens:
+def tokenize(normalized: pa.Array) -> HashedWords:
     """Cut normalized texts into words and hash them."""
     offsets, data = _offsets_and_bytes(normalized)
     word = np.frombuffer(data.tobytes().translate(_WORD_BYTES), bool)
@@ -88,13 +88,13 @@ def tokenize(normalized: pa.Array) -> Tokens:
     lengths = np.concatenate(([0], np.cumsum(ends - starts)))
     hashes = hash_strings(_large_strings(lengths, data[word]))
     num_unigrams = np.diff(np.searchsorted(starts, offsets))
-    return Tokens(hashes & ~_KIND_BIT, num_unigrams)
+    return HashedWords(hashes & ~_KIND_BIT, num_unigrams)
 
 
 def mix_pairs(left: U64, right: U64) -> U64:
     """Return the hashes of bigrams, in word order; odd, where unigrams are even.
 
-    The left hash goes through a bijection of its own before the sum, so neither order nor
+    The left hash goes through a bijection of its own before the sum. So neither order nor
     repetition (`a b`, `b a`, `a a`) makes pairs collide more often than chance does.
     """
     mixed = left * _MULTIPLIER_1

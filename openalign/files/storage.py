@@ -4,11 +4,14 @@ A file appears whole under its name or not at all: local files are written besid
 flushed to disk and renamed; object stores commit when the upload ends.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +21,11 @@ from typing import IO, Any
 from fsspec.core import url_to_fs
 
 from openalign.errors import InputError, StageError
+from openalign.telemetry import say
 
 _UNFINISHED = ".tmp-"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_SECONDS_BETWEEN_TRIES = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,28 +249,57 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
 
 
 @contextmanager
-def locked(url: str, *, busy: str) -> Generator[None]:
-    """Hold a local lock file while the block runs; object stores have none.
+def locked(url: str, *, busy: str, patience_seconds: float = 0.0) -> Generator[None]:
+    """Hold a lock file while the block runs.
+
+    An object store has no locks: there the lock keeps out the processes of this machine. Where the
+    file cannot be written nothing is locked, because nobody can write there. A file system without
+    locks says so and goes on.
 
     Raises:
         StageError: somebody else holds it; `busy` says what that means.
     """
-    if not is_local(url):
-        yield
-        return
-    path = local_path(url)
+    path = _lock_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
-    except OSError:  # nothing can be written here, so nobody else is writing either
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
         yield
         return
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StageError(busy, hint="wait until it has ended, or stop it") from error
+    try:
+        _wait_for_lock(lock, path, busy, patience_seconds)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
+    finally:
+        os.close(lock)
+
+
+def _lock_path(url: str) -> Path:
+    if is_local(url):
+        return local_path(url)
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"openalign-{name}.lock"
+
+
+def _wait_for_lock(lock: int, path: Path, busy: str, patience_seconds: float) -> None:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise StageError(
+                    f"{busy}: {os.pread(lock, 200, 0).decode()}",
+                    hint="wait until it has ended, or stop it; the same command goes on from there",
+                ) from error
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            say(f"{path.parent} has no locks: see that no other run is at work there")
+        return
 
 
 def check_writable(folder: str) -> None:
@@ -295,6 +330,11 @@ def local_copy(url: str) -> Generator[Path]:
         with open_read(url) as source, path.open("wb") as sink:
             shutil.copyfileobj(source, sink)
         yield path
+
+
+def found_at(url: str) -> Written:
+    """Return what a file holds that was written some other way."""
+    return Written(num_bytes=size_of(url), sha256=sha256_of(url))
 
 
 def sha256_of(url: str) -> str:

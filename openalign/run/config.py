@@ -16,9 +16,12 @@ import yaml
 
 from openalign.errors import ConfigError
 from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.datasets.kinds import AnyDataset
 from openalign.filtering.config import FilterConfig, SelectConfig
 from openalign.ingest.config import FetchConfig, HarvestConfig
 from openalign.ingest.web.config import WebConfig
+from openalign.settings.fields import renamed
+from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import (
     Node,
     Place,
@@ -35,19 +38,20 @@ _ASKING_STAGES = ("harvest", "fetch")
 """Sections that have a `web` of their own."""
 
 
+@renamed({"picture_px": "write `image_px`"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteConfig:
     """A web site and a benchmark that are made before the run and served while it harvests."""
 
     kind: Literal["openmoji"] = "openmoji"
-    """Which pictures: the OpenMoji project's, with their names."""
+    """Which images: the OpenMoji project's, with their names."""
 
-    picture_px: int = 256
-    """Side of the rendered pictures; the paper's rule drops 200 and below."""
+    image_px: int = 256
+    """Side of the rendered images; the paper's rule drops 200 and below."""
 
     def __post_init__(self) -> None:
-        if not 32 <= self.picture_px <= 618:
-            raise ValueError(f"picture_px must be from 32 to 618, got {self.picture_px}")
+        if not 32 <= self.image_px <= 618:
+            raise ValueError(f"image_px must be from 32 to 618, got {self.image_px}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class ReportConfig:
     """Its heading; the pipeline's name when empty."""
 
     credits: tuple[str, ...] = ()
-    """Who made the pictures it shows, and under which licence; a line each."""
+    """Who made the images it shows, and under which licence; a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +81,33 @@ class PipelineConfig:
     site: SiteConfig | None = None
     """A site to make and serve; none for the real web."""
 
+    benchmarks: dict[str, AnyDataset] = field(default_factory=dict[str, AnyDataset])
+    """Data sets by name: what `evaluate.tasks` measure on and `select.held_out` keeps out."""
+
     web: WebConfig = field(default_factory=WebConfig)
     """How the web is asked, by `harvest` and by `fetch`; what one of them needs otherwise stands
     under its own `web`, key by key."""
 
     harvest: HarvestConfig
+    """How candidates, image addresses with their alt-texts, are found."""
+
     filter: FilterConfig = field(default_factory=FilterConfig)
+    """Which candidates are kept for their alt-texts, before images are fetched."""
+
     fetch: FetchConfig = field(default_factory=FetchConfig)
+    """How images are fetched and stored."""
+
     select: SelectConfig = field(default_factory=SelectConfig)
+    """Which fetched images become training pairs."""
+
     train: TrainConfig = field(default_factory=TrainConfig)
+    """The model and its training."""
+
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    """What is measured with the trained model."""
+
     report: ReportConfig = field(default_factory=ReportConfig)
+    """What the report's page says about itself."""
 
 
 def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -115,7 +135,9 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
     _fill_in_root(node, name)
     where = Place(path, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
-    return cast("PipelineConfig", where.read(PipelineConfig, node))
+    config = cast("PipelineConfig", where.read(PipelineConfig, node))
+    _check_benchmarks(config, node)
+    return config
 
 
 def pipeline_names(path: str) -> list[str]:
@@ -191,6 +213,48 @@ def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.Mapping
         if key.value not in names or not isinstance(value, yaml.ScalarNode) or value.value
     ]
     return yaml.MappingNode(node.tag, entries, node.start_mark)
+
+
+def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
+    """Refuse a benchmark whose name cannot be part of a file's name, and one that is not there."""
+    for name in config.benchmarks:
+        try:
+            short_name(name=name)
+        except ValueError as error:
+            where = place_of(_node_at(node, "benchmarks", name))
+            raise ConfigError(f"{where}: `benchmarks.{name}`: {error}") from error
+    named: list[tuple[tuple[str, str, int, str], str]] = [
+        *(
+            (("select", "held_out", number, "benchmark"), held_out.benchmark)
+            for number, held_out in enumerate(config.select.held_out)
+        ),
+        *(
+            (("evaluate", "tasks", number, "benchmark"), task.benchmark)
+            for number, task in enumerate(config.evaluate.tasks)
+        ),
+    ]
+    for path, name in named:
+        if name not in config.benchmarks:
+            section, setting, number, key = path
+            raise ConfigError(
+                f"{place_of(_node_at(node, *path))}: `{section}.{setting}[{number}].{key}` must be "
+                f"one of {', '.join(config.benchmarks) or 'none'}, got {name!r}",
+                hint=did_you_mean(name, config.benchmarks)
+                or f"name the data set under `benchmarks:`, as {name}: {{kind: karpathy, ...}}",
+            )
+
+
+def _node_at(node: Node, *path: str | int) -> Node:
+    """Return the node at a path of keys and numbers, or the last one on the way that is there."""
+    for step in path:
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = cast("Node", node.value[step])
+        elif isinstance(node, yaml.MappingNode):
+            found = [value for key, value in node.value if key.value == step]
+            if not found:
+                break
+            node = found[0]
+    return node
 
 
 def _fill_in_root(node: yaml.MappingNode, name: str) -> None:

@@ -3,10 +3,12 @@
 Where an input lies is no part of a result's identity; what it holds is.
 """
 
-import hashlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from openalign.evaluate.datasets.images import check_splits
+from openalign.evaluate.datasets.kinds import kind_of
+from openalign.evaluate.tasks import kinds as task_kinds
+from openalign.evaluate.tasks.contract import name_of
 from openalign.files import storage
 from openalign.run.config import PipelineConfig
 
@@ -14,52 +16,51 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def held_out_pictures(config: PipelineConfig) -> "pa.Table":
-    """Return the fingerprints of every benchmark picture that must stay out of training."""
+def held_out_images(config: PipelineConfig) -> "pa.Table":
+    """Return the fingerprints of every benchmark image that must stay out of training.
+
+    Raises:
+        InputError: a benchmark cannot be used, or has no image in a split that is held out.
+    """
     import pyarrow as pa
 
-    from openalign.evaluate.datasets import karpathy
     from openalign.files.schemas import FINGERPRINT
-    from openalign.images.stored import fingerprint
+    from openalign.images.hashes import fingerprint
 
     rows: list[dict[str, Any]] = []
     for held_out in config.select.held_out:
-        for image in karpathy.read(held_out.path, held_out.splits, images=held_out.images):
-            sha256, phash = fingerprint(storage.read_bytes(image.url))
-            rows.append(
-                {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
-            )
+        dataset = config.benchmarks[held_out.benchmark]
+        images = kind_of(dataset).read(dataset)
+        check_splits(images, held_out.splits, of=f"benchmark `{held_out.benchmark}`")
+        for image in images:
+            if image.split in held_out.splits:
+                sha256, phash = fingerprint(storage.read_bytes(image.url))
+                rows.append(
+                    {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
+                )
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:
     """Return the content of the held-out benchmarks."""
     return {
-        f"held_out[{number}]": _benchmark(held_out.path, held_out.images)
+        f"held_out[{number}]": _benchmark(config, held_out.benchmark)
         for number, held_out in enumerate(config.select.held_out)
     }
 
 
 def of_evaluate(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the benchmarks and of the composed queries."""
-    found = {
-        f"datasets[{number}]": _benchmark(dataset.path, dataset.images)
-        for number, dataset in enumerate(config.evaluate.datasets)
-    }
-    for number, queries in enumerate(config.evaluate.composed):
-        found[f"composed[{number}]"] = _content([queries.path])
+    """Return the content of the benchmarks, and of what tasks read beside them."""
+    used = dict.fromkeys(task.benchmark for task in config.evaluate.tasks)
+    found = {f"benchmarks.{name}": _benchmark(config, name) for name in used}
+    for task in config.evaluate.tasks:
+        fingerprint = task_kinds.kind_of(task).fingerprint
+        if fingerprint is not None:
+            found[f"tasks.{name_of(task)}"] = fingerprint(task)
     return found
 
 
-def _content(urls: Sequence[str]) -> str:
-    digest = hashlib.sha256()
-    for url in urls:
-        digest.update(storage.sha256_of(url).encode())
-    return digest.hexdigest()
-
-
-def _benchmark(path: str, images: str) -> str:
-    """Return the fingerprint of a benchmark: its JSON and the content of each picture."""
-    from openalign.evaluate.datasets import karpathy
-
-    return _content([path, *(image.url for image in karpathy.read(path, (), images=images))])
+def _benchmark(config: PipelineConfig, name: str) -> str:
+    """Return the fingerprint of what a benchmark holds, its images included."""
+    dataset = config.benchmarks[name]
+    return kind_of(dataset).fingerprint(dataset)

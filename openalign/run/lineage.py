@@ -1,27 +1,10 @@
 """What a stage's result depends on, and whether the results before it belong together."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import stage_fingerprint
-from openalign.run.stages import STAGES, Run, Stage, stage_names
+from openalign.run.stages import STAGES, Inputs, Run, Stage, stage_names
 from openalign.settings.fields import identity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a stage's result depends on."""
-
-    settings: dict[str, Any]
-    """As a manifest keeps them."""
-
-    contents: dict[str, str]
-    """Fingerprint of each input, by its name."""
-
-    fingerprint: str
-    """Over all of it: the identity of the result."""
 
 
 def read_inputs(run: Run, stage: Stage) -> Inputs:

@@ -1,37 +1,17 @@
 """How a stage is brought up to date: skipped, gone on with or made anew, then sealed."""
 
-import os
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
-from openalign.errors import ConfigError, StageError
+from openalign.errors import ConfigError
 from openalign.files import storage
-from openalign.files.facts import counts_by
-from openalign.files.fingerprints import canonical_json
-from openalign.files.manifest import (
-    WORK,
-    Manifest,
-    StageResult,
-    settings_that_differ,
-)
-from openalign.files.names import RUN_LOG
-from openalign.pages import funnel
-from openalign.run import readiness
-from openalign.run.lineage import Inputs, read_inputs
+from openalign.files.manifest import WORK, Manifest, StageResult
+from openalign.run import messages, readiness
+from openalign.run.lineage import read_inputs
 from openalign.run.serving import served_site
-from openalign.run.stages import (
-    RANK_RESULT,
-    STAGES,
-    STARTED_BY_US,
-    Run,
-    Stage,
-    Task,
-    stage_names,
-    train,
-)
-from openalign.telemetry import JsonLines, progress_line, say
+from openalign.run.stages import STAGES, Inputs, Run, Stage, Task, stage_names
+from openalign.telemetry import progress_line, say
 
 
 def run_all(run: Run) -> dict[str, Manifest]:
@@ -50,35 +30,42 @@ def run_all(run: Run) -> dict[str, Manifest]:
         readiness.require_contact(run, STAGES[name])
     found = {name: run_stage(run, name) for name in names}
     if "evaluate" not in names:
-        say("evaluate  left out: the pipeline names no benchmark (`evaluate.datasets`)")
-    return found
+        say("evaluate  left out: the pipeline names no task (`evaluate.tasks`)")
+    return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 
-def run_stage(run: Run, name: str) -> Manifest:
+def run_stage(run: Run, name: str) -> Manifest | None:
     """Bring one stage up to date and return its manifest.
+
+    Returns None where this process is one of several ranks: rank 0 sees to all of that.
 
     Raises:
         StageError: an earlier stage is not complete, the root cannot be written, another run is at
             work on this stage, or the stage ended with nothing to hand on.
         MissingExtraError: one of its libraries is not installed.
     """
-    stage, folder = STAGES[name], run.folder(name)
+    stage = STAGES[name]
     inputs = _read_inputs(run, stage)
-    with folder.locked():
-        folder.finish_swap()
-        manifest = folder.read()
-        if manifest is not None and manifest.fingerprint == inputs.fingerprint:
-            if manifest.num_outputs:
-                say(f"{name:9} up to date")
-        else:
-            readiness.require(run, stage)
-            _say_why(run, stage, manifest, inputs)
-            started = time.monotonic()
+    if stage.ranks is not None and stage.ranks.is_rank():
+        readiness.require_libraries(stage)
+        stage.ranks.run(run, inputs)
+        return None
+    started = time.monotonic()
+    with run.folder(name).locked():
+        manifest = _present_result(run, stage, inputs)
+        is_new = manifest is None
+        if manifest is None and stage.ranks is None:
             result = _make(run, stage, inputs)
-            manifest = folder.seal(result, settings=inputs.settings, inputs=inputs.contents)
-            _note(run, manifest, name, time.monotonic() - started)
+            manifest = run.folder(name).seal(
+                result, settings=inputs.settings, inputs=inputs.contents
+            )
+    if manifest is None:
+        assert stage.ranks is not None
+        manifest = stage.ranks.start(run, inputs)  # rank 0 takes the lock, and seals
+    if is_new:
+        messages.note_end(run, stage, manifest, time.monotonic() - started)
     if manifest.num_outputs == 0:
-        raise nothing_left(run, name)
+        raise messages.nothing_left(run, name)
     return manifest
 
 
@@ -106,46 +93,25 @@ def dry_run(run: Run, name: str) -> None:
         say(f"{'':9} a real run would be refused: {problem}")
 
 
-def run_training_rank(run: Run) -> None:
-    """Train as one of several ranks; rank 0 leaves the result where the starter looks for it.
-
-    Under Slurm, torchrun or Kubernetes nobody starts the ranks for us: there rank 0 seals.
-    """
-    stage, folder = STAGES["train"], run.folder("train")
-    inputs = read_inputs(run, stage)
-    manifest = folder.read()
-    if manifest is not None and manifest.fingerprint == inputs.fingerprint:
-        return
-    task = _task(run, stage, folder.partial_url(inputs.fingerprint))
-    result = train(run, output=task.output, work=task.work)
-    if result is None:
-        return
-    storage.write_text(storage.join(task.work, RANK_RESULT), canonical_json(result))
-    if STARTED_BY_US not in os.environ:
-        folder.seal(result, settings=inputs.settings, inputs=inputs.contents)
-
-
-def complete_manifests(run: Run) -> dict[str, Manifest]:
-    """Return the manifests of the stages that are complete, in order."""
-    found = {name: run.folder(name).read() for name in stage_names(run.config)}
-    return {name: manifest for name, manifest in found.items() if manifest is not None}
-
-
-def nothing_left(run: Run, name: str) -> StageError:
-    """Return the error of a stage that left nothing, with the funnel of all that is complete."""
-    stages = [STAGES[stage].facts for stage in stage_names(run.config)]
-    table = funnel.render(funnel.build(complete_manifests(run), stages))
-    return StageError(
-        f"{name} left nothing for the next stage\n\n{table}",
-        hint="loosen the rule that dropped the most, or give the run more to start from",
-    )
-
-
 def _read_inputs(run: Run, stage: Stage) -> Inputs:
     inputs = read_inputs(run, stage)
     if stage.rows_from and run.folder(stage.rows_from).require().num_outputs == 0:
-        raise nothing_left(run, stage.rows_from)
+        raise messages.nothing_left(run, stage.rows_from)
     return inputs
+
+
+def _present_result(run: Run, stage: Stage, inputs: Inputs) -> Manifest | None:
+    """Return the result that is there, or None when it is to be made and that can start."""
+    folder = run.folder(stage.name)
+    folder.finish_swap()
+    manifest = folder.read()
+    if manifest is not None and manifest.fingerprint == inputs.fingerprint:
+        messages.say_up_to_date(stage, manifest)
+        return manifest
+    readiness.require(run, stage)
+    if manifest is not None:
+        messages.say_why(run, stage, manifest, inputs)
+    return None
 
 
 def _make(run: Run, stage: Stage, inputs: Inputs) -> StageResult:
@@ -157,7 +123,7 @@ def _make(run: Run, stage: Stage, inputs: Inputs) -> StageResult:
 
     with (
         served_site(run) if task.web is not None else nullcontext({}) as served,
-        nullcontext() if stage.draws_progress else progress_line(stage.name, measure),
+        progress_line(stage.name, measure),
     ):
         if task.web is not None:
             reached = {**task.web.connect_to, **served}
@@ -166,7 +132,7 @@ def _make(run: Run, stage: Stage, inputs: Inputs) -> StageResult:
     if result.num_outputs == 0 and stage.is_dear:
         # Perhaps the network was down: nothing of this may stand in the way of another attempt.
         storage.remove(partial_url)
-        raise _found_nothing(stage, task, result)
+        raise messages.nothing_found(stage, task, result)
     _check_result(run, stage, result)
     return result
 
@@ -186,21 +152,6 @@ def _result(stage: Stage, task: Task) -> StageResult:
     return stage.make(task)
 
 
-def _found_nothing(stage: Stage, task: Task, result: StageResult) -> StageError:
-    ended: Mapping[str, int] = {**getattr(result.facts, "pages", {}), **result.states}
-    refused = result.states.get("private_address", 0) == result.num_inputs > 0
-    if task.web is None:
-        hint = "see that the source holds rows with an address and a text"
-    elif refused:
-        hint = "private addresses are refused unless `web.allowed_networks` lets them in"
-    else:
-        hint = "see that the network and the hosts answer; the same command tries again"
-    return StageError(
-        f"{stage.name} found nothing to hand on: {counts_by(ended) or 'nothing was there'}",
-        hint=hint,
-    )
-
-
 def _check_result(run: Run, stage: Stage, result: StageResult) -> None:
     """Hold what a stage says against what it was given and what it wrote."""
     name = stage.name
@@ -210,38 +161,3 @@ def _check_result(run: Run, stage: Stage, result: StageResult) -> None:
     if stage.outputs:
         written = sum(f.num_rows for f in result.files if f.name.startswith(stage.outputs))
         assert written == result.num_outputs, f"{name} kept {result.num_outputs}, wrote {written}"
-
-
-def _say_why(run: Run, stage: Stage, manifest: Manifest | None, inputs: Inputs) -> None:
-    """Say why a complete result is made again, or refuse where that wants consent.
-
-    Raises:
-        StageError: a dear result would be replaced, and the user has not agreed.
-    """
-    if manifest is None:
-        return
-    changed = [
-        *settings_that_differ(manifest.settings["settings"], inputs.settings["settings"]),
-        *(f"its input `{key}`" for key in inputs.contents if _differs(manifest, inputs, key)),
-    ]
-    why = "; ".join(changed) or "its file format"
-    if stage.is_dear and not run.replace:
-        num_bytes = sum(f.num_bytes for f in manifest.files)
-        raise StageError(
-            f"{run.folder(stage.name).url} is complete and would be made again, because this "
-            f"changed: {why}\n{manifest.num_inputs:,} rows would be asked for anew; "
-            f"{manifest.num_outputs:,} outputs and {num_bytes / 1e6:,.1f} MB would be replaced",
-            hint="run the same command with --yes to do that, or put the setting back",
-        )
-    say(f"{stage.name:9} runs again, because this changed: {why}")
-
-
-def _differs(manifest: Manifest, inputs: Inputs, key: str) -> bool:
-    return manifest.inputs.get(key) != inputs.contents[key]
-
-
-def _note(run: Run, manifest: Manifest, name: str, seconds: float) -> None:
-    say(f"{name:9} {manifest.num_outputs:,} of {manifest.num_inputs:,} in {seconds:.0f} s")
-    if storage.is_local(run.config.root):
-        log = JsonLines(storage.local_path(storage.join(run.config.root, RUN_LOG)))
-        log.write(stage=name, ended=time.time(), seconds=seconds, outputs=manifest.num_outputs)

@@ -5,20 +5,20 @@ fingerprints of the benchmarks that `evaluate` reads. A stage's libraries are im
 so the command line can read this table. `openalign.run.runner` is what runs a stage.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openalign.evaluate.config import result_settings
 from openalign.files import storage
-from openalign.files.facts import StageFacts, TrainFacts
-from openalign.files.manifest import DataFile, StageFolder, StageResult
+from openalign.files.facts import StageFacts
+from openalign.files.manifest import Manifest, StageFolder, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import inputs
+from openalign.run import inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.settings.fields import identity
 
@@ -26,11 +26,18 @@ if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
 
 
-RANK_RESULT = "result.json"
-"""In the training stage's `work/`: what rank 0 hands to the process that started it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a stage's result depends on."""
 
-STARTED_BY_US = "OPENALIGN_STARTED_RANKS"
-"""Set in the environment of ranks that `openalign train` started itself."""
+    settings: dict[str, Any]
+    """As a manifest keeps them."""
+
+    contents: dict[str, str]
+    """Fingerprint of each input, by its name."""
+
+    fingerprint: str
+    """Over all of it: the identity of the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +46,6 @@ class Run:
 
     config: PipelineConfig
     beam_options: Sequence[str] = ()
-    relaunch: Sequence[str] = ()
-    """The command line that starts a training rank."""
-
     replace: bool = False
     """Whether a complete harvest or fetch may be made again: `--yes`."""
 
@@ -77,8 +81,22 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """How a stage is made by several processes, of which rank 0 locks and seals it."""
+
+    is_rank: Callable[[], bool]
+    """Whether this process is one of them already."""
+
+    run: Callable[[Run, Inputs], None]
+    """Does the work of one of them."""
+
+    start: Callable[[Run, Inputs], Manifest]
+    """Starts them, waits, and returns what rank 0 has sealed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage. It has Beam jobs, or makes its result in this process."""
+    """One stage. It has Beam jobs, makes its result in this process, or hands itself to ranks."""
 
     name: str
     title: str
@@ -91,6 +109,7 @@ class Stage:
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
+    ranks: Ranks | None = None
     web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
@@ -108,9 +127,6 @@ class Stage:
 
     is_verb: bool = True
     """Whether people can ask for it by name."""
-
-    draws_progress: bool = False
-    """Whether it shows by itself how far it is."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()
@@ -138,7 +154,7 @@ class Stage:
 def stage_names(config: PipelineConfig) -> list[str]:
     """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
     absent = {"site"} if config.site is None else set[str]()
-    if not config.evaluate.datasets:
+    if not config.evaluate.tasks:
         absent |= {"evaluate", "report"}
     return [name for name in STAGES if name not in absent]
 
@@ -155,7 +171,7 @@ def _site(task: Task) -> StageResult:
     from openalign.demo import website
 
     assert task.config.site is not None
-    return website.run(picture_px=task.config.site.picture_px, output=task.output)
+    return website.run(image_px=task.config.site.image_px, output=task.output)
 
 
 def _site_settings(config: PipelineConfig) -> dict[str, Any]:
@@ -190,7 +206,7 @@ def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _filter(task: Task) -> "Jobs":
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     return text_filter.jobs(
         task.config.filter,
@@ -234,46 +250,19 @@ def _select(task: Task) -> "Jobs":
     return selection.jobs(
         task.config.select,
         ledger=task.run.urls("fetch", LEDGER),
-        held_out=inputs.held_out_pictures(task.config),
+        held_out=inputs.held_out_images(task.config),
         output=task.output,
         work=task.work,
     )
 
 
-def _train(task: Task) -> StageResult:
-    from openalign.train import launch
-
-    launch.launch(
-        task.run.relaunch,
-        num_processes=task.config.train.num_processes,
-        output=task.output,
-        environment={STARTED_BY_US: "1"},
-    )
-    values = json.loads(storage.read_text(storage.join(task.work, RANK_RESULT)))
-    values["files"] = [DataFile(**entry) for entry in values["files"]]
-    values["facts"] = TrainFacts(**values["facts"])
-    return StageResult(**values)
-
-
-def train(run: Run, *, output: str, work: str) -> StageResult | None:
-    """Train in this process, as one of the ranks; rank 0 gets the result."""
-    from openalign.train import loop
-
-    return loop.run(
-        run.config.train,
-        training=run.urls("select", TRAINING),
-        shards=run.folder("fetch").url,
-        output=output,
-        work=work,
-    )
-
-
 def _evaluate(task: Task) -> StageResult:
-    from openalign.evaluate import benchmark
+    from openalign.evaluate import stage
 
     folder = task.run.folder("evaluate")
-    return benchmark.run(
+    return stage.run(
         task.config.evaluate,
+        task.config.benchmarks,
         model=model_url(task.run),
         output=task.output,
         work=task.work,
@@ -282,11 +271,11 @@ def _evaluate(task: Task) -> StageResult:
 
 
 def _report(task: Task) -> StageResult:
-    from openalign.evaluate import report
+    from openalign.evaluate.report import page
 
     run = task.run
     names = [name for name in stage_names(run.config) if name != "report"]
-    return report.write(
+    return page.write(
         manifests={name: run.folder(name).require() for name in names},
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
@@ -375,8 +364,7 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        make=_train,
-        draws_progress=True,
+        ranks=Ranks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),
@@ -385,7 +373,7 @@ _TABLE = (
         title="measure the model on benchmarks",
         folder="evaluate",
         reads=("train",),
-        settings=lambda config: config.evaluate,
+        settings=lambda config: result_settings(config.evaluate, config.benchmarks),
         make=_evaluate,
         outside=inputs.of_evaluate,
         extra="evaluate",

@@ -5,10 +5,13 @@ on how many workers and through which port a host is reached cannot: `runtime` d
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, fields, is_dataclass
+from dataclasses import MISSING, Field, field, fields, is_dataclass
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+RUNTIME = "changes no byte of the result"
+LOCATION = "where an input lies; its content counts"
 
 _OUTSIDE = "outside_identity"
 _RENAMED = "__renamed_settings__"
@@ -16,12 +19,12 @@ _RENAMED = "__renamed_settings__"
 
 def runtime(default: T) -> T:
     """Declare a setting that changes how work is done but no byte of its result."""
-    return field(default=default, metadata={_OUTSIDE: True})
+    return field(default=default, metadata={_OUTSIDE: RUNTIME})
 
 
 def runtime_factory(make: Callable[[], T]) -> T:
     """Declare what `runtime` does, for a default that must be made anew, such as a dict."""
-    return field(default_factory=make, metadata={_OUTSIDE: True})
+    return field(default_factory=make, metadata={_OUTSIDE: RUNTIME})
 
 
 def location(default: Any = MISSING) -> Any:
@@ -29,7 +32,12 @@ def location(default: Any = MISSING) -> Any:
 
     Whoever runs the stage adds the fingerprint of the content to the stage's inputs.
     """
-    return field(default=default, metadata={_OUTSIDE: True})
+    return field(default=default, metadata={_OUTSIDE: LOCATION})
+
+
+def why_outside_identity(setting: Field[Any]) -> str:
+    """Return why a setting is no part of the result's identity: `RUNTIME`, `LOCATION` or empty."""
+    return str(setting.metadata.get(_OUTSIDE, ""))
 
 
 def renamed(hints: Mapping[str, str]) -> Callable[[type[T]], type[T]]:

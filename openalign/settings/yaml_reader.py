@@ -10,12 +10,14 @@ import re
 import types
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
 
 from openalign.errors import ConfigError
 from openalign.settings.fields import renamed_settings
+
+T = TypeVar("T")
 
 Node = yaml.Node
 Mapping = yaml.MappingNode
@@ -154,6 +156,19 @@ def compose(text: str, source: str) -> Node | None:
     if node is not None:
         _check_nodes(node, ())
     return node
+
+
+def read_plain(kind: type[T], values: dict[str, Any], source: str) -> T:
+    """Return the dataclass that `settings.fields.to_plain` turned into `values`.
+
+    The values are checked as those of a file are; `source` is what errors call them.
+
+    Raises:
+        ConfigError: a value is missing, unknown or of another type.
+    """
+    node = compose(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), source)
+    assert node is not None
+    return cast("T", Place(source, "").read(kind, node))
 
 
 def _check_nodes(node: Node, above: tuple[int, ...]) -> None:

@@ -17,8 +17,8 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
             id="the pipeline",
         ),
         pytest.param(
-            "import openalign.ingest.harvest, openalign.ingest.fetch, openalign.filtering.filter, "
-            "openalign.filtering.selection",
+            "import openalign.ingest.harvest, openalign.ingest.fetch, "
+            "openalign.filtering.text_filter, openalign.filtering.selection",
             ("torch", "transformers", "deepspeed"),
             id="the data stages",
         ),

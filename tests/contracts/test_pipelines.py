@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from apache_beam.internal import pickler
 
+from openalign.cli import main
 from openalign.run.config import load_pipeline, pipeline_names
 from openalign.settings.fields import identity, to_plain
 
@@ -33,27 +35,27 @@ def test_no_place_and_no_pace_is_part_of_the_demos_identity() -> None:
         assert identity(getattr(fast, section)) == identity(getattr(slow, section))
 
 
-def test_the_key_list_only_changes_on_purpose() -> None:
-    """A renamed setting breaks users' files: say so in CHANGELOG.md, then change this number."""
+@pytest.mark.parametrize("options", [[], ["--explain"]], ids=["plain", "explained"])
+@pytest.mark.parametrize("name", ["align", "demo", "cc3m", "coyo"])
+def test_what_validate_prints_is_the_pipeline_again(
+    name: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", name, "--config", PIPELINES, *options]) == 0
+    printed = tmp_path / "printed.yaml"
+    printed.write_text(capsys.readouterr().out, encoding="utf-8")
 
-    def keys(value: object, path: str = "") -> list[str]:
-        if not isinstance(value, dict):
-            return [path]
-        return [key for name, item in value.items() for key in keys(item, f"{path}.{name}")]
+    assert load_pipeline(str(printed), name) == load_pipeline(PIPELINES, name)
 
-    assert sorted(to_plain(load_pipeline(PIPELINES, "demo"))) == [
-        "description",
-        "evaluate",
-        "fetch",
-        "filter",
-        "harvest",
-        "name",
-        "report",
-        "root",
-        "select",
-        "site",
-        "train",
-        "web",
-    ]
-    listed = (Path(__file__).parent / "setting_keys.txt").read_text().split()
-    assert sorted(keys(to_plain(load_pipeline(PIPELINES, "demo")))) == listed
+
+def test_an_explained_pipeline_has_the_values_of_the_plain_one_and_lines_of_100_characters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["validate", "demo", "--config", PIPELINES])
+    plain = capsys.readouterr().out
+    main(["validate", "demo", "--config", PIPELINES, "--explain"])
+    explained = capsys.readouterr().out
+
+    assert yaml.safe_load(explained) == yaml.safe_load(plain)
+    comments = [line for line in explained.splitlines() if line.lstrip(" -").startswith("#")]
+    assert len(comments) > 100
+    assert max(map(len, comments)) <= 100

@@ -29,8 +29,8 @@ pairs:
     source: {{kind: table, path: "{folder}/pairs-*.csv"}}
     num_files: 2
   filter:
-    text: {{min_count: 1}}
-    num_buckets: 4
+    text: {{frequent: {{kind: min_count, at_least: 1}}}}
+    count_buckets: 4
   fetch:
     short_side_px: 210
     images_per_shard: 8
@@ -38,7 +38,7 @@ pairs:
     reject_on_header: false
   select:
     num_files: 2
-    num_buckets: 4
+    count_buckets: 4
 crawl:
   description: "a site"
   root: {folder}/crawl

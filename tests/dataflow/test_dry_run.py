@@ -33,7 +33,7 @@ def everything(root: Path) -> dict[str, tuple[int, bytes]]:
     [
         pytest.param([], id="up to date"),
         pytest.param(
-            ["harvest.num_files=3", "filter.num_buckets=3", "fetch.num_buckets=4"], id="not"
+            ["harvest.num_files=3", "filter.count_buckets=3", "fetch.num_buckets=4"], id="not"
         ),
     ],
 )

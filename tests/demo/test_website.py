@@ -1,11 +1,11 @@
 import hashlib
 
-from openalign.demo.openmoji import Picture, distinct
+from openalign.demo.openmoji import OpenMojiImage, distinct
 from openalign.demo.website import alt_texts, assign_splits, composed_queries
 
 
-def picture(name: str, code: str = "1F600", png: bytes = b"") -> Picture:
-    return Picture(code=code, names={"en": name}, png=png)
+def image(name: str, code: str = "1F600", png: bytes = b"") -> OpenMojiImage:
+    return OpenMojiImage(code=code, names={"en": name}, png=png)
 
 
 def number(text: str) -> int:
@@ -13,28 +13,28 @@ def number(text: str) -> int:
 
 
 def code_with(place: int, start: int = 0) -> str:
-    """Return a code whose picture hash modulo 10 is `place`."""
+    """Return a code whose image hash modulo 10 is `place`."""
     return next(
         f"{n:05X}" for n in range(start, start + 1000) if number(f"picture:{n:05X}") % 10 == place
     )
 
 
 def test_a_name_is_taken_apart() -> None:
-    toned = picture("man firefighter medium-dark skin tone")
+    toned = image("man firefighter medium-dark skin tone")
 
     assert toned.tones == ["medium-dark"]
     assert toned.base == ["man", "firefighter"]
     assert toned.concept == "firefighter"
     assert toned.is_varied
-    assert picture("woman").concept == "person"
-    assert not picture("red apple").is_varied
+    assert image("woman").concept == "person"
+    assert not image("red apple").is_varied
 
 
 def test_pictures_with_equal_files_are_one() -> None:
     first, twin, other = (
-        picture("farmer", "A", b"1"),
-        picture("man farmer", "B", b"1"),
-        picture("cook", "C", b"2"),
+        image("farmer", "A", b"1"),
+        image("man farmer", "B", b"1"),
+        image("cook", "C", b"2"),
     )
 
     assert distinct([first, twin, other]) == ([first, other], 3)
@@ -72,30 +72,30 @@ def test_splits_follow_the_hash_of_code_and_concept() -> None:
         )
         if number(f"concept:{w}") % 16 == 0
     )
-    pictures = [
-        picture("man farmer", code_with(2)),
-        picture("woman cook", code_with(3)),
-        picture("woman farmer", code_with(0)),
-        picture("man cook", code_with(1)),
-        picture("farmer", code_with(0, 500)),
-        picture(held, code_with(2, 500)),
+    images = [
+        image("man farmer", code_with(2)),
+        image("woman cook", code_with(3)),
+        image("woman farmer", code_with(0)),
+        image("man cook", code_with(1)),
+        image("farmer", code_with(0, 500)),
+        image(held, code_with(2, 500)),
     ]
 
-    splits = assign_splits(pictures)
+    splits = assign_splits(images)
 
     # A name without tone or gender is never asked for alone; a concept is held out with all it has.
-    assert [splits[p.code] for p in pictures] == ["train", "train", "test", "val", "train", "hard"]
+    assert [splits[p.code] for p in images] == ["train", "train", "test", "val", "train", "hard"]
 
 
 def test_a_picture_whose_words_training_lacks_returns_to_training() -> None:
-    known = picture("man farmer", code_with(2))
-    unknown = picture("woman farmer", code_with(0))
+    known = image("man farmer", code_with(2))
+    unknown = image("woman farmer", code_with(0))
 
     assert assign_splits([known, unknown]) == {known.code: "train", unknown.code: "train"}
 
 
 def test_composed_queries_lead_to_the_test_split_only() -> None:
-    light, dark = picture("cook light skin tone", "A"), picture("cook dark skin tone", "B")
+    light, dark = image("cook light skin tone", "A"), image("cook dark skin tone", "B")
     splits = {"A": "train", "B": "test"}
 
     assert list(composed_queries([light, dark], splits)) == [
@@ -107,15 +107,15 @@ def test_composed_queries_lead_to_the_test_split_only() -> None:
             "kind": "tone",
         }
     ]
-    assert list(
-        composed_queries([picture("man cook", "A"), picture("woman cook", "B")], splits)
-    ) == [{"image": "A.png", "minus": "man", "plus": "woman", "target": "B.png", "kind": "gender"}]
+    assert list(composed_queries([image("man cook", "A"), image("woman cook", "B")], splits)) == [
+        {"image": "A.png", "minus": "man", "plus": "woman", "target": "B.png", "kind": "gender"}
+    ]
 
 
 def test_the_site_calls_a_varied_picture_by_parts_of_its_name_too() -> None:
-    texts = alt_texts(picture("man firefighter dark skin tone"))
+    texts = alt_texts(image("man firefighter dark skin tone"))
 
     assert texts[0] == "man firefighter dark skin tone"
     assert all("man firefighter dark skin tone" in text for text in texts[:3])
     assert texts[3:] == ["man firefighter", "man dark skin tone", "firefighter dark skin tone"]
-    assert len(alt_texts(picture("red apple"))) == 5
+    assert len(alt_texts(image("red apple"))) == 5

@@ -89,9 +89,9 @@ def test_the_workers_steps_install_the_four_data_jobs_and_no_torch(tmp_path: Pat
         venv,
         "from importlib.util import find_spec\n"
         "from openalign.ingest import harvest, fetch\n"
-        "from openalign.filtering import filter, select\n"
+        "from openalign.filtering import text_filter, selection\n"
         "import apache_beam.runners.worker.worker_pool_main\n"
-        "print(harvest.__file__, filter.__file__, fetch.__file__, select.__file__)\n"
+        "print(harvest.__file__, text_filter.__file__, fetch.__file__, selection.__file__)\n"
         "print(find_spec('torch'))",
     )
 
@@ -117,7 +117,7 @@ def test_the_trainers_steps_install_training_and_evaluation_and_no_beam(tmp_path
         venv,
         "from importlib.util import find_spec\n"
         "import deepspeed, tensorboard\n"
-        "import openalign.train.loop, openalign.train.launch, openalign.evaluate.report\n"
+        "import openalign.train.loop, openalign.train.launch, openalign.evaluate.report.page\n"
         "print(openalign.train.loop.__file__, find_spec('apache_beam'), flush=True)\n"
         "import sys, openalign.cli\n"
         "sys.argv = ['openalign', '--version']; openalign.cli.entry()",

@@ -121,7 +121,7 @@ def test_the_command_keeps_the_services_flags_but_not_the_drivers_own(launch: Mo
     stage, flags = launch._parser().parse_known_args(
         [
             *("--verb=filter", "--pipeline=mine", "--config=gs://b/p.yaml", "--root=gs://b/runs"),
-            "--settings=filter.text.min_count=2 report.title='A run'",
+            "--settings=filter.text.min_unigrams=2 report.title='A run'",
             *("--runner=DataflowRunner", "--project=p", "--job_name=job", "--region=r"),
             *("--template_location=gs://b/job_object", "--max_num_workers=40"),
         ]
@@ -129,7 +129,7 @@ def test_the_command_keeps_the_services_flags_but_not_the_drivers_own(launch: Mo
 
     assert launch.command(stage, flags) == [
         *("filter", "mine", "--set", "root=gs://b/runs"),
-        *("--set", "filter.text.min_count=2", "--set", "report.title=A run", "--"),
+        *("--set", "filter.text.min_unigrams=2", "--set", "report.title=A run", "--"),
         *("--runner=DataflowRunner", "--project=p", "--region=r", "--max_num_workers=40"),
         "--job_name=job-filter",
     ]

@@ -220,7 +220,10 @@ def test_a_stage_that_keeps_nothing_stops_the_run_with_the_funnel(
     for name in ("site", "candidates"):
         shutil.copytree(root / name, tmp_path / name)
 
-    assert openalign("run", "demo", "--set", "filter.text.min_count=999999", root=tmp_path) == 2
+    assert (
+        openalign("run", "demo", "--set", "filter.text.frequent.at_least=999999", root=tmp_path)
+        == 2
+    )
 
     said = capsys.readouterr().err
     assert "error: filter left nothing for the next stage" in said

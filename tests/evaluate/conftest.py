@@ -54,7 +54,7 @@ def paint() -> Callable[[str], bytes]:
 
 @pytest.fixture
 def benchmark_folder(tmp_path: Path) -> Path:
-    """Return a folder of eight pictures, their captions and some composed queries."""
+    """Return a folder of eight images, their captions and some composed queries."""
     return _write_benchmark(tmp_path / "site" / "benchmark")
 
 
@@ -65,10 +65,10 @@ def shared_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write_benchmark(folder: Path) -> Path:
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     images = []
     for color, split in zip(COLORS, SPLITS, strict=True):
-        (folder / "pictures" / f"{color}.png").write_bytes(_paint(color))
+        (folder / "images" / f"{color}.png").write_bytes(_paint(color))
         sentences = [{"raw": f"a {color} square"}, {"raw": f"{color} <b>&amp; big"}]
         images.append({"filename": f"{color}.png", "split": split, "sentences": sentences})
     queries = [

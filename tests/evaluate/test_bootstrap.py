@@ -3,7 +3,7 @@ import pytest
 
 from openalign.evaluate.bootstrap import Bootstrap, lower_median, mean_intervals, median_interval
 
-HOW = Bootstrap(resamples=4000, confidence=0.5, seed=1)
+BOOTSTRAP = Bootstrap(resamples=4000, confidence=0.5, seed=1)
 
 
 def test_two_queries_give_the_quartiles_of_a_coin_thrown_twice() -> None:
@@ -17,11 +17,11 @@ def test_two_queries_give_the_quartiles_of_a_coin_thrown_twice() -> None:
     assert [float(end[0]) for end in mean_intervals(values, np.arange(2), narrow)] == [0.5, 0.5]
 
 
-def test_queries_of_one_picture_are_drawn_together() -> None:
-    # One picture with four captions: whatever is drawn, all four are, so nothing moves.
+def test_queries_of_one_image_are_drawn_together() -> None:
+    # One image with four captions: whatever is drawn, all four are, so nothing moves.
     values = np.array([[0.0], [1.0], [1.0], [1.0]])
 
-    low, high = mean_intervals(values, np.zeros(4, dtype=np.int64), HOW)
+    low, high = mean_intervals(values, np.zeros(4, dtype=np.int64), BOOTSTRAP)
 
     assert (float(low[0]), float(high[0])) == (0.75, 0.75)
 
@@ -41,8 +41,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
     values = np.random.default_rng(0).normal(size=(40, 1))
 
     def ends(seed: int) -> list[float]:
-        how = Bootstrap(resamples=200, confidence=0.9, seed=seed)
-        return [float(end[0]) for end in mean_intervals(values, np.arange(40), how)]
+        bootstrap = Bootstrap(resamples=200, confidence=0.9, seed=seed)
+        return [float(end[0]) for end in mean_intervals(values, np.arange(40), bootstrap)]
 
     assert ends(1) == ends(1)
     assert ends(1) != ends(2)
@@ -50,9 +50,9 @@ def test_the_same_seed_gives_the_same_interval_and_another_does_not() -> None:
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors() -> None:
     values = np.random.default_rng(0).normal(size=(400, 1))
-    how = Bootstrap(resamples=2000, confidence=0.95, seed=0)
+    bootstrap = Bootstrap(resamples=2000, confidence=0.95, seed=0)
 
-    low, high = mean_intervals(values, np.arange(400), how)
+    low, high = mean_intervals(values, np.arange(400), bootstrap)
 
     half = 1.96 * values.std() / 20
     assert float(low[0]) == pytest.approx(values.mean() - half, abs=0.15 * half)

@@ -6,8 +6,8 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.evaluate import embeddings
-from openalign.evaluate.embeddings import Store, embed_images, embed_texts
-from openalign.evaluate.retrieval import Rows
+from openalign.evaluate.embeddings import EmbeddingStore, embed_images, embed_texts
+from openalign.evaluate.vectors import Vectors
 
 
 class Lengths:
@@ -17,12 +17,12 @@ class Lengths:
         self.identity = identity
         self.batches: list[int] = []
 
-    def embed_images(self, contents: Sequence[bytes]) -> Rows:
+    def embed_images(self, contents: Sequence[bytes]) -> Vectors:
         if b"broken" in contents:
-            raise InputError("a picture cannot be decoded: it is broken")
+            raise InputError("an image cannot be decoded: it is broken")
         return self.embed_texts([content.decode() for content in contents])
 
-    def embed_texts(self, texts: Sequence[str]) -> Rows:
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
         self.batches.append(len(texts))
         return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
 
@@ -38,28 +38,36 @@ TEXTS = ["a", "bb", "ccc", "dddd", "eeeee", "ffffff"]
 def test_chunks_are_cut_into_batches_and_keep_the_order(tmp_path: Path) -> None:
     embedder = Lengths()
 
-    found = embed_texts(embedder, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    found = embed_texts(
+        embedder, TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
 
     assert found.rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
     assert embedder.batches == [3, 1, 2]
 
 
 def test_what_is_there_is_not_embedded_again(tmp_path: Path) -> None:
-    first = embed_texts(Lengths(), TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    first = embed_texts(
+        Lengths(), TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
     again = Lengths()
 
-    second = embed_texts(again, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    second = embed_texts(
+        again, TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
 
     assert again.batches == []
     assert second.rows.tolist() == first.rows.tolist()
 
 
 def test_only_a_chunk_that_is_lost_is_embedded_again(tmp_path: Path) -> None:
-    embed_texts(Lengths(), TEXTS[:4], store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    embed_texts(
+        Lengths(), TEXTS[:4], store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
     after_kill = Lengths()
 
     found = embed_texts(
-        after_kill, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3
+        after_kill, TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
     )
 
     assert after_kill.batches == [2]
@@ -78,15 +86,19 @@ def test_a_chunk_is_only_reused_for_what_it_was_made_of(
     tmp_path: Path, embedder: Lengths, texts: list[str], batch_size: int
 ) -> None:
     embedder.batches.clear()
-    embed_texts(Lengths(), TEXTS[:4], store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    embed_texts(
+        Lengths(), TEXTS[:4], store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
 
-    embed_texts(embedder, texts, store=Store(str(tmp_path)), file="rows.npy", batch_size=batch_size)
+    embed_texts(
+        embedder, texts, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=batch_size
+    )
 
     assert sum(embedder.batches) == 4
 
 
 def test_chunks_of_an_earlier_result_are_used_each_by_itself(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "work"))
+    store = EmbeddingStore(str(tmp_path / "work"))
     embed_texts(Lengths(), TEXTS, store=store, file="embeddings/a.npy", batch_size=3)
     store.write(str(tmp_path / "result"))
     again = Lengths()
@@ -94,7 +106,7 @@ def test_chunks_of_an_earlier_result_are_used_each_by_itself(tmp_path: Path) -> 
     found = embed_texts(
         again,
         ["x", "xx", "xxx", "xxxx", *TEXTS[4:]],  # the first chunk of four changed
-        store=Store(str(tmp_path / "elsewhere"), str(tmp_path / "result")),
+        store=EmbeddingStore(str(tmp_path / "elsewhere"), str(tmp_path / "result")),
         file="embeddings/b.npy",
         batch_size=3,
     )
@@ -105,7 +117,7 @@ def test_chunks_of_an_earlier_result_are_used_each_by_itself(tmp_path: Path) -> 
 
 def test_an_earlier_result_without_chunks_is_of_no_use(tmp_path: Path) -> None:
     embedder = Lengths()
-    store = Store(str(tmp_path / "work"), str(tmp_path / "nothing"))
+    store = EmbeddingStore(str(tmp_path / "work"), str(tmp_path / "nothing"))
 
     embed_texts(embedder, TEXTS, store=store, file="rows.npy", batch_size=3)
 
@@ -115,43 +127,51 @@ def test_an_earlier_result_without_chunks_is_of_no_use(tmp_path: Path) -> None:
 def test_chunks_of_other_libraries_are_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_texts(Lengths(), TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    embed_texts(
+        Lengths(), TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+    )
     monkeypatch.setattr(embeddings, "library_versions", lambda: {"torch": "0"})
     embedder = Lengths()
 
-    embed_texts(embedder, TEXTS, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    embed_texts(embedder, TEXTS, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3)
 
     assert sum(embedder.batches) == 6
 
 
-def test_a_picture_whose_content_changed_is_embedded_again(tmp_path: Path) -> None:
+def test_an_image_whose_content_changed_is_embedded_again(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     hashes = set()
     for content in (b"one", b"three"):
         path.write_bytes(content)
         found = embed_images(
-            Lengths(), [str(path)], store=Store(str(tmp_path)), file="rows.npy", batch_size=3
+            Lengths(),
+            [str(path)],
+            store=EmbeddingStore(str(tmp_path)),
+            file="rows.npy",
+            batch_size=3,
         )
         hashes.add(found.content_hash)
         assert found.rows[0, 0] == len(content)
     assert len(hashes) == 2
 
 
-def test_a_picture_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     for name, content in (("good.png", b"good"), ("bad.png", b"broken")):
         (tmp_path / name).write_bytes(content)
     urls = [str(tmp_path / name) for name in ("good.png", "bad.png")]
 
-    with pytest.raises(InputError, match=r"bad\.png: a picture cannot be decoded"):
-        embed_images(Lengths(), urls, store=Store(str(tmp_path)), file="rows.npy", batch_size=3)
+    with pytest.raises(InputError, match=r"bad\.png: an image cannot be decoded"):
+        embed_images(
+            Lengths(), urls, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+        )
 
 
-def test_a_picture_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_an_image_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png cannot be read"):
         embed_images(
             Lengths(),
             [str(tmp_path / "gone.png")],
-            store=Store(str(tmp_path)),
+            store=EmbeddingStore(str(tmp_path)),
             file="rows.npy",
             batch_size=3,
         )

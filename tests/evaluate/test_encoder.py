@@ -9,7 +9,7 @@ import torch
 from transformers import AlignModel, AutoTokenizer
 
 from openalign.errors import InputError
-from openalign.evaluate.embeddings import Store, embed_images
+from openalign.evaluate.embeddings import EmbeddingStore, embed_images
 from openalign.evaluate.encoder import Encoder
 
 
@@ -86,13 +86,11 @@ def test_an_embedding_that_is_not_finite_is_refused_by_name(
 
     with pytest.raises(InputError, match="the text 'a red square' is not finite"):
         encoder.embed_texts(["a red square", "green"])
-    with pytest.raises(
-        InputError, match=r"red\.png: a picture's embedding is not finite"
-    ) as caught:
+    with pytest.raises(InputError, match=r"red\.png: an image's embedding is not finite") as caught:
         embed_images(
             encoder,
             [str(tmp_path / "red.png")],
-            store=Store(str(tmp_path / "work")),
+            store=EmbeddingStore(str(tmp_path / "work")),
             file="rows.npy",
             batch_size=1,
         )

@@ -1,51 +1,72 @@
 import pytest
 
-from openalign.evaluate.config import ComposedQueries, EvaluateConfig, KarpathyDataset
+from openalign.errors import ConfigError
+from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
+from openalign.evaluate.datasets.karpathy import KarpathyDataset
+from openalign.evaluate.tasks.composed import ComposedTask
+from openalign.evaluate.tasks.contract import QueryWeights
+from openalign.evaluate.tasks.kinds import query_weights
+from openalign.evaluate.tasks.retrieval import RetrievalTask
 from openalign.settings.fields import identity
+from openalign.settings.yaml_reader import Place, compose
 
-DATASET = KarpathyDataset(name="flickr", path="dataset.json")
+DATASET = KarpathyDataset(path="dataset.json")
+TASK = RetrievalTask(benchmark="flickr")
 
 
 def test_the_defaults_are_the_papers() -> None:
-    queries = ComposedQueries(path="composed.json")
+    queries = ComposedTask(benchmark="flickr", path="composed.json")
 
     assert (queries.image_weight, queries.plus_weight, queries.minus_weight) == (1.0, 2.0, 2.0)
     assert DATASET.max_captions == 5
 
 
 def test_where_a_benchmark_lies_is_not_part_of_what_it_is() -> None:
-    here = KarpathyDataset(name="flickr", path="/here/dataset.json", images="/here/pictures")
+    here = KarpathyDataset(path="/here/dataset.json", images="/here/images")
 
     assert identity(here) == identity(DATASET)
 
 
+def test_a_result_depends_on_the_benchmarks_that_tasks_name_and_on_no_other() -> None:
+    benchmarks = {"coco": DATASET, "flickr": KarpathyDataset(path="a", max_captions=1)}
+    config = EvaluateConfig(tasks=(TASK,))
+
+    assert list(benchmarks_used(config, benchmarks)) == ["flickr"]
+    assert result_settings(config, benchmarks)["benchmarks"] == {
+        "flickr": {"kind": "karpathy", "max_captions": 1}
+    }
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        pytest.param({"name": "Flickr 30K", "path": "a"}, "name must be lower-case", id="name"),
-        pytest.param({"name": "a", "path": "a", "split": ""}, "split must be named", id="split"),
-        pytest.param({"name": "a", "path": "a", "max_captions": 0}, "at least 1, got 0", id="none"),
+        pytest.param({"name": "Flickr 30K"}, "name must be lower-case", id="name"),
+        pytest.param({"split": ""}, "split must be named", id="split"),
     ],
 )
-def test_a_data_set_that_cannot_be_is_refused(settings: dict[str, object], message: str) -> None:
+def test_a_task_that_cannot_be_is_refused(settings: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        KarpathyDataset(**settings)  # pyright: ignore[reportArgumentType]
+        RetrievalTask(benchmark="flickr", **settings)  # pyright: ignore[reportArgumentType]
+
+
+def test_an_image_without_captions_is_no_use() -> None:
+    with pytest.raises(ValueError, match="max_captions must be above 0, got 0"):
+        KarpathyDataset(path="a", max_captions=0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        pytest.param({"datasets": (DATASET, DATASET)}, "different names", id="same name twice"),
+        pytest.param({"tasks": (TASK, TASK)}, "different names, got flickr twice", id="same name"),
         pytest.param(
-            {"datasets": (DATASET,), "composed": (ComposedQueries(path="a", dataset="coco"),)},
-            "one of flickr, got 'coco'",
-            id="queries about a data set that is not there",
+            {"tasks": (TASK, ComposedTask(name="flickr", benchmark="coco", path="a"))},
+            "different names, got flickr twice",
+            id="a name that is another's benchmark",
         ),
-        pytest.param({"composed": (ComposedQueries(path="a"),)}, "one of none", id="no data set"),
         pytest.param({"confidence": 1.0}, "below 1, got 1.0", id="certainty"),
         pytest.param({"confidence": 0.0}, "above 0", id="no confidence"),
-        pytest.param({"bootstrap_resamples": 0}, "at least 1", id="no resamples"),
-        pytest.param({"batch_size": 0}, "at least 1", id="empty batches"),
+        pytest.param({"bootstrap_resamples": 0}, "above 0, got 0", id="no resamples"),
+        pytest.param({"batch_size": 0}, "above 0, got 0", id="empty batches"),
     ],
 )
 def test_settings_that_contradict_are_refused(settings: dict[str, object], message: str) -> None:
@@ -54,5 +75,36 @@ def test_settings_that_contradict_are_refused(settings: dict[str, object], messa
 
 
 def test_a_negative_weight_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"minus_weight must be 0 or more, got -1\.0"):
-        ComposedQueries(path="a", minus_weight=-1.0)
+    with pytest.raises(ValueError, match=r"minus_weight must not be negative, got -1\.0"):
+        ComposedTask(benchmark="a", path="a", minus_weight=-1.0)
+
+
+def test_search_weighs_as_the_first_task_that_has_weights_and_else_as_the_paper() -> None:
+    first = ComposedTask(benchmark="a", path="a", plus_weight=0.5)
+    second = ComposedTask(name="b", benchmark="a", path="a", plus_weight=9.0)
+
+    assert query_weights([TASK, first, second]) == QueryWeights(image=1.0, plus=0.5, minus=2.0)
+    assert query_weights([TASK]) == QueryWeights(image=1.0, plus=2.0, minus=2.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        pytest.param("datasets: []", "datasets", "under `benchmarks:`", id="data sets"),
+        pytest.param("composed: []", "composed", "kind: composed", id="composed queries"),
+        pytest.param(
+            "tasks: [{kind: composed, path: a, dataset: b}]",
+            r"tasks\[0\].dataset",
+            "write `benchmark: NAME`",
+            id="the data set of composed queries",
+        ),
+    ],
+)
+def test_an_old_key_names_the_new_one(text: str, key: str, hint: str) -> None:
+    node = compose(text, "p.yaml")
+    assert node is not None
+
+    with pytest.raises(ConfigError, match=f"`{key}` is no longer a setting") as caught:
+        Place("p.yaml", "").read(EvaluateConfig, node)
+
+    assert hint in str(caught.value.hint)

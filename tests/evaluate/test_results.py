@@ -5,25 +5,19 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.results import DatasetFacts, Metric, Results
+from openalign.evaluate.results import Metric, Results, TaskResult
 
 METRIC = Metric(
     name="retrieval/a/split/x/recall_at_1", value=0.5, low=0.4, high=0.6, n=8, chance=0.1
 )
 FOUND = Results(
     metrics=(METRIC,),
-    datasets=(
-        DatasetFacts(
-            name="a",
-            split="test",
-            num_images=8,
-            num_captions=8,
-            gallery_splits=("test", "train"),
-            num_gallery_images=20,
-            num_gallery_captions=21,
+    tasks=(
+        TaskResult(
+            name="a", kind="retrieval", benchmark="b", facts={"split": "test", "num_images": 8}
         ),
     ),
-    settings={"seed": 0, "datasets": [{"name": "a"}]},
+    settings={"seed": 0, "tasks": [{"name": "a"}]},
     libraries={"numpy": "2.0"},
     hashes={"weights": "ab"},
 )
@@ -48,12 +42,15 @@ def test_a_metric_is_found_by_its_name_and_its_prefix() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        pytest.param("value", "0.5", "`value` must be float, got '0.5'", id="text for a number"),
-        pytest.param("n", 8.0, "`n` must be int, got 8.0", id="float for a count"),
         pytest.param(
-            "higher_is_better", 1, "`higher_is_better` must be bool", id="number for a flag"
+            "value",
+            "0.5",
+            r"Expected `float`, got `str` - at `\$\.metrics\[0\]\.value`",
+            id="text for a number",
         ),
-        pytest.param("standard_error", 0.1, "unexpected keyword", id="unknown field"),
+        pytest.param("n", 8.0, "Expected `int`, got `float`", id="float for a count"),
+        pytest.param("higher_is_better", 1, "Expected `bool`, got `int`", id="number for a flag"),
+        pytest.param("standard_error", 0.1, "unknown field `standard_error`", id="unknown field"),
     ],
 )
 def test_a_metric_of_another_form_is_refused(
@@ -67,9 +64,9 @@ def test_a_metric_of_another_form_is_refused(
 
 
 def test_another_version_is_refused_with_a_way_out(tmp_path: Path) -> None:
-    content = json.loads(results.to_json(FOUND)) | {"version": 2}
+    content = json.loads(results.to_json(FOUND)) | {"version": 1}
 
-    with pytest.raises(InputError, match="has version 2, this program reads 1") as caught:
+    with pytest.raises(InputError, match="has version 1, this program reads 2") as caught:
         results.read(written(tmp_path, json.dumps(content)))
 
     assert caught.value.hint == "run `openalign evaluate` again"

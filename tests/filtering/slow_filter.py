@@ -3,7 +3,7 @@
 import random
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +12,7 @@ import regex
 from openalign.files.hashing import candidate_key, hash64
 from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
+from openalign.filtering.thresholds import Frequent, MinCount, TopK
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+")
 M64 = (1 << 64) - 1
@@ -94,21 +95,27 @@ def hash_of(ngram: Ngram) -> int:
     return (value ^ value >> 32) | 1
 
 
+def frequent_of(
+    ranked: Sequence[Ngram], counts: Mapping[Ngram, int], frequent: Frequent
+) -> set[Ngram]:
+    if isinstance(frequent, MinCount):
+        return {ngram for ngram in ranked if counts[ngram] >= frequent.at_least}
+    if isinstance(frequent, TopK):
+        return set(ranked[: frequent.k])
+    vocabulary, covered = set[Ngram](), 0
+    for at, ngram in enumerate(ranked):
+        enough = covered >= frequent.share * sum(counts.values())
+        if enough and counts[ngram] < counts[ranked[at - 1]]:
+            break
+        vocabulary.add(ngram)
+        covered += counts[ngram]
+    return vocabulary
+
+
 def expected_of(rows: Sequence[Row], rules: TextRules) -> Expected:
     counts = Counter(ngram for r in rows for ngram in ngrams_of(r["alt_text"]))
     ranked = sorted(counts, key=lambda ngram: (-counts[ngram], hash_of(ngram)))
-    if rules.min_count is not None:
-        vocabulary = {ngram for ngram in ranked if counts[ngram] >= rules.min_count}
-    elif rules.coverage is not None:
-        vocabulary, covered = set[Ngram](), 0
-        for at, ngram in enumerate(ranked):
-            enough = covered >= rules.coverage * sum(counts.values())
-            if enough and counts[ngram] < counts[ranked[at - 1]]:
-                break
-            vocabulary.add(ngram)
-            covered += counts[ngram]
-    else:
-        vocabulary = set(ranked[: rules.top_k])
+    vocabulary = frequent_of(ranked, counts, rules.frequent)
     images, texts = defaultdict(set), defaultdict(set)
     for r in rows:
         images[one_spelling(r["alt_text"])].add(r["image_url"])

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from openalign.errors import ConfigError
 from openalign.filtering.config import (
     FilterConfig,
     HeldOut,
@@ -8,7 +11,17 @@ from openalign.filtering.config import (
     SelectConfig,
     TextRules,
 )
+from openalign.filtering.thresholds import TopK
+from openalign.run.config import load_pipeline
 from openalign.settings.fields import identity
+
+PIPELINE = """\
+pairs:
+  description: "a table of pairs"
+  root: run
+  harvest:
+    source: {kind: table, path: pairs.csv}
+"""
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -16,7 +29,7 @@ def test_the_defaults_are_the_papers() -> None:
 
     assert (text.max_images_per_alt_text, text.max_alt_texts_per_image) == (10, 1000)
     assert (text.min_unigrams, text.max_unigrams) == (3, 20)
-    assert (text.top_k, text.min_count, text.coverage) == (100_000_000, None, None)
+    assert text.frequent == TopK(k=100_000_000)
     assert (image.short_side_above_px, image.aspect_ratio_below, image.max_alt_texts) == (
         200,
         3.0,
@@ -25,31 +38,8 @@ def test_the_defaults_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"min_count": 2}, {"coverage": 0.9}, {"min_count": 2, "top_k": None}, {"top_k": 5}]
-)
-def test_what_is_given_takes_the_place_of_the_default_threshold(given: dict[str, int]) -> None:
-    rules = TextRules(**given)  # pyright: ignore[reportArgumentType]
-
-    for name in ("top_k", "min_count", "coverage"):
-        assert getattr(rules, name) == given.get(name)
-
-
-@pytest.mark.parametrize(
     ("given", "message"),
     [
-        pytest.param(
-            {"min_count": 2, "coverage": 0.5},
-            "one of top_k, min_count and coverage must be set, got min_count and coverage",
-            id="two thresholds",
-        ),
-        pytest.param(
-            {"min_count": 2, "top_k": 7}, "got min_count and top_k: set the others", id="top_k too"
-        ),
-        pytest.param({"top_k": None}, "got none of them", id="no threshold"),
-        pytest.param({"top_k": 0}, "top_k must be at least 1, got 0", id="top_k of zero"),
-        pytest.param({"min_count": 0}, "min_count must be at least 1, got 0", id="count of zero"),
-        pytest.param({"coverage": 0.0}, "coverage must be above 0.0", id="coverage of zero"),
-        pytest.param({"coverage": 1.1}, "at most 1.0, got 1.1", id="coverage above one"),
         pytest.param(
             {"min_unigrams": 5, "max_unigrams": 4},
             r"max_unigrams must be at least min_unigrams \(5\), got 4",
@@ -71,15 +61,21 @@ def test_settings_that_make_no_sense_are_refused(given: dict[str, object], messa
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        pytest.param(lambda: FilterConfig(num_buckets=0), "num_buckets", id="no buckets"),
-        pytest.param(lambda: SelectConfig(num_buckets=1 << 16), "num_buckets", id="many buckets"),
+        pytest.param(
+            lambda: FilterConfig(count_buckets=0),
+            "count_buckets must be from 1 to 32768, got 0",
+            id="no buckets",
+        ),
+        pytest.param(
+            lambda: SelectConfig(count_buckets=1 << 16), "count_buckets", id="many buckets"
+        ),
         pytest.param(lambda: SelectConfig(num_files=0), "num_files", id="no files to select"),
         pytest.param(lambda: ImageRules(aspect_ratio_below=1.0), "aspect_ratio", id="ratio 1"),
         pytest.param(lambda: ImageRules(short_side_above_px=-1), "short_side", id="negative side"),
         pytest.param(lambda: ImageRules(max_alt_texts=0), "max_alt_texts", id="no alt-texts"),
         pytest.param(lambda: NearDuplicates(radius_bits=16), "radius_bits", id="wide radius"),
         pytest.param(lambda: NearDuplicates(radius_bits=-1), "radius_bits", id="negative radius"),
-        pytest.param(lambda: HeldOut(path="x", splits=()), "splits", id="no splits"),
+        pytest.param(lambda: HeldOut(benchmark="x", splits=()), "splits", id="no splits"),
     ],
 )
 def test_each_section_checks_itself(make: type, message: str) -> None:
@@ -88,8 +84,60 @@ def test_each_section_checks_itself(make: type, message: str) -> None:
 
 
 def test_buckets_and_places_are_no_part_of_the_result() -> None:
-    assert identity(FilterConfig(num_buckets=8)) == identity(FilterConfig(num_buckets=9))
-    assert identity(SelectConfig(held_out=(HeldOut(path="a"),))) == identity(
-        SelectConfig(held_out=(HeldOut(path="b", images="c"),))
+    assert identity(FilterConfig(count_buckets=8)) == identity(FilterConfig(count_buckets=9))
+    assert identity(SelectConfig(held_out=(HeldOut(benchmark="a"),))) == identity(
+        SelectConfig(held_out=(HeldOut(benchmark="b"),))
     )
     assert identity(SelectConfig(num_files=8)) != identity(SelectConfig(num_files=9))
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "key", "hint"),
+    [
+        pytest.param(
+            "  filter:\n    text: {min_count: 2}\n",
+            7,
+            "filter.text.min_count",
+            "write `frequent: {kind: min_count, at_least: N}`",
+            id="a smallest count",
+        ),
+        pytest.param(
+            "  filter:\n    text:\n      top_k: 5\n",
+            8,
+            "filter.text.top_k",
+            "write `frequent: {kind: top_k, k: N}`",
+            id="the k most frequent",
+        ),
+        pytest.param(
+            "  filter:\n    text: {coverage: 0.9}\n",
+            7,
+            "filter.text.coverage",
+            "write `frequent: {kind: coverage, share: S}`",
+            id="a share",
+        ),
+        pytest.param(
+            "  filter:\n    num_buckets: 4\n",
+            7,
+            "filter.num_buckets",
+            "it is called `count_buckets` here",
+            id="buckets of filter",
+        ),
+        pytest.param(
+            "  select: {num_buckets: 4}\n",
+            6,
+            "select.num_buckets",
+            "it is called `count_buckets` here",
+            id="buckets of select",
+        ),
+    ],
+)
+def test_an_old_key_is_told_its_new_name(
+    tmp_path: Path, section: str, line: int, key: str, hint: str
+) -> None:
+    path = tmp_path / "pipelines.yaml"
+    path.write_text(PIPELINE + section)
+
+    with pytest.raises(ConfigError, match=f":{line}: `{key}` is no longer a setting") as caught:
+        load_pipeline(str(path), "pairs")
+
+    assert caught.value.hint == hint

@@ -20,7 +20,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.filtering import selection
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
-from openalign.images.stored import fingerprint
+from openalign.images.hashes import fingerprint
 
 Row = dict[str, Any]
 
@@ -74,7 +74,7 @@ def run(
     ledger = write(folder / "shards", rows)
     work = str(folder / "out" / "work")
     jobs = selection.jobs(
-        config or SelectConfig(num_files=2, num_buckets=3),
+        config or SelectConfig(num_files=2, count_buckets=3),
         ledger=ledger,
         held_out=pa.Table.from_pylist(list(held_out), schema=FINGERPRINT),
         output=str(folder / "out"),
@@ -96,7 +96,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted((folder / "out").iterdir()) if p.is_file()}
 
 
-def test_a_training_row_points_at_its_picture(tmp_path: Path) -> None:
+def test_a_training_row_points_at_its_image(tmp_path: Path) -> None:
     rows = [
         entry("http://a/1", "one"),
         entry("http://a/1", "another text of the same image"),
@@ -154,7 +154,7 @@ def test_the_same_bytes_are_one_image_under_any_address(
         for i in range(num_texts)
     ]
     rows.append(entry("http://a/9", "TEXT  1", **same))  # no new text in its one spelling
-    config = SelectConfig(image=ImageRules(max_alt_texts=4), num_files=2, num_buckets=3)
+    config = SelectConfig(image=ImageRules(max_alt_texts=4), num_files=2, count_buckets=3)
 
     result = run(tmp_path, [*rows, entry("http://b/1", "alone")], config=config)
 
@@ -162,7 +162,7 @@ def test_the_same_bytes_are_one_image_under_any_address(
     assert result.num_outputs == (1 if rule else num_texts + 2)
 
 
-def test_exact_copies_of_held_out_pictures_are_dropped(tmp_path: Path) -> None:
+def test_exact_copies_of_held_out_images_are_dropped(tmp_path: Path) -> None:
     copy, other = entry("http://a/1", "one", phash=7), entry("http://a/2", "two", phash=7)
     held_out = [{"name": "x.png", "split": "test", "sha256": copy["sha256"], "phash": 7}]
     config = SelectConfig(near_duplicates=NearDuplicates(method="exact"), num_files=2)
@@ -176,10 +176,10 @@ def test_exact_copies_of_held_out_pictures_are_dropped(tmp_path: Path) -> None:
     )
 
 
-# Real pictures ------------------------------------------------------------------------------------
+# Real images --------------------------------------------------------------------------------------
 
 
-def picture(seed: int) -> Image.Image:
+def drawn_image(seed: int) -> Image.Image:
     """Shapes over a gradient: unlike each other, as photographs are."""
     rng = random.Random(seed)
     y, x = np.mgrid[0:360, 0:480]
@@ -214,17 +214,17 @@ def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
     }
     held_out, rows, copies = [], [], set()
     for seed in range(8):
-        original = encoded(picture(seed), "PNG")
+        original = encoded(drawn_image(seed), "PNG")
         sha256, phash = fingerprint(original)
         name = f"{seed}.png"
         held_out.append({"name": name, "split": "test", "sha256": sha256, "phash": phash})
         for name, make in variants.items():
-            sha256, phash = fingerprint(make(picture(seed)))
+            sha256, phash = fingerprint(make(drawn_image(seed)))
             row = entry(f"http://a/{seed}/{name}", name, sha256=sha256, phash=phash)
             rows.append(row)
             copies.add(row["key"])
     for seed in range(100, 140):
-        _, phash = fingerprint(encoded(picture(seed), "PNG"))
+        _, phash = fingerprint(encoded(drawn_image(seed), "PNG"))
         rows.append(entry(f"http://b/{seed}", "another", phash=phash))
 
     result = run(tmp_path, rows, held_out=held_out)
@@ -252,7 +252,7 @@ def many_rows() -> list[Row]:
 
 def test_each_bundle_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     flags = ["--direct_runner_bundle_repeat=2"]
-    config = SelectConfig(image=ImageRules(max_alt_texts=6), num_files=2, num_buckets=5)
+    config = SelectConfig(image=ImageRules(max_alt_texts=6), num_files=2, count_buckets=5)
 
     one = run(tmp_path / "a", many_rows(), config=config)
     other = run(tmp_path / "b", many_rows(), config=config, flags=flags)

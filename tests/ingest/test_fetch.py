@@ -33,7 +33,7 @@ from openalign.files.schemas import LEDGER
 from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.files.tables import read_table
-from openalign.images.stored import fingerprint
+from openalign.images.hashes import fingerprint
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from openalign.engines.jobs import Ended, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
+from openalign.run import runner
 from openalign.run.config import load_pipeline
-from openalign.run.runner import run_all, run_stage
+from openalign.run.runner import run_all
 from openalign.run.stages import STAGES, Run, stage_names
 from openalign.settings.fields import identity
 
@@ -27,7 +28,7 @@ pairs:
     source: {kind: table, path: "TABLE"}
     num_files: 1
   filter:
-    text: {min_count: 1}
+    text: {frequent: {kind: min_count, at_least: 1}}
   web: {contact: "https://example.org"}
 """
 
@@ -51,6 +52,12 @@ def write_table(folder: Path, captions: list[str]) -> None:
 def run(folder: Path, *overrides: str, replace: bool = False) -> Run:
     config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
     return Run(config=config, replace=replace)
+
+
+def run_stage(run: Run, name: str) -> Manifest:
+    manifest = runner.run_stage(run, name)
+    assert manifest is not None  # this process is no rank
+    return manifest
 
 
 def both(folder: Path, *overrides: str, replace: bool = False) -> Manifest:
@@ -116,7 +123,7 @@ def test_a_root_that_cannot_be_written_is_an_error_before_anything_else(folder: 
 
 
 def test_a_stage_that_keeps_nothing_shows_the_funnel_and_keeps_the_rejects(folder: Path) -> None:
-    settings = "filter.text={min_unigrams: 9, min_count: 1}"
+    settings = "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}"
 
     for _ in range(2):  # asked again, it answers again, without running again
         with pytest.raises(StageError, match="filter left nothing") as caught:
@@ -167,7 +174,7 @@ def test_a_threshold_on_alt_texts_does_not_fetch_again(folder: Path) -> None:
 def test_rows_that_a_stage_lost_are_our_own_mistake(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from openalign.filtering import filter as text_filter
+    from openalign.filtering import text_filter
 
     run_stage(run(folder), "harvest")
     honest = text_filter.jobs
@@ -193,7 +200,7 @@ def test_nothing_is_built_on_an_empty_result(
 ) -> None:
     for _ in range(2):
         with pytest.raises(StageError, match="filter left nothing"):
-            both(folder, "filter.text={min_unigrams: 9, min_count: 1}")
+            both(folder, "filter.text={min_unigrams: 9, frequent: {kind: min_count, at_least: 1}}")
     assert "filter    up to date" not in capsys.readouterr().err
 
     with pytest.raises(StageError, match="filter left nothing"):
@@ -259,10 +266,13 @@ def test_a_table_that_cannot_be_used_ends_with_code_2_and_leaves_nothing(
 
 
 def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> None:
-    with_benchmark = "evaluate.datasets=[{kind: karpathy, name: a, path: a.json}]"
+    with_benchmark = (
+        "benchmarks={a: {kind: karpathy, path: a.json}}",
+        "evaluate.tasks=[{kind: retrieval, benchmark: a}]",
+    )
 
     assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
-    assert stage_names(run(folder, with_benchmark).config) == [
+    assert stage_names(run(folder, *with_benchmark).config) == [
         name for name in STAGES if name != "site"
     ]
 

@@ -1,17 +1,19 @@
 """Training runs that something happens to, for test_training_run.py; each is one rank."""
 
+import errno
 import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from tiny_training import Corpus
+import tiny_training
+from tiny_training import Corpus, spec_for
 
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
-from openalign.train import loop, zero
+from openalign.files.manifest import Manifest, StageFolder
+from openalign.train import launch, rank, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -31,7 +33,7 @@ def train_until_killed(
         return make(self, number, **places)
 
     TrainingSet.batch = batch  # pyright: ignore[reportAttributeAccessIssue]
-    loop.run(config, training=corpus.training, shards=corpus.shards, output=output, work=work)
+    tiny_training.train(config, corpus, output, work)
 
 
 def train_with_bad_pixels(
@@ -39,28 +41,22 @@ def train_with_bad_pixels(
 ) -> None:
     """Train while one rank's picture is not a number in some steps; note how it ended."""
     make = TrainingSet.batch
-    rank = int(os.environ["RANK"])
+    number_of_rank = int(os.environ["RANK"])
 
     def batch(self: TrainingSet, number: int, **places: int) -> Batch:
         made = make(self, number, **places)
-        if number in bad_steps and rank == bad_rank:
+        if number in bad_steps and number_of_rank == bad_rank:
             made.pixels[0, 0, 0, 0] = float("nan")
         return made
 
     TrainingSet.batch = batch  # pyright: ignore[reportAttributeAccessIssue]
     said = ""
     try:
-        loop.run(
-            config,
-            training=corpus.training,
-            shards=corpus.shards,
-            output=output,
-            work=f"{output}/work",
-        )
+        tiny_training.train(config, corpus, output, f"{output}/work")
     except StageError as error:
         said = str(error)
     TrainingSet.batch = make
-    Path(output, f"said-{rank}.txt").write_text(said)
+    Path(output, f"said-{number_of_rank}.txt").write_text(said)
 
 
 def train_two_ways(jobs: list[tuple[Any, ...]]) -> None:
@@ -70,58 +66,55 @@ def train_two_ways(jobs: list[tuple[Any, ...]]) -> None:
             train_with_bad_pixels(*job)
 
 
-def train_and_note(config: TrainConfig, corpus: Corpus, output: str) -> None:
-    """Train under a file that bears this rank's number."""
-    Path(output, f"{os.getpid()}.pid").touch()
-    loop.run(
-        config,
-        training=corpus.training,
-        shards=corpus.shards,
-        output=output,
-        work=f"{output}/work",
-    )
+def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
+    """Train without a message: a rank whose starter is gone would end at its next one anyway.
 
-
-def train_silently(config: TrainConfig, corpus: Corpus, output: str) -> None:
-    """Train without a word: a rank whose starter is gone would end at its next one anyway."""
+    A file bears this rank's number.
+    """
+    Path(root, f"{os.getpid()}.pid").touch()
+    launch.end_with_starter()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
-    train_and_note(config, corpus, output)
+    rank.run(spec_for(config, corpus, root))
 
 
 def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
-    """Start runs that cannot go on, one after the other; note what this rank was told."""
+    """Start runs that cannot go on, one after the other; note what this rank was told.
+
+    What gets as far as its seal finds the disk full.
+    """
     said: list[str] = []
+
+    def seal(*_: object, **__: object) -> Manifest:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    StageFolder.seal = seal
     with zero.joined_ranks() as ranks:
-        for config, corpus, output in jobs:
+        for config, corpus, root in jobs:
             try:
-                train_and_note(config, corpus, output)
-            except OpenAlignError as error:
+                rank.run(spec_for(config, corpus, root))
+            except (OpenAlignError, OSError) as error:
                 said.append(f"{type(error).__name__}: {error}")
         Path(folder, f"said-{ranks.rank}.json").write_text(json.dumps(said))
 
 
 def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None:
     """Train alone, without anyone having set ranks, into a store that is not a local folder."""
-    result = loop.run(
-        config,
-        training=corpus.training,
-        shards=corpus.shards,
-        output="memory://runs/train",
-        work="memory://runs/train/work",
-    )
-    assert result is not None
+    spec = spec_for(config, corpus, "memory://runs")
+    rank.run(spec)
+    manifest = spec.folder.require()
     found = {
+        "roots": storage.list_names("memory://runs"),
         "names": storage.list_files("memory://runs/train"),
-        "sha256": {f.name: f.sha256 for f in result.files},
+        "sha256": {f.name: f.sha256 for f in manifest.files},
         "actual": {
-            f.name: storage.sha256_of(f"memory://runs/train/{f.name}") for f in result.files
+            f.name: storage.sha256_of(f"memory://runs/train/{f.name}") for f in manifest.files
         },
-        "states": dict(result.states),
-        "num_inputs": result.num_inputs,
-        "num_outputs": result.num_outputs,
-        "facts": msgspec.to_builtins(result.facts),
+        "states": manifest.states,
+        "num_inputs": manifest.num_inputs,
+        "num_outputs": manifest.num_outputs,
+        "facts": manifest.facts,
     }
     Path(listing).write_text(json.dumps(found))
 

@@ -19,13 +19,13 @@ import run_checks
 import tiny_training
 import torch
 from safetensors.torch import load_file
-from tiny_training import Corpus, finish, make_corpus, start_ranks, tiny_config
+from tiny_training import Corpus, finish, make_corpus, spec_for, start_ranks, tiny_config
 
+from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
 from openalign.train import launch
 from openalign.train.config import Duration, Schedule
 from openalign.train.data.order import rows_at
-from openalign.train.work_folder import only_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -50,7 +50,7 @@ def launched(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     launch.launch(
         [str(path)],
         num_processes=2,
-        output=str(folder),
+        folders=[str(folder)],
         environment=environment,
         module="tiny_training",
     )
@@ -203,11 +203,12 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     found = json.loads(listing.read_text())
     assert found["sha256"] == found["actual"]
+    assert found["roots"] == ["train"]
     assert {"vocabulary.txt", "metrics.jsonl", "export/model.safetensors"} <= set(found["names"])
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]
     assert not any(name.startswith("work/") for name in found["names"])
-    # Should it die before the stage is sealed, the next one goes on from here.
+    # A run that dies before the stage is sealed is gone on with from here.
     (kept,) = tmp_path.glob("openalign-train-*")
     assert (kept / "work" / "checkpoints" / "latest").read_text() == "step-00000003"
     # 3 steps of 16 see 48 of the 64 pairs.
@@ -221,7 +222,7 @@ def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
         launch.launch(
             ["no-such-job"],
             num_processes=1,
-            output=str(tmp_path),
+            folders=[str(tmp_path)],
             environment=tiny_training.rank_environment(),
             module="tiny_training",
         )
@@ -243,19 +244,20 @@ def test_a_starter_that_is_stopped_leaves_no_rank(tmp_path: Path, number: int, c
 
 
 def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
-    """And while its ranks trained, nobody else could in the same folder."""
+    """And while its ranks trained, nobody else could be at work on the stage."""
     config = replace(tiny_config(), duration=Duration(steps=1_000_000))
     job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
     with started(tmp_path, job) as (starter, pids):
-        await_that((tmp_path / "metrics.jsonl").exists)
-        with pytest.raises(launch.StageError, match=f"another run trains in {tmp_path}/work: proc"):
-            take(tmp_path / "work", patience_seconds=0)
+        partial = Path(spec_for(config, corpus, str(tmp_path)).output)
+        await_that((partial / "metrics.jsonl").exists)
+        with pytest.raises(launch.StageError, match=f"is at work on {tmp_path}/train: process"):
+            take(tmp_path, patience_seconds=0)
 
         starter.kill()
         starter.wait(60)
 
         await_that(lambda: not any(_runs(pid) for pid in pids))
-    take(tmp_path / "work", patience_seconds=60)  # the last of its threads may still hold it
+    take(tmp_path, patience_seconds=60)  # the last of its threads may still hold it
 
 
 @contextmanager
@@ -265,7 +267,7 @@ def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], 
     path.write_bytes(tiny_training.pickle.dumps(job))
     code = (
         "from openalign.train.launch import launch;"
-        f"launch([{str(path)!r}], num_processes=2, output={str(folder)!r},"
+        f"launch([{str(path)!r}], num_processes=2, folders=[{str(folder)!r}],"
         " module='tiny_training')"
     )
     starter = subprocess.Popen(
@@ -292,30 +294,33 @@ def await_that(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def take(work: Path, *, patience_seconds: float) -> None:
-    with only_run(work, patience_seconds=patience_seconds):
+def take(root: Path, *, patience_seconds: float) -> None:
+    with StageFolder(str(root), "train").locked(patience_seconds=patience_seconds):
         pass
 
 
 def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
-    """A second run in a folder; and 0.5 epochs, which are 2 steps of 16 of the 64 pairs."""
-    short = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
+    """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk."""
+    long = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
+    short = replace(tiny_config(), duration=Duration(steps=3))
     taken, free = tmp_path / "taken", tmp_path / "free"
-    for folder in (taken, free):
-        folder.mkdir()
-    jobs = [(tiny_config(), corpus, str(taken)), (short, corpus, str(free))]
+    jobs = [(tiny_config(), corpus, str(taken)), *((c, corpus, str(free)) for c in (long, short))]
 
-    with only_run(taken / "work"):
+    with StageFolder(str(taken), "train").locked():
         job = (run_checks.be_refused, (jobs, str(tmp_path)))
         finish(start_ranks(job, num_ranks=2, folder=tmp_path))
 
     for rank in range(2):
-        locked, too_short = json.loads((tmp_path / f"said-{rank}.json").read_text())
+        locked, too_long, full = json.loads((tmp_path / f"said-{rank}.json").read_text())
         assert locked.startswith(
-            f"StageError: another run trains in {taken}/work: process {os.getpid()}"
+            f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
         )
-        assert too_short.startswith("ConfigError: `train.schedule.warmup_steps` is 2, and the run")
-    assert not (taken / "vocabulary.txt").exists()
+        assert too_long.startswith("ConfigError: `train.schedule.warmup_steps` is 2, and the run")
+        failed = "OSError" if rank == 0 else "StageError: rank 0 failed: OSError"
+        assert full.startswith(failed)
+        assert "No space left on device" in full
+    assert [path.name for path in taken.iterdir()] == [".lock-train"]
+    assert not (free / "train").exists()
 
 
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +332,7 @@ def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert launch.is_rank()
     with pytest.raises(launch.StageError, match="cannot start others"):
-        launch.launch(["train"], num_processes=2, output=str(tmp_path))
+        launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ several without a launcher.
 import io
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,12 +19,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import yaml
 from PIL import Image
 
+from openalign.files import storage
 from openalign.files.hashing import candidate_key, image_key
+from openalign.files.manifest import DataFile, StageFolder, StageResult, stage_fingerprint
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import Sample, write_shard
 from openalign.files.tables import read_table, write_table
+from openalign.settings.fields import identity, to_plain
 from openalign.train.config import (
     AdamW,
     Augmentation,
@@ -35,6 +40,7 @@ from openalign.train.config import (
     TextTower,
     TrainConfig,
 )
+from openalign.train.rank import RankSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SHAPES = ("circle", "square", "stripe", "corner")
@@ -62,7 +68,7 @@ class Corpus:
 
 
 def picture(color: str, shape: str, *, side_px: int = 40) -> bytes:
-    """Return a JPEG of a coloured shape on grey."""
+    """Return a JPEG of a colored shape on gray."""
     image = np.full((side_px, side_px, 3), 128, dtype=np.uint8)
     y, x = np.mgrid[0:side_px, 0:side_px] / side_px - 0.5
     inside = {
@@ -103,6 +109,49 @@ def make_corpus(folder: Path) -> Corpus:
     write_table(str(folder / "selected"), names[0], table.slice(0, 40))
     write_table(str(folder / "selected"), names[1], table.slice(40))
     return Corpus([str(folder / "selected" / name) for name in names], str(folder / "shards"))
+
+
+def make_run(folder: Path, config: TrainConfig) -> Path:
+    """Write a run whose stages before training are complete; return its `pipelines.yaml`.
+
+    The run is called `tiny` and lies in `folder / "run"`.
+    """
+    corpus = make_corpus(folder / "corpus")
+    root = folder / "run"
+    candidates = seal_stage(root, "candidates", [], {})
+    filtered = seal_stage(root, "filtered", [], {"harvest": candidates})
+    shards = sorted(Path(corpus.shards).iterdir())
+    fetched = seal_stage(root, "shards", shards, {"filter": filtered})
+    seal_stage(root, "selected", [Path(url) for url in corpus.training], {"fetch": fetched})
+    pipeline = {
+        "root": str(root),
+        "harvest": {"source": {"kind": "table", "path": "never read"}},
+        "train": to_plain(config),
+    }
+    path = folder / "pipelines.yaml"
+    path.write_text(yaml.safe_dump({"tiny": pipeline}))
+    return path
+
+
+def seal_stage(root: Path, name: str, files: Sequence[Path], inputs: dict[str, str]) -> str:
+    """Seal copies of files, a row each, as a stage's result; return its content's fingerprint."""
+    stage = StageFolder(str(root), name)
+    partial = Path(stage.partial_url(stage_fingerprint({}, inputs)))
+    partial.mkdir(parents=True)
+    for file in files:
+        shutil.copy(file, partial)
+    entries = [
+        DataFile(
+            name=file.name,
+            num_rows=1,
+            num_bytes=file.stat().st_size,
+            sha256=storage.sha256_of(str(file)),
+        )
+        for file in files
+    ]
+    count = len(files)
+    result = StageResult(num_inputs=count, states={"made": count}, num_outputs=count, files=entries)
+    return stage.seal(result, settings={}, inputs=inputs).content_fingerprint()
 
 
 def tiny_model(**changes: Any) -> ModelConfig:
@@ -150,6 +199,14 @@ def start_ranks(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.pkl"
     path.write_bytes(pickle.dumps(job))
+    command = ["-m", "tiny_training", str(path)]
+    return start_as_ranks(command, num_ranks=num_ranks, environment=environment)
+
+
+def start_as_ranks(
+    arguments: Sequence[str], *, num_ranks: int, environment: dict[str, str] | None = None
+) -> list[subprocess.Popen[str]]:
+    """Start Python with these arguments in every one of several ranks, as torchrun would."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,10 +219,9 @@ def start_ranks(
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
-        command = [sys.executable, "-m", "tiny_training", str(path)]
         processes.append(
             subprocess.Popen(
-                command,
+                [sys.executable, *arguments],
                 env=rank_environment() | added | (environment or {}),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -189,11 +245,35 @@ def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     return said
 
 
-def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
-    """Be one rank of a training run."""
-    from openalign.train import loop
+def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> RankSpec:
+    """Return what the ranks of a run in `root` are told."""
+    settings = {"settings": identity(config)}
+    inputs = {"select": "what was selected", "fetch": "what was fetched"}
+    return RankSpec(
+        config=to_plain(config),
+        training=corpus.training,
+        shards=corpus.shards,
+        root=root,
+        stage="train",
+        fingerprint=stage_fingerprint(settings, inputs),
+        settings=settings,
+        inputs=inputs,
+    )
 
-    loop.run(config, training=corpus.training, shards=corpus.shards, output=output, work=work)
+
+def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
+    """Be one rank of a training run whose stage nobody locks or seals."""
+    from openalign.train import loop, zero
+    from openalign.train.result import write_result
+    from openalign.train.work_folder import local_folders
+
+    folders = local_folders(output, work)
+    with zero.joined_ranks() as ranks:
+        trained = loop.run(
+            config, ranks, training=corpus.training, shards=corpus.shards, folders=folders
+        )
+        if ranks.rank == 0:
+            write_result(trained, config, folders)
 
 
 def sleep(folder: str) -> None:

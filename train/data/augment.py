@@ -1,13 +1,13 @@
-"""What is done to a training picture: crop, flip and, where set, a mild affine warp (ALIGN §5).
+"""What is done to a training image: crop, flip and, where set, a mild affine warp (ALIGN §5).
 
-Everything is drawn by position (`order.draws_at`), so a picture is augmented alike however the
-run is cut, resumed or spread.
+Every draw is a function of the position (`order.draws_at`). An image is augmented alike in a run
+that is interrupted and resumed, and on any number of ranks.
 
 Shape suffixes:
     B  pairs
-    R  side of a resized picture
-    S  side of a cropped picture
-    C  colours
+    R  side of a resized image
+    S  side of a cropped image
+    C  colors
 """
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
@@ -21,17 +21,22 @@ import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor
 
 from openalign.train.config import Augmentation
-from openalign.train.data.order import Rows, draws_at
+from openalign.train.data.order import Positions, draws_at
 from openalign.train.data.preprocess import Pixels, to_tensor
 
 Draws = npt.NDArray[np.float64]
 
 _TOP, _LEFT, _FLIP, _TURN, _ZOOM, _STRETCH, _DOWN, _RIGHT = range(8)
-"""Which draw decides what; a position always has all of them."""
+"""Which draw decides what; every position has all eight."""
 
 
 def augment(
-    images_BRRC: Pixels, positions: Rows, *, crop_px: int, augmentation: Augmentation, seed: int
+    images_BRRC: Pixels,
+    positions: Positions,
+    *,
+    crop_px: int,
+    augmentation: Augmentation,
+    seed: int,
 ) -> Tensor:
     """Return `[B, C, S, S]` in [-1, 1], channels last in memory."""
     draws = draws_at(positions, num_draws=8, seed=seed)
@@ -49,7 +54,9 @@ def augment(
     return to_tensor(_crop(images_BRRC, corners, flips, crop_px))
 
 
-def _crop(images_BRRC: Pixels, corners: Rows, flips: npt.NDArray[np.bool_], crop_px: int) -> Pixels:
+def _crop(
+    images_BRRC: Pixels, corners: npt.NDArray[np.int64], flips: npt.NDArray[np.bool_], crop_px: int
+) -> Pixels:
     size = (len(images_BRRC), crop_px, crop_px, images_BRRC.shape[3])
     crops_BSSC = np.empty(size, dtype=np.uint8)
     for number, ((top, left), flip) in enumerate(zip(corners.tolist(), flips, strict=True)):
@@ -65,10 +72,10 @@ def _matrices(
     part: float,
     augmentation: Augmentation,
 ) -> Tensor:
-    """Return `[B, 2, 3]`: where in the picture each point of the crop comes from.
+    """Return `[B, 2, 3]`: where in the image each point of the crop comes from.
 
     Coordinates run from -1 to 1; `middles` are the crops' (down, right), `part` is the crop's
-    share of the picture's side.
+    share of the image's side.
     """
     signed = 2.0 * draws - 1.0
     angle = signed[:, _TURN] * math.radians(augmentation.rotation_degrees)

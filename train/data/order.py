@@ -1,25 +1,26 @@
 """Which pair stands at a position, and what is drawn for it: pure functions of integers.
 
-Nothing here has a state, so a run is resumed by naming the next step, on any number of ranks and
+The functions hold no state. A run is resumed by naming the next step, on any number of ranks and
 threads. Positions count through all epochs: position p lies in epoch p // n of n pairs.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 _ROUNDS = 6
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def rows_at(positions: Rows, *, num_rows: int, seed: int) -> Rows:
+def rows_at(positions: Positions, *, num_rows: int, seed: int) -> RowNumbers:
     """Return the row at each position: every epoch is a permutation of its own.
 
-    A Feistel network permutes the smallest square of a power of two that holds all rows; whoever
-    lands outside is sent through again. So a position costs the same whatever the corpus holds,
-    and nothing is kept in memory.
+    A Feistel network permutes the smallest square of a power of two that holds all rows. A number
+    that lands outside the rows goes through the network again. A position costs the same in a
+    corpus of any size, and nothing is kept in memory.
     """
     half_bits = np.uint64(max(1, (max(num_rows - 1, 1).bit_length() + 1) // 2))
     epochs = (positions // num_rows).astype(np.uint64)
@@ -31,7 +32,7 @@ def rows_at(positions: Rows, *, num_rows: int, seed: int) -> Rows:
     return rows.astype(np.int64)
 
 
-def draws_at(positions: Rows, *, num_draws: int, seed: int) -> npt.NDArray[np.float64]:
+def draws_at(positions: Positions, *, num_draws: int, seed: int) -> npt.NDArray[np.float64]:
     """Return `num_draws` uniform numbers in [0, 1) for each position."""
     # The complement keeps these apart from the keys that `rows_at` derives from the same seed.
     base = _mix(positions.astype(np.uint64) ^ _mix(~_word(seed)))
@@ -66,7 +67,7 @@ def _word(value: int) -> Words:
 
 
 def _mix(words: Words) -> Words:
-    """SplitMix64's finaliser: every bit of the input moves every bit of the output."""
+    """SplitMix64's finalizer: every bit of the input moves every bit of the output."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))

@@ -6,9 +6,9 @@ batch on the border holds the end of one permutation and the start of the next.
 
 Shape suffixes:
     B  pairs on this rank
-    R  side of a resized picture
-    S  side of a cropped picture
-    C  colours
+    R  side of a resized image
+    S  side of a cropped image
+    C  colors
 """
 
 # ruff: noqa: N806  # capitals are shape suffixes
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -33,8 +34,8 @@ from openalign.files.shards import ShardReader
 from openalign.files.tables import read_table
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
-from openalign.train.data.order import Rows, rows_at
-from openalign.train.data.preprocess import Pixels, Preprocess, Tokens, decode, tokenize
+from openalign.train.data.order import RowNumbers, rows_at
+from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, decode, tokenize
 
 _MIB = 1 << 20
 _LARGE = pa.schema(
@@ -51,11 +52,11 @@ class Batch:
     """One rank's share of a global batch."""
 
     step: int
-    rows: Rows
+    rows: RowNumbers
     """Rows of the training manifest, of this rank."""
 
     pixels: Tensor
-    tokens: Tokens
+    tokens: TokenBatch
 
 
 def read_training(urls: Sequence[str]) -> pa.Table:
@@ -106,11 +107,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def rows(self, start: int, stop: int) -> Rows:
+    def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
         return rows_at(np.arange(start, stop), num_rows=len(self), seed=self._seed)
 
-    def keys(self, rows: Rows) -> list[str]:
+    def keys(self, rows: RowNumbers) -> list[str]:
         """Return the candidate keys of rows."""
         return self._keys.take(pa.array(rows)).to_pylist()
 
@@ -158,7 +159,7 @@ class SampleHash:
 
 
 class _Images:
-    """Decoded pictures by row; pairs that share a picture share its place in the cache."""
+    """Decoded images by row; pairs that share an image share its place in the cache."""
 
     def __init__(
         self,
@@ -171,32 +172,32 @@ class _Images:
     ) -> None:
         shards = table["shard"].combine_chunks().dictionary_encode()
         self._names: list[str] = shards.dictionary.to_pylist()
-        self._shards: Rows = shards.indices.to_numpy().astype(np.int64)
-        self._offsets: Rows = table["offset"].to_numpy()
-        self._lengths: Rows = table["length"].to_numpy()
+        self._shards: npt.NDArray[np.int64] = shards.indices.to_numpy().astype(np.int64)
+        self._offsets: npt.NDArray[np.int64] = table["offset"].to_numpy()
+        self._lengths: npt.NDArray[np.int64] = table["length"].to_numpy()
         self._reader = reader
         self._resize_px = resize_px
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._cache: Pixels | None = None
-        self._picture_of_row, num_pictures = _number_pictures(self._shards, self._offsets)
-        if num_pictures * resize_px * resize_px * 3 <= cache_bytes:
-            self._cache = np.empty((num_pictures, resize_px, resize_px, 3), dtype=np.uint8)
-            self._cached = np.zeros(num_pictures, dtype=bool)
+        self._image_of_row, num_images = _number_images(self._shards, self._offsets)
+        if num_images * resize_px * resize_px * 3 <= cache_bytes:
+            self._cache = np.empty((num_images, resize_px, resize_px, 3), dtype=np.uint8)
+            self._cached = np.zeros(num_images, dtype=bool)
 
-    def read(self, rows: Rows) -> Pixels:
+    def read(self, rows: RowNumbers) -> Pixels:
         """Return `[B, R, R, C]`."""
         if self._cache is None:
             return np.stack(list(self._threads.map(self._decode, rows.tolist())))
-        pictures = self._picture_of_row[rows]
-        missing, first = np.unique(pictures[~self._cached[pictures]], return_index=True)
+        images = self._image_of_row[rows]
+        missing, first = np.unique(images[~self._cached[images]], return_index=True)
         if len(missing):
-            wanted = rows[~self._cached[pictures]][first]
-            for picture, pixels in zip(
+            wanted = rows[~self._cached[images]][first]
+            for image, pixels in zip(
                 missing.tolist(), self._threads.map(self._decode, wanted.tolist()), strict=True
             ):
-                self._cache[picture] = pixels
+                self._cache[image] = pixels
             self._cached[missing] = True
-        return self._cache[pictures]
+        return self._cache[images]
 
     def _decode(self, row: int) -> Pixels:
         shard = self._names[self._shards[row]]
@@ -205,12 +206,14 @@ class _Images:
             return decode(self._reader.read(shard, offset, length), resize_px=self._resize_px)
         except InputError as error:
             raise InputError(
-                f"{shard}: the bytes from {offset} on are no picture: {error}",
+                f"{shard}: the bytes from {offset} on are no image: {error}",
                 hint="the shard was changed after `select` ran; run `fetch` and `select` again",
             ) from error
 
 
-def _number_pictures(shards: Rows, offsets: Rows) -> tuple[Rows, int]:
+def _number_images(
+    shards: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], int]:
     places = np.stack([shards, offsets], axis=1)
     found, numbers = np.unique(places, axis=0, return_inverse=True)
     return numbers.reshape(-1), len(found)

@@ -1,29 +1,29 @@
-"""Pictures and alt-texts to tensors: the one module for training and evaluation.
+"""Images and alt-texts to tensors: the one module for training and evaluation.
 
-A picture is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
+An image is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
 (ALIGN §5; both public ports squash, and scale so). A text is cut into word pieces between
 [CLS] and [SEP]. The settings travel with an export, so that the two cannot drift.
 
 Shape suffixes:
     B  pairs
-    R  side of a resized picture
-    S  side of a cropped picture
+    R  side of a resized image
+    S  side of a cropped image
     T  tokens of the batch's longest text
-    C  colours: red, green, blue
+    C  colors: red, green, blue
 """
 
 # ruff: noqa: N803  # capitals are shape suffixes
 
-import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -33,6 +33,9 @@ from torch import Tensor
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.images import decoding
+from openalign.images.decoding import JpegScales
+from openalign.images.headers import ImageError
 
 SETTINGS_FILE = "preprocess.json"
 TOKENIZER_FILE = "tokenizer.json"
@@ -43,7 +46,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 Pixels = npt.NDArray[np.uint8]
 
 
-class Tokens(NamedTuple):
+class TokenBatch(NamedTuple):
     """Word pieces of a batch, `[B, T]` each, padded to the longest text."""
 
     ids: Tensor
@@ -52,7 +55,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocess:
-    """What turns a picture file and a text into what the towers take."""
+    """What turns an image file and a text into what the towers take."""
 
     resize_px: int = 346
     crop_px: int = 289
@@ -60,7 +63,7 @@ class Preprocess:
     lowercase: bool = True
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
-        """Return picture files as the image tower takes them outside training: middle crop."""
+        """Return image files as the image tower takes them outside training: middle crop."""
         images = np.stack([decode(content, resize_px=self.resize_px) for content in contents])
         return to_tensor(center_crop(images, self.crop_px))
 
@@ -78,18 +81,11 @@ class Preprocess:
         """
         ours = storage.join(folder, SETTINGS_FILE)
         if storage.exists(ours):
-            values = _read_object(ours)
-            if set(values) != {field.name for field in fields(cls)}:
-                raise InputError(
-                    f"{ours} holds {sorted(values)}, and not "
-                    f"{sorted(field.name for field in fields(cls))}",
-                    hint="the folder was written by another version; export the model again",
-                )
-            return cls(**values)
+            return _read_ours(ours)
         theirs = storage.join(folder, "preprocessor_config.json")
         if not storage.exists(theirs):
             raise InputError(
-                f"{folder} says nothing about its pictures: neither {SETTINGS_FILE} nor "
+                f"{folder} says nothing about its images: neither {SETTINGS_FILE} nor "
                 "preprocessor_config.json is there",
                 hint="name a folder that `openalign train` or Hugging Face wrote",
             )
@@ -98,6 +94,31 @@ class Preprocess:
             resize_px=_side_px(values, "size", theirs),
             crop_px=_side_px(values, "crop_size", theirs),
         )
+
+
+class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`preprocess.json`: what `Preprocess` has, and no field may be missing."""
+
+    resize_px: int
+    crop_px: int
+    max_tokens: int
+    lowercase: bool
+
+
+_SAVED = msgspec.json.Decoder(_Saved)
+
+
+def _read_ours(url: str) -> Preprocess:
+    try:
+        saved = _SAVED.decode(storage.read_bytes(url))
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{url} does not hold the settings of this version: {error}",
+            hint="the folder was written by another version; export the model again",
+        ) from error
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise InputError(f"{url} is not JSON: {error}") from error
+    return Preprocess(**msgspec.structs.asdict(saved))
 
 
 def _read_object(url: str) -> dict[str, Any]:
@@ -119,28 +140,22 @@ def _side_px(values: dict[str, Any], key: str, url: str) -> int:
             raise InputError(
                 f"{url}: `{key}` must be a square such as {{'height': 346, 'width': 346}}, "
                 f"got {found!r}",
-                hint="the folder is not that of an ALIGN, or its pictures are prepared another way",
+                hint="the folder is not that of an ALIGN, or its images are prepared another way",
             )
 
 
 def decode(content: bytes, *, resize_px: int) -> Pixels:
-    """Return a picture file as an upright RGB square, `[R, R, C]`; transparency becomes white.
+    """Return an image file as an upright sRGB square, `[R, R, C]`; transparency becomes white.
+
+    A JPEG is decoded at the smallest scale that still has twice the pixels needed a side.
 
     Raises:
-        InputError: the bytes are not a picture.
+        InputError: the bytes are not an image.
     """
     try:
-        with Image.open(io.BytesIO(content)) as file:
-            # A JPEG is decoded at the smallest scale that still has twice the pixels needed.
-            file.draft("RGB", (2 * resize_px, 2 * resize_px))
-            image = ImageOps.exif_transpose(file)
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                paper = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(paper, image)
-            image = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"a picture cannot be decoded: {error}") from error
+        image = decoding.decode(content, min_side_px=2 * resize_px, scales=JpegScales.HALVES)
+    except ImageError as error:
+        raise InputError(f"an image cannot be decoded: {error}") from error
     if image.size != (resize_px, resize_px):
         image = image.resize((resize_px, resize_px), Image.Resampling.BILINEAR)
     return np.asarray(image, dtype=np.uint8)
@@ -179,12 +194,12 @@ def load_tokenizer(folder: str, preprocess: Preprocess) -> Tokenizer:
     return _bounded(Tokenizer.from_str(text), preprocess.max_tokens)
 
 
-def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> Tokens:
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:
     """Return the word pieces of texts."""
     encodings = tokenizer.encode_batch_fast(list(texts))
     ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
     mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-    return Tokens(torch.from_numpy(ids), torch.from_numpy(mask))
+    return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask))
 
 
 def normalizer(*, lowercase: bool) -> BertNormalizer:

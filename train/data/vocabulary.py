@@ -16,8 +16,6 @@ from tokenizers.trainers import WordPieceTrainer
 from openalign.files import storage
 from openalign.train.data.preprocess import SPECIAL_TOKENS, normalizer
 
-VOCABULARY_FILE = "vocabulary.txt"
-
 _INSIDE = "##"
 """Marks a piece that does not start a word."""
 

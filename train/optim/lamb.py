@@ -1,13 +1,13 @@
 """LAMB whose trust ratios belong to whole parameters, whatever ZeRO cuts them into (ALIGN §5).
 
-Under ZeRO an optimizer is handed flat shards that hold pieces of many parameters. A plain LAMB
-takes one trust ratio a shard, which moves single tensors 0.1 to 25 times as far as it should. Here
-a `ShardLayout` says which piece of a shard belongs to which parameter: squared norms of the pieces
-are summed over ranks, and each piece is scaled by the ratio of its whole parameter. That is one
+Under ZeRO an optimizer gets flat shards that hold pieces of many parameters. A plain LAMB takes
+one trust ratio a shard, which moves single tensors 0.1 to 25 times as far as it should. Here a
+`ShardLayout` says which piece of a shard belongs to which parameter. Squared norms of the pieces
+are summed over ranks, and each piece is scaled by the ratio of its whole parameter. This costs one
 all-reduce of two numbers a parameter.
 
-Without adaptation the rule is AdamW's, so this one class is both optimizers. The temperature is a
-group with a rule of its own: Adam's step times its own value, and a lower bound.
+Without trust ratios the update is AdamW's, so `ShardedOptimizer` serves both settings. The
+temperature is a group with a rule of its own: Adam's step times its own value, and a lower bound.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,8 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openalign.train.config import AdamW, TrainConfig
-from openalign.train.config import Lamb as LambConfig
+from openalign.train.config import AdamW, Lamb, TrainConfig
 
 
 class Piece(NamedTuple):
@@ -58,8 +57,8 @@ class TrustRatios:
         return float(found.min()), float(found.max())
 
 
-class Lamb(torch.optim.Optimizer):
-    """LAMB and AdamW over parameters or ZeRO's shards of them."""
+class ShardedOptimizer(torch.optim.Optimizer):
+    """LAMB or AdamW, group by group, over parameters or ZeRO's shards of them."""
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
         super().__init__(groups, {})
@@ -72,7 +71,7 @@ class Lamb(torch.optim.Optimizer):
             group["lr"] = group["peak"] * factor
 
     def start_step(self) -> None:
-        """Forget what the last step noted: under ZeRO one step is several calls of `step`."""
+        """Forget the last step's trust ratios; under ZeRO one step is several calls of `step`."""
         self.trust_ratios = TrustRatios()
 
     @torch.no_grad()
@@ -152,8 +151,8 @@ class Lamb(torch.optim.Optimizer):
         return (Piece(number, 0, shard.numel()),)
 
 
-def build_optimizer(towers: nn.Module, config: TrainConfig) -> Lamb:
-    """Return the optimizer of `config`; which parameters decay and adapt is decided here."""
+def build_optimizer(towers: nn.Module, config: TrainConfig) -> ShardedOptimizer:
+    """Return the optimizer of `config`; decides which parameters decay and which adapt."""
     named = dict(towers.named_parameters())
     temperature = named.pop("temperature")
     optimizer, rule = config.optimizer, config.temperature
@@ -172,7 +171,7 @@ def build_optimizer(towers: nn.Module, config: TrainConfig) -> Lamb:
     vectors = [p for p in named.values() if p.ndim <= 1]
     own = {"relative": rule.relative, "at_least": rule.at_least}
     rate = {"lr": rule.learning_rate, "peak": rule.learning_rate}
-    return Lamb(
+    return ShardedOptimizer(
         [
             {**shared, **_applied(optimizer, matrices=True), "params": matrices},
             {**shared, **_applied(optimizer, matrices=False), "params": vectors},
@@ -181,7 +180,7 @@ def build_optimizer(towers: nn.Module, config: TrainConfig) -> Lamb:
     )
 
 
-def _applied(optimizer: LambConfig | AdamW, *, matrices: bool) -> dict[str, Any]:
-    adapted = isinstance(optimizer, LambConfig) and (matrices or optimizer.adapted == "all")
+def _applied(optimizer: Lamb | AdamW, *, matrices: bool) -> dict[str, Any]:
+    adapted = isinstance(optimizer, Lamb) and (matrices or optimizer.adapted == "all")
     decays = matrices or optimizer.decayed == "all"
     return {"adapt": adapted, "weight_decay": optimizer.weight_decay if decays else 0.0}

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from openalign.filtering.config import TextRules
 from openalign.filtering.counts import frequency
 from openalign.filtering.counts.tokens import U64
+from openalign.filtering.thresholds import Coverage, Frequent, MinCount, TopK
 
 
 def random_hashes(seed: int, number: int, distinct: int) -> U64:
@@ -69,30 +69,30 @@ HISTOGRAMS = {0: [(5, 1), (3, 1)], 1: [(3, 2), (1, 1)]}
 
 
 @pytest.mark.parametrize(
-    ("rules", "at_count", "num_kept", "tied_kept"),
+    ("frequent", "at_count", "num_kept", "tied_kept"),
     [
-        pytest.param(TextRules(top_k=1), 5, 1, {0: 1, 1: 0}, id="the first"),
-        pytest.param(TextRules(top_k=2), 3, 2, {0: 1, 1: 0}, id="one of three ties, by hash"),
-        pytest.param(TextRules(top_k=3), 3, 3, {0: 1, 1: 1}, id="two of three ties"),
-        pytest.param(TextRules(top_k=4), 3, 4, {0: 1, 1: 2}, id="all ties"),
-        pytest.param(TextRules(top_k=5), 1, 5, {0: 0, 1: 1}, id="all"),
-        pytest.param(TextRules(top_k=6), 1, 5, {0: 0, 1: 1}, id="more than there are"),
-        pytest.param(TextRules(min_count=3), 3, 4, {0: 1, 1: 2}, id="a count that occurs"),
-        pytest.param(TextRules(min_count=4), 5, 1, {0: 1, 1: 0}, id="a count between"),
-        pytest.param(TextRules(min_count=1), 1, 5, {0: 0, 1: 1}, id="every count"),
-        pytest.param(TextRules(min_count=6), 5, 0, {0: 0, 1: 0}, id="a count above all"),
+        pytest.param(TopK(k=1), 5, 1, {0: 1, 1: 0}, id="the first"),
+        pytest.param(TopK(k=2), 3, 2, {0: 1, 1: 0}, id="one of three ties, by hash"),
+        pytest.param(TopK(k=3), 3, 3, {0: 1, 1: 1}, id="two of three ties"),
+        pytest.param(TopK(k=4), 3, 4, {0: 1, 1: 2}, id="all ties"),
+        pytest.param(TopK(k=5), 1, 5, {0: 0, 1: 1}, id="all"),
+        pytest.param(TopK(k=6), 1, 5, {0: 0, 1: 1}, id="more than there are"),
+        pytest.param(MinCount(at_least=3), 3, 4, {0: 1, 1: 2}, id="a count that occurs"),
+        pytest.param(MinCount(at_least=4), 5, 1, {0: 1, 1: 0}, id="a count between"),
+        pytest.param(MinCount(at_least=1), 1, 5, {0: 0, 1: 1}, id="every count"),
+        pytest.param(MinCount(at_least=6), 5, 0, {0: 0, 1: 0}, id="a count above all"),
         # 15 occurrences: 5 are a third, 14 with the ties, 15 with the last.
-        pytest.param(TextRules(coverage=0.33), 5, 1, {0: 1, 1: 0}, id="a third"),
-        pytest.param(TextRules(coverage=0.34), 3, 4, {0: 1, 1: 2}, id="a little over a third"),
-        pytest.param(TextRules(coverage=0.93), 3, 4, {0: 1, 1: 2}, id="14 of 15"),
-        pytest.param(TextRules(coverage=0.94), 1, 5, {0: 0, 1: 1}, id="over 14 of 15"),
-        pytest.param(TextRules(coverage=1.0), 1, 5, {0: 0, 1: 1}, id="everything"),
+        pytest.param(Coverage(share=0.33), 5, 1, {0: 1, 1: 0}, id="a third"),
+        pytest.param(Coverage(share=0.34), 3, 4, {0: 1, 1: 2}, id="a little over a third"),
+        pytest.param(Coverage(share=0.93), 3, 4, {0: 1, 1: 2}, id="14 of 15"),
+        pytest.param(Coverage(share=0.94), 1, 5, {0: 0, 1: 1}, id="over 14 of 15"),
+        pytest.param(Coverage(share=1.0), 1, 5, {0: 0, 1: 1}, id="everything"),
     ],
 )
 def test_the_cut_is_where_the_rules_say(
-    rules: TextRules, at_count: int, num_kept: int, tied_kept: dict[int, int]
+    frequent: Frequent, at_count: int, num_kept: int, tied_kept: dict[int, int]
 ) -> None:
-    cut = frequency.choose_cut({0: HISTOGRAMS[0], 1: HISTOGRAMS[1]}, rules)
+    cut = frequency.choose_cut({0: HISTOGRAMS[0], 1: HISTOGRAMS[1]}, frequent)
 
     assert (cut.at_count, cut.num_kept, cut.tied_kept) == (at_count, num_kept, tied_kept)
     assert cut.num_tied == {5: 1, 3: 3, 1: 1}[at_count]
@@ -100,19 +100,19 @@ def test_the_cut_is_where_the_rules_say(
 
 def test_a_share_is_taken_as_it_is_written() -> None:
     """0.07 of 100 is 7 occurrences; in floating point it is a little more."""
-    cut = frequency.choose_cut({0: [(7, 1), (1, 93)]}, TextRules(coverage=0.07))
+    cut = frequency.choose_cut({0: [(7, 1), (1, 93)]}, Coverage(share=0.07))
 
     assert (cut.at_count, cut.num_kept) == (7, 1)
 
 
 def test_an_empty_corpus_has_a_cut_that_keeps_nothing() -> None:
-    cut = frequency.choose_cut({}, TextRules())
+    cut = frequency.choose_cut({}, TopK())
 
     assert (cut.num_kept, cut.tied_kept) == (0, {})
 
 
 def test_ties_are_kept_in_hash_order() -> None:
-    cut = frequency.choose_cut({0: [(7, 1), (2, 3)]}, TextRules(top_k=3))
+    cut = frequency.choose_cut({0: [(7, 1), (2, 3)]}, TopK(k=3))
     distinct = np.array([10, 20, 30, 40], np.uint64)
 
     kept = frequency.apply_cut(
@@ -132,7 +132,7 @@ def test_top_k_is_exact_for_any_bucketing(seed: int) -> None:
         tables = merged(np.split(hashes, [1_000]), num_buckets)
         cut = frequency.choose_cut(
             {bucket: frequency.histogram(counts) for bucket, (_, counts) in tables.items()},
-            TextRules(top_k=top_k),
+            TopK(k=top_k),
         )
         kept = np.concatenate(
             [
@@ -224,22 +224,6 @@ def test_a_key_that_was_capped_early_is_still_found(monkeypatch: pytest.MonkeyPa
 
     assert frequency.merge_pairs([early, late], 10).tolist() == [77]
     assert frequency.merge_pairs([early, late], 11).tolist() == []
-
-
-# Membership ---------------------------------------------------------------------------------------
-
-
-def test_absent_hashes_are_those_not_in_the_vocabulary() -> None:
-    vocabulary = np.array([10, 20, 2**64 - 1], np.uint64)
-    hashes = np.array([20, 5, 2**64 - 1, 10, 15, 20, 2**64 - 2], np.uint64)
-
-    found = frequency.absent(hashes, vocabulary)
-
-    assert found.tolist() == [False, True, False, False, True, False, True]
-    assert frequency.present(hashes, vocabulary).tolist() == [not missing for missing in found]
-    assert frequency.absent(hashes, vocabulary[:0]).all()
-    assert not frequency.present(hashes, vocabulary[:0]).any()
-    assert frequency.absent(hashes[:0], vocabulary).tolist() == []
 
 
 # Collisions ---------------------------------------------------------------------------------------

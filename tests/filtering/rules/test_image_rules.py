@@ -1,10 +1,20 @@
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
+from openalign.files.schemas import LEDGER
+from openalign.files.states import FetchState, SelectState
 from openalign.filtering.config import ImageRules
-from openalign.filtering.rules.flags import first_rule
-from openalign.filtering.rules.image import IMAGE_RULES, header_state, image_flags
+from openalign.filtering.counts.tokens import hash_strings
+from openalign.filtering.rules.image import (
+    IMAGE_RULES,
+    SIZE_RULES,
+    ImageBatch,
+    ImageCorpus,
+    header_state,
+)
+from openalign.filtering.rules.table import ask, first_rule, names_of
 
 BOUNDS = [
     pytest.param(300, 200, "short_side", id="short side on the bound"),
@@ -20,13 +30,23 @@ BOUNDS = [
 def judged(
     width_px: int, height_px: int, *, many: bool = False, copy: bool = False
 ) -> list[str | None]:
-    flags = image_flags(
-        pl.DataFrame({"width_px": [width_px], "height_px": [height_px]}),
-        rules=ImageRules(),
-        has_many_alt_texts=np.array([many]),
-        is_near_duplicate=np.array([copy]),
+    row = {"width_px": width_px, "height_px": height_px, "sha256": "aa", "phash": 0}
+    [rows] = pa.Table.from_pylist([row], schema=LEDGER).to_batches()
+    corpus = ImageCorpus(
+        images_with_many_alt_texts=hash_strings(pl.Series(["aa"] if many else [], dtype=pl.String)),
+        is_copy=lambda images: np.array([copy] * images.height),
     )
-    return first_rule(flags, IMAGE_RULES).to_list()
+    flags = ask(IMAGE_RULES, ImageBatch.of(rows), corpus, ImageRules())
+    return first_rule(flags, names_of(IMAGE_RULES)).to_list()
+
+
+def test_the_table_has_every_state_of_select_in_its_order() -> None:
+    assert names_of(IMAGE_RULES) == tuple(state.value for state in SelectState)[1:]
+
+
+def test_what_a_header_answers_is_a_state_of_fetch_too() -> None:
+    assert names_of(SIZE_RULES) == (FetchState.SHORT_SIDE, FetchState.ASPECT_RATIO)
+    assert names_of(IMAGE_RULES)[:2] == names_of(SIZE_RULES)
 
 
 @pytest.mark.parametrize(("width_px", "height_px", "reason"), BOUNDS)

@@ -29,13 +29,13 @@ def held_out(sha256: list[str], phash: list[int]) -> pa.Table:
 
 @pytest.mark.parametrize("radius", [0, 1, 6, 15])
 def test_a_hash_is_found_on_the_radius_and_not_beyond(radius: int) -> None:
-    picture = 0x0123456789ABCDEF
+    image = 0x0123456789ABCDEF
     # Bits spread over the word, so that as many bands as possible differ.
     bits = [(i * 61) % 64 for i in range(radius + 1)]
-    on, beyond = flipped(picture, bits[:radius]), flipped(picture, bits)
+    on, beyond = flipped(image, bits[:radius]), flipped(image, bits)
 
     found = within_radius(
-        np.array([picture, on, beyond], np.uint64), np.array([5, picture], np.uint64), radius
+        np.array([image, on, beyond], np.uint64), np.array([5, image], np.uint64), radius
     )
 
     assert found.tolist() == [True, True, False]
@@ -44,16 +44,16 @@ def test_a_hash_is_found_on_the_radius_and_not_beyond(radius: int) -> None:
 @pytest.mark.parametrize("radius", [0, 3, 6, 10, 15])
 def test_equals_brute_force(radius: int) -> None:
     rng = np.random.default_rng(radius)
-    pictures = rng.integers(0, 2**64 - 1, 300, dtype=np.uint64)
-    near = pictures[rng.integers(0, 300, 2_000)].copy()
+    images = rng.integers(0, 2**64 - 1, 300, dtype=np.uint64)
+    near = images[rng.integers(0, 300, 2_000)].copy()
     for i in range(len(near)):
         for bit in rng.choice(64, rng.integers(0, 2 * radius + 2), replace=False):
             near[i] ^= np.uint64(1) << np.uint64(bit)
     hashes = np.concatenate((near, rng.integers(0, 2**64 - 1, 2_000, dtype=np.uint64)))
 
-    found = within_radius(hashes, pictures, radius)
+    found = within_radius(hashes, images, radius)
 
-    apart = np.array([np.bitwise_count(h ^ pictures).min() for h in hashes])
+    apart = np.array([np.bitwise_count(h ^ images).min() for h in hashes])
     assert found.tolist() == (apart <= radius).tolist()
     assert 0 < found.sum() < len(hashes)
 
@@ -61,12 +61,12 @@ def test_equals_brute_force(radius: int) -> None:
 def test_many_pairs_are_compared_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near_duplicates, "_PAIRS_AT_ONCE", 50)
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 2**10, 200, dtype=np.uint64)  # they agree on most bands
+    images = rng.integers(0, 2**10, 200, dtype=np.uint64)  # they agree on most bands
     hashes = rng.integers(0, 2**12, 300, dtype=np.uint64)
 
-    found = within_radius(hashes, pictures, 2)
+    found = within_radius(hashes, images, 2)
 
-    apart = np.array([np.bitwise_count(h ^ pictures).min() for h in hashes])
+    apart = np.array([np.bitwise_count(h ^ images).min() for h in hashes])
     assert found.tolist() == (apart <= 2).tolist()
 
 

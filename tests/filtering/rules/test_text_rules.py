@@ -1,13 +1,13 @@
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 
-from openalign.files.facts import RuleEffect
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
 from openalign.filtering.counts.tokens import U64, hash_strings, normalize, tokenize
-from openalign.filtering.rules.flags import first_rule, pack, rule_effects
-from openalign.filtering.rules.text import TEXT_RULES, Corpus, TextBatch, has_rare_ngram, text_flags
+from openalign.filtering.rules.table import ask, first_rule, names_of
+from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus, has_rare_ngram
 
 NONE = np.zeros(0, np.uint64)
 
@@ -17,26 +17,35 @@ def ngrams(*texts: str) -> U64:
     return np.unique(np.concatenate((tokens.unigrams, tokens.bigrams()[0])))
 
 
+def batch_of(texts: list[str], languages: list[str | None] | None = None) -> TextBatch:
+    rows = [
+        {
+            "key": str(i),
+            "image_url": f"http://{i}",
+            "alt_text": text,
+            "page_language": languages[i] if languages else "en",
+        }
+        for i, text in enumerate(texts)
+    ]
+    [batch] = pa.Table.from_pylist(rows, schema=CANDIDATE).to_batches()
+    return TextBatch.of(batch)
+
+
 def reasons(
     texts: list[str],
     *,
     rules: TextRules,
-    corpus: Corpus | None = None,
+    corpus: TextCorpus | None = None,
     languages: list[str | None] | None = None,
 ) -> list[str | None]:
-    normalized = normalize(pa.array(texts))
-    batch = TextBatch(
-        pl.Series(languages or ["en"] * len(texts), dtype=pl.String),
-        hash_strings(normalized),
-        hash_strings(pa.array([f"http://{i}" for i in range(len(texts))], pa.large_string())),
-        tokenize(normalized),
-    )
-    corpus = corpus or Corpus(ngrams(*texts), NONE, NONE)
-    return first_rule(text_flags(batch, corpus, rules), TEXT_RULES).to_list()
+    batch = batch_of(texts, languages)
+    corpus = corpus or TextCorpus(ngrams(*texts), NONE, NONE)
+    return first_rule(ask(TEXT_RULES, batch, corpus, rules), names_of(TEXT_RULES)).to_list()
 
 
-def test_the_rules_are_asked_in_the_order_of_the_schema() -> None:
-    assert TEXT_RULES == (
+def test_the_table_has_every_state_of_filter_in_its_order() -> None:
+    assert names_of(TEXT_RULES) == tuple(state.value for state in FilterState)[1:]
+    assert names_of(TEXT_RULES) == (
         "language",
         "alt_text_on_many_images",
         "image_with_many_alt_texts",
@@ -89,15 +98,16 @@ def test_pages_are_judged_by_their_language(
     ],
 )
 def test_one_rare_ngram_drops_a_text(known: tuple[str, ...], reason: str | None) -> None:
-    corpus = Corpus(ngrams(*known), NONE, NONE)
+    corpus = TextCorpus(ngrams(*known), NONE, NONE)
 
     assert reasons(["A red apple!"], rules=TextRules(), corpus=corpus) == [reason]
 
 
 def test_rare_ngrams_are_found_in_their_own_row() -> None:
-    tokens = tokenize(normalize(pa.array(["a b", "b a", "", "a", "c a b", "b"])))
+    batch = batch_of(["a b", "b a", "", "a", "c a b", "b"])
+    corpus = TextCorpus(ngrams("a b"), NONE, NONE)
 
-    assert has_rare_ngram(tokens, ngrams("a b")).tolist() == [
+    assert has_rare_ngram(batch, corpus, TextRules()).tolist() == [
         False,
         True,
         False,
@@ -108,7 +118,7 @@ def test_rare_ngrams_are_found_in_their_own_row() -> None:
 
 
 def test_texts_and_images_of_the_corpus_sets_are_dropped() -> None:
-    corpus = Corpus(
+    corpus = TextCorpus(
         ngrams("a red apple", "two red apples", "three red apples"),
         hash_strings(pa.array(["two red apples"], pa.large_string())),
         hash_strings(pa.array(["http://2"], pa.large_string())),
@@ -120,22 +130,4 @@ def test_texts_and_images_of_the_corpus_sets_are_dropped() -> None:
         None,
         "alt_text_on_many_images",
         "image_with_many_alt_texts",
-    ]
-
-
-def test_a_row_has_the_first_of_its_reasons() -> None:
-    flags = pack([np.array([0, 0, 1, 1], bool), np.array([0, 1, 0, 1], bool)])
-
-    assert flags.tolist() == [0, 2, 1, 3]
-    assert first_rule(flags, ("first", "second")).to_list() == [None, "second", "first", "first"]
-
-
-def test_effects_tell_first_alone_and_only() -> None:
-    # 5 rows kept, 3 dropped by a alone, 2 by b alone, 4 by a and b, 1 by b and c.
-    effects = rule_effects({0: 5, 1: 3, 2: 2, 3: 4, 6: 1}, ("a", "b", "c"))
-
-    assert effects == [
-        RuleEffect(rule="a", dropped=7, alone=7, only=3),
-        RuleEffect(rule="b", dropped=3, alone=7, only=2),
-        RuleEffect(rule="c", dropped=0, alone=1, only=0),
     ]

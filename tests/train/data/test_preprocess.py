@@ -78,15 +78,39 @@ def test_a_turned_picture_is_set_upright() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    "size",
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"<html>not found</html>", id="a page"),
-        pytest.param(png(Image.new("RGB", (64, 64)))[:60], id="cut off"),
+        pytest.param((191, 200), id="whole, below twice the doubled side"),
+        pytest.param((192, 200), id="a half"),
+        pytest.param((400, 1000), id="a quarter"),
+        pytest.param((900, 800), id="an eighth"),
+        pytest.param((30, 20), id="enlarged"),
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
-    with pytest.raises(InputError, match="a picture cannot be decoded"):
+def test_a_jpeg_is_read_at_the_scale_of_pillows_draft(size: tuple[int, int]) -> None:
+    """The slow and obvious way: Pillow's draft at twice the pixels needed, then the square."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(sink, "JPEG")
+    with Image.open(sink) as file:
+        file.draft("RGB", (96, 96))
+        expected = np.asarray(file.resize((48, 48), Image.Resampling.BILINEAR))
+
+    np.testing.assert_array_equal(decode(sink.getvalue(), resize_px=48), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(b"", "no image can be read from it", id="nothing"),
+        pytest.param(b"<html>not found</html>", "no image can be read from it", id="a page"),
+        pytest.param(
+            png(Image.new("RGB", (64, 64)))[:60], "OSError: image file is truncated", id="cut off"
+        ),
+    ],
+)
+def test_what_is_no_image_is_refused_and_says_why(content: bytes, why: str) -> None:
+    with pytest.raises(InputError, match=f"an image cannot be decoded: {why}"):
         decode(content, resize_px=4)
 
 
@@ -201,7 +225,19 @@ def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, mess
     ("text", "message"),
     [
         pytest.param('{"resize_px": 8', "is not JSON", id="cut off"),
-        pytest.param('{"resize_px": 8, "crop": 4}', r"holds \['crop', 'resize_px'\]", id="keys"),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 9}', "field `lowercase`", id="a key less"
+        ),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 9, "lowercase": true, "side": 4}',
+            "unknown field `side`",
+            id="a key more",
+        ),
+        pytest.param(
+            '{"resize_px": "8", "crop_px": 4, "max_tokens": 9, "lowercase": true}',
+            r"Expected `int`, got `str` - at `\$.resize_px`",
+            id="a text for a number",
+        ),
     ],
 )
 def test_settings_of_our_own_that_were_changed_are_refused(
@@ -214,7 +250,7 @@ def test_settings_of_our_own_that_were_changed_are_refused(
 
 
 def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="says nothing about its pictures"):
+    with pytest.raises(InputError, match="says nothing about its images"):
         Preprocess.load(str(tmp_path))
 
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from openalign.train.config import AdamW, Temperature
-from openalign.train.config import Lamb as LambConfig
-from openalign.train.optim.lamb import Lamb, build_optimizer
+from openalign.train.config import AdamW, Lamb, Temperature
+from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 
 from tiny_training import tiny_config  # isort: skip
 
@@ -32,7 +31,9 @@ def parameter(*values: float) -> nn.Parameter:
     return nn.Parameter(torch.tensor(values))
 
 
-def step(optimizer: Lamb, parameters: list[nn.Parameter], gradients: list[list[float]]) -> None:
+def step(
+    optimizer: ShardedOptimizer, parameters: list[nn.Parameter], gradients: list[list[float]]
+) -> None:
     for p, gradient in zip(parameters, gradients, strict=True):
         p.grad = torch.tensor(gradient)
     optimizer.start_step()
@@ -43,7 +44,7 @@ def test_the_first_step_is_the_learning_rate_times_the_parameters_norm() -> None
     """Adam's first update is the gradient's sign: norm sqrt 2; the parameter's norm is 5."""
     weight = parameter(3.0, 4.0)
 
-    step(Lamb([group([weight], adapt=True)]), [weight], [[0.2, -7.0]])
+    step(ShardedOptimizer([group([weight], adapt=True)]), [weight], [[0.2, -7.0]])
 
     way = 0.1 * 5 / math.sqrt(2)
     assert weight.tolist() == pytest.approx([3 - way, 4 + way], rel=1e-5)
@@ -51,7 +52,7 @@ def test_the_first_step_is_the_learning_rate_times_the_parameters_norm() -> None
 
 def test_each_parameter_has_a_ratio_of_its_own() -> None:
     small, large = parameter(0.3, 0.4), parameter(3.0, 4.0)
-    optimizer = Lamb([group([small, large], adapt=True)])
+    optimizer = ShardedOptimizer([group([small, large], adapt=True)])
 
     step(optimizer, [small, large], [[1.0, 1.0], [1.0, 1.0]])
 
@@ -73,7 +74,7 @@ def test_each_parameter_has_a_ratio_of_its_own() -> None:
 def test_the_ratio_is_bounded(start: float, expected: float) -> None:
     weight = parameter(start)
 
-    step(Lamb([group([weight], adapt=True)]), [weight], [[1.0]])
+    step(ShardedOptimizer([group([weight], adapt=True)]), [weight], [[1.0]])
 
     assert weight.item() == pytest.approx(expected, rel=1e-5)
 
@@ -82,7 +83,7 @@ def test_decay_is_part_of_what_the_ratio_scales() -> None:
     """Update 1 + 0.5 * 4 = 3, norm of the parameter 4: ratio 4/3, so the way is 0.1 * 4."""
     weight = parameter(4.0)
 
-    step(Lamb([group([weight], adapt=True, weight_decay=0.5)]), [weight], [[1.0]])
+    step(ShardedOptimizer([group([weight], adapt=True, weight_decay=0.5)]), [weight], [[1.0]])
 
     assert weight.item() == pytest.approx(3.6, rel=1e-5)
 
@@ -91,7 +92,7 @@ def test_without_adaptation_it_is_adamw() -> None:
     draw = torch.Generator().manual_seed(0)
     ours = [nn.Parameter(torch.randn(3, 4, generator=draw)) for _ in range(2)]
     theirs = [nn.Parameter(p.detach().clone()) for p in ours]
-    own = Lamb([group(ours, weight_decay=0.3, lr=0.01)])
+    own = ShardedOptimizer([group(ours, weight_decay=0.3, lr=0.01)])
     reference = torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.3)
 
     for _ in range(5):
@@ -108,7 +109,7 @@ def test_without_adaptation_it_is_adamw() -> None:
 def test_a_relative_step_is_a_share_of_the_value() -> None:
     temperature = parameter(0.5)
 
-    step(Lamb([group([temperature], relative=True, lr=0.01)]), [temperature], [[-3.0]])
+    step(ShardedOptimizer([group([temperature], relative=True, lr=0.01)]), [temperature], [[-3.0]])
 
     assert temperature.item() == pytest.approx(0.505, rel=1e-5)
 
@@ -124,14 +125,14 @@ def test_the_temperature_has_a_floor(start: float, expected: float) -> None:
     temperature = parameter(start)
     rule = group([temperature], relative=True, at_least=0.01)
 
-    step(Lamb([rule]), [temperature], [[3.0]])
+    step(ShardedOptimizer([rule]), [temperature], [[3.0]])
 
     assert temperature.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_factor_scales_every_groups_own_peak() -> None:
     one, two = parameter(1.0), parameter(1.0)
-    optimizer = Lamb([group([one], peak=0.1), group([two], peak=0.02)])
+    optimizer = ShardedOptimizer([group([one], peak=0.1), group([two], peak=0.02)])
 
     optimizer.set_factor(0.5)
 
@@ -150,19 +151,17 @@ class Model(nn.Module):
     ("optimizer", "expected"),
     [
         # (matrices, vectors, temperature), each (weight decay, adapted)
-        pytest.param(LambConfig(), ((1e-5, True), (0.0, False)), id="LAMB"),
+        pytest.param(Lamb(), ((1e-5, True), (0.0, False)), id="LAMB"),
         pytest.param(
-            LambConfig(decayed="all", adapted="all"), ((1e-5, True), (1e-5, True)), id="LAMB, all"
+            Lamb(decayed="all", adapted="all"), ((1e-5, True), (1e-5, True)), id="LAMB, all"
         ),
-        pytest.param(
-            LambConfig(adapted="all"), ((1e-5, True), (0.0, True)), id="LAMB, all adapted"
-        ),
+        pytest.param(Lamb(adapted="all"), ((1e-5, True), (0.0, True)), id="LAMB, all adapted"),
         pytest.param(AdamW(weight_decay=0.1), ((0.1, False), (0.0, False)), id="AdamW"),
         pytest.param(AdamW(decayed="all"), ((1e-5, False), (1e-5, False)), id="AdamW, all"),
     ],
 )
 def test_what_decays_and_adapts_is_decided_in_one_place(
-    optimizer: LambConfig | AdamW, expected: tuple[tuple[float, bool], ...]
+    optimizer: Lamb | AdamW, expected: tuple[tuple[float, bool], ...]
 ) -> None:
     config = tiny_config(optimizer=optimizer, temperature=Temperature(learning_rate=0.5))
 

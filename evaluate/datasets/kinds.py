@@ -1,0 +1,23 @@
+"""The table of data-set kinds: one module a published format, one line here.
+
+Settings are made from this table, so a kind's module imports nothing heavy at its top.
+"""
+
+from typing import TYPE_CHECKING, Any, Union
+
+from openalign.evaluate.datasets import karpathy
+from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
+
+KINDS: dict[str, DatasetKind[Any]] = {
+    "karpathy": karpathy.KIND,
+}
+
+if TYPE_CHECKING:
+    AnyDataset = DatasetSettings
+else:
+    AnyDataset = Union[tuple(kind.settings for kind in KINDS.values())]  # noqa: UP007
+
+
+def kind_of(dataset: DatasetSettings) -> DatasetKind[Any]:
+    """Return the kind of a data set."""
+    return KINDS[dataset.kind]

@@ -1,0 +1,25 @@
+"""Which queries are shown, and what was found first for them.
+
+Queries are drawn by the hash of their text, before anything is known of their success. So the share
+of failures among them is that of the benchmark.
+"""
+
+# ruff: noqa: N803  # capitals are shape suffixes
+
+from collections.abc import Sequence
+
+from openalign.evaluate.vectors import Vectors, best
+from openalign.files.hashing import hash64
+
+FIRST = 5
+"""Results that are shown of a query."""
+
+
+def sample(keys: Sequence[str], num: int) -> list[int]:
+    """Return the places of `num` keys, drawn by their hash; fewer keys are all taken."""
+    return sorted(sorted(range(len(keys)), key=lambda at: (hash64(keys[at]), at))[:num])
+
+
+def nearest(query_QD: Vectors, gallery_GD: Vectors, k: int = FIRST) -> list[list[int]]:
+    """Return the places of each query's k best items."""
+    return [best(score_G, k) for score_G in query_QD @ gallery_GD.T]

@@ -1,0 +1,71 @@
+"""Small copies of the images that a report shows, in `thumbnails.parquet`."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.files import storage
+from openalign.files.manifest import DataFile
+from openalign.files.names import THUMBNAILS_FILE
+
+THUMBNAIL_PX = 128
+
+_THUMBNAIL = pa.schema(
+    [
+        ("dataset", pa.string()),  # the benchmark's name
+        ("name", pa.string()),
+        ("caption", pa.string()),
+        ("webp", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small image and what it shows."""
+
+    caption: str
+    webp: bytes
+
+
+def write_thumbnails(output: str, images: Iterable[tuple[str, BenchmarkImage]]) -> DataFile:
+    """Write small copies of images, each with its benchmark's name and its first caption."""
+    rows = [
+        {
+            "dataset": benchmark,
+            "name": image.name,
+            "caption": image.captions[0] if image.captions else image.name,
+            "webp": thumbnail(storage.read_bytes(image.url)),
+        }
+        for benchmark, image in images
+    ]
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_THUMBNAIL), content)
+    written = storage.write_bytes(storage.join(output, THUMBNAILS_FILE), content.getvalue())
+    return DataFile.of(THUMBNAILS_FILE, written, num_rows=len(rows))
+
+
+def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
+    """Return the small images by (benchmark, name)."""
+    table = pq.read_table(io.BytesIO(storage.read_bytes(url)))
+    return {
+        (row["dataset"], row["name"]): Thumbnail(caption=row["caption"], webp=row["webp"])
+        for row in table.to_pylist()
+    }
+
+
+def thumbnail(content: bytes) -> bytes:
+    """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white."""
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(content)) as file:
+        image = ImageOps.exif_transpose(file).convert("RGBA")
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    paper = Image.new("RGBA", image.size, "white")
+    small = io.BytesIO()
+    Image.alpha_composite(paper, image).convert("RGB").save(small, "WEBP", quality=82, method=4)
+    return small.getvalue()

@@ -1,0 +1,67 @@
+"""Queries with images, as the report shows them: what was found, right or wrong."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from openalign.evaluate.drawing.thumbnails import Thumbnail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A small image with its caption."""
+
+    src: str
+    caption: str
+    is_right: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownQuery:
+    """A query with its answer and what was found; which parts there are depends on its kind."""
+
+    place: str
+    """Where the right answer came, in words."""
+
+    is_first: bool
+    is_found: bool
+    """Whether it is among the results that are shown."""
+
+    query: str = ""
+    tiles: Sequence[Tile] = ()
+    captions: Sequence[tuple[str, bool]] = ()
+    """Captions found, and whether each is one of the image's own."""
+
+    start: Tile | None = None
+    """The image that was asked with."""
+
+    answer: Tile | None = None
+    """The right image, where it is not among the tiles."""
+
+    answers: Sequence[str] = ()
+    """The right captions, where none is among those shown."""
+
+    minus: str = ""
+    plus: str = ""
+
+
+class Tiles:
+    """The small images of one benchmark."""
+
+    def __init__(self, benchmark: str, thumbnails: Mapping[tuple[str, str], Thumbnail]) -> None:
+        self._benchmark = benchmark
+        self._thumbnails = thumbnails
+
+    def tile(self, name: str, *, right: str = "") -> Tile:
+        """Return an image; it is marked where its name is the right one."""
+        small = self._thumbnails[self._benchmark, name]
+        content = base64.b64encode(small.webp).decode()
+        return Tile(
+            src=f"data:image/webp;base64,{content}",
+            caption=small.caption,
+            is_right=name == right,
+        )
+
+    def found(self, names: Sequence[str], *, right: str) -> list[Tile]:
+        """Return the images that were found; the right one is marked."""
+        return [self.tile(name, right=right) for name in names]

@@ -1,0 +1,74 @@
+"""Search with an index and a model that are loaded once: for the command line and for servers."""
+
+# ruff: noqa: N806  # capitals are shape suffixes
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from openalign.errors import InputError
+from openalign.evaluate import results
+from openalign.evaluate.embeddings import Embedder
+from openalign.evaluate.search.index import Hit, SearchIndex, load
+from openalign.evaluate.search.query import Query, query_vector
+from openalign.files import storage
+from openalign.files.names import RESULTS_FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searcher:
+    """An index and the model that made it, ready for queries."""
+
+    index: SearchIndex
+    embedder: Embedder
+
+    @classmethod
+    def open(
+        cls, folder: str, *, model: str, image_folders: Mapping[str, str] | None = None
+    ) -> "Searcher":
+        """Load the index of an `evaluate` folder and the model that made it.
+
+        `image_folders` says where the images of a benchmark lie now, by its name; it wins over
+        where `evaluate` saw them.
+
+        Raises:
+            InputError: there is no index, no model, or another model made the index.
+        """
+        index = load(folder, image_folders)
+        made_with = results.read(storage.join(folder, RESULTS_FILE)).hashes
+        from openalign.evaluate.encoder import Encoder
+
+        encoder = Encoder.load(model)
+        hashes = {"weights": encoder.weights_hash, "preprocess": encoder.preprocess_hash}
+        if any(made_with.get(part) != value for part, value in hashes.items()):
+            raise InputError(
+                f"{folder}: the index was made with another model than {model}",
+                hint="run `openalign evaluate`",
+            )
+        return cls(index=index, embedder=encoder)
+
+    def find(self, query: Query, k: int) -> list[Hit]:
+        """Return the k best images, best first.
+
+        The query image itself is left out where the index holds it at the same path.
+
+        Raises:
+            InputError: k is not from 1 to the number of images, the query's image cannot be read
+                or embedded, or its parts cancel each other out.
+        """
+        if not 1 <= k <= len(self.index.items):
+            raise InputError(
+                f"k must be from 1 to {len(self.index.items)}, the images here, got {k}"
+            )
+        image = storage.read_bytes(query.image) if query.image else None
+        query_D = query_vector(query, image, self.embedder)
+        example = self.index.path(self.index.items[0])
+        return self.index.nearest(query_D, k, without=_same_path(query.image, example))
+
+
+def _same_path(image: str | None, example: str) -> str:
+    """Return the query image's path, spelt as the index spells paths."""
+    if not image or "://" in image:
+        return image or ""
+    absolute = os.path.abspath(image)  # noqa: PTH100  # `resolve` would follow links
+    return absolute if example.startswith("/") else os.path.relpath(absolute)

@@ -1,0 +1,187 @@
+"""Composed queries (ALIGN §7): an image, minus words, plus words, and the image it leads to.
+
+Names of metrics: composed/<task>/<kind of query>/<method>/top_K
+
+The reading lies in `composed_queries`, the measuring in `composed_measures`, the report's section
+in `composed_section`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.tasks.contract import (
+    FinishedTask,
+    Material,
+    Measured,
+    Needs,
+    QueryWeights,
+    Sampling,
+    Section,
+    TaskKind,
+)
+from openalign.settings.fields import location, renamed
+from openalign.settings.limits import not_negative, short_name
+
+if TYPE_CHECKING:
+    from openalign.evaluate.drawing.tiles import Tiles
+    from openalign.evaluate.results import Metric
+
+WORDS = "words"
+"""What the task's own texts are called in file names."""
+
+COMBINED = "combined"
+IMAGE_ONLY = "image_only"
+TEXT_ONLY = "text_only"
+GAIN = "gain_over_image_only"
+
+
+@renamed({"dataset": "write `benchmark: NAME`, with a name under `benchmarks:`"})
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedTask:
+    """Queries of an image plus and minus words (§7), with the image that must be found."""
+
+    kind: Literal["composed"] = "composed"
+    """Which task: composed queries."""
+
+    name: str = "composed"
+    """What results and the report call it; the benchmark's name when empty."""
+
+    benchmark: str
+    """A name under `benchmarks:`; all its images are searched."""
+
+    path: str = location()
+    """A JSON file of queries: image, minus, plus, target, kind."""
+
+    image_weight: float = 1.0
+    """Weight of the image's embedding; the paper found 1 to 2 best (§7)."""
+
+    plus_weight: float = 2.0
+    """Weight of the words to add, against `image_weight`."""
+
+    minus_weight: float = 2.0
+    """Weight of the words to take away, against `image_weight`."""
+
+    def __post_init__(self) -> None:
+        if self.name:
+            short_name(name=self.name)
+        not_negative(
+            image_weight=self.image_weight,
+            plus_weight=self.plus_weight,
+            minus_weight=self.minus_weight,
+        )
+
+
+class ComposedFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the queries were weighted, and what was searched."""
+
+    num_queries: int
+    num_gallery_images: int
+    image_weight: float
+    plus_weight: float
+    minus_weight: float
+
+
+class ComposedExample(msgspec.Struct, frozen=True, kw_only=True):
+    """A composed query and the images found for it."""
+
+    image: str
+    minus: str
+    plus: str
+    target: str
+    kind: str
+    rank: int
+    """Place of the target; 1 is the first."""
+
+    image_only_rank: int
+    """Place of the target for the image without words."""
+
+    first: tuple[str, ...]
+
+
+class ComposedExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Some queries of the set."""
+
+    queries: tuple[ComposedExample, ...]
+
+
+def needs(task: ComposedTask, images: Sequence[BenchmarkImage]) -> Needs:
+    """Return the words of the queries; all images are searched.
+
+    Raises:
+        InputError: the file of queries cannot be used.
+    """
+    from openalign.evaluate.tasks import composed_queries
+
+    queries = composed_queries.read_queries(task.path, [image.name for image in images])
+    return Needs(splits=None, texts={WORDS: composed_queries.words_of(queries)})
+
+
+def measure(
+    task: ComposedTask, material: Material, sampling: Sampling
+) -> Measured[ComposedFacts, ComposedExamples]:
+    """Return top-K of combined, image-only and text-only queries, and the gain over image-only."""
+    from openalign.evaluate.tasks import composed_measures
+
+    return composed_measures.measure(task, material, sampling)
+
+
+def is_supported(gain: "Metric") -> bool:
+    """Tell whether a gain may be claimed: its interval lies above zero."""
+    return gain.low > 0.0
+
+
+def headline(task: FinishedTask[ComposedFacts]) -> list[str]:
+    """Return a line a kind of query: the gain in top-1 over the image alone."""
+    lines: list[str] = []
+    for gain in task.results.under(f"composed/{task.name}"):
+        if not gain.name.endswith(f"/{GAIN}/top_1"):
+            continue
+        words = "above" if is_supported(gain) else "not shown to be above"
+        low, value, high = (f"{100 * part:+.1f}" for part in (gain.low, gain.value, gain.high))
+        lines.append(
+            f"{'/'.join(gain.name.split('/')[1:3])}, image plus and minus words: top-1 {words} "
+            f"image alone ({value} points, {low} to {high})"
+        )
+    return lines
+
+
+def _section(
+    task: FinishedTask[ComposedFacts], examples: ComposedExamples, tiles: "Tiles"
+) -> Section:
+    from openalign.evaluate.tasks import composed_section
+
+    return composed_section.section(task, examples, tiles)
+
+
+def _template(form: str) -> str:
+    folder = files("openalign.evaluate.tasks") / "templates"
+    return (folder / f"composed.{form}").read_text(encoding="utf-8")
+
+
+def _fingerprint(task: ComposedTask) -> str:
+    from openalign.files.storage import sha256_of_all
+
+    return sha256_of_all([task.path])
+
+
+def _query_weights(task: ComposedTask) -> QueryWeights:
+    return QueryWeights(image=task.image_weight, plus=task.plus_weight, minus=task.minus_weight)
+
+
+KIND = TaskKind(
+    settings=ComposedTask,
+    facts=ComposedFacts,
+    examples=ComposedExamples,
+    needs=needs,
+    measure=measure,
+    section=_section,
+    template=_template,
+    headline=headline,
+    fingerprint=_fingerprint,
+    query_weights=_query_weights,
+)

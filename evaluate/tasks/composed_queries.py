@@ -1,0 +1,78 @@
+"""Reads the file of composed queries.
+
+{"queries": [{"image": "a.png", "minus": "dark", "plus": "light", "target": "b.png",
+              "kind": "tone"}, ...]}
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from openalign.errors import InputError
+from openalign.files import storage
+
+
+class ComposedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One query as the file has it."""
+
+    image: str
+    """File name of the image to start from."""
+
+    minus: str = ""
+    plus: str = ""
+    """Words to take away and to add; one of the two may be empty."""
+
+    target: str
+    """File name of the image that must be found."""
+
+    kind: str = "all"
+    """What is changed; results are given kind by kind."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    queries: Annotated[list[ComposedQuery], msgspec.Meta(min_length=1)]
+
+
+_DECODER = msgspec.json.Decoder(_File)
+_FORMAT = 'the format is {"queries": [{"image", "minus", "plus", "target", "kind"}, ...]}'
+
+
+def read_queries(path: str, names: Sequence[str]) -> list[ComposedQuery]:
+    """Return the queries of a file about the images called `names`.
+
+    Raises:
+        InputError: the file is not of that form, or a query names an image that is not there.
+    """
+    try:
+        entries = _DECODER.decode(storage.read_bytes(path)).queries
+    except msgspec.ValidationError as error:
+        of_query = re.search(r"`\$\.queries\[(\d+)\]", str(error))
+        where = f"query {of_query[1]}: " if of_query else ""
+        raise InputError(f"{path}: {where}{error}", hint=_FORMAT) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not JSON: {error}") from error
+    known = frozenset(names)
+    return [
+        _checked(f"{path}: query {number}", entry, known) for number, entry in enumerate(entries)
+    ]
+
+
+def words_of(queries: Iterable[ComposedQuery]) -> list[str]:
+    """Return every text that the queries add or take away, once and sorted."""
+    return sorted({text for query in queries for text in (query.minus, query.plus) if text})
+
+
+def _checked(where: str, entry: ComposedQuery, known: frozenset[str]) -> ComposedQuery:
+    for key, name in (("image", entry.image), ("target", entry.target)):
+        if name not in known:
+            raise InputError(f"{where}: `{key}` {name} is not an image of the benchmark")
+    if entry.image == entry.target:
+        raise InputError(f"{where}: `target` is the query image, which is not in the gallery")
+    query = msgspec.structs.replace(
+        entry, minus=entry.minus.strip(), plus=entry.plus.strip(), kind=entry.kind.strip()
+    )
+    if not (query.minus or query.plus):
+        raise InputError(f"{where}: `minus` and `plus` are both empty")
+    return query

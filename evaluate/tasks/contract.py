@@ -1,0 +1,163 @@
+"""What a task kind offers, and the records that it and the stage hand to each other.
+
+A benchmark is a data set with a name. A task is what is measured on it. Several tasks share a
+benchmark and its embeddings, which are made once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+import msgspec
+
+from openalign.evaluate.datasets.images import BenchmarkImage
+
+if TYPE_CHECKING:
+    from openalign.evaluate.benchmark import EmbeddedBenchmark
+    from openalign.evaluate.bootstrap import Bootstrap
+    from openalign.evaluate.drawing.numbers import Number
+    from openalign.evaluate.drawing.tiles import Tiles
+    from openalign.evaluate.results import Metric, Results
+    from openalign.evaluate.vectors import Vectors
+
+RECALL_AT = (1, 5, 10)
+"""The K of the paper's tables."""
+
+
+class TaskSettings(Protocol):
+    """What the settings of every kind have."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind, as the table has it."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What results and the report call the task; the benchmark's name when empty."""
+        ...
+
+    @property
+    def benchmark(self) -> str:
+        """Name of the benchmark, a key of `benchmarks:`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryWeights:
+    """How much each part of a composed query counts; the paper found 1 to 2 best (§7)."""
+
+    image: float = 1.0
+    plus: float = 2.0
+    minus: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a task needs embedded."""
+
+    splits: AbstractSet[str] | None
+    """Splits whose images are needed; None for all images, an empty set for no image."""
+
+    captions: bool = False
+    """Whether the captions of those images are needed."""
+
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """The task's own texts, such as prompts, by what they are called in file names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a task measures: embeddings, made once and shared."""
+
+    benchmark: "EmbeddedBenchmark"
+    """The images that any task of the benchmark needs, in the data set's order."""
+
+    texts: Mapping[str, "Vectors"]
+    """A unit row for each of the texts of `Needs.texts`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How intervals and examples are drawn."""
+
+    bootstrap: "Bootstrap"
+    num_examples: int
+
+
+S = TypeVar("S", bound=TaskSettings)
+F = TypeVar("F", bound=msgspec.Struct)
+E = TypeVar("E", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(Generic[F, E]):
+    """What a task found."""
+
+    metrics: Sequence["Metric"]
+    facts: F
+    """How large the task was, for the report and the headline."""
+
+    examples: E
+    """Some queries with their first results, for the report."""
+
+    shown: AbstractSet[str]
+    """Names of the images that the examples show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedTask(Generic[F]):
+    """A task in a complete result."""
+
+    name: str
+    benchmark: str
+    facts: F
+    results: "Results"
+    """All results of the stage; the task's metrics lie below `<kind>/<name>/`."""
+
+
+class Section(Protocol):
+    """What a kind's template shows of one task."""
+
+    @property
+    def opening(self) -> Sequence[tuple[str, "Number"]]:
+        """Numbers that the page opens with, each with what it is; may be empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKind(Generic[S, F, E]):
+    """One way of measuring a model on a benchmark."""
+
+    settings: type[S]
+    facts: type[F]
+    examples: type[E]
+
+    needs: Callable[[S, Sequence[BenchmarkImage]], Needs]
+    """Check a task against its benchmark's images and say what it needs. Raises InputError."""
+
+    measure: Callable[[S, Material, Sampling], Measured[F, E]]
+    """Return the numbers and examples. Pure on embeddings: no model is at hand."""
+
+    section: Callable[[FinishedTask[F], E, "Tiles"], Section]
+    """Return what the template shows of one task."""
+
+    template: Callable[[str], str]
+    """Return the kind's fragment of the report, for `html` or `md`. It defines three macros:
+    `lede(task)` (a sentence before the opening numbers), `navigation(tasks)` (HTML only) and
+    `sections(tasks, confidence)`. `tasks` are the sections of all tasks of the kind, or none."""
+
+    headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
+    """Return the lines that a run ends with."""
+
+    fingerprint: Callable[[S], str] | None = None
+    """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""
+
+    query_weights: Callable[[S], QueryWeights] | None = None
+    """Return the weights that search uses by default; None where the kind has none."""
+
+
+def name_of(task: TaskSettings) -> str:
+    """Return what results and the report call a task."""
+    return task.name or task.benchmark

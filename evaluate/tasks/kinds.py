@@ -1,0 +1,74 @@
+"""The table of task kinds: one module a kind, one line here.
+
+Settings are made from this table, so a kind's module imports nothing heavy at its top.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Union
+
+from openalign.errors import InputError
+from openalign.evaluate.tasks import composed, retrieval
+from openalign.evaluate.tasks.contract import (
+    FinishedTask,
+    QueryWeights,
+    TaskKind,
+    TaskSettings,
+)
+
+KINDS: dict[str, TaskKind[Any, Any, Any]] = {
+    "retrieval": retrieval.KIND,
+    "composed": composed.KIND,
+}
+"""In the order in which the report shows them."""
+
+if TYPE_CHECKING:
+    from openalign.evaluate.results import Results
+
+    AnyTask = TaskSettings
+else:
+    AnyTask = Union[tuple(kind.settings for kind in KINDS.values())]  # noqa: UP007
+
+
+def kind_of(task: TaskSettings) -> TaskKind[Any, Any, Any]:
+    """Return the kind of a task."""
+    return KINDS[task.kind]
+
+
+def query_weights(tasks: Iterable[TaskSettings]) -> QueryWeights:
+    """Return the weights of the first task that has some, else the paper's."""
+    for task in tasks:
+        weights_of = kind_of(task).query_weights
+        if weights_of is not None:
+            return weights_of(task)
+    return QueryWeights()
+
+
+def finished_tasks(
+    results: "Results",
+) -> list[tuple[str, TaskKind[Any, Any, Any], FinishedTask[Any]]]:
+    """Return each task of a result: its kind's name, its kind, and its facts as the kind has them.
+
+    Raises:
+        InputError: a task is of a kind that is not in the table, or its facts are of another form.
+    """
+    from openalign.evaluate.results import as_record
+
+    found: list[tuple[str, TaskKind[Any, Any, Any], FinishedTask[Any]]] = []
+    for task in results.tasks:
+        kind = KINDS.get(task.kind)
+        if kind is None:
+            raise InputError(
+                f"results of the task `{task.name}` are of the kind `{task.kind}`",
+                hint=f"kinds are: {', '.join(KINDS)}",
+            )
+        facts = as_record(task.facts, kind.facts, of=f"facts of the task `{task.name}`")
+        finished = FinishedTask(
+            name=task.name, benchmark=task.benchmark, facts=facts, results=results
+        )
+        found.append((task.kind, kind, finished))
+    return found
+
+
+def headline(results: "Results") -> list[str]:
+    """Return the lines that a run ends with; a kind may have none."""
+    return [line for _, kind, task in finished_tasks(results) for line in kind.headline(task)]

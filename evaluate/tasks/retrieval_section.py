@@ -1,0 +1,143 @@
+"""What the report shows of retrieval: a row a direction and gallery, and some queries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openalign.evaluate.drawing.numbers import Number, rank_number, share_number
+from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
+from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.retrieval import (
+    DIRECTIONS,
+    GALLERY,
+    IMAGE_TO_TEXT,
+    SPLIT,
+    TEXT_TO_IMAGE,
+    ImageQuery,
+    RetrievalExamples,
+    RetrievalFacts,
+    TextQuery,
+)
+from openalign.files.hashing import hash64
+
+NUM_QUERIES = 8
+"""Queries of each direction that are shown as drawn."""
+
+NUM_WORST = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallRow:
+    """One direction in one gallery."""
+
+    direction: str
+    gallery: str
+    numbers: Sequence[Number]
+    """Recall at 1, 5 and 10."""
+
+    median: Number
+    num_queries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalSection:
+    """A task's numbers and examples."""
+
+    name: str
+    facts: RetrievalFacts
+    opening: Sequence[tuple[str, Number]]
+    rows: Sequence[RecallRow]
+    text_queries: Sequence[ShownQuery]
+    worst: Sequence[ShownQuery]
+    image_queries: Sequence[ShownQuery]
+    num_sampled: int
+
+
+def section(
+    task: FinishedTask[RetrievalFacts], examples: RetrievalExamples, tiles: Tiles
+) -> RetrievalSection:
+    """Return what the template shows of one task."""
+    facts = task.facts
+    texts = sorted(examples.text_to_image, key=lambda query: hash64(query.caption))
+    drawn = texts[:NUM_QUERIES]
+    worst = sorted(texts[NUM_QUERIES:], key=lambda query: -query.rank)[:NUM_WORST]
+    images = sorted(examples.image_to_text, key=lambda query: hash64(query.image))[:NUM_QUERIES]
+    return RetrievalSection(
+        name=task.name,
+        facts=facts,
+        opening=_opening(task),
+        rows=_rows(task),
+        text_queries=[show_text_query(q, tiles, facts.num_images) for q in drawn],
+        worst=[show_text_query(q, tiles, facts.num_images) for q in worst if q.rank > 1],
+        image_queries=[show_image_query(q, tiles, facts.num_captions) for q in images],
+        num_sampled=len(texts),
+    )
+
+
+def _opening(task: FinishedTask[RetrievalFacts]) -> list[tuple[str, Number]]:
+    prefix = f"retrieval/{task.name}/{SPLIT}"
+    chosen = [
+        (f"text to image, R@{k}", f"{prefix}/{TEXT_TO_IMAGE}/recall_at_{k}") for k in (1, 5, 10)
+    ]
+    chosen.append(("image to text, R@1", f"{prefix}/{IMAGE_TO_TEXT}/recall_at_1"))
+    return [(words, share_number(task.results.metric(name))) for words, name in chosen]
+
+
+def _rows(task: FinishedTask[RetrievalFacts]) -> list[RecallRow]:
+    facts = task.facts
+    galleries = {
+        SPLIT: (facts.num_images, facts.num_captions),
+        GALLERY: (facts.num_gallery_images, facts.num_gallery_captions),
+    }
+    rows: list[RecallRow] = []
+    for scope, (num_images, num_captions) in galleries.items():
+        for direction, words in DIRECTIONS.items():
+            found = task.results.under(f"retrieval/{task.name}/{scope}/{direction}")
+            if not found:
+                continue
+            size = num_images if direction == TEXT_TO_IMAGE else num_captions
+            what = "images" if direction == TEXT_TO_IMAGE else "captions"
+            of_split = scope == SPLIT
+            where = f"the {size:,} {what} of {facts.split}" if of_split else f"all {size:,} {what}"
+            rows.append(
+                RecallRow(
+                    direction=words,
+                    gallery=where,
+                    numbers=[share_number(m) for m in found if m.last != "median_rank"],
+                    median=rank_number(next(m for m in found if m.last == "median_rank")),
+                    num_queries=found[0].n,
+                )
+            )
+    return rows
+
+
+def show_text_query(query: TextQuery, tiles: Tiles, num_gallery: int) -> ShownQuery:
+    """Return a caption and the images found for it."""
+    is_found = query.image in query.first
+    return ShownQuery(
+        query=query.caption,
+        place=_place(query.rank, num_gallery),
+        is_first=query.rank == 1,
+        is_found=is_found,
+        tiles=tiles.found(query.first, right=query.image),
+        answer=None if is_found else tiles.tile(query.image, right=query.image),
+    )
+
+
+def show_image_query(query: ImageQuery, tiles: Tiles, num_gallery: int) -> ShownQuery:
+    """Return an image and the captions found for it."""
+    own = [caption.image == query.image for caption in query.first]
+    return ShownQuery(
+        query=query.captions[0],
+        place=_place(query.rank, num_gallery),
+        is_first=query.rank == 1,
+        is_found=any(own),
+        start=tiles.tile(query.image),
+        captions=[(c.text, is_own) for c, is_own in zip(query.first, own, strict=True)],
+        answers=() if any(own) else query.captions,
+    )
+
+
+def _place(rank: int, num_gallery: int) -> str:
+    if rank == 1:
+        return "found first"
+    return f"right one at place {rank:,} of {num_gallery:,}"

@@ -1,0 +1,153 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage, check_splits
+from openalign.evaluate.datasets.karpathy import KIND, KarpathyDataset
+
+CAPTIONS = [{"raw": f"caption {n}", "tokens": ["caption"], "sentid": n} for n in range(6)]
+
+
+def image(name: str, split: str, **other: Any) -> dict[str, Any]:
+    return {"filename": name, "split": split, "imgid": 0, "sentences": CAPTIONS, **other}
+
+
+def written(folder: Path, *images: Any) -> str:
+    path = folder / "dataset.json"
+    path.write_text(json.dumps({"dataset": "coco", "images": list(images)}))
+    return str(path)
+
+
+def read(path: str, **settings: Any) -> list[BenchmarkImage]:
+    return KIND.read(KarpathyDataset(path=path, **settings))
+
+
+def test_images_of_every_split_come_in_the_files_order(tmp_path: Path) -> None:
+    path = written(tmp_path, image("b.jpg", "test"), image("a.jpg", "train"), image("c", "val"))
+
+    found = read(path)
+
+    assert [(i.name, i.split) for i in found] == [
+        ("b.jpg", "test"),
+        ("a.jpg", "train"),
+        ("c", "val"),
+    ]
+    assert found[0].url == f"{tmp_path}/b.jpg"
+
+
+def test_only_the_first_captions_count(tmp_path: Path) -> None:
+    path = written(tmp_path, image("a.jpg", "test"))
+
+    assert read(path)[0].captions == tuple(f"caption {n}" for n in range(5))
+    assert read(path, max_captions=2)[0].captions == ("caption 0", "caption 1")
+    assert len(read(path, max_captions=9)[0].captions) == 6
+
+
+def test_cocos_folders_are_part_of_the_path_and_not_of_the_name(tmp_path: Path) -> None:
+    path = written(tmp_path, image("9.jpg", "test", filepath="val2014"))
+
+    (found,) = read(path, images="/images")
+
+    assert (found.name, found.path) == ("9.jpg", "val2014/9.jpg")
+    assert found.url == "/images/val2014/9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        pytest.param(
+            "a.jpg",
+            r"image 1: Expected `object`, got `str` - at `\$\.images\[1\]`",
+            id="a bare name",
+        ),
+        pytest.param(
+            {"split": "test"}, "image 1: .* missing required field `filename`", id="no name"
+        ),
+        pytest.param(
+            image("b.jpg", 3),  # pyright: ignore[reportArgumentType]
+            r"image 1: Expected `str`, got `int` - at `\$\.images\[1\]\.split`",
+            id="a split that is a number",
+        ),
+        pytest.param(
+            image("b.jpg", " "),
+            r"image 1: Expected `str` .* at `\$\.images\[1\]\.split`",
+            id="blank",
+        ),
+        pytest.param(
+            image("b.jpg", "test", sentences=[]),
+            r"image 1: Expected `array` of length >= 1 - at `\$\.images\[1\]\.sentences`",
+            id="no captions",
+        ),
+        pytest.param(
+            image("b.jpg", "test", sentences=[{"raw": "a"}, {"tokens": ["a"]}]),
+            r"image 1: .* missing required field `raw` - at `\$\.images\[1\]\.sentences\[1\]`",
+            id="a caption without text",
+        ),
+        pytest.param(
+            image("a.jpg", "val"), "image 1: `filename` a.jpg is that of image 0", id="twice"
+        ),
+        pytest.param(image("../../etc/passwd", "val"), "must stay inside the folder", id="outside"),
+    ],
+)
+def test_an_error_names_file_image_and_key(tmp_path: Path, entry: Any, message: str) -> None:
+    path = written(tmp_path, image("a.jpg", "test"), entry)
+
+    with pytest.raises(
+        InputError, match=f"dataset.json: {message}" if "must stay" not in message else message
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("{", "is not JSON", id="cut off"),
+        pytest.param("[]", "Expected `object`, got `array`", id="a list"),
+        pytest.param(
+            '{"images": {}}',
+            r"Expected `array`, got `object` - at `\$\.images`",
+            id="a mapping of images",
+        ),
+        pytest.param(
+            '{"images": []}', r"Expected `array` of length >= 1 - at `\$\.images`", id="empty"
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+
+    with pytest.raises(InputError, match=message):
+        read(str(tmp_path / "dataset.json"))
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    images = read(written(tmp_path, image("a.jpg", "test"), image("b.jpg", "val")))
+
+    with pytest.raises(InputError, match="benchmark `coco`: no image is in split `dev`") as caught:
+        check_splits(images, ("test", "dev"), of="benchmark `coco`")
+
+    assert caught.value.hint == "splits are: test, val"
+
+
+def test_reading_a_benchmark_needs_no_torch() -> None:
+    code = "import openalign.evaluate.datasets.karpathy_reading, sys; print('torch' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "False"
+
+
+def test_its_fingerprint_is_that_of_what_it_holds_and_not_of_where_it_lies(tmp_path: Path) -> None:
+    found = set()
+    for folder, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.jpg").write_bytes(content)
+        path = written(tmp_path / folder, image("a.jpg", "test"))
+        found.add(KIND.fingerprint(KarpathyDataset(path=path)))
+
+    assert len(found) == 2

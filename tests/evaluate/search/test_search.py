@@ -1,0 +1,212 @@
+"""Search in two dimensions, and over the files that `evaluate` writes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openalign.errors import InputError
+from openalign.evaluate.embeddings import embeddings_name, write_rows
+from openalign.evaluate.search.index import Item, SearchIndex, load, write_items
+from openalign.evaluate.search.query import Query, query_vector
+from openalign.evaluate.search.searcher import Searcher
+from openalign.evaluate.vectors import Vectors
+
+HALF = float(np.sqrt(0.5))
+WORDS = {"right": (1.0, 0.0), "up": (0.0, 1.0), "left": (-1.0, 0.0)}
+
+
+class Compass:
+    """Words and images are directions."""
+
+    identity = "compass"
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        return np.array([WORDS[text] for text in texts], dtype=np.float32)
+
+    def embed_images(self, contents: Sequence[bytes]) -> Vectors:
+        return self.embed_texts([content.decode() for content in contents])
+
+
+INDEX = SearchIndex(
+    items=[
+        Item(key=f"compass/{name}", dataset="compass", path=f"{name}.png", row=row)
+        for row, name in enumerate(("east", "north", "northeast", "west"))
+    ],
+    image_GD=np.array([[1, 0], [0, 1], [HALF, HALF], [-1, 0]], dtype=np.float32),
+    folders={"compass": "/images"},
+)
+
+
+def found(query: Query, image: bytes | None = None, k: int = 4) -> list[str]:
+    hits = INDEX.nearest(query_vector(query, image, Compass()), k)
+    return [hit.key.removeprefix("compass/") for hit in hits]
+
+
+def test_words_find_what_points_their_way() -> None:
+    assert found(Query(text="up"), k=2) == ["north", "northeast"]
+
+
+def test_hits_carry_score_and_path() -> None:
+    hits = INDEX.nearest(query_vector(Query(text="up"), None, Compass()), 2)
+
+    assert [(hit.score, hit.path) for hit in hits] == [
+        (pytest.approx(1.0), "/images/north.png"),
+        (pytest.approx(HALF), "/images/northeast.png"),
+    ]
+
+
+def test_an_image_plus_and_minus_words_by_the_papers_weights() -> None:
+    # right + 2 up - 2 right = (-1, 2): north 0.89, west 0.45, northeast 0.32, east -0.45.
+    query = Query(image="x", plus=("up",), minus=("right",))
+
+    assert found(query, b"right") == ["north", "west", "northeast", "east"]
+    np.testing.assert_allclose(
+        query_vector(query, b"right", Compass()), np.array([-1, 2]) / np.sqrt(5), atol=1e-6
+    )
+
+
+def test_each_part_has_a_weight_of_its_own() -> None:
+    # 3 right + 0.5 up - 4 left = (7, 0.5).
+    query = Query(
+        image="x",
+        plus=("up",),
+        minus=("left",),
+        image_weight=3.0,
+        plus_weight=0.5,
+        minus_weight=4.0,
+    )
+
+    np.testing.assert_allclose(
+        query_vector(query, b"right", Compass()), np.array([7, 0.5]) / np.sqrt(49.25), atol=1e-6
+    )
+
+
+def test_weights_change_the_order() -> None:
+    # right + 0.5 up = (1, 0.5): northeast 0.95, east 0.89, north 0.45.
+    query = Query(image="x", plus=("up",), plus_weight=0.5)
+
+    assert found(query, b"right", k=3) == ["northeast", "east", "north"]
+
+
+def test_words_beside_an_image_are_words_to_add() -> None:
+    np.testing.assert_array_equal(
+        query_vector(Query(image="x", text="up", plus_weight=0.7), b"right", Compass()),
+        query_vector(Query(image="x", plus=("up",), plus_weight=0.7), b"right", Compass()),
+    )
+
+
+def test_words_alone_can_be_changed_too() -> None:
+    # up - 2 right = (-2, 1).
+    assert found(Query(text="up", minus=("right",)), k=2) == ["west", "north"]
+
+
+def test_equal_scores_come_in_the_order_of_the_index() -> None:
+    twice = SearchIndex(items=INDEX.items[:2], image_GD=INDEX.image_GD[[0, 0]], folders={})
+
+    assert [hit.path for hit in twice.nearest(INDEX.image_GD[0], 2)] == ["east.png", "north.png"]
+
+
+def test_the_image_that_lies_at_the_querys_path_is_left_out() -> None:
+    hits = INDEX.nearest(INDEX.image_GD[0], 2, without="/images/east.png")
+
+    assert [hit.key for hit in hits] == ["compass/northeast", "compass/north"]
+
+
+def test_parts_that_cancel_are_refused() -> None:
+    with pytest.raises(InputError, match="cancel each other out"):
+        query_vector(Query(text="right", plus=("left",), plus_weight=1.0), None, Compass())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{}, {"text": "  "}, {"plus": ("",)}],
+    ids=["nothing", "blank", "blank plus"],
+)
+def test_an_empty_query_is_refused_with_an_example(parts: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="the query is empty") as caught:
+        Query(**parts)
+
+    assert caught.value.hint == 'give words, for example "red apple", or --image FILE'
+
+
+@pytest.mark.parametrize("part", ["image_weight", "plus_weight", "minus_weight"])
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_a_weight_that_is_no_weight_is_refused(part: str, weight: float) -> None:
+    with pytest.raises(InputError, match="a weight must be 0 or more"):
+        replace(Query(text="a"), **{part: weight})
+
+
+def write_index(folder: Path, num_rows: int = 4) -> str:
+    output = str(folder / "evaluate")
+    write_rows(output, embeddings_name("compass", "images"), INDEX.image_GD[:num_rows])
+    write_items(output, INDEX.items, {"compass": str(folder / "site" / "images")})
+    return output
+
+
+def test_the_index_is_read_back_and_moves_with_its_run(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    write_index(before)
+    after = before.rename(tmp_path / "after")
+
+    index = load(str(after / "evaluate"))
+
+    np.testing.assert_array_equal(index.image_GD, INDEX.image_GD)
+    assert list(index.items) == list(INDEX.items)
+    assert index.path(index.items[0]) == f"{after}/site/images/east.png"
+
+
+def test_where_the_caller_says_the_images_lie_wins(tmp_path: Path) -> None:
+    index = load(write_index(tmp_path), {"compass": "/moved", "another": "/unused"})
+
+    assert index.path(index.items[0]) == "/moved/east.png"
+
+
+def test_no_data_file_of_the_index_knows_where_the_images_lie(tmp_path: Path) -> None:
+    first, second = (
+        write_items(str(tmp_path / name), INDEX.items, {"compass": f"/somewhere/{name}"})
+        for name in ("a", "b")
+    )
+
+    assert first == second
+    assert load_folders(tmp_path / "a") == "/somewhere/a"
+
+
+def load_folders(folder: Path) -> str:
+    write_rows(str(folder), embeddings_name("compass", "images"), INDEX.image_GD)
+    return load(str(folder)).folders["compass"]
+
+
+def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lists compass/west, which has no embedding"):
+        load(write_index(tmp_path, num_rows=3))
+
+
+SEARCHER = Searcher(index=INDEX, embedder=Compass())
+
+
+def test_a_searcher_answers_one_query_after_another() -> None:
+    assert [hit.key for hit in SEARCHER.find(Query(text="up"), 2)] == [
+        "compass/north",
+        "compass/northeast",
+    ]
+    assert [hit.key for hit in SEARCHER.find(Query(text="left"), 1)] == ["compass/west"]
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_k_must_fit_the_index(k: int) -> None:
+    with pytest.raises(InputError, match=f"k must be from 1 to 4, the images here, got {k}"):
+        SEARCHER.find(Query(text="up"), k)
+
+
+def test_a_query_image_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.png cannot be read"):
+        SEARCHER.find(Query(image=str(tmp_path / "gone.png")), 1)
+
+
+def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"items\.parquet cannot be read"):
+        Searcher.open(str(tmp_path), model="unused")

@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from openalign.errors import InputError
+from openalign.evaluate.tasks.composed_queries import ComposedQuery, read_queries, words_of
+
+NAMES = ["right.png", "up.png", "between.png", "left.png"]
+
+
+def written(folder: Path, content: object) -> str:
+    path = folder / "composed.json"
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_a_query_may_lack_one_of_its_texts_and_its_kind(tmp_path: Path) -> None:
+    entry = {"image": "right.png", "plus": "up", "target": "up.png"}
+
+    (found,) = read_queries(written(tmp_path, {"queries": [entry]}), NAMES)
+
+    assert found == ComposedQuery(
+        image="right.png", minus="", plus="up", target="up.png", kind="all"
+    )
+
+
+GOOD = {"image": "right.png", "minus": "right", "plus": "up", "target": "up.png", "kind": "turn"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param([], "Expected `object`, got `array`", id="a list"),
+        pytest.param(
+            {"queries": []}, r"Expected `array` of length >= 1 - at `\$\.queries`", id="empty"
+        ),
+        pytest.param(
+            {"queries": [GOOD, 1]}, "query 1: Expected `object`, got `int`", id="a number"
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"image": "down.png"}]},
+            "query 0: `image` down.png is not an image of the benchmark",
+            id="unknown image",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"plus": 3}]},
+            r"query 0: Expected `str`, got `int` - at `\$\.queries\[0\]\.plus`",
+            id="type",
+        ),
+        pytest.param(
+            {"queries": [{k: v for k, v in GOOD.items() if k != "target"}]},
+            "query 0: Object missing required field `target`",
+            id="no target",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"target": "right.png"}]},
+            "`target` is the query image",
+            id="target is the query",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"plus": " ", "minus": ""}]}, "are both empty", id="no words"
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_queries(written(tmp_path, content), NAMES)
+
+
+def test_a_word_of_two_queries_is_embedded_once() -> None:
+    queries = [
+        ComposedQuery(image="a", target="b", minus="dark", plus="light"),
+        ComposedQuery(image="b", target="a", minus="light"),
+    ]
+
+    assert words_of(queries) == ["dark", "light"]

@@ -1,0 +1,364 @@
+"""The whole stage, on a tiny model and eight painted squares."""
+
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from squares import RETRIEVAL, benchmarks_of, config_of, run_stage
+
+from openalign.errors import InputError, StageError
+from openalign.evaluate import results, stage
+from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.drawing.thumbnails import read_thumbnails
+from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.results import as_record
+from openalign.evaluate.search.query import Query
+from openalign.evaluate.search.searcher import Searcher
+from openalign.evaluate.tasks.composed import ComposedExamples
+from openalign.evaluate.tasks.retrieval import RetrievalExamples, RetrievalFacts, RetrievalTask
+from openalign.files.facts import EvaluateFacts
+from openalign.files.manifest import StageResult
+
+
+@pytest.fixture
+def done(benchmark_folder: Path, model_folder: str, tmp_path: Path) -> tuple[Path, StageResult]:
+    output = tmp_path / "site" / "evaluate"
+    config = config_of(benchmark_folder)
+    return output, run_stage(benchmark_folder, config, model=model_folder, output=output)
+
+
+def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
+    done: tuple[Path, StageResult],
+) -> None:
+    output, result = done
+
+    assert (result.num_inputs, result.num_outputs) == (8, 8)
+    assert sum(result.states.values()) == result.num_inputs
+    assert sorted(file.name for file in result.files) == [
+        "embeddings/chunks.json",
+        "embeddings/edits-words.npy",
+        "embeddings/squares-captions.npy",
+        "embeddings/squares-images.npy",
+        "examples.json",
+        "results.json",
+        "search/items.parquet",
+        "thumbnails.parquet",
+    ]
+    for file in result.files:
+        assert (output / file.name).stat().st_size == file.num_bytes
+
+
+def test_an_image_of_two_benchmarks_is_found_once(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    squares = benchmarks_of(benchmark_folder)["squares"]
+    config = EvaluateConfig(
+        tasks=(RETRIEVAL, replace(RETRIEVAL, benchmark="others")), bootstrap_resamples=5
+    )
+    output = f"{tmp_path}/evaluate"
+
+    stage.run(
+        config,
+        {"squares": squares, "others": squares},
+        model=model_folder,
+        output=output,
+        work=f"{output}/work",
+    )
+    hits = Searcher.open(output, model=model_folder).find(Query(text="red square"), 8)
+
+    assert len({hit.path for hit in hits}) == 8
+    assert {hit.key.partition("/")[0] for hit in hits} == {"squares"}
+
+
+def test_tasks_share_the_embeddings_of_their_benchmark(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    on_val = RetrievalTask(name="on-val", benchmark="squares", split="val")
+    config = config_of(benchmark_folder, tasks=(RETRIEVAL, on_val))
+
+    result = run_stage(benchmark_folder, config, model=model_folder, output=tmp_path)
+
+    assert [file.name for file in result.files if file.name.endswith(".npy")] == [
+        "embeddings/squares-images.npy",
+        "embeddings/squares-captions.npy",
+    ]
+    assert result.num_outputs == 8
+    found = results.read(str(tmp_path / "results.json"))
+    assert [task.name for task in found.tasks] == ["squares", "on-val"]
+    assert found.metric("retrieval/on-val/split/text_to_image/recall_at_1").n == 2
+    assert found.metric("retrieval/on-val/gallery/text_to_image/recall_at_1").chance == 1 / 8
+
+
+def test_only_the_images_that_some_task_needs_are_embedded(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    # Five squares are in test, one is in val, two are in train.
+    first = replace(RETRIEVAL, gallery_splits=("test",))
+    second = replace(RETRIEVAL, name="on-val", split="val", gallery_splits=("val",))
+    config = config_of(benchmark_folder, tasks=(first, second))
+
+    result = run_stage(benchmark_folder, config, model=model_folder, output=tmp_path)
+
+    assert result.num_outputs == 6
+    found = results.read(str(tmp_path / "results.json"))
+    assert [task.facts["num_gallery_images"] for task in found.tasks] == [5, 1]
+    assert found.under("retrieval/squares/gallery") == []
+
+
+def test_captions_that_no_task_needs_are_not_embedded(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    config = config_of(benchmark_folder)
+
+    result = run_stage(
+        benchmark_folder,
+        replace(config, tasks=config.tasks[1:]),
+        model=model_folder,
+        output=tmp_path,
+    )
+
+    assert [file.name for file in result.files if file.name.endswith(".npy")] == [
+        "embeddings/squares-images.npy",
+        "embeddings/edits-words.npy",
+    ]
+
+
+def test_embeddings_are_those_of_the_encoder_in_the_files_order(
+    done: tuple[Path, StageResult], benchmark_folder: Path, model_folder: str
+) -> None:
+    images = np.load(done[0] / "embeddings" / "squares-images.npy")
+    captions = np.load(done[0] / "embeddings" / "squares-captions.npy")
+
+    encoder = Encoder.load(model_folder)
+    green = (benchmark_folder / "images" / "green.png").read_bytes()
+    np.testing.assert_allclose(images[1], encoder.embed_images([green])[0], atol=1e-5)
+    np.testing.assert_allclose(captions[2], encoder.embed_texts(["a green square"])[0], atol=1e-5)
+    assert captions.shape[0] == 16
+
+
+def test_results_say_what_was_measured_on_what(done: tuple[Path, StageResult]) -> None:
+    found = results.read(str(done[0] / "results.json"))
+
+    facts = as_record(found.tasks[0].facts, RetrievalFacts, of="facts")
+    assert (facts.num_images, facts.num_captions) == (5, 10)
+    assert (facts.num_gallery_images, facts.num_gallery_captions) == (8, 16)
+    assert facts.gallery_splits == ("test", "train", "val")
+    recall = found.metric("retrieval/squares/split/text_to_image/recall_at_1")
+    assert (recall.n, recall.chance) == (10, pytest.approx(0.2))
+    own_of_two = found.metric("retrieval/squares/gallery/image_to_text/recall_at_1")
+    assert (own_of_two.n, own_of_two.chance) == (5, pytest.approx(2 / 16))
+    assert found.metric("composed/edits/hue/combined/top_1").n == 2
+    assert found.metric("composed/edits/tone/combined/top_1").n == 1
+    assert set(found.hashes) == {"weights", "preprocess", "dataset/squares"}
+    assert found.libraries["openalign"] == version("openalign")
+
+
+def test_results_hold_no_place_of_this_machine(
+    done: tuple[Path, StageResult], tmp_path: Path
+) -> None:
+    for file in done[1].files:
+        assert str(tmp_path).encode() not in (done[0] / file.name).read_bytes()
+
+
+def test_the_recall_is_that_of_a_slow_count_over_the_written_embeddings(
+    done: tuple[Path, StageResult],
+) -> None:
+    images = np.load(done[0] / "embeddings" / "squares-images.npy").astype(float)
+    captions = np.load(done[0] / "embeddings" / "squares-captions.npy").astype(float)
+    in_split = [0, 1, 3, 5, 6]
+    hits = 0
+    for image in in_split:
+        for caption in (2 * image, 2 * image + 1):
+            own = images[image] @ captions[caption]
+            others = [images[o] @ captions[caption] for o in in_split if o != image]
+            hits += all(own > other + 1e-6 for other in others)
+
+    found = results.read(str(done[0] / "results.json"))
+
+    assert found.metric("retrieval/squares/split/text_to_image/recall_at_1").value == hits / 10
+
+
+def test_a_second_run_gives_the_same_bytes_without_a_forward_pass(
+    done: tuple[Path, StageResult],
+    benchmark_folder: Path,
+    model_folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refuse_forward_passes(monkeypatch)
+
+    config = config_of(benchmark_folder)
+    again = run_stage(benchmark_folder, config, model=model_folder, output=done[0])
+
+    assert list(again.files) == list(done[1].files)
+
+
+def refuse_forward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("the embeddings that are there should have been used")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
+
+
+def test_other_intervals_and_examples_need_no_forward_pass(
+    done: tuple[Path, StageResult],
+    benchmark_folder: Path,
+    model_folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.rmtree(done[0] / "work")  # as sealing does
+    refuse_forward_passes(monkeypatch)
+    output = tmp_path / "site" / "again"
+    config = config_of(benchmark_folder, confidence=0.5, num_examples=2)
+
+    again = stage.run(
+        config,
+        benchmarks_of(benchmark_folder),
+        model=model_folder,
+        output=str(output),
+        work=f"{output}/work",
+        previous=str(done[0]),
+    )
+
+    before, after = (
+        {file.name: file.sha256 for file in result.files if file.name.startswith("embeddings/")}
+        for result in (done[1], again)
+    )
+    assert after == before
+
+
+def test_an_index_of_another_model_is_not_searched(
+    done: tuple[Path, StageResult], model_folder: str, tmp_path: Path
+) -> None:
+    other = shutil.copytree(model_folder, tmp_path / "other")
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-4] ^= 1  # the last bit of the last weight
+    (other / "model.safetensors").write_bytes(weights)
+
+    with pytest.raises(InputError, match="was made with another model than") as caught:
+        Searcher.open(str(done[0]), model=str(other))
+
+    assert caught.value.hint == "run `openalign evaluate`"
+
+
+def test_images_that_were_moved_are_found_where_the_caller_says(
+    done: tuple[Path, StageResult], model_folder: str
+) -> None:
+    searcher = Searcher.open(str(done[0]), model=model_folder, image_folders={"squares": "/moved"})
+
+    hits = searcher.find(Query(text="red"), 1)
+
+    assert hits[0].path == f"/moved/{hits[0].key.removeprefix('squares/')}"
+
+
+def test_a_run_from_nothing_gives_the_same_bytes(
+    done: tuple[Path, StageResult], benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(benchmark_folder, tmp_path / "elsewhere" / "squares")
+
+    output = tmp_path / "elsewhere" / "evaluate"
+    again = run_stage(moved, config_of(moved), model=model_folder, output=output)
+
+    assert list(again.files) == list(done[1].files)
+
+
+def read_examples(output: Path) -> tuple[RetrievalExamples, ComposedExamples]:
+    found = results.read_examples(str(output / "examples.json"))
+    return (
+        as_record(found["squares"], RetrievalExamples, of="squares"),
+        as_record(found["edits"], ComposedExamples, of="edits"),
+    )
+
+
+def test_examples_name_the_right_image_and_their_images_are_there(
+    done: tuple[Path, StageResult],
+) -> None:
+    retrieval, composed = read_examples(done[0])
+    small = read_thumbnails(str(done[0] / "thumbnails.parquet"))
+
+    assert {query.caption for query in retrieval.text_to_image} >= {
+        "a red square",
+        "red <b>&amp; big",
+    }
+    for query in retrieval.text_to_image:
+        assert query.caption.removeprefix("a ").startswith(query.image.removesuffix(".png"))
+        if query.image in query.first and query.rank <= 5:
+            assert query.first[query.rank - 1] == query.image
+        assert {("squares", name) for name in (query.image, *query.first)} <= set(small)
+    assert len(composed.queries) == 3
+    for query in composed.queries:
+        assert query.image not in query.first
+        shown = (query.image, query.target, *query.first)
+        assert {("squares", name) for name in shown} <= set(small)
+    assert small["squares", "red.png"].caption == "a red square"
+
+
+def test_the_number_of_examples_is_bounded(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    config = config_of(benchmark_folder, num_examples=2)
+
+    run_stage(benchmark_folder, config, model=model_folder, output=tmp_path / "out")
+
+    retrieval, composed = read_examples(tmp_path / "out")
+    assert len(retrieval.text_to_image) == 2
+    assert len(retrieval.image_to_text) == 2
+    assert len(composed.queries) == 2
+
+
+def test_search_finds_the_images_it_embedded(
+    done: tuple[Path, StageResult], benchmark_folder: Path, model_folder: str
+) -> None:
+    image = benchmark_folder / "images" / "red.png"
+    copy = benchmark_folder / "copy.png"
+    shutil.copy(image, copy)
+    searcher = Searcher.open(str(done[0]), model=model_folder)
+
+    by_copy = searcher.find(Query(image=str(copy)), 3)
+    by_itself = searcher.find(Query(image=str(image)), 7)
+
+    assert by_copy[0].key == "squares/red.png"
+    assert by_copy[0].score == pytest.approx(1.0, abs=1e-5)
+    assert Path(by_copy[0].path).read_bytes() == image.read_bytes()
+    assert "squares/red.png" not in [hit.key for hit in by_itself]
+    assert len(by_itself) == 7
+
+
+def test_nothing_to_evaluate_is_said_with_an_example(model_folder: str, tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"`evaluate\.tasks` is empty") as caught:
+        run_stage(tmp_path, EvaluateConfig(), model=model_folder, output=tmp_path)
+
+    assert caught.value.hint is not None
+    assert "kind: retrieval" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(replace(RETRIEVAL, split="dev"), id="of the queries"),
+        pytest.param(replace(RETRIEVAL, gallery_splits=("dev",)), id="of the gallery"),
+    ],
+)
+def test_a_split_that_is_not_there_is_named_before_anything_is_loaded(
+    task: RetrievalTask, benchmark_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="`squares`: no image is in split `dev`") as caught:
+        run_stage(
+            benchmark_folder, EvaluateConfig(tasks=(task,)), model="no model", output=tmp_path
+        )
+
+    assert caught.value.hint == "splits are: test, train, val"
+
+
+def test_the_headline_says_direction_numbers_and_chance(done: tuple[Path, StageResult]) -> None:
+    facts = done[1].facts
+    assert isinstance(facts, EvaluateFacts)
+    lines = facts.headline
+
+    assert lines[0].startswith("squares test, text to image: R@1/5/10 ")
+    assert lines[0].endswith("(chance 20.0 / 100.0 / 100.0; 5 images)")
+    assert [line.partition(",")[0] for line in lines[2:]] == ["edits/hue", "edits/tone"]
