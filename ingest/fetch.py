@@ -38,9 +38,12 @@ def jobs(
     output: str,
 ) -> Jobs:
     """Declare the one job that fetches the images of the candidates in the Parquet files `kept`."""
-    fetch_bucket = FetchBucket(config=config, web=web, header_rule=header_rule, output=output)
 
-    def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
+    def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
+        fetch_bucket = FetchBucket(
+            config=config, web=web, header_rule=header_rule, output=output, attempt=attempt
+        )
+        check = partial(_check, output=output, attempt=attempt)
         return (
             pipeline
             | "Candidates" >> ReadTables(urls=kept, columns=CANDIDATE.names)
@@ -49,7 +52,7 @@ def jobs(
             | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)
             | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
             | "Wait" >> beam.GroupByKey()
-            | "Check" >> beam.MapTuple(partial(_check, output=output)).with_output_types(str)
+            | "Check" >> beam.MapTuple(check).with_output_types(str)
         )
 
     return Jobs(jobs=[Job(name="fetched", build=build)], collect=partial(_collect, kept=kept))
@@ -99,7 +102,8 @@ def _under_itself(line: str) -> tuple[str, int]:
     return line, 0
 
 
-def _check(line: str, _: Iterable[int], output: str) -> str:
+def _check(line: str, _: Iterable[int], output: str, attempt: Attempt) -> str:
+    attempt.require()
     return check_part(line, output=output)
 
 

@@ -1,10 +1,12 @@
 """One bucket of hosts to shards: its images fetched, stored, and accounted for in ledgers.
 
-A bucket's images are sorted by key and cut into shards by their number, before anything is
-fetched; so a shard's name and content do not depend on what arrives when. A shard's tar and index
-are written first and its ledger last. The ledger names both by their sha256: two attempts at one
-shard, of which each may lose other images to the network, write under the same names. A shard whose
-ledger names what lies beside it is done; any other is fetched again.
+A bucket's images are sorted by key and cut into shards by their number before anything is fetched.
+So a shard's name and content do not depend on what arrives when. A shard's tar and index are
+written first and its ledger last. The ledger names both by their sha256, because two attempts at
+one shard write under the same names and may lose different images to the network. A shard is done
+when its ledger names the files beside it. Any other shard is fetched again.
+
+Nothing is written for a shard when its job has ended, or when a failure is this machine's own.
 """
 
 import hashlib
@@ -18,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.engines.jobs import Attempt
 from openalign.engines.parts import Note, Part, files_of
 from openalign.errors import StageError
 from openalign.files import storage
@@ -32,8 +35,9 @@ from openalign.files.tables import write_table
 from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import StoredImage, store
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.web.client import Fetcher, Outcome, Response
+from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outcomes import Outcome, Response
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
@@ -59,7 +63,7 @@ class ShardNote(Note, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _SpooledImage:
     """Where the JPEG of a fetched image waits for its turn in the tar."""
 
     offset: int
@@ -75,7 +79,7 @@ class _Shard:
     facts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By image URL, a row of `IMAGE_FACTS` each."""
 
-    places: dict[str, _Place] = field(default_factory=dict[str, _Place])
+    spooled: dict[str, _SpooledImage] = field(default_factory=dict[str, _SpooledImage])
     """By image URL, for those that were fetched."""
 
 
@@ -87,32 +91,37 @@ class FetchBucket:
     web: WebConfig
     header_rule: HeaderRule | None
     output: str
+    attempt: Attempt
+    """The job's: a worker that outlives its job seals nothing."""
 
     def fetch(self, bucket: int, candidates: pl.DataFrame) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
         body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
-        with Fetcher(self.web, accept=_ACCEPT, body=body) as fetcher:
+        with WebClient(self.web, accept=_ACCEPT, body=body) as client:
             for number, rows in enumerate(cut_into_shards(candidates, self.config)):
-                yield self._one_shard(fetcher, ledger_name(bucket, number), rows)
+                yield self._one_shard(client, ledger_name(bucket, number), rows)
 
-    def _one_shard(self, fetcher: Fetcher, ledger_file: str, rows: pl.DataFrame) -> Part:
+    def _one_shard(self, client: WebClient, ledger_file: str, rows: pl.DataFrame) -> Part:
         name = shard_of_ledger(ledger_file)
         if (part := self._finished_shard(ledger_file)) is not None:
             return part
+        self.attempt.require()
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
             shard = _Shard(name=name, spool=spool)
-            for outcome in fetcher.fetch(rows["image_url"].unique(maintain_order=True)):
+            for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
-            # Another attempt may have ended meanwhile: what it wrote is not to be written over.
+            # Another attempt may have ended meanwhile; its files must not be written over.
             if (part := self._finished_shard(ledger_file)) is not None:
                 return part
+            # What the run serves outlives its attempt: nothing was gone while the attempt stands.
+            self.attempt.require()
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
         table = _naming(ledger.to_arrow().cast(LEDGER), files)
         return _part(ledger, [*files, write_table(self.output, ledger_file, table)])
 
     def _finished_shard(self, ledger_file: str) -> Part | None:
-        """Return what an attempt ended with; None unless what its ledger names is what is there."""
+        """Return the Part of a finished shard; None when its ledger does not name its files."""
         url = storage.join(self.output, ledger_file)
         if not storage.exists(url):
             return None
@@ -169,7 +178,9 @@ class FetchBucket:
             facts |= {"state": stored.state.value, "detail": stored.detail}
             facts |= _size_facts(outcome.body)
             return
-        shard.places[outcome.url] = _Place(offset=shard.spool.tell(), length=len(stored.jpeg))
+        shard.spooled[outcome.url] = _SpooledImage(
+            offset=shard.spool.tell(), length=len(stored.jpeg)
+        )
         shard.spool.write(stored.jpeg)
         facts |= {
             "state": FetchState.FETCHED.value,
@@ -199,8 +210,8 @@ class FetchBucket:
     # One tar -------------------------------------------------------------------------------------
 
     def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
-        if not shard.places:
-            # What a killed run left here under this name would belong to no ledger.
+        if not shard.spooled:
+            # A tar that a killed run left under this name belongs to no ledger.
             for name in (shard.name, index_name(shard.name)):
                 storage.remove(storage.join(self.output, name))
             return []
@@ -208,13 +219,13 @@ class FetchBucket:
 
 
 def check_part(line: str, *, output: str) -> str:
-    """Return a Part of `FetchBucket`, once its files are seen to be those that it tells of.
+    """Return a Part of `FetchBucket` when the files that it names are there.
 
-    To be asked by many workers, when all of the job is fetched. Every byte is read once more: a
-    size does not tell one attempt's tar from another's, since tars are filled up to whole records.
+    Many workers call it, when all of the job is fetched. Every byte is read once more. A size does
+    not tell one attempt's tar from another's, because tars are filled up to whole records.
 
     Raises:
-        StageError: a file was written over; the next run finds that its ledger names another one.
+        StageError: a file was written over. The next run fetches that shard again.
     """
     for file in files_of(line):
         if not _is_there(output, file):
@@ -263,16 +274,16 @@ def _is_there(folder: str, file: DataFile) -> bool:
 
 def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
     """Yield the samples of a shard's fetched images; rows are sorted by image and key."""
-    fetched = rows.filter(pl.col("image_url").is_in(list(shard.places)))
+    fetched = rows.filter(pl.col("image_url").is_in(list(shard.spooled)))
     texts = pl.struct("key", "alt_text")
     images = fetched.group_by("image_key", "image_url", maintain_order=True).agg(texts=texts)
     for key, url, named in images.iter_rows():
-        place = shard.places[url]
-        shard.spool.seek(place.offset)
+        image = shard.spooled[url]
+        shard.spool.seek(image.offset)
         yield Sample(
             key=key,
             members={
-                IMAGE_MEMBER: shard.spool.read(place.length),
+                IMAGE_MEMBER: shard.spool.read(image.length),
                 "txt": named[0]["alt_text"].encode(),
                 "json": _sample_json(url, shard.facts[url], named),
             },

@@ -1,4 +1,4 @@
-"""Settings of training (ALIGN §4.1, §5). Every default is the paper's, or says that it is not."""
+"""Settings of training (ALIGN §4.1, §5). Every default is the paper's or says that it is not."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -74,7 +74,7 @@ class Lamb:
     """Which optimizer: LAMB."""
 
     learning_rate: float = 1e-3
-    """At the schedule's peak."""
+    """Learning rate at the schedule's peak."""
 
     weight_decay: float = 1e-5
     """Added to the update before the trust ratio is taken, as in LAMB."""
@@ -92,7 +92,7 @@ class Lamb:
     """Which parameters decay: those of two or more dimensions, or biases and norms too."""
 
     adapted: Literal["matrices", "all"] = "matrices"
-    """Which parameters have their update scaled to their own norm; likewise."""
+    """Which parameters have their update scaled to their own norm; the same choice."""
 
     trust_ratio_at_most: float = 10.0
     """Bound of the ratio of norms, as in DeepSpeed's own LAMB; the paper does not say."""
@@ -110,7 +110,7 @@ class AdamW:
     """Which optimizer: AdamW."""
 
     learning_rate: float = 1e-3
-    """At the schedule's peak."""
+    """Learning rate at the schedule's peak."""
 
     weight_decay: float = 1e-5
     """Decoupled: a share of the parameter, times the learning rate."""
@@ -133,16 +133,16 @@ class AdamW:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Temperature:
-    """The learned scalar that divides the logits: its own rule, never decayed, never adapted.
+    """The learned scalar that divides the logits; it has a rule of its own and never decays.
 
-    Under LAMB a run of a few thousand steps never gets from 1 to 1/64, where the paper's converges.
+    LAMB takes far more than a few thousand steps from 1 to 1/64, where the paper's converges.
     """
 
     initial: float = 1.0
-    """Where it starts (ALIGN §4.1)."""
+    """Value at the start (ALIGN §4.1)."""
 
     learning_rate: float = 1e-3
-    """At the schedule's peak."""
+    """Learning rate at the schedule's peak."""
 
     relative: bool = True
     """Multiply Adam's step by the temperature, so that it moves by a share of itself."""
@@ -236,7 +236,7 @@ class TrainConfig:
     """A training run."""
 
     seed: int = 0
-    """Of everything that is drawn: weights, order, augmentation, dropout."""
+    """Seed of everything that is drawn: weights, order, augmentation, dropout."""
 
     global_batch_size: int = 16_384
     """Pairs an update sees over all ranks; every one is a negative of every other (ALIGN §5)."""
@@ -272,28 +272,28 @@ class TrainConfig:
     """bf16: the towers run under autocast; weights, statistics, temperature and loss stay fp32."""
 
     batch_norm_batches: int = 20
-    """Batches on which batch-norm statistics are estimated anew before the export."""
+    """Batches on which batch-norm statistics are estimated again before the export."""
 
     nonfinite_steps_in_a_row: int = 10
     """Stop after so many steps in a row whose loss or gradient was not finite."""
 
     checkpoint_every_steps: int = runtime(1000)
-    """How much work a crash may cost."""
+    """Steps between two checkpoints: a crash costs no more."""
 
     keep_checkpoints: int = runtime(2)
-    """Newest checkpoints that stay while training."""
+    """How many of the newest checkpoints are kept."""
 
     log_every_steps: int = 1
-    """A line of metrics each so many steps, and for the last one."""
+    """Steps between two lines of metrics; the last step always has one."""
 
     num_processes: int = runtime(0)
-    """Ranks on this machine; 0: one a GPU, or one where there is none."""
+    """Ranks on this machine; 0 means one a GPU, or one where there is no GPU."""
 
     decode_threads: int = runtime(4)
     """Threads of a rank that decode images ahead of the step."""
 
     image_cache_mb: int = runtime(1024)
-    """Keep decoded images in a rank's memory where all of them fit into this."""
+    """Decoded images stay in a rank's memory if all of them fit into this."""
 
     def __post_init__(self) -> None:
         positive(

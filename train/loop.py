@@ -215,7 +215,7 @@ def _train(state: _Training, checkpoints: Path) -> None:
 
 
 def _step(state: _Training, batch: Batch) -> _Outcome:
-    """Take one step, or leave everything as it was where it is not finite on some rank."""
+    """Take one step; where it is not finite on any rank, change nothing."""
     config, engine, optimizer = state.config, state.engine, state.optimizer
     torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
     statistics = batch_norm_statistics(engine.module)
@@ -246,7 +246,7 @@ def _mean_over_ranks(value: Tensor) -> Tensor:
 
 
 def _global_keys(state: _Training, step: int) -> list[str]:
-    """Return the keys of the whole global batch, on rank 0; the others have no use for them."""
+    """Return the keys of the whole global batch on rank 0, and nothing on the others."""
     if state.ranks.rank != 0:
         return []
     start = step * state.config.global_batch_size
@@ -254,7 +254,7 @@ def _global_keys(state: _Training, step: int) -> list[str]:
 
 
 def _count(state: _Training, step: int, outcome: _Outcome, keys: list[str]) -> None:
-    """Keep count of the steps that were skipped; every rank counts the same.
+    """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
         StageError: too many in a row.
@@ -308,7 +308,7 @@ def _temperature(state: _Training) -> Tensor:
 
 
 def _settle_batch_norm(state: _Training) -> None:
-    """Estimate batch-norm statistics anew, on the first batches of the order."""
+    """Estimate the batch-norm statistics again, on the first batches of the order."""
     config = state.config
     batches = state.data.batches(
         0,

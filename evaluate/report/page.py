@@ -19,13 +19,13 @@ from openalign.evaluate import results
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.report import provenance
-from openalign.evaluate.report.provenance import Curve, FrequentText, RejectedBy
+from openalign.evaluate.report.provenance import Curve, RejectedBy
 from openalign.evaluate.report.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
 from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tasks.contract import Section
 from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
-from openalign.files.facts import StageFacts
+from openalign.files.facts import FrequentText, StageFacts
 from openalign.files.manifest import DataFile, Manifest, StageResult
 from openalign.files.names import (
     EXAMPLES_FILE,
@@ -127,7 +127,7 @@ def build(
         funnel=funnel.build(manifests, stages),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
-        rejects=provenance.rejects(manifests, folders),
+        rejects=provenance.rejects(manifests, folders, stages),
         curves=provenance.curves(folders["train"]) if "train" in folders else [],
         num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
         published=ZERO_SHOT_RECALL_AT_1,

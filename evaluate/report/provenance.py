@@ -7,17 +7,25 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from openalign.files import storage
+from openalign.files.facts import (
+    DroppedExample,
+    FilterFacts,
+    FrequentText,
+    JudgedFacts,
+    StageFacts,
+)
 from openalign.files.manifest import Manifest
-from openalign.files.states import FetchState
+from openalign.files.names import METRICS_FILE
 from openalign.pages import charts
 from openalign.telemetry import read_json_lines
 
 _ROWS_LOOKED_AT = 200_000
-"""What fetch dropped is shown from the ledger's first rows: a report must not read them all."""
+"""Drops are shown from the first rows of a stage's files: a report must not read them all."""
 
 _EXAMPLES = 3
 _TEXTS = 10
-_COLUMNS = ["state", "alt_text", "image_url"]
+_COLUMNS = ["key", "state", "alt_text", "image_url"]
+_FILTER = "filter"
 
 _CURVES = (
     ("train/loss", "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
@@ -44,15 +52,6 @@ class RejectedBy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrequentText:
-    """An alt-text that stood on many images."""
-
-    text: str
-    rule: str
-    num_rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
     """A metric over the steps of training."""
 
@@ -63,26 +62,28 @@ class Curve:
     last: str
 
 
-def rejects(manifests: Mapping[str, Manifest], folders: Mapping[str, str]) -> list[RejectedBy]:
-    """Return examples of what `filter`, `fetch` and `select` dropped, the largest drops first."""
+def rejects(
+    manifests: Mapping[str, Manifest], folders: Mapping[str, str], stages: Sequence[StageFacts]
+) -> list[RejectedBy]:
+    """Return examples of what each stage dropped, the largest drops of a stage first."""
     found: list[RejectedBy] = []
-    for stage in ("filter", "fetch", "select"):
-        if stage not in manifests:
+    for stage in stages:
+        if not stage.drops or stage.name not in manifests:
             continue
-        manifest = manifests[stage]
-        examples = (
-            _from_ledger([storage.join(folders[stage], name) for name in manifest.names("ledger-")])
-            if stage == "fetch"
-            else manifest.facts.get("examples", {})
-        )
+        manifest = manifests[stage.name]
+        if stage.row_files:
+            names = manifest.names(stage.row_files)
+            examples = _from_rows([storage.join(folders[stage.name], n) for n in names], stage)
+        else:
+            examples = manifest.facts_as(JudgedFacts).examples
         rules = sorted(examples, key=lambda rule: (-manifest.states.get(rule, 0), rule))
         found += [
             RejectedBy(
-                stage=stage,
+                stage=stage.name,
                 rule=rule,
                 num_rows=manifest.states[rule],
                 examples=[
-                    Reject(text=row["alt_text"], where=row["image_url"])
+                    Reject(text=row.alt_text, where=row.image_url)
                     for row in examples[rule][:_EXAMPLES]
                 ],
             )
@@ -94,31 +95,27 @@ def rejects(manifests: Mapping[str, Manifest], folders: Mapping[str, str]) -> li
 
 def frequent_texts(manifests: Mapping[str, Manifest]) -> list[FrequentText]:
     """Return the alt-texts that were dropped most often."""
-    if "filter" not in manifests:
+    if _FILTER not in manifests:
         return []
-    rows = manifests["filter"].facts.get("top_texts", [])
-    return [
-        FrequentText(text=row["alt_text"], rule=row["rule"], num_rows=row["rows"])
-        for row in rows[:_TEXTS]
-    ]
+    return manifests[_FILTER].facts_as(FilterFacts).top_texts[:_TEXTS]
 
 
 def vocabulary_note(manifests: Mapping[str, Manifest]) -> str:
     """Return, in words, where the line between frequent and rare n-grams came to lie."""
-    facts = manifests["filter"].facts.get("ngrams") if "filter" in manifests else None
-    if not facts:
+    if _FILTER not in manifests:
         return ""
+    ngrams = manifests[_FILTER].facts_as(FilterFacts).ngrams
     return (
-        f"Frequent n-grams are {facts['rule']}: {facts['num_unigrams_kept']:,} of "
-        f"{facts['num_unigrams']:,} unigrams and {facts['num_bigrams_kept']:,} of "
-        f"{facts['num_bigrams']:,} bigrams of the raw corpus. They are compared as 64-bit hashes; "
-        f"{facts['expected_wrongly_kept']:.1e} rare ones are expected to pass for a frequent one."
+        f"Frequent n-grams are {ngrams.rule}: {ngrams.num_unigrams_kept:,} of "
+        f"{ngrams.num_unigrams:,} unigrams and {ngrams.num_bigrams_kept:,} of "
+        f"{ngrams.num_bigrams:,} bigrams of the raw corpus. They are compared as 64-bit hashes; "
+        f"{ngrams.expected_wrongly_kept:.1e} rare ones are expected to pass for a frequent one."
     )
 
 
 def curves(folder: str) -> list[Curve]:
     """Return the curves of a training folder; none where it holds no metrics."""
-    url = storage.join(folder, "metrics.jsonl")
+    url = storage.join(folder, METRICS_FILE)
     if not storage.exists(url):
         return []
     rows = read_json_lines(storage.read_text(url))
@@ -140,15 +137,19 @@ def curves(folder: str) -> list[Curve]:
     return found
 
 
-def _from_ledger(urls: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return some rows of each state that is not `fetched`, each alt-text once."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def _from_rows(urls: Sequence[str], stage: StageFacts) -> dict[str, list[DroppedExample]]:
+    """Return some rows of each state in which a row does not go on, each alt-text once."""
+    found: dict[str, list[DroppedExample]] = {}
     for row in _first_rows(urls):
+        if row["state"] == stage.goes_on:
+            continue
         of_state = found.setdefault(row["state"], [])
-        is_new = all(row["alt_text"] != other["alt_text"] for other in of_state)
-        if row["state"] != FetchState.FETCHED and len(of_state) < _EXAMPLES and is_new:
-            of_state.append(row)
-    return {state: rows for state, rows in found.items() if rows}
+        is_new = all(row["alt_text"] != other.alt_text for other in of_state)
+        if len(of_state) < _EXAMPLES and is_new:
+            of_state.append(
+                DroppedExample(key=row["key"], alt_text=row["alt_text"], image_url=row["image_url"])
+            )
+    return found
 
 
 def _first_rows(urls: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -22,8 +22,9 @@ from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outcomes import Failure, Outcome, Response
 from openalign.ingest.web.robots import opt_out_on_page
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.urls import canonical_url, host_of
@@ -104,7 +105,7 @@ def crawl_host(
     level = sorted(set(seeds))
     seen = set(level)
     budget = source.max_pages
-    with _fetcher(source, web) as fetcher:
+    with _web_client(source, web) as client:
         for depth in range(source.max_depth + 1):
             links: set[str] = set()
             start = 0
@@ -112,7 +113,7 @@ def crawl_host(
                 urls = level[start : start + min(CHUNK_PAGES, budget)]
                 url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
                 chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    fetcher, url, urls, depth=depth, host=host, web=web
+                    client, url, urls, depth=depth, host=host, web=web
                 )
                 start += len(urls)
                 budget -= chunk.num_asked
@@ -124,9 +125,9 @@ def crawl_host(
     yield _harvested(_out_of_budget(level, source.max_depth + 1))
 
 
-def _fetcher(source: SiteSource, web: WebConfig) -> Fetcher:
+def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
     body = BodyRule(max_bytes=source.max_page_bytes, cut=True, look=_look)
-    return Fetcher(web, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
+    return WebClient(web, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
@@ -155,7 +156,7 @@ def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
 
 
 def _crawl_chunk(
-    fetcher: Fetcher,
+    client: WebClient,
     url: str,
     urls: Sequence[str],
     *,
@@ -168,7 +169,7 @@ def _crawl_chunk(
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
     add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
-    for outcome in fetcher.fetch(urls):
+    for outcome in client.ask(urls):
         add(outcome)
     chunk.pages.sort(key=lambda page: page["page_url"])
     chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))

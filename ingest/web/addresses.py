@@ -39,6 +39,11 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether an address is this machine's own."""
+    return _unwrap(ipaddress.ip_address(address.partition("%")[0])).is_loopback
+
+
 def _unwrap(address: Address) -> Address:
     if isinstance(address, ipaddress.IPv4Address):
         return address

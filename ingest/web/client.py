@@ -10,13 +10,15 @@ import itertools
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
 from openalign.files.states import FetchState
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outages import Outages, outage_error
+from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share
 from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
@@ -34,39 +36,7 @@ _UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, Fe
 _OF_STATUS = frozenset(
     {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
 )
-"""What `_refusal_of_status` makes of a whole answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
-    """A whole answer with a status of 2xx."""
-
-    url: str
-    """The address that was asked for."""
-
-    head: Head
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why an address gave no answer that is wanted."""
-
-    url: str
-    """The address that was asked for."""
-
-    state: StrEnum
-    """A `FetchState`, or what the `look` of the caller gave."""
-
-    detail: str
-    head: Head | None = None
-    """The last answer, where there was one; None for what was never asked for."""
-
-    body: bytes = b""
-    """What had come in when a look refused it."""
-
-
-Outcome = Response | Failure
+"""What `refusal_of_status` makes of a whole answer."""
 
 
 @dataclass(slots=True)
@@ -87,8 +57,8 @@ class _Job:
     """The answer that led here."""
 
 
-class Fetcher:
-    """Fetches many addresses at once; keeps connections and robots.txt rules between calls."""
+class WebClient:
+    """Asks for many addresses at once; keeps connections and robots.txt rules between calls."""
 
     def __init__(
         self,
@@ -112,6 +82,9 @@ class Fetcher:
         )
         self._rules: dict[str, HostRules | Refusal] = {}
         self._awaiting_rules: dict[str, list[_Job]] = defaultdict(list)
+        self._asked: set[str] = set()
+        self._outages = Outages(config.connect_to)
+        self._doubtful: list[tuple[Future[str | None], _Job, Ended]] = []
         self._failures_in_a_row: dict[str, int] = defaultdict(int)
         self._active: dict[object, tuple[Transfer, _Job]] = {}
         self._idle: list[Transfer] = []
@@ -140,11 +113,14 @@ class Fetcher:
         self._idle.clear()
         self._reactor.close()
 
-    def fetch(self, urls: Iterable[str]) -> Iterator[Outcome]:
+    def ask(self, urls: Iterable[str]) -> Iterator[Outcome]:
         """Yield one outcome for each canonical URL, in the order in which they end.
 
         While the caller works on an outcome nothing moves; at most about as many answers as there
         are connections are held in memory, and no request starts while they are too large.
+
+        Raises:
+            StageError: this machine is at fault, and not the host: see `outages`.
         """
         try:
             for url in urls:
@@ -162,11 +138,13 @@ class Fetcher:
         while self._later and self._later[0][0] <= now:
             self._enqueue(heapq.heappop(self._later)[2])
         self._start_due(now)
-        for curl, code in self._reactor.turn(0.0 if self._ready else self._wait_seconds(now)):
-            transfer, job = self._active.pop(curl)
+        ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
+        # All are taken out first, because an outage that one of them shows ends the loop.
+        for code, transfer, job in [(code, *self._active.pop(curl)) for curl, code in ended]:
             self._idle.append(transfer)
             self._pace.release(job.host)
-            self._conclude(job, transfer.succeeded() if code == 0 else transfer.failed(code))
+            self._judge(job, transfer.succeeded() if code == 0 else transfer.failed(code))
+        self._settle_doubtful()
         self._enforce_deadlines(time.monotonic())
 
     def _wait_seconds(self, now: float) -> float:
@@ -176,6 +154,8 @@ class Fetcher:
             times.append(due)
         if self._active:
             times.append(self._next_scan)
+        if self._doubtful:
+            times.append(now + _SCAN_SECONDS)
         assert times, "addresses are open, but nothing is under way for them"
         return min(_LONGEST_WAIT_SECONDS, max(0.0, min(times) - now))
 
@@ -190,13 +170,16 @@ class Fetcher:
                 self._end(job, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
                 continue
             job.num_attempts += 1
+            origin = origin_of(job.url)
             transfer = self._idle.pop() if self._idle else self._new_transfer()
             transfer.prepare(
                 job.url,
                 rule=self._robots_body if job.robots_of else self._body,
                 judge_opt_out=self._config.respect_opt_outs and not job.robots_of,
+                look_up=job.num_attempts > 1 or origin not in self._asked,
                 now=now,
             )
+            self._asked.add(origin)
             self._active[transfer.curl] = (transfer, job)
             self._reactor.add(transfer.curl)
 
@@ -227,7 +210,7 @@ class Fetcher:
             del self._active[curl]
             self._idle.append(transfer)
             self._pace.release(job.host)
-            self._conclude(job, transfer.timed_out("no first byte" if is_late else "too slow"))
+            self._judge(job, transfer.timed_out("no first byte" if is_late else "too slow"))
 
     # What an address goes through ----------------------------------------------------------------
 
@@ -254,6 +237,38 @@ class Fetcher:
     def _enqueue(self, job: _Job) -> None:
         self._pace.put(job.host, job)
 
+    def _judge(self, job: _Job, ended: Ended) -> None:
+        """Conclude a host's own failures and answers; endure an outage of this machine."""
+        if ended.head is not None:
+            self._outages.note_answer(job.host, ended.address)
+        if ended.trouble is None:
+            self._conclude(job, ended)
+        elif (what := self._outages.judge(job.host, ended.trouble)) is not None:
+            self._endure(job, what)
+        elif self._outages.is_doubtful(job.host, ended.trouble):
+            self._doubtful.append((self._outages.judge_name(job.host), job, ended))
+        else:
+            self._conclude(job, ended)
+
+    def _settle_doubtful(self) -> None:
+        """Go on with the failures that a resolver has explained meanwhile."""
+        told = [entry for entry in self._doubtful if entry[0].done()]
+        self._doubtful = [entry for entry in self._doubtful if not entry[0].done()]
+        for verdict, job, ended in told:
+            if (what := verdict.result()) is not None:
+                self._endure(job, what)
+            else:
+                self._conclude(job, ended)
+
+    def _endure(self, job: _Job, what: str) -> None:
+        """Try again after an outage of this machine, which does not count against the host.
+
+        Raises:
+            StageError: there is no attempt left.
+        """
+        if not self._try_again(job, None):
+            raise outage_error(what)
+
     def _conclude(self, job: _Job, ended: Ended) -> None:
         self._note_reachability(job, ended)
         head, refusal = ended.head, ended.refusal
@@ -266,7 +281,7 @@ class Fetcher:
             if 200 <= head.status < 300:
                 self._succeed(job, head, ended.body)
                 return
-            refusal = _refusal_of_status(head.status)
+            refusal = refusal_of_status(head.status)
             can_heal = refusal.state is FetchState.HTTP_SERVER_ERROR
         if can_heal and self._try_again(job, head if ended.refusal is None else None):
             return
@@ -363,18 +378,9 @@ class Fetcher:
         self._pace.clear()
         self._awaiting_rules.clear()
         self._later.clear()
+        self._doubtful.clear()
         self._ready.clear()
         self._num_open = 0
-
-
-def _refusal_of_status(status: int) -> Refusal:
-    if status in (404, 410):
-        state = FetchState.HTTP_GONE
-    elif status == 429 or status >= 500:
-        state = FetchState.HTTP_SERVER_ERROR
-    else:
-        state = FetchState.HTTP_CLIENT_ERROR
-    return Refusal(state=state, detail=f"HTTP {status}")
 
 
 def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:

@@ -1,9 +1,10 @@
 """One request and its answer on a libcurl handle, and what libcurl's errors mean for us.
 
-Nothing here waits: `download.Fetcher` drives many transfers at once. Details are worded for
+Nothing here waits: `client.WebClient` drives many transfers at once. Details are worded for
 people and hold no time and no port, since they become part of the ledger.
 """
 
+import os
 import re
 import socket
 import time
@@ -19,7 +20,9 @@ import pycurl
 from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import is_allowed, parse_networks
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.robots import AGENT, opt_out_in
+from openalign.ingest.web.urls import address_name_of
 
 Headers = Sequence[tuple[str, str]]
 
@@ -130,6 +133,12 @@ class Ended:
     can_heal: bool = False
     """Whether another attempt may end better."""
 
+    address: str | None = None
+    """Where the answer came from, or the last address that was tried."""
+
+    trouble: Trouble | None = None
+    """Set for a failure that may come from this machine and not from the host."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRule:
@@ -154,6 +163,8 @@ class _Answer:
     body: bytearray = field(default_factory=bytearray)
     refusal: Refusal | None = None
     refused_address: str | None = None
+    tried_address: str | None = None
+    socket_errno: int = 0
     is_judged: bool = False
     is_cut: bool = False
     next_look_bytes: int | None = 0
@@ -198,14 +209,18 @@ class Transfer:
         for option, value in options.items():
             self.curl.setopt(option, value)
 
-    def prepare(self, url: str, *, rule: BodyRule, judge_opt_out: bool, now: float) -> None:
-        """Make the handle ready for a URL."""
+    def prepare(
+        self, url: str, *, rule: BodyRule, judge_opt_out: bool, look_up: bool, now: float
+    ) -> None:
+        """Make the handle ready for a URL; `look_up` its name although libcurl remembers it."""
         self._url = url
         self._rule = rule
         self._judge_opt_out = judge_opt_out
         self._answer = _Answer()
         self.started = now
         self.curl.setopt(pycurl.URL, url)
+        if look_up:  # libcurl remembers a failure too, for half a minute
+            self.curl.setopt(pycurl.RESOLVE, [f"-{address_name_of(url)}"])
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
 
     @property
@@ -246,20 +261,32 @@ class Transfer:
         state, detail, can_heal = _CURL_ERRORS.get(
             code, (FetchState.CONNECT_FAILURE, f"libcurl error {code}", False)
         )
-        return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal)
+        return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal, code=code)
 
     def timed_out(self, detail: str) -> Ended:
         """Return what was given up because a deadline passed."""
-        return self._ended(Refusal(state=FetchState.TIMEOUT, detail=detail), can_heal=True)
+        refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
+        return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
-    def _ended(self, refusal: Refusal | None, *, can_heal: bool) -> Ended:
+    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ended:
         answer = self._answer
         head = self._head() if answer.status else None
         if head is None and refusal is None:
             refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
         # Of a body that broke off, how much is here says more about the moment than about it.
         body = bytes(answer.body) if refusal is answer.refusal else b""
-        return Ended(head=head, body=body, refusal=refusal, can_heal=can_heal)
+        address = str(self.curl.getinfo(pycurl.PRIMARY_IP)) or answer.tried_address
+        trouble = None
+        if code is not None:
+            trouble = Trouble(code=code, address=address, socket_errno=answer.socket_errno)
+        return Ended(
+            head=head,
+            body=body,
+            refusal=refusal,
+            can_heal=can_heal,
+            address=address,
+            trouble=trouble,
+        )
 
     def _head(self) -> Head:
         return Head(url=self._url, status=self._answer.status, headers=self._answer.headers)
@@ -336,7 +363,14 @@ class Transfer:
         if not is_allowed(where[0], self._allowed):
             self._answer.refused_address = where[0]
             return pycurl.SOCKET_BAD
-        return _Socket(socket.socket(family, kind, protocol))
+        self._answer.tried_address = where[0]
+        try:
+            opened = socket.socket(family, kind, protocol)
+            os.close(os.dup(opened.fileno()))  # pycurl takes a second one and hides its failure
+        except OSError as error:
+            self._answer.socket_errno = error.errno or 0
+            return pycurl.SOCKET_BAD
+        return _Socket(opened)
 
 
 class _Socket:

@@ -31,6 +31,12 @@ def host_of(url: str) -> str:
     return str(ada_url.URL(url).hostname)
 
 
+def address_name_of(url: str) -> str:
+    """Return host and port of a canonical URL, as `host:port`."""
+    parsed = ada_url.URL(url)
+    return f"{parsed.hostname}:{parsed.port or ('443' if parsed.protocol == 'https:' else '80')}"
+
+
 def origin_of(url: str) -> str:
     """Return scheme, host and port of a canonical URL: what one robots.txt speaks for."""
     return str(ada_url.URL(url).origin)

@@ -20,7 +20,7 @@ import msgspec
 
 from openalign.engines.parts import Summary, WriteSummary, read_summary
 from openalign.engines.runners import run_job
-from openalign.errors import StageError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile, StageResult
@@ -40,11 +40,18 @@ class Attempt:
         Raises:
             StageError: the job was ended, or died and was started again.
         """
-        if not storage.exists(self.url):
+        if not self._stands():
             raise StageError(
                 "the job that this worker belongs to has ended",
                 hint="the same command goes on from here",
             )
+
+    def _stands(self) -> bool:
+        try:
+            storage.read_bytes(self.url)  # a driver may remember an old listing
+        except InputError:
+            return False
+        return True
 
 
 def _no_files(_: Summary) -> Sequence[DataFile]:

@@ -4,10 +4,14 @@ Options are Beam's own and are not mirrored: what follows `--` on the command li
 `PipelineOptions`.
 """
 
+import signal
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -18,10 +22,11 @@ from apache_beam.options.pipeline_options import (
     TestOptions,
 )
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
-from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
 from openalign.settings.yaml_reader import did_you_mean
+from openalign.telemetry import say
 
 LOCAL = "FnApiRunner"
 
@@ -39,6 +44,10 @@ _DEFAULTS = ("--environment_cache_millis=300000",)
 """Before the user's, which win: workers serve all steps of a job, where Beam would start new ones
 for each step and slot (25 Python processes for the demo's filter on Spark, instead of 4)."""
 
+_CANCEL_SECONDS = 60.0
+_QUIET_SECONDS = 3.0
+_POLL_SECONDS = 0.5
+
 _SPARK = {"storage_level": "MEMORY_AND_DISK"}
 """What is read twice is not made twice; Beam's runner has the option, its Python SDK does not."""
 
@@ -47,9 +56,11 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
     """Build and run a pipeline to its end; return whether it ran.
 
     In a dry run, or where a template is asked for, it is built as its runner would be sent it. A
-    job on a cluster is cancelled when this process is interrupted.
+    job on a cluster is cancelled when this process is interrupted or gets SIGTERM, and the error
+    goes on once it has ended there.
 
     Raises:
+        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
         ConfigError: an option is none of Beam's, or the runner misses one.
         MissingExtraError: the runner's libraries are not installed.
         StageError: a cluster did not take the job, or the job failed there.
@@ -66,7 +77,7 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
     local = runner_of(options) == LOCAL
     sent = False
     try:
-        with nullcontext() if local else _files_of_a_job():
+        with nullcontext() if local else _files_of_a_job(), nullcontext() if local else _sigterm():
             result = pipeline.run()
             sent = True
             _wait(result)
@@ -87,10 +98,47 @@ def _wait(result: PipelineResult) -> None:
     try:
         result.wait_until_finish()
     except BaseException as error:
-        if not isinstance(error, Exception):  # interrupted: the job must not go on without us
-            with suppress(Exception):
-                result.cancel()
+        if not isinstance(error, Exception):  # interrupted: nobody seals what the job writes now
+            _take_off(result)
         raise
+
+
+def _take_off(result: PipelineResult) -> None:
+    """Cancel a job and wait until it has ended: what it is served must outlive it.
+
+    A second interrupt ends the wait, and so does a cluster that takes too long.
+    """
+    started = time.monotonic()
+    is_told = False
+    with suppress(Exception):
+        result.cancel()
+    while (spent := time.monotonic() - started) < _CANCEL_SECONDS:
+        with suppress(Exception):  # a cluster that does not answer now may do so soon
+            if PipelineState.is_terminal(result.state):
+                return
+        if spent > _QUIET_SECONDS and not is_told:
+            say("waits for the job to end on its cluster; Ctrl-C ends the wait")
+            is_told = True
+        time.sleep(_POLL_SECONDS)
+    say(f"the job has not ended on its cluster after {_CANCEL_SECONDS:.0f} s; see that it does")
+
+
+@contextmanager
+def _sigterm() -> Generator[None]:
+    """Make SIGTERM an exception, as Ctrl-C is one: a job is then taken off its cluster."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        say("stopped by SIGTERM; the same command goes on from here")
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -186,35 +186,6 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
     return merged(parent, own)
 
 
-def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
-    """Lay the `web` of `harvest` and of `fetch` over the pipeline's own, key by key."""
-    shared = [(key, value) for key, value in node.value if key.value == "web"]
-    if not shared or not isinstance(shared[0][1], yaml.MappingNode):
-        return node  # nothing is shared, or the reader has an error to raise
-    section = yaml.MappingNode(node.tag, shared, node.start_mark)
-    # The shared settings are read first, so that an error about one of them names `web`.
-    stages = [(text_node(name, node), section) for name in _ASKING_STAGES]
-    defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
-    said = _without_empty(node, _ASKING_STAGES)
-    said.value = [
-        (key, _without_empty(value, ("web",)))
-        if key.value in _ASKING_STAGES and isinstance(value, yaml.MappingNode)
-        else (key, value)
-        for key, value in said.value
-    ]
-    return merged(defaults, said)
-
-
-def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:
-    """Leave out the named sections that have nothing behind their colon: they change nothing."""
-    entries = [
-        (key, value)
-        for key, value in node.value
-        if key.value not in names or not isinstance(value, yaml.ScalarNode) or value.value
-    ]
-    return yaml.MappingNode(node.tag, entries, node.start_mark)
-
-
 def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
     """Refuse a benchmark whose name cannot be part of a file's name, and one that is not there."""
     for name in config.benchmarks:
@@ -255,6 +226,35 @@ def _node_at(node: Node, *path: str | int) -> Node:
                 break
             node = found[0]
     return node
+
+
+def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
+    """Lay the `web` of `harvest` and of `fetch` over the pipeline's own, key by key."""
+    shared = [(key, value) for key, value in node.value if key.value == "web"]
+    if not shared or not isinstance(shared[0][1], yaml.MappingNode):
+        return node  # nothing is shared, or the reader has an error to raise
+    section = yaml.MappingNode(node.tag, shared, node.start_mark)
+    # The shared settings are read first, so that an error about one of them names `web`.
+    stages = [(text_node(name, node), section) for name in _ASKING_STAGES]
+    defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
+    said = _without_empty(node, _ASKING_STAGES)
+    said.value = [
+        (key, _without_empty(value, ("web",)))
+        if key.value in _ASKING_STAGES and isinstance(value, yaml.MappingNode)
+        else (key, value)
+        for key, value in said.value
+    ]
+    return merged(defaults, said)
+
+
+def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:
+    """Leave out the named sections that have nothing behind their colon: they change nothing."""
+    entries = [
+        (key, value)
+        for key, value in node.value
+        if key.value not in names or not isinstance(value, yaml.ScalarNode) or value.value
+    ]
+    return yaml.MappingNode(node.tag, entries, node.start_mark)
 
 
 def _fill_in_root(node: yaml.MappingNode, name: str) -> None:

@@ -1,8 +1,15 @@
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
 import apache_beam as beam
 import pytest
+from apache_beam.runners.runner import PipelineState
 
 from openalign.engines.runners import run_job
-from openalign.errors import ConfigError, InputError
+from openalign.errors import ConfigError, InputError, StageError
 
 
 def one(pipeline: beam.Pipeline) -> None:
@@ -56,3 +63,115 @@ def test_a_users_mistake_found_in_a_worker_stays_one() -> None:
 
     # As it was raised, without what Beam adds to the message and takes from the rest.
     assert (str(caught.value), caught.value.hint) == ("a.tar is broken", "fetch it again")
+
+
+# A job on a cluster that is interrupted -----------------------------------------------------------
+
+
+@dataclass
+class Away:
+    """A job on a cluster, and the pipeline that sends it there."""
+
+    wait: Callable[[], None]
+    """What happens while its end is waited for."""
+
+    states: list[str | BaseException]
+    """What the cluster says next, again and again in the end."""
+
+    seen: list[str] = field(default_factory=list)
+
+    def run(self) -> "Away":
+        return self
+
+    def wait_until_finish(self) -> None:
+        self.wait()
+
+    def cancel(self) -> None:
+        self.seen.append("cancelled")
+
+    @property
+    def state(self) -> str:
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        self.seen.append(str(state))
+        if isinstance(state, BaseException):
+            raise state
+        return state
+
+
+def send(monkeypatch: pytest.MonkeyPatch, job: Away) -> None:
+    monkeypatch.setattr(beam, "Pipeline", lambda options: job)
+    monkeypatch.setattr("openalign.engines.runners._POLL_SECONDS", 0.01)
+    run_job(lambda _: None, ["--runner=SparkRunner"])
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def end_by_sigterm() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("wait", "raised", "code"),
+    [
+        pytest.param(interrupt, KeyboardInterrupt, (), id="Ctrl-C"),
+        pytest.param(end_by_sigterm, SystemExit, (143,), id="SIGTERM"),
+    ],
+)
+def test_an_interrupted_job_has_ended_before_the_error_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+    wait: Callable[[], None],
+    raised: type[BaseException],
+    code: Sequence[int],
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    no_answer = OSError("the master is busy")
+    job = Away(wait, [PipelineState.RUNNING, no_answer, PipelineState.CANCELLED])
+
+    with pytest.raises(raised) as caught:
+        send(monkeypatch, job)
+
+    assert job.seen == ["cancelled", "RUNNING", "the master is busy", "CANCELLED"]
+    assert caught.value.args == tuple(code)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_interrupt_does_not_wait_for_the_end_of_a_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = Away(interrupt, [PipelineState.RUNNING, KeyboardInterrupt("again"), "never asked"])
+
+    with pytest.raises(KeyboardInterrupt, match="again"):
+        send(monkeypatch, job)
+
+    assert job.seen == ["cancelled", "RUNNING", "again"]
+
+
+def test_a_job_that_does_not_end_is_waited_for_so_long_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("openalign.engines.runners._QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("openalign.engines.runners._CANCEL_SECONDS", 0.2)
+    job = Away(interrupt, [PipelineState.RUNNING])
+
+    with pytest.raises(KeyboardInterrupt):
+        send(monkeypatch, job)
+
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "waits for the job to end on its cluster; Ctrl-C ends the wait",
+        "the job has not ended on its cluster after 0 s; see that it does",
+    ]
+
+
+def test_a_job_that_fails_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("Pipeline job failed in state FAILED")
+
+    job = Away(fail, [PipelineState.FAILED])
+
+    with pytest.raises(StageError, match="the job failed on SparkRunner"):
+        send(monkeypatch, job)
+    assert job.seen == []

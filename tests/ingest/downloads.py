@@ -5,8 +5,9 @@ from typing import Any
 
 from faulty_web import SITE, Web
 
-from openalign.ingest.web.client import Failure, Fetcher, Outcome, Response
+from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outcomes import Failure, Outcome, Response
 from openalign.ingest.web.transfer import BodyRule
 
 MANY_BYTES = 100_000
@@ -16,8 +17,8 @@ THIRD = "http://third.example"
 
 
 def fetch(config: WebConfig, urls: Sequence[str], body: BodyRule = BODY) -> dict[str, Outcome]:
-    with Fetcher(config, accept="*/*", body=body) as fetcher:
-        outcomes = list(fetcher.fetch(urls))
+    with WebClient(config, accept="*/*", body=body) as client:
+        outcomes = list(client.ask(urls))
     assert sorted(outcome.url for outcome in outcomes) == sorted(urls)
     return {outcome.url: outcome for outcome in outcomes}
 

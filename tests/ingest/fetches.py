@@ -12,6 +12,7 @@ from faulty_web import SITE, Reply, Web
 from PIL import Image
 
 from openalign.engines.jobs import run_jobs
+from openalign.files import storage
 from openalign.files.hashing import candidate_key
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
@@ -87,6 +88,8 @@ def run(
     options: Sequence[str] = (),
     rule: HeaderRule | None = None,
 ) -> StageResult:
+    """Run the stage; a second run in a folder finds what a job left that did not end."""
+    storage.remove(str(folder / "work" / "fetched.done"))
     kept = folder.parent / f"{folder.name}-kept"
     urls = []
     for number in range(2):

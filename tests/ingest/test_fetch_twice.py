@@ -54,7 +54,7 @@ def put(suffix: str, source: Path, target: Path) -> None:
 
 def part_of(folder: Path) -> str:
     """Return the Part of the second shard's attempt, as the fetch job had it."""
-    [_, line] = sorted((folder / "work" / "summary.jsonl").read_text().splitlines(), key=_names)
+    [_, line] = sorted((folder / "work" / "fetched.jsonl").read_text().splitlines(), key=_names)
     return line
 
 

@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
+from local_ports import free_port
 
 from openalign.engines.jobs import run_jobs
 from openalign.errors import InputError
@@ -179,7 +180,10 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
 
 def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) -> None:
     with serve({}) as web:
-        config = HarvestConfig(source=SiteSource(seeds=(SITE,)), web=web.download(num_retries=0))
+        config = HarvestConfig(
+            source=SiteSource(seeds=(f"http://127.0.0.1:{free_port()}/",)),
+            web=web.download(num_retries=0),
+        )
 
     result = run(config, tmp_path)
 

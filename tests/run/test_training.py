@@ -106,7 +106,7 @@ def test_a_rank_does_not_train_on_results_that_do_not_belong_together(
 ) -> None:
     monkeypatch.setattr("openalign.train.rank.run", lambda _: pytest.fail("it trains"))
     root, extra = pipelines.parent / "run", pipelines.parent / "extra.tar"
-    extra.write_bytes(tiny_training.picture("red", "circle"))
+    extra.write_bytes(tiny_training.jpeg_of("red", "circle"))
     filtered = training_inputs(root)
     seal_stage(root, "shards", [extra], {"filter": filtered, "again": "1"})
 

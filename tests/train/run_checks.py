@@ -39,7 +39,7 @@ def train_until_killed(
 def train_with_bad_pixels(
     config: TrainConfig, corpus: Corpus, output: str, bad_steps: list[int], bad_rank: int
 ) -> None:
-    """Train while one rank's picture is not a number in some steps; note how it ended."""
+    """Train while one rank's image is not a number in some steps; note how it ended."""
     make = TrainingSet.batch
     number_of_rank = int(os.environ["RANK"])
 

@@ -18,7 +18,7 @@ from openalign.train.data.preprocess import (
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers
 
-from tiny_training import picture, tiny_config  # isort: skip
+from tiny_training import jpeg_of, tiny_config  # isort: skip
 
 VOCABULARY = [*SPECIAL_TOKENS, "a", "red", "circle", "##s"]
 TEXTS = ["A red circle", "circles", "a"]
@@ -47,7 +47,7 @@ def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Tower
     loaded: Any = AlignModel.from_pretrained(folder, output_loading_info=True)
     model, report = loaded
     preprocess = Preprocess.load(folder)
-    pixels = preprocess.pixels([picture("red", shape) for shape in ("circle", "square", "stripe")])
+    pixels = preprocess.pixels([jpeg_of("red", shape) for shape in ("circle", "square", "stripe")])
     tokens = tokenize(load_tokenizer(folder, preprocess), TEXTS)
 
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_the_librarys_tokenizer_cuts_as_ours(exported: tuple[Towers, str]) -> No
     assert theirs(TEXTS, padding=True)["input_ids"] == tokenize(ours, TEXTS).ids.tolist()
 
 
-def test_an_export_says_what_its_pictures_went_through(exported: tuple[Towers, str]) -> None:
+def test_an_export_says_what_its_images_went_through(exported: tuple[Towers, str]) -> None:
     _, folder = exported
 
     assert Preprocess.load(folder) == preprocess_of(tiny_config().model)

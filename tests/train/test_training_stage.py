@@ -1,12 +1,9 @@
 """The stage as a user runs it: started by `openalign train`, and as ranks that torchrun started."""
 
+import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,8 +20,6 @@ from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
-
-LONG = "train.duration={steps: 1000000}"
 
 
 @pytest.fixture(scope="module")
@@ -108,54 +103,15 @@ def test_a_stage_that_is_up_to_date_says_so_both_ways(untrained: Path, started: 
     assert (started / "train" / "COMPLETE").stat().st_mtime_ns == before
 
 
-def test_while_a_starter_trains_nobody_else_does(
-    untrained: Path, started: Path, tmp_path: Path
-) -> None:
+def test_while_a_run_trains_nobody_else_does(untrained: Path, tmp_path: Path) -> None:
     """With other settings either: whichever sealed first would remove what the other had begun."""
     root = copy_of(untrained, tmp_path)
-    command = [sys.executable, *words(untrained, root, LONG)]
-    with training(root, [start(command)]) as processes:
-        second = run_starter(untrained, root)
-        ranks = start_as_ranks(words(untrained, root), num_ranks=2)
-        said = [process.communicate(timeout=120)[0] for process in ranks]
+    with StageFolder(str(root), "train").locked():
+        ranks = start_as_ranks(words(untrained, root, "train.seed=1"), num_ranks=2)
+        starter = run_starter(untrained, root, "train.seed=2")
+        said = [starter.stderr, *(process.communicate()[0] for process in ranks)]
 
-        assert second.returncode == 2
-        assert f"error: another run is at work on {root}/train: process" in second.stderr
-        assert [process.returncode for process in ranks] == [2, 2]
-        assert all(f"another run is at work on {root}/train: process" in text for text in said)
-        assert processes[0].poll() is None
-        processes[0].send_signal(signal.SIGTERM)
-        assert processes[0].wait(60) == 143
-    assert not (root / "train").exists()
-
-
-def test_while_ranks_train_no_starter_does(untrained: Path, tmp_path: Path) -> None:
-    root = copy_of(untrained, tmp_path)
-    with training(root, start_as_ranks(words(untrained, root, LONG), num_ranks=2)) as processes:
-        done = run_starter(untrained, root)
-
-        assert done.returncode == 2
-        assert f"error: another run is at work on {root}/train: process" in done.stderr
-        assert [process.poll() for process in processes] == [None, None]
-
-
-def start(command: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, env=rank_environment(), stderr=subprocess.DEVNULL, text=True)
-
-
-@contextmanager
-def training(
-    root: Path, processes: list[subprocess.Popen[str]]
-) -> Generator[list[subprocess.Popen[str]]]:
-    """Wait until the first step is taken; end the processes with the block."""
-    try:
-        deadline = time.monotonic() + 120
-        while not list(root.glob(".train.*/metrics.jsonl")):
-            assert time.monotonic() < deadline
-            assert all(process.poll() is None for process in processes)
-            time.sleep(0.1)
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+    assert [process.returncode for process in (starter, *ranks)] == [2, 2, 2]
+    refusal = f"error: another run is at work on {root}/train: process {os.getpid()} on "
+    assert [refusal in text for text in said] == [True, True, True]
+    assert list(root.glob(".train.*")) == []

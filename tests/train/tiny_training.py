@@ -67,7 +67,7 @@ class Corpus:
         return pa.concat_tables([read_table(url) for url in self.training])
 
 
-def picture(color: str, shape: str, *, side_px: int = 40) -> bytes:
+def jpeg_of(color: str, shape: str, *, side_px: int = 40) -> bytes:
     """Return a JPEG of a colored shape on gray."""
     image = np.full((side_px, side_px, 3), 128, dtype=np.uint8)
     y, x = np.mgrid[0:side_px, 0:side_px] / side_px - 0.5
@@ -84,7 +84,7 @@ def picture(color: str, shape: str, *, side_px: int = 40) -> bytes:
 
 
 def make_corpus(folder: Path) -> Corpus:
-    """Write 32 pictures of 40 px in two shards, with two alt-texts each: 64 pairs."""
+    """Write 32 images of 40 px in two shards, with two alt-texts each: 64 pairs."""
     rows: list[dict[str, Any]] = []
     for number, colors in enumerate((COLORS[:4], COLORS[4:])):
         shard = f"shard-{number:05d}-00000.tar"
@@ -92,7 +92,7 @@ def make_corpus(folder: Path) -> Corpus:
         samples = [
             Sample(image_key(f"http://pictures.example/{color}-{shape}.jpg"), {"jpg": jpeg})
             for color, shape in names
-            for jpeg in [picture(color, shape)]
+            for jpeg in [jpeg_of(color, shape)]
         ]
         write_shard(str(folder / "shards"), shard, samples)
         index = read_table(str(folder / "shards" / shard.replace(".tar", ".index.parquet")))

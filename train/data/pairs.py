@@ -147,13 +147,13 @@ class TrainingSet:
 
 
 class SampleHash:
-    """A running hash of the candidate keys that training has consumed, in order."""
+    """A running hash of the candidate keys that training has used, in order."""
 
     def __init__(self, digest: str = "") -> None:
         self.hexdigest = digest
 
     def update(self, keys: Sequence[str]) -> None:
-        """Take in the keys of a global batch."""
+        """Add the keys of a global batch."""
         text = "\n".join([self.hexdigest, *keys])
         self.hexdigest = hashlib.sha256(text.encode()).hexdigest()
 

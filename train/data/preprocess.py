@@ -1,8 +1,8 @@
 """Images and alt-texts to tensors: the one module for training and evaluation.
 
 An image is squashed to a square of `resize_px`, cropped to `crop_px` and scaled to [-1, 1]
-(ALIGN §5; both public ports squash, and scale so). A text is cut into word pieces between
-[CLS] and [SEP]. The settings travel with an export, so that the two cannot drift.
+(ALIGN §5; both public ports do the same). A text is cut into word pieces between [CLS] and [SEP].
+An export carries these settings, so training and evaluation cannot drift apart.
 
 Shape suffixes:
     B  pairs
@@ -203,7 +203,7 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:
 
 
 def normalizer(*, lowercase: bool) -> BertNormalizer:
-    """Return what is done to a text before it is cut: control characters, CJK, case; no accents."""
+    """Return what treats a text before it is cut: control characters, CJK and case; not accents."""
     return BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=lowercase
     )

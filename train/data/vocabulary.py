@@ -1,9 +1,9 @@
-"""The WordPiece vocabulary, learnt from the training text (ALIGN §4.1: 100k pieces).
+"""The WordPiece vocabulary, learned from the training text (ALIGN §4.1: 100k pieces).
 
-Made once by rank 0, saved, and read by everyone. The library numbers the pieces inside words in
-the order of a hash map, and its ties between equally frequent merges follow those numbers, so two
-runs on one text differ by a few pieces. Here every piece that may start a merge has its number
-beforehand, which leaves no tie to chance.
+Rank 0 learns and saves it; every rank reads it. The library numbers the pieces inside words in the
+order of a hash map and breaks ties between equally frequent merges by those numbers, so two runs
+on one text differ by a few pieces. This module numbers every piece that may start a merge before
+the library does, and no tie depends on chance.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,13 +20,13 @@ _INSIDE = "##"
 """Marks a piece that does not start a word."""
 
 _MIN_FREQUENCY = 2
-"""Pairs of pieces that stand together only once are not joined."""
+"""Two pieces are joined if they stand together at least this often."""
 
 
 def learn_vocabulary(texts: Iterable[str], *, size: int, lowercase: bool) -> list[str]:
     """Return at most `size` word pieces, the special ones first.
 
-    A pure function of the set of texts: neither their order nor the run nor repeats matter.
+    The result is a function of the set of texts: their order and their repeats do not matter.
     """
     distinct = sorted(set(texts))
     alphabet = sorted(_letters(distinct, lowercase=lowercase))

@@ -36,7 +36,7 @@ def preprocess_of(model: ModelConfig) -> Preprocess:
 def write_export(
     folder: str, *, weights: Mapping[str, Tensor], vocabulary: Sequence[str], model: ModelConfig
 ) -> None:
-    """Write the folder. Its bytes are a function of the arguments and the library's version."""
+    """Write the folder; its bytes are a function of the arguments and the library's version."""
     config = align_config(model, vocabulary_size=len(vocabulary))
     config.architectures = ["AlignModel"]
     state = _library_state(weights, hidden_size=model.text_tower.shape.hidden_size)
@@ -55,7 +55,7 @@ def write_export(
 def _library_state(weights: Mapping[str, Tensor], *, hidden_size: int) -> dict[str, Tensor]:
     state = {name.removeprefix(_WRAPPED): tensor for name, tensor in weights.items()}
     state["temperature"] = state["temperature"].reshape(())
-    # The library builds a pooler that ALIGN has not; zeros keep the file whole and reproducible.
+    # The library builds a pooler that ALIGN does not use; zeros keep the file reproducible.
     state["text_model.pooler.dense.weight"] = torch.zeros(hidden_size, hidden_size)
     state["text_model.pooler.dense.bias"] = torch.zeros(hidden_size)
     return state

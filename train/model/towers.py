@@ -1,8 +1,8 @@
-"""The two towers: Hugging Face's `AlignModel`, put right for training from scratch.
+"""The two towers: Hugging Face's `AlignModel`, corrected for training from scratch.
 
-`AlignModel` is the architecture and the checkpoint format. What its code leaves wrong for training
-is mended here and nowhere else: batch-norm momentum (the library reads Keras' 0.99 as the new
-batch's weight, and not on every layer), fan-out initialisation, stochastic depth by sample, the
+`AlignModel` is the architecture and the checkpoint format. Only this file corrects what its code
+gets wrong for training: batch-norm momentum (the library reads Keras' 0.99 as the new
+batch's weight, and not on every layer), fan-out initialization, stochastic depth by sample, the
 pooler that ALIGN does not use, and a temperature that DeepSpeed cannot broadcast.
 
 Shape suffixes:
@@ -195,7 +195,7 @@ def _draw_convolutions(align: AlignModel) -> None:
 def _recomputed(
     block: nn.Module, forward: Callable[..., Tensor], *inputs: Any, **options: Any
 ) -> Tensor:
-    """Run a block without keeping its inside; the backward pass runs it again."""
+    """Run a block without keeping its activations; the backward pass runs it again."""
     contexts = partial(_once_counted, block)
     output = checkpoint(
         partial(forward, **options), *inputs, use_reentrant=False, context_fn=contexts
@@ -212,7 +212,7 @@ def _once_counted(
 
 @contextmanager
 def _statistics_held(block: nn.Module) -> Generator[None]:
-    """Leave the running statistics alone, which the first run of the block has moved already."""
+    """Hold the running statistics, which the first run of the block has already moved."""
     layers = _batch_norms(block)
     momenta = [layer.momentum for layer in layers]
     for layer in layers:

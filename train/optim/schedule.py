@@ -30,7 +30,7 @@ def total_steps(duration: Duration, *, num_pairs: int, global_batch_size: int) -
 
 
 def check_warmup(schedule: Schedule, total_steps: int) -> None:
-    """Refuse a warm-up that leaves no step at the peak; epochs are steps only by now.
+    """Refuse a warm-up that leaves no step at the peak, once epochs are known as steps.
 
     Raises:
         ConfigError: it names both numbers.

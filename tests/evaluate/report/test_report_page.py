@@ -93,8 +93,17 @@ FILTER_FACTS = {
             "image_url": "http://a.example/3",
         }
     ],
+    "num_alt_texts_on_many_images": 1,
+    "num_images_with_many_alt_texts": 0,
     "ngrams": {
         "rule": "counted at least 2",
+        "count_at_cut": 2,
+        "num_tied_at_cut": 10,
+        "num_tied_kept": 10,
+        "num_kept": 6000,
+        "num_occurrences": 90000,
+        "num_occurrences_kept": 80000,
+        "expected_collisions": 1e-12,
         "num_unigrams": 3000,
         "num_unigrams_kept": 2000,
         "num_bigrams": 5000,
@@ -145,7 +154,7 @@ def whole(evaluated: Path) -> tuple[Page, str]:
             sink.write(json.dumps(row) + "\n")
     (evaluated / "fetch").mkdir()
     rows = [
-        {"state": state, "alt_text": text, "image_url": f"http://a.example/{text}"}
+        {"key": "1", "state": state, "alt_text": text, "image_url": f"http://a.example/{text}"}
         for state, text in (
             (FetchState.FETCHED, "fine"),
             (FetchState.HTTP_GONE, "gone"),

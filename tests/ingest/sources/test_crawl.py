@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
+from local_ports import free_port
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.ingest.sources.crawl import SiteSource, check
 from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_host, seeds_by_host
 
@@ -308,3 +309,14 @@ def test_seeds_are_grouped_by_their_host() -> None:
 def test_a_seed_that_is_no_url_is_an_error_before_anything_starts() -> None:
     with pytest.raises(InputError, match="http://a:b is not a URL"):
         check(SiteSource(seeds=("http://a:b",)))
+
+
+def test_a_chunk_is_not_written_while_what_is_served_is_gone(web: Web, tmp_path: Path) -> None:
+    web.routes["/"] = page(alt="cat")
+    gone = {"connect_to": {HOST: f"127.0.0.1:{free_port()}"}}
+
+    with pytest.raises(StageError, match="nothing listens at"):
+        crawl(web, tmp_path, gone)
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert crawl(web, tmp_path).states() == {"/": "parsed"}

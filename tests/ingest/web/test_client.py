@@ -10,7 +10,8 @@ from downloads import BODY, MANY_BYTES, OTHER, THIRD, content, failure, fetch, f
 from faulty_web import SITE, Reply, Web, serve
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.client import Failure, Fetcher
+from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.outcomes import Failure
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 
@@ -66,10 +67,10 @@ def test_many_addresses_of_many_hosts_end_once_each(web: Web) -> None:
     assert web.asked["/robots.txt"] == 3
 
 
-def test_a_fetcher_asks_for_robots_txt_once_and_can_be_used_again(web: Web) -> None:
-    with Fetcher(web.download(), accept="*/*", body=BODY) as fetcher:
-        first = list(fetcher.fetch([f"{SITE}/x"]))
-        second = list(fetcher.fetch([f"{SITE}/x"]))
+def test_a_client_asks_for_robots_txt_once_and_can_be_used_again(web: Web) -> None:
+    with WebClient(web.download(), accept="*/*", body=BODY) as client:
+        first = list(client.ask([f"{SITE}/x"]))
+        second = list(client.ask([f"{SITE}/x"]))
 
     assert first == second
     assert web.asked == {"/robots.txt": 1, "/x": 2}
@@ -77,11 +78,11 @@ def test_a_fetcher_asks_for_robots_txt_once_and_can_be_used_again(web: Web) -> N
 
 def test_a_caller_may_stop_in_the_middle(web: Web) -> None:
     web.routes |= {f"/{n}": Reply(body=b"y") for n in range(50)}
-    with Fetcher(web.download(), accept="*/*", body=BODY) as fetcher:
-        for _ in fetcher.fetch([f"{SITE}/{n}" for n in range(50)]):
+    with WebClient(web.download(), accept="*/*", body=BODY) as client:
+        for _ in client.ask([f"{SITE}/{n}" for n in range(50)]):
             break
 
-        assert [content(outcome) for outcome in fetcher.fetch([f"{SITE}/x"])] == [b"x"]
+        assert [content(outcome) for outcome in client.ask([f"{SITE}/x"])] == [b"x"]
 
 
 @pytest.mark.parametrize("name", ["HTTP/1.1 404 Not", "HTTP/boo"])
@@ -177,9 +178,9 @@ def test_the_caller_may_judge_redirects(web: Web) -> None:
             return None
         return Refusal(state=FetchState.OPTED_OUT, detail="not there")
 
-    fetcher = Fetcher(web.download(), accept="*/*", body=BODY, judge_redirect=judge)
-    with fetcher:
-        outcomes = {o.url: o for o in fetcher.fetch([f"{SITE}/away", f"{SITE}/here"])}
+    client = WebClient(web.download(), accept="*/*", body=BODY, judge_redirect=judge)
+    with client:
+        outcomes = {o.url: o for o in client.ask([f"{SITE}/away", f"{SITE}/here"])}
 
     assert failure(outcomes[f"{SITE}/away"]) == ("opted_out", "not there")
     assert content(outcomes[f"{SITE}/here"]) == b"x"
@@ -264,7 +265,7 @@ def test_no_request_starts_while_too_much_is_in_memory(web: Web) -> None:
     web.routes["/slow"] = Reply(body=b"ab", a_byte_a_second=True)
     config = web.download(requests_per_second=2.0, respect_robots=False)
 
-    with Fetcher(config, accept="*/*", body=BODY, max_held_bytes=0) as fetcher:
-        outcomes = list(fetcher.fetch([f"{SITE}/slow", f"{SITE}/x"]))
+    with WebClient(config, accept="*/*", body=BODY, max_held_bytes=0) as client:
+        outcomes = list(client.ask([f"{SITE}/slow", f"{SITE}/x"]))
 
     assert [content(outcome) for outcome in outcomes] == [b"ab", b"x"]

@@ -10,10 +10,12 @@ import pycurl
 import pytest
 from downloads import BODY, OTHER, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
+from local_ports import free_port
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.client import Failure, Fetcher, Response
+from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outcomes import Failure, Response
 from openalign.ingest.web.reactor import process_share
 from openalign.ingest.web.transfer import Refusal, Transfer
 
@@ -86,8 +88,8 @@ def test_retry_after_is_kept(web: Web) -> None:
 
 def test_retry_after_holds_back_the_whole_host(web: Web) -> None:
     web.routes["/busy"] = [Reply(status=429, headers=[("Retry-After", "1")]), Reply(body=b"now")]
-    with Fetcher(web.download(connections_per_host=1), accept="*/*", body=BODY) as fetcher:
-        outcomes = list(fetcher.fetch([f"{SITE}/busy", f"{SITE}/x"]))
+    with WebClient(web.download(connections_per_host=1), accept="*/*", body=BODY) as client:
+        outcomes = list(client.ask([f"{SITE}/busy", f"{SITE}/x"]))
 
     assert {content(outcome) for outcome in outcomes} == {b"now", b"x"}
     assert web.times["/x"][0] - web.times["/busy"][0] >= 1.0
@@ -133,11 +135,10 @@ def test_a_server_that_hangs_up_is_a_connect_failure(web: Web) -> None:
     assert failure(fetch_one(web, "/gone")) == ("connect_failure", "the server sent nothing")
 
 
-def test_a_port_where_nobody_listens_is_a_connect_failure() -> None:
-    with serve({}) as web:
-        config = web.download(num_retries=0)
+def test_a_port_where_nobody_listens_is_a_connect_failure(web: Web) -> None:
+    url = f"http://127.0.0.1:{free_port()}/x"
 
-    outcome = fetch(config, [f"{SITE}/x"])[f"{SITE}/x"]
+    outcome = fetch(web.download(num_retries=0), [url])[url]
 
     assert failure(outcome) == ("connect_failure", "robots.txt: no connection")
 

@@ -1,6 +1,12 @@
 import pytest
 
-from openalign.ingest.web.urls import MAX_URL_CHARS, canonical_url, host_of, origin_of
+from openalign.ingest.web.urls import (
+    MAX_URL_CHARS,
+    address_name_of,
+    canonical_url,
+    host_of,
+    origin_of,
+)
 
 PAGE = "http://site.example/a/b.html?q=1"
 
@@ -46,3 +52,16 @@ def test_without_a_base_only_whole_addresses_are_urls() -> None:
 def test_hosts_have_no_port_and_origins_do() -> None:
     assert host_of("https://site.example:8443/x") == "site.example"
     assert origin_of("https://site.example:8443/x") == "https://site.example:8443"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        pytest.param("http://site.example/x", "site.example:80", id="http"),
+        pytest.param("https://site.example/x", "site.example:443", id="https"),
+        pytest.param("https://site.example:80/x", "site.example:80", id="named port"),
+        pytest.param("http://[::1]/x", "[::1]:80", id="IPv6"),
+    ],
+)
+def test_an_address_name_is_a_host_with_its_port(url: str, expected: str) -> None:
+    assert address_name_of(url) == expected

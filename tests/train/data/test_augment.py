@@ -13,7 +13,7 @@ POSITIONS = np.arange(100, 164)
 
 
 def ramps(count: int, side_px: int) -> np.ndarray:
-    """Pictures whose red is the column and whose green is the row, in eighths of a step."""
+    """Images whose red is the column and whose green is the row, in eighths of a step."""
     image = np.zeros((count, side_px, side_px, 3), dtype=np.uint8)
     image[..., 0] = 8 * np.arange(side_px)[None, None, :]
     image[..., 1] = 8 * np.arange(side_px)[None, :, None]
@@ -44,7 +44,7 @@ def test_crops_fall_everywhere_and_nowhere_else() -> None:
     assert left.tolist() != top.tolist()
 
 
-def test_about_half_of_the_pictures_are_mirrored() -> None:
+def test_about_half_of_the_images_are_mirrored() -> None:
     augmentation = Augmentation(random_crop=False)
 
     pixels = augment(ramps(64, 4), POSITIONS, crop_px=4, augmentation=augmentation, seed=0)

@@ -75,7 +75,7 @@ def test_a_position_is_a_pure_function(corpus: Corpus) -> None:
     assert_same(fresh.batch(5, start=60, stop=76), used.batch(5, start=60, stop=76))
 
 
-def test_a_picture_looks_different_in_the_next_epoch(corpus: Corpus) -> None:
+def test_an_image_looks_different_in_the_next_epoch(corpus: Corpus) -> None:
     data = make_set(corpus)
     first = data.batch(0, start=0, stop=64)
     second = data.batch(4, start=64, stop=128)

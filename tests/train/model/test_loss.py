@@ -55,7 +55,7 @@ def test_the_temperature_divides() -> None:
     assert loss.item() == pytest.approx(2 * math.log1p(3 * math.exp(-2)), rel=1e-5)
 
 
-def test_images_and_texts_are_not_interchangeable_with_their_neighbours() -> None:
+def test_images_and_texts_are_not_interchangeable_with_their_neighbors() -> None:
     axes = torch.eye(NUM_PAIRS)
 
     matched = contrastive_loss(axes, axes, SIGMA, label_smoothing=0.0)

@@ -1,0 +1,230 @@
+"""Outages of this machine: failures that say nothing about a host and are never sealed as its own.
+
+    no descriptors   no socket can be opened
+    a copy gone      what a host is reached through (`connect_to`) takes no connection
+    no network       there is no route to the address, nor to any other
+    no DNS           no name is resolved: not this one, none that answered before, no control
+
+A failure of one host alone is never an outage, so a dead host cannot hold up a run for ever.
+`Outages` decides; `Machine` makes the system calls.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import Enum
+
+import pycurl
+
+from openalign.errors import StageError
+from openalign.ingest.web.addresses import is_loopback
+
+CONTROL_NAME = "example.com"
+"""A name that DNS knows wherever it works (RFC 2606). It is looked up and never connected to."""
+
+CONTROL_ADDRESSES = ("192.0.2.1", "2001:db8::1")
+"""Documentation addresses (RFC 5737, RFC 3849): only the way to them is asked for."""
+
+_NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_ROUTE = frozenset(
+    {
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EHOSTUNREACH,
+        errno.EADDRNOTAVAIL,
+        errno.EAFNOSUPPORT,
+    }
+)
+_NOT_CONNECTED = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST})
+_SPARE_DESCRIPTORS = 16
+_CONTROL_SECONDS = 2.0
+_PROBE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What is known of a request that got no whole answer."""
+
+    code: int
+    """libcurl's error code."""
+
+    address: str | None = None
+    """The last address that was tried; None when the name was not resolved."""
+
+    socket_errno: int = 0
+    """Why no socket was opened; 0 when one was, or when none was asked for."""
+
+
+class Lookup(Enum):
+    """What a resolver says to a name."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+    NO_ANSWER = "no answer"
+
+
+class Machine:
+    """The system calls that tell what works here."""
+
+    def missing_descriptors(self) -> int:
+        """Return 0 when a few more files can be opened, else the errno of the refusal."""
+        opened: list[int] = []
+        try:
+            opened = [os.open(os.devnull, os.O_RDONLY)]
+            opened += [os.dup(opened[0]) for _ in range(_SPARE_DESCRIPTORS)]
+        except OSError as error:
+            return error.errno or 0
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        return 0
+
+    def takes_connections(self, target: str) -> bool:
+        """Tell whether something listens at an `address:port`."""
+        address, _, port = target.rpartition(":")
+        try:
+            with socket.create_connection((address.strip("[]"), int(port)), _PROBE_SECONDS):
+                return True
+        except OSError:
+            return False
+
+    def has_route(self, address: str) -> bool:
+        """Tell whether packets to an address would leave this machine; none is sent."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((address, 9))
+        except OSError as error:
+            return error.errno not in _NO_ROUTE
+        return True
+
+    def look_up(self, name: str) -> Lookup:
+        """Ask the resolver for a name; it may take as long as the resolver likes."""
+        try:
+            socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            known = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+            known.add(getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME))
+            return Lookup.UNKNOWN if error.errno in known else Lookup.NO_ANSWER
+        except UnicodeError:  # no resolver is asked for such a name
+            return Lookup.UNKNOWN
+        except OSError:
+            return Lookup.NO_ANSWER
+        return Lookup.KNOWN
+
+
+class Outages:
+    """Judges the failures of one client's requests."""
+
+    def __init__(self, connect_to: Mapping[str, str], machine: Machine | None = None) -> None:
+        self._connect_to = {host.lower(): target for host, target in connect_to.items()}
+        self._machine = machine or Machine()
+        self._reached_name: str | None = None
+        self._reached_address: str | None = None
+        self._control = _Control(self._machine)
+
+    def note_answer(self, host: str, address: str | None) -> None:
+        """Remember which host answered last: where it can be reached, nothing is out."""
+        if host in self._connect_to or address is None or is_loopback(address):
+            return
+        self._reached_address = address
+        if not _is_address(host):
+            self._reached_name = host
+
+    def judge(self, host: str, trouble: Trouble) -> str | None:
+        """Return what is out here, or None when the failure is the host's own.
+
+        It waits for no resolver: see `is_doubtful`.
+        """
+        number = trouble.socket_errno
+        if number in _NO_SOCKET or (number := self._machine.missing_descriptors()):
+            return f"no socket could be opened here ({os.strerror(number)})"
+        if (target := self._connect_to.get(host)) is not None:
+            if trouble.code in _NOT_CONNECTED or not self._machine.takes_connections(target):
+                return f"nothing listens at {target}, where {host} is reached"
+            return None
+        if trouble.address is None or is_loopback(trouble.address):
+            return None
+        others = [self._reached_address] if self._reached_address is not None else []
+        addresses = (trouble.address, *CONTROL_ADDRESSES, *others)
+        if not any(self._machine.has_route(address) for address in addresses):
+            return f"this machine has no network: there is no route to {host}, nor to any other"
+        return None
+
+    def is_doubtful(self, host: str, trouble: Trouble) -> bool:
+        """Tell whether only a resolver can say whose the failure is: `judge_name` asks it."""
+        # No resolver needs to be asked for a name under .invalid: there is none (RFC 6761).
+        return (
+            trouble.address is None
+            and trouble.code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT)
+            and host not in self._connect_to
+            and not _is_address(host)
+            and not host.rstrip(".").endswith(".invalid")
+        )
+
+    def judge_name(self, host: str) -> "Future[str | None]":
+        """Return what `judge` returns, for a name that was not resolved, when that is known.
+
+        A resolver that is out can take half a minute to say so, and other hosts must not wait.
+        """
+        reached = self._reached_name
+
+        def ask() -> str | None:
+            names = [host] if reached is None else [host, reached]
+            if self._control.answers():
+                return None
+            if any(self._machine.look_up(name) is not Lookup.NO_ANSWER for name in names):
+                return None
+            return f"DNS is out: neither {host} nor {CONTROL_NAME} could be looked up"
+
+        return _aside(ask)
+
+
+def outage_error(what: str) -> StageError:
+    """Return the error of a run that cannot go on, because of what is out here."""
+    return StageError(what, hint="the same command goes on from here, once that is mended")
+
+
+class _Control:
+    """Whether DNS answers for a name that exists; asked at most every few seconds."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._lock = threading.Lock()
+        self._asked = -_CONTROL_SECONDS
+        self._answered = False
+
+    def answers(self) -> bool:
+        with self._lock:
+            if time.monotonic() - self._asked >= _CONTROL_SECONDS:
+                self._asked = time.monotonic()
+                self._answered = self._machine.look_up(CONTROL_NAME) is not Lookup.NO_ANSWER
+            return self._answered
+
+
+def _aside(question: "Callable[[], str | None]") -> "Future[str | None]":
+    """Ask in a thread that nothing waits for at the end of the process."""
+    answer: Future[str | None] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(question())
+        except BaseException as error:  # noqa: BLE001  # raised where the answer is read
+            answer.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return answer
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
