@@ -203,8 +203,8 @@ class _Control:
     def answers(self) -> bool:
         with self._lock:
             if time.monotonic() - self._asked >= _CONTROL_SECONDS:
-                self._asked = time.monotonic()
                 self._answered = self._machine.look_up(CONTROL_NAME) is not Lookup.NO_ANSWER
+                self._asked = time.monotonic()  # those that waited for a slow answer share it
             return self._answered
 
 

@@ -4,6 +4,7 @@ import errno
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 
 import pycurl
@@ -170,6 +171,25 @@ def test_the_control_is_not_looked_up_for_each_of_many_failures() -> None:
         assert judged.judge_name(f"{number}.example").result(10) is None
 
     assert machine.looked_up == [CONTROL_NAME]
+
+
+def test_failures_that_wait_for_a_slow_resolver_share_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Slow(FakeMachine):
+        def look_up(self, name: str) -> Lookup:
+            if name == CONTROL_NAME:
+                time.sleep(0.3)
+            return super().look_up(name)
+
+    monkeypatch.setattr("openalign.ingest.web.outages._CONTROL_SECONDS", 0.2)
+    machine = Slow()
+    judged = outages(machine)
+
+    verdicts = [judged.judge_name(f"{number}.example") for number in range(9)]
+
+    assert all(verdict.result(60) is not None for verdict in verdicts)
+    assert machine.looked_up.count(CONTROL_NAME) < 5
 
 
 @pytest.mark.parametrize(
