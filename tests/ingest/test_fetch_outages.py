@@ -45,7 +45,7 @@ def reaching(web: Web, address: str, requests_per_second: float = 10_000.0) -> F
     download = web.download(
         connect_to={HOST: address}, num_retries=1, requests_per_second=requests_per_second
     )
-    return config_of(web, download=download)
+    return config_of(web, web=download)
 
 
 @pytest.mark.distributed
