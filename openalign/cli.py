@@ -296,7 +296,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
-        if not config.fetch.web.contact:
+        asked = [web for stage in STAGES.values() if (web := stage.web(config)) is not None]
+        if not all(web.contact for web in asked):
             print(f"{'':13} set web.contact before it is run")  # noqa: T201
 
 
