@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import counts_by
-from openalign.files.manifest import Manifest, StageResult, settings_that_differ
+from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
 from openalign.pages import funnel
-from openalign.run.stages import STAGES, Inputs, Run, Stage, Task, stage_names
+from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
 from openalign.telemetry import JsonLines, say
 
 
@@ -19,7 +19,7 @@ def say_up_to_date(stage: Stage, manifest: Manifest) -> None:
         say(f"{stage.name:9} up to date")
 
 
-def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: Inputs) -> None:
+def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: StageInputs) -> None:
     """Say why a complete result is made again, or refuse where that wants the user's consent.
 
     Raises:

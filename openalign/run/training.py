@@ -6,11 +6,11 @@ already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from openalign.files import storage
-from openalign.files.manifest import Manifest, StageFolder
+from openalign.files.manifest import Manifest, StageFolder, StageInputs
 from openalign.settings.fields import to_plain
 from openalign.train.config import TrainConfig
 
@@ -58,7 +58,7 @@ def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
     finally:
         storage.remove(url)
     manifest = spec.folder.require()
-    assert manifest.fingerprint == spec.fingerprint, "the ranks sealed another result"
+    assert manifest.fingerprint == spec.inputs.fingerprint, "the ranks sealed another result"
     return manifest
 
 
@@ -68,9 +68,7 @@ def rank_spec(
     training: Sequence[str],
     shards: str,
     folder: StageFolder,
-    fingerprint: str,
-    settings: dict[str, Any],
-    contents: dict[str, str],
+    inputs: StageInputs,
 ) -> "RankSpec":
     """Return what the ranks of a run are told; every URL means the same in their folders."""
     from openalign.train.rank import RankSpec
@@ -81,7 +79,5 @@ def rank_spec(
         shards=storage.absolute(shards),
         root=storage.absolute(folder.root),
         stage=folder.name,
-        fingerprint=fingerprint,
-        settings=settings,
-        inputs=contents,
+        inputs=inputs,
     )
