@@ -98,6 +98,14 @@ class ImageRules:
         above(1.0, aspect_ratio_below=self.aspect_ratio_below)
         at_least(1, max_alt_texts=self.max_alt_texts)
 
+    @property
+    def header_bounds(self) -> dict[str, float]:
+        """The bounds that an image's header can be held against, by their names."""
+        return {
+            "short_side_above_px": self.short_side_above_px,
+            "aspect_ratio_below": self.aspect_ratio_below,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicates:

@@ -1,13 +1,14 @@
-"""Settings of `harvest` and `fetch`: where candidates come from, and how the web is asked."""
+"""Settings of `harvest` and `fetch`. How the web is asked is said in `web.config`."""
 
 from dataclasses import dataclass, field
 
 from openalign.ingest.sources.kinds import AnySource
 from openalign.ingest.web.config import WebConfig
 from openalign.settings.fields import renamed
+from openalign.settings.limits import positive, within
 
 PILLOW_LIMIT_PX = 178_956_970
-"""Pillow takes pictures with more pixels than this for decompression bombs, whatever is set."""
+"""Pillow takes an image with more pixels for a decompression bomb, whatever is set here."""
 
 
 _SAID_ONCE = (
@@ -24,14 +25,13 @@ class HarvestConfig:
     """Where they come from."""
 
     web: WebConfig = field(default_factory=WebConfig)
-    """How the web is asked; a table needs no asking."""
+    """How the web is asked, by a source that asks it; laid over the pipeline's `web`."""
 
     num_files: int = 64
-    """Files that the candidates are written to; `filter` keeps this cut."""
+    """Files that the candidates are written to; `filter` writes as many."""
 
     def __post_init__(self) -> None:
-        if self.num_files <= 0:
-            raise ValueError(f"num_files must be above 0, got {self.num_files}")
+        positive(num_files=self.num_files)
 
 
 @renamed({"download": _SAID_ONCE % "fetch"})
@@ -40,7 +40,7 @@ class FetchConfig:
     """How images are brought in and stored."""
 
     web: WebConfig = field(default_factory=WebConfig)
-    """How the web is asked."""
+    """How the web is asked; laid over the pipeline's `web`."""
 
     short_side_px: int = 346
     """Shorter side of a stored image (ALIGN §5: 346 for a crop of 289); smaller ones stay so."""
@@ -52,25 +52,24 @@ class FetchConfig:
     """Largest file that is fetched."""
 
     max_pixels: int = 100_000_000
-    """Largest picture that is decoded; its header is judged before."""
+    """Largest image that is decoded; its header is judged before."""
 
     images_per_shard: int = 10_000
     """Images that a shard is cut from; those that cannot be fetched leave it smaller."""
 
     num_buckets: int = 64
-    """Parts of the work. All images of a host fall into one, so that one worker asks for them; only
-    a redirect from another host can bring in a second worker, with a pace of its own."""
+    """Parts of the work. All images of a host are in one part, so one worker asks for them. Only a
+    redirect from another host can bring in a second worker, with a pace of its own."""
 
     reject_on_header: bool = True
     """Drop an image on its header, before the body, when `select` would drop it for its shape."""
 
     def __post_init__(self) -> None:
-        for name in ("short_side_px", "max_bytes", "images_per_shard", "num_buckets"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 1 <= self.jpeg_quality <= 100:
-            raise ValueError(f"jpeg_quality must be from 1 to 100, got {self.jpeg_quality}")
-        if not 1 <= self.max_pixels <= PILLOW_LIMIT_PX:
-            raise ValueError(
-                f"max_pixels must be from 1 to {PILLOW_LIMIT_PX}, got {self.max_pixels}"
-            )
+        positive(
+            short_side_px=self.short_side_px,
+            max_bytes=self.max_bytes,
+            images_per_shard=self.images_per_shard,
+            num_buckets=self.num_buckets,
+        )
+        within(1, 100, jpeg_quality=self.jpeg_quality)
+        within(1, PILLOW_LIMIT_PX, max_pixels=self.max_pixels)

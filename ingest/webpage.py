@@ -1,8 +1,8 @@
 """HTML to candidates: every image of a page with each of its texts, as found (ALIGN §3).
 
 An image's texts are its alt attribute, its title attribute and the caption of its figure; each
-makes a candidate of its own. An image without one is counted, and so is one whose address is no
-http URL, so that candidates and counts add up to the pairs that the page was found to hold.
+makes a candidate of its own. An image without a text is counted, and so is one whose address is no
+http URL. Candidates and counts add up to the pairs that were found on the page.
 """
 
 import codecs
@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.web.urls import canonical_url
 
-# Pages that load pictures late keep the address here, and a placeholder in `src`.
+# Pages that load images late keep the address here, and a placeholder in `src`.
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy")
 _PRESCAN_BYTES = 1024
 _META_CHARSET = re.compile(
@@ -38,7 +38,7 @@ _WIDER = {
     "euc_kr": "cp949",
     "tis-620": "cp874",
 }
-# Codecs of Python's that are no encoding of a page: they refuse, or make what is no text.
+# Codecs of Python that are not the encoding of a page: they fail, or do not give text.
 _NO_ENCODINGS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 )
@@ -57,11 +57,11 @@ class FoundPair:
 
 @dataclass(slots=True, kw_only=True)
 class PageContent:
-    """What a page holds for us."""
+    """What was found on a page."""
 
     pairs: list[FoundPair] = field(default_factory=list[FoundPair])
     dropped: Counter[str] = field(default_factory=Counter[str])
-    """Pairs that are no candidates, by `HarvestState`."""
+    """Pairs that do not become candidates, by `HarvestState`."""
 
     links: list[str] = field(default_factory=list[str])
     """Canonical URLs, sorted, each once."""
@@ -91,7 +91,7 @@ def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageConten
 def decode(body: bytes, charset: str | None) -> str:
     """Return a page's text: byte order mark, then server, then meta element, then a guess.
 
-    Bytes that the encoding does not know become U+FFFD; a label that is of no use is passed over.
+    Bytes that the encoding does not know become U+FFFD. A label that names no encoding is skipped.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
@@ -160,7 +160,7 @@ def _add_pair(page: PageContent, raw: str, text: str, place: FoundIn, base: str)
 
 
 def _address(attributes: Mapping[str, str | None]) -> str:
-    """Return where an image is, as the page spells it; empty when nothing says it."""
+    """Return an image's address as the page spells it, or an empty text when it has none."""
     for name in _LAZY:
         if value := (attributes.get(name) or "").strip():
             return value
@@ -201,7 +201,7 @@ def _size(descriptor: str) -> float:
 def _captions(tree: LexborHTMLParser) -> dict[int, str]:
     """Return the caption of each image that stands in a figure; the innermost figure's holds.
 
-    A caption that holds another one is none, so that no text is read twice.
+    A caption that holds another caption is left out, so that no text is read twice.
     """
     figures: dict[int, int | None] = {}
     around: dict[int, int | None] = {}
@@ -221,7 +221,7 @@ def _captions(tree: LexborHTMLParser) -> dict[int, str]:
 
 
 def _innermost(node: LexborNode, tag: str, known: dict[int, int | None]) -> int | None:
-    """Return the innermost element around a node; `known` keeps answers: no step is taken twice."""
+    """Return the innermost element around a node. `known` keeps answers, so no step is repeated."""
     passed: list[int] = []
     found: int | None = None
     parent = node.parent

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from openalign.errors import ConfigError, OpenAlignError, StageError
-from openalign.run.stages import STAGES
+from openalign.run.stages import STAGES, stage_names
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
@@ -185,8 +185,9 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
-    if run.config.site is not None and stage.web(run.config) is not None:
-        runner.run_stage(run, "site")
+    for name in stage.reads:
+        if not STAGES[name].is_verb and name in stage_names(run.config):
+            runner.run_stage(run, name)  # nobody can ask for it by its name
     runner.run_stage(run, stage.name)
 
 
@@ -296,7 +297,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
-        if not config.fetch.web.contact:
+        asked = [web for stage in STAGES.values() if (web := stage.web(config)) is not None]
+        if not all(web.contact for web in asked):
             print(f"{'':13} set web.contact before it is run")  # noqa: T201
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from openalign.errors import OpenAlignError
 from openalign.files import storage
-from openalign.files.manifest import WORK, StageFolder
+from openalign.files.manifest import WORK, StageFolder, StageInputs
 from openalign.settings.yaml_reader import read_plain
 from openalign.telemetry import say, set_up_logging
 from openalign.train.config import TrainConfig
@@ -42,10 +42,8 @@ class RankSpec(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     """The run's root and the name of the stage's folder in it."""
 
-    fingerprint: str
-    settings: dict[str, Any]
-    inputs: dict[str, str]
-    """What the manifest says of the stage."""
+    inputs: StageInputs
+    """What the result depends on, for the manifest."""
 
     @property
     def folder(self) -> StageFolder:
@@ -55,7 +53,7 @@ class RankSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def output(self) -> str:
         """URL of the folder in which the result is made."""
-        return self.folder.partial_url(self.fingerprint)
+        return self.folder.partial_url(self.inputs.fingerprint)
 
     @property
     def work(self) -> str:
@@ -108,7 +106,7 @@ def _begin(spec: RankSpec, held: ExitStack) -> bool:
     held.enter_context(spec.folder.locked())
     spec.folder.finish_swap()
     manifest = spec.folder.read()
-    if manifest is not None and manifest.fingerprint == spec.fingerprint:
+    if manifest is not None and manifest.fingerprint == spec.inputs.fingerprint:
         say("train     up to date")
         return False
     storage.check_writable(spec.root)
@@ -122,8 +120,7 @@ def _seal(spec: RankSpec, config: TrainConfig, trained: "Trained") -> None:
     result = write_result(trained, config, folders)
     if not storage.is_local(spec.output):
         upload(folders.result, spec.output)
-    manifest = spec.folder.seal(result, settings=spec.settings, inputs=spec.inputs)
-    assert manifest.fingerprint == spec.fingerprint, "the spec's fingerprint is not its settings'"
+    spec.folder.seal(result, spec.inputs)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import THUMBNAILS_FILE
+from openalign.images import decoding
 
 THUMBNAIL_PX = 128
 
@@ -59,13 +60,12 @@ def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
 
 
 def thumbnail(content: bytes) -> bytes:
-    """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white."""
-    from PIL import Image, ImageOps
+    """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white.
 
-    with Image.open(io.BytesIO(content)) as file:
-        image = ImageOps.exif_transpose(file).convert("RGBA")
-    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    paper = Image.new("RGBA", image.size, "white")
+    Raises:
+        ImageError: the bytes are no image.
+    """
     small = io.BytesIO()
-    Image.alpha_composite(paper, image).convert("RGB").save(small, "WEBP", quality=82, method=4)
+    image = decoding.thumbnail(content, max_side_px=THUMBNAIL_PX)
+    image.save(small, "WEBP", quality=82, method=4)
     return small.getvalue()

@@ -84,16 +84,28 @@ def write(
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
     stages: Sequence[StageFacts],
+    evaluated: str,
+    trained: str | None = None,
+    num_pairs: int | None = None,
     output: str,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> StageResult:
     """Write `report.html` and `report.md`.
 
-    `manifests` and `folders` are those of the complete stages by name; `evaluate` must be among
-    them.
+    `manifests` and `folders` are those of the complete stages by name. `evaluated` is the folder of
+    the results, `trained` that of a training run, `num_pairs` what it had to train on.
     """
-    page = build(manifests=manifests, folders=folders, stages=stages, title=title, credits=credits)
+    page = build(
+        manifests=manifests,
+        folders=folders,
+        stages=stages,
+        evaluated=evaluated,
+        trained=trained,
+        num_pairs=num_pairs,
+        title=title,
+        credits=credits,
+    )
     written = [
         _write(output, REPORT_HTML, render(page, REPORT_HTML)),
         _write(output, REPORT_MARKDOWN, render(page, REPORT_MARKDOWN)),
@@ -111,13 +123,15 @@ def build(
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
     stages: Sequence[StageFacts],
+    evaluated: str,
+    trained: str | None,
+    num_pairs: int | None,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> Page:
     """Gather what the page shows."""
-    folder = folders["evaluate"]
-    found = results.read(storage.join(folder, RESULTS_FILE))
-    kinds = _kind_parts(found, folder)
+    found = results.read(storage.join(evaluated, RESULTS_FILE))
+    kinds = _kind_parts(found, evaluated)
     return Page(
         title=title,
         credits=credits,
@@ -128,8 +142,8 @@ def build(
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
-        curves=provenance.curves(folders["train"]) if "train" in folders else [],
-        num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
+        curves=provenance.curves(trained) if trained is not None else [],
+        num_pairs=num_pairs,
         published=ZERO_SHOT_RECALL_AT_1,
         settings=[
             (name, json.dumps(manifest.settings.get("settings"), indent=2, ensure_ascii=False))

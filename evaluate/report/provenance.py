@@ -25,7 +25,6 @@ _ROWS_LOOKED_AT = 200_000
 _EXAMPLES = 3
 _TEXTS = 10
 _COLUMNS = ["key", "state", "alt_text", "image_url"]
-_FILTER = "filter"
 
 _CURVES = (
     ("train/loss", "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
@@ -95,22 +94,28 @@ def rejects(
 
 def frequent_texts(manifests: Mapping[str, Manifest]) -> list[FrequentText]:
     """Return the alt-texts that were dropped most often."""
-    if _FILTER not in manifests:
-        return []
-    return manifests[_FILTER].facts_as(FilterFacts).top_texts[:_TEXTS]
+    found = _facts_of_filter(manifests)
+    return [] if found is None else found.top_texts[:_TEXTS]
 
 
 def vocabulary_note(manifests: Mapping[str, Manifest]) -> str:
     """Return, in words, where the line between frequent and rare n-grams came to lie."""
-    if _FILTER not in manifests:
+    found = _facts_of_filter(manifests)
+    if found is None:
         return ""
-    ngrams = manifests[_FILTER].facts_as(FilterFacts).ngrams
+    ngrams = found.ngrams
     return (
         f"Frequent n-grams are {ngrams.rule}: {ngrams.num_unigrams_kept:,} of "
         f"{ngrams.num_unigrams:,} unigrams and {ngrams.num_bigrams_kept:,} of "
         f"{ngrams.num_bigrams:,} bigrams of the raw corpus. They are compared as 64-bit hashes; "
         f"{ngrams.expected_wrongly_kept:.1e} rare ones are expected to pass for a frequent one."
     )
+
+
+def _facts_of_filter(manifests: Mapping[str, Manifest]) -> FilterFacts | None:
+    """Return the facts of the stage that judges alt-texts by their n-grams, where there is one."""
+    found = (m.facts_as(FilterFacts) for m in manifests.values() if "ngrams" in m.facts)
+    return next(found, None)
 
 
 def curves(folder: str) -> list[Curve]:

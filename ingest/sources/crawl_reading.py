@@ -31,7 +31,7 @@ from openalign.ingest.web.urls import canonical_url, host_of
 from openalign.ingest.webpage import PageContent, parse_page
 
 CHUNK_PAGES = 64
-"""Pages that a killed crawl has to ask for again at most."""
+"""At most so many pages are asked for again after a crawl was killed."""
 
 _ACCEPT = "text/html,application/xhtml+xml"
 _STATES: dict[str, PageState] = {
@@ -48,11 +48,11 @@ _STATES: dict[str, PageState] = {
 
 @dataclass(slots=True, kw_only=True)
 class _Chunk:
-    """What a handful of pages came to; the work folder keeps it as JSON."""
+    """What a few pages gave; the work folder keeps it as JSON."""
 
     urls: list[str]
     num_asked: int = 0
-    """Pages that count against the budget: all but those that robots.txt kept from being asked."""
+    """Pages that count against the budget: all but those that robots.txt refuses."""
 
     pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -148,7 +148,7 @@ def _judge_redirect(url: str, target: str) -> Refusal | None:
 
 
 def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
-    """Return a chunk that an earlier run finished; one of other pages is none of ours."""
+    """Return a chunk that an earlier run finished, or None when it is one of other pages."""
     if not storage.exists(url):
         return None
     chunk = _Chunk(**json.loads(storage.read_text(url)))
@@ -167,7 +167,7 @@ def _crawl_chunk(
     chunk = _Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
-    # Bodies are let go as they are parsed; only the order of the chunk's rows has to wait.
+    # A body is freed once it is parsed; rows are sorted at the end of the chunk.
     add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
     for outcome in client.ask(urls):
         add(outcome)
@@ -218,7 +218,7 @@ def _add_page(
 
 
 def _was_never_asked(outcome: Outcome) -> bool:
-    """Tell whether robots.txt kept a page from being asked for; a redirect's target is too late."""
+    """Tell whether robots.txt refused a page itself; a redirect to a refused page was asked for."""
     is_denied = isinstance(outcome, Failure) and outcome.state is FetchState.ROBOTS_DENIED
     return is_denied and outcome.head is None
 

@@ -10,8 +10,8 @@ _HINT = "check `harvest.source.path` and its stars"
 def table_files(path: str) -> list[str]:
     """Return the URLs of a table's files, in order, at least one.
 
-    A folder stands for every parquet, csv and tsv file below it; names that begin with a dot or
-    an underscore are passed over, as the tools that write such folders mean them.
+    A folder stands for every Parquet, CSV and TSV file below it. Names that begin with a dot or an
+    underscore are left out: the tools that write such folders keep notes of their own there.
 
     Raises:
         InputError: nothing is there.

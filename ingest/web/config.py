@@ -5,19 +5,20 @@ import re
 from dataclasses import dataclass
 
 from openalign.settings.fields import runtime, runtime_factory
+from openalign.settings.limits import not_negative, positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
-    """How the web is asked. Defaults are polite to hosts that are not ours.
+    """How the web is asked. The defaults are polite to hosts that are not yours.
 
-    Contact, deadlines and retries are no part of a fingerprint: they decide what a bad network lets
-    through, not what a healthy one gives, so mending them does not fetch everything again.
+    Contact, deadlines and retries are no part of a fingerprint. They decide what a bad network lets
+    through, not what a healthy one gives, so a change to them fetches nothing again.
     """
 
     contact: str = runtime("")
-    """Whom a host's owner can write to, an e-mail address or a URL; part of the User-Agent. A stage
-    that asks the web does not start without it."""
+    """E-mail address or URL where the owner of a host can reach you; part of the User-Agent. A
+    stage that asks the web does not start without it."""
 
     requests_per_second: float = runtime(5.0)
     """Requests that one host gets in a second; its own Crawl-delay holds where it is slower."""
@@ -29,7 +30,7 @@ class WebConfig:
     """Transfers at one time from one host."""
 
     connect_seconds: float = runtime(10.0)
-    """Longest time for name, connection and TLS."""
+    """Longest time for the look-up of a name, the connection and TLS."""
 
     first_byte_seconds: float = runtime(20.0)
     """Longest time from the start of a request to the first byte of its answer."""
@@ -38,17 +39,17 @@ class WebConfig:
     """Longest time for one request, the body included."""
 
     min_bytes_per_second: int = runtime(1000)
-    """A body that is slower than this for `slow_seconds` is given up."""
+    """A body slower than this for `slow_seconds` is given up."""
 
     slow_seconds: int = runtime(15)
     """How long a body may be slower than `min_bytes_per_second`."""
 
     max_redirects: int = 5
-    """Redirects that are followed; each hop is judged as the first address was."""
+    """Redirects that are followed; each hop is judged like the first address."""
 
     num_retries: int = runtime(2)
-    """Further attempts after what can heal: names that do not resolve, timeouts, broken
-    connections, 429 and 5xx."""
+    """Further attempts after a failure that can heal: a name that does not resolve, a timeout, a
+    broken connection, 429 or 5xx."""
 
     retry_seconds: float = runtime(1.0)
     """Pause before the first retry; it doubles with each one."""
@@ -60,7 +61,7 @@ class WebConfig:
     """Unreachable answers in a row after which the rest of a host fails without being tried."""
 
     respect_robots: bool = True
-    """Ask for robots.txt and keep to it (RFC 9309)."""
+    """Ask for robots.txt and obey it (RFC 9309)."""
 
     respect_opt_outs: bool = True
     """Leave what X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation withholds."""
@@ -69,7 +70,7 @@ class WebConfig:
     """Networks (CIDR) that may be reached although they are private, such as 127.0.0.0/8."""
 
     connect_to: dict[str, str] = runtime_factory(dict[str, str])  # noqa: RUF009  # a field
-    """Where hosts are reached, as `address:port`, in place of what their names resolve to."""
+    """Where a host is reached, as `address:port`, instead of what its name resolves to."""
 
     def __post_init__(self) -> None:
         if self.contact and not re.fullmatch(r"https?://[!-~]+|[!-?A-~]+@[!-?A-~]+", self.contact):
@@ -77,27 +78,23 @@ class WebConfig:
                 f"contact must be an e-mail address or a URL, got {self.contact!r}: "
                 "owners of hosts must be able to write to somebody"
             )
-        for name in (
-            "requests_per_second",
-            "connections",
-            "connections_per_host",
-            "connect_seconds",
-            "first_byte_seconds",
-            "total_seconds",
-            "slow_seconds",
-            "host_failures",
-        ):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in (
-            "min_bytes_per_second",
-            "max_redirects",
-            "num_retries",
-            "retry_seconds",
-            "max_retry_seconds",
-        ):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        positive(
+            requests_per_second=self.requests_per_second,
+            connections=self.connections,
+            connections_per_host=self.connections_per_host,
+            connect_seconds=self.connect_seconds,
+            first_byte_seconds=self.first_byte_seconds,
+            total_seconds=self.total_seconds,
+            slow_seconds=self.slow_seconds,
+            host_failures=self.host_failures,
+        )
+        not_negative(
+            min_bytes_per_second=self.min_bytes_per_second,
+            max_redirects=self.max_redirects,
+            num_retries=self.num_retries,
+            retry_seconds=self.retry_seconds,
+            max_retry_seconds=self.max_retry_seconds,
+        )
         for network in self.allowed_networks:
             _check_network(network)
         for host, target in self.connect_to.items():

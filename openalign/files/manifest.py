@@ -56,6 +56,21 @@ class DataFile(msgspec.Struct, frozen=True, kw_only=True):
         return cls(name=name, num_rows=num_rows, num_bytes=written.num_bytes, sha256=written.sha256)
 
 
+class StageInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage's result depends on."""
+
+    settings: dict[str, Any]
+    """Those that can change a byte of the result, as the manifest has them."""
+
+    contents: dict[str, str]
+    """Fingerprint of each input, by its name."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of the result: the hash of all this and of the schema version."""
+        return fingerprint_of([SCHEMA_VERSION, self.settings, self.contents])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
     """What a stage hands back when it has ended."""
@@ -182,9 +197,7 @@ class StageFolder:
         if storage.exists(storage.join(self.url, CLEARED)):
             self._mark_complete()
 
-    def seal(
-        self, result: StageResult, *, settings: dict[str, Any], inputs: dict[str, str]
-    ) -> Manifest:
+    def seal(self, result: StageResult, inputs: StageInputs) -> Manifest:
         """Write the manifest beside the data and swap the folder into place."""
         total = sum(result.states.values())
         assert total == result.num_inputs, (
@@ -193,9 +206,9 @@ class StageFolder:
         manifest = Manifest(
             stage=self.name,
             schema_version=SCHEMA_VERSION,
-            fingerprint=stage_fingerprint(settings, inputs),
-            settings=settings,
-            inputs=inputs,
+            fingerprint=inputs.fingerprint,
+            settings=inputs.settings,
+            inputs=inputs.contents,
             num_inputs=result.num_inputs,
             states=dict(sorted(result.states.items())),
             num_outputs=result.num_outputs,
@@ -228,11 +241,6 @@ class StageFolder:
         manifest = _MANIFEST.decode(storage.read_bytes(storage.join(self.url, MANIFEST)))
         storage.write_text(storage.join(self.url, COMPLETE), manifest.fingerprint + "\n")
         storage.remove(storage.join(self.url, CLEARED))
-
-
-def stage_fingerprint(settings: dict[str, Any], inputs: dict[str, str]) -> str:
-    """Return the fingerprint of a stage that is run with these settings on these inputs."""
-    return fingerprint_of([SCHEMA_VERSION, settings, inputs])
 
 
 def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:

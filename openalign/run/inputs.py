@@ -41,6 +41,13 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
 
 
+def of_site(_: PipelineConfig) -> dict[str, str]:
+    """Return the versions of the packages that the demo's site is made of."""
+    from openalign.demo import website
+
+    return website.package_versions()
+
+
 def of_select(config: PipelineConfig) -> dict[str, str]:
     """Return the content of the held-out benchmarks."""
     return {

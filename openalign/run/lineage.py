@@ -2,12 +2,12 @@
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.manifest import stage_fingerprint
-from openalign.run.stages import STAGES, Inputs, Run, Stage, stage_names
+from openalign.files.manifest import StageInputs
+from openalign.run.stages import STAGES, Run, Stage, stage_names
 from openalign.settings.fields import identity
 
 
-def read_inputs(run: Run, stage: Stage) -> Inputs:
+def read_inputs(run: Run, stage: Stage) -> StageInputs:
     """Return what a stage's result would depend on now.
 
     Raises:
@@ -23,11 +23,7 @@ def read_inputs(run: Run, stage: Stage) -> Inputs:
         for reads in _reads(run, stage.name)
     }
     contents |= stage.outside(run.config)
-    return Inputs(
-        settings=settings,
-        contents=contents,
-        fingerprint=stage_fingerprint(settings, contents),
-    )
+    return StageInputs(settings=settings, contents=contents)
 
 
 def _check_lineage(run: Run, name: str) -> None:

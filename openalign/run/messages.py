@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import counts_by
-from openalign.files.manifest import Manifest, StageResult, settings_that_differ
+from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
 from openalign.pages import funnel
-from openalign.run.stages import STAGES, Inputs, Run, Stage, Task, stage_names
-from openalign.telemetry import JsonLines, say
+from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
+from openalign.telemetry import JsonLines, read_json_lines, say
 
 
 def say_up_to_date(stage: Stage, manifest: Manifest) -> None:
@@ -19,7 +19,7 @@ def say_up_to_date(stage: Stage, manifest: Manifest) -> None:
         say(f"{stage.name:9} up to date")
 
 
-def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: Inputs) -> None:
+def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: StageInputs) -> None:
     """Say why a complete result is made again, or refuse where that wants the user's consent.
 
     Raises:
@@ -35,14 +35,38 @@ def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: Inputs) -> None:
     ]
     why = "; ".join(changed) or "its file format"
     if stage.is_dear and not run.replace:
-        num_bytes = sum(f.num_bytes for f in manifest.files)
+        made_of_it = [name for name in _complete_dear_stages(run) if stage.name in _before(name)]
+        again = "".join(f"; {_cost(run, name)}" for name in (stage.name, *made_of_it))
         raise StageError(
-            f"{run.folder(stage.name).url} is complete and would be made again, because this "
-            f"changed: {why}. That replaces {manifest.num_outputs:,} of {manifest.num_inputs:,} "
-            f"rows, {num_bytes / 1e6:,.1f} MB",
+            f"{run.folder(stage.name).url} is complete, and would be made again because this "
+            f"changed: {why}{again}",
             hint="--yes makes it again; the result stays as it is when the change is taken back",
         )
     say(f"{stage.name:9} runs again, because this changed: {why}")
+
+
+def _complete_dear_stages(run: Run) -> list[str]:
+    complete = complete_manifests(run)
+    return [name for name in complete if STAGES[name].is_dear]
+
+
+def _before(name: str) -> set[str]:
+    """Return the names of all stages that a stage's result goes back to."""
+    reads = set(STAGES[name].reads)
+    return reads.union(*(_before(earlier) for earlier in reads))
+
+
+def _cost(run: Run, name: str) -> str:
+    """Say what making a complete stage again would cost: rows, bytes, and the time it took."""
+    manifest = run.folder(name).require()
+    num_bytes = sum(f.num_bytes for f in manifest.files)
+    cost = f"{name} has {manifest.num_outputs:,} of {manifest.num_inputs:,} rows in "
+    cost += f"{num_bytes / 1e6:,.1f} MB"
+    log = storage.join(run.config.root, RUN_LOG)
+    if not (storage.is_local(log) and storage.exists(log)):
+        return cost
+    took = [row for row in read_json_lines(storage.read_text(log)) if row.get("stage") == name]
+    return f"{cost}, which took {took[-1]['seconds']:.0f} s" if took else cost
 
 
 def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None:

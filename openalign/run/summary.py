@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest
+from openalign.files.names import REPORT_HTML
 from openalign.run.stages import Run
 
 
@@ -24,8 +25,10 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
         )
     console = Console(stderr=True)
     console.print(table)
-    for line in manifests["evaluate"].facts["headline"] if "evaluate" in manifests else []:
-        console.print(line, highlight=False, markup=False)
-    if "report" in manifests:
-        report = storage.join(run.folder("report").url, "report.html")
-        console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
+    for manifest in manifests.values():
+        for line in manifest.facts.get("headline", []):
+            console.print(line, highlight=False, markup=False)
+    for name, manifest in manifests.items():
+        for file in manifest.names(REPORT_HTML):
+            report = storage.join(run.folder(name).url, file)
+            console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)

@@ -5,16 +5,16 @@ stage's `work/`, starts ranks and waits. Under torchrun and its like every proce
 already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from openalign.files import storage
-from openalign.files.manifest import Manifest
-from openalign.files.names import TRAINING
+from openalign.files.manifest import Manifest, StageFolder, StageInputs
 from openalign.settings.fields import to_plain
+from openalign.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from openalign.run.stages import Inputs, Run
     from openalign.train.rank import RankSpec
 
 
@@ -29,7 +29,7 @@ def is_rank() -> bool:
     return environment_names_a_rank()
 
 
-def run_as_rank(run: "Run", inputs: "Inputs") -> None:
+def run_as_rank(spec: "RankSpec") -> None:
     """Train as one of the ranks that the environment names; rank 0 seals the stage.
 
     Raises:
@@ -37,10 +37,10 @@ def run_as_rank(run: "Run", inputs: "Inputs") -> None:
     """
     from openalign.train import rank
 
-    rank.run(rank_spec(run, inputs))
+    rank.run(spec)
 
 
-def start(run: "Run", inputs: "Inputs") -> Manifest:
+def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
     """Start the ranks, wait for them and return the manifest that rank 0 has sealed.
 
     Raises:
@@ -50,38 +50,34 @@ def start(run: "Run", inputs: "Inputs") -> Manifest:
     from openalign.train.launch import launch
     from openalign.train.rank import write_spec
 
-    spec = rank_spec(run, inputs)
     # A name of its own: another starter may be here before rank 0 has locked the stage.
     url = storage.join(spec.work, f"spec-{uuid4().hex}.json")
     write_spec(url, spec)
     try:
-        launch(
-            [url],
-            num_processes=run.config.train.num_processes,
-            folders=(spec.output, spec.folder.url),
-        )
+        launch([url], num_processes=num_processes, folders=(spec.output, spec.folder.url))
     finally:
         storage.remove(url)
     manifest = spec.folder.require()
-    assert manifest.fingerprint == spec.fingerprint, "the ranks sealed another result"
+    assert manifest.fingerprint == spec.inputs.fingerprint, "the ranks sealed another result"
     return manifest
 
 
-def rank_spec(run: "Run", inputs: "Inputs") -> "RankSpec":
-    """Return what the ranks of this run are told.
-
-    Raises:
-        StageError: a stage that training reads is not complete.
-    """
+def rank_spec(
+    config: TrainConfig,
+    *,
+    training: Sequence[str],
+    shards: str,
+    folder: StageFolder,
+    inputs: StageInputs,
+) -> "RankSpec":
+    """Return what the ranks of a run are told; every URL means the same in their folders."""
     from openalign.train.rank import RankSpec
 
     return RankSpec(
-        config=to_plain(run.config.train),
-        training=run.urls("select", TRAINING),
-        shards=storage.absolute(run.folder("fetch").url),
-        root=storage.absolute(run.config.root),
-        stage=run.folder("train").name,
-        fingerprint=inputs.fingerprint,
-        settings=inputs.settings,
-        inputs=inputs.contents,
+        config=to_plain(config),
+        training=list(training),
+        shards=storage.absolute(shards),
+        root=storage.absolute(folder.root),
+        stage=folder.name,
+        inputs=inputs,
     )

@@ -22,12 +22,10 @@ class ReadLines(beam.PTransform[Any, Any]):
 
     path: str
 
-    def expand(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, pipeline: beam.Pipeline
-    ) -> PCollection[Harvested]:
+    def expand(self, input_or_inputs: Any) -> PCollection[Harvested]:
         """Apply the read."""
         read: Any = beam.FlatMap(read_lines)
-        return pipeline | Paths([self.path]) | "Read" >> read
+        return input_or_inputs | Paths([self.path]) | "Read" >> read
 
 
 def read_lines(path: str) -> Iterator[Harvested]:

@@ -8,9 +8,9 @@ from openalign.files.manifest import (
     COMPLETE,
     DataFile,
     StageFolder,
+    StageInputs,
     StageResult,
     settings_that_differ,
-    stage_fingerprint,
 )
 
 SETTINGS: dict[str, object] = {"settings": {"min_count": 2}}
@@ -24,7 +24,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> StageFolder:
 
 
 def make(folder: StageFolder, content: str, settings: dict[str, object] = SETTINGS) -> StageResult:
-    partial = folder.partial_url(stage_fingerprint(settings, INPUTS))
+    partial = folder.partial_url(StageInputs(settings=settings, contents=INPUTS).fingerprint)
     written = storage.write_text(f"{partial}/kept.txt", content)
     storage.write_text(storage.join(partial, "work", "scratch"), "gone when the stage ends")
     entry = DataFile(
@@ -34,7 +34,7 @@ def make(folder: StageFolder, content: str, settings: dict[str, object] = SETTIN
 
 
 def test_a_sealed_stage_is_read_back_whole(folder: StageFolder) -> None:
-    sealed = folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+    sealed = folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
 
     assert folder.read() == sealed
     assert sealed.states == {"dropped": 2, "kept": 1}
@@ -45,21 +45,21 @@ def test_a_sealed_stage_is_read_back_whole(folder: StageFolder) -> None:
 
 def test_what_a_killed_writer_left_is_not_sealed(folder: StageFolder) -> None:
     result = make(folder, "a")
-    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    partial = folder.partial_url(StageInputs(settings=SETTINGS, contents=INPUTS).fingerprint)
     storage.write_text(f"{partial}/.tmp-abc", "half a file")
     storage.write_text(f"{partial}/deep/.tmp-abc", "half a file")
 
-    folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+    folder.seal(result, StageInputs(settings=SETTINGS, contents=INPUTS))
 
     names = [name for name in storage.list_files(folder.url) if ".tmp-" in name]
     assert names == []
 
 
 def test_a_new_result_takes_the_old_ones_place_and_nothing_else_stays(folder: StageFolder) -> None:
-    folder.seal(make(folder, "old"), settings=SETTINGS, inputs=INPUTS)
+    folder.seal(make(folder, "old"), StageInputs(settings=SETTINGS, contents=INPUTS))
     other: dict[str, object] = {"settings": {"min_count": 3}}
 
-    folder.seal(make(folder, "new", other), settings=other, inputs=INPUTS)
+    folder.seal(make(folder, "new", other), StageInputs(settings=other, contents=INPUTS))
 
     assert storage.read_text(f"{folder.url}/kept.txt") == "new"
     assert storage.list_names(folder.root) == ["filtered"]
@@ -69,11 +69,11 @@ def test_rows_that_are_not_accounted_for_are_our_own_mistake(folder: StageFolder
     result = StageResult(num_inputs=4, states={"kept": 3}, num_outputs=3, files=[])
 
     with pytest.raises(AssertionError, match="4 rows came in, 3 were accounted for"):
-        folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+        folder.seal(result, StageInputs(settings=SETTINGS, contents=INPUTS))
 
 
 def test_a_stage_without_its_marker_is_not_complete(folder: StageFolder) -> None:
-    folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+    folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
     storage.remove(f"{folder.url}/{COMPLETE}")
 
     folder.finish_swap()  # there is none to finish
@@ -84,7 +84,7 @@ def test_a_stage_without_its_marker_is_not_complete(folder: StageFolder) -> None
 
 
 def test_a_manifest_that_was_edited_is_refused(folder: StageFolder) -> None:
-    sealed = folder.seal(make(folder, "a"), settings=SETTINGS, inputs=INPUTS)
+    sealed = folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
     text = storage.read_text(f"{folder.url}/manifest.json")
     storage.write_text(f"{folder.url}/manifest.json", text.replace(sealed.fingerprint, "0" * 64))
 
@@ -96,11 +96,11 @@ def test_a_manifest_that_was_edited_is_refused(folder: StageFolder) -> None:
 
 def test_a_file_that_is_not_what_was_written_is_our_own_mistake(folder: StageFolder) -> None:
     result = make(folder, "a")
-    partial = folder.partial_url(stage_fingerprint(SETTINGS, INPUTS))
+    partial = folder.partial_url(StageInputs(settings=SETTINGS, contents=INPUTS).fingerprint)
     storage.write_text(f"{partial}/kept.txt", "longer")
 
     with pytest.raises(AssertionError, match=r"kept\.txt is not the file that was written"):
-        folder.seal(result, settings=SETTINGS, inputs=INPUTS)
+        folder.seal(result, StageInputs(settings=SETTINGS, contents=INPUTS))
 
 
 @pytest.mark.parametrize("step", range(1, 8))
@@ -108,7 +108,7 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
     folder: StageFolder, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every change to storage is one step; the process dies before step `step`."""
-    folder.seal(make(folder, "old"), settings=SETTINGS, inputs=INPUTS)
+    folder.seal(make(folder, "old"), StageInputs(settings=SETTINGS, contents=INPUTS))
     other: dict[str, object] = {"settings": {"min_count": 3}}
     result = make(folder, "new", other)
     taken = 0
@@ -127,7 +127,7 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
         for name in ("remove", "move", "write_text"):
             patch.setattr(storage, name, dying(getattr(storage, name)))
         with pytest.raises(KeyboardInterrupt):
-            folder.seal(result, settings=other, inputs=INPUTS)
+            folder.seal(result, StageInputs(settings=other, contents=INPUTS))
 
     folder.finish_swap()
 
@@ -141,9 +141,11 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
 def test_content_fingerprints_follow_the_data_and_nothing_else() -> None:
     def fingerprint(*files: DataFile) -> str:
         folder = StageFolder(f"memory://content-{len(files)}-{files[0].sha256}", "x")
-        storage.write_text(f"{folder.partial_url(stage_fingerprint({}, {}))}/a", "x")
+        storage.write_text(
+            f"{folder.partial_url(StageInputs(settings={}, contents={}).fingerprint)}/a", "x"
+        )
         result = StageResult(num_inputs=0, states={}, num_outputs=0, files=files)
-        return folder.seal(result, settings={}, inputs={}).content_fingerprint()
+        return folder.seal(result, StageInputs(settings={}, contents={})).content_fingerprint()
 
     one = DataFile(name="a", num_rows=1, num_bytes=1, sha256="1")
     two = DataFile(name="a", num_rows=1, num_bytes=1, sha256="2")

@@ -42,10 +42,10 @@ def site_served(folder: Path) -> Generator["tuple[subprocess.Popen[str], str]"]:
 
 
 def reaching(web: Web, address: str, requests_per_second: float = 10_000.0) -> FetchConfig:
-    download = web.download(
+    asked = web.download(
         connect_to={HOST: address}, num_retries=1, requests_per_second=requests_per_second
     )
-    return config_of(web, web=download)
+    return config_of(web, web=asked)
 
 
 @pytest.mark.distributed

@@ -62,7 +62,7 @@ def test_rates_counts_and_deadlines_are_above_zero(name: str) -> None:
 def test_what_may_be_zero_is_not_below(name: str) -> None:
     assert getattr(download(**{name: 0}), name) == 0
 
-    with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=f"{name} must not be negative, got -1"):
         download(**{name: -1})
 
 

@@ -94,6 +94,26 @@ def test_a_stage_whose_input_changed_runs_again_and_says_so(
     assert "filter    runs again, because this changed: its input `harvest`" in said
 
 
+def test_a_complete_harvest_is_never_replaced_unasked(folder: Path) -> None:
+    both(folder)
+    before = run(folder).folder("harvest").require()
+
+    with pytest.raises(StageError, match=r"is complete, and would be made again") as caught:
+        both(folder, "harvest.num_files=2")
+
+    assert "num_files: 1 -> 2" in str(caught.value)
+    assert "harvest has 3 of 3 rows in 0.0 MB, which took 0 s" in str(caught.value)
+    assert str(caught.value.hint).startswith("--yes makes it again")
+    assert run(folder).folder("harvest").require() == before
+    assert both(folder, "harvest.num_files=2", replace=True).num_inputs == 3
+
+
+def test_a_filter_is_made_again_without_being_asked(folder: Path) -> None:
+    both(folder)
+
+    assert both(folder, "filter.text.min_unigrams=1").num_outputs == 3
+
+
 def test_an_input_that_only_moved_changes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,10 +10,10 @@ from tiny_training import make_run, seal_stage, tiny_config
 
 from openalign import cli
 from openalign.errors import ConfigError
-from openalign.files.manifest import stage_fingerprint
+from openalign.files.manifest import StageInputs
 from openalign.run import training
 from openalign.run.config import load_pipeline
-from openalign.run.stages import Inputs, Run
+from openalign.run.stages import Run, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration, Lamb, TrainConfig
@@ -42,9 +42,7 @@ def as_rank(monkeypatch: pytest.MonkeyPatch) -> None:
 def spec_of(pipelines: Path) -> RankSpec:
     run = Run(config=load_pipeline(str(pipelines), "tiny"))
     settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}
-    fingerprint = stage_fingerprint(settings, contents)
-    inputs = Inputs(settings=settings, contents=contents, fingerprint=fingerprint)
-    return training.rank_spec(run, inputs)
+    return training_spec(run, StageInputs(settings=settings, contents=contents))
 
 
 def train(pipelines: Path, *overrides: str) -> int:
@@ -69,8 +67,8 @@ def test_a_spec_names_what_the_ranks_read_and_where_they_write(
     ]
     assert spec.shards == f"{root}/shards"
     assert spec.folder.url == f"{root}/train"
-    assert spec.fingerprint == stage_fingerprint(spec.settings, {"fetch": "a", "select": "b"})
-    assert spec.output == f"{root}/.train.{spec.fingerprint[:16]}"
+    assert spec.inputs.contents == {"fetch": "a", "select": "b"}
+    assert spec.output == f"{root}/.train.{spec.inputs.fingerprint[:16]}"
     assert spec.work == f"{spec.output}/work"
 
 
@@ -83,7 +81,7 @@ def test_a_spec_is_read_as_it_was_written(pipelines: Path) -> None:
 
     assert read_spec(url) == spec
     assert read_plain(TrainConfig, read_spec(url).config, "the spec") == CONFIG
-    assert "num_processes" not in spec.settings["settings"]
+    assert "num_processes" not in spec.inputs.settings["settings"]
 
 
 def test_the_defaults_survive_a_spec() -> None:

@@ -30,7 +30,7 @@ def spec(root: Path) -> RankSpec:
 
 def seal(spec: RankSpec) -> None:
     result = StageResult(num_inputs=1, states={"trained_on": 1}, num_outputs=1, files=[])
-    spec.folder.seal(result, settings=spec.settings, inputs=spec.inputs)
+    spec.folder.seal(result, spec.inputs)
 
 
 def test_a_second_run_of_a_stage_is_refused_until_the_first_ends(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from PIL import Image
 
 from openalign.files import storage
 from openalign.files.hashing import candidate_key, image_key
-from openalign.files.manifest import DataFile, StageFolder, StageResult, stage_fingerprint
+from openalign.files.manifest import DataFile, StageFolder, StageInputs, StageResult
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import Sample, write_shard
 from openalign.files.tables import read_table, write_table
@@ -136,22 +136,15 @@ def make_run(folder: Path, config: TrainConfig) -> Path:
 def seal_stage(root: Path, name: str, files: Sequence[Path], inputs: dict[str, str]) -> str:
     """Seal copies of files, a row each, as a stage's result; return its content's fingerprint."""
     stage = StageFolder(str(root), name)
-    partial = Path(stage.partial_url(stage_fingerprint({}, inputs)))
+    depends = StageInputs(settings={}, contents=inputs)
+    partial = Path(stage.partial_url(depends.fingerprint))
     partial.mkdir(parents=True)
     for file in files:
         shutil.copy(file, partial)
-    entries = [
-        DataFile(
-            name=file.name,
-            num_rows=1,
-            num_bytes=file.stat().st_size,
-            sha256=storage.sha256_of(str(file)),
-        )
-        for file in files
-    ]
+    entries = [DataFile.of(file.name, storage.found_at(str(file)), num_rows=1) for file in files]
     count = len(files)
     result = StageResult(num_inputs=count, states={"made": count}, num_outputs=count, files=entries)
-    return stage.seal(result, settings={}, inputs=inputs).content_fingerprint()
+    return stage.seal(result, depends).content_fingerprint()
 
 
 def tiny_model(**changes: Any) -> ModelConfig:
@@ -248,16 +241,14 @@ def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
 def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> RankSpec:
     """Return what the ranks of a run in `root` are told."""
     settings = {"settings": identity(config)}
-    inputs = {"select": "what was selected", "fetch": "what was fetched"}
+    contents = {"select": "what was selected", "fetch": "what was fetched"}
     return RankSpec(
         config=to_plain(config),
         training=corpus.training,
         shards=corpus.shards,
         root=root,
         stage="train",
-        fingerprint=stage_fingerprint(settings, inputs),
-        settings=settings,
-        inputs=inputs,
+        inputs=StageInputs(settings=settings, contents=contents),
     )
 
 

@@ -57,6 +57,7 @@ def write_report(root: Path) -> tuple[str, str]:
         manifests={"evaluate": manifest},
         folders={"evaluate": str(root / "evaluate")},
         stages=(),
+        evaluated=str(root / "evaluate"),
         output=str(root / "report"),
         title="toy",
         credits=(),

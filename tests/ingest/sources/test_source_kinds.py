@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from openalign.cli import main
 from openalign.errors import ConfigError
 from openalign.ingest.sources.kinds import KINDS, fingerprints
 from openalign.ingest.sources.table import TableSource
@@ -34,6 +35,21 @@ def test_only_a_source_that_asks_the_web_needs_a_contact(tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
         require_contact(load(tmp_path, SITE), STAGES["harvest"])
+
+
+@pytest.mark.parametrize(
+    ("source", "is_missing"),
+    [pytest.param(SITE, True, id="site"), pytest.param(TABLE, False, id="table")],
+)
+def test_validate_misses_a_contact_where_one_stage_has_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, *, is_missing: bool
+) -> None:
+    load(tmp_path, source)  # writes the file
+    words = ["--set", source, "--set", "fetch.web.contact=me@example.org"]
+
+    assert main(["validate", "--config", str(tmp_path / "pipelines.yaml"), *words]) == 0
+
+    assert ("set web.contact before it is run" in capsys.readouterr().out) is is_missing
 
 
 @pytest.mark.parametrize(
