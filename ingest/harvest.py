@@ -40,8 +40,9 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     kind = kind_of(config.source)
     kind.check(config.source)
 
-    def build(pipeline: beam.Pipeline, _: Attempt) -> Any:
-        reading = kind.reading(config.source, ReadingSetup(web=web, work=work))
+    def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
+        setup = ReadingSetup(web=web, work=work, attempt=attempt)
+        reading = kind.reading(config.source, setup)
         split: Any = beam.FlatMap(_split).with_output_types(
             Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str
         )

@@ -9,6 +9,8 @@ from openalign.ingest.web.config import WebConfig
 if TYPE_CHECKING:
     import apache_beam as beam
 
+    from openalign.engines.jobs import Attempt
+
 
 class SourceSettings(Protocol):
     """What the settings of every kind have."""
@@ -28,6 +30,10 @@ class ReadingSetup:
 
     work: str
     """Folder for what a rerun goes on from."""
+
+    attempt: "Attempt"
+    """The job's attempt. A reading that keeps something in `work` requires it before it writes: a
+    worker can outlive its job."""
 
 
 S = TypeVar("S", bound=SourceSettings)

@@ -55,7 +55,7 @@ def reading(source: SiteSource, setup: ReadingSetup) -> "beam.PTransform[Any, An
     """Return the crawl."""
     from openalign.ingest.sources.crawl_reading import Crawl
 
-    return Crawl(source=source, web=setup.web, work=setup.work)
+    return Crawl(source=source, setup=setup)
 
 
 KIND = SourceKind(settings=SiteSource, check=check, reading=reading, asks_web=True)

@@ -5,15 +5,15 @@ written to the work folder in one step. A crawl that was killed reads its chunks
 after them. Every page that the crawl comes across ends in a `PageState`.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import apache_beam as beam
+import msgspec
 from apache_beam.pvalue import PCollection
 
 from openalign.errors import InputError
@@ -21,6 +21,7 @@ from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
+from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
@@ -60,13 +61,15 @@ class _Chunk:
     links: list[str] = field(default_factory=list[str])
 
 
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
 @dataclass
 class Crawl(beam.PTransform[Any, Any]):
     """Crawl every seed's host; a host is crawled by one worker."""
 
     source: SiteSource
-    web: WebConfig
-    work: str
+    setup: ReadingSetup
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the crawl."""
@@ -79,7 +82,7 @@ class Crawl(beam.PTransform[Any, Any]):
         return pieces
 
     def _crawl(self, host: str, seeds: Iterable[str]) -> Iterator[Harvested]:
-        return crawl_host(host, list(seeds), source=self.source, web=self.web, work=self.work)
+        return crawl_host(host, list(seeds), source=self.source, setup=self.setup)
 
 
 def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
@@ -98,14 +101,18 @@ def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
 
 
 def crawl_host(
-    host: str, seeds: Sequence[str], *, source: SiteSource, web: WebConfig, work: str
+    host: str, seeds: Sequence[str], *, source: SiteSource, setup: ReadingSetup
 ) -> Iterator[Harvested]:
-    """Yield what each chunk of a host's pages holds, the seeds' first."""
-    folder = storage.join(work, "crawl", quote(host, safe=""))
+    """Yield what each chunk of a host's pages holds, the seeds' first.
+
+    Raises:
+        StageError: the job has ended, or this machine cannot reach anything; no chunk is written.
+    """
+    folder = storage.join(setup.work, "crawl", quote(host, safe=""))
     level = sorted(set(seeds))
     seen = set(level)
     budget = source.max_pages
-    with _web_client(source, web) as client:
+    with _web_client(source, setup.web) as client:
         for depth in range(source.max_depth + 1):
             links: set[str] = set()
             start = 0
@@ -113,7 +120,7 @@ def crawl_host(
                 urls = level[start : start + min(CHUNK_PAGES, budget)]
                 url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
                 chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    client, url, urls, depth=depth, host=host, web=web
+                    client, url, urls, depth=depth, host=host, setup=setup
                 )
                 start += len(urls)
                 budget -= chunk.num_asked
@@ -151,7 +158,7 @@ def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
     """Return a chunk that an earlier run finished, or None when it is one of other pages."""
     if not storage.exists(url):
         return None
-    chunk = _Chunk(**json.loads(storage.read_text(url)))
+    chunk = _CHUNK.decode(storage.read_bytes(url))
     return chunk if chunk.urls == list(urls) else None
 
 
@@ -162,20 +169,21 @@ def _crawl_chunk(
     *,
     depth: int,
     host: str,
-    web: WebConfig,
+    setup: ReadingSetup,
 ) -> _Chunk:
     chunk = _Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
-    add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
+    add = partial(_add_page, chunk, dropped, links, depth=depth, web=setup.web)
     for outcome in client.ask(urls):
         add(outcome)
     chunk.pages.sort(key=lambda page: page["page_url"])
     chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))
     chunk.dropped = dict(dropped)
     chunk.links = sorted(link for link in links if host_of(link) == host)
-    storage.write_text(url, canonical_json(asdict(chunk)))
+    setup.attempt.require()
+    storage.write_text(url, canonical_json(chunk))
     return chunk
 
 

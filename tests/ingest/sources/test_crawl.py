@@ -9,7 +9,10 @@ import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
 
+from openalign.engines.jobs import Attempt
 from openalign.errors import InputError, StageError
+from openalign.files import storage
+from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource, check
 from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_host, seeds_by_host
 
@@ -29,13 +32,17 @@ def web() -> Iterator[Web]:
         yield running
 
 
+def setup_of(web: Web, work: Path, **changes: Any) -> ReadingSetup:
+    attempt = Attempt(str(work / "attempt"))
+    storage.write_text(attempt.url, "")
+    return ReadingSetup(web=web.download(**changes), work=str(work), attempt=attempt)
+
+
 class Crawled:
     def __init__(self, web: Web, work: Path, changes: dict[str, Any], **settings: Any) -> None:
         source = SiteSource(seeds=(f"{SITE}/",), **settings)
         self.pieces = list(
-            crawl_host(
-                HOST, [f"{SITE}/"], source=source, web=web.download(**changes), work=str(work)
-            )
+            crawl_host(HOST, [f"{SITE}/"], source=source, setup=setup_of(web, work, **changes))
         )
         self.pages = {
             p["page_url"].removeprefix(SITE): p for piece in self.pieces for p in piece.pages
@@ -247,9 +254,7 @@ def wide_site(num_pages: int) -> dict[str, Any]:
 def test_a_crawl_goes_on_behind_its_finished_chunks(web: Web, tmp_path: Path) -> None:
     web.routes |= wide_site(2 * CHUNK_PAGES + 10)
     source = SiteSource(seeds=(f"{SITE}/",))
-    first_run = crawl_host(
-        HOST, [f"{SITE}/"], source=source, web=web.download(), work=str(tmp_path / "a")
-    )
+    first_run = crawl_host(HOST, [f"{SITE}/"], source=source, setup=setup_of(web, tmp_path / "a"))
     for _ in range(3):  # the seed, the end of its depth, the first chunk of the next
         next(first_run)
     del first_run  # closes its connections
@@ -318,5 +323,16 @@ def test_a_chunk_is_not_written_while_what_is_served_is_gone(web: Web, tmp_path:
     with pytest.raises(StageError, match="nothing listens at"):
         crawl(web, tmp_path, gone)
 
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["attempt"]
     assert crawl(web, tmp_path).states() == {"/": "parsed"}
+
+
+def test_a_crawl_that_outlives_its_job_writes_no_chunk(web: Web, tmp_path: Path) -> None:
+    web.routes["/"] = page(alt="cat")
+    setup = setup_of(web, tmp_path)
+    storage.remove(setup.attempt.url)
+
+    with pytest.raises(StageError, match="the job that this worker belongs to has ended"):
+        list(crawl_host(HOST, [f"{SITE}/"], source=SiteSource(seeds=(f"{SITE}/",)), setup=setup))
+
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
