@@ -7,7 +7,7 @@ from openalign.ingest.web.config import WebConfig
 from openalign.settings.fields import renamed
 
 PILLOW_LIMIT_PX = 178_956_970
-"""Pillow takes pictures with more pixels than this for decompression bombs, whatever is set."""
+"""Pillow takes images with more pixels than this for decompression bombs, whatever is set."""
 
 
 _SAID_ONCE = (
@@ -52,7 +52,7 @@ class FetchConfig:
     """Largest file that is fetched."""
 
     max_pixels: int = 100_000_000
-    """Largest picture that is decoded; its header is judged before."""
+    """Largest image that is decoded; its header is judged before."""
 
     images_per_shard: int = 10_000
     """Images that a shard is cut from; those that cannot be fetched leave it smaller."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign.engines.batches import SortIntoFiles
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part
 from openalign.files.facts import HarvestFacts
 from openalign.files.manifest import StageResult
@@ -93,7 +93,7 @@ def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     )
 
 
-def _collect(ended: Ended) -> StageResult:
+def _collect(ended: EndedJob) -> StageResult:
     counts = ended.summary.counts
     return StageResult(
         num_inputs=counts[FOUND],

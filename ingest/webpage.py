@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.web.urls import canonical_url
 
-# Pages that load pictures late keep the address here, and a placeholder in `src`.
+# Pages that load images late keep the address here, and a placeholder in `src`.
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy")
 _PRESCAN_BYTES = 1024
 _META_CHARSET = re.compile(
@@ -75,7 +75,7 @@ class PageContent:
 
 def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageContent:
     """Read a page; `charset` is what the server said about its encoding."""
-    tree = LexborHTMLParser(decode(body, charset))
+    tree = LexborHTMLParser(decode_html(body, charset))
     tree.strip_tags(["script", "style", "template"], recursive=True)
     page = PageContent(language=_language(tree))
     base = _base(tree, page_url)
@@ -88,7 +88,7 @@ def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageConten
     return page
 
 
-def decode(body: bytes, charset: str | None) -> str:
+def decode_html(body: bytes, charset: str | None) -> str:
     """Return a page's text: byte order mark, then server, then meta element, then a guess.
 
     Bytes that the encoding does not know become U+FFFD; a label that is of no use is passed over.

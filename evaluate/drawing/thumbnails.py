@@ -39,7 +39,7 @@ def write_thumbnails(output: str, images: Iterable[tuple[str, BenchmarkImage]]) 
             "dataset": benchmark,
             "name": image.name,
             "caption": image.captions[0] if image.captions else image.name,
-            "webp": thumbnail(storage.read_bytes(image.url)),
+            "webp": encode_thumbnail(storage.read_bytes(image.url)),
         }
         for benchmark, image in images
     ]
@@ -58,7 +58,7 @@ def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
     }
 
 
-def thumbnail(content: bytes) -> bytes:
+def encode_thumbnail(content: bytes) -> bytes:
     """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white."""
     from PIL import Image, ImageOps
 

@@ -44,7 +44,7 @@ def names_of(table: Sequence[Rule[Any, Any, Any]]) -> tuple[str, ...]:
     return tuple(rule.state.value for rule in table)
 
 
-def ask(
+def ask_rules(
     table: Sequence[Rule[Batch_contra, Corpus_contra, Settings_contra]],
     batch: Batch_contra,
     corpus: Corpus_contra,

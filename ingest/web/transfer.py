@@ -124,7 +124,7 @@ Look = Callable[[Head, bytes], Glance | Refusal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ending:
     """How one transfer ended: with a whole answer, or with a reason."""
 
     head: Head | None
@@ -237,12 +237,12 @@ class Transfer:
         """Give the handle back to libcurl."""
         self.curl.close()
 
-    def succeeded(self) -> Ended:
+    def succeeded(self) -> Ending:
         """Return what libcurl brought to its end without an error."""
         self._judge_head()  # an answer without a body has not been judged yet
         return self._ended(self._answer.refusal, can_heal=False)
 
-    def failed(self, code: int) -> Ended:
+    def failed(self, code: int) -> Ending:
         """Return what libcurl gave up with an error, or what this object told it to give up."""
         answer = self._answer
         if answer.refusal is not None:
@@ -263,23 +263,23 @@ class Transfer:
         )
         return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal, code=code)
 
-    def timed_out(self, detail: str) -> Ended:
+    def timed_out(self, detail: str) -> Ending:
         """Return what was given up because a deadline passed."""
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
         return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
-    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ended:
+    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ending:
         answer = self._answer
         head = self._head() if answer.status else None
         if head is None and refusal is None:
             refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
-        # Of a body that broke off, how much is here says more about the moment than about it.
+        # A body that broke off is left out: its length differs between attempts.
         body = bytes(answer.body) if refusal is answer.refusal else b""
         address = str(self.curl.getinfo(pycurl.PRIMARY_IP)) or answer.tried_address
         trouble = None
         if code is not None:
             trouble = Trouble(code=code, address=address, socket_errno=answer.socket_errno)
-        return Ended(
+        return Ending(
             head=head,
             body=body,
             refusal=refusal,

@@ -170,10 +170,10 @@ def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator
         return
     buckets = rows.select(bucket=hash64_expr(by) % num_buckets).to_series()
     for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_pieces(rows.filter(buckets == bucket)))
+        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
 
 
-def to_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
+def to_ipc_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
     """Return rows as Arrow IPC bytes, each piece of about `SHUFFLE_BYTES` at most."""
     num_pieces = max(1, -(-int(rows.estimated_size()) // SHUFFLE_BYTES))
     for piece in rows.iter_slices(-(-rows.height // num_pieces)):

@@ -73,7 +73,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class EndedJob:
     """A job that has ended."""
 
     summary: Summary
@@ -87,7 +87,7 @@ class Jobs:
 
     jobs: Sequence[Job]
     collect: Callable[..., StageResult]
-    """Called with an `Ended` for each job."""
+    """Called with an `EndedJob` for each job."""
 
 
 def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> StageResult:
@@ -110,7 +110,7 @@ def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
         assert not ran, f"{job.name} ran"
 
 
-def _run(job: Job, work: str, beam_options: Sequence[str]) -> Ended:
+def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
     summary_url, marker = _summary_url(work, job), storage.join(work, f"{job.name}.done")
     if not storage.exists(marker):
         storage.remove(summary_url)  # an earlier attempt's would tell of other files
@@ -124,7 +124,8 @@ def _run(job: Job, work: str, beam_options: Sequence[str]) -> Ended:
             )
         files = job.finish(read_summary(summary_url))
         storage.write_text(marker, canonical_json(list(files)))
-    return Ended(summary=read_summary(summary_url), files=_FILES.decode(storage.read_bytes(marker)))
+    written = _FILES.decode(storage.read_bytes(marker))
+    return EndedJob(summary=read_summary(summary_url), files=written)
 
 
 def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:

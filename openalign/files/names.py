@@ -15,11 +15,11 @@ NGRAMS_FILE = "ngrams.u64"
 """The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""
 
 # fetch
-LEDGER = "ledger-"
-SHARD = "shard-"
+LEDGERS = "ledger-"
+SHARDS = "shard-"
 
 # select
-TRAINING = "training-"
+TRAINING_PAIRS = "training-"
 DECISIONS = "decisions-"
 
 # train
@@ -50,18 +50,18 @@ IMAGE_MEMBER = "jpg"
 
 def ledger_name(bucket: int, number: int) -> str:
     """Return the name of a shard's ledger."""
-    return f"{LEDGER}{bucket:05d}-{number:05d}.parquet"
+    return f"{LEDGERS}{bucket:05d}-{number:05d}.parquet"
 
 
 def shard_name(bucket: int, number: int) -> str:
     """Return the name of a shard's tar."""
-    return f"{SHARD}{bucket:05d}-{number:05d}.tar"
+    return f"{SHARDS}{bucket:05d}-{number:05d}.tar"
 
 
 def shard_of_ledger(ledger: str) -> str:
     """Return the name of the tar that a ledger belongs to."""
-    assert ledger.startswith(LEDGER), ledger
-    return f"{SHARD}{ledger.removeprefix(LEDGER).removesuffix('.parquet')}.tar"
+    assert ledger.startswith(LEDGERS), ledger
+    return f"{SHARDS}{ledger.removeprefix(LEDGERS).removesuffix('.parquet')}.tar"
 
 
 def index_name(shard: str) -> str:

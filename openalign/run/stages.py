@@ -14,7 +14,7 @@ from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest, StageFolder, StageResult
-from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
+from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
@@ -81,7 +81,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class RankHooks:
     """How a stage is made by several processes, of which rank 0 locks and seals it."""
 
     is_rank: Callable[[], bool]
@@ -109,7 +109,7 @@ class Stage:
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
-    ranks: Ranks | None = None
+    ranks: RankHooks | None = None
     web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
@@ -249,7 +249,7 @@ def _select(task: Task) -> "Jobs":
 
     return selection.jobs(
         task.config.select,
-        ledger=task.run.urls("fetch", LEDGER),
+        ledger=task.run.urls("fetch", LEDGERS),
         held_out=inputs.held_out_images(task.config),
         output=task.output,
         work=task.work,
@@ -342,7 +342,7 @@ _TABLE = (
         needs=(*_BEAM, "pycurl", "simplejpeg"),
         states=tuple(FetchState),
         shows_all_drops=False,
-        row_files=LEDGER,
+        row_files=LEDGERS,
     ),
     Stage(
         name="select",
@@ -353,7 +353,7 @@ _TABLE = (
         jobs=_select,
         outside=inputs.of_select,
         rows_from="fetch",
-        outputs=TRAINING,
+        outputs=TRAINING_PAIRS,
         extra="ingest",
         needs=_BEAM,
         states=tuple(SelectState),
@@ -364,7 +364,7 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        ranks=Ranks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
+        ranks=RankHooks(is_rank=training.is_rank, run=training.run_as_rank, start=training.start),
         extra="train",
         needs=(*_TORCH, "deepspeed"),
     ),

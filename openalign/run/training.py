@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest
-from openalign.files.names import TRAINING
+from openalign.files.names import TRAINING_PAIRS
 from openalign.settings.fields import to_plain
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def rank_spec(run: "Run", inputs: "Inputs") -> "RankSpec":
 
     return RankSpec(
         config=to_plain(run.config.train),
-        training=run.urls("select", TRAINING),
+        training=run.urls("select", TRAINING_PAIRS),
         shards=storage.absolute(run.folder("fetch").url),
         root=storage.absolute(run.config.root),
         stage=run.folder("train").name,

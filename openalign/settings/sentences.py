@@ -54,7 +54,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class SettingsSection:
     """The settings of one dataclass, at the place where it is used first."""
 
     key: str
@@ -73,7 +73,7 @@ class Section:
     """Key path at which the same class stands before; empty at the first place."""
 
 
-def sections_of(cls: type[Any]) -> list[Section]:
+def sections_of(cls: type[Any]) -> list[SettingsSection]:
     """Return a config class and all sections in it, outer ones first, each class in full once."""
     return list(_sections(cls, key="", must_name_kind=False, seen={}))
 
@@ -110,10 +110,10 @@ def _strings_under_fields(cls: type[Any]) -> dict[str, str]:
 
 def _sections(
     cls: type[Any], *, key: str, must_name_kind: bool, seen: dict[type[Any], str]
-) -> Iterator[Section]:
+) -> Iterator[SettingsSection]:
     kind, summary = _kind_of(cls), inspect.getdoc(cls) or ""
     if cls in seen:
-        yield Section(key=key, kind=kind, summary=summary, settings=(), same_as=seen[cls])
+        yield SettingsSection(key=key, kind=kind, summary=summary, settings=(), same_as=seen[cls])
         return
     seen[cls] = key
     hints, prefix = get_type_hints(cls), f"{key}." if key else ""
@@ -131,7 +131,7 @@ def _sections(
                 mark=why_outside_identity(spec),
             )
         )
-    yield Section(key=key, kind=kind, summary=summary, settings=tuple(settings), same_as="")
+    yield SettingsSection(key=key, kind=kind, summary=summary, settings=tuple(settings), same_as="")
     for spec in fields(cls):
         inner = list(_dataclasses_in(hints[spec.name], prefix + spec.name))
         for inner_cls, inner_key in inner:

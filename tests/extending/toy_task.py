@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.drawing.numbers import Number, share_number
+from openalign.evaluate.drawing.metric_numbers import Number, share_number
 from openalign.evaluate.drawing.tiles import Tile, Tiles
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import (

@@ -36,7 +36,7 @@ def look(marker: str) -> None:
     Metrics.counter("probe", json.dumps(found)).inc()
 
 
-def ask(pool: str, marker: str) -> dict[str, object]:
+def ask_worker(pool: str, marker: str) -> dict[str, object]:
     """Return what a worker of the pool `host:port` said."""
     environment = ExternalEnvironment(pool)  # pyright: ignore[reportCallIssue]
     pipeline = beam.Pipeline(runner=FnApiRunner(default_environment=environment))
@@ -46,4 +46,4 @@ def ask(pool: str, marker: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(ask(sys.argv[1], sys.argv[2])))  # noqa: T201  # the caller reads it
+    print(json.dumps(ask_worker(sys.argv[1], sys.argv[2])))  # noqa: T201  # the caller reads it
