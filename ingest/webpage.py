@@ -1,8 +1,8 @@
 """HTML to candidates: every image of a page with each of its texts, as found (ALIGN §3).
 
-An image's texts are its alt attribute, its title attribute and the caption of its figure; each
-makes a candidate of its own. An image without one is counted, and so is one whose address is no
-http URL, so that candidates and counts add up to the pairs that the page was found to hold.
+An image's texts are its alt attribute, its title attribute and the caption of its figure. Each text
+makes one candidate. Images without a text and images without an http URL are counted, so candidates
+and counts add up to the number of pairs on the page.
 """
 
 import codecs
@@ -27,7 +27,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What browsers read these labels as (WHATWG Encoding): the wider sets that pages really use.
+# Browsers read these labels as wider character sets (WHATWG Encoding).
 _WIDER = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
@@ -38,7 +38,7 @@ _WIDER = {
     "euc_kr": "cp949",
     "tis-620": "cp874",
 }
-# Codecs of Python's that are no encoding of a page: they refuse, or make what is no text.
+# Python codecs that are not encodings of pages: they fail, or return no text.
 _NO_ENCODINGS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 )
@@ -47,7 +47,7 @@ _SRCSET = re.compile(r"[\s,]*(\S*[^\s,])(?:\s+([^,]*))?(?:,|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPair:
-    """An image and a text of it, as they stand on a page."""
+    """An image and one of its texts, as found on a page."""
 
     image_url: str
     alt_text: str
@@ -57,20 +57,20 @@ class FoundPair:
 
 @dataclass(slots=True, kw_only=True)
 class PageContent:
-    """What a page holds for us."""
+    """The content of a page that harvest needs."""
 
     pairs: list[FoundPair] = field(default_factory=list[FoundPair])
     dropped: Counter[str] = field(default_factory=Counter[str])
-    """Pairs that are no candidates, by `HarvestState`."""
+    """Pairs that are not candidates, by `HarvestState`."""
 
     links: list[str] = field(default_factory=list[str])
     """Canonical URLs, sorted, each once."""
 
     language: str | None = None
-    """Lower-case primary subtag of the html element's language, None when it says none."""
+    """Lower-case primary subtag of the html element's language; None if it names none."""
 
     directives: list[str] = field(default_factory=list[str])
-    """What the page's robots meta elements say."""
+    """The contents of the page's robots meta elements."""
 
 
 def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageContent:
@@ -91,7 +91,7 @@ def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageConten
 def decode_html(body: bytes, charset: str | None) -> str:
     """Return a page's text: byte order mark, then server, then meta element, then a guess.
 
-    Bytes that the encoding does not know become U+FFFD; a label that is of no use is passed over.
+    Bytes that the encoding does not know become U+FFFD. Unusable labels are skipped.
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
@@ -99,7 +99,7 @@ def decode_html(body: bytes, charset: str | None) -> str:
     meta = _META_CHARSET.search(body[:_PRESCAN_BYTES])
     for label in (charset, meta.group(1).decode("ascii", "replace") if meta else None):
         if label and (known := _encoding(label)):
-            # A page that could be searched for its meta element is not UTF-16.
+            # A readable meta element shows that the page is not UTF-16.
             known = "utf-8" if known.startswith("utf-16") and label != charset else known
             try:
                 return body.decode(known, errors="replace")
@@ -160,7 +160,7 @@ def _add_pair(page: PageContent, raw: str, text: str, place: FoundIn, base: str)
 
 
 def _address(attributes: Mapping[str, str | None]) -> str:
-    """Return where an image is, as the page spells it; empty when nothing says it."""
+    """Return an image's address as the page spells it; empty if there is none."""
     for name in _LAZY:
         if value := (attributes.get(name) or "").strip():
             return value
@@ -199,9 +199,9 @@ def _size(descriptor: str) -> float:
 
 
 def _captions(tree: LexborHTMLParser) -> dict[int, str]:
-    """Return the caption of each image that stands in a figure; the innermost figure's holds.
+    """Return the caption of each image in a figure; the innermost figure counts.
 
-    A caption that holds another one is none, so that no text is read twice.
+    A caption that contains another caption is ignored, so no text is read twice.
     """
     figures: dict[int, int | None] = {}
     around: dict[int, int | None] = {}
@@ -221,7 +221,7 @@ def _captions(tree: LexborHTMLParser) -> dict[int, str]:
 
 
 def _innermost(node: LexborNode, tag: str, known: dict[int, int | None]) -> int | None:
-    """Return the innermost element around a node; `known` keeps answers: no step is taken twice."""
+    """Return the innermost element around a node; `known` caches answers for shared ancestors."""
     passed: list[int] = []
     found: int | None = None
     parent = node.parent

@@ -67,7 +67,7 @@ class Searcher:
 
 
 def _same_path(image: str | None, example: str) -> str:
-    """Return the query image's path, spelt as the index spells paths."""
+    """Return the query image's path, spelled as the index spells paths."""
     if not image or "://" in image:
         return image or ""
     absolute = os.path.abspath(image)  # noqa: PTH100  # `resolve` would follow links

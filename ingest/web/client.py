@@ -1,8 +1,8 @@
-"""The one polite way to the web, for crawl and fetch alike: URLs in, answers or reasons out.
+"""The polite web client of crawl and fetch: URLs in, answers or reasons out.
 
-Every address, redirects included, is judged before it is asked for: robots.txt of its origin,
-and after DNS the address itself. Every host has a rate and a number of connections, every wait a
-deadline, and what can heal is tried again.
+The client checks every URL before it sends a request, redirects included: first the robots.txt of
+its origin, then, after DNS, the IP address. Each host has a limit on its rate and connections.
+Every wait has a deadline. Temporary failures are tried again.
 """
 
 import heapq
@@ -26,12 +26,12 @@ from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ending, Head, Ref
 from openalign.ingest.web.urls import canonical_url, host_of, origin_of
 
 MAX_HELD_BYTES = 512_000_000
-"""No request starts while bodies of more bytes than this are in memory; those under way go on."""
+"""No request starts while bodies in memory exceed this; running transfers continue."""
 
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
 _UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
-"""What costs time each time; the other failures come at once."""
+"""Failures that cost time at each attempt; the others come at once."""
 
 _OF_STATUS = frozenset(
     {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
@@ -44,7 +44,7 @@ class _Visit:
     """One address on its way through attempts and redirects."""
 
     asked: str
-    """What the caller named; empty for a robots.txt."""
+    """The caller's URL; empty for a robots.txt."""
 
     url: str
     host: str
@@ -54,7 +54,7 @@ class _Visit:
     num_attempts: int = 0
     num_redirects: int = 0
     redirect: Head | None = None
-    """The answer that led here."""
+    """The redirect that led here."""
 
 
 class WebClient:
@@ -116,11 +116,11 @@ class WebClient:
     def ask(self, urls: Iterable[str]) -> Iterator[Outcome]:
         """Yield one outcome for each canonical URL, in the order in which they end.
 
-        While the caller works on an outcome nothing moves; at most about as many answers as there
-        are connections are held in memory, and no request starts while they are too large.
+        Transfers pause while the caller works on an outcome. Memory holds at most about one answer
+        a connection, and no request starts while the answers are too large.
 
         Raises:
-            StageError: this machine is at fault, and not the host: see `outages`.
+            StageError: the cause is this machine and not the host: see `outages`.
         """
         try:
             for url in urls:
@@ -139,7 +139,7 @@ class WebClient:
             self._enqueue(heapq.heappop(self._later)[2])
         self._start_due(now)
         ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
-        # All are taken out first, because an outage that one of them shows ends the loop.
+        # All are taken out first, because an outage in one of them ends the loop.
         for code, transfer, visit in [(code, *self._active.pop(curl)) for curl, code in ended]:
             self._idle.append(transfer)
             self._pace.release(visit.host)
@@ -184,7 +184,7 @@ class WebClient:
             self._reactor.add(transfer.curl)
 
     def _has_room(self) -> bool:
-        """Tell whether another request may start: there is a connection, and memory."""
+        """Tell whether a connection and memory are free for another request."""
         limit = self._config.connections
         if len(self._active) >= limit or len(self._ready) >= limit:
             return False
@@ -196,7 +196,7 @@ class WebClient:
         return Transfer(self._config, share=process_share(), accept=self._accept)
 
     def _enforce_deadlines(self, now: float) -> None:
-        """Give up what libcurl has no clock for: no first byte, and a transfer that is stuck."""
+        """Give up transfers without a first byte, and stuck ones: libcurl does not time them."""
         if now < self._next_scan:
             return
         self._next_scan = now + _SCAN_SECONDS
@@ -212,7 +212,7 @@ class WebClient:
             self._pace.release(visit.host)
             self._judge(visit, transfer.timed_out("no first byte" if is_late else "too slow"))
 
-    # What an address goes through ----------------------------------------------------------------
+    # The steps of an address ---------------------------------------------------------------------
 
     def _admit(self, visit: _Visit) -> None:
         """Queue an address, once its origin's robots.txt allows it."""
@@ -238,7 +238,7 @@ class WebClient:
         self._pace.put(visit.host, visit)
 
     def _judge(self, visit: _Visit, ended: Ending) -> None:
-        """Conclude a host's own failures and answers; endure an outage of this machine."""
+        """Conclude answers and failures of a host; retry after an outage of this machine."""
         if ended.head is not None:
             self._outages.note_answer(visit.host, ended.address)
         if ended.trouble is None:
@@ -251,7 +251,7 @@ class WebClient:
             self._conclude(visit, ended)
 
     def _settle_doubtful(self) -> None:
-        """Go on with the failures that a resolver has explained meanwhile."""
+        """Conclude the failures whose name lookup has ended."""
         told = [entry for entry in self._doubtful if entry[0].done()]
         self._doubtful = [entry for entry in self._doubtful if not entry[0].done()]
         for verdict, visit, ended in told:
@@ -370,7 +370,7 @@ class WebClient:
             self._admit(waiting)
 
     def _abandon(self) -> None:
-        """Drop whatever is under way, so that the next call starts afresh."""
+        """Drop all running and waiting requests, so that the next call starts clean."""
         for transfer, _ in self._active.values():
             self._reactor.remove(transfer.curl)
             self._idle.append(transfer)
@@ -384,10 +384,10 @@ class WebClient:
 
 
 def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
-    """Return what a robots.txt that could not be had means (RFC 9309 2.3.1).
+    """Return the rules that follow from a failed request for robots.txt (RFC 9309 2.3.1).
 
-    A host that cannot be reached ends its addresses with that very reason; nobody would look for
-    a name that does not resolve under `robots_denied`. Too many redirects count as unavailable.
+    The URLs of an unreachable host end with the reason of that failure, not as `robots_denied`.
+    Too many redirects count as unavailable.
     """
     if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
         return rules_from(404, b"")

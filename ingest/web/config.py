@@ -11,8 +11,8 @@ from openalign.settings.fields import runtime, runtime_factory
 class WebConfig:
     """How the web is asked. Defaults are polite to hosts that are not ours.
 
-    Contact, deadlines and retries are no part of a fingerprint: they decide what a bad network lets
-    through, not what a healthy one gives, so mending them does not fetch everything again.
+    Contact, deadlines and retries are no part of a fingerprint: on a healthy network they change
+    nothing, and changing them must not fetch everything again.
     """
 
     contact: str = runtime("")
@@ -47,7 +47,7 @@ class WebConfig:
     """Redirects that are followed; each hop is judged as the first address was."""
 
     num_retries: int = runtime(2)
-    """Further attempts after what can heal: names that do not resolve, timeouts, broken
+    """Further attempts after a temporary failure: names that do not resolve, timeouts, broken
     connections, 429 and 5xx."""
 
     retry_seconds: float = runtime(1.0)
@@ -63,7 +63,8 @@ class WebConfig:
     """Ask for robots.txt and keep to it (RFC 9309)."""
 
     respect_opt_outs: bool = True
-    """Leave what X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation withholds."""
+    """Skip images and pages that X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation
+    withholds."""
 
     allowed_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be reached although they are private, such as 127.0.0.0/8."""

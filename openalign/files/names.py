@@ -1,7 +1,7 @@
 """The names of every stage's files and folders, in one place.
 
 A table that is cut into files has a prefix: `candidates-00003-of-00064.parquet`. Names are part of
-the file formats, so a change here changes what an older result is read as.
+the file formats, so older results cannot be read after a change here.
 """
 
 # harvest
@@ -25,7 +25,7 @@ DECISIONS = "decisions-"
 # train
 EXPORT_FOLDER = "export"
 METRICS_FILE = "metrics.jsonl"
-"""A line a step; the same bytes whether or not the run was ever killed."""
+"""A line a step. The bytes are the same for a run that was killed and resumed."""
 
 VOCABULARY_FILE = "vocabulary.txt"
 SKIPPED_FILE = "skipped.jsonl"

@@ -1,4 +1,4 @@
-"""What tells an image again: the sha256 of its bytes, the perceptual hash of its pixels."""
+"""Hashes that identify an image: sha256 of its bytes, perceptual hash of its pixels."""
 
 import hashlib
 

@@ -1,7 +1,7 @@
-"""What `fetch` keeps of an image: a JPEG in sRGB, and the facts about its original.
+"""The image that `fetch` stores: a JPEG in sRGB, and facts about its original.
 
-The JPEG is what `openalign.images.decoding` makes of the bytes, its short side at a given size.
-An image is judged by its header before a pixel is decoded.
+`openalign.images.decoding` decodes the bytes; the JPEG has a given short side. The header is
+checked before any pixel is decoded.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ def require(run: Run, stage: Stage) -> None:
     """See that a stage can start.
 
     Raises:
-        ConfigError: it asks the web and names no contact, or an option is none of Beam's.
+        ConfigError: it asks the web and names no contact, or an option is not one of Beam's.
         MissingExtraError: one of its libraries is not installed.
         StageError: the root cannot be written, or the runner cannot take its jobs.
     """
@@ -55,7 +55,7 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
     """Tell whether a stage's Beam jobs are to be built and checked, but not run.
 
     Raises:
-        ConfigError: an option is none of Beam's, or none that a stage can be run with.
+        ConfigError: an option is not one of Beam's, or a stage cannot run with it.
     """
     if not run.beam_options or stage.jobs is None:
         return False
