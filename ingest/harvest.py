@@ -1,6 +1,6 @@
 """The harvest stage: a source's candidates, each once, in sorted files.
 
-The source named by `harvest.source` hands over pieces, whatever its kind. Harvest writes their
+The source named by `harvest.source` hands over pieces. Harvest writes their
 candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
 A pair that is found ends in a `HarvestState`; only `kept` ones are written.
 """

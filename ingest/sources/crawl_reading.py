@@ -1,8 +1,8 @@
 """The crawl of one host from its seeds, breadth first. The order of answers makes no difference.
 
 The pages of one depth are asked for in the order of their URLs, in chunks. A finished chunk is
-written to the work folder in one step. A crawl that was killed reads its chunks back and goes on
-after them. Every page that the crawl comes across ends in a `PageState`.
+written to the work folder in one step. A crawl that was killed reads its chunks back and resumes
+after them. Every page that the crawl finds ends in a `PageState`.
 """
 
 import json
@@ -31,7 +31,7 @@ from openalign.ingest.web.urls import canonical_url, host_of
 from openalign.ingest.webpage import PageContent, parse_page
 
 CHUNK_PAGES = 64
-"""Pages that a killed crawl has to ask for again at most."""
+"""The most pages that a killed crawl has to request again."""
 
 _ACCEPT = "text/html,application/xhtml+xml"
 _STATES: dict[str, PageState] = {
@@ -48,7 +48,7 @@ _STATES: dict[str, PageState] = {
 
 @dataclass(slots=True, kw_only=True)
 class _Chunk:
-    """What a handful of pages came to; the work folder keeps it as JSON."""
+    """The result of a chunk of pages; the work folder keeps it as JSON."""
 
     urls: list[str]
     num_asked: int = 0
@@ -131,7 +131,7 @@ def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
-    """Take what says that it is HTML, or says nothing and looks like it."""
+    """Accept answers declared as HTML, and undeclared ones that look like it."""
     kind = head.content_type
     if kind in ("text/html", "application/xhtml+xml"):
         return Glance.TAKE
@@ -141,14 +141,14 @@ def _look(head: Head, body: bytes) -> Glance | Refusal:
 
 
 def _judge_redirect(url: str, target: str) -> Refusal | None:
-    """Refuse to leave a host: another one may have another owner."""
+    """Refuse redirects to another host: it may have another owner."""
     if host_of(url) == host_of(target):
         return None
     return Refusal(state=PageState.HTTP_ERROR, detail="redirects to another host")
 
 
 def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
-    """Return a chunk that an earlier run finished; one of other pages is none of ours."""
+    """Return a chunk that an earlier run finished, if it holds the same pages."""
     if not storage.exists(url):
         return None
     chunk = _Chunk(**json.loads(storage.read_text(url)))
@@ -167,7 +167,7 @@ def _crawl_chunk(
     chunk = _Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
-    # Bodies are let go as they are parsed; only the order of the chunk's rows has to wait.
+    # Each body is dropped once parsed; only the rows wait for the chunk's order.
     add = partial(_add_page, chunk, dropped, links, depth=depth, web=web)
     for outcome in client.ask(urls):
         add(outcome)
@@ -234,7 +234,7 @@ def _judge(outcome: Outcome, web: WebConfig) -> tuple[PageState, PageContent | N
 def _judge_page(
     response: Response, *, respect_opt_outs: bool
 ) -> tuple[PageState, PageContent | None]:
-    if isinstance(_look(response.head, response.body), Refusal):  # a body of no bytes at all
+    if isinstance(_look(response.head, response.body), Refusal):  # an empty body
         return PageState.NOT_HTML, None
     head = response.head
     page = parse_page(response.body, page_url=head.url, charset=head.charset)

@@ -11,7 +11,7 @@ def table_files(path: str) -> list[str]:
     """Return the URLs of a table's files, in order, at least one.
 
     A folder stands for every parquet, csv and tsv file below it; names that begin with a dot or
-    an underscore are passed over, as the tools that write such folders mean them.
+    an underscore are skipped, as the tools that write such folders expect.
 
     Raises:
         InputError: nothing is there.

@@ -1,6 +1,6 @@
-"""What stages read from outside the run: the fingerprints of its content, by name.
+"""Fingerprints of the inputs that stages read from outside the run, by name.
 
-Where an input lies is no part of a result's identity; what it holds is.
+An input's content is part of a result's identity; its path is not.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a stage's result depends on."""
+    """Everything that a stage's result depends on."""
 
     settings: dict[str, Any]
-    """As a manifest keeps them."""
+    """The settings, in the form that a manifest keeps."""
 
     contents: dict[str, str]
     """Fingerprint of each input, by its name."""
@@ -42,7 +42,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One pipeline being run, with what does not belong into its settings."""
+    """One run of a pipeline, with options that are not settings."""
 
     config: PipelineConfig
     beam_options: Sequence[str] = ()
@@ -62,14 +62,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a stage is given to do."""
+    """The task of one stage in one run."""
 
     run: Run
     output: str
-    """Where its result is made."""
+    """The folder in which the stage makes its result."""
 
     work: str
-    """Where it keeps what a rerun goes on from."""
+    """The folder for files that a rerun resumes from."""
 
     web: WebConfig | None = None
     """How the web is asked, for a stage that asks it."""
@@ -105,7 +105,7 @@ class Stage:
     folder: str
     reads: tuple[str, ...] = ()
     settings: Callable[[PipelineConfig], Any]
-    """What of the settings can change a byte of its result."""
+    """The settings that can change a byte of its result."""
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
@@ -117,10 +117,10 @@ class Stage:
     """Fingerprints of what it reads from outside the run, by name."""
 
     rows_from: str = ""
-    """The stage whose outputs are the rows of this one's input, where it is so."""
+    """The stage whose output rows are this stage's input rows; empty if there is none."""
 
     outputs: str = ""
-    """How the names of the files begin that hold its outputs, a row each."""
+    """Prefix of the files that hold its outputs, a row each."""
 
     is_dear: bool = False
     """Whether a complete result is only replaced with the user's consent."""
@@ -140,7 +140,7 @@ class Stage:
 
     @property
     def facts(self) -> StageFacts:
-        """What rooms below this one are told of it."""
+        """The record that rooms below this one get of it."""
         return StageFacts(
             name=self.name,
             title=self.title,
@@ -200,7 +200,7 @@ def _harvest_web(config: PipelineConfig) -> WebConfig | None:
 
 def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     settings = identity(config.harvest)
-    if _harvest_web(config) is None:  # how the web is asked then changes no byte
+    if _harvest_web(config) is None:  # web settings then change no byte
         del settings["web"]
     return settings
 

@@ -22,7 +22,7 @@ def is_rank() -> bool:
     """Tell whether this process is a rank already.
 
     Raises:
-        StageError: the environment names a rank, but not all that a rank must know.
+        StageError: the environment names a rank, but lacks a value that ranks need.
     """
     from openalign.train.launch import is_rank as environment_names_a_rank
 
@@ -51,7 +51,7 @@ def start(run: "Run", inputs: "Inputs") -> Manifest:
     from openalign.train.rank import write_spec
 
     spec = rank_spec(run, inputs)
-    # A name of its own: another starter may be here before rank 0 has locked the stage.
+    # A unique name: another starter may write here before rank 0 has locked the stage.
     url = storage.join(spec.work, f"spec-{uuid4().hex}.json")
     write_spec(url, spec)
     try:
@@ -68,7 +68,7 @@ def start(run: "Run", inputs: "Inputs") -> Manifest:
 
 
 def rank_spec(run: "Run", inputs: "Inputs") -> "RankSpec":
-    """Return what the ranks of this run are told.
+    """Return the spec of this run's ranks.
 
     Raises:
         StageError: a stage that training reads is not complete.
