@@ -41,7 +41,7 @@ _NOT_SENT_HINT = (
 )
 
 _DEFAULTS = ("--environment_cache_millis=300000",)
-"""Defaults that a user's flags override. Workers serve all steps of a job; Beam would start new ones
+"""Defaults: a user's flags win. Workers serve all steps of a job; Beam would start new ones
 for each step and slot (25 Python processes for the demo's filter on Spark, instead of 4)."""
 
 _CANCEL_SECONDS = 60.0
