@@ -9,7 +9,7 @@ Each run trains anew on the finished demo's data (linked, not copied) and is eva
 row is a run; `x chance` is its text-to-image R@1 in the split's gallery over a random order's.
 
 `--split val` is for choosing between recipes: the test split is not even encoded as one. It shows
-the validation split, and how well names find pictures that training saw.
+the validation split, and how well names find images that training saw.
 """
 
 import argparse
@@ -51,11 +51,11 @@ def main() -> None:
     if not options.no_lamb:
         runs["LAMB, seed 0"] = ["train.seed=0", LAMB]
     if on_val:
-        print("| run | t2i R@1/5/10 | i2t | t2i, all pictures | x chance | names of seen | s |")
+        print("| run | t2i R@1/5/10 | i2t | t2i, all images | x chance | names of seen | s |")
         print("|---|---|---|---|---|---|---|")
     else:
-        print("Edits: top-1 of picture - word + word / of the picture alone (95 % of the gain).\n")
-        print("| run | t2i R@1/5/10 | i2t | t2i, all pictures | x chance | tones | genders | s |")
+        print("Edits: top-1 of image - word + word / of the image alone (95 % of the gain).\n")
+        print("| run | t2i R@1/5/10 | i2t | t2i, all images | x chance | tones | genders | s |")
         print("|---|---|---|---|---|---|---|---|")
     below: list[str] = []
     for name, settings in runs.items():

@@ -67,7 +67,7 @@ def generate(folder: Path, num_rows: int) -> None:
         ranks = np.minimum(rng.zipf(1.2, part), len(shared)) - 1
         alt_texts = np.where(again, shared[ranks], own)
         images = rng.integers(0, num_rows * 9 // 10, part)
-        images[rng.random(part) < 0.002] = 0  # a placeholder picture with many alt-texts
+        images[rng.random(part) < 0.002] = 0  # a placeholder image with many alt-texts
         urls = [f"http://host{i % 5000}.example/images/{i:09d}.jpg" for i in images]
         rows = pl.DataFrame(
             {

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from openalign.engines.jobs import Ended, Jobs, run_jobs
+from openalign.engines.jobs import EndedJob, Jobs, run_jobs
 from openalign.files.facts import FilterFacts
 from openalign.files.manifest import StageResult
 from openalign.filtering.counts.counting import ALT_TEXTS, IMAGES, CutNote, set_count
@@ -33,7 +33,7 @@ def ours(phase: str, files: list[str], out: Path) -> Answer:
     return _counted(result) | dict(result.states)
 
 
-def _corpus_alone(ended: Ended) -> StageResult:
+def _corpus_alone(ended: EndedJob) -> StageResult:
     cut = ended.summary.notes(CutNote)[0]
     counts = ended.summary.counts
     told = {

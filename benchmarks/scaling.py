@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/scaling.py --spark    Spark too; once make test-spark has run
 
 The same work everywhere: a generated corpus of Zipf captions for filter, and for fetch noisy JPEG
-pictures of 640 x 480 on 16 hosts, which are one server of this machine under 16 names. A row is a
+images of 640 x 480 on 16 hosts, which are one server of this machine under 16 names. A row is a
 way to run; `fixed` is a job of one element, `x` the gain over one worker of the same kind, first as
 it is and then without the fixed part. The output must be the same bytes each time.
 """
@@ -32,13 +32,13 @@ REPOSITORY = Path(__file__).parents[1]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="captions for filter")
-    parser.add_argument("--pictures", type=int, default=4_000, help="pictures for fetch")
+    parser.add_argument("--images", type=int, default=4_000, help="images for fetch")
     parser.add_argument("--spark", action="store_true", help="run a Spark cluster too")
     options = parser.parse_args()
     set_up_logging()
     with (
         tempfile.TemporaryDirectory() as folder,
-        pictures_served(Path(folder), options.pictures) as connect_to,
+        images_served(Path(folder), options.images) as connect_to,
     ):
         work = Path(folder)
         (work / "corpus").mkdir()
@@ -125,8 +125,8 @@ def spark(folder: Path, cores: Sequence[int]) -> Generator[list[str]]:
 
 
 @contextmanager
-def pictures_served(work: Path, number: int) -> Generator[dict[str, str]]:
-    """Serve pictures under 16 names, and write the candidates that point at them."""
+def images_served(work: Path, number: int) -> Generator[dict[str, str]]:
+    """Serve images under 16 names, and write the candidates that point at them."""
     import numpy as np
     import polars as pl
     from PIL import Image

@@ -1,8 +1,8 @@
 """The Beam transforms that judge rows: every row is kept, or rejected with a reason.
 
-`filter` and `select` differ in what they judge, not in how. A judge gives each row its flags, one
-bit a rule. The first rule whose bit is set is the row's reason. The funnel needs no more than the
-number of rows with each combination of flags.
+`filter` and `select` judge different rows in the same way. A judge gives each row its flags, one
+bit a rule. The first rule whose bit is set is the row's reason. The funnel needs only the number of
+rows with each combination of flags.
 """
 
 from abc import ABC
@@ -48,7 +48,7 @@ class TallyNote(Note, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a judge says of a batch."""
+    """A judge's verdict on a batch."""
 
     flags: Flags
     frequent_texts: tuple[Bools, U64] | None = None
@@ -57,11 +57,11 @@ class Verdict:
 
 Judge = Callable[[pa.RecordBatch], Verdict]
 OpenJudge = Callable[[ExitStack], Judge]
-"""Makes a worker's judge; what it opens is closed with the stack."""
+"""Makes a worker's judge; the stack closes what the judge opens."""
 
 
 class Sides(NamedTuple):
-    """The outputs of `JudgeRows`: two of batches, and its Parts."""
+    """The outputs of `JudgeRows`: kept batches, rejected batches, and Parts."""
 
     kept: Any
     rejected: Any
@@ -91,8 +91,8 @@ class JudgeRows(beam.PTransform[Any, Any]):
 class JudgeFiles(beam.PTransform[Any, Any]):
     """Judge whole files: `candidates-3` becomes `kept-3` and `rejected-3`, as Parts.
 
-    No row crosses a shuffle or changes its place, so the new files are cut and sorted as the old
-    ones are. The files' names must pass `check_tails`.
+    No row is shuffled or moved, so the new files are cut and sorted like the old
+    ones. The files' names must pass `check_tails`.
     """
 
     open_judge: OpenJudge
@@ -118,7 +118,7 @@ def check_tails(urls: Iterable[str]) -> None:
 
 
 def tail_of(url: str) -> str:
-    """Return what follows the first `-` of a file's name; it names the files made of that file."""
+    """Return the part of a file name after its first `-`; the new files' names end with it."""
     tail = url.rpartition("/")[2].partition("-")[2]
     assert tail, f"nothing tells what becomes of {url} from what becomes of other files"
     return tail
@@ -168,7 +168,7 @@ class _Judging(beam.DoFn, ABC):
         return self.flush() if num_held > _HELD_ROWS else []
 
     def flush(self) -> list[TaggedOutput]:
-        """Return the tallies, and start them anew."""
+        """Return the tallies and reset them."""
         items: list[TaggedOutput] = []
         for name, frames in self._held.items():
             if frames:

@@ -21,14 +21,19 @@ import polars as pl
 import pyarrow as pa
 
 from openalign.engines.batches import Paths, SortIntoFiles
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Summary
 from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.manifest import DataFile, StageResult
-from openalign.files.names import DECISIONS, IMAGE_MEMBER, index_name, shard_of_ledger
-from openalign.files.names import TRAINING as TRAINING_FILES
+from openalign.files.names import (
+    DECISIONS,
+    IMAGE_MEMBER,
+    TRAINING_PAIRS,
+    index_name,
+    shard_of_ledger,
+)
 from openalign.files.schemas import DECISION, TRAINING
 from openalign.files.states import FetchState, SelectState
 from openalign.files.tables import read_table, write_table
@@ -45,7 +50,7 @@ from openalign.filtering.counts.tokens import hash_strings, normalize
 from openalign.filtering.judging import Judge, JudgeRows, Verdict, add_up
 from openalign.filtering.rules.image import IMAGE_RULES, ImageBatch, ImageCorpus
 from openalign.filtering.rules.near_duplicates import matcher
-from openalign.filtering.rules.table import ask, names_of
+from openalign.filtering.rules.table import ask_rules, names_of
 
 _HELD_OUT = "held-out.parquet"
 
@@ -73,7 +78,9 @@ def jobs(
     )
 
 
-def _collect(_: Ended, verdicts: Ended, *, config: SelectConfig, num_held_out: int) -> StageResult:
+def _collect(
+    _: EndedJob, verdicts: EndedJob, *, config: SelectConfig, num_held_out: int
+) -> StageResult:
     found = add_up(verdicts.summary, names_of(IMAGE_RULES))
     return StageResult(
         num_inputs=sum(found.states.values()),
@@ -142,7 +149,7 @@ def _judge(
     training = (
         sides.kept
         | "Pairs" >> beam.Map(_to_training).with_output_types(pa.RecordBatch)
-        | "Training" >> SortIntoFiles(output, TRAINING_FILES, TRAINING, config.num_files)
+        | "Training" >> SortIntoFiles(output, TRAINING_PAIRS, TRAINING, config.num_files)
     )
     decisions = (
         sides.rejected
@@ -202,6 +209,6 @@ def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
     )
 
     def judge(rows: pa.RecordBatch) -> Verdict:
-        return Verdict(ask(IMAGE_RULES, ImageBatch.of(rows), corpus, config.image))
+        return Verdict(ask_rules(IMAGE_RULES, ImageBatch.of(rows), corpus, config.image))
 
     return judge

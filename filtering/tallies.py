@@ -1,4 +1,4 @@
-"""What people look at beside the numbers: the largest hosts, the texts dropped most, examples.
+"""Tallies for people, beside the numbers: largest hosts, most dropped texts, examples.
 
 A tally is a small table that merges in any order and stays bounded. Examples are those with the
 smallest keys. Texts are counted only if they stand on many images: no other text can be frequent.
@@ -32,7 +32,7 @@ class Tally:
 
 
 def _merge_examples(rows: pl.DataFrame) -> pl.DataFrame:
-    # One row a text, the one with the smallest key: else one frequent text fills the examples.
+    # One row a text, the one with the smallest key: one frequent text must not fill the examples.
     texts = rows.sort("key").unique(["rule", "alt_text"], keep="first", maintain_order=True)
     return texts.group_by("rule", maintain_order=True).head(NUM_EXAMPLES)
 

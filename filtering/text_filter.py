@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from openalign.engines.batches import Paths, ReadTables
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Summary
 from openalign.files import storage
 from openalign.files.facts import FilterFacts, NgramFacts
@@ -41,7 +41,7 @@ from openalign.filtering.counts.counting import (
     set_file,
 )
 from openalign.filtering.judging import Judge, JudgeFiles, Verdict, add_up, check_tails
-from openalign.filtering.rules.table import ask, dropped_by, names_of
+from openalign.filtering.rules.table import ask_rules, dropped_by, names_of
 from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus
 from openalign.filtering.thresholds import Frequent
 
@@ -64,7 +64,7 @@ def jobs(config: FilterConfig, *, candidates: Sequence[str], output: str, work: 
     )
 
 
-def _collect(counts: Ended, verdicts: Ended, *, config: FilterConfig) -> StageResult:
+def _collect(counts: EndedJob, verdicts: EndedJob, *, config: FilterConfig) -> StageResult:
     found = add_up(verdicts.summary, names_of(TEXT_RULES))
     in_sets = counts.summary.counts
     return StageResult(
@@ -161,7 +161,7 @@ def _open_judge(stack: ExitStack, *, settings: TextRules, output: str, work: str
 
     def judge(rows: pa.RecordBatch) -> Verdict:
         batch = TextBatch.of(rows)
-        flags = ask(TEXT_RULES, batch, corpus, settings)
+        flags = ask_rules(TEXT_RULES, batch, corpus, settings)
         frequent = dropped_by(FilterState.ALT_TEXT_ON_MANY_IMAGES, flags, TEXT_RULES)
         return Verdict(flags, (frequent, batch.alt_text_hashes))
 

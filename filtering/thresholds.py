@@ -24,8 +24,8 @@ class TopK:
     """Which threshold this is."""
 
     k: int = 100_000_000
-    """So many unigrams and bigrams, taken together; ties at the cut go by hash, so there are
-    exactly this many."""
+    """Number of frequent unigrams and bigrams together. Hashes break ties at the cut, so the number
+    is exact."""
 
     def __post_init__(self) -> None:
         at_least(1, k=self.k)
@@ -82,7 +82,7 @@ class Coverage:
 
     def find(self, descending: CountHistogram) -> tuple[int, int]:
         """Return the count at the cut, and how many of the n-grams that have it are kept."""
-        # The share counts as it is written: 0.07 of 100 is 7, not 7.000000000000001.
+        # The share is taken as written in decimal: 0.07 of 100 is 7, not 7.000000000000001.
         share = Fraction(str(self.share))
         wanted = math.ceil(share * sum(value * number for value, number in descending))
         covered = 0

@@ -1,4 +1,4 @@
-"""What every source hands to `harvest`, and how the same candidate found twice becomes one."""
+"""The pieces that every source hands to `harvest`, and how duplicate candidates become one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from openalign.files.schemas import CANDIDATE
 from openalign.files.states import HarvestState
 
 FOUND = "found"
-"""Count of all pairs that a source came across, however they ended."""
+"""Count of all pairs that a source found, whatever state they ended in."""
 
 SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
 """Of candidates with the same key, the first in this order stays."""
@@ -21,7 +21,7 @@ SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Harvested:
-    """A piece of what a source found."""
+    """A piece of a source's findings."""
 
     candidates: pa.RecordBatch
     counts: Counter[str]

@@ -15,8 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.batches import ReadTables, from_ipc, to_pieces
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.batches import ReadTables, from_ipc, to_ipc_pieces
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.hashing import bucket_of
@@ -58,7 +58,7 @@ def jobs(
     return Jobs(jobs=[Job(name="fetched", build=build)], collect=partial(_collect, kept=kept))
 
 
-def _collect(ended: Ended, *, kept: Sequence[str]) -> StageResult:
+def _collect(ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
     images: Counter[str] = Counter()
     shards = ended.summary.notes(ShardNote)
     for shard in shards:
@@ -84,7 +84,7 @@ def cut_by_host(batch: pa.RecordBatch, *, num_buckets: int) -> Iterator[tuple[in
         [bucket_of(host_of(url), num_buckets) for url in rows["image_url"]], dtype=pl.Int64
     )
     for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_pieces(rows.filter(buckets == bucket)))
+        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
 
 
 def _cut(num_buckets: int) -> Any:

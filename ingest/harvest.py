@@ -1,6 +1,6 @@
 """The harvest stage: a source's candidates, each once, in sorted files.
 
-The source named by `harvest.source` hands over pieces, whatever its kind. Harvest writes their
+The source named by `harvest.source` hands over pieces. Harvest writes their
 candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
 A pair that is found ends in a `HarvestState`; only `kept` ones are written.
 """
@@ -14,7 +14,7 @@ import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign.engines.batches import SortIntoFiles
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part
 from openalign.files.facts import HarvestFacts
 from openalign.files.manifest import StageResult
@@ -94,7 +94,7 @@ def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     )
 
 
-def _collect(ended: Ended) -> StageResult:
+def _collect(ended: EndedJob) -> StageResult:
     counts = ended.summary.counts
     return StageResult(
         num_inputs=counts[FOUND],

@@ -1,7 +1,7 @@
 """One bucket of hosts to shards: its images fetched, stored, and accounted for in ledgers.
 
 A bucket's images are sorted by key and cut into shards by their number before anything is fetched.
-So a shard's name and content do not depend on what arrives when. A shard's tar and index are
+So a shard's name and content do not depend on the order of answers. A shard's tar and index are
 written first and its ledger last. The ledger names both by their sha256, because two attempts at
 one shard write under the same names and may lose different images to the network. A shard is done
 when its ledger names the files beside it. Any other shard is fetched again.
@@ -41,7 +41,7 @@ from openalign.ingest.web.outcomes import Outcome, Response
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
-"""Judges an image's width and height: why it is not wanted, or None."""
+"""Judges an image's width and height: the reason to drop it, or None to keep it."""
 
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
@@ -50,7 +50,7 @@ _NAMED_FILES = msgspec.json.Decoder(list[DataFile])
 
 
 class ShardNote(Note, frozen=True, kw_only=True):
-    """What a shard adds to the stage's facts."""
+    """A shard's share of the stage's facts."""
 
     images: dict[str, int]
     """Images by `FetchState`."""
@@ -64,7 +64,7 @@ class ShardNote(Note, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SpooledImage:
-    """Where the JPEG of a fetched image waits for its turn in the tar."""
+    """The place in the spool where a fetched image's JPEG waits to be written to the tar."""
 
     offset: int
     length: int
@@ -110,10 +110,10 @@ class FetchBucket:
             shard = _Shard(name=name, spool=spool)
             for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
-            # Another attempt may have ended meanwhile; its files must not be written over.
+            # Another attempt may have finished the shard; its files must not be overwritten.
             if (part := self._finished_shard(ledger_file)) is not None:
                 return part
-            # What the run serves outlives its attempt: nothing was gone while the attempt stands.
+            # The demo's site outlives the attempt, so it still answered if the attempt is current.
             self.attempt.require()
             files = self._write_tar(shard, rows)
         ledger = _ledger(shard, rows)
@@ -144,7 +144,7 @@ class FetchBucket:
     # One image -----------------------------------------------------------------------------------
 
     def _look(self, head: Head, body: bytes) -> Glance | Refusal:
-        """Judge an image by its first bytes: is it one, how large, and is its shape wanted."""
+        """Judge an image by its first bytes: its format, its size, its shape."""
         del head
         try:
             size = read_size(body)
@@ -193,7 +193,7 @@ class FetchBucket:
         }
 
     def _store(self, response: Response) -> StoredImage | Refusal:
-        # Once more with the whole body: some formats tell their size only then.
+        # Judged again with the whole body: some formats show their size only then.
         seen = self._look(response.head, response.body)
         if isinstance(seen, Refusal):
             return seen
@@ -211,7 +211,7 @@ class FetchBucket:
 
     def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
         if not shard.spooled:
-            # A tar that a killed run left under this name belongs to no ledger.
+            # No ledger names a tar that a killed run left under this name.
             for name in (shard.name, index_name(shard.name)):
                 storage.remove(storage.join(self.output, name))
             return []
@@ -219,13 +219,13 @@ class FetchBucket:
 
 
 def check_part(line: str, *, output: str) -> str:
-    """Return a Part of `FetchBucket` when the files that it names are there.
+    """Return a Part of `FetchBucket` if the files that it names exist.
 
-    Many workers call it, when all of the job is fetched. Every byte is read once more. A size does
-    not tell one attempt's tar from another's, because tars are filled up to whole records.
+    Many workers call it after all images are fetched. It reads every byte again: sizes cannot tell
+    one attempt's tar from another's, because tars are padded to whole records.
 
     Raises:
-        StageError: a file was written over. The next run fetches that shard again.
+        StageError: a file was overwritten. The next run fetches that shard again.
     """
     for file in files_of(line):
         if not _is_there(output, file):
@@ -238,7 +238,7 @@ def check_part(line: str, *, output: str) -> str:
 
 
 def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.DataFrame]:
-    """Return a bucket's candidates, sorted by image and key, cut after each so many images."""
+    """Return a bucket's candidates, sorted by image and key, cut into shards."""
     urls = candidates["image_url"].unique()
     keys = pl.DataFrame(
         {"image_url": urls, "image_key": [image_key(url) for url in urls]},
@@ -258,7 +258,7 @@ def _naming(ledger: pa.Table, files: Sequence[DataFile]) -> pa.Table:
 
 
 def _named_by(ledger: pa.Table) -> list[DataFile] | None:
-    """Return the files that a ledger belongs to; None if it does not say."""
+    """Return the files that a ledger belongs to; None if it names none."""
     named = (ledger.schema.metadata or {}).get(_FILES)
     return None if named is None else _NAMED_FILES.decode(named)
 
@@ -304,7 +304,7 @@ def _refusal(error: ImageError) -> Refusal:
 
 
 def _size_facts(body: bytes) -> dict[str, int]:
-    """Return what the first bytes of a refused image tell of its size."""
+    """Return the size of a refused image, as far as its first bytes show it."""
     try:
         size = read_size(body)
     except ImageError:

@@ -27,7 +27,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What browsers read these labels as (WHATWG Encoding): the wider sets that pages really use.
+# Browsers read these labels as wider character sets (WHATWG Encoding).
 _WIDER = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
@@ -47,7 +47,7 @@ _SRCSET = re.compile(r"[\s,]*(\S*[^\s,])(?:\s+([^,]*))?(?:,|$)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundPair:
-    """An image and a text of it, as they stand on a page."""
+    """An image and one of its texts, as found on a page."""
 
     image_url: str
     alt_text: str
@@ -67,15 +67,15 @@ class PageContent:
     """Canonical URLs, sorted, each once."""
 
     language: str | None = None
-    """Lower-case primary subtag of the html element's language, None when it says none."""
+    """Lower-case primary subtag of the html element's language; None if it names none."""
 
     directives: list[str] = field(default_factory=list[str])
-    """What the page's robots meta elements say."""
+    """The contents of the page's robots meta elements."""
 
 
 def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageContent:
     """Read a page; `charset` is what the server said about its encoding."""
-    tree = LexborHTMLParser(decode(body, charset))
+    tree = LexborHTMLParser(decode_html(body, charset))
     tree.strip_tags(["script", "style", "template"], recursive=True)
     page = PageContent(language=_language(tree))
     base = _base(tree, page_url)
@@ -88,7 +88,7 @@ def parse_page(body: bytes, *, page_url: str, charset: str | None) -> PageConten
     return page
 
 
-def decode(body: bytes, charset: str | None) -> str:
+def decode_html(body: bytes, charset: str | None) -> str:
     """Return a page's text: byte order mark, then server, then meta element, then a guess.
 
     Bytes that the encoding does not know become U+FFFD. A label that names no encoding is skipped.
@@ -99,7 +99,7 @@ def decode(body: bytes, charset: str | None) -> str:
     meta = _META_CHARSET.search(body[:_PRESCAN_BYTES])
     for label in (charset, meta.group(1).decode("ascii", "replace") if meta else None):
         if label and (known := _encoding(label)):
-            # A page that could be searched for its meta element is not UTF-16.
+            # A readable meta element shows that the page is not UTF-16.
             known = "utf-8" if known.startswith("utf-16") and label != charset else known
             try:
                 return body.decode(known, errors="replace")
@@ -199,7 +199,7 @@ def _size(descriptor: str) -> float:
 
 
 def _captions(tree: LexborHTMLParser) -> dict[int, str]:
-    """Return the caption of each image that stands in a figure; the innermost figure's holds.
+    """Return the caption of each image in a figure; the innermost figure counts.
 
     A caption that holds another caption is left out, so that no text is read twice.
     """

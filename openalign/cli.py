@@ -1,4 +1,4 @@
-"""The one entry point: `openalign VERB PIPELINE`. Only this module prints results and catches ours.
+"""The entry point: `openalign VERB PIPELINE`. Only this module prints results and catches errors.
 
 Imports neither torch nor Beam; a verb imports what it needs when it runs.
 """
@@ -40,7 +40,7 @@ def entry() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, or 2 for a mistake that the user can mend."""
+    """Run one command and return its exit code: 0, or 2 for a mistake that the user can fix."""
     arguments = list(argv)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = _options(arguments[:split])
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse; argparse itself does not find optional words that stand behind an option."""
+    """Parse arguments; argparse itself misses optional words after an option."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if hasattr(options, "words") and not any(word.startswith("-") for word in rest):

@@ -1,4 +1,4 @@
-"""Errors a user can mend. The CLI prints them without a traceback and exits with 2.
+"""Errors that a user can fix. The CLI prints them without a traceback and exits with 2.
 
     OpenAlignError
         ConfigError          a setting in pipelines.yaml or --set
@@ -6,12 +6,12 @@
         StageError           a stage that cannot start or has no result
         MissingExtraError    a library that an extra brings is not installed
 
-Anything else that is raised is a mistake of ours and keeps its traceback.
+Any other exception is a bug of OpenALIGN and keeps its traceback.
 """
 
 
 class OpenAlignError(Exception):
-    """A user's mistake: `message` says what was found and what is allowed, `hint` what to do."""
+    """A user's mistake: `message` says what is wrong and what is allowed, `hint` what to do."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -23,11 +23,11 @@ class ConfigError(OpenAlignError):
 
 
 class InputError(OpenAlignError):
-    """Something that a stage reads cannot be used."""
+    """An input of a stage cannot be used."""
 
 
 class StageError(OpenAlignError):
-    """A stage cannot start, or ended with nothing to hand on."""
+    """A stage cannot start, or ended without output."""
 
 
 class MissingExtraError(OpenAlignError):

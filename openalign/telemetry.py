@@ -1,7 +1,7 @@
-"""What people watch while a stage runs, and the side log for what must not reach a data file.
+"""Messages and progress while a stage runs, and the log of times.
 
-Times, rates and latencies go to `run.jsonl`: data files and manifests stay comparable byte for
-byte between runs. Everything here writes to stderr; stdout belongs to results.
+Times, rates and latencies go to `run.jsonl`, so data files and manifests stay the same byte for
+byte between runs. This module prints to stderr; stdout belongs to results.
 """
 
 import json
@@ -22,14 +22,14 @@ def say(message: str) -> None:
 
 
 def set_up_logging() -> None:
-    """Let our own messages through and quieten the libraries' running commentary."""
+    """Show OpenALIGN's messages and silence the libraries' chatter."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     for noisy in ("apache_beam", "deepspeed", "DeepSpeed", "root"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 class JsonLines:
-    """Append one JSON object a line; a line is flushed before the next thing happens."""
+    """Append JSON objects, one a line; each line is flushed at once."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -57,7 +57,7 @@ def progress_line(label: str, measure: Callable[[], str]) -> Generator[None]:
     """Show `label`, what `measure` returns and the time spent, until the block ends.
 
     On a terminal the line is redrawn twice a second; elsewhere nothing is shown before the end.
-    `measure` is asked from a thread of its own and must only look (at files, at counters).
+    A separate thread calls `measure`, so it must only read (files, counters).
     """
     console = _console()
     if not console.is_terminal:

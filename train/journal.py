@@ -83,7 +83,7 @@ class Journal:
         self._times = JsonLines(folder / RUN_LOG)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._display = _display(total_steps)
-        self._pace = _Pace()
+        self._throughput = _Throughput()
         self._noted = 0.0
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -99,9 +99,11 @@ class Journal:
 
     def passed(self, step: int, *, num_samples: int, waited: float, shown: str) -> None:
         """Count a step's samples and the seconds it waited for data; show where the run is."""
-        self._pace.count(num_samples, waited)
+        self._throughput.count(num_samples, waited)
         now = time.monotonic()
-        self._display.show(step + 1, f"{shown}  {self._pace.samples_per_second():.0f} samples/s")
+        self._display.show(
+            step + 1, f"{shown}  {self._throughput.samples_per_second():.0f} samples/s"
+        )
         if now - self._noted >= _SECONDS_BETWEEN_TIMES:
             self._noted = now
             self._note(step)
@@ -113,16 +115,16 @@ class Journal:
 
     def _note(self, step: int) -> None:
         values = {
-            "samples_per_second": self._pace.samples_per_second(),
-            "data_wait_share": self._pace.data_wait_share(),
+            "samples_per_second": self._throughput.samples_per_second(),
+            "data_wait_share": self._throughput.data_wait_share(),
         }
         self._times.write(step=step, time=time.time(), **values)
         for name, value in values.items():
             self._board.add_scalar(f"speed/{name}", value, step)
-        self._pace = _Pace()
+        self._throughput = _Throughput()
 
 
-class _Pace:
+class _Throughput:
     """Samples and waiting since it was made."""
 
     def __init__(self) -> None:

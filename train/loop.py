@@ -62,7 +62,7 @@ class _Training:
     """A run under way: what every step needs."""
 
     config: TrainConfig
-    ranks: zero.Ranks
+    ranks: zero.RankGroup
     data: TrainingSet
     vocabulary: list[str]
     engine: Any
@@ -88,7 +88,7 @@ class _Outcome:
 
 def run(
     config: TrainConfig,
-    ranks: zero.Ranks,
+    ranks: zero.RankGroup,
     *,
     training: Sequence[str],
     shards: str,
@@ -125,7 +125,7 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: zero.Ranks, table: pa.Table, *, shards: str, folders: Folders
+    config: TrainConfig, ranks: zero.RankGroup, table: pa.Table, *, shards: str, folders: Folders
 ) -> _Training:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
@@ -166,7 +166,7 @@ def _set_up(
 
 
 def _shared_vocabulary(
-    config: TrainConfig, ranks: zero.Ranks, url: str, table: pa.Table
+    config: TrainConfig, ranks: zero.RankGroup, url: str, table: pa.Table
 ) -> list[str]:
     """Have rank 0 learn the vocabulary, once, and every rank read it."""
 

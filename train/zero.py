@@ -26,7 +26,7 @@ _NEVER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class RankGroup:
     """This process among those that train together."""
 
     rank: int
@@ -35,7 +35,7 @@ class Ranks:
 
 
 @contextmanager
-def joined_ranks() -> Generator[Ranks]:
+def joined_ranks() -> Generator[RankGroup]:
     """Join the processes that the environment names, or be the only rank where it names none.
 
     Inside another `joined_ranks` this is the same group: DeepSpeed cannot hold two in a process.
@@ -62,7 +62,7 @@ def joined_ranks() -> Generator[Ranks]:
         dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
     )
     try:
-        yield Ranks(
+        yield RankGroup(
             rank=dist.get_rank(),
             world_size=dist.get_world_size(),
             device=torch.device("cuda", local_rank) if gpu else torch.device("cpu"),
@@ -72,7 +72,7 @@ def joined_ranks() -> Generator[Ranks]:
             dist.destroy_process_group()
 
 
-def on_rank_0(ranks: Ranks, work: Callable[[], T]) -> T:
+def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:
     """Run `work` on rank 0 alone and return its value on every rank; all ranks must call this.
 
     An error of `work` ends every rank, so that none waits for one that has ended: a user's mistake
@@ -144,7 +144,7 @@ def deepspeed_settings(
 
 
 def start_engine(
-    towers: Towers, optimizer: ShardedOptimizer, config: TrainConfig, ranks: Ranks
+    towers: Towers, optimizer: ShardedOptimizer, config: TrainConfig, ranks: RankGroup
 ) -> Any:
     """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
     import deepspeed

@@ -32,11 +32,11 @@ class _Image(msgspec.Struct, frozen=True):
     filepath: str | None = None
 
 
-class _File(msgspec.Struct, frozen=True):
+class _KarpathyFile(msgspec.Struct, frozen=True):
     images: Annotated[list[_Image], msgspec.Meta(min_length=1)]
 
 
-_DECODER = msgspec.json.Decoder(_File)
+_DECODER = msgspec.json.Decoder(_KarpathyFile)
 
 
 def read(path: str, *, folder: str, max_captions: int) -> list[BenchmarkImage]:
@@ -59,7 +59,7 @@ def read(path: str, *, folder: str, max_captions: int) -> list[BenchmarkImage]:
     ]
 
 
-def _decoded(path: str) -> _File:
+def _decoded(path: str) -> _KarpathyFile:
     try:
         return _DECODER.decode(storage.read_bytes(path))
     except msgspec.ValidationError as error:

@@ -22,7 +22,7 @@ from openalign.evaluate.report import provenance
 from openalign.evaluate.report.provenance import Curve, RejectedBy
 from openalign.evaluate.report.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
 from openalign.evaluate.results import Results, as_record
-from openalign.evaluate.tasks.contract import Section
+from openalign.evaluate.tasks.contract import TaskSection
 from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
 from openalign.files.facts import FrequentText, StageFacts
@@ -49,7 +49,7 @@ class KindPart:
     """A task kind's part of the page."""
 
     template: str
-    tasks: Sequence[Section]
+    tasks: Sequence[TaskSection]
     """The sections of the kind's tasks; none where the run has no task of the kind."""
 
 
@@ -63,7 +63,7 @@ class Page:
     kinds: Sequence[KindPart]
     """Every kind, in the order of the table."""
 
-    openings: Sequence[tuple[str, Section]]
+    openings: Sequence[tuple[str, TaskSection]]
     """The tasks whose numbers the page opens with, each with its kind's template."""
 
     funnel: Sequence[FunnelStage]
@@ -156,7 +156,7 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
     url = storage.join(folder, EXAMPLES_FILE)
     examples = results.read_examples(url)
     thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS_FILE))
-    sections: dict[str, list[Section]] = {name: [] for name in KINDS}
+    sections: dict[str, list[TaskSection]] = {name: [] for name in KINDS}
     for name, kind, task in finished_tasks(found):
         of_task = as_record(
             examples.get(task.name, {}), kind.examples, of=f"{url}: task `{task.name}`"

@@ -103,7 +103,7 @@ def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) 
     return DataFile.of(ITEMS, written, num_rows=len(items))
 
 
-def load(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
+def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
     """Read the index that `evaluate` wrote; `folders` win over where it saw the images.
 
     Raises:

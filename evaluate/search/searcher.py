@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openalign.errors import InputError
 from openalign.evaluate import results
 from openalign.evaluate.embeddings import Embedder
-from openalign.evaluate.search.index import Hit, SearchIndex, load
+from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
 from openalign.files.names import RESULTS_FILE
@@ -34,7 +34,7 @@ class Searcher:
         Raises:
             InputError: there is no index, no model, or another model made the index.
         """
-        index = load(folder, image_folders)
+        index = load_index(folder, image_folders)
         made_with = results.read(storage.join(folder, RESULTS_FILE)).hashes
         from openalign.evaluate.encoder import Encoder
 
@@ -67,7 +67,7 @@ class Searcher:
 
 
 def _same_path(image: str | None, example: str) -> str:
-    """Return the query image's path, spelt as the index spells paths."""
+    """Return the query image's path, spelled as the index spells paths."""
     if not image or "://" in image:
         return image or ""
     absolute = os.path.abspath(image)  # noqa: PTH100  # `resolve` would follow links

@@ -21,8 +21,8 @@ from openalign.evaluate.tasks.contract import (
     Needs,
     QueryWeights,
     Sampling,
-    Section,
     TaskKind,
+    TaskSection,
 )
 from openalign.settings.fields import location, renamed
 from openalign.settings.limits import not_negative, short_name
@@ -152,7 +152,7 @@ def headline(task: FinishedTask[ComposedFacts]) -> list[str]:
 
 def _section(
     task: FinishedTask[ComposedFacts], examples: ComposedExamples, tiles: "Tiles"
-) -> Section:
+) -> TaskSection:
     from openalign.evaluate.tasks import composed_section
 
     return composed_section.section(task, examples, tiles)

@@ -31,11 +31,11 @@ class ComposedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is changed; results are given kind by kind."""
 
 
-class _File(msgspec.Struct, frozen=True):
+class _QueryFile(msgspec.Struct, frozen=True):
     queries: Annotated[list[ComposedQuery], msgspec.Meta(min_length=1)]
 
 
-_DECODER = msgspec.json.Decoder(_File)
+_DECODER = msgspec.json.Decoder(_QueryFile)
 _FORMAT = 'the format is {"queries": [{"image", "minus", "plus", "target", "kind"}, ...]}'
 
 

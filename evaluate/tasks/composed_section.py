@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.drawing.numbers import Number, gain_number, share_number, signed
+from openalign.evaluate.drawing.metric_numbers import Number, gain_number, share_number, signed
 from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
 from openalign.evaluate.results import Metric, Results
 from openalign.evaluate.tasks.composed import (

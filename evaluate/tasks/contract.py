@@ -16,7 +16,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 if TYPE_CHECKING:
     from openalign.evaluate.benchmark import EmbeddedBenchmark
     from openalign.evaluate.bootstrap import Bootstrap
-    from openalign.evaluate.drawing.numbers import Number
+    from openalign.evaluate.drawing.metric_numbers import Number
     from openalign.evaluate.drawing.tiles import Tiles
     from openalign.evaluate.results import Metric, Results
     from openalign.evaluate.vectors import Vectors
@@ -117,7 +117,7 @@ class FinishedTask(Generic[F]):
     """All results of the stage; the task's metrics lie below `<kind>/<name>/`."""
 
 
-class Section(Protocol):
+class TaskSection(Protocol):
     """What a kind's template shows of one task."""
 
     @property
@@ -140,7 +140,7 @@ class TaskKind(Generic[S, F, E]):
     measure: Callable[[S, Material, Sampling], Measured[F, E]]
     """Return the numbers and examples. Pure on embeddings: no model is at hand."""
 
-    section: Callable[[FinishedTask[F], E, "Tiles"], Section]
+    section: Callable[[FinishedTask[F], E, "Tiles"], TaskSection]
     """Return what the template shows of one task."""
 
     template: Callable[[str], str]

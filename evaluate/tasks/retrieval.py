@@ -20,8 +20,8 @@ from openalign.evaluate.tasks.contract import (
     Measured,
     Needs,
     Sampling,
-    Section,
     TaskKind,
+    TaskSection,
 )
 from openalign.settings.limits import short_name
 
@@ -151,7 +151,7 @@ def _percents(values: Sequence[float]) -> str:
 
 def _section(
     task: FinishedTask[RetrievalFacts], examples: RetrievalExamples, tiles: "Tiles"
-) -> Section:
+) -> TaskSection:
     from openalign.evaluate.tasks import retrieval_section
 
     return retrieval_section.section(task, examples, tiles)

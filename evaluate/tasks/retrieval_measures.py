@@ -54,7 +54,7 @@ class Gallery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class QueryRanks:
     """The rank of every query of a split in one gallery."""
 
     text_to_image: Ints
@@ -110,9 +110,9 @@ def _gallery(scope: str, benchmark: EmbeddedBenchmark, splits: set[str] | None) 
     return Gallery(scope=scope, images=images, captions=captions)
 
 
-def _ranks(benchmark: EmbeddedBenchmark, queries: Gallery, gallery: Gallery) -> Ranks:
+def _ranks(benchmark: EmbeddedBenchmark, queries: Gallery, gallery: Gallery) -> QueryRanks:
     owner_G, caption_GD = benchmark.owner_G, benchmark.captions_embedded
-    return Ranks(
+    return QueryRanks(
         text_to_image=ranks_of(
             caption_GD[queries.captions],
             benchmark.image_GD[gallery.images],
@@ -154,7 +154,7 @@ def _recalls(
     *,
     queries: Gallery,
     gallery: Gallery,
-    ranks: Ranks,
+    ranks: QueryRanks,
     bootstrap: Bootstrap,
 ) -> list[Metric]:
     owner_Q = benchmark.owner_G[queries.captions]
@@ -255,7 +255,7 @@ def chance_median_rank(num_own_Q: Ints, num_gallery: int) -> int:
 
 
 def _examples(
-    benchmark: EmbeddedBenchmark, queries: Gallery, ranks: Ranks, num_examples: int
+    benchmark: EmbeddedBenchmark, queries: Gallery, ranks: QueryRanks, num_examples: int
 ) -> RetrievalExamples:
     """Return some queries within the split with their first results."""
     names, captions = [image.name for image in benchmark.images], benchmark.captions

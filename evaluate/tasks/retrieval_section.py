@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.drawing.numbers import Number, rank_number, share_number
+from openalign.evaluate.drawing.metric_numbers import Number, rank_number, share_number
 from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.retrieval import (

@@ -1,1 +1,1 @@
-"""What is counted over the whole corpus before any rule is asked."""
+"""Counts over the whole corpus; the rules need them."""

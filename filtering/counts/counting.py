@@ -1,4 +1,4 @@
-"""The Beam transforms that look at the whole corpus before any rule is asked.
+"""Beam transforms that count the whole corpus before the rules run.
 
     Hashes -> (bucket, bytes)            partial counts, flushed on size
            -> one file a bucket          merged
@@ -41,7 +41,7 @@ NGRAMS, ALT_TEXTS, IMAGES = "ngrams", "alt_texts", "images"
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """What a batch adds to the counts: `alt_texts[i]` is the hash of the text of `images[i]`."""
+    """The share of a batch in the counts: `alt_texts[i]` is the hash of the text of `images[i]`."""
 
     alt_texts: U64
     images: U64
@@ -49,7 +49,7 @@ class Hashes:
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """What is known of a bucket's n-grams once they are counted; travels as JSON."""
+    """Facts about a bucket's counted n-grams; sent as JSON."""
 
     number: int
     histogram: list[tuple[int, int]]
@@ -172,7 +172,7 @@ class CountPairs(beam.PTransform[Any, Any]):
 
 
 class _Partials(beam.DoFn, ABC):
-    """Holds what batches add, and sends it on once it is large and at the end of a bundle."""
+    """Collects counts of batches; sends them on when they are large and at the end of a bundle."""
 
     def start_bundle(self) -> None:
         self._held: list[Any] = []
@@ -199,7 +199,7 @@ class _Partials(beam.DoFn, ABC):
 
     @abstractmethod
     def count(self, held: list[Hashes]) -> Iterator[tuple[int, bytes]]:
-        """Return what the held elements add to the counts, in pieces of one bucket each."""
+        """Return the counts of the held elements, in pieces of one bucket each."""
 
 
 class _NgramPartials(_Partials):
@@ -245,7 +245,7 @@ def open_set(url: str) -> Generator[U64]:
 
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
-    """Join a set's buckets into one sorted file at `url`; return what its manifest entry says."""
+    """Join a set's buckets into one sorted file at `url`; return its manifest entry."""
     found = [note.bucket for note in summary.notes(SetNote) if note.name == name]
     with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
         sink.writelines(storage.read_bytes(_set_url(work, name, b)) for b in sorted(found))
@@ -255,7 +255,7 @@ def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
 
 
 def _cuts(lines: list[str], *, frequent: Frequent) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Tell each bucket at which count it is cut, and how many that have it are kept."""
+    """Send each bucket its cut: the count, and how many n-grams with exactly it are kept."""
     cut = _choose_cut(_parse(lines), frequent)
     for bucket, num_tied_kept in cut.tied_kept.items():
         yield bucket, (cut.at_count, num_tied_kept)

@@ -2,7 +2,7 @@
 
 This module answers two questions, each with partial results that merge in any order:
 
-    how often does each n-gram occur        `count`, `merge_counts`, `choose_cut`
+    how often each n-gram occurs            `count`, `merge_counts`, `choose_cut`
     which keys have many different values   `cap_distinct`, `keys_over`
 
 Hashes are cut into buckets by their top bits. So no bucket is hot, and the sorted tables of the
@@ -56,7 +56,7 @@ def count(hashes: U64) -> tuple[U64, Ints]:
 
 
 def to_pieces(distinct: U64, counts: Ints, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Cut counts into (bucket, bytes); most n-grams occur once, and cost 8 bytes each."""
+    """Cut counts into (bucket, bytes); an n-gram that occurs once takes 8 bytes."""
     bounds = np.append(np.searchsorted(distinct, bucket_starts(num_buckets)), len(distinct))
     for bucket, (begin, end) in enumerate(pairwise(bounds.tolist())):
         for at in range(begin, end, PIECE_ITEMS):
@@ -174,10 +174,10 @@ def _pairs(number: int) -> int:
 
 
 def cap_distinct(keys: U64, values: U64, cap: int) -> tuple[U64, U64]:
-    """Drop pairs that cannot matter to whether a key has `cap` different values.
+    """Drop pairs that cannot decide whether a key has `cap` different values.
 
-    A key with more than `cap` pairs keeps only its `cap` smallest different values. So what a key
-    keeps is bounded, and merging in any order gives the answer of the whole.
+    A key with more than `cap` pairs keeps only its `cap` smallest different values. So the values
+    of a key are bounded, and merging in any order gives the same answer.
     """
     hot = np.isin(keys, _keys_with_more_pairs(keys, cap)) if len(keys) else np.zeros(0, bool)
     if not hot.any():
@@ -205,7 +205,7 @@ def pairs_to_pieces(keys: U64, values: U64, num_buckets: int) -> Iterator[tuple[
 def merge_pairs(pieces: Iterable[bytes], limit: int) -> U64:
     """Return, in order, one bucket's keys that have more than `limit` different values.
 
-    The pieces are capped as they come, so a key that half the corpus shares stays small.
+    Pieces are capped as they arrive, so a key that half the corpus shares stays small.
     """
     keys, values = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
     waiting: list[npt.NDArray[np.uint64]] = []

@@ -78,7 +78,7 @@ def normalize(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(result, mask, pa.array(mended, pa.large_string()))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def tokenize(normalized: pa.Array) -> HashedWords:
+def hash_words(normalized: pa.Array) -> HashedWords:
     """Cut normalized texts into words and hash them."""
     offsets, data = _offsets_and_bytes(normalized)
     word = np.frombuffer(data.tobytes().translate(_WORD_BYTES), bool)

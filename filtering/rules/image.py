@@ -22,7 +22,7 @@ from openalign.filtering.rules.table import Rule
 
 @dataclass(frozen=True, slots=True)
 class ImageCorpus:
-    """What the rules know beyond a batch."""
+    """The knowledge of rules beyond a batch."""
 
     images_with_many_alt_texts: U64
     """Hashes of the sha256 of images; a sorted array, maybe memory-mapped."""
@@ -33,7 +33,7 @@ class ImageCorpus:
 
 @dataclass(frozen=True, slots=True)
 class ImageSizes:
-    """The sizes of images: all that a header tells."""
+    """The sizes of images, which their headers show."""
 
     width_px: Ints
     height_px: Ints

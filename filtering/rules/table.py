@@ -1,4 +1,4 @@
-"""What rules of texts and images share: a table of rules, a bit a rule, and what each rule did.
+"""Shared parts of text and image rules: the table, a bit a rule, and what each rule did.
 
 Every rule of a table is asked about every row, so the funnel can also say what a rule would drop
 alone. The first rule that drops a row is the row's reason.
@@ -44,7 +44,7 @@ def names_of(table: Sequence[Rule[Any, Any, Any]]) -> tuple[str, ...]:
     return tuple(rule.state.value for rule in table)
 
 
-def ask(
+def ask_rules(
     table: Sequence[Rule[Batch_contra, Corpus_contra, Settings_contra]],
     batch: Batch_contra,
     corpus: Corpus_contra,
@@ -55,7 +55,7 @@ def ask(
 
 
 def pack(by_rule: Sequence[Bools]) -> Flags:
-    """Return the flags of some rows, from what each rule says of them."""
+    """Return the flags of rows, from each rule's answers."""
     assert 1 <= len(by_rule) <= MAX_RULES, f"a table of {len(by_rule)} rules"
     flags = np.zeros(len(by_rule[0]), np.uint16)
     for bit, dropped in enumerate(by_rule):

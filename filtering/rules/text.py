@@ -19,8 +19,8 @@ from openalign.filtering.counts.tokens import (
     Bools,
     HashedWords,
     hash_strings,
+    hash_words,
     normalize,
-    tokenize,
 )
 from openalign.filtering.rules.table import Rule
 
@@ -61,7 +61,7 @@ class TextBatch:
             rows=rows,
             alt_text_hashes=hash_strings(normalized),
             image_hashes=hash_strings(rows.column("image_url")),
-            words=tokenize(normalized),
+            words=hash_words(normalized),
         )
 
 

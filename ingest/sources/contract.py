@@ -1,4 +1,4 @@
-"""What a source kind offers, and what it is given when it reads."""
+"""The contract of a source kind: what it offers, and what its reading receives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class SourceSettings(Protocol):
-    """What the settings of every kind have."""
+    """The settings that every kind has."""
 
     @property
     def kind(self) -> str:
@@ -23,7 +23,7 @@ class SourceSettings(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSetup:
-    """What a reading is given beside its source's settings."""
+    """What a reading receives beside its source's settings."""
 
     web: WebConfig
     """How the web is asked, for a kind that asks it."""
@@ -46,11 +46,11 @@ class SourceKind(Generic[S]):
     settings: type[S]
 
     check: Callable[[S], None]
-    """See that the source can be read, before anything starts. Raises InputError."""
+    """Check that the source can be read, before anything starts. Raises InputError."""
 
     reading: "Callable[[S, ReadingSetup], beam.PTransform[Any, Any]]"
     """Return the transform that reads the source: from an empty pipeline to a collection of
-    `Harvested`. Imports its libraries itself. What is read twice must give the same pieces."""
+    `Harvested`. Imports its libraries itself. Two reads must give the same pieces."""
 
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the source holds; None for a kind whose content is only known once

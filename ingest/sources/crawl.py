@@ -41,10 +41,10 @@ class SiteSource:
 
 
 def check(source: SiteSource) -> None:
-    """See that every seed is a URL.
+    """Check that every seed is a URL.
 
     Raises:
-        InputError: names the seed that is none.
+        InputError: names the seed that is not a URL.
     """
     from openalign.ingest.sources.crawl_reading import seeds_by_host
 

@@ -1,8 +1,8 @@
 """The crawl of one host from its seeds, breadth first. The order of answers makes no difference.
 
 The pages of one depth are asked for in the order of their URLs, in chunks. A finished chunk is
-written to the work folder in one step. A crawl that was killed reads its chunks back and goes on
-after them. Every page that the crawl comes across ends in a `PageState`.
+written to the work folder in one step. A crawl that was killed reads its chunks back and resumes
+after them. Every page that the crawl finds ends in a `PageState`.
 """
 
 from collections import Counter
@@ -138,7 +138,7 @@ def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
-    """Take what says that it is HTML, or says nothing and looks like it."""
+    """Accept answers declared as HTML, and undeclared ones that look like it."""
     kind = head.content_type
     if kind in ("text/html", "application/xhtml+xml"):
         return Glance.TAKE
@@ -148,7 +148,7 @@ def _look(head: Head, body: bytes) -> Glance | Refusal:
 
 
 def _judge_redirect(url: str, target: str) -> Refusal | None:
-    """Refuse to leave a host: another one may have another owner."""
+    """Refuse redirects to another host: it may have another owner."""
     if host_of(url) == host_of(target):
         return None
     return Refusal(state=PageState.HTTP_ERROR, detail="redirects to another host")
@@ -242,7 +242,7 @@ def _judge(outcome: Outcome, web: WebConfig) -> tuple[PageState, PageContent | N
 def _judge_page(
     response: Response, *, respect_opt_outs: bool
 ) -> tuple[PageState, PageContent | None]:
-    if isinstance(_look(response.head, response.body), Refusal):  # a body of no bytes at all
+    if isinstance(_look(response.head, response.body), Refusal):  # an empty body
         return PageState.NOT_HTML, None
     head = response.head
     page = parse_page(response.body, page_url=head.url, charset=head.charset)

@@ -40,7 +40,7 @@ class TableSource:
 
 
 def check(source: TableSource) -> None:
-    """See that every file of a table can be read and has both columns.
+    """Check that every file of a table can be read and has both columns.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
@@ -69,7 +69,7 @@ def reading(source: TableSource, setup: ReadingSetup) -> "beam.PTransform[Any, A
     from openalign.ingest.sources.table_files import table_files
     from openalign.ingest.sources.table_reading import ReadPairs
 
-    del setup  # files are read in place, and nothing is kept of them
+    del setup  # files are read in place; nothing is cached
     return ReadPairs(urls=table_files(source.path), source=source)
 
 

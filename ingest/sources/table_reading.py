@@ -94,7 +94,7 @@ def _texts(column: pa.Array) -> list[str]:
 
 
 def check_file(url: str, source: TableSource) -> None:
-    """See that a file can be read and has both columns.
+    """Check that a file can be read and has both columns.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
@@ -155,7 +155,7 @@ def _open_csv(
         ),
         parse_options=pa_csv.ParseOptions(
             delimiter="\t" if is_tsv else ",",
-            # A quotation mark in a TSV is a quotation mark.
+            # Quotation marks have no meaning in a TSV.
             quote_char=False if is_tsv else '"',
             newlines_in_values=not is_tsv,
             invalid_row_handler=skip,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Not for the public either (IANA special-purpose registries), whatever this Python knows of it.
+# IANA special-purpose networks, which not every Python release treats as private.
 _NOT_PUBLIC = (
     ipaddress.ip_network("192.0.0.0/24"),  # IETF protocol assignments
     ipaddress.ip_network("192.88.99.0/24"),  # 6to4 relays, given up
@@ -28,8 +28,8 @@ def parse_networks(networks: Sequence[str]) -> tuple[Network, ...]:
 def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     """Tell whether an address is public, or lies in one of the allowed networks.
 
-    Private, loopback, link-local, shared, multicast and reserved addresses are not public, and
-    neither is an IPv6 address that only wraps such an IPv4 one.
+    Private, loopback, link-local, shared, multicast and reserved addresses are not public. An IPv6
+    address that wraps such an IPv4 address is not public either.
     """
     parsed = _unwrap(ipaddress.ip_address(address.partition("%")[0]))
     if any(parsed.version == network.version and parsed in network for network in allowed):

@@ -1,8 +1,8 @@
-"""The one polite way to the web, for crawl and fetch alike: URLs in, answers or reasons out.
+"""The polite web client of crawl and fetch: URLs in, answers or reasons out.
 
-Every address, redirects included, is judged before it is asked for: robots.txt of its origin,
-and after DNS the address itself. Every host has a rate and a number of connections, every wait a
-deadline, and what can heal is tried again.
+The client checks every URL before it sends a request, redirects included: first the robots.txt of
+its origin, then, after DNS, the IP address. Each host has a limit on its rate and connections.
+Every wait has a deadline. Temporary failures are tried again.
 """
 
 import heapq
@@ -22,16 +22,16 @@ from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share
 from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
-from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ended, Head, Refusal, Transfer
+from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ending, Head, Refusal, Transfer
 from openalign.ingest.web.urls import canonical_url, host_of, origin_of
 
 MAX_HELD_BYTES = 512_000_000
-"""No request starts while bodies of more bytes than this are in memory; those under way go on."""
+"""No request starts while bodies in memory exceed this; running transfers continue."""
 
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
 _UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
-"""What costs time each time; the other failures come at once."""
+"""Failures that cost time at each attempt; the others come at once."""
 
 _OF_STATUS = frozenset(
     {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
@@ -40,11 +40,11 @@ _OF_STATUS = frozenset(
 
 
 @dataclass(slots=True)
-class _Job:
+class _Visit:
     """One address on its way through attempts and redirects."""
 
     asked: str
-    """What the caller named; empty for a robots.txt."""
+    """The caller's URL; empty for a robots.txt."""
 
     url: str
     host: str
@@ -54,7 +54,7 @@ class _Job:
     num_attempts: int = 0
     num_redirects: int = 0
     redirect: Head | None = None
-    """The answer that led here."""
+    """The redirect that led here."""
 
 
 class WebClient:
@@ -76,19 +76,19 @@ class WebClient:
         self._body = body
         self._robots_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES, cut=True)
         self._reactor = Reactor(max_connections=config.connections)
-        self._pace: Pace[_Job] = Pace(
+        self._pace: Pace[_Visit] = Pace(
             requests_per_second=config.requests_per_second,
             max_active_per_host=config.connections_per_host,
         )
         self._rules: dict[str, HostRules | Refusal] = {}
-        self._awaiting_rules: dict[str, list[_Job]] = defaultdict(list)
+        self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
         self._asked: set[str] = set()
         self._outages = Outages(config.connect_to)
-        self._doubtful: list[tuple[Future[str | None], _Job, Ended]] = []
+        self._doubtful: list[tuple[Future[str | None], _Visit, Ending]] = []
         self._failures_in_a_row: dict[str, int] = defaultdict(int)
-        self._active: dict[object, tuple[Transfer, _Job]] = {}
+        self._active: dict[object, tuple[Transfer, _Visit]] = {}
         self._idle: list[Transfer] = []
-        self._later: list[tuple[float, int, _Job]] = []
+        self._later: list[tuple[float, int, _Visit]] = []
         self._numbers = itertools.count()
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
@@ -116,16 +116,16 @@ class WebClient:
     def ask(self, urls: Iterable[str]) -> Iterator[Outcome]:
         """Yield one outcome for each canonical URL, in the order in which they end.
 
-        While the caller works on an outcome nothing moves; at most about as many answers as there
-        are connections are held in memory, and no request starts while they are too large.
+        Transfers pause while the caller works on an outcome. Memory holds at most about one answer
+        a connection, and no request starts while the answers are too large.
 
         Raises:
-            StageError: this machine is at fault, and not the host: see `outages`.
+            StageError: the cause is this machine and not the host: see `outages`.
         """
         try:
             for url in urls:
                 self._num_open += 1
-                self._admit(_Job(asked=url, url=url, host=host_of(url)))
+                self._admit(_Visit(asked=url, url=url, host=host_of(url)))
             while self._num_open or self._ready:
                 self._turn()
                 if self._ready:
@@ -139,11 +139,11 @@ class WebClient:
             self._enqueue(heapq.heappop(self._later)[2])
         self._start_due(now)
         ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
-        # All are taken out first, because an outage that one of them shows ends the loop.
-        for code, transfer, job in [(code, *self._active.pop(curl)) for curl, code in ended]:
+        # All are taken out first, because an outage in one of them ends the loop.
+        for code, transfer, visit in [(code, *self._active.pop(curl)) for curl, code in ended]:
             self._idle.append(transfer)
-            self._pace.release(job.host)
-            self._judge(job, transfer.succeeded() if code == 0 else transfer.failed(code))
+            self._pace.release(visit.host)
+            self._judge(visit, transfer.succeeded() if code == 0 else transfer.failed(code))
         self._settle_doubtful()
         self._enforce_deadlines(time.monotonic())
 
@@ -161,30 +161,30 @@ class WebClient:
 
     def _start_due(self, now: float) -> None:
         while self._has_room():
-            job = self._pace.take(now)
-            if job is None:
+            visit = self._pace.take(now)
+            if visit is None:
                 return
-            if self._failures_in_a_row[job.host] >= self._config.host_failures:
-                self._pace.release(job.host)
+            if self._failures_in_a_row[visit.host] >= self._config.host_failures:
+                self._pace.release(visit.host)
                 detail = "the host did not answer many requests before"
-                self._end(job, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
+                self._end(visit, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
                 continue
-            job.num_attempts += 1
-            origin = origin_of(job.url)
+            visit.num_attempts += 1
+            origin = origin_of(visit.url)
             transfer = self._idle.pop() if self._idle else self._new_transfer()
             transfer.prepare(
-                job.url,
-                rule=self._robots_body if job.robots_of else self._body,
-                judge_opt_out=self._config.respect_opt_outs and not job.robots_of,
-                look_up=job.num_attempts > 1 or origin not in self._asked,
+                visit.url,
+                rule=self._robots_body if visit.robots_of else self._body,
+                judge_opt_out=self._config.respect_opt_outs and not visit.robots_of,
+                look_up=visit.num_attempts > 1 or origin not in self._asked,
                 now=now,
             )
             self._asked.add(origin)
-            self._active[transfer.curl] = (transfer, job)
+            self._active[transfer.curl] = (transfer, visit)
             self._reactor.add(transfer.curl)
 
     def _has_room(self) -> bool:
-        """Tell whether another request may start: there is a connection, and memory."""
+        """Tell whether a connection and memory are free for another request."""
         limit = self._config.connections
         if len(self._active) >= limit or len(self._ready) >= limit:
             return False
@@ -196,12 +196,12 @@ class WebClient:
         return Transfer(self._config, share=process_share(), accept=self._accept)
 
     def _enforce_deadlines(self, now: float) -> None:
-        """Give up what libcurl has no clock for: no first byte, and a transfer that is stuck."""
+        """Give up transfers without a first byte, and stuck ones: libcurl does not time them."""
         if now < self._next_scan:
             return
         self._next_scan = now + _SCAN_SECONDS
         first, total = self._config.first_byte_seconds, self._config.total_seconds
-        for curl, (transfer, job) in list(self._active.items()):
+        for curl, (transfer, visit) in list(self._active.items()):
             spent = now - transfer.started
             is_late = spent > first and not transfer.has_answered
             if not is_late and spent <= total + _LONGEST_WAIT_SECONDS:
@@ -209,105 +209,105 @@ class WebClient:
             self._reactor.remove(transfer.curl)
             del self._active[curl]
             self._idle.append(transfer)
-            self._pace.release(job.host)
-            self._judge(job, transfer.timed_out("no first byte" if is_late else "too slow"))
+            self._pace.release(visit.host)
+            self._judge(visit, transfer.timed_out("no first byte" if is_late else "too slow"))
 
-    # What an address goes through ----------------------------------------------------------------
+    # The steps of an address ---------------------------------------------------------------------
 
-    def _admit(self, job: _Job) -> None:
+    def _admit(self, visit: _Visit) -> None:
         """Queue an address, once its origin's robots.txt allows it."""
-        if not self._config.respect_robots or job.robots_of:
-            self._enqueue(job)
+        if not self._config.respect_robots or visit.robots_of:
+            self._enqueue(visit)
             return
-        origin = origin_of(job.url)
+        origin = origin_of(visit.url)
         if origin not in self._rules:
-            self._awaiting_rules[origin].append(job)
+            self._awaiting_rules[origin].append(visit)
             if len(self._awaiting_rules[origin]) == 1:
                 url = f"{origin}/robots.txt"
-                self._enqueue(_Job(asked="", url=url, host=job.host, robots_of=origin))
+                self._enqueue(_Visit(asked="", url=url, host=visit.host, robots_of=origin))
             return
         rules = self._rules[origin]
         if isinstance(rules, Refusal):
-            self._end(job, rules)
-        elif reason := rules.reason_against(job.url):
-            self._end(job, Refusal(state=FetchState.ROBOTS_DENIED, detail=reason))
+            self._end(visit, rules)
+        elif reason := rules.reason_against(visit.url):
+            self._end(visit, Refusal(state=FetchState.ROBOTS_DENIED, detail=reason))
         else:
-            self._enqueue(job)
+            self._enqueue(visit)
 
-    def _enqueue(self, job: _Job) -> None:
-        self._pace.put(job.host, job)
+    def _enqueue(self, visit: _Visit) -> None:
+        self._pace.put(visit.host, visit)
 
-    def _judge(self, job: _Job, ended: Ended) -> None:
-        """Conclude a host's own failures and answers; endure an outage of this machine."""
+    def _judge(self, visit: _Visit, ended: Ending) -> None:
+        """Conclude answers and failures of a host; retry after an outage of this machine."""
         if ended.head is not None:
-            self._outages.note_answer(job.host, ended.address)
+            self._outages.note_answer(visit.host, ended.address)
         if ended.trouble is None:
-            self._conclude(job, ended)
-        elif (what := self._outages.judge(job.host, ended.trouble)) is not None:
-            self._endure(job, what)
-        elif self._outages.is_doubtful(job.host, ended.trouble):
-            self._doubtful.append((self._outages.judge_name(job.host), job, ended))
+            self._conclude(visit, ended)
+        elif (what := self._outages.judge(visit.host, ended.trouble)) is not None:
+            self._endure(visit, what)
+        elif self._outages.is_doubtful(visit.host, ended.trouble):
+            self._doubtful.append((self._outages.judge_name(visit.host), visit, ended))
         else:
-            self._conclude(job, ended)
+            self._conclude(visit, ended)
 
     def _settle_doubtful(self) -> None:
-        """Go on with the failures that a resolver has explained meanwhile."""
+        """Conclude the failures whose name lookup has ended."""
         told = [entry for entry in self._doubtful if entry[0].done()]
         self._doubtful = [entry for entry in self._doubtful if not entry[0].done()]
-        for verdict, job, ended in told:
+        for verdict, visit, ended in told:
             if (what := verdict.result()) is not None:
-                self._endure(job, what)
+                self._endure(visit, what)
             else:
-                self._conclude(job, ended)
+                self._conclude(visit, ended)
 
-    def _endure(self, job: _Job, what: str) -> None:
+    def _endure(self, visit: _Visit, what: str) -> None:
         """Try again after an outage of this machine, which does not count against the host.
 
         Raises:
             StageError: there is no attempt left.
         """
-        if not self._try_again(job, None):
+        if not self._try_again(visit, None):
             raise outage_error(what)
 
-    def _conclude(self, job: _Job, ended: Ended) -> None:
-        self._note_reachability(job, ended)
+    def _conclude(self, visit: _Visit, ended: Ending) -> None:
+        self._note_reachability(visit, ended)
         head, refusal = ended.head, ended.refusal
         can_heal = ended.can_heal
         if refusal is None:
             assert head is not None, "a transfer without a head ends with a refusal"
             if head.status in REDIRECTS:
-                self._redirect(job, head)
+                self._redirect(visit, head)
                 return
             if 200 <= head.status < 300:
-                self._succeed(job, head, ended.body)
+                self._succeed(visit, head, ended.body)
                 return
             refusal = refusal_of_status(head.status)
             can_heal = refusal.state is FetchState.HTTP_SERVER_ERROR
-        if can_heal and self._try_again(job, head if ended.refusal is None else None):
+        if can_heal and self._try_again(visit, head if ended.refusal is None else None):
             return
-        self._end(job, refusal, head=head, body=ended.body if ended.refusal is not None else b"")
+        self._end(visit, refusal, head=head, body=ended.body if ended.refusal is not None else b"")
 
-    def _note_reachability(self, job: _Job, ended: Ended) -> None:
+    def _note_reachability(self, visit: _Visit, ended: Ending) -> None:
         if ended.refusal is not None and ended.refusal.state in _UNREACHABLE:
-            self._failures_in_a_row[job.host] += 1
+            self._failures_in_a_row[visit.host] += 1
         else:
-            self._failures_in_a_row[job.host] = 0
+            self._failures_in_a_row[visit.host] = 0
 
-    def _redirect(self, job: _Job, head: Head) -> None:
+    def _redirect(self, visit: _Visit, head: Head) -> None:
         target = canonical_url(head.header("location") or "", head.url)
         if not head.header("location") or target is None:
             detail = f"HTTP {head.status} leads to no http URL"
-            self._end(job, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
-        elif job.num_redirects >= self._config.max_redirects:
+            self._end(visit, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
+        elif visit.num_redirects >= self._config.max_redirects:
             detail = f"more than {self._config.max_redirects} redirects"
-            self._end(job, Refusal(state=FetchState.TOO_MANY_REDIRECTS, detail=detail), head=head)
-        elif refusal := self._refusal_of_redirect(job, target):
-            self._end(job, refusal, head=head)
+            self._end(visit, Refusal(state=FetchState.TOO_MANY_REDIRECTS, detail=detail), head=head)
+        elif refusal := self._refusal_of_redirect(visit, target):
+            self._end(visit, refusal, head=head)
         else:
-            hops = job.num_redirects + 1
+            hops = visit.num_redirects + 1
             self._admit(
                 replace(
-                    job,
+                    visit,
                     url=target,
                     host=host_of(target),
                     num_attempts=0,
@@ -316,61 +316,61 @@ class WebClient:
                 )
             )
 
-    def _refusal_of_redirect(self, job: _Job, target: str) -> Refusal | None:
-        if self._judge_redirect is None or job.robots_of:
+    def _refusal_of_redirect(self, visit: _Visit, target: str) -> Refusal | None:
+        if self._judge_redirect is None or visit.robots_of:
             return None
-        return self._judge_redirect(job.url, target)
+        return self._judge_redirect(visit.url, target)
 
-    def _try_again(self, job: _Job, head: Head | None) -> bool:
+    def _try_again(self, visit: _Visit, head: Head | None) -> bool:
         """Queue another attempt; return False when there is none left or the pause is too long."""
-        if job.num_attempts > self._config.num_retries:
+        if visit.num_attempts > self._config.num_retries:
             return False
         now = time.monotonic()
-        pause = self._config.retry_seconds * 2 ** (job.num_attempts - 1)
+        pause = self._config.retry_seconds * 2 ** (visit.num_attempts - 1)
         asked = head.retry_after_seconds if head is not None else None
         if asked is not None:
             if asked > self._config.max_retry_seconds:
                 return False
             pause = max(pause, asked)
-            self._pace.hold(job.host, until=now + asked)
+            self._pace.hold(visit.host, until=now + asked)
         pause = min(pause, self._config.max_retry_seconds)
-        heapq.heappush(self._later, (now + pause, next(self._numbers), job))
+        heapq.heappush(self._later, (now + pause, next(self._numbers), visit))
         return True
 
-    def _succeed(self, job: _Job, head: Head, body: bytes) -> None:
-        if job.robots_of:
-            self._learn_rules(job, rules_from(head.status, body))
+    def _succeed(self, visit: _Visit, head: Head, body: bytes) -> None:
+        if visit.robots_of:
+            self._learn_rules(visit, rules_from(head.status, body))
             return
         self._num_open -= 1
-        self._ready.append(Response(url=job.asked, head=head, body=body))
+        self._ready.append(Response(url=visit.asked, head=head, body=body))
 
     def _end(
-        self, job: _Job, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
+        self, visit: _Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
     ) -> None:
-        if job.robots_of:
-            self._learn_rules(job, _rules_without_answer(refusal, head))
+        if visit.robots_of:
+            self._learn_rules(visit, _rules_without_answer(refusal, head))
             return
         self._num_open -= 1
         self._ready.append(
             Failure(
-                url=job.asked,
+                url=visit.asked,
                 state=refusal.state,
                 detail=refusal.detail,
-                head=head or job.redirect,
+                head=head or visit.redirect,
                 body=body,
             )
         )
 
-    def _learn_rules(self, job: _Job, rules: HostRules | Refusal) -> None:
-        self._rules[job.robots_of] = rules
+    def _learn_rules(self, visit: _Visit, rules: HostRules | Refusal) -> None:
+        self._rules[visit.robots_of] = rules
         if isinstance(rules, HostRules):
             delay = rules.crawl_delay_seconds
-            self._pace.slow_down(host_of(job.robots_of), interval_seconds=delay)
-        for waiting in self._awaiting_rules.pop(job.robots_of, []):
+            self._pace.slow_down(host_of(visit.robots_of), interval_seconds=delay)
+        for waiting in self._awaiting_rules.pop(visit.robots_of, []):
             self._admit(waiting)
 
     def _abandon(self) -> None:
-        """Drop whatever is under way, so that the next call starts afresh."""
+        """Drop all running and waiting requests, so that the next call starts clean."""
         for transfer, _ in self._active.values():
             self._reactor.remove(transfer.curl)
             self._idle.append(transfer)
@@ -384,10 +384,10 @@ class WebClient:
 
 
 def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
-    """Return what a robots.txt that could not be had means (RFC 9309 2.3.1).
+    """Return the rules that follow from a failed request for robots.txt (RFC 9309 2.3.1).
 
-    A host that cannot be reached ends its addresses with that very reason; nobody would look for
-    a name that does not resolve under `robots_denied`. Too many redirects count as unavailable.
+    The URLs of an unreachable host end with the reason of that failure, not as `robots_denied`.
+    Too many redirects count as unavailable.
     """
     if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
         return rules_from(404, b"")

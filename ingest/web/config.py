@@ -64,7 +64,8 @@ class WebConfig:
     """Ask for robots.txt and obey it (RFC 9309)."""
 
     respect_opt_outs: bool = True
-    """Leave what X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation withholds."""
+    """Skip images and pages that X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation
+    withholds."""
 
     allowed_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be reached although they are private, such as 127.0.0.0/8."""

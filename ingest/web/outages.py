@@ -1,11 +1,11 @@
-"""Outages of this machine: failures that say nothing about a host and are never sealed as its own.
+"""Outages of this machine: failures that are not the host's and are never sealed as such.
 
     no descriptors   no socket can be opened
     a copy gone      what a host is reached through (`connect_to`) takes no connection
     no network       there is no route to the address, nor to any other
     no DNS           no name is resolved: not this one, none that answered before, no control
 
-A failure of one host alone is never an outage, so a dead host cannot hold up a run for ever.
+A failure of one host alone is never an outage, so a dead host cannot block a run.
 `Outages` decides; `Machine` makes the system calls.
 """
 
@@ -29,7 +29,7 @@ CONTROL_NAME = "example.com"
 """A name that DNS knows wherever it works (RFC 2606). It is looked up and never connected to."""
 
 CONTROL_ADDRESSES = ("192.0.2.1", "2001:db8::1")
-"""Documentation addresses (RFC 5737, RFC 3849): only the way to them is asked for."""
+"""Documentation addresses (RFC 5737, RFC 3849): only the route to them is checked."""
 
 _NO_SOCKET = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_ROUTE = frozenset(
@@ -49,7 +49,7 @@ _PROBE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """What is known of a request that got no whole answer."""
+    """Facts about a request without a complete answer."""
 
     code: int
     """libcurl's error code."""
@@ -58,11 +58,11 @@ class Trouble:
     """The last address that was tried; None when the name was not resolved."""
 
     socket_errno: int = 0
-    """Why no socket was opened; 0 when one was, or when none was asked for."""
+    """Why no socket was opened; 0 when one was opened or none was needed."""
 
 
 class Lookup(Enum):
-    """What a resolver says to a name."""
+    """A resolver's answer about a name."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"
@@ -70,7 +70,7 @@ class Lookup(Enum):
 
 
 class Machine:
-    """The system calls that tell what works here."""
+    """System calls that show which parts of this machine work."""
 
     def missing_descriptors(self) -> int:
         """Return 0 when a few more files can be opened, else the errno of the refusal."""
@@ -105,14 +105,14 @@ class Machine:
         return True
 
     def look_up(self, name: str) -> Lookup:
-        """Ask the resolver for a name; it may take as long as the resolver likes."""
+        """Ask the resolver for a name; there is no deadline."""
         try:
             socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             known = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
             known.add(getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME))
             return Lookup.UNKNOWN if error.errno in known else Lookup.NO_ANSWER
-        except UnicodeError:  # no resolver is asked for such a name
+        except UnicodeError:  # such a name never reaches a resolver
             return Lookup.UNKNOWN
         except OSError:
             return Lookup.NO_ANSWER
@@ -130,7 +130,7 @@ class Outages:
         self._control = _Control(self._machine)
 
     def note_answer(self, host: str, address: str | None) -> None:
-        """Remember which host answered last: where it can be reached, nothing is out."""
+        """Remember the host that answered last: a later check tries it again."""
         if host in self._connect_to or address is None or is_loopback(address):
             return
         self._reached_address = address
@@ -138,9 +138,9 @@ class Outages:
             self._reached_name = host
 
     def judge(self, host: str, trouble: Trouble) -> str | None:
-        """Return what is out here, or None when the failure is the host's own.
+        """Return which outage this machine has, or None when the failure is the host's own.
 
-        It waits for no resolver: see `is_doubtful`.
+        The call waits for no resolver: see `is_doubtful`.
         """
         number = trouble.socket_errno
         if number in _NO_SOCKET or (number := self._machine.missing_descriptors()):
@@ -158,8 +158,8 @@ class Outages:
         return None
 
     def is_doubtful(self, host: str, trouble: Trouble) -> bool:
-        """Tell whether only a resolver can say whose the failure is: `judge_name` asks it."""
-        # No resolver needs to be asked for a name under .invalid: there is none (RFC 6761).
+        """Tell whether only a resolver can find the cause of the failure: `judge_name` asks it."""
+        # Names under .invalid never exist (RFC 6761), so they need no resolver.
         return (
             trouble.address is None
             and trouble.code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT)
@@ -169,9 +169,9 @@ class Outages:
         )
 
     def judge_name(self, host: str) -> "Future[str | None]":
-        """Return what `judge` returns, for a name that was not resolved, when that is known.
+        """Return a future of the verdict of `judge` on a name that was not resolved.
 
-        A resolver that is out can take half a minute to say so, and other hosts must not wait.
+        A broken resolver can take half a minute to fail, and other hosts must not wait for it.
         """
         reached = self._reached_name
 
@@ -187,7 +187,7 @@ class Outages:
 
 
 def outage_error(what: str) -> StageError:
-    """Return the error of a run that cannot go on, because of what is out here."""
+    """Return the error of a run that this outage stops."""
     return StageError(what, hint="the same command goes on from here, once that is mended")
 
 
@@ -204,18 +204,18 @@ class _Control:
         with self._lock:
             if time.monotonic() - self._asked >= _CONTROL_SECONDS:
                 self._answered = self._machine.look_up(CONTROL_NAME) is not Lookup.NO_ANSWER
-                self._asked = time.monotonic()  # those that waited for a slow answer share it
+                self._asked = time.monotonic()  # callers that waited for a slow answer share it
             return self._answered
 
 
 def _aside(question: "Callable[[], str | None]") -> "Future[str | None]":
-    """Ask in a thread that nothing waits for at the end of the process."""
+    """Call a function in a daemon thread: the process can exit without waiting for it."""
     answer: Future[str | None] = Future()
 
     def run() -> None:
         try:
             answer.set_result(question())
-        except BaseException as error:  # noqa: BLE001  # raised where the answer is read
+        except BaseException as error:  # noqa: BLE001  # raised again where the answer is read
             answer.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What asking for an address comes to: a whole answer, or why there is none that is wanted."""
+"""The outcome of a request: a whole answer, or the reason for a failure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from openalign.ingest.web.transfer import Head, Refusal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A whole answer with a status of 2xx."""
+    """A complete answer with a status of 2xx."""
 
     url: str
     """The address that was asked for."""
@@ -20,27 +20,27 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an address gave no answer that is wanted."""
+    """The reason why a URL gave no usable answer."""
 
     url: str
     """The address that was asked for."""
 
     state: StrEnum
-    """A `FetchState`, or what the `look` of the caller gave."""
+    """A `FetchState`, or the state that the caller's `look` returned."""
 
     detail: str
     head: Head | None = None
-    """The last answer, where there was one; None for what was never asked for."""
+    """The last answer; None if there was none."""
 
     body: bytes = b""
-    """What had come in when a look refused it."""
+    """The bytes that had arrived when a look refused them."""
 
 
 Outcome = Response | Failure
 
 
 def refusal_of_status(status: int) -> Refusal:
-    """Return what a status says that is neither 2xx nor a redirect."""
+    """Return the refusal for a status that is neither 2xx nor a redirect."""
     if status in (404, 410):
         state = FetchState.HTTP_GONE
     elif status == 429 or status >= 500:

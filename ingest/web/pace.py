@@ -1,4 +1,4 @@
-"""How fast each host may be asked: a queue a host, a limit on its rate and on its connections."""
+"""The pace of requests: one queue a host, with limits on its rate and connections."""
 
 import heapq
 import itertools
@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _CATCH_UP_SECONDS = 0.05
-"""How far a host may lie behind its rate and make up for it; slower rates never do."""
+"""How much delay a host may catch up on; hosts with longer intervals never catch up."""
 
 
 @dataclass(slots=True)
 class Host(Generic[T]):
-    """What waits for one host, and when it may be asked next."""
+    """The queue of one host, and when its next request may start."""
 
     interval_seconds: float
     waiting: deque[T] = field(default_factory=deque[T])
@@ -24,7 +24,7 @@ class Host(Generic[T]):
 
 
 class Pace(Generic[T]):
-    """Hands out what waits, in the order in which hosts become due."""
+    """Hands out waiting items, in the order in which hosts become due."""
 
     def __init__(self, *, requests_per_second: float, max_active_per_host: int) -> None:
         self._interval_seconds = 1.0 / requests_per_second
@@ -34,18 +34,18 @@ class Pace(Generic[T]):
         self._numbers = itertools.count()
 
     def put(self, host: str, item: T) -> None:
-        """Let an item wait for its host."""
+        """Add an item to its host's queue."""
         entry = self._host(host)
         entry.waiting.append(item)
         self._list(host, entry)
 
     def take(self, now: float) -> T | None:
-        """Return an item whose host may be asked now, or None; its host gets one more active."""
+        """Return an item whose host is due, or None; the host counts one more active item."""
         while self._due and self._due[0][0] <= now:
             _, _, name = heapq.heappop(self._due)
             host = self._hosts[name]
             host.is_listed = False
-            if host.due > now:  # it was made to wait after it was listed
+            if host.due > now:  # a hold came after it was listed
                 self._list(name, host)
                 continue
             item = host.waiting.popleft()
@@ -57,27 +57,27 @@ class Pace(Generic[T]):
         return None
 
     def release(self, host: str) -> None:
-        """Say that an item that was taken is done with its host."""
+        """Report that a taken item no longer uses its host."""
         entry = self._hosts[host]
         entry.num_active -= 1
         self._list(host, entry)
 
     def slow_down(self, host: str, *, interval_seconds: float) -> None:
-        """Leave at least so long between two requests to a host."""
+        """Set the shortest time between two requests to a host."""
         entry = self._host(host)
         entry.interval_seconds = max(entry.interval_seconds, interval_seconds)
 
     def hold(self, host: str, *, until: float) -> None:
-        """Do not ask a host before a time."""
+        """Block a host until a time."""
         entry = self._host(host)
         entry.due = max(entry.due, until)
 
     def next_due(self) -> float | None:
-        """Return when `take` has something next, or None when nothing waits that may be taken."""
+        """Return when `take` has its next item, or None if no item can become due."""
         return self._due[0][0] if self._due else None
 
     def clear(self) -> None:
-        """Forget what waits; rates stay."""
+        """Empty all queues; rates stay."""
         self._due.clear()
         for host in self._hosts.values():
             host.waiting.clear()

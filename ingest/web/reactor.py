@@ -11,7 +11,7 @@ _shares: dict[int, pycurl.CurlShare] = {}
 
 
 def process_share() -> pycurl.CurlShare:
-    """Return this process's one store of names, TLS sessions and public suffixes."""
+    """Return this process's shared cache of names and TLS sessions."""
     pid = os.getpid()  # a forked child must not use its parent's
     if pid not in _shares:
         share = pycurl.CurlShare()
@@ -41,7 +41,7 @@ class Reactor:
         self._multi.remove_handle(curl)
 
     def turn(self, wait_seconds: float) -> list[tuple[pycurl.Curl, int]]:
-        """Do what is due, waiting for it at most so long; return the handles that have ended."""
+        """Handle due events, waiting at most this long; return the handles that have ended."""
         if self._wake_at is not None:
             wait_seconds = min(wait_seconds, self._wake_at - time.monotonic())
         for key, events in self._selector.select(max(0.0, wait_seconds)):

@@ -1,4 +1,4 @@
-"""What a host and an answer allow: robots.txt (RFC 9309), X-Robots-Tag, TDM reservation. Pure."""
+"""Rules of hosts and answers: robots.txt (RFC 9309), X-Robots-Tag, TDM reservation. Pure."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from protego import Protego
 
 AGENT = "OpenALIGN"
-"""The name that robots.txt files and scoped X-Robots-Tag headers may call us by."""
+"""Our name in robots.txt files and scoped X-Robots-Tag headers."""
 
 MAX_ROBOTS_BYTES = 512_000
-"""What is read of a robots.txt; RFC 9309 2.5 asks for 500 KiB at least."""
+"""Bytes that are read of a robots.txt; RFC 9309 2.5 asks for at least 500 KiB."""
 
 _MAX_CRAWL_DELAY_SECONDS = 30.0
 _WITHHELD = frozenset({"noai", "noimageai", "noindex", "none"})
 # Directives with a value of their own; another name before a colon limits what follows to an agent.
-# A value may be a date, with colons and a comma of its own: what is no name is part of a value.
+# A value may be a date with colons and commas: text that is not a name belongs to the value.
 _WITH_VALUE = frozenset(
     {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
 )
@@ -58,7 +58,7 @@ def rules_from(status: int, body: bytes) -> HostRules:
 
 
 def opt_out_in(headers: Iterable[tuple[str, str]]) -> str | None:
-    """Return the header by which an answer is withheld from us, or None.
+    """Return the header that withholds an answer from us, or None.
 
     Header names are in lower case; a name may stand more than once.
     """
@@ -71,7 +71,7 @@ def opt_out_in(headers: Iterable[tuple[str, str]]) -> str | None:
 
 
 def opt_out_on_page(directives: Sequence[str]) -> str | None:
-    """Return the directive of a robots meta element by which a page is withheld, or None."""
+    """Return the directive of a robots meta element that withholds a page, or None."""
     for content in directives:
         if directive := withheld_by(content):
             return directive

@@ -1,7 +1,7 @@
-"""One request and its answer on a libcurl handle, and what libcurl's errors mean for us.
+"""One request and its answer on a libcurl handle, and the meaning of libcurl's errors.
 
-Nothing here waits: `client.WebClient` drives many transfers at once. Details are worded for
-people and hold no time and no port, since they become part of the ledger.
+Nothing here waits: `client.WebClient` drives many transfers at once. Details are words for
+people. They contain no time and no port, because they become part of the ledger.
 """
 
 import os
@@ -36,7 +36,7 @@ _TLS = "TLS could not be set up"
 _NOT_HTTP = "the answer is not HTTP"
 _BROKEN = "the connection broke"
 _CURL_ERRORS: dict[int, tuple[FetchState, str, bool]] = {
-    # Addresses are http URLs: it is the answer that speaks another protocol.
+    # Addresses are http URLs, so the answer is in another protocol.
     pycurl.E_UNSUPPORTED_PROTOCOL: (FetchState.CONNECT_FAILURE, _NOT_HTTP, False),
     pycurl.E_FTP_WEIRD_SERVER_REPLY: (FetchState.CONNECT_FAILURE, _NOT_HTTP, False),
     pycurl.E_URL_MALFORMAT: (FetchState.BAD_URL, "not a URL", False),
@@ -67,11 +67,11 @@ class Head:
     """An answer before its body."""
 
     url: str
-    """Where the answer came from, after redirects."""
+    """The URL that answered, after redirects."""
 
     status: int
     headers: Headers
-    """Names in lower case, in the order in which they came."""
+    """In order of arrival, with names in lower case."""
 
     def header(self, name: str) -> str | None:
         """Return the last value of a header, or None."""
@@ -94,7 +94,7 @@ class Head:
 
     @property
     def retry_after_seconds(self) -> float | None:
-        """Return how long the host asks to be left alone, or None where it does not say."""
+        """Return how long the host asks clients to wait, or None if it does not say."""
         value = (self.header("retry-after") or "").strip()
         if value.isascii() and value.isdigit():
             return float(value)
@@ -106,43 +106,43 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why an answer is not wanted; ends its transfer."""
+    """The reason for refusing an answer; it ends the transfer."""
 
     state: StrEnum
     detail: str
 
 
 class Glance(Enum):
-    """What a look at the first bytes of a body came to."""
+    """The verdict on the first bytes of a body."""
 
     MORE = "more"
     TAKE = "take"
 
 
 Look = Callable[[Head, bytes], Glance | Refusal]
-"""Judges a body by its first bytes. Asked again, with twice as many, as long as it says MORE."""
+"""Judges a body by its first bytes. After MORE, it is called again with twice as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ending:
     """How one transfer ended: with a whole answer, or with a reason."""
 
     head: Head | None
     body: bytes
     refusal: Refusal | None = None
     can_heal: bool = False
-    """Whether another attempt may end better."""
+    """Whether another attempt may succeed."""
 
     address: str | None = None
-    """Where the answer came from, or the last address that was tried."""
+    """The IP address that answered, or the last one that was tried."""
 
     trouble: Trouble | None = None
-    """Set for a failure that may come from this machine and not from the host."""
+    """Set for a failure whose cause may be this machine and not the host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyRule:
-    """What is taken of a body."""
+    """How much of a body is taken."""
 
     max_bytes: int
     cut: bool = False
@@ -153,11 +153,11 @@ class BodyRule:
 
 @dataclass(slots=True)
 class _Answer:
-    """What has come in of an answer."""
+    """The part of an answer that has arrived."""
 
     status: int = 0
     is_new_block: bool = True
-    """Whether the next line is a status line: the first, and the one behind an interim answer."""
+    """Whether the next line is a status line: the first, or the one after an interim answer."""
 
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     body: bytearray = field(default_factory=bytearray)
@@ -172,7 +172,7 @@ class _Answer:
 
 
 class Transfer:
-    """A libcurl handle that is used for one request after the other."""
+    """A libcurl handle; it serves one request after another."""
 
     def __init__(self, config: WebConfig, *, share: pycurl.CurlShare, accept: str) -> None:
         self._config = config
@@ -192,7 +192,7 @@ class Transfer:
             pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
             pycurl.FOLLOWLOCATION: False,
             pycurl.NOSIGNAL: True,
-            pycurl.PROXY: "",  # behind a proxy nothing could be said about addresses
+            pycurl.PROXY: "",  # a proxy would hide the hosts' addresses
             pycurl.ACCEPT_ENCODING: "",
             pycurl.USERAGENT: user_agent(config.contact),
             pycurl.HTTPHEADER: [f"Accept: {accept}"],
@@ -212,38 +212,38 @@ class Transfer:
     def prepare(
         self, url: str, *, rule: BodyRule, judge_opt_out: bool, look_up: bool, now: float
     ) -> None:
-        """Make the handle ready for a URL; `look_up` its name although libcurl remembers it."""
+        """Prepare the handle for a URL; `look_up` resolves its name even if it is cached."""
         self._url = url
         self._rule = rule
         self._judge_opt_out = judge_opt_out
         self._answer = _Answer()
         self.started = now
         self.curl.setopt(pycurl.URL, url)
-        if look_up:  # libcurl remembers a failure too, for half a minute
+        if look_up:  # libcurl also caches failures, for half a minute
             self.curl.setopt(pycurl.RESOLVE, [f"-{address_name_of(url)}"])
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
 
     @property
     def has_answered(self) -> bool:
-        """Tell whether the first byte of an answer is here."""
+        """Tell whether the first byte of an answer has arrived."""
         return self._answer.status != 0
 
     @property
     def num_bytes(self) -> int:
-        """Return how much of a body is here."""
+        """Return how many bytes of the body have arrived."""
         return len(self._answer.body)
 
     def close(self) -> None:
         """Give the handle back to libcurl."""
         self.curl.close()
 
-    def succeeded(self) -> Ended:
-        """Return what libcurl brought to its end without an error."""
-        self._judge_head()  # an answer without a body has not been judged yet
+    def succeeded(self) -> Ending:
+        """Return the ending of a transfer that libcurl completed without an error."""
+        self._judge_head()  # an answer without a body is not judged before
         return self._ended(self._answer.refusal, can_heal=False)
 
-    def failed(self, code: int) -> Ended:
-        """Return what libcurl gave up with an error, or what this object told it to give up."""
+    def failed(self, code: int) -> Ending:
+        """Return the ending of a transfer that libcurl, or a callback of this object, gave up."""
         answer = self._answer
         if answer.refusal is not None:
             return self._ended(answer.refusal, can_heal=False)
@@ -263,23 +263,23 @@ class Transfer:
         )
         return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal, code=code)
 
-    def timed_out(self, detail: str) -> Ended:
-        """Return what was given up because a deadline passed."""
+    def timed_out(self, detail: str) -> Ending:
+        """Return the ending of a transfer that missed a deadline."""
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
         return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
-    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ended:
+    def _ended(self, refusal: Refusal | None, *, can_heal: bool, code: int | None = None) -> Ending:
         answer = self._answer
         head = self._head() if answer.status else None
         if head is None and refusal is None:
             refusal = Refusal(state=FetchState.CONNECT_FAILURE, detail=_NOT_HTTP)
-        # Of a body that broke off, how much is here says more about the moment than about it.
+        # A body that broke off is left out: its length differs between attempts.
         body = bytes(answer.body) if refusal is answer.refusal else b""
         address = str(self.curl.getinfo(pycurl.PRIMARY_IP)) or answer.tried_address
         trouble = None
         if code is not None:
             trouble = Trouble(code=code, address=address, socket_errno=answer.socket_errno)
-        return Ended(
+        return Ending(
             head=head,
             body=body,
             refusal=refusal,
@@ -315,7 +315,7 @@ class Transfer:
             return 0
         answer.body += data
         if self._is_unwanted_body():
-            # Read, so that the connection can be used again; a long one is not worth that.
+            # A short body is read to the end, so that the connection can be reused.
             return 0 if len(answer.body) > _IGNORED_BODY_BYTES else None
         if len(answer.body) > self._rule.max_bytes:
             self._end_large_body()
@@ -366,7 +366,7 @@ class Transfer:
         self._answer.tried_address = where[0]
         try:
             opened = socket.socket(family, kind, protocol)
-            os.close(os.dup(opened.fileno()))  # pycurl takes a second one and hides its failure
+            os.close(os.dup(opened.fileno()))  # pycurl duplicates it too, and hides a failure
         except OSError as error:
             self._answer.socket_errno = error.errno or 0
             return pycurl.SOCKET_BAD
@@ -374,7 +374,7 @@ class Transfer:
 
 
 class _Socket:
-    """A socket for libcurl, which duplicates its descriptor and then lets go of it."""
+    """A socket for libcurl, which duplicates its descriptor and then drops it."""
 
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
@@ -387,7 +387,7 @@ class _Socket:
 
 
 def user_agent(contact: str) -> str:
-    """Return the name that every host sees: the project, its version and whom to write to."""
+    """Return the User-Agent: the project, its version and a contact."""
     return f"{AGENT}/{version('openalign')} (+{contact})"
 
 

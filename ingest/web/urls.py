@@ -1,9 +1,9 @@
-"""URLs as the WHATWG standard has them: one spelling for one address."""
+"""URLs in the canonical form of the WHATWG standard."""
 
 import ada_url
 
 MAX_URL_CHARS = 4096
-"""Longer addresses are taken for broken ones."""
+"""Longer URLs count as broken."""
 
 
 def canonical_url(raw: str, base: str | None = None) -> str | None:
@@ -38,5 +38,5 @@ def address_name_of(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Return scheme, host and port of a canonical URL: what one robots.txt speaks for."""
+    """Return scheme, host and port of a canonical URL: the scope of one robots.txt."""
     return str(ada_url.URL(url).origin)

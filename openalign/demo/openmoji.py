@@ -45,7 +45,7 @@ class OpenMojiImage:
 
     @property
     def toneless(self) -> list[str]:
-        """Return the words of the name without its skin tones, as they are spelt."""
+        """Return the words of the name without its skin tones, as they are spelled."""
         return _TONE.sub("", self.name).split()
 
     @property

@@ -3,7 +3,7 @@
     with serve("runs/demo/site/www", host="openmoji.example") as connect_to: ...
 
 `connect_to` maps the site's public host to the port, as curl's option of that name does; so the
-port stays out of every URL. The server ends when its parent does, however that ends.
+port stays out of every URL. The server ends with its parent, even when the parent is killed.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def _main() -> None:
     server = _Server(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)  # noqa: T201  # how the parent learns the port
-    sys.stdin.buffer.read()  # ends when the parent does, even when that is killed
+    sys.stdin.buffer.read()  # ends with the parent, even when it is killed
     os._exit(0)
 
 

@@ -1,1 +1,1 @@
-"""Where Beam jobs run, and how a job is built, sent, watched and accounted for."""
+"""Beam jobs: runners, building, sending, watching and summaries."""

@@ -1,6 +1,6 @@
-"""The Beam plumbing that every data stage shares. The element is a `RecordBatch`, never a row.
+"""Beam transforms that every data stage shares. An element is a `RecordBatch`, never a row.
 
-What crosses a shuffle is `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage reads like this:
+A shuffle carries `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage looks like this:
 
     pipeline | ReadTables(urls)                          batches of rows
     batches  | SortIntoFiles(folder, "kept-", ...)       sorted Parquet files, and a Part for each
@@ -25,18 +25,18 @@ from openalign.files.names import table_file
 from openalign.files.tables import write_table
 
 BATCH_ROWS = 65_536
-"""Rows in a batch that is read; 30k to 125k measured alike."""
+"""Rows in a batch that is read. Batches of 30k to 125k rows are equally fast."""
 
 SHUFFLE_BYTES = 1 << 20
-"""Upper size of a value that crosses a shuffle: larger cost more a byte, smaller more a call."""
+"""Upper size of a value in a shuffle. Larger values cost more a byte, smaller ones more a call."""
 
 
-# Half the bytes of text for less time than a shuffle takes to copy them.
+# Compression halves text in less time than a shuffle takes to copy it.
 _IPC_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class ArrowCoder(Coder):
-    """Arrow IPC for the edges that a runner does not fuse: pickle ships a slice's whole parent."""
+    """Arrow IPC for edges that a runner does not fuse: pickle would send a slice's whole parent."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """Return the batch as an IPC stream."""
@@ -72,8 +72,8 @@ def from_ipc(encoded: bytes) -> pa.RecordBatch:
 class Paths(beam.PTransform[Any, Any]):
     """Hand out files, spread over the workers.
 
-    The URLs travel in the job's graph, compressed: 100,000 take 0.2 MB where they are numbered and
-    2.6 MB where their names are random, of the 10 MB that Dataflow lets a graph have.
+    The job's graph carries the URLs, compressed: 100,000 take 0.2 MB when they are numbered and
+    2.6 MB when their names are random. Dataflow limits a graph to 10 MB.
     """
 
     urls: Sequence[str]
@@ -81,8 +81,8 @@ class Paths(beam.PTransform[Any, Any]):
     def expand(self, pipeline: beam.Pipeline) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the shuffle of paths.
 
-        Beam's own `Create` would put them into the graph twice, its `Reshuffle` pickle a time
-        beside each.
+        Beam's own `Create` would put them into the graph twice, and its `Reshuffle` would pickle a
+        timestamp with each.
         """
         paths: Any = (
             pipeline
@@ -125,14 +125,14 @@ def read_batches(url: str, columns: Sequence[str] | None = None) -> Iterator[pa.
 class SortIntoFiles(beam.PTransform[Any, Any]):
     """Write rows to `<folder>/<table>00003-of-00008.parquet`, each file sorted, as Parts.
 
-    A row's file is decided by the hash of its `by` column and its place by `sort_by`, so that the
-    bytes are the same for any bundling, worker count or arrival order. `finish` sees each file's
-    sorted rows before they are written and may drop some, counting what it drops.
+    The hash of a row's `by` column decides its file, and `sort_by` its position. So the bytes do
+    not depend on bundling, worker count or arrival order. `finish` receives each file's sorted
+    rows before they are written; it may drop rows and counts them.
     """
 
     folder: str
     table: str
-    """The prefix of the files' names, as `openalign.files.names` has it."""
+    """The prefix of the file names, from `openalign.files.names`."""
 
     schema: pa.Schema
     num_files: int
@@ -153,7 +153,7 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
 
     def _write(self, bucket: int, pieces: Iterable[bytes]) -> str:
         rows = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
-        # All columns break ties, or rows equal in `sort_by` would keep their order of arrival.
+        # All columns break ties; rows equal in `sort_by` would otherwise keep their arrival order.
         rows = rows.sort([*self.sort_by, *(c for c in rows.columns if c not in self.sort_by)])
         counts: dict[str, int] = {}
         if self.finish is not None:
@@ -170,10 +170,10 @@ def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator
         return
     buckets = rows.select(bucket=hash64_expr(by) % num_buckets).to_series()
     for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_pieces(rows.filter(buckets == bucket)))
+        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
 
 
-def to_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
+def to_ipc_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
     """Return rows as Arrow IPC bytes, each piece of about `SHUFFLE_BYTES` at most."""
     num_pieces = max(1, -(-int(rows.estimated_size()) // SHUFFLE_BYTES))
     for piece in rows.iter_slices(-(-rows.height // num_pieces)):

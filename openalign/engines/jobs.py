@@ -1,12 +1,12 @@
 """A stage's Beam jobs, declared as records, and the one place that runs them.
 
-A stage says how each job's graph is built and what becomes of their summaries. Whether a graph is
-only built (a dry run), which job an earlier attempt has finished, where summaries lie and which
-options Beam gets is known here and nowhere else.
+A stage says how to build each job's graph and how to use the summaries. Only this module knows
+whether a graph is only built (a dry run), which job an earlier attempt has finished, where
+summaries lie and which options Beam gets.
 
     work/<job>.jsonl     the job's summary
-    work/<job>.done      stands when the job has ended and `finish` has run: a rerun skips it
-    work/<job>.attempt-<id>   stands while an attempt at the job runs
+    work/<job>.done      exists when the job has ended and `finish` has run: a rerun skips the job
+    work/<job>.attempt-<id>   exists while an attempt at the job runs
 """
 
 import uuid
@@ -30,12 +30,12 @@ _FILES = msgspec.json.Decoder(list[DataFile])
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a job, as its workers know it: its file stands while the job runs."""
+    """One attempt at a job, as its workers know it: its file exists while the job runs."""
 
     url: str
 
     def require(self) -> None:
-        """Refuse to go on once the attempt is over: a worker can outlive its job.
+        """Stop a worker whose attempt is over: a worker can outlive its job.
 
         Raises:
             StageError: the job was ended, or died and was started again.
@@ -48,7 +48,7 @@ class Attempt:
 
     def _stands(self) -> bool:
         try:
-            storage.read_bytes(self.url)  # a driver may remember an old listing
+            storage.read_bytes(self.url)  # a driver may cache an old listing
         except InputError:
             return False
         return True
@@ -69,25 +69,25 @@ class Job:
     """Adds the job's transforms to a pipeline and returns the collection of its Parts."""
 
     finish: Callable[[Summary], Sequence[DataFile]] = _no_files
-    """What is done once in this process when the job has ended; returns the files it wrote."""
+    """Runs once in this process after the job; returns the files that it wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class EndedJob:
     """A job that has ended."""
 
     summary: Summary
     files: Sequence[DataFile]
-    """What `finish` wrote."""
+    """The files that `finish` wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jobs:
-    """A stage's jobs, in order, and how its result is made of what they tell."""
+    """A stage's jobs, in order, and how their summaries become its result."""
 
     jobs: Sequence[Job]
     collect: Callable[..., StageResult]
-    """Called with an `Ended` for each job."""
+    """Called with an `EndedJob` for each job."""
 
 
 def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> StageResult:
@@ -97,23 +97,23 @@ def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> Sta
 
     Raises:
         StageError: a job failed, or ended and its summary cannot be seen from here.
-        ConfigError: an option is none of Beam's.
+        ConfigError: an option is not one of Beam's.
     """
     return stage.collect(*[_run(job, work, beam_options) for job in stage.jobs])
 
 
 def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
-    """Build every job as its runner would be sent it, and run none: the options ask for that."""
+    """Build every job as its runner would receive it, without running any: a dry run."""
     for job in stage.jobs:
         attempt = Attempt(storage.join(work, f"{job.name}.dry-run"))
         ran = run_job(_graph(job, _summary_url(work, job), attempt), beam_options)
         assert not ran, f"{job.name} ran"
 
 
-def _run(job: Job, work: str, beam_options: Sequence[str]) -> Ended:
+def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
     summary_url, marker = _summary_url(work, job), storage.join(work, f"{job.name}.done")
     if not storage.exists(marker):
-        storage.remove(summary_url)  # an earlier attempt's would tell of other files
+        storage.remove(summary_url)  # an earlier attempt's summary may list other files
         with _attempt(job, work) as attempt:
             run_job(_graph(job, summary_url, attempt), beam_options)
         if not storage.exists(summary_url):
@@ -124,7 +124,8 @@ def _run(job: Job, work: str, beam_options: Sequence[str]) -> Ended:
             )
         files = job.finish(read_summary(summary_url))
         storage.write_text(marker, canonical_json(list(files)))
-    return Ended(summary=read_summary(summary_url), files=_FILES.decode(storage.read_bytes(marker)))
+    written = _FILES.decode(storage.read_bytes(marker))
+    return EndedJob(summary=read_summary(summary_url), files=written)
 
 
 def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:
@@ -136,7 +137,7 @@ def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipel
 
 @contextmanager
 def _attempt(job: Job, work: str) -> Generator[Attempt]:
-    """Say, for as long as the job runs, that this attempt at it does and no earlier one."""
+    """Mark this attempt at the job as the current one while the job runs."""
     for name in storage.list_files(work):
         if name.startswith(f"{job.name}.attempt-"):
             storage.remove(storage.join(work, name))

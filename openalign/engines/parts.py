@@ -1,6 +1,6 @@
-"""What a job tells of its work: Parts come out of it as data and add up to its summary.
+"""A job's account of its work: it emits Parts as data, and they add up to its summary.
 
-Counts never come from a runner's metrics: Spark reports attempted ones only. A job ends like this:
+Counts never come from a runner's metrics: Spark reports only attempted ones. A job ends like this:
 
     parts | WriteSummary(url)        one line of JSON a Part, sorted
     read_summary(url)                files in name order, counts added up, notes by their kind
@@ -23,11 +23,11 @@ _TAG = "note"
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field=_TAG):
-    """A typed remark of a Part; subclass it in an importable module, one class a kind."""
+    """A typed note in a Part; subclass it in an importable module, one class a kind."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one bundle of work adds to a job's summary; travels as JSON."""
+    """The share of one bundle of work in a job's summary; sent as JSON."""
 
     files: Sequence[DataFile] = ()
     counts: dict[str, int] = {}
@@ -39,7 +39,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A Part as it is read: only the reader of a note knows its kind."""
+    """A Part as read from JSON, with notes not decoded yet: their reader knows their kind."""
 
     files: list[DataFile]
     counts: dict[str, int]
@@ -67,15 +67,15 @@ class Summary:
 
 
 def files_of(line: str) -> list[DataFile]:
-    """Return the files that a Part's line tells of."""
+    """Return the files in a Part's line."""
     return _LINE.decode(line).files
 
 
 @dataclass
 class CollectLines(beam.PTransform[Any, Any]):
-    """Bring all lines of a job into one sorted list, which comes also when there is none.
+    """Collect all lines of a job in one sorted list; without lines, the list is empty.
 
-    Beam's own `ToList` would send them pickled.
+    Beam's own `ToList` would pickle them.
     """
 
     def expand(self, lines: PCollection[str]) -> PCollection[list[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -106,7 +106,7 @@ class WriteSummary(beam.PTransform[Any, Any]):
     url: str
 
     def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Apply the write; it happens also when there is not one Part."""
+        """Apply the write; a job without Parts gets an empty file."""
         collected: Any = parts | "Collect" >> CollectLines()
         return collected | "Write" >> beam.Map(self._write)
 

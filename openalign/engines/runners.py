@@ -1,7 +1,7 @@
-"""Which Beam runner a job goes to, how its options are read, and how a job is seen to its end.
+"""Beam runners: which one gets a job, how its options are read, how a job runs to its end.
 
-Options are Beam's own and are not mirrored: what follows `--` on the command line goes to its
-`PipelineOptions`.
+Options are Beam's own and are not mirrored: arguments after `--` on the command line go to
+Beam's `PipelineOptions`.
 """
 
 import signal
@@ -41,7 +41,7 @@ _NOT_SENT_HINT = (
 )
 
 _DEFAULTS = ("--environment_cache_millis=300000",)
-"""Before the user's, which win: workers serve all steps of a job, where Beam would start new ones
+"""Defaults: a user's flags win. Workers serve all steps of a job; Beam would start new ones
 for each step and slot (25 Python processes for the demo's filter on Spark, instead of 4)."""
 
 _CANCEL_SECONDS = 60.0
@@ -49,19 +49,20 @@ _QUIET_SECONDS = 3.0
 _POLL_SECONDS = 0.5
 
 _SPARK = {"storage_level": "MEMORY_AND_DISK"}
-"""What is read twice is not made twice; Beam's runner has the option, its Python SDK does not."""
+"""Collections with several readers are computed once. Beam's Spark runner has this option; Beam's
+Python SDK does not declare it."""
 
 
 def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> bool:
     """Build and run a pipeline to its end; return whether it ran.
 
-    In a dry run, or where a template is asked for, it is built as its runner would be sent it. A
-    job on a cluster is cancelled when this process is interrupted or gets SIGTERM, and the error
-    goes on once it has ended there.
+    In a dry run, or for a template, the pipeline is only built, as its runner would receive it. A
+    job on a cluster is canceled when this process is interrupted or gets SIGTERM. The error is
+    raised again after the job has ended there.
 
     Raises:
         SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
-        ConfigError: an option is none of Beam's, or the runner misses one.
+        ConfigError: an option is not one of Beam's, or a required one is missing.
         MissingExtraError: the runner's libraries are not installed.
         StageError: a cluster did not take the job, or the job failed there.
     """
@@ -98,22 +99,22 @@ def _wait(result: PipelineResult) -> None:
     try:
         result.wait_until_finish()
     except BaseException as error:
-        if not isinstance(error, Exception):  # interrupted: nobody seals what the job writes now
+        if not isinstance(error, Exception):  # interrupted: nobody seals what the job writes
             _take_off(result)
         raise
 
 
 def _take_off(result: PipelineResult) -> None:
-    """Cancel a job and wait until it has ended: what it is served must outlive it.
+    """Cancel a job and wait for its end: servers that it uses must outlive it.
 
-    A second interrupt ends the wait, and so does a cluster that takes too long.
+    A second interrupt ends the wait, and so does a timeout.
     """
     started = time.monotonic()
     is_told = False
     with suppress(Exception):
         result.cancel()
     while (spent := time.monotonic() - started) < _CANCEL_SECONDS:
-        with suppress(Exception):  # a cluster that does not answer now may do so soon
+        with suppress(Exception):  # the cluster may answer again soon
             if PipelineState.is_terminal(result.state):
                 return
         if spent > _QUIET_SECONDS and not is_told:
@@ -125,7 +126,7 @@ def _take_off(result: PipelineResult) -> None:
 
 @contextmanager
 def _sigterm() -> Generator[None]:
-    """Make SIGTERM an exception, as Ctrl-C is one: a job is then taken off its cluster."""
+    """Turn SIGTERM into an exception, like Ctrl-C, so that a job is canceled on its cluster."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
@@ -143,7 +144,7 @@ def _sigterm() -> Generator[None]:
 
 @contextmanager
 def _files_of_a_job() -> Generator[None]:
-    """Give Beam's temporary files a folder that goes with the job: it leaves a jar for each."""
+    """Give Beam's temporary files a folder that is removed with the job: each job leaves a jar."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="openalign-job-") as folder:
         Path(folder).chmod(0o755)  # a Spark worker may be another user
@@ -155,7 +156,7 @@ def _files_of_a_job() -> Generator[None]:
 
 
 def _raise_ours(error: Exception) -> None:
-    """Raise the mistake of a user as it was raised: Beam wraps it, and makes a poorer copy."""
+    """Raise a user's mistake as the original error: Beam wraps it in a poorer copy."""
     ours: OpenAlignError | None = None
     found: BaseException | None = error
     while found is not None:
@@ -167,7 +168,7 @@ def _raise_ours(error: Exception) -> None:
 
 
 def named_runners(beam_options: Sequence[str]) -> set[str]:
-    """Return the runners that options name, by whatever name of Beam's."""
+    """Return the runners that options name, by any of Beam's names."""
     flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
     return {flag.partition("=")[2] for flag in flags if flag.startswith("--runner=")}
 
@@ -178,15 +179,15 @@ def runner_of(options: PipelineOptions) -> str:
 
 
 def is_dry_run(beam_options: Sequence[str]) -> bool:
-    """Tell whether jobs are to be built and checked, but not run."""
+    """Tell whether jobs are only built and checked."""
     return bool(read_options(beam_options).view_as(TestOptions).dry_run)
 
 
 def check_options(beam_options: Sequence[str]) -> None:
-    """See that a stage can be run with these options, before it writes anything.
+    """Check that a stage can run with these options, before it writes anything.
 
     Raises:
-        ConfigError: an option is none of Beam's, or lets go of a job before its end.
+        ConfigError: an option is not Beam's, or would detach from a job before its end.
         MissingExtraError: the runner's libraries are not installed.
     """
     given = read_options(beam_options).get_all_options(drop_default=True)
@@ -201,10 +202,10 @@ def check_options(beam_options: Sequence[str]) -> None:
 def read_options(beam_options: Sequence[str]) -> PipelineOptions:
     """Return Beam's options.
 
-    `DirectRunner` would try to download another engine, so `FnApiRunner` takes its place.
+    `FnApiRunner` replaces `DirectRunner`, which would try to download another engine.
 
     Raises:
-        ConfigError: an option is none of Beam's, or the runner misses one.
+        ConfigError: an option is not one of Beam's, or a required one is missing.
         MissingExtraError: the runner's libraries are not installed.
     """
     flags = [_with_whole_name(flag) for flag in _joined(beam_options)]
@@ -213,7 +214,7 @@ def read_options(beam_options: Sequence[str]) -> PipelineOptions:
     _check_flags(flags)
     _check_runner_is_named(flags)
     spark = _SPARK if "--runner=SparkRunner" in flags else {}
-    # What a worker needs is in the package: of `__main__` nothing has to travel.
+    # The package holds everything that a worker needs: nothing of `__main__` is sent.
     options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
     if runner_of(options) == "DataflowRunner":
         _check_dataflow(options)
@@ -235,7 +236,7 @@ def _check_dataflow(options: PipelineOptions) -> None:
     problems = [
         validator.validate_gcs_path(cloud, name) for name in ("temp_location", "staging_location")
     ]
-    if all(problems):  # Beam would make a bucket of its own
+    if all(problems):  # Beam would create its own bucket
         raise ConfigError(
             f"DataflowRunner has no place for its files: {problems[0][0]}",
             hint="add --temp_location=gs://bucket/folder",
@@ -243,7 +244,7 @@ def _check_dataflow(options: PipelineOptions) -> None:
 
 
 def _check_runner_is_named(flags: Sequence[str]) -> None:
-    """See that no option of a cluster goes unheard: without a runner, a job runs here."""
+    """Refuse options of a cluster without a runner: the job would run here and ignore them."""
     names = [flag.partition("=")[0] for flag in flags]
     if f"--runner={LOCAL}" not in flags:
         return
@@ -256,7 +257,7 @@ def _check_runner_is_named(flags: Sequence[str]) -> None:
 
 
 def _with_whole_name(flag: str) -> str:
-    """Return a flag with the runner as Beam's class is called: it takes `spark` too."""
+    """Return a flag with the name of Beam's runner class, for aliases such as `spark`."""
     name, _, value = flag.partition("=")
     if name != "--runner":
         return flag

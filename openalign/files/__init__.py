@@ -1,1 +1,1 @@
-"""What stages hand to each other: bytes on any storage, schemas, manifests, tables and shards."""
+"""The files that stages exchange: storage, schemas, manifests, tables and shards."""

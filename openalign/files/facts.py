@@ -1,7 +1,7 @@
-"""What a stage tells of its result, as its manifest keeps it, and what is told of a stage itself.
+"""Records about a stage's result, as its manifest keeps them, and about the stage itself.
 
 A manifest stores facts as JSON; `Manifest.facts_as` reads them back. Funnel, report and summary see
-these records and no stage's own modules.
+these records and import no stage's modules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ import msgspec
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stage tells of its result."""
+    """The facts that one stage keeps about its result."""
 
 
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What rooms below `run` are told of a stage: its name and how its rows can end."""
+    """What rooms below `run` know of a stage: its name and how its rows can end."""
 
     name: str
     title: str
@@ -27,12 +27,12 @@ class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The other states, in the order in which they are decided; empty outside the funnel."""
 
     shows_all_drops: bool = True
-    """Whether a state that no row ended in is shown: a rule that dropped nothing says something, a
-    network failure that did not happen does not."""
+    """Whether states without rows are shown. A rule that dropped nothing is worth a line; a network
+    failure that did not happen is not."""
 
     row_files: str = ""
-    """How the names of the files begin that hold a row for each input, with its state; empty where
-    the manifest itself has examples."""
+    """Prefix of the files that hold a row for each input, with its state; empty where the manifest
+    itself has examples."""
 
 
 # Judging ------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ class RuleEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     rule: str
     dropped: int
-    """Rows that it dropped, being the first rule to."""
+    """Rows that it dropped as the first rule that applied."""
 
     alone: int
     """Rows that it would drop if it were the only rule."""
@@ -81,7 +81,7 @@ class HostRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JudgedFacts(Facts, frozen=True, kw_only=True):
-    """What every stage that judges rows tells."""
+    """Facts of every stage that judges rows."""
 
     rules: list[RuleEffect] = []
     examples: dict[str, list[DroppedExample]] = {}
@@ -109,7 +109,7 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NgramFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the line between frequent and rare n-grams came to lie."""
+    """The cut between frequent and rare n-grams."""
 
     rule: str
     """Which n-grams are frequent, in words: `counted at least 2`."""
@@ -153,7 +153,7 @@ class FetchFacts(Facts, frozen=True, kw_only=True):
 
 
 class NearDuplicateFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How near-duplicates of held-out images were looked for."""
+    """How the stage searched for near-duplicates of held-out images."""
 
     method: str
     radius_bits: int

@@ -1,4 +1,4 @@
-"""One spelling for one value, and the fingerprints that are made of it."""
+"""Canonical JSON of a value, and the fingerprint that is its hash."""
 
 import hashlib
 import json

@@ -1,16 +1,16 @@
-"""What a stage wrote, whether it is complete, and how a new result takes an old one's place.
+"""A stage's manifest and folder: when a result is complete, and how it replaces an older one.
 
 A stage's folder under the run's root is either complete or absent:
 
     <root>/candidates/              data files, then manifest.json, last of all COMPLETE
     <root>/.candidates.<fingerprint>/   the same, while it is being made
 
-A stage writes into the second. When it dies, the next run with the same fingerprint goes on there;
-a run with other settings starts another one beside it. When it ends, `work/` is dropped and the
-folder is swapped into place. Every step of the swap can be interrupted and done again.
+A stage writes into the second folder. When a stage dies, the next run with the same fingerprint
+resumes there; a run with other settings makes a folder of its own. When a stage ends, `work/` is
+removed and the folder is swapped into place. Each step of the swap can be interrupted and repeated.
 
 A fingerprint is the hash of the stage's settings, its schema version and its inputs' fingerprints.
-No port, clock, path, process count or arrival order enters it.
+Ports, clocks, paths, process counts and arrival order are no part of it.
 """
 
 from collections.abc import Generator, Iterable, Mapping
@@ -28,12 +28,12 @@ from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerp
 MANIFEST = "manifest.json"
 COMPLETE = "COMPLETE"
 CLEARED = "CLEARED"
-"""Stands in a folder while it is swapped in, from when the old one is gone."""
+"""Marks a folder that is being swapped in, once the old folder is removed."""
 
 WORK = "work"
 
 PATIENCE_SECONDS = 5.0
-"""How long a run waits for the lock of one that may be ending."""
+"""How long a run waits for the lock of another run that may be ending."""
 
 
 F = TypeVar("F", bound=Facts)
@@ -73,10 +73,10 @@ class StageInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
-    """What a stage hands back when it has ended."""
+    """The result that a finished stage returns."""
 
     num_inputs: int
-    """Rows that the stage was given (or came across, for a crawl)."""
+    """Rows that the stage read (or found, for a crawl)."""
 
     states: Mapping[str, int]
     """Rows by terminal state; they add up to `num_inputs`."""
@@ -86,7 +86,7 @@ class StageResult:
 
     files: Iterable[DataFile]
     facts: Facts = field(default_factory=Facts)
-    """What else the report shows: thresholds that resulted, marginal effects, examples."""
+    """Further facts for the report: resulting thresholds, marginal effects, examples."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,10 +104,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     num_outputs: int
     files: list[DataFile]
     facts: dict[str, Any]
-    """As JSON has them; `facts_as` gives the record."""
+    """Plain JSON values; `facts_as` returns the record."""
 
     def content_fingerprint(self) -> str:
-        """Return the hash of what was written; it changes when and only when the data does."""
+        """Return the hash of the data files; it changes exactly when the data changes."""
         return fingerprint_of([[f.name, f.num_rows, f.sha256] for f in self.files])
 
     def names(self, prefix: str) -> list[str]:
@@ -131,12 +131,12 @@ class StageFolder:
 
     @property
     def url(self) -> str:
-        """The complete result's place."""
+        """The folder of the complete result."""
         return storage.join(self.root, self.name)
 
     @property
     def lock_url(self) -> str:
-        """The lock of whoever may change the stage."""
+        """The lock that a process holds while it changes the stage."""
         return storage.join(self.root, f".lock-{self.name}")
 
     def partial_url(self, fingerprint: str) -> str:
@@ -178,8 +178,8 @@ class StageFolder:
     def locked(self, *, patience_seconds: float = PATIENCE_SECONDS) -> Generator[None]:
         """Keep other runs out of this stage until the block, or this process, ends.
 
-        The lock is the stage's, whatever the settings: a run that seals removes what runs with
-        other settings have begun. A run that is just ending, as after a kill, is waited for.
+        There is one lock a stage, for all settings: a run that seals removes the unfinished
+        results of runs with other settings. The call waits a moment for a run that is ending.
 
         Raises:
             StageError: another run is at work on it.
@@ -227,7 +227,7 @@ class StageFolder:
         return manifest
 
     def _swap(self, partial: str) -> None:
-        # The old result goes exactly once: a move that was cut short must not lose what it moved.
+        # The old result is removed once only: a repeated move must keep the files it has moved.
         if not storage.exists(storage.join(partial, CLEARED)):
             storage.remove(storage.join(self.url, COMPLETE))
             storage.remove(self.url)

@@ -1,7 +1,7 @@
 """The names of every stage's files and folders, in one place.
 
 A table that is cut into files has a prefix: `candidates-00003-of-00064.parquet`. Names are part of
-the file formats, so a change here changes what an older result is read as.
+the file formats, so older results cannot be read after a change here.
 """
 
 # harvest
@@ -15,17 +15,17 @@ NGRAMS_FILE = "ngrams.u64"
 """The frequent n-grams: sorted little-endian hashes, even ones unigrams, odd ones bigrams."""
 
 # fetch
-LEDGER = "ledger-"
-SHARD = "shard-"
+LEDGERS = "ledger-"
+SHARDS = "shard-"
 
 # select
-TRAINING = "training-"
+TRAINING_PAIRS = "training-"
 DECISIONS = "decisions-"
 
 # train
 EXPORT_FOLDER = "export"
 METRICS_FILE = "metrics.jsonl"
-"""A line a step; the same bytes whether or not the run was ever killed."""
+"""A line a step. The bytes are the same for a run that was killed and resumed."""
 
 VOCABULARY_FILE = "vocabulary.txt"
 SKIPPED_FILE = "skipped.jsonl"
@@ -50,18 +50,18 @@ IMAGE_MEMBER = "jpg"
 
 def ledger_name(bucket: int, number: int) -> str:
     """Return the name of a shard's ledger."""
-    return f"{LEDGER}{bucket:05d}-{number:05d}.parquet"
+    return f"{LEDGERS}{bucket:05d}-{number:05d}.parquet"
 
 
 def shard_name(bucket: int, number: int) -> str:
     """Return the name of a shard's tar."""
-    return f"{SHARD}{bucket:05d}-{number:05d}.tar"
+    return f"{SHARDS}{bucket:05d}-{number:05d}.tar"
 
 
 def shard_of_ledger(ledger: str) -> str:
     """Return the name of the tar that a ledger belongs to."""
-    assert ledger.startswith(LEDGER), ledger
-    return f"{SHARD}{ledger.removeprefix(LEDGER).removesuffix('.parquet')}.tar"
+    assert ledger.startswith(LEDGERS), ledger
+    return f"{SHARDS}{ledger.removeprefix(LEDGERS).removesuffix('.parquet')}.tar"
 
 
 def index_name(shard: str) -> str:

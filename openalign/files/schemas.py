@@ -20,7 +20,7 @@ CANDIDATE = _versioned(
     ("alt_text", pa.string()),
     ("page_url", pa.string()),
     ("found_in", pa.string()),  # a FoundIn value
-    ("raw_image_url", pa.string()),  # as the page spelt it: some servers are picky
+    ("raw_image_url", pa.string()),  # as the page spells it: some servers are picky
     ("archive", pa.string()),  # the WARC or WAT file, where there is one
     ("archive_offset", pa.int64()),  # bytes
     ("page_language", pa.string()),  # lower-case primary subtag (`en`), null when a page says none
@@ -40,7 +40,7 @@ IMAGE_FACTS = (
     ("phash", pa.uint64()),  # 64-bit DCT hash of the luminance
     ("shard", pa.string()),  # `shard-00003-00000.tar`, null unless fetched
 )
-"""What fetch learnt about an image; the same on every ledger row of that image."""
+"""Facts about an image from fetch; the same on every ledger row of that image."""
 
 LEDGER = _versioned(*((f.name, f.type) for f in CANDIDATE), *IMAGE_FACTS)
 """One row for every candidate that fetch was given, fetched or not."""

@@ -76,7 +76,7 @@ class ShardReader:
         if self._local is None:
             return storage.read_range(storage.join(self._folder, shard), offset, length)
         with self._lock:
-            # A copy: another thread may close the descriptor, and the system use its number again.
+            # A duplicate: another thread may close the descriptor, and the system reuse its number.
             descriptor = os.dup(self._open(self._local, shard))
         try:
             return os.pread(descriptor, length, offset)

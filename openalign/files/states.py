@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FoundIn(StrEnum):
-    """Where on a page an alt-text stood."""
+    """The place on a page that an alt-text comes from."""
 
     IMG_ALT = "img_alt"
     PICTURE = "picture"

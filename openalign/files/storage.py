@@ -1,4 +1,4 @@
-"""Every byte that is read or written goes through here: local paths and fsspec URLs alike.
+"""All reads and writes of files, on local paths and fsspec URLs.
 
 A file appears whole under its name or not at all: local files are written beside their target,
 flushed to disk and renamed; object stores commit when the upload ends.
@@ -30,7 +30,7 @@ _SECONDS_BETWEEN_TRIES = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What a finished file holds."""
+    """Size and hash of a finished file."""
 
     num_bytes: int
     sha256: str
@@ -48,7 +48,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
     """Return the file system behind a path or URL, and the path in it.
 
     Raises:
-        InputError: its driver is not installed, or there is none.
+        InputError: the driver is not installed, or does not exist.
     """
     try:
         return url_to_fs(url)
@@ -66,10 +66,10 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 
 def check_reachable(folder: str) -> None:
-    """See that a folder on a remote file system can be asked for; local ones always can.
+    """Check that a remote folder's file system answers; local folders always pass.
 
     Raises:
-        InputError: the file system does not answer, or not to us.
+        InputError: the file system does not answer, or refuses access.
     """
     if is_local(folder):
         return
@@ -102,7 +102,7 @@ def local_path(url: str) -> Path:
 
 
 def absolute(url: str) -> str:
-    """Return a URL that means the same in a process with another current folder."""
+    """Return a URL that is valid in a process with another current folder."""
     return str(local_path(url)) if is_local(url) else url
 
 
@@ -174,7 +174,7 @@ def list_names(folder: str) -> list[str]:
 
 
 def list_glob(pattern: str) -> list[str]:
-    """Return the files that a pattern names, in order; a pattern without a star names itself."""
+    """Return the files that match a pattern, in order; without a star, the path itself."""
     fs, path = _filesystem(pattern)
     names = sorted(str(name) for name in fs.glob(path)) if "*" in path else [path]
     return [str(fs.unstrip_protocol(name)) if not is_local(pattern) else name for name in names]
@@ -207,7 +207,7 @@ def local_target(url: str) -> Generator[_Target]:
 
 
 def remove_unfinished(folder: str) -> None:
-    """Delete what writers that were killed left below a folder; nobody may be writing there."""
+    """Delete the leftovers of killed writers below a folder. No process may be writing there."""
     for name in list_files(folder):
         if name.rsplit("/", 1)[-1].startswith(_UNFINISHED):
             remove(join(folder, name))
@@ -227,7 +227,7 @@ def write_text(url: str, text: str) -> Written:
 
 
 def remove(url: str) -> None:
-    """Delete a file or a folder with all it holds; nothing happens where there is none."""
+    """Delete a file, or a folder with its content; do nothing if it does not exist."""
     fs, path = _filesystem(url)
     if fs.exists(path):
         fs.rm(path, recursive=True)
@@ -252,12 +252,12 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
 def locked(url: str, *, busy: str, patience_seconds: float = 0.0) -> Generator[None]:
     """Hold a lock file while the block runs.
 
-    An object store has no locks: there the lock keeps out the processes of this machine. Where the
-    file cannot be written nothing is locked, because nobody can write there. A file system without
-    locks says so and goes on.
+    An object store has no locks: there, the lock only keeps out processes of this machine. A place
+    where the lock file cannot be written is not locked, because no result can be written there
+    either. On a file system without locks, the function prints a warning and continues.
 
     Raises:
-        StageError: somebody else holds it; `busy` says what that means.
+        StageError: another process holds it; the message begins with `busy`.
     """
     path = _lock_path(url)
     try:
@@ -306,7 +306,7 @@ def check_writable(folder: str) -> None:
     """Write and delete a probe file.
 
     Raises:
-        StageError: nothing can be written there.
+        StageError: the folder cannot be written.
     """
     probe = join(folder, ".openalign-probe")
     try:
@@ -333,7 +333,7 @@ def local_copy(url: str) -> Generator[Path]:
 
 
 def found_at(url: str) -> Written:
-    """Return what a file holds that was written some other way."""
+    """Return size and hash of a file that another library wrote."""
     return Written(num_bytes=size_of(url), sha256=sha256_of(url))
 
 

@@ -1,4 +1,4 @@
-"""Parquet files, written in one step and with the same bytes however their rows came."""
+"""Parquet files: written in one step, with bytes that do not depend on how rows are batched."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ GROUP_ROWS = 1 << 16
 """Rows of a row group, where a file is written batch by batch."""
 
 _MOSTLY_DISTINCT = ("key", "image_key", "image_url", "raw_image_url", "page_url", "alt_text")
-"""Columns that a dictionary makes larger, and four times slower to read."""
+"""Columns without a dictionary: it would make them larger, and four times slower to read."""
 
 
 def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
@@ -27,7 +27,7 @@ def write_table(folder: str, name: str, table: pa.Table) -> DataFile:
 class TableWriter:
     """Writes batches to a Parquet file in row groups of one size.
 
-    The file's bytes are the same however the batches are cut.
+    The file's bytes do not depend on how the rows are cut into batches.
     """
 
     def __init__(self, writer: pq.ParquetWriter, *, group_rows: int) -> None:
@@ -53,7 +53,7 @@ class TableWriter:
     def flush(self) -> None:
         """Write what is held as a row group."""
         if self._held:
-            # In one piece: where chunks end decides where Parquet gives up a dictionary.
+            # One chunk: chunk borders decide where Parquet abandons a dictionary.
             table = pa.Table.from_batches(self._held).combine_chunks()
             self._writer.write_table(table, self._num_held)
         self._held, self._num_held = [], 0

@@ -27,15 +27,15 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation."""
+"""The operation that undoes each EXIF orientation."""
 
 
 class Policy(StrEnum):
-    """What is done on the way from an image's bytes to its pixels."""
+    """The steps from an image's bytes to its pixels."""
 
     OURS = "ours"
-    """The first frame. EXIF orientation and ICC profile are applied. Of 16 bits the high byte is
-    taken. What is transparent lies on white. A JPEG may be decoded at a reduced scale."""
+    """The first frame. EXIF orientation and ICC profile are applied. 16-bit values keep their high
+    byte. Transparent pixels lie on white. A JPEG may be decoded at a reduced scale."""
 
 
 class JpegScales(StrEnum):
@@ -57,7 +57,7 @@ def decode(
 ) -> Image.Image:
     """Return an image's pixels: mode RGB, in sRGB, upright, without metadata.
 
-    No side is shorter than `min_side_px`, unless it is so in the original; 0 asks for all pixels.
+    No side is shorter than `min_side_px`, unless the original's is; 0 asks for all pixels.
 
     Raises:
         ImageError: the bytes are no image, too large a one, or broken.
@@ -107,7 +107,7 @@ def _decode_jpeg(
     header: Image.Image, content: bytes, min_side_px: int, scales: JpegScales
 ) -> Image.Image:
     if min(header.size) <= min_side_px:
-        min_side_px = 0  # whole, or the rounding of a few pixels would leave a smaller image
+        min_side_px = 0  # the whole image: rounding could make it smaller
     if header.mode in ("RGB", "L"):
         min_width, min_height = min_side_px, min_side_px
         if min_side_px and scales is JpegScales.HALVES:
@@ -118,7 +118,7 @@ def _decode_jpeg(
             )
             return Image.fromarray(colors)
         except ValueError:
-            pass  # it takes each warning for an error; what is truly broken fails below as well
+            pass  # it raises on warnings too; a broken image also fails below
     if min_side_px:
         header.draft(None, (min_side_px, min_side_px))
     return header
@@ -168,7 +168,7 @@ def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Ima
             return image
         converted = ImageCms.profileToProfile(image, profile, _srgb(), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image  # a broken profile says nothing; the numbers are taken for sRGB
+        return image  # a broken profile is ignored; the values count as sRGB
     return converted if converted is not None else image
 
 

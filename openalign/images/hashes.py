@@ -1,4 +1,4 @@
-"""What tells an image again: the sha256 of its bytes, the perceptual hash of its pixels."""
+"""Hashes that identify an image: sha256 of its bytes, perceptual hash of its pixels."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ _BASIS = np.rint(
 ).astype(np.int64)
 
 
-def fingerprint(content: bytes) -> tuple[str, int]:
+def fingerprint_image(content: bytes) -> tuple[str, int]:
     """Return the sha256 of an image's bytes and the perceptual hash of its pixels.
 
     Both are what `openalign.images.stored.store` gives for the same bytes.
@@ -29,10 +29,10 @@ def fingerprint(content: bytes) -> tuple[str, int]:
     """
     with quiet_decoders(), decoder_errors():
         image = decode_opened(open_web_header(content), content, min_side_px=HASH_PX)
-    return sha256_of(content), phash_of(image)
+    return sha256_of_bytes(content), phash_of(image)
 
 
-def sha256_of(content: bytes) -> str:
+def sha256_of_bytes(content: bytes) -> str:
     """Return the sha256 of bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 

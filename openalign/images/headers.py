@@ -1,4 +1,4 @@
-"""What the header of an image tells: whether it is one, its size, its orientation.
+"""Image headers: whether bytes are an image, its size, its orientation.
 
 No pixel is decoded here. The module also holds `ImageError`, which every decoder's own error
 becomes.
@@ -13,7 +13,7 @@ from enum import StrEnum
 from PIL import Image, UnidentifiedImageError
 
 MAGIC_BYTES = 32
-"""With so many bytes it is certain whether they begin an image."""
+"""This many bytes decide whether a file begins like an image."""
 
 WEB_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """The formats that are taken from the web, by Pillow's names. Their magic is looked for first."""
@@ -79,7 +79,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def read_size(first_bytes: bytes) -> tuple[int, int] | None:
-    """Return width and height from an image's first bytes, or None when they do not tell yet.
+    """Return width and height from an image's first bytes, or None when more bytes are needed.
 
     Orientation is applied as far as the bytes show it.
 
@@ -120,7 +120,7 @@ def decoder_errors() -> Generator[None]:
 
 @contextmanager
 def quiet_decoders() -> Generator[None]:
-    """Keep Pillow from warning of what the caller judges anyway.
+    """Silence Pillow's warnings about things that the caller checks itself.
 
     Python's warning filters belong to the process: several threads must not do this at once.
     """

@@ -1,7 +1,7 @@
-"""What `fetch` keeps of an image: a JPEG in sRGB, and the facts about its original.
+"""The image that `fetch` stores: a JPEG in sRGB, and facts about its original.
 
-The JPEG is what `openalign.images.decoding` makes of the bytes, its short side at a given size.
-An image is judged by its header before a pixel is decoded.
+`openalign.images.decoding` decodes the bytes; the JPEG has a given short side. The header is
+checked before any pixel is decoded.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import simplejpeg
 from PIL import Image
 
 from openalign.images.decoding import JPEG_FORMATS, decode_opened
-from openalign.images.hashes import HASH_PX, phash_of, sha256_of
+from openalign.images.hashes import HASH_PX, phash_of, sha256_of_bytes
 from openalign.images.headers import (
     SIDEWAYS,
     ImageError,
@@ -61,7 +61,7 @@ def store(content: bytes, *, short_side_px: int, jpeg_quality: int, max_pixels: 
         jpeg=jpeg,
         width_px=width_px,
         height_px=height_px,
-        sha256=sha256_of(content),
+        sha256=sha256_of_bytes(content),
         phash=phash,
     )
 

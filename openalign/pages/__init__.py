@@ -1,1 +1,1 @@
-"""What people look at, shared by the terminal and the report: charts and the funnel."""
+"""Charts and the funnel, shared by the terminal and the report."""

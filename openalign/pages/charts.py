@@ -1,6 +1,6 @@
 """Small inline SVG charts: no script, no style of their own, readable on a phone.
 
-Colors come from the page's CSS through classes, so that light, dark and print each have theirs.
+Colors come from the page's CSS classes, so light, dark and print each have their own.
 """
 
 import math
@@ -92,7 +92,7 @@ def _grid_line(tick: float, y: float) -> str:
 
 def _step_label(tick: float, x: float) -> str:
     if x > _WIDTH - 60:
-        return ""  # the unit stands there
+        return ""  # the unit is printed there
     return _axis_text(x, _HEIGHT - 2, f"{int(tick):,}", anchor="middle")
 
 
@@ -105,7 +105,7 @@ def _path(
     css: str, steps: Sequence[float], values: Sequence[float], scale_x: _Scale, scale_y: _Scale
 ) -> str:
     every = max(1, math.ceil(len(values) / _MOST_POINTS))
-    # The last point is always drawn: it is what the run ended with.
+    # The last point, the run's final value, is always drawn.
     kept = sorted({*range(0, len(values), every), len(values) - 1})
     points = " L".join(f"{scale_x.at(steps[i]):.1f} {scale_y.at(values[i]):.1f}" for i in kept)
     return f'<path class="{css}" d="M{points}"/>'

@@ -1,6 +1,6 @@
 """The funnel: what each rule of each stage dropped, from the stages' manifests alone.
 
-Read by people: in the terminal when a stage left nothing, and in the report.
+The terminal shows it when a stage kept nothing, and the report always.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from openalign.files.manifest import Manifest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelRow:
-    """A rule, or a way in which a fetch can fail."""
+    """One rule, or one way in which a fetch fails."""
 
     stage: str
     rule: str
@@ -22,7 +22,7 @@ class FunnelRow:
     dropped: int
     left: int
     alone: int | None
-    """Rows that it would drop if it were the stage's only rule; None where rules are not asked."""
+    """Rows that it would drop as the stage's only rule; None for a stage without rules."""
 
     only: int | None
     """Rows that no other rule of the stage would drop."""
@@ -30,7 +30,7 @@ class FunnelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelStage:
-    """One stage: what went in, what came out, and its rules in the order of asking."""
+    """One stage: rows in, rows out, and its rules in their order."""
 
     stage: str
     rows_in: int

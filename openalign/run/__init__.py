@@ -1,1 +1,1 @@
-"""How a pipeline is run: its settings, the table of stages, and the one runner."""
+"""Runs a pipeline: its settings, the table of stages, and the one runner."""

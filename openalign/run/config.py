@@ -62,7 +62,7 @@ class ReportConfig:
     """Its heading; the pipeline's name when empty."""
 
     credits: tuple[str, ...] = ()
-    """Who made the images it shows, and under which licence; a line each."""
+    """Who made the images it shows, and under which license; a line each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

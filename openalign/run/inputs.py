@@ -1,6 +1,6 @@
-"""What stages read from outside the run: the fingerprints of its content, by name.
+"""Fingerprints of the inputs that stages read from outside the run, by name.
 
-Where an input lies is no part of a result's identity; what it holds is.
+An input's content is part of a result's identity; its path is not.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
     import pyarrow as pa
 
     from openalign.files.schemas import FINGERPRINT
-    from openalign.images.hashes import fingerprint
+    from openalign.images.hashes import fingerprint_image
 
     rows: list[dict[str, Any]] = []
     for held_out in config.select.held_out:
@@ -34,7 +34,7 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
         check_splits(images, held_out.splits, of=f"benchmark `{held_out.benchmark}`")
         for image in images:
             if image.split in held_out.splits:
-                sha256, phash = fingerprint(storage.read_bytes(image.url))
+                sha256, phash = fingerprint_image(storage.read_bytes(image.url))
                 rows.append(
                     {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
                 )

@@ -1,4 +1,4 @@
-"""What a stage's result depends on, and whether the results before it belong together."""
+"""The inputs of a stage's result, and whether the results before it belong together."""
 
 from openalign.errors import StageError
 from openalign.files import storage
@@ -27,7 +27,7 @@ def read_inputs(run: Run, stage: Stage) -> StageInputs:
 
 
 def _check_lineage(run: Run, name: str) -> None:
-    """See that all stages before this one were made from each other's present results."""
+    """Check that all stages before this one were made from each other's present results."""
     for reads in _reads(run, name):
         _check_lineage(run, reads)
         made_from = run.folder(reads).require().inputs

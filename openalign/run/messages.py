@@ -1,4 +1,4 @@
-"""What a run says of its stages: why one runs again, what one kept, and why one left nothing."""
+"""A run's messages about stages: why one runs again, what it kept, why it kept nothing."""
 
 import time
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def say_why(run: Run, stage: Stage, manifest: Manifest, inputs: StageInputs) -> 
     """Say why a complete result is made again, or refuse where that wants the user's consent.
 
     Raises:
-        StageError: the result is a dear one, and the user has not agreed.
+        StageError: the result is costly to make again, and the user has not agreed.
     """
     changed = [
         *settings_that_differ(manifest.settings["settings"], inputs.settings["settings"]),

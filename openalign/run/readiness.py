@@ -1,4 +1,4 @@
-"""What must be there before a stage starts: contact, libraries, a writable root, a runner.
+"""Conditions for the start of a stage: contact, libraries, a writable root, a runner.
 
 Every check comes before anything is written.
 """
@@ -12,10 +12,10 @@ from openalign.run.stages import Run, Stage
 
 
 def require(run: Run, stage: Stage) -> None:
-    """See that a stage can start.
+    """Check that a stage can start.
 
     Raises:
-        ConfigError: it asks the web and names no contact, or an option is none of Beam's.
+        ConfigError: it asks the web and names no contact, or an option is not one of Beam's.
         MissingExtraError: one of its libraries is not installed.
         StageError: the root cannot be written, or the runner cannot take its jobs.
     """
@@ -27,10 +27,10 @@ def require(run: Run, stage: Stage) -> None:
 
 
 def require_contact(run: Run, stage: Stage) -> None:
-    """See that a stage that asks the web names somebody to write to.
+    """Check that a stage that asks the web names a contact.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: there is no contact.
     """
     web = stage.web(run.config)
     if web is not None and not web.contact:
@@ -52,10 +52,10 @@ def require_libraries(stage: Stage) -> None:
 
 
 def is_dry_run(run: Run, stage: Stage) -> bool:
-    """Tell whether a stage's Beam jobs are to be built and checked, but not run.
+    """Tell whether a stage's Beam jobs are only built and checked.
 
     Raises:
-        ConfigError: an option is none of Beam's, or none that a stage can be run with.
+        ConfigError: an option is not one of Beam's, or a stage cannot run with it.
     """
     if not run.beam_options or stage.jobs is None:
         return False
@@ -69,7 +69,7 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
 
 
 def dataflow_problems(run: Run) -> Iterator[str]:
-    """Yield what a real run on Dataflow would be refused for, as far as it can be seen here."""
+    """Yield the reasons to refuse a real run on Dataflow, as far as this machine can check."""
     from openalign.engines.doctor import preflight
 
     for check in preflight.dataflow_checks(run.beam_options, storage.absolute(run.config.root)):

@@ -1,4 +1,4 @@
-"""How a stage is brought up to date: skipped, gone on with or made anew, then sealed."""
+"""Brings a stage up to date: skips it, resumes it or makes it again, then seals it."""
 
 import time
 from contextlib import nullcontext
@@ -38,11 +38,11 @@ def run_all(run: Run) -> dict[str, Manifest]:
 def run_stage(run: Run, name: str) -> Manifest | None:
     """Bring one stage up to date and return its manifest.
 
-    Returns None where this process is one of several ranks: rank 0 sees to all of that.
+    Returns None if this process is one of several ranks: rank 0 locks and seals the stage.
 
     Raises:
         StageError: an earlier stage is not complete, the root cannot be written, another run is at
-            work on this stage, or the stage ended with nothing to hand on.
+            work on this stage, or the stage ended without output.
         MissingExtraError: one of its libraries is not installed.
     """
     stage = STAGES[name]
@@ -82,7 +82,7 @@ def dry_run(run: Run, name: str) -> None:
     _read_inputs(run, stage)
     readiness.require_contact(run, stage)
     assert stage.jobs is not None, f"{name} has no Beam job"
-    # Not where a run that was killed may have left what the next one goes on with.
+    # A folder of its own: the next run may resume from the files of a killed one.
     task = _task(run, stage, run.folder(name).partial_url("dry-run"))
     jobs = stage.jobs(task)
     build_jobs(jobs, work=task.work, beam_options=run.beam_options)
@@ -129,7 +129,7 @@ def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
             task = replace(task, web=replace(task.web, connect_to=reached))
         result = _result(stage, task)
     if result.num_outputs == 0 and stage.is_dear:
-        # Perhaps the network was down: nothing of this may stand in the way of another attempt.
+        # The network may have been down: these files must not block another attempt.
         storage.remove(partial_url)
         raise messages.nothing_found(stage, task, result)
     _check_result(run, stage, result)
@@ -152,7 +152,7 @@ def _result(stage: Stage, task: Task) -> StageResult:
 
 
 def _check_result(run: Run, stage: Stage, result: StageResult) -> None:
-    """Hold what a stage says against what it was given and what it wrote."""
+    """Check a stage's result against its inputs and its files."""
     name = stage.name
     if stage.rows_from:
         given = run.folder(stage.rows_from).require().num_outputs

@@ -1,4 +1,4 @@
-"""What a run serves while its stages ask the web: the demo's own site."""
+"""Serves the demo's own site while the stages of a run ask the web."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,8 +12,8 @@ from openalign.run.stages import Run
 def served_site(run: Run) -> Generator[dict[str, str]]:
     """Serve the pipeline's site while the block runs; yield how its host is reached.
 
-    The mapping is empty for a pipeline without a site. What is served outlives the jobs that ask
-    for it: the block ends when they have.
+    The mapping is empty for a pipeline without a site. The site outlives the jobs that ask it: the
+    block ends after them.
 
     Raises:
         StageError: the run's root is no local folder, or the server did not start.

@@ -9,10 +9,10 @@ import textwrap
 from collections.abc import Iterator
 
 from openalign.run.config import PipelineConfig
-from openalign.settings.sentences import Section, Setting, sections_of
+from openalign.settings.sentences import Setting, SettingsSection, sections_of
 
-PAGE = "docs/settings.md"
-COMMAND = f"python -m openalign.run.settings_page > {PAGE}"
+SETTINGS_PAGE = "docs/settings.md"
+COMMAND = f"python -m openalign.run.settings_page > {SETTINGS_PAGE}"
 
 _INTRODUCTION = f"""\
 # Settings
@@ -61,7 +61,7 @@ def page() -> str:
     return "\n".join([_INTRODUCTION, *_sections(sections_of(PipelineConfig))])
 
 
-def _sections(sections: list[Section]) -> Iterator[str]:
+def _sections(sections: list[SettingsSection]) -> Iterator[str]:
     headings = {section.key: _heading(section) for section in reversed(sections)}
     for section in sections:
         level = "##" if re.fullmatch(r"\w*", section.key) else "###"
@@ -76,7 +76,7 @@ def _sections(sections: list[Section]) -> Iterator[str]:
         yield _HEADER + "".join(rows)
 
 
-def _heading(section: Section) -> str:
+def _heading(section: SettingsSection) -> str:
     if not section.key:
         return "A pipeline"
     return f"`{section.key}`" + (f", kind `{section.kind}`" if section.kind else "")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One pipeline being run, with what does not belong into its settings."""
+    """One run of a pipeline, with options that are not settings."""
 
     config: PipelineConfig
     beam_options: Sequence[str] = ()
@@ -49,14 +49,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a stage is given to do."""
+    """The task of one stage in one run."""
 
     run: Run
     output: str
-    """Where its result is made."""
+    """The folder in which the stage makes its result."""
 
     work: str
-    """Where it keeps what a rerun goes on from."""
+    """The folder for files that a rerun resumes from."""
 
     web: WebConfig | None = None
     """How the web is asked, for a stage that asks it."""
@@ -68,7 +68,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ranks:
+class RankHooks:
     """How a stage is made by several processes, of which rank 0 locks and seals it."""
 
     is_rank: Callable[[], bool]
@@ -92,11 +92,11 @@ class Stage:
     folder: str
     reads: tuple[str, ...] = ()
     settings: Callable[[PipelineConfig], Any]
-    """What of the settings can change a byte of its result."""
+    """The settings that can change a byte of its result."""
 
     jobs: "Callable[[Task], Jobs] | None" = None
     make: Callable[[Task], StageResult] | None = None
-    ranks: Ranks | None = None
+    ranks: RankHooks | None = None
     web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None
     """How it asks the web; None where it does not."""
 
@@ -104,10 +104,10 @@ class Stage:
     """Fingerprints of what it reads from outside the run, by name."""
 
     rows_from: str = ""
-    """The stage whose outputs are the rows of this one's input, where it is so."""
+    """The stage whose output rows are this stage's input rows; empty if there is none."""
 
     outputs: str = ""
-    """How the names of the files begin that hold its outputs, a row each."""
+    """Prefix of the files that hold its outputs, a row each."""
 
     left_out: Callable[[PipelineConfig], str] = lambda _: ""
     """Why a pipeline goes without it; empty where it does not."""
@@ -130,7 +130,7 @@ class Stage:
 
     @property
     def facts(self) -> StageFacts:
-        """What rooms below this one are told of it."""
+        """The record that rooms below this one get of it."""
         return StageFacts(
             name=self.name,
             title=self.title,
@@ -180,7 +180,7 @@ def _harvest_web(config: PipelineConfig) -> WebConfig | None:
 
 def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     settings = identity(config.harvest)
-    if _harvest_web(config) is None:  # how the web is asked then changes no byte
+    if _harvest_web(config) is None:  # web settings then change no byte
         del settings["web"]
     return settings
 
@@ -222,7 +222,7 @@ def _select(task: Task) -> "Jobs":
 
     return selection.jobs(
         task.config.select,
-        ledger=task.run.urls("fetch", LEDGER),
+        ledger=task.run.urls("fetch", LEDGERS),
         held_out=inputs.held_out_images(task.config),
         output=task.output,
         work=task.work,
@@ -341,7 +341,7 @@ _TABLE = (
         needs=(*_BEAM, "pycurl", "simplejpeg"),
         states=tuple(FetchState),
         shows_all_drops=False,
-        row_files=LEDGER,
+        row_files=LEDGERS,
     ),
     Stage(
         name="select",
@@ -352,7 +352,7 @@ _TABLE = (
         jobs=_select,
         outside=inputs.of_select,
         rows_from="fetch",
-        outputs=TRAINING,
+        outputs=TRAINING_PAIRS,
         extra="ingest",
         needs=_BEAM,
         states=tuple(SelectState),

@@ -1,4 +1,4 @@
-"""What a run prints when it ends: each stage, what it kept, where it lies, and the headline."""
+"""The closing summary of a run: each stage, its rows, its folder, and the headline."""
 
 from collections.abc import Mapping
 

@@ -22,7 +22,7 @@ def is_rank() -> bool:
     """Tell whether this process is a rank already.
 
     Raises:
-        StageError: the environment names a rank, but not all that a rank must know.
+        StageError: the environment names a rank, but lacks a value that ranks need.
     """
     from openalign.train.launch import is_rank as environment_names_a_rank
 

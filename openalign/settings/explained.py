@@ -35,7 +35,7 @@ def _section(config: Any, indent: str, without: Collection[str] = ()) -> str:
 
 
 def _entry(name: str, value: Any, indent: str) -> str:
-    """Return a key with its value, which may hold sections."""
+    """Return a key with its value; the value may hold sections."""
     head, inside = f"{indent}{_key(name)}:\n", indent + "  "
     if is_dataclass(value):
         return head + _section(value, inside)

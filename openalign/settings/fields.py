@@ -1,7 +1,7 @@
-"""What the config dataclasses share: which settings are part of a result's identity, and old names.
+"""Declarations for config dataclasses: a setting's part in a result's identity, and old names.
 
-A fingerprint holds every setting that can change a byte of the output. How fast the work may go,
-on how many workers and through which port a host is reached cannot: `runtime` declares those.
+A fingerprint holds every setting that can change a byte of the output. Rates, worker counts and
+ports cannot change one: `runtime` declares such settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,25 +18,25 @@ _RENAMED = "__renamed_settings__"
 
 
 def runtime(default: T) -> T:
-    """Declare a setting that changes how work is done but no byte of its result."""
+    """Declare a setting that changes how the work is done, but no byte of its result."""
     return field(default=default, metadata={_OUTSIDE: RUNTIME})
 
 
 def runtime_factory(make: Callable[[], T]) -> T:
-    """Declare what `runtime` does, for a default that must be made anew, such as a dict."""
+    """Declare a `runtime` setting whose default is created per instance, such as a dict."""
     return field(default_factory=make, metadata={_OUTSIDE: RUNTIME})
 
 
 def location(default: Any = MISSING) -> Any:
-    """Declare where an input lies: what it holds is part of the result's identity, its place not.
+    """Declare an input's location: its content is part of the result's identity, its path is not.
 
-    Whoever runs the stage adds the fingerprint of the content to the stage's inputs.
+    The runner adds the fingerprint of the content to the stage's inputs.
     """
     return field(default=default, metadata={_OUTSIDE: LOCATION})
 
 
 def why_outside_identity(setting: Field[Any]) -> str:
-    """Return why a setting is no part of the result's identity: `RUNTIME`, `LOCATION` or empty."""
+    """Return why a setting is outside the result's identity: `RUNTIME`, `LOCATION` or empty."""
     return str(setting.metadata.get(_OUTSIDE, ""))
 
 
@@ -68,7 +68,7 @@ def to_plain(config: object) -> Any:
 
 
 def identity(config: object) -> Any:
-    """Return what `to_plain` does, without what `runtime` and `location` declared."""
+    """Return the config as `to_plain` does, without `runtime` and `location` settings."""
     return _plain(config, whole=False)
 
 

@@ -1,6 +1,6 @@
-"""Bounds that many settings share; the message names the setting, its bound and what it got.
+"""Bounds that many settings share; messages name the setting, its bound and the value.
 
-None of them lets through what is not finite: a NaN is neither above nor below anything.
+Every check refuses infinities and NaN.
 """
 
 import math
@@ -8,7 +8,7 @@ import re
 
 
 def positive(**values: float | None) -> None:
-    """Refuse what is 0 or less; null passes."""
+    """Refuse values of 0 or less; null passes."""
     for name, value in values.items():
         if value is None:
             continue
@@ -18,7 +18,7 @@ def positive(**values: float | None) -> None:
 
 
 def not_negative(**values: float) -> None:
-    """Refuse what is below 0."""
+    """Refuse values below 0."""
     for name, value in values.items():
         _finite(name, value)
         if value < 0:
@@ -26,7 +26,7 @@ def not_negative(**values: float) -> None:
 
 
 def share(**values: float) -> None:
-    """Refuse what is outside 0 (allowed) to 1 (not allowed)."""
+    """Refuse values outside [0, 1): 0 is allowed, 1 is not."""
     for name, value in values.items():
         _finite(name, value)
         if not 0 <= value < 1:
@@ -34,7 +34,7 @@ def share(**values: float) -> None:
 
 
 def short_name(**values: str) -> None:
-    """Refuse a name that could not be part of a file's name."""
+    """Refuse a name that cannot be part of a file name."""
     for name, value in values.items():
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value):
             raise ValueError(
@@ -44,7 +44,7 @@ def short_name(**values: str) -> None:
 
 
 def positive_share(**values: float) -> None:
-    """Refuse what is outside 0 (not allowed) to 1 (allowed)."""
+    """Refuse values outside (0, 1]: 0 is not allowed, 1 is."""
     for name, value in values.items():
         _finite(name, value)
         if not 0 < value <= 1:
@@ -52,7 +52,7 @@ def positive_share(**values: float) -> None:
 
 
 def at_least(bound: float, /, **values: float) -> None:
-    """Refuse what is below a bound."""
+    """Refuse values below a bound."""
     for name, value in values.items():
         _finite(name, value)
         if value < bound:
@@ -60,7 +60,7 @@ def at_least(bound: float, /, **values: float) -> None:
 
 
 def above(bound: float, /, **values: float) -> None:
-    """Refuse what is not above a bound."""
+    """Refuse values at or below a bound."""
     for name, value in values.items():
         _finite(name, value)
         if value <= bound:
@@ -68,7 +68,7 @@ def above(bound: float, /, **values: float) -> None:
 
 
 def within(low: float, high: float, /, **values: float) -> None:
-    """Refuse what is outside two bounds; the bounds themselves pass."""
+    """Refuse values outside two bounds; the bounds themselves pass."""
     for name, value in values.items():
         _finite(name, value)
         if not low <= value <= high:

@@ -1,7 +1,7 @@
-"""What a config dataclass says about its settings: key, type, default, sentence and source.
+"""Descriptions of a config dataclass's settings: key, type, default, sentence and source.
 
-The sentences are the strings that stand under the fields in the source. Nothing here knows any
-config class, so a new setting or kind appears on the settings page by itself. Imports only the
+The sentences are the strings under the fields in the source code. This module knows no config
+class, so a new setting or kind appears on the settings page automatically. Imports only the
 standard library.
 """
 
@@ -44,18 +44,18 @@ class Setting:
     """The default as YAML has it, in backticks; or `must be set`, or `its own defaults`."""
 
     sentence: str
-    """What the setting does, without references to the paper that stand alone in brackets."""
+    """What the setting does, without references to the paper in brackets."""
 
     paper: str
     """Where the paper says it, such as `§3, §5`; empty when the sentence cites nothing."""
 
     mark: str
-    """Why the setting is no part of the result's identity; empty when it is a part."""
+    """Why the setting is outside the result's identity; empty when it is part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """The settings of one dataclass, at the place where it is used first."""
+class SettingsSection:
+    """The settings of one dataclass, at the first key path that uses it."""
 
     key: str
     """The section's key path; empty for the outermost class."""
@@ -67,20 +67,20 @@ class Section:
     """The class's docstring."""
 
     settings: tuple[Setting, ...]
-    """Empty when `same_as` names the place that has them."""
+    """Empty when `same_as` names the section that lists them."""
 
     same_as: str
-    """Key path at which the same class stands before; empty at the first place."""
+    """Earlier key path of the same class; empty at the first one."""
 
 
-def sections_of(cls: type[Any]) -> list[Section]:
+def sections_of(cls: type[Any]) -> list[SettingsSection]:
     """Return a config class and all sections in it, outer ones first, each class in full once."""
     return list(_sections(cls, key="", must_name_kind=False, seen={}))
 
 
 @cache
 def sentences_under(cls: type[Any]) -> Mapping[str, str]:
-    """Return the sentences that stand under a dataclass's fields, by the fields' names.
+    """Return the sentences under a dataclass's fields, by field name.
 
     Raises:
         AssertionError: a field has none.
@@ -110,10 +110,10 @@ def _strings_under_fields(cls: type[Any]) -> dict[str, str]:
 
 def _sections(
     cls: type[Any], *, key: str, must_name_kind: bool, seen: dict[type[Any], str]
-) -> Iterator[Section]:
+) -> Iterator[SettingsSection]:
     kind, summary = _kind_of(cls), inspect.getdoc(cls) or ""
     if cls in seen:
-        yield Section(key=key, kind=kind, summary=summary, settings=(), same_as=seen[cls])
+        yield SettingsSection(key=key, kind=kind, summary=summary, settings=(), same_as=seen[cls])
         return
     seen[cls] = key
     hints, prefix = get_type_hints(cls), f"{key}." if key else ""
@@ -131,7 +131,7 @@ def _sections(
                 mark=why_outside_identity(spec),
             )
         )
-    yield Section(key=key, kind=kind, summary=summary, settings=tuple(settings), same_as="")
+    yield SettingsSection(key=key, kind=kind, summary=summary, settings=tuple(settings), same_as="")
     for spec in fields(cls):
         inner = list(_dataclasses_in(hints[spec.name], prefix + spec.name))
         for inner_cls, inner_key in inner:
@@ -199,7 +199,7 @@ def _many(hint: Any) -> str:
 
 def _default_in_words(spec: Field[Any], hint: Any) -> str:
     default = _default_of(spec)
-    if default is MISSING:  # the loader makes a section that is not written from its defaults
+    if default is MISSING:  # the loader builds a missing section from its defaults
         return OWN_DEFAULTS if is_dataclass(hint) else MUST_BE_SET
     text = _as_yaml(default)
     return OWN_DEFAULTS if is_dataclass(default) and text == "{}" else f"`{text}`"
@@ -210,7 +210,7 @@ def _default_of(spec: Field[Any]) -> Any:
 
 
 def _as_yaml(value: Any) -> str:
-    """Return a value as one may write it in YAML, on one line; of a section, what is its own."""
+    """Return a value as YAML on one line; for a section, only the values that it sets itself."""
     if is_dataclass(value):
         return _as_yaml(
             {
@@ -239,7 +239,7 @@ def _scalar_as_yaml(value: str | float | None) -> str:
 
 
 def _without_references(sentence: str) -> tuple[str, str]:
-    """Split what a sentence says from where the paper says it."""
+    """Split a sentence from its references to the paper."""
     ours = _OTHER_SOURCE.sub("", sentence)
     cited = [ref for found in _REFERENCES.findall(ours) for ref in re.findall(_REFERENCE, found)]
 

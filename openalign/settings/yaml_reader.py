@@ -1,7 +1,7 @@
 """YAML to frozen dataclasses, strictly: every error names file, line and key.
 
-A mapping is a dataclass, a key one of its fields; a union of dataclasses is told apart by its
-`kind`. Whatever is not declared is an error, and so is a key that stands twice.
+A mapping is a dataclass and its keys are the fields; `kind` chooses among a union of dataclasses.
+Undeclared keys and duplicate keys are errors.
 """
 
 import difflib
@@ -138,12 +138,12 @@ class Place:
         return replace(self, key=f"{self.key}.{name}".lstrip("."))
 
     def error(self, node: Node, message: str, *, hint: str | None = None) -> ConfigError:
-        """Return an error about this key, for the caller to raise."""
+        """Return an error about this key; the caller raises it."""
         return ConfigError(f"{place_of(node)}: `{self.key}` {message}", hint=hint)
 
 
 def compose(text: str, source: str) -> Node | None:
-    """Parse YAML into nodes that know their line; `source` is what errors call the text."""
+    """Parse YAML into nodes that know their line; errors call the text `source`."""
     loader = yaml.SafeLoader(text)
     loader.name = source
     try:
@@ -161,7 +161,7 @@ def compose(text: str, source: str) -> Node | None:
 def read_plain(kind: type[T], values: dict[str, Any], source: str) -> T:
     """Return the dataclass that `settings.fields.to_plain` turned into `values`.
 
-    The values are checked as those of a file are; `source` is what errors call them.
+    Values are checked like those of a file; errors call them `source`.
 
     Raises:
         ConfigError: a value is missing, unknown or of another type.
@@ -172,7 +172,7 @@ def read_plain(kind: type[T], values: dict[str, Any], source: str) -> T:
 
 
 def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
-    """Refuse what no settings file needs: tags, keys that are no text, keys twice, loops."""
+    """Refuse tags, keys that are not text, duplicate keys and loops."""
     if id(node) in above:
         raise ConfigError(f"{place_of(node)}: stands inside itself, through an alias")
     if not node.tag.startswith("tag:yaml.org,2002:"):
@@ -212,13 +212,13 @@ def _type_name(kind: Any) -> str:
 
 
 def place_of(node: Node) -> str:
-    """Return where a node stands, as `pipelines.yaml:12`."""
+    """Return a node's position, such as `pipelines.yaml:12`."""
     name = str(node.start_mark.name)
     return name if name.startswith("--set") else f"{name}:{node.start_mark.line + 1}"
 
 
 def text_node(text: str, like: Node) -> yaml.ScalarNode:
-    """Return a text that stands where another node does."""
+    """Return a text node at the position of another node."""
     return yaml.ScalarNode(_TEXT, text, like.start_mark)
 
 
@@ -255,7 +255,7 @@ def merged(base: yaml.MappingNode, over: yaml.MappingNode) -> yaml.MappingNode:
 
 
 def override_node(override: str) -> yaml.MappingNode:
-    """Return `a.b=value` as the mapping that YAML would have for it."""
+    """Return `a.b=value` as nested YAML mappings."""
     path, equals, text = override.partition("=")
     if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", path):
         raise ConfigError(

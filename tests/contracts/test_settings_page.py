@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from openalign.run.config import PipelineConfig
-from openalign.run.settings_page import COMMAND, PAGE, page
+from openalign.run.settings_page import COMMAND, SETTINGS_PAGE, page
 from openalign.settings.sentences import sections_of
 
 ROOT = Path(__file__).parents[2]
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_page_is_current() -> None:
     """A renamed setting breaks users' files: say so in CHANGELOG.md, then make the page anew."""
-    on_disk = (ROOT / PAGE).read_text(encoding="utf-8")
+    on_disk = (ROOT / SETTINGS_PAGE).read_text(encoding="utf-8")
 
-    assert on_disk == page(), f"{PAGE} is not what the config classes say; run: {COMMAND}"
+    assert on_disk == page(), f"{SETTINGS_PAGE} is not what the config classes say; run: {COMMAND}"
 
 
 def test_every_stage_has_a_heading_and_every_setting_a_row() -> None:

@@ -1,4 +1,4 @@
-"""A small pipeline from a table of pairs to a training manifest, on pictures of its own site."""
+"""A small pipeline from a table of pairs to a training manifest, on images of its own site."""
 
 import csv
 import io
@@ -49,7 +49,7 @@ crawl:
 
 
 def write(folder: Path) -> Path:
-    """Write the site, two tables that name its pictures, and pipelines.yaml; return the last."""
+    """Write the site, two tables that name its images, and pipelines.yaml; return the last."""
     (folder / "www").mkdir()
     for number in range(20):
         sink = io.BytesIO()

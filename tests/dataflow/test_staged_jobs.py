@@ -134,7 +134,7 @@ def test_a_hundred_thousand_files_fit_into_a_job() -> None:
     assert 16 * len(urls) < len(job.graph) < SERVICE_LIMIT_BYTES / 3
 
 
-def test_pictures_that_are_held_out_do_not_travel_in_the_job(tmp_path: Path) -> None:
+def test_images_that_are_held_out_do_not_travel_in_the_job(tmp_path: Path) -> None:
     def sizes(num_held_out: int) -> list[int]:
         rows = [
             {"name": f"{number}.jpg", "split": "test", "sha256": f"{number:064x}", "phash": number}

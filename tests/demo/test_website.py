@@ -30,7 +30,7 @@ def test_a_name_is_taken_apart() -> None:
     assert not image("red apple").is_varied
 
 
-def test_pictures_with_equal_files_are_one() -> None:
+def test_images_with_equal_files_are_one() -> None:
     first, twin, other = (
         image("farmer", "A", b"1"),
         image("man farmer", "B", b"1"),
@@ -87,7 +87,7 @@ def test_splits_follow_the_hash_of_code_and_concept() -> None:
     assert [splits[p.code] for p in images] == ["train", "train", "test", "val", "train", "hard"]
 
 
-def test_a_picture_whose_words_training_lacks_returns_to_training() -> None:
+def test_an_image_whose_words_training_lacks_returns_to_training() -> None:
     known = image("man farmer", code_with(2))
     unknown = image("woman farmer", code_with(0))
 
@@ -112,7 +112,7 @@ def test_composed_queries_lead_to_the_test_split_only() -> None:
     ]
 
 
-def test_the_site_calls_a_varied_picture_by_parts_of_its_name_too() -> None:
+def test_the_site_calls_a_varied_image_by_parts_of_its_name_too() -> None:
     texts = alt_texts(image("man firefighter dark skin tone"))
 
     assert texts[0] == "man firefighter dark skin tone"

@@ -106,7 +106,7 @@ def test_the_crawl_found_every_page_and_what_is_none(root: Path) -> None:
     assert Counter(states.values())[PageState.PARSED] == on_disk - 1
 
 
-def test_no_held_out_picture_is_trained_on(root: Path) -> None:
+def test_no_held_out_image_is_trained_on(root: Path) -> None:
     benchmark = json.loads((root / "site" / "benchmark" / "dataset.json").read_text())
     held_out = {
         storage.sha256_of(str(root / "site" / "www" / "pictures" / image["filename"]))
@@ -164,7 +164,7 @@ def test_a_second_run_does_nothing(root: Path, capsys: pytest.CaptureFixture[str
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_search_prints_ranked_pictures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_prints_ranked_images(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert openalign("search", "demo", "red apple", "-k", "3", root=root) == 0
 
     lines = capsys.readouterr().out.splitlines()

@@ -15,9 +15,9 @@ from openalign.engines.batches import (
     cut_by_hash,
     from_ipc,
     to_ipc,
-    to_pieces,
+    to_ipc_pieces,
 )
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs, run_jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs, run_jobs
 from openalign.engines.parts import Part, WriteSummary, read_summary
 from openalign.engines.runners import run_job
 from openalign.errors import StageError
@@ -96,7 +96,7 @@ def test_pieces_are_cut_to_the_shuffles_size(monkeypatch: pytest.MonkeyPatch) ->
     rows = pl.DataFrame({"text": ["x" * 100] * 1000})
     monkeypatch.setattr(batches, "SHUFFLE_BYTES", 10_000)
 
-    pieces = list(to_pieces(rows))
+    pieces = list(to_ipc_pieces(rows))
 
     assert len(pieces) > 5
     assert sum(from_ipc(piece).num_rows for piece in pieces) == 1000
@@ -125,7 +125,7 @@ def declared() -> Jobs:
         line = Part(counts={"a": 2}).to_json()
         return pipeline | beam.Create([line]) | beam.Map(str)
 
-    def collect(ended: Ended) -> StageResult:
+    def collect(ended: EndedJob) -> StageResult:
         counts = ended.summary.counts
         return StageResult(num_inputs=counts["a"], states=counts, num_outputs=1, files=[])
 

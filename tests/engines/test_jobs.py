@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 
 from openalign.engines import jobs
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs, run_jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs, run_jobs
 from openalign.engines.parts import Note, Part, Summary
 from openalign.errors import StageError
 from openalign.files import storage
@@ -38,7 +38,7 @@ def job(name: str, *numbers: int, **more: Any) -> Job:
     return Job(name=name, build=build, **more)
 
 
-def result_of(*ended: Ended) -> StageResult:
+def result_of(*ended: EndedJob) -> StageResult:
     rows = sum(e.summary.counts["rows"] for e in ended)
     files = [file for e in ended for file in e.files]
     return StageResult(num_inputs=rows, states={"kept": rows}, num_outputs=rows, files=files)
@@ -53,7 +53,7 @@ def test_a_result_is_made_of_what_every_job_told(tmp_path: Path) -> None:
 def test_notes_come_back_as_their_kind(tmp_path: Path) -> None:
     found: list[list[Seen]] = []
 
-    def collect(ended: Ended) -> StageResult:
+    def collect(ended: EndedJob) -> StageResult:
         found.append(ended.summary.notes(Seen))
         return result_of(ended)
 
@@ -72,7 +72,7 @@ def test_a_job_that_has_ended_is_not_run_again_and_keeps_what_finish_wrote(
         written = storage.write_text(str(tmp_path / "set"), "abc")
         return [DataFile.of("set", written, num_rows=1)]
 
-    def fail(_: Ended, __: Ended) -> StageResult:
+    def fail(_: EndedJob, __: EndedJob) -> StageResult:
         raise KeyboardInterrupt
 
     both = [job("first", 1, finish=finish), job("second", 2)]

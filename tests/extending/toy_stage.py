@@ -9,7 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from openalign.engines.batches import Paths, read_batches
-from openalign.engines.jobs import Attempt, Ended, Job, Jobs
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Note, Part
 from openalign.files import storage
 from openalign.files.facts import Facts
@@ -63,7 +63,7 @@ def _measure(url: str, *, output: str) -> Iterator[str]:
     ).to_json()
 
 
-def _collect(measured: Ended) -> StageResult:
+def _collect(measured: EndedJob) -> StageResult:
     counted = measured.summary.counts[LengthState.COUNTED]
     return StageResult(
         num_inputs=counted,

@@ -20,7 +20,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.filtering import selection
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
-from openalign.images.hashes import fingerprint
+from openalign.images.hashes import fingerprint_image
 
 Row = dict[str, Any]
 
@@ -215,16 +215,16 @@ def test_reencoded_and_resized_copies_are_near_duplicates_and_others_are_not(
     held_out, rows, copies = [], [], set()
     for seed in range(8):
         original = encoded(drawn_image(seed), "PNG")
-        sha256, phash = fingerprint(original)
+        sha256, phash = fingerprint_image(original)
         name = f"{seed}.png"
         held_out.append({"name": name, "split": "test", "sha256": sha256, "phash": phash})
         for name, make in variants.items():
-            sha256, phash = fingerprint(make(drawn_image(seed)))
+            sha256, phash = fingerprint_image(make(drawn_image(seed)))
             row = entry(f"http://a/{seed}/{name}", name, sha256=sha256, phash=phash)
             rows.append(row)
             copies.add(row["key"])
     for seed in range(100, 140):
-        _, phash = fingerprint(encoded(drawn_image(seed), "PNG"))
+        _, phash = fingerprint_image(encoded(drawn_image(seed), "PNG"))
         rows.append(entry(f"http://b/{seed}", "another", phash=phash))
 
     result = run(tmp_path, rows, held_out=held_out)

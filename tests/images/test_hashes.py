@@ -3,7 +3,7 @@ import pytest
 from odd_images import WHITE, encode
 from PIL import Image
 
-from openalign.images.hashes import fingerprint, phash_of
+from openalign.images.hashes import fingerprint_image, phash_of
 from openalign.images.headers import ImageError
 from openalign.images.stored import store
 
@@ -18,7 +18,7 @@ def test_a_fingerprint_is_what_store_says_whatever_size_is_stored(
 
     image = store(content, short_side_px=short_side_px, jpeg_quality=90, max_pixels=10_000_000)
 
-    assert fingerprint(content) == (image.sha256, image.phash)
+    assert fingerprint_image(content) == (image.sha256, image.phash)
 
 
 def test_the_hash_is_the_dct_written_out() -> None:
@@ -43,10 +43,10 @@ def test_the_hash_survives_size_format_and_color_and_not_another_image() -> None
     noise = np.random.default_rng(3).integers(0, 255, (6, 8, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((400, 300), Image.Resampling.BICUBIC)
     other = Image.fromarray(noise[::-1]).resize((400, 300), Image.Resampling.BICUBIC)
-    original = fingerprint(encode(image, "PNG"))[1]
+    original = fingerprint_image(encode(image, "PNG"))[1]
 
     def distance(content: bytes) -> int:
-        return (original ^ fingerprint(content)[1]).bit_count()
+        return (original ^ fingerprint_image(content)[1]).bit_count()
 
     assert distance(encode(image.resize((200, 150)), "JPEG")) <= 4
     assert distance(encode(image.convert("L"), "WEBP")) <= 4
@@ -59,4 +59,4 @@ def test_the_hash_of_a_plain_image_has_the_mean_alone() -> None:
 
 def test_bytes_that_are_no_image_have_no_fingerprint() -> None:
     with pytest.raises(ImageError, match="no image"):
-        fingerprint(b"<html>not found</html>")
+        fingerprint_image(b"<html>not found</html>")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from openalign.images import decoding
 from openalign.images.stored import store
-from openalign.train.data.preprocess import decode as decode_square
+from openalign.train.data.preprocess import read_pixels as decode_square
 
 ODD = [pytest.param(image, id=image.name) for image in odd_images()]
 

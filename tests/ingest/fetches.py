@@ -1,4 +1,4 @@
-"""What the tests of the fetch stage share: pictures, candidates, and a run of the stage."""
+"""What the tests of the fetch stage share: images, candidates, and a run of the stage."""
 
 import io
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ OTHER = "http://other.example"
 THIRD = "http://third.example"
 
 
-def picture(number: int, size: tuple[int, int] = (60, 40)) -> bytes:
+def image_file(number: int, size: tuple[int, int] = (60, 40)) -> bytes:
     sink = io.BytesIO()
     color = (number * 37 % 256, number * 91 % 256, number * 53 % 256)
     Image.new("RGB", size, color).save(sink, "PNG")
@@ -35,7 +35,7 @@ def picture(number: int, size: tuple[int, int] = (60, 40)) -> bytes:
 
 
 def image(number: int, size: tuple[int, int] = (60, 40), **changes: Any) -> Reply:
-    return Reply(body=picture(number, size), headers=PNG, **changes)
+    return Reply(body=image_file(number, size), headers=PNG, **changes)
 
 
 def row(url: str, text: str) -> dict[str, Any]:

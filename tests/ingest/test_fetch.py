@@ -18,9 +18,9 @@ from fetches import (
     bytes_of,
     config_of,
     image,
+    image_file,
     ledger_of,
     make_rule,
-    picture,
     row,
     rows_of,
     run,
@@ -33,7 +33,7 @@ from openalign.files.schemas import LEDGER
 from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.files.tables import read_table
-from openalign.images.hashes import fingerprint
+from openalign.images.hashes import fingerprint_image
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_candidate_is_in_a_ledger_and_every_image_in_a_tar_once(
     assert {state: n for state, n in result.states.items() if n} == {"fetched": 68}
     assert isinstance(result.facts, FetchFacts)
     assert result.facts.images == {"fetched": 40}
-    assert result.facts.num_bytes == 2 * sum(len(picture(n)) for n in range(20))
+    assert result.facts.num_bytes == 2 * sum(len(image_file(n)) for n in range(20))
     assert web.asked.total() == 42  # each image once, and two robots.txt
     assert sorted(f.name for f in result.files) == sorted(bytes_of(tmp_path / "out"))
     ledger = ledger_of(tmp_path / "out")
@@ -71,7 +71,7 @@ def test_a_ledger_row_says_what_is_known_of_the_image(web: Web, tmp_path: Path) 
     run(config_of(web), [row(f"{SITE}/big.png", "a cat")], tmp_path / "out")
 
     [found] = ledger_of(tmp_path / "out").to_dicts()
-    sha256, phash = fingerprint(picture(5, (300, 500)))
+    sha256, phash = fingerprint_image(image_file(5, (300, 500)))
     assert found == row(f"{SITE}/big.png", "a cat") | {
         "archive": None,
         "archive_offset": None,
@@ -82,7 +82,7 @@ def test_a_ledger_row_says_what_is_known_of_the_image(web: Web, tmp_path: Path) 
         "content_type": "image/png",
         "width_px": 300,
         "height_px": 500,
-        "num_bytes": len(picture(5, (300, 500))),
+        "num_bytes": len(image_file(5, (300, 500))),
         "sha256": sha256,
         "phash": phash,
         "shard": f"shard-{bucket_of('pictures.example', 3):05d}-00000.tar",
@@ -120,7 +120,7 @@ def test_the_tars_open_in_webdataset_with_all_texts_of_an_image(web: Web, tmp_pa
     assert facts["alt_texts"] == texts
     assert facts["image_url"] == f"{SITE}/3.png"
     assert (facts["width_px"], facts["height_px"]) == (60, 40)
-    assert int(facts["phash"], 16) == fingerprint(picture(3))[1]
+    assert int(facts["phash"], 16) == fingerprint_image(image_file(3))[1]
     assert Image.open(io.BytesIO(sample["jpg"])).size == (30, 20)
 
 
@@ -172,15 +172,18 @@ def test_every_image_ends_in_its_state(web: Web, tmp_path: Path) -> None:
         ),
         "/private/x": (image(2), "robots_denied"),
         "/withheld": (
-            Reply(body=picture(3), headers=[*PNG, ("X-Robots-Tag", "noimageai")]),
+            Reply(body=image_file(3), headers=[*PNG, ("X-Robots-Tag", "noimageai")]),
             "opted_out",
         ),
         "/hang-up": (Reply(hang_up=True), "connect_failure"),
-        "/cut": (Reply(body=picture(4), headers=PNG, length=len(picture(4)) + 9), "truncated"),
+        "/cut": (
+            Reply(body=image_file(4), headers=PNG, length=len(image_file(4)) + 9),
+            "truncated",
+        ),
         "/late": (image(5, before_seconds=2.0), "timeout"),
         "/page": (Reply(body=b"<html>Not found, with status 200</html>"), "not_an_image"),
         "/empty": (Reply(headers=PNG), "not_an_image"),
-        "/half": (Reply(body=picture(6, (300, 300))[:150], headers=PNG), "decode_failure"),
+        "/half": (Reply(body=image_file(6, (300, 300))[:150], headers=PNG), "decode_failure"),
         "/large": (image(7, (2000, 2000)), "too_large"),
         "/bomb": (image(8, (1100, 1000)), "too_many_pixels"),
         "/small": (image(9, (19, 50)), "short_side"),
@@ -215,7 +218,7 @@ def test_every_image_ends_in_its_state(web: Web, tmp_path: Path) -> None:
 def test_an_image_of_an_unwanted_shape_is_left_before_its_body_is_here(
     web: Web, tmp_path: Path
 ) -> None:
-    small = picture(1, (10, 500))
+    small = image_file(1, (10, 500))
     web.routes["/small.png"] = Reply(body=small, headers=PNG, length=len(small) + 9)
     rows = [row(f"{SITE}/small.png", "a cat")]
 

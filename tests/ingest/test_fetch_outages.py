@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
-from fetches import bytes_of, config_of, image, ledger_of, picture, row, rows_of, run
+from fetches import bytes_of, config_of, image, image_file, ledger_of, row, rows_of, run
 from local_ports import free_port, wait_for
 
 from openalign.errors import StageError
@@ -56,7 +56,7 @@ def test_a_site_that_goes_in_the_middle_of_a_fetch_leaves_no_trace(
     www, out = tmp_path / "www", tmp_path / "out"
     www.mkdir()
     for number in range(NUM_IMAGES):
-        (www / f"{number}.png").write_bytes(picture(number))
+        (www / f"{number}.png").write_bytes(image_file(number))
     rows = rows_of([SITE], NUM_IMAGES)
     with site_served(www) as (_, address):
         whole = run(reaching(web, address), rows, tmp_path / "whole")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from openalign.ingest.webpage import PageContent, decode, largest_of_srcset, parse_page
+from openalign.ingest.webpage import PageContent, decode_html, largest_of_srcset, parse_page
 
 PAGE = "http://site.example/a/index.html"
 
@@ -229,7 +229,7 @@ def test_robots_meta_elements_are_handed_on() -> None:
     ],
 )
 def test_text_of_a_page(body: bytes, charset: str | None, expected: str) -> None:
-    assert decode(body, charset) == expected
+    assert decode_html(body, charset) == expected
 
 
 @pytest.mark.parametrize(

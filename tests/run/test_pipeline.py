@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign import cli
-from openalign.engines.jobs import Ended, Jobs
+from openalign.engines.jobs import EndedJob, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
@@ -202,7 +202,7 @@ def test_rows_that_a_stage_lost_are_our_own_mistake(
     def losing(*args: Any, **kwargs: Any) -> Jobs:
         declared = honest(*args, **kwargs)
 
-        def collect(*ended: Ended) -> StageResult:
+        def collect(*ended: EndedJob) -> StageResult:
             result = declared.collect(*ended)
             states = {**result.states, "kept": result.states["kept"] - 1}
             return dataclasses.replace(result, num_inputs=result.num_inputs - 1, states=states)

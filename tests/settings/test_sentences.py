@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from openalign.settings.fields import LOCATION, RUNTIME, location, runtime, runtime_factory
-from openalign.settings.sentences import Section, Setting, sections_of, sentences_under
+from openalign.settings.sentences import Setting, SettingsSection, sections_of, sentences_under
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Config:
     """Whether it is on."""
 
 
-def sections() -> list[Section]:
+def sections() -> list[SettingsSection]:
     return sections_of(Config)
 
 

@@ -104,7 +104,7 @@ def batch(seed: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return pixels.contiguous(memory_format=torch.channels_last), ids, torch.ones_like(ids)
 
 
-def share(whole: tuple[Tensor, ...], ranks: zero.Ranks) -> list[Tensor]:
+def share(whole: tuple[Tensor, ...], ranks: zero.RankGroup) -> list[Tensor]:
     """Return this rank's rows."""
     size = len(whole[0]) // ranks.world_size
     return [part[ranks.rank * size : (ranks.rank + 1) * size] for part in whole]
@@ -128,7 +128,7 @@ def loss_of_two_ranks(rank: int) -> dict[str, Tensor]:
 def steps_under(
     stage: int,
     optimizer: Lamb | AdamW,
-    ranks: zero.Ranks,
+    ranks: zero.RankGroup,
     *,
     clipping: float = _CLIPPED,
     threshold: int = 0,
@@ -207,7 +207,7 @@ def statistics_of_two_ranks(rank: int) -> dict[str, Tensor]:
     return {"mean": layer.running_mean, "variance": layer.running_var}
 
 
-def nonfinite_gradient(ranks: zero.Ranks) -> dict[str, Any]:
+def nonfinite_gradient(ranks: zero.RankGroup) -> dict[str, Any]:
     """Give one rank alone a gradient that is not finite, under a loss that is."""
     found: dict[str, Any] = {}
     for stage in STAGES:

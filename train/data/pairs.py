@@ -35,7 +35,7 @@ from openalign.files.tables import read_table
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
 from openalign.train.data.order import RowNumbers, rows_at
-from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, decode, tokenize
+from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, read_pixels, tokenize
 
 _MIB = 1 << 20
 _LARGE = pa.schema(
@@ -203,7 +203,7 @@ class _Images:
         shard = self._names[self._shards[row]]
         offset, length = int(self._offsets[row]), int(self._lengths[row])
         try:
-            return decode(self._reader.read(shard, offset, length), resize_px=self._resize_px)
+            return read_pixels(self._reader.read(shard, offset, length), resize_px=self._resize_px)
         except InputError as error:
             raise InputError(
                 f"{shard}: the bytes from {offset} on are no image: {error}",

@@ -64,7 +64,7 @@ class Preprocess:
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
         """Return image files as the image tower takes them outside training: middle crop."""
-        images = np.stack([decode(content, resize_px=self.resize_px) for content in contents])
+        images = np.stack([read_pixels(content, resize_px=self.resize_px) for content in contents])
         return to_tensor(center_crop(images, self.crop_px))
 
     def save(self, folder: str) -> None:
@@ -144,7 +144,7 @@ def _side_px(values: dict[str, Any], key: str, url: str) -> int:
             )
 
 
-def decode(content: bytes, *, resize_px: int) -> Pixels:
+def read_pixels(content: bytes, *, resize_px: int) -> Pixels:
     """Return an image file as an upright sRGB square, `[R, R, C]`; transparency becomes white.
 
     A JPEG is decoded at the smallest scale that still has twice the pixels needed a side.

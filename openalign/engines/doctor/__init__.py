@@ -1,1 +1,1 @@
-"""What can be known of a cluster before a job goes there."""
+"""Checks of a cluster before a job is sent to it."""

@@ -1,4 +1,4 @@
-"""What a look at a part of a cluster gives."""
+"""The result of checking one part of a cluster."""
 
 import socket
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     subject: str
     found: str
     problem: str = ""
-    """What stands in the way; empty where nothing does."""
+    """The problem; empty when there is none."""
 
     hint: str = ""
     unknown: bool = False
-    """Whether it cannot be seen from here."""
+    """Whether this machine cannot check it."""
 
 
 def endpoint(subject: str, address: str, hint: str = "") -> Check:
-    """See whether something listens at `host:port`."""
+    """Check whether something listens at `host:port`."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=10):

@@ -1,8 +1,8 @@
-"""What can be known of a cluster before a job goes there: its jar, Java, master, workers, root.
+"""Checks of a cluster before a job is sent to it: its jar, Java, master, workers, root.
 
-A stage asks `require` before it writes anything. Workers that can be asked from here are asked what
-they are made of; those behind a remote master are not, so a job of one element goes there first
-(`try_job`). `openalign doctor` shows every check, and sends that job in any case.
+A stage calls `require` before it writes anything. Workers that this machine can reach report their
+versions. Workers behind a remote master cannot be reached, so a job of one element goes there first
+(`try_job`). `openalign doctor` shows every check, and always sends that job.
 """
 
 import http.client
@@ -39,10 +39,10 @@ _POOL_HINT = (
 
 
 def require(beam_options: Sequence[str], root: str) -> None:
-    """See that a job of these options can start and write under `root`; local ones always can.
+    """Check that a job with these options can start and write under `root`; local jobs always can.
 
     Raises:
-        StageError: something stands in the way.
+        StageError: a check found a problem.
         ConfigError: an option is none of Beam's.
     """
     asked = True
@@ -57,7 +57,7 @@ def require(beam_options: Sequence[str], root: str) -> None:
 
 
 def all_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
-    """Yield every check, then send a job of one element where none of them found a problem."""
+    """Yield every check; if none found a problem, send a job of one element."""
     found_problem = False
     for check in checks(beam_options, root):
         found_problem |= bool(check.problem)
@@ -67,7 +67,7 @@ def all_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
 
 
 def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
-    """Yield what was found, in the order in which a job would meet it."""
+    """Yield the checks, in the order in which a job would meet the problems."""
     read = read_options(beam_options)
     options, runner = read.get_all_options(), runner_of(read)
     if runner == LOCAL or is_dry_run(beam_options):
@@ -85,10 +85,10 @@ def checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
 
 
 def dataflow_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
-    """Yield what can be seen without asking Google; in a dry run too.
+    """Yield the checks that need no call to Google; a dry run makes them too.
 
-    No job of one element goes ahead of a stage there: it takes minutes, the root is one that all
-    workers see, and workers without the package fail before they write.
+    Dataflow gets no job of one element before a stage. Such a job takes minutes, all workers see
+    the root, and workers without the package fail before they write.
     """
     options = read_options(beam_options).get_all_options()
     yield _root(root, everywhere=True)
@@ -104,7 +104,7 @@ def dataflow_checks(beam_options: Sequence[str], root: str) -> Iterator[Check]:
 
 
 def try_job(beam_options: Sequence[str], root: str) -> Check:
-    """Run a job of one element and look for what it wrote under `root`."""
+    """Run a job of one element and look for its file under `root`."""
     url = storage.join(root, f".doctor-{uuid.uuid4().hex}")
     try:
         return _try(beam_options, root, url)
@@ -184,7 +184,7 @@ def _spark(options: Mapping[str, Any]) -> Iterator[Check]:
     elif master.startswith("local"):
         yield Check(subject="master", found=f"none named: Spark inside Beam's process ({master})")
     elif master.startswith("spark://"):
-        # With several masters one of them leads; any that answers will say which.
+        # One of several masters leads; any master that answers names it.
         tried = [endpoint("master", a) for a in master.removeprefix("spark://").split(",")]
         yield next((check for check in tried if not check.problem), tried[0])
 
@@ -218,7 +218,7 @@ def _java(launcher: str) -> Check:
 
 
 def _temporary_folder(options: Mapping[str, Any]) -> Iterator[Check]:
-    """Yield a problem where the jar of a job would lie where a remote cluster does not see it."""
+    """Yield a problem if a remote cluster could not see the jar of a job."""
     folder, master = tempfile.gettempdir(), _host_of_master(options)
     if master not in _names_of_this_machine() and folder in ("/tmp", "/var/tmp", "/usr/tmp"):  # noqa: S108
         yield Check(
@@ -273,7 +273,7 @@ def _rest(url: str) -> Check:
 def _workers(options: Mapping[str, Any], root: str) -> Check:
     master = _host_of_master(options)
     here = master in _names_of_this_machine()
-    # Beam's own defaults: a master that it starts here is served by this process.
+    # Beam's defaults: this process serves the workers of a master that Beam starts here.
     kind = str(options["environment_type"] or ("DOCKER" if master else "LOOPBACK")).upper()
     if kind == "LOOPBACK" and here:
         return Check(subject="workers", found="this process (LOOPBACK)")
@@ -300,7 +300,7 @@ def _workers(options: Mapping[str, Any], root: str) -> Check:
             problem=f"--environment_config must be the pool's HOST:PORT, got `{pool}`",
             hint="a pool beside each executor is localhost:50000",
         )
-    # A worker calls back to the address that this process knows of itself: only from here it can.
+    # A worker calls back to this process's own address, which only this machine can reach.
     if kind != "EXTERNAL" or not here or pool.rpartition(":")[0] not in _LOOPBACK:
         found = f"{kind} {pool}".strip()
         return Check(subject="workers", found=f"{found}: cannot be asked from here", unknown=True)
@@ -309,7 +309,7 @@ def _workers(options: Mapping[str, Any], root: str) -> Check:
 
 
 def is_remote(beam_options: Sequence[str]) -> bool:
-    """Tell whether jobs run where a server of this machine's loopback device is out of reach."""
+    """Tell whether jobs run where this machine's loopback device cannot be reached."""
     options = read_options(beam_options)
     if runner_of(options) == "DataflowRunner":
         return True
@@ -317,7 +317,7 @@ def is_remote(beam_options: Sequence[str]) -> bool:
 
 
 def _host_of_master(options: Mapping[str, Any]) -> str:
-    """Return the host that a job is sent to; empty where Beam starts a master of its own."""
+    """Return the host that a job is sent to; empty when Beam starts its own master."""
     for name in ("spark_rest_url", "spark_master_url", "flink_master", "job_endpoint"):
         address = str(options.get(name) or "")
         if address and not address.startswith(("local", "[local]", "[auto]")):
@@ -331,7 +331,7 @@ def _names_of_this_machine() -> tuple[str, ...]:
 
 
 def _probe(pool: str, root: str) -> Check:
-    """Let a worker of the pool say what it is; its own process, since a broken pool hangs."""
+    """Ask a worker of the pool for its versions, in a separate process: a broken pool hangs."""
     marker = storage.join(root, f".seen-{uuid.uuid4().hex}")
     storage.write_text(marker, "workers look for this file\n")
     command = [sys.executable, "-m", "openalign.engines.doctor.worker_probe", pool, marker]
@@ -370,7 +370,7 @@ def _described(found: Mapping[str, Any]) -> str:
 
 
 def _differences(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the problem and the hint where a worker's versions are not those here."""
+    """Return the problem and the hint if a worker's versions differ from this machine's."""
     here = {
         "openalign": version("openalign"),
         "apache-beam": beam.__version__,

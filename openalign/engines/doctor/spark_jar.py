@@ -1,4 +1,4 @@
-"""What a jar is that is said to be Beam's job server for Spark."""
+"""Checks of a jar that should be Beam's job server for Spark."""
 
 import zipfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 
 SPARK_LINE = "3"
-"""The Spark that Beam's Python SDK can talk to; it offers no other."""
+"""The only major version of Spark that Beam's Python SDK supports."""
 
 _RUNNER_CLASS = "org/apache/beam/runners/spark/SparkPipelineRunner.class"
 _SPARK_CLASS = "org/apache/spark/SparkContext.class"
@@ -16,7 +16,7 @@ _MANIFEST = "META-INF/MANIFEST.MF"
 def look_into(path: Path, *, holds_spark: bool) -> tuple[str, str]:
     """Return what a job server's jar is, and what is wrong with it.
 
-    Sent to a cluster it needs no class of Spark; started here, it must hold them.
+    A jar that is sent to a cluster needs no Spark classes; one that is started here needs them.
     """
     if not path.is_file():
         return "no file", "is not there"
@@ -49,7 +49,7 @@ def _look_into(jar: zipfile.ZipFile, *, holds_spark: bool) -> tuple[str, str]:
 
 
 def _spark_line(names: set[str], spark_version: str) -> str:
-    """Return the major version of the Spark that a jar was built for; Beam's oldest says none."""
+    """Return the major version of Spark that a jar was built for; Beam's oldest jars name none."""
     mark = "META-INF/maven/org.apache.beam/beam-runners-spark"
     for name in sorted(names):
         if name.startswith(mark):

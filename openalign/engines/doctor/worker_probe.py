@@ -1,9 +1,9 @@
-"""Asks a Beam worker pool what its workers are made of: `python -m ...worker_probe POOL MARKER`.
+"""Asks a Beam worker pool for its workers' versions: `python -m ...worker_probe POOL MARKER`.
 
     python -m openalign.engines.doctor.worker_probe localhost:50000 runs/demo/.marker
 
-A process of its own, because a pool that does not answer would hang its caller, and run as
-`__main__`, so that `look` travels by value: the workers may lack this very package.
+The probe is a separate process, because a pool that does not answer hangs its caller. It runs as
+`__main__`, so `look` is pickled by value: the workers may lack this package.
 """
 
 import json
@@ -36,8 +36,8 @@ def look(marker: str) -> None:
     Metrics.counter("probe", json.dumps(found)).inc()
 
 
-def ask(pool: str, marker: str) -> dict[str, object]:
-    """Return what a worker of the pool `host:port` said."""
+def ask_worker(pool: str, marker: str) -> dict[str, object]:
+    """Return the answer of a worker of the pool `host:port`."""
     environment = ExternalEnvironment(pool)  # pyright: ignore[reportCallIssue]
     pipeline = beam.Pipeline(runner=FnApiRunner(default_environment=environment))
     _ = pipeline | beam.Create([marker], reshuffle=False) | beam.Map(look)
@@ -46,4 +46,4 @@ def ask(pool: str, marker: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(ask(sys.argv[1], sys.argv[2])))  # noqa: T201  # the caller reads it
+    print(json.dumps(ask_worker(sys.argv[1], sys.argv[2])))  # noqa: T201  # the caller reads it

@@ -10,7 +10,7 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.evaluate.embeddings import embeddings_name, write_rows
-from openalign.evaluate.search.index import Item, SearchIndex, load, write_items
+from openalign.evaluate.search.index import Item, SearchIndex, load_index, write_items
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.evaluate.search.searcher import Searcher
 from openalign.evaluate.vectors import Vectors
@@ -152,7 +152,7 @@ def test_the_index_is_read_back_and_moves_with_its_run(tmp_path: Path) -> None:
     write_index(before)
     after = before.rename(tmp_path / "after")
 
-    index = load(str(after / "evaluate"))
+    index = load_index(str(after / "evaluate"))
 
     np.testing.assert_array_equal(index.image_GD, INDEX.image_GD)
     assert list(index.items) == list(INDEX.items)
@@ -160,7 +160,7 @@ def test_the_index_is_read_back_and_moves_with_its_run(tmp_path: Path) -> None:
 
 
 def test_where_the_caller_says_the_images_lie_wins(tmp_path: Path) -> None:
-    index = load(write_index(tmp_path), {"compass": "/moved", "another": "/unused"})
+    index = load_index(write_index(tmp_path), {"compass": "/moved", "another": "/unused"})
 
     assert index.path(index.items[0]) == "/moved/east.png"
 
@@ -177,12 +177,12 @@ def test_no_data_file_of_the_index_knows_where_the_images_lie(tmp_path: Path) ->
 
 def load_folders(folder: Path) -> str:
     write_rows(str(folder), embeddings_name("compass", "images"), INDEX.image_GD)
-    return load(str(folder)).folders["compass"]
+    return load_index(str(folder)).folders["compass"]
 
 
 def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lists compass/west, which has no embedding"):
-        load(write_index(tmp_path, num_rows=3))
+        load_index(write_index(tmp_path, num_rows=3))
 
 
 SEARCHER = Searcher(index=INDEX, embedder=Compass())

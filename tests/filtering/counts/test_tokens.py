@@ -10,10 +10,10 @@ from openalign.files.hashing import hash64
 from openalign.filtering.counts.tokens import (
     _word_points,
     hash_strings,
+    hash_words,
     mix_pairs,
     normalize,
     normalize_text,
-    tokenize,
 )
 
 WORD = regex.compile(r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+")
@@ -92,7 +92,7 @@ def mixed(left: int, right: int) -> int:
 def test_a_text_is_cut_into_these_words(text: str, words: list[str]) -> None:
     assert words_of(text) == words
 
-    tokens = tokenize(normalize(pa.array([text])))
+    tokens = hash_words(normalize(pa.array([text])))
 
     assert tokens.unigrams.tolist() == hashes_of(words)
     assert tokens.num_unigrams.tolist() == [len(words)]
@@ -102,7 +102,7 @@ def test_words_never_cross_rows() -> None:
     texts = [str(case.values[0]) for case in CASES]
     together = ["ab", "cd", "", "\u00e9", "\u00e9", None, "x"]
 
-    tokens = tokenize(normalize(pa.array([*texts, *together])))
+    tokens = hash_words(normalize(pa.array([*texts, *together])))
 
     expected = [words_of(text or "") for text in [*texts, *together]]
     assert tokens.num_unigrams.tolist() == [len(words) for words in expected]
@@ -112,19 +112,19 @@ def test_words_never_cross_rows() -> None:
 def test_a_slice_of_a_column_is_read_from_its_own_rows() -> None:
     column = pa.array(["one two", "three", "four five six", "seven"])[1:3]
 
-    tokens = tokenize(normalize(column))
+    tokens = hash_words(normalize(column))
 
     assert tokens.unigrams.tolist() == hashes_of(["three", "four", "five", "six"])
 
 
 def test_no_rows_have_no_words() -> None:
-    tokens = tokenize(normalize(pa.array([], pa.string())))
+    tokens = hash_words(normalize(pa.array([], pa.string())))
 
     assert (len(tokens.unigrams), len(tokens.num_unigrams), len(tokens.bigrams()[0])) == (0, 0, 0)
 
 
 def test_bigrams_are_neighbors_within_a_row_in_order() -> None:
-    tokens = tokenize(normalize(pa.array(["", "a b c", "d", "?", "e f", ""])))
+    tokens = hash_words(normalize(pa.array(["", "a b c", "d", "?", "e f", ""])))
 
     bigrams, rows = tokens.bigrams()
 
@@ -179,7 +179,7 @@ def test_random_text_is_treated_as_the_slow_form_does() -> None:
     texts = ["".join(rng.choices(alphabet, k=rng.randrange(12))) for _ in range(4000)]
 
     normalized = normalize(pa.array(texts))
-    tokens = tokenize(normalized)
+    tokens = hash_words(normalized)
 
     assert normalized.to_pylist() == [normalize_text(text) for text in texts]
     expected = [words_of(text) for text in texts]

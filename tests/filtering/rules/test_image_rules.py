@@ -14,7 +14,7 @@ from openalign.filtering.rules.image import (
     ImageCorpus,
     header_state,
 )
-from openalign.filtering.rules.table import ask, first_rule, names_of
+from openalign.filtering.rules.table import ask_rules, first_rule, names_of
 
 BOUNDS = [
     pytest.param(300, 200, "short_side", id="short side on the bound"),
@@ -36,7 +36,7 @@ def judged(
         images_with_many_alt_texts=hash_strings(pl.Series(["aa"] if many else [], dtype=pl.String)),
         is_copy=lambda images: np.array([copy] * images.height),
     )
-    flags = ask(IMAGE_RULES, ImageBatch.of(rows), corpus, ImageRules())
+    flags = ask_rules(IMAGE_RULES, ImageBatch.of(rows), corpus, ImageRules())
     return first_rule(flags, names_of(IMAGE_RULES)).to_list()
 
 

@@ -10,7 +10,7 @@ from openalign.filtering.counts.tokens import Bools, Ints
 from openalign.filtering.rules.table import (
     MAX_RULES,
     Rule,
-    ask,
+    ask_rules,
     dropped_by,
     first_rule,
     names_of,
@@ -38,7 +38,7 @@ TABLE = (Rule(Size.SMALL, is_small), Rule(Size.ODD, is_odd))
 
 
 def test_every_rule_is_asked_about_every_row() -> None:
-    flags = ask(TABLE, np.array([1, 2, 3, 4]), {1, 3}, 3)
+    flags = ask_rules(TABLE, np.array([1, 2, 3, 4]), {1, 3}, 3)
 
     assert flags.tolist() == [0b11, 0b01, 0b10, 0]
     assert dropped_by(Size.ODD, flags, TABLE).tolist() == [True, False, True, False]

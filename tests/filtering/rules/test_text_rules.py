@@ -5,15 +5,15 @@ import pytest
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FilterState
 from openalign.filtering.config import TextRules
-from openalign.filtering.counts.tokens import U64, hash_strings, normalize, tokenize
-from openalign.filtering.rules.table import ask, first_rule, names_of
+from openalign.filtering.counts.tokens import U64, hash_strings, hash_words, normalize
+from openalign.filtering.rules.table import ask_rules, first_rule, names_of
 from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus, has_rare_ngram
 
 NONE = np.zeros(0, np.uint64)
 
 
 def ngrams(*texts: str) -> U64:
-    tokens = tokenize(normalize(pa.array(texts)))
+    tokens = hash_words(normalize(pa.array(texts)))
     return np.unique(np.concatenate((tokens.unigrams, tokens.bigrams()[0])))
 
 
@@ -40,7 +40,7 @@ def reasons(
 ) -> list[str | None]:
     batch = batch_of(texts, languages)
     corpus = corpus or TextCorpus(ngrams(*texts), NONE, NONE)
-    return first_rule(ask(TEXT_RULES, batch, corpus, rules), names_of(TEXT_RULES)).to_list()
+    return first_rule(ask_rules(TEXT_RULES, batch, corpus, rules), names_of(TEXT_RULES)).to_list()
 
 
 def test_the_table_has_every_state_of_filter_in_its_order() -> None:

@@ -216,7 +216,7 @@ def test_a_large_body_can_be_cut_instead(web: Web) -> None:
 
 
 def test_a_look_at_the_first_bytes_ends_a_transfer(web: Web) -> None:
-    web.routes["/big"] = Reply(body=b"small picture" + b"." * 50_000_000)
+    web.routes["/big"] = Reply(body=b"small image" + b"." * 50_000_000)
 
     def look(head: Head, body: bytes) -> Glance | Refusal:
         assert head.status == 200
@@ -228,7 +228,7 @@ def test_a_look_at_the_first_bytes_ends_a_transfer(web: Web) -> None:
 
     assert failure(outcome) == ("short_side", "too small")
     assert isinstance(outcome, Failure)
-    assert outcome.body.startswith(b"small picture")
+    assert outcome.body.startswith(b"small image")
     assert len(outcome.body) <= 256 * 1024
 
 

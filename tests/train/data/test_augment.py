@@ -107,7 +107,7 @@ def test_a_turn_is_a_rotation_about_the_crops_middle() -> None:
     pixels = augment(images, POSITIONS, crop_px=8, augmentation=augmentation, seed=0)
 
     angle = (2 * draws_at(POSITIONS, num_draws=8, seed=0)[:, 3] - 1) * math.radians(30)
-    # From the middle (7.5, 7.5) to the centre of the crop's last pixel in the middle row.
+    # From the middle (7.5, 7.5) to the center of the crop's last pixel in the middle row.
     x, y = 3.5, -0.5
     found = (pixels[:, :2, 3, 7] + 1) * 127.5 / 8
     expected_x = 7.5 + x * np.cos(angle) - y * np.sin(angle)

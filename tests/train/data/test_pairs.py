@@ -12,7 +12,7 @@ from openalign.files.schemas import TRAINING
 from openalign.files.tables import write_table
 from openalign.train.config import Augmentation
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
-from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, decode
+from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
 from openalign.train.zero import check_world_size, deepspeed_settings
 
 from tiny_training import Corpus, make_corpus, tiny_config  # isort: skip
@@ -59,7 +59,7 @@ def test_a_batch_holds_the_pairs_of_its_rows(corpus: Corpus) -> None:
         pair = table[row]
         shard = Path(corpus.shards, pair["shard"]).read_bytes()
         jpeg = shard[pair["offset"] : pair["offset"] + pair["length"]]
-        expected = decode(jpeg, resize_px=36)[2:34, 2:34] / 127.5 - 1
+        expected = read_pixels(jpeg, resize_px=36)[2:34, 2:34] / 127.5 - 1
         np.testing.assert_allclose(pixels.permute(1, 2, 0).numpy(), expected, atol=1e-6)
         # [CLS], the words, [SEP]: `a` says which form of the alt-text it is.
         assert mask.sum() == len(pair["alt_text"].split()) + 2

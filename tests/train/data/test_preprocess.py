@@ -14,8 +14,8 @@ from openalign.train.data.preprocess import (
     Preprocess,
     build_tokenizer,
     center_crop,
-    decode,
     load_tokenizer,
+    read_pixels,
     to_tensor,
     tokenize,
 )
@@ -29,12 +29,12 @@ def png(image: Image.Image) -> bytes:
     return sink.getvalue()
 
 
-def test_a_picture_is_squashed_to_a_square() -> None:
+def test_an_image_is_squashed_to_a_square() -> None:
     """Two halves, black above white, stay two halves whatever the shape was."""
     image = np.zeros((8, 40, 3), dtype=np.uint8)
     image[4:] = 255
 
-    pixels = decode(png(Image.fromarray(image)), resize_px=4)
+    pixels = read_pixels(png(Image.fromarray(image)), resize_px=4)
 
     assert pixels.shape == (4, 4, 3)
     assert pixels[0].max() == 0
@@ -42,27 +42,27 @@ def test_a_picture_is_squashed_to_a_square() -> None:
 
 
 def test_transparency_becomes_white() -> None:
-    pixels = decode(png(Image.new("RGBA", (4, 4), (255, 0, 0, 0))), resize_px=4)
+    pixels = read_pixels(png(Image.new("RGBA", (4, 4), (255, 0, 0, 0))), resize_px=4)
 
     assert (pixels == 255).all()
 
 
 def test_half_transparency_is_mixed_with_white() -> None:
     """A black of alpha 128 over white is 255 - 128."""
-    pixels = decode(png(Image.new("RGBA", (4, 4), (0, 0, 0, 128))), resize_px=4)
+    pixels = read_pixels(png(Image.new("RGBA", (4, 4), (0, 0, 0, 128))), resize_px=4)
 
     assert (pixels == 127).all()
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGB"])
-def test_every_kind_of_picture_becomes_rgb(mode: str) -> None:
+def test_every_kind_of_image_becomes_rgb(mode: str) -> None:
     sink = io.BytesIO()
     Image.new(mode, (6, 5)).save(sink, "TIFF" if mode == "CMYK" else "PNG")
 
-    assert decode(sink.getvalue(), resize_px=4).shape == (4, 4, 3)
+    assert read_pixels(sink.getvalue(), resize_px=4).shape == (4, 4, 3)
 
 
-def test_a_turned_picture_is_set_upright() -> None:
+def test_a_turned_image_is_set_upright() -> None:
     """EXIF orientation 6 says: turn a quarter to the right; left becomes top."""
     image = Image.new("RGB", (16, 16), "black")
     image.paste("white", (0, 0, 8, 16))
@@ -71,7 +71,7 @@ def test_a_turned_picture_is_set_upright() -> None:
     sink = io.BytesIO()
     image.save(sink, "PNG", exif=exif)
 
-    pixels = decode(sink.getvalue(), resize_px=16)
+    pixels = read_pixels(sink.getvalue(), resize_px=16)
 
     assert pixels[0].min() == 255
     assert pixels[15].max() == 0
@@ -96,7 +96,7 @@ def test_a_jpeg_is_read_at_the_scale_of_pillows_draft(size: tuple[int, int]) -> 
         file.draft("RGB", (96, 96))
         expected = np.asarray(file.resize((48, 48), Image.Resampling.BILINEAR))
 
-    np.testing.assert_array_equal(decode(sink.getvalue(), resize_px=48), expected)
+    np.testing.assert_array_equal(read_pixels(sink.getvalue(), resize_px=48), expected)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_jpeg_is_read_at_the_scale_of_pillows_draft(size: tuple[int, int]) -> 
 )
 def test_what_is_no_image_is_refused_and_says_why(content: bytes, why: str) -> None:
     with pytest.raises(InputError, match=f"an image cannot be decoded: {why}"):
-        decode(content, resize_px=4)
+        read_pixels(content, resize_px=4)
 
 
 @pytest.mark.parametrize(
