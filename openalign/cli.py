@@ -14,7 +14,7 @@ from openalign.run.stages import STAGES, stage_names
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
-    from openalign.run.stages import Run
+    from openalign.run.contract import Run
 
 _RUNNERS = {
     "local": "FnApiRunner",
@@ -304,13 +304,14 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
     from openalign.run.config import load_pipeline
-    from openalign.run.stages import Run
+    from openalign.run.contract import Run
     from openalign.telemetry import set_up_logging
 
     set_up_logging()
     if options.verb is _search:
         _refuse(beam_options)
     return Run(
+        stages=STAGES,
         config=load_pipeline(options.config, options.pipeline, options.overrides),
         beam_options=tuple(beam_options),
         replace=getattr(options, "replace", False),

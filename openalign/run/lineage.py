@@ -3,7 +3,8 @@
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageInputs
-from openalign.run.stages import STAGES, Run, Stage, stage_names
+from openalign.run.contract import Run, Stage
+from openalign.run.stages import STAGES, stage_names
 from openalign.settings.fields import identity
 
 

@@ -9,7 +9,8 @@ from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
 from openalign.pages import funnel
-from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
+from openalign.run.contract import Run, Stage, StageSetup
+from openalign.run.stages import STAGES, stage_names
 from openalign.telemetry import JsonLines, read_json_lines, say
 
 
@@ -94,11 +95,11 @@ def nothing_left(run: Run, name: str) -> StageError:
     )
 
 
-def nothing_found(stage: Stage, task: Task, result: StageResult) -> StageError:
+def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> StageError:
     """Return the error of a stage that brought nothing in from outside."""
     ended: Mapping[str, int] = {**getattr(result.facts, "pages", {}), **result.states}
     refused = result.states.get("private_address", 0) == result.num_inputs > 0
-    if task.web is None:
+    if setup.web is None:
         hint = "see that the source holds rows with an address and a text"
     elif refused:
         hint = "private addresses are refused unless `web.allowed_networks` lets them in"

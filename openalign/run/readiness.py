@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from openalign.errors import ConfigError, MissingExtraError, StageError
 from openalign.files import storage
-from openalign.run.stages import Run, Stage
+from openalign.run.contract import Run, Stage
 
 
 def require(run: Run, stage: Stage) -> None:

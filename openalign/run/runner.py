@@ -8,9 +8,10 @@ from openalign.errors import ConfigError
 from openalign.files import storage
 from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
 from openalign.run import messages, readiness
+from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.lineage import read_inputs
 from openalign.run.serving import served_site
-from openalign.run.stages import STAGES, Run, Stage, Task, stage_names
+from openalign.run.stages import STAGES, stage_names
 from openalign.telemetry import progress_line, say
 
 
@@ -83,9 +84,9 @@ def dry_run(run: Run, name: str) -> None:
     readiness.require_contact(run, stage)
     assert stage.jobs is not None, f"{name} has no Beam job"
     # A folder of its own: the next run may resume from the files of a killed one.
-    task = _task(run, stage, run.folder(name).partial_url("dry-run"))
-    jobs = stage.jobs(task)
-    build_jobs(jobs, work=task.work, beam_options=run.beam_options)
+    setup = _setup(run, stage, run.folder(name).partial_url("dry-run"))
+    jobs = stage.jobs(setup)
+    build_jobs(jobs, work=setup.work, beam_options=run.beam_options)
     count = "1 job" if len(jobs.jobs) == 1 else f"{len(jobs.jobs)} jobs"
     say(f"{name:9} dry run passed: {count}, nothing was made")
     for problem in readiness.dataflow_problems(run):
@@ -115,40 +116,40 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
 
 def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
-    task = _task(run, stage, partial_url)
+    setup = _setup(run, stage, partial_url)
 
     def measure() -> str:
         return f"{len(storage.list_files(partial_url))} files"
 
     with (
-        served_site(run) if task.web is not None else nullcontext({}) as served,
+        served_site(run) if setup.web is not None else nullcontext({}) as served,
         progress_line(stage.name, measure),
     ):
-        if task.web is not None:
-            reached = {**task.web.connect_to, **served}
-            task = replace(task, web=replace(task.web, connect_to=reached))
-        result = _result(stage, task)
+        if setup.web is not None:
+            reached = {**setup.web.connect_to, **served}
+            setup = replace(setup, web=replace(setup.web, connect_to=reached))
+        result = _result(stage, setup)
     if result.num_outputs == 0 and stage.is_dear:
         # The network may have been down: these files must not block another attempt.
         storage.remove(partial_url)
-        raise messages.nothing_found(stage, task, result)
+        raise messages.nothing_found(stage, setup, result)
     _check_result(run, stage, result)
     return result
 
 
-def _task(run: Run, stage: Stage, partial_url: str) -> Task:
+def _setup(run: Run, stage: Stage, partial_url: str) -> StageSetup:
     # A worker's current folder is not this process's.
     url = storage.absolute(partial_url)
-    return Task(run=run, output=url, work=storage.join(url, WORK), web=stage.web(run.config))
+    return StageSetup(run=run, output=url, work=storage.join(url, WORK), web=stage.web(run.config))
 
 
-def _result(stage: Stage, task: Task) -> StageResult:
+def _result(stage: Stage, setup: StageSetup) -> StageResult:
     if stage.jobs is not None:
         from openalign.engines.jobs import run_jobs
 
-        return run_jobs(stage.jobs(task), work=task.work, beam_options=task.run.beam_options)
+        return run_jobs(stage.jobs(setup), work=setup.work, beam_options=setup.run.beam_options)
     assert stage.make is not None, f"{stage.name} has neither jobs nor a function"
-    return stage.make(task)
+    return stage.make(setup)
 
 
 def _check_result(run: Run, stage: Stage, result: StageResult) -> None:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.run.stages import Run
+from openalign.run.contract import Run
 
 
 @contextmanager

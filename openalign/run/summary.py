@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from openalign.files import storage
 from openalign.files.manifest import Manifest
 from openalign.files.names import REPORT_HTML
-from openalign.run.stages import Run
+from openalign.run.contract import Run
 
 
 def show(run: Run, manifests: Mapping[str, Manifest]) -> None:

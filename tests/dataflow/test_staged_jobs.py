@@ -20,7 +20,8 @@ from openalign.files.schemas import FINGERPRINT
 from openalign.filtering import selection
 from openalign.filtering.config import SelectConfig
 from openalign.run.config import load_pipeline
-from openalign.run.stages import STAGES, Run, Task
+from openalign.run.contract import Run, StageSetup
+from openalign.run.stages import STAGES
 
 SERVICE_LIMIT_BYTES = 10 * 1024 * 1024
 """The largest job that the service takes."""
@@ -41,11 +42,13 @@ each_job = pytest.mark.parametrize(
 
 
 def staged(config: Path, pipeline: str, verb: str) -> list[StagedJob]:
-    run, stage = Run(config=load_pipeline(str(config), pipeline)), STAGES[verb]
+    run, stage = Run(stages=STAGES, config=load_pipeline(str(config), pipeline)), STAGES[verb]
     output = config.parent / "out"
-    task = Task(run=run, output=str(output), work=str(output / "work"), web=stage.web(run.config))
+    setup = StageSetup(
+        run=run, output=str(output), work=str(output / "work"), web=stage.web(run.config)
+    )
     assert stage.jobs is not None
-    return stage_jobs(partial(build_jobs, stage.jobs(task), work=task.work))
+    return stage_jobs(partial(build_jobs, stage.jobs(setup), work=setup.work))
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest, StageResult
 from openalign.run import runner
 from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
 from openalign.run.runner import run_all
-from openalign.run.stages import STAGES, Run, stage_names
+from openalign.run.stages import STAGES, stage_names
 from openalign.settings.fields import identity
 
 PIPELINES = """\
@@ -51,7 +52,7 @@ def write_table(folder: Path, captions: list[str]) -> None:
 
 def run(folder: Path, *overrides: str, replace: bool = False) -> Run:
     config = load_pipeline(str(folder / "pipelines.yaml"), "pairs", overrides)
-    return Run(config=config, replace=replace)
+    return Run(stages=STAGES, config=config, replace=replace)
 
 
 def run_stage(run: Run, name: str) -> Manifest:

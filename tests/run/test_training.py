@@ -13,7 +13,8 @@ from openalign.errors import ConfigError
 from openalign.files.manifest import StageInputs
 from openalign.run import training
 from openalign.run.config import load_pipeline
-from openalign.run.stages import Run, training_spec
+from openalign.run.contract import Run
+from openalign.run.stages import STAGES, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration, Lamb, TrainConfig
@@ -40,7 +41,7 @@ def as_rank(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spec_of(pipelines: Path) -> RankSpec:
-    run = Run(config=load_pipeline(str(pipelines), "tiny"))
+    run = Run(stages=STAGES, config=load_pipeline(str(pipelines), "tiny"))
     settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}
     return training_spec(run, StageInputs(settings=settings, contents=contents))
 
@@ -116,7 +117,7 @@ def test_a_rank_does_not_train_on_results_that_do_not_belong_together(
 
 
 def training_inputs(root: Path) -> str:
-    run = Run(config=load_pipeline(str(root.parent / "pipelines.yaml"), "tiny"))
+    run = Run(stages=STAGES, config=load_pipeline(str(root.parent / "pipelines.yaml"), "tiny"))
     return run.folder("filter").require().content_fingerprint()
 
 

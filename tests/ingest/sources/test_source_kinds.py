@@ -11,8 +11,9 @@ from openalign.errors import ConfigError
 from openalign.ingest.sources.kinds import KINDS, fingerprints
 from openalign.ingest.sources.table import TableSource
 from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
 from openalign.run.readiness import require_contact
-from openalign.run.stages import STAGES, Run
+from openalign.run.stages import STAGES
 from openalign.settings.fields import identity
 
 TABLE = "harvest.source={kind: table, path: pairs.csv}"
@@ -21,7 +22,7 @@ SITE = "harvest.source={kind: site, seeds: ['https://museum.example/']}"
 
 def load(folder: Path, *overrides: str) -> Run:
     (folder / "pipelines.yaml").write_text("p: {description: ''}\n")
-    return Run(config=load_pipeline(str(folder / "pipelines.yaml"), "p", overrides))
+    return Run(stages=STAGES, config=load_pipeline(str(folder / "pipelines.yaml"), "p", overrides))
 
 
 @pytest.mark.parametrize("name", KINDS)
