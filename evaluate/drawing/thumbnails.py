@@ -59,7 +59,7 @@ def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
     }
 
 
-def thumbnail(content: bytes) -> bytes:
+def encode_thumbnail(content: bytes) -> bytes:
     """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white.
 
     Raises:

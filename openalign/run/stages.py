@@ -14,7 +14,7 @@ from openalign.evaluate.config import result_settings
 from openalign.files import storage
 from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest, StageFolder, StageInputs, StageResult
-from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGER, TRAINING
+from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
@@ -237,7 +237,7 @@ def training_spec(run: Run, inputs: StageInputs) -> "RankSpec":
     """
     return training.rank_spec(
         run.config.train,
-        training=run.urls("select", TRAINING),
+        training=run.urls("select", TRAINING_PAIRS),
         shards=run.folder("fetch").url,
         folder=run.folder("train"),
         inputs=inputs,
@@ -363,7 +363,7 @@ _TABLE = (
         folder="train",
         reads=("select", "fetch"),
         settings=lambda config: config.train,
-        ranks=Ranks(
+        ranks=RankHooks(
             is_rank=training.is_rank,
             run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
             start=_start_ranks,

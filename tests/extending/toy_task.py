@@ -19,7 +19,7 @@ from openalign.evaluate.tasks.contract import (
 )
 
 if TYPE_CHECKING:
-    from openalign.evaluate.drawing.numbers import Number
+    from openalign.evaluate.drawing.metric_numbers import Number
     from openalign.evaluate.drawing.tiles import Tile, Tiles
 
 
@@ -108,7 +108,7 @@ def section(
     task: FinishedTask[PromptFacts], examples: PromptExamples, tiles: "Tiles"
 ) -> PromptSection:
     """Return the task's part of the report."""
-    from openalign.evaluate.drawing.numbers import share_number
+    from openalign.evaluate.drawing.metric_numbers import share_number
 
     metric = task.results.metric(f"prompt/{task.name}/positive")
     return PromptSection(
