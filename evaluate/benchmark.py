@@ -9,15 +9,10 @@ import numpy as np
 
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embeddings import (
-    Embedder,
-    EmbeddingStore,
-    embed_images,
-    embed_texts,
-    embeddings_name,
-)
+from openalign.evaluate.embeddings import Embedder, EmbeddingStore, embed_images, embed_texts
 from openalign.evaluate.vectors import Vectors
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.names import embeddings_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ def embed_benchmark(
         embedder,
         [image.url for image in images],
         store=store,
-        file=embeddings_name(name, "images"),
+        file=embeddings_file(name, "images"),
         batch_size=batch_size,
     )
     caption_GD = None  # noqa: N806
@@ -76,7 +71,7 @@ def embed_benchmark(
             embedder,
             [caption for of_one in captions for caption in of_one],
             store=store,
-            file=embeddings_name(name, "captions"),
+            file=embeddings_file(name, "captions"),
             batch_size=batch_size,
         ).rows
     described = [[image.name, image.split, list(image.captions)] for image in images]

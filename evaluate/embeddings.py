@@ -27,11 +27,10 @@ from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.manifest import DataFile
+from openalign.files.names import CHUNKS_FILE
 
 CHUNK = 1024
 """Images or texts a chunk: the most that a kill can cost."""
-
-CHUNKS = "embeddings/chunks.json"
 
 _CHUNKS = msgspec.json.Decoder(dict[str, list[tuple[str, int, int]]])
 
@@ -111,22 +110,13 @@ class EmbeddingStore:
                 for (name, rows), stop in zip(chunks, stops, strict=True)
             ]
         text = json.dumps(listed, indent=1, sort_keys=True) + "\n"
-        chunks_file = storage.write_text(storage.join(output, CHUNKS), text)
-        return [*written, DataFile.of(CHUNKS, chunks_file, num_rows=len(listed))]
+        chunks_file = storage.write_text(storage.join(output, CHUNKS_FILE), text)
+        return [*written, DataFile.of(CHUNKS_FILE, chunks_file, num_rows=len(listed))]
 
     def _from_previous(self, chunk: _EarlierChunk) -> Vectors:
         if self._open[0] != chunk.file:  # chunks are asked for in order: one file is held at a time
             self._open = (chunk.file, _load(storage.join(self._previous, chunk.file)))
         return self._open[1][chunk.start : chunk.stop]
-
-
-def embeddings_name(name: str, what: str) -> str:
-    """Return the name of a file of embeddings.
-
-    `name` is a benchmark and `what` is `images` or `captions`; or `name` is a task and `what` is
-    what it calls its own texts.
-    """
-    return f"embeddings/{name}-{what}.npy"
 
 
 def embed_images(
@@ -195,7 +185,7 @@ def write_rows(output: str, name: str, rows: Vectors) -> DataFile:
 
 
 def _earlier_chunks(previous: str) -> dict[str, _EarlierChunk]:
-    url = storage.join(previous, CHUNKS)
+    url = storage.join(previous, CHUNKS_FILE)
     if not storage.exists(url):
         return {}
     try:

@@ -25,7 +25,7 @@ from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
-from openalign.evaluate.embeddings import EmbeddingStore, embed_texts, embeddings_name
+from openalign.evaluate.embeddings import EmbeddingStore, embed_texts
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.results import Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
@@ -41,7 +41,7 @@ from openalign.evaluate.tasks.kinds import headline, kind_of
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import DataFile, StageResult
-from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE
+from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE, embeddings_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ def _measure(
                 encoder,
                 of_task,
                 store=store,
-                file=embeddings_name(name_of(task), what),
+                file=embeddings_file(name_of(task), what),
                 batch_size=config.batch_size,
             ).rows
             for what, of_task in needs.texts.items()

@@ -21,13 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import InputError
-from openalign.evaluate.embeddings import embeddings_name
 from openalign.evaluate.vectors import Vectors, best
 from openalign.files import storage
 from openalign.files.manifest import DataFile
-
-ITEMS = "search/items.parquet"
-FOLDERS = "search/folders.json"
+from openalign.files.names import SEARCH_FOLDERS_FILE, SEARCH_ITEMS_FILE, embeddings_file
 
 _FOLDERS = msgspec.json.Decoder(dict[str, str])
 
@@ -97,10 +94,12 @@ def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) 
     )
     content = io.BytesIO()
     pq.write_table(table, content)
-    written = storage.write_bytes(storage.join(output, ITEMS), content.getvalue())
+    written = storage.write_bytes(storage.join(output, SEARCH_ITEMS_FILE), content.getvalue())
     listed = {name: _as_seen_from(output, folder) for name, folder in folders.items()}
-    storage.write_text(storage.join(output, FOLDERS), json.dumps(listed, sort_keys=True) + "\n")
-    return DataFile.of(ITEMS, written, num_rows=len(items))
+    storage.write_text(
+        storage.join(output, SEARCH_FOLDERS_FILE), json.dumps(listed, sort_keys=True) + "\n"
+    )
+    return DataFile.of(SEARCH_ITEMS_FILE, written, num_rows=len(items))
 
 
 def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchIndex:
@@ -109,7 +108,7 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
     Raises:
         InputError: there is none.
     """
-    table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, ITEMS))))
+    table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, SEARCH_ITEMS_FILE))))
     items = [Item(**row) for row in table.to_pylist()]
     names = dict.fromkeys(item.dataset for item in items)
     rows_of = {name: _embeddings(folder, name) for name in names}
@@ -126,12 +125,12 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
 
 
 def _embeddings(folder: str, dataset: str) -> Vectors:
-    content = storage.read_bytes(storage.join(folder, embeddings_name(dataset, "images")))
+    content = storage.read_bytes(storage.join(folder, embeddings_file(dataset, "images")))
     return np.load(io.BytesIO(content))
 
 
 def _folders(folder: str) -> dict[str, str]:
-    url = storage.join(folder, FOLDERS)
+    url = storage.join(folder, SEARCH_FOLDERS_FILE)
     if not storage.exists(url):
         return {}
     try:

@@ -35,6 +35,10 @@ SKIPPED_FILE = "skipped.jsonl"
 RESULTS_FILE = "results.json"
 EXAMPLES_FILE = "examples.json"
 THUMBNAILS_FILE = "thumbnails.parquet"
+CHUNKS_FILE = "embeddings/chunks.json"
+SEARCH_ITEMS_FILE = "search/items.parquet"
+SEARCH_FOLDERS_FILE = "search/folders.json"
+"""Where the images lay on this machine; no part of the result."""
 
 # report
 REPORT_HTML = "report.html"
@@ -72,3 +76,8 @@ def index_name(shard: str) -> str:
 def table_file(table: str, number: int, num_files: int) -> str:
     """Return the name of one file of a table that is cut into `num_files`."""
     return f"{table}{number:05d}-of-{num_files:05d}.parquet"
+
+
+def embeddings_file(name: str, what: str) -> str:
+    """Return the name of a file of embeddings: `what` is `images`, `captions` or a task's texts."""
+    return f"embeddings/{name}-{what}.npy"

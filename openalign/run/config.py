@@ -10,7 +10,7 @@ the run's root. Imports nothing but the standard library, PyYAML and the folders
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_type_hints
 
 import yaml
 
@@ -33,9 +33,6 @@ from openalign.settings.yaml_reader import (
     text_node,
 )
 from openalign.train.config import TrainConfig
-
-_ASKING_STAGES = ("harvest", "fetch")
-"""Sections that have a `web` of their own."""
 
 
 @renamed({"picture_px": "write `image_px`"})
@@ -235,16 +232,23 @@ def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
         return node  # nothing is shared, or the reader has an error to raise
     section = yaml.MappingNode(node.tag, shared, node.start_mark)
     # The shared settings are read first, so that an error about one of them names `web`.
-    stages = [(text_node(name, node), section) for name in _ASKING_STAGES]
+    asking = _sections_with_web()
+    stages = [(text_node(name, node), section) for name in asking]
     defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
-    said = _without_empty(node, _ASKING_STAGES)
+    said = _without_empty(node, asking)
     said.value = [
         (key, _without_empty(value, ("web",)))
-        if key.value in _ASKING_STAGES and isinstance(value, yaml.MappingNode)
+        if key.value in asking and isinstance(value, yaml.MappingNode)
         else (key, value)
         for key, value in said.value
     ]
     return merged(defaults, said)
+
+
+def _sections_with_web() -> list[str]:
+    """Return the names of the sections that have a `web` of their own."""
+    hints = get_type_hints(PipelineConfig)
+    return [name for name, kind in hints.items() if "web" in getattr(kind, "__annotations__", {})]
 
 
 def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:
