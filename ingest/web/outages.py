@@ -12,6 +12,7 @@ A failure of one host alone is never an outage, so a dead host cannot block a ru
 import errno
 import ipaddress
 import os
+import queue
 import socket
 import threading
 import time
@@ -45,6 +46,9 @@ _NOT_CONNECTED = frozenset({pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_H
 _SPARE_DESCRIPTORS = 16
 _CONTROL_SECONDS = 2.0
 _PROBE_SECONDS = 3.0
+
+
+_Answer = Future[str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,7 @@ class Outages:
         self._reached_name: str | None = None
         self._reached_address: str | None = None
         self._control = _Control(self._machine)
+        self._aside = _Aside()
 
     def note_answer(self, host: str, address: str | None) -> None:
         """Remember the host that answered last: a later check tries it again."""
@@ -183,7 +188,7 @@ class Outages:
                 return None
             return f"DNS is out: neither {host} nor {CONTROL_NAME} could be looked up"
 
-        return _aside(ask)
+        return self._aside.ask(ask)
 
 
 def outage_error(what: str) -> StageError:
@@ -196,30 +201,45 @@ class _Control:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._lock = threading.Lock()
         self._asked = -_CONTROL_SECONDS
         self._answered = False
 
     def answers(self) -> bool:
-        with self._lock:
-            if time.monotonic() - self._asked >= _CONTROL_SECONDS:
-                self._answered = self._machine.look_up(CONTROL_NAME) is not Lookup.NO_ANSWER
-                self._asked = time.monotonic()  # callers that waited for a slow answer share it
-            return self._answered
+        if time.monotonic() - self._asked >= _CONTROL_SECONDS:
+            self._answered = self._machine.look_up(CONTROL_NAME) is not Lookup.NO_ANSWER
+            self._asked = time.monotonic()  # those that waited for a slow answer share it
+        return self._answered
 
 
-def _aside(question: "Callable[[], str | None]") -> "Future[str | None]":
-    """Call a function in a daemon thread: the process can exit without waiting for it."""
-    answer: Future[str | None] = Future()
+class _Aside:
+    """Answers questions one after the other, in a thread that no process waits for at its end.
 
-    def run() -> None:
-        try:
-            answer.set_result(question())
-        except BaseException as error:  # noqa: BLE001  # raised again where the answer is read
-            answer.set_exception(error)
+    One is enough: where DNS answers, each question takes milliseconds, and where it does not, the
+    first answer ends the run.
+    """
 
-    threading.Thread(target=run, daemon=True).start()
-    return answer
+    def __init__(self) -> None:
+        self._questions: queue.SimpleQueue[tuple[Callable[[], str | None], _Answer]] = (
+            queue.SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+
+    def ask(self, question: Callable[[], str | None]) -> _Answer:
+        """Return the answer to a question, when it is known."""
+        answer: _Answer = Future()
+        self._questions.put((question, answer))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="outages", daemon=True)
+            self._thread.start()
+        return answer
+
+    def _work(self) -> None:
+        while True:
+            question, answer = self._questions.get()
+            try:
+                answer.set_result(question())
+            except BaseException as error:  # noqa: BLE001  # raised where the answer is read
+                answer.set_exception(error)
 
 
 def _is_address(host: str) -> bool:

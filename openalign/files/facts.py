@@ -12,6 +12,11 @@ import msgspec
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The facts that one stage keeps about its result."""
 
+    @property
+    def other_counts(self) -> dict[str, int]:
+        """Counts of things that are not rows, such as a crawl's pages by how they ended."""
+        return {}
+
 
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What rooms below `run` know of a stage: its name and how its rows can end."""
@@ -106,6 +111,11 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
     pages: dict[str, int] = {}
     """Pages that a crawl came across, by `PageState`."""
+
+    @property
+    def other_counts(self) -> dict[str, int]:
+        """The pages."""
+        return self.pages
 
 
 class NgramFacts(msgspec.Struct, frozen=True, kw_only=True):

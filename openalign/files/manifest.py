@@ -152,7 +152,7 @@ class StageFolder:
         marker = storage.join(self.url, COMPLETE)
         if not storage.exists(marker):
             return None
-        manifest = _MANIFEST.decode(storage.read_bytes(storage.join(self.url, MANIFEST)))
+        manifest = self._read_manifest()
         if storage.read_text(marker).strip() != manifest.fingerprint:
             raise StageError(
                 f"{self.url}/{MANIFEST} was changed after the stage ended",
@@ -220,13 +220,14 @@ class StageFolder:
             assert storage.size_of(storage.join(partial, entry.name)) == entry.num_bytes, (
                 f"{partial}/{entry.name} is not the file that was written"
             )
-        storage.remove(storage.join(partial, WORK))
-        storage.remove_unfinished(partial)
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(manifest) + "\n")
         self._swap(partial)
         return manifest
 
     def _swap(self, partial: str) -> None:
+        # Only now: until the manifest stands, a rerun goes on from what lies in `work/`.
+        storage.remove(storage.join(partial, WORK))
+        storage.remove_unfinished(partial)
         # The old result is removed once only: a repeated move must keep the files it has moved.
         if not storage.exists(storage.join(partial, CLEARED)):
             storage.remove(storage.join(self.url, COMPLETE))
@@ -237,8 +238,18 @@ class StageFolder:
         for name in _partials(self):
             storage.remove(storage.join(self.root, name))
 
+    def _read_manifest(self) -> Manifest:
+        url = storage.join(self.url, MANIFEST)
+        try:
+            return _MANIFEST.decode(storage.read_bytes(url))
+        except msgspec.DecodeError as error:
+            raise StageError(
+                f"{url} is not the manifest of a stage: {error}",
+                hint=f"remove {self.url} and run the stage again",
+            ) from error
+
     def _mark_complete(self) -> None:
-        manifest = _MANIFEST.decode(storage.read_bytes(storage.join(self.url, MANIFEST)))
+        manifest = self._read_manifest()
         storage.write_text(storage.join(self.url, COMPLETE), manifest.fingerprint + "\n")
         storage.remove(storage.join(self.url, CLEARED))
 

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -252,9 +252,9 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
 def locked(url: str, *, busy: str, patience_seconds: float = 0.0) -> Generator[None]:
     """Hold a lock file while the block runs.
 
-    An object store has no locks: there, the lock only keeps out processes of this machine. A place
-    where the lock file cannot be written is not locked, because no result can be written there
-    either. On a file system without locks, the function prints a warning and continues.
+    An object store has no locks: there the lock keeps out the processes of this machine. Another
+    user's lock file is opened for reading, which is enough to lock it. Where there can be no file
+    nothing is locked, because nobody can write there. A file system without locks says so.
 
     Raises:
         StageError: another process holds it; the message begins with `busy`.
@@ -262,17 +262,25 @@ def locked(url: str, *, busy: str, patience_seconds: float = 0.0) -> Generator[N
     path = _lock_path(url)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = _open_lock(path)
     except OSError:
         yield
         return
     try:
         _wait_for_lock(lock, path, busy, patience_seconds)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        with suppress(OSError):  # another user's file tells of an earlier holder
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
     finally:
         os.close(lock)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
 
 
 def _lock_path(url: str) -> Path:

@@ -4,10 +4,10 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, StageError
 from openalign.files import storage
 from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
-from openalign.run import messages, readiness
+from openalign.run import consent, messages, readiness
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.lineage import read_inputs
 from openalign.run.serving import served_site
@@ -29,6 +29,7 @@ def run_all(run: Run) -> dict[str, Manifest]:
                 hint=f"try one stage: openalign {stage.name} {run.config.name} -- ...",
             )
         readiness.require_contact(run, stage)
+    consent.require_for_run(run)
     found = {stage.name: run_stage(run, stage.name) for stage in stages}
     for stage in STAGES.values():
         if stage.is_verb and (why := stage.left_out(run.config)):
@@ -47,6 +48,11 @@ def run_stage(run: Run, name: str) -> Manifest | None:
         MissingExtraError: one of its libraries is not installed.
     """
     stage = STAGES[name]
+    if why := stage.left_out(run.config):
+        raise StageError(
+            f"{name} has nothing to do: {why}",
+            hint=f"openalign validate {run.config.name} shows the pipeline",
+        )
     inputs = _read_inputs(run, stage)
     if stage.ranks is not None and stage.ranks.is_rank():
         readiness.require_libraries(stage)
@@ -110,7 +116,9 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
         return manifest
     readiness.require(run, stage)
     if manifest is not None:
-        messages.say_why(run, stage, manifest, inputs)
+        why = messages.changes(manifest, inputs)
+        consent.require(run, stage, why)
+        messages.say_why(stage, why)
     return None
 
 

@@ -133,7 +133,7 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
 
     manifest = folder.read()
     assert manifest is not None
-    ended = "old" if step <= 2 else "new"  # before step 3 the new manifest is not written
+    ended = "old" if step == 1 else "new"  # step 1 writes the new manifest
     assert storage.read_text(f"{folder.url}/kept.txt") == ended
     assert manifest.settings == (SETTINGS if ended == "old" else other)
 
@@ -160,3 +160,35 @@ def test_settings_that_differ_are_named_by_their_path() -> None:
 
     assert settings_that_differ(old, new) == ["text.min_count: 2 -> 3", "added: None -> 1"]
     assert settings_that_differ(old, old) == []
+
+
+def test_a_run_killed_while_it_seals_keeps_what_a_rerun_goes_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StageFolder(str(tmp_path), "candidates")
+    inputs = StageInputs(settings=SETTINGS, contents=INPUTS)
+    result = make(folder, "a")
+    work = Path(folder.partial_url(inputs.fingerprint)) / "work"
+    work.mkdir(exist_ok=True)
+    (work / "counts.done").write_text("")
+
+    def killed(url: str, text: str) -> storage.Written:
+        raise KeyboardInterrupt(url, text)
+
+    monkeypatch.setattr(storage, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.seal(result, inputs)
+    monkeypatch.undo()
+
+    assert (work / "counts.done").exists()
+    assert folder.seal(result, inputs) == folder.require()
+    assert not (tmp_path / "candidates" / "work").exists()
+
+
+def test_a_manifest_of_another_form_is_an_error_with_its_name(tmp_path: Path) -> None:
+    folder = StageFolder(str(tmp_path), "candidates")
+    folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
+    (tmp_path / "candidates" / "manifest.json").write_text('{"stage": 3}')
+
+    with pytest.raises(StageError, match=r"candidates/manifest\.json is not the manifest"):
+        folder.read()

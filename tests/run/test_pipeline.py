@@ -13,10 +13,11 @@ from openalign import cli
 from openalign.engines.jobs import EndedJob, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
-from openalign.files.manifest import Manifest, StageResult
+from openalign.files.manifest import DataFile, Manifest, StageResult
 from openalign.run import runner
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
+from openalign.run.lineage import read_inputs
 from openalign.run.runner import run_all
 from openalign.run.stages import STAGES, stage_names
 from openalign.settings.fields import identity
@@ -103,10 +104,53 @@ def test_a_complete_harvest_is_never_replaced_unasked(folder: Path) -> None:
         both(folder, "harvest.num_files=2")
 
     assert "num_files: 1 -> 2" in str(caught.value)
-    assert "harvest has 3 of 3 rows in 0.0 MB, which took 0 s" in str(caught.value)
+    assert "harvest has 3 of 3 rows in 0.0 MB, which took 0 s." in str(caught.value)
     assert str(caught.value.hint).startswith("--yes makes it again")
     assert run(folder).folder("harvest").require() == before
     assert both(folder, "harvest.num_files=2", replace=True).num_inputs == 3
+
+
+def make_fetch_complete(folder: Path) -> None:
+    """Seal a fetch of two images, as if they had been downloaded."""
+    asked = run(folder)
+    inputs = read_inputs(asked, STAGES["fetch"])
+    partial = asked.folder("fetch").partial_url(inputs.fingerprint)
+    written = storage.write_text(f"{partial}/ledger-00000-00000.parquet", "rows")
+    result = StageResult(
+        num_inputs=2,
+        states={"fetched": 2},
+        num_outputs=2,
+        files=[DataFile.of("ledger-00000-00000.parquet", written, num_rows=2)],
+    )
+    asked.folder("fetch").seal(result, inputs)
+
+
+def test_a_run_asks_before_it_replaces_what_a_costly_result_was_made_of(folder: Path) -> None:
+    both(folder)
+    make_fetch_complete(folder)
+    kept = run(folder).folder("filter").require()
+
+    with pytest.raises(StageError, match="Nothing was changed yet") as caught:
+        run_all(run(folder, "filter.text.min_unigrams=1"))
+
+    assert "filter has other settings (text.min_unigrams: 3 -> 1)" in str(caught.value)
+    assert "fetch has 2 of 2 rows in 0.0 MB." in str(caught.value)
+    assert run(folder).folder("filter").require() == kept
+
+
+def test_a_complete_fetch_is_never_replaced_unasked(folder: Path) -> None:
+    both(folder)
+    make_fetch_complete(folder)
+
+    with pytest.raises(StageError, match="is complete, and would be made again"):
+        run_stage(run(folder, "fetch.short_side_px=200"), "fetch")
+
+    assert run(folder).folder("fetch").require().num_outputs == 2
+
+
+def test_a_stage_that_the_pipeline_goes_without_says_why(folder: Path) -> None:
+    with pytest.raises(StageError, match=r"report has nothing to do: the pipeline names no task"):
+        run_stage(run(folder), "report")
 
 
 def test_a_filter_is_made_again_without_being_asked(folder: Path) -> None:

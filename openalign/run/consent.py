@@ -1,0 +1,85 @@
+"""Consent: a complete harvest or fetch is never replaced unasked."""
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.files.manifest import Manifest, settings_that_differ
+from openalign.files.names import RUN_LOG
+from openalign.run.contract import Run, Stage
+from openalign.run.stages import STAGES, stage_names
+from openalign.settings.fields import identity
+from openalign.telemetry import read_json_lines
+
+_HINT = (
+    "--yes makes it again; without it the result stays, and the stages after it can still be run "
+    "by their names"
+)
+
+
+def require_for_run(run: Run) -> None:
+    """See, before a run replaces anything, that no costly result may be made again unasked.
+
+    A stage may be made again when its settings changed, or when a stage that it reads is
+    incomplete or may be made again itself. Contents of sources are not looked at here.
+
+    Raises:
+        StageError: a costly result may be made again, and the user has not agreed.
+    """
+    reasons: dict[str, str] = {}
+    for name in stage_names(run.config):
+        stage, manifest = STAGES[name], run.folder(name).read()
+        reason = _reason(run, stage, manifest, reasons)
+        if reason:
+            reasons[name] = reason
+        if reason and manifest is not None and stage.is_dear and not run.replace:
+            raise StageError(
+                f"{run.folder(name).url} is complete, and may be made again: {reason}. Nothing was "
+                f"changed yet. {_cost(run, name)}",
+                hint=_HINT,
+            )
+
+
+def require(run: Run, stage: Stage, why: str) -> None:
+    """See that a stage's complete result may be made again; `why` says what changed.
+
+    Raises:
+        StageError: the result is a costly one, and the user has not agreed.
+    """
+    if stage.is_dear and not run.replace:
+        complete = [name for name in stage_names(run.config) if run.folder(name).read() is not None]
+        made_of_it = [n for n in complete if STAGES[n].is_dear and stage.name in _before(n)]
+        costs = " ".join(_cost(run, name) for name in (stage.name, *made_of_it))
+        raise StageError(
+            f"{run.folder(stage.name).url} is complete, and would be made again because this "
+            f"changed: {why}. {costs}",
+            hint=_HINT,
+        )
+
+
+def _reason(run: Run, stage: Stage, manifest: Manifest | None, reasons: dict[str, str]) -> str:
+    """Return why a stage may be made again, given the reasons of those before it."""
+    if manifest is None:
+        return f"{stage.name} is not complete"
+    own = settings_that_differ(manifest.settings["settings"], identity(stage.settings(run.config)))
+    if own:
+        return f"{stage.name} has other settings ({'; '.join(own)})"
+    return next((reasons[name] for name in stage.reads if name in reasons), "")
+
+
+def _before(name: str) -> set[str]:
+    """Return the names of all stages that a stage's result goes back to."""
+    reads = set(STAGES[name].reads)
+    return reads.union(*(_before(earlier) for earlier in reads))
+
+
+def _cost(run: Run, name: str) -> str:
+    """Say what making a complete stage again costs: rows, bytes, and the time that it took."""
+    manifest = run.folder(name).require()
+    num_bytes = sum(f.num_bytes for f in manifest.files)
+    cost = f"{name} has {manifest.num_outputs:,} of {manifest.num_inputs:,} rows in "
+    cost += f"{num_bytes / 1e6:,.1f} MB"
+    log = storage.join(run.config.root, RUN_LOG)
+    if storage.is_local(log) and storage.exists(log):
+        rows = read_json_lines(storage.read_text(log))
+        took = [row["seconds"] for row in rows if row.get("stage") == name]
+        cost += f", which took {took[-1]:.0f} s" if took else ""
+    return f"{cost}."
