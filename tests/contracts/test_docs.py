@@ -5,16 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from openalign.run.config import load_pipeline
+from openalign.run.config import PipelineConfig, load_pipeline
+from openalign.settings.sentences import sections_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docker/README.md")),
+    *(ROOT / n for n in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md")),
     ROOT / "benchmarks" / "RESULTS.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 _NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES_WITH_SETTINGS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_NAMES_WITH_SETTINGS = [str(page.relative_to(ROOT)) for page in PAGES_WITH_SETTINGS]
+_KEY = r"(\w+(?:\[\])?(?:\.\w+(?:\[\])?)+)"
+"""Two or more names with dots between them; `[]` stands for each item of a list."""
+_MENTIONED = re.compile(rf"`{_KEY}(?=[`:=])|--set[ =]'?{_KEY}=")
 
 
 def test_readme_begins_with_make_targets_that_exist() -> None:
@@ -59,6 +65,29 @@ def test_lines_outside_tables_have_at_most_120_characters(page: Path) -> None:
     too_long = [n for n, line in enumerate(lines, 1) if len(line) > 120 and line[:1] != "|"]
 
     assert too_long == []
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_SETTINGS, ids=_NAMES_WITH_SETTINGS)
+def test_every_settings_key_that_a_page_mentions_exists(page: Path) -> None:
+    keys = _settings_keys()
+    sections = {key.partition(".")[0] for key in keys}
+    text = page.read_text(encoding="utf-8")
+    mentioned = {found[1] or found[2] for found in _MENTIONED.finditer(text)}
+    written = {key.replace("[]", "") for key in mentioned if key.partition(".")[0] in sections}
+
+    assert sorted(written - keys) == []
+
+
+def _settings_keys() -> set[str]:
+    """Return the key path of each setting and section, without the `[]` of lists."""
+    sections = sections_of(PipelineConfig)
+    keys = {section.key for section in sections}
+    keys |= {setting.key for section in sections for setting in section.settings}
+    for section in sections:
+        if section.same_as:
+            inside = f"{section.same_as}."
+            keys |= {section.key + key[len(inside) - 1 :] for key in keys if key.startswith(inside)}
+    return {key.replace("[]", "") for key in keys if "." in key}
 
 
 def _anchors(page: Path) -> set[str]:
