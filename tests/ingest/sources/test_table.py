@@ -254,3 +254,32 @@ def test_no_thread_that_reads_ahead_runs_python(
     assert len(rows) > 1
     native = pa.CompressedInputStream if name.endswith("gz") else pa.OSFile
     assert [type(stream) for stream in opened] == [pa.BufferReader, native]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("url,caption\n", id="header only"),
+        pytest.param(f"url,caption\n{CAT},cat", id="no final newline"),
+        pytest.param('url,caption\na,b\nc,"' + "d\n" * 20 + '"\n' + "e,f\n" * 20, id="quoted cut"),
+    ],
+)
+def test_a_check_reads_the_head_of_a_file_however_it_is_cut(
+    tmp_path: Path, ending: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)  # two and a byte end within the quotes
+    write(tmp_path / f"t.{ending}", text)
+
+    check(TableSource(path=str(tmp_path / f"t.{ending}")))
+    check(TableSource(path=str(tmp_path / f"t.{ending}"), header=("url", "caption")))
+    assert "it has url, caption" in message(tmp_path / f"t.{ending}", caption_column="text")
+
+
+def test_a_line_longer_than_a_block_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)
+    (tmp_path / "t.csv").write_text(f"url,caption\n{CAT},{'cat ' * 50}\n")
+
+    assert "straddles two block boundaries" in message(tmp_path / "t.csv")
