@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,32 +122,48 @@ def check_file(url: str, source: TableSource) -> None:
 
 
 def _schema(url: str, source: TableSource) -> pa.Schema:
-    if _format(url) == "parquet":
-        with storage.open_read(url) as file:
+    with storage.open_read(url) as file:
+        if _format(url) == "parquet":
             return pq.ParquetFile(file).schema_arrow
-    with (
-        storage.open_read(url) as file,
-        _open_csv(url, file, source, skip=lambda _: "skip", columns=None) as reader,
-    ):
-        return reader.schema
+        # Two blocks and a byte: Arrow looks into the second one, and sees that the file goes on.
+        head = pa.BufferOutputStream()
+        head.write(_decompressed(url, file).read(2 * _BLOCK_BYTES + 1))
+    # From Arrow's own memory: its read-ahead thread can outlive this call.
+    stream = pa.BufferReader(head.getvalue())
+    return _open_csv(url, stream, source, skip=lambda _: "skip", columns=None).schema
 
 
 def _batches(url: str, source: TableSource, skip: BadRow) -> Iterator[pa.RecordBatch]:
     columns = [source.url_column, source.caption_column]
-    with storage.open_read(url) as file:
-        if _format(url) == "parquet":
+    if _format(url) == "parquet":
+        with storage.open_read(url) as file:
             yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns)
-            return
-        with _open_csv(url, file, source, skip=skip, columns=columns) as reader:
-            yield from reader
+        return
+    with _open_native(url) as file:
+        yield from _open_csv(url, _decompressed(url, file), source, skip=skip, columns=columns)
+
+
+def _open_native(url: str) -> Any:
+    """Open a file for Arrow, a local one without Python.
+
+    Arrow's read-ahead thread goes on when a reader is left early. Where it runs Python code, the
+    process can abort at its exit, or wait for the thread without an end. Arrow closes a local file
+    when the thread has ended.
+    """
+    if storage.is_local(url):
+        return nullcontext(pa.OSFile(str(storage.local_path(url)), mode="rb"))
+    return storage.open_read(url)
+
+
+def _decompressed(url: str, file: Any) -> Any:
+    return pa.CompressedInputStream(file, "gzip") if url.endswith(".gz") else file
 
 
 def _open_csv(
-    url: str, file: Any, source: TableSource, *, skip: BadRow, columns: Sequence[str] | None
+    url: str, stream: Any, source: TableSource, *, skip: BadRow, columns: Sequence[str] | None
 ) -> Any:
     """Open a csv for the columns that are named; None stands for all."""
     is_tsv = _format(url) == "tsv"
-    stream = pa.CompressedInputStream(file, "gzip") if url.endswith(".gz") else file
     names: Sequence[str] = (source.url_column, source.caption_column)
     return pa_csv.open_csv(
         stream,

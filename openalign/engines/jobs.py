@@ -130,7 +130,7 @@ def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
 
 def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:
     def build(pipeline: beam.Pipeline) -> None:
-        _ = job.build(pipeline, attempt) | "Summary" >> WriteSummary(summary_url)
+        _ = job.build(pipeline, attempt) | "Summary" >> WriteSummary(summary_url, attempt.require)
 
     return build
 

@@ -7,7 +7,7 @@ Counts never come from a runner's metrics: Spark reports only attempted ones. A 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -105,12 +105,17 @@ class WriteSummary(beam.PTransform[Any, Any]):
 
     url: str
 
+    require: Callable[[], None] | None = None
+    """Called before the write; raises an error where the job has ended without this worker."""
+
     def expand(self, parts: PCollection[str]) -> PCollection[None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the write; a job without Parts gets an empty file."""
         collected: Any = parts | "Collect" >> CollectLines()
         return collected | "Write" >> beam.Map(self._write)
 
     def _write(self, parts: list[str]) -> None:
+        if self.require is not None:
+            self.require()
         storage.write_text(self.url, "".join(line + "\n" for line in parts))
 
 

@@ -4,6 +4,8 @@ Options are Beam's own and are not mirrored: arguments after `--` on the command
 Beam's `PipelineOptions`.
 """
 
+import logging
+import re
 import signal
 import tempfile
 import threading
@@ -48,6 +50,9 @@ _CANCEL_SECONDS = 60.0
 _QUIET_SECONDS = 3.0
 _POLL_SECONDS = 0.5
 
+_INTERRUPT = re.compile(r"^(RuntimeError: )?KeyboardInterrupt\b", re.MULTILINE)
+"""How an interrupt begins a line of Beam's text about it."""
+
 _SPARK = {"storage_level": "MEMORY_AND_DISK"}
 """Collections with several readers are computed once. Beam's Spark runner has this option; Beam's
 Python SDK does not declare it."""
@@ -61,6 +66,7 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
     raised again after the job has ended there.
 
     Raises:
+        KeyboardInterrupt: this process was interrupted.
         SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
         ConfigError: an option is not one of Beam's, or a required one is missing.
         MissingExtraError: the runner's libraries are not installed.
@@ -78,7 +84,11 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
     local = runner_of(options) == LOCAL
     sent = False
     try:
-        with nullcontext() if local else _files_of_a_job(), nullcontext() if local else _sigterm():
+        with (
+            nullcontext() if local else _files_of_a_job(),
+            nullcontext() if local else _sigterm(),
+            _quiet_interrupt(),
+        ):
             result = pipeline.run()
             sent = True
             _wait(result)
@@ -156,15 +166,42 @@ def _files_of_a_job() -> Generator[None]:
 
 
 def _raise_ours(error: Exception) -> None:
-    """Raise a user's mistake as the original error: Beam wraps it in a poorer copy."""
-    ours: OpenAlignError | None = None
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OpenAlignError):
-            ours = found
-        found = found.__cause__ or found.__context__
-    if ours is not None:
-        raise ours from error
+    """Raise an interrupt or a user's mistake as the original: Beam wraps it in a poorer copy."""
+    if _is_interrupt(error):
+        raise KeyboardInterrupt from error
+    ours = [found for found in _chain(error) if isinstance(found, OpenAlignError)]
+    if ours:
+        raise ours[-1] from error
+
+
+def _chain(error: BaseException | None) -> Generator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether an error comes from an interrupt, which Beam reports as a RuntimeError."""
+    return any(
+        isinstance(found, KeyboardInterrupt)
+        or (isinstance(found, RuntimeError) and _INTERRUPT.search(str(found)) is not None)
+        for found in _chain(error)
+    )
+
+
+@contextmanager
+def _quiet_interrupt() -> Generator[None]:
+    """Keep Beam from logging the traceback of an interrupt, once for each step it passes."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and _is_interrupt(record.exc_info[1]))
+
+    logger = logging.getLogger("apache_beam.runners.common")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
 
 
 def named_runners(beam_options: Sequence[str]) -> set[str]:

@@ -144,3 +144,20 @@ def test_a_new_attempt_ends_the_ones_before_it(
     monkeypatch.setattr(jobs, "run_job", look)
     with pytest.raises(KeyboardInterrupt):
         run_jobs(Jobs(jobs=[job("only", 1)], collect=result_of), work=str(tmp_path))
+
+
+def test_a_worker_whose_attempt_is_over_writes_no_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = jobs.run_job
+
+    def outlive(build: Any, options: Any) -> bool:
+        [attempt] = tmp_path.glob("only.attempt-*")
+        attempt.unlink()
+        return real(build, options)
+
+    monkeypatch.setattr(jobs, "run_job", outlive)
+    with pytest.raises(StageError, match="the job that this worker belongs to has ended"):
+        run_jobs(Jobs(jobs=[job("only", 1)], collect=result_of), work=str(tmp_path))
+
+    assert not (tmp_path / "only.jsonl").exists()

@@ -1,8 +1,11 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -175,3 +178,50 @@ def test_a_job_that_fails_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(StageError, match="the job failed on SparkRunner"):
         send(monkeypatch, job)
     assert job.seen == []
+
+
+# A job in this process that is interrupted --------------------------------------------------------
+
+PIPELINES = """\
+tables:
+  description: "a table"
+  harvest:
+    source: {kind: table, path: t.csv}
+"""
+
+INTERRUPTED_ONCE = """\
+import os, signal, sys
+from openalign.cli import main
+from openalign.ingest.sources import table_reading
+
+real = table_reading.canonical_url
+
+def interrupted(url):
+    os.kill(os.getpid(), signal.SIGINT)
+    return real(url)
+
+if sys.argv[1] == "interrupt":
+    table_reading.canonical_url = interrupted
+sys.exit(main(["harvest", "tables"]))
+"""
+
+
+def test_an_interrupted_stage_in_this_process_says_so_in_a_line_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pipelines.yaml").write_text(PIPELINES)
+    (tmp_path / "t.csv").write_text("url,caption\nhttp://a.example/1.png,a cat\n")
+
+    def harvest(how: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", INTERRUPTED_ONCE, how]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    first = harvest("interrupt")
+
+    assert (first.returncode, first.stderr) == (
+        130,
+        "\nstopped; the same command goes on from here\n",
+    )
+    assert harvest("to the end").returncode == 0

@@ -228,3 +228,58 @@ def test_columns_that_are_not_used_may_hold_anything(
 
     assert len(rows) == 51
     assert rows[-1] == (DOG, "dog")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_no_thread_that_reads_ahead_runs_python(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 64)
+    write(tmp_path / name, "url,caption\n" + f"{CAT},cat\n" * 50)
+    opened: list[object] = []
+    real = table_reading.pa_csv.open_csv
+
+    def open_csv(stream: object, **options: Any) -> Any:
+        opened.append(stream)
+        return real(stream, **options)
+
+    monkeypatch.setattr(table_reading.pa_csv, "open_csv", open_csv)
+    monkeypatch.setattr(storage, "open_read", lambda _: (tmp_path / name).open("rb"))
+    source = TableSource(path=str(tmp_path / name))
+
+    check(source)
+    monkeypatch.setattr(storage, "open_read", None)  # rows of a local file come without it
+    rows = list(read_candidates(str(tmp_path / name), source=source))
+
+    assert len(rows) > 1
+    native = pa.CompressedInputStream if name.endswith("gz") else pa.OSFile
+    assert [type(stream) for stream in opened] == [pa.BufferReader, native]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("url,caption\n", id="header only"),
+        pytest.param(f"url,caption\n{CAT},cat", id="no final newline"),
+        pytest.param('url,caption\na,b\nc,"' + "d\n" * 20 + '"\n' + "e,f\n" * 20, id="quoted cut"),
+    ],
+)
+def test_a_check_reads_the_head_of_a_file_however_it_is_cut(
+    tmp_path: Path, ending: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)  # two and a byte end within the quotes
+    write(tmp_path / f"t.{ending}", text)
+
+    check(TableSource(path=str(tmp_path / f"t.{ending}")))
+    check(TableSource(path=str(tmp_path / f"t.{ending}"), header=("url", "caption")))
+    assert "it has url, caption" in message(tmp_path / f"t.{ending}", caption_column="text")
+
+
+def test_a_line_longer_than_a_block_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)
+    (tmp_path / "t.csv").write_text(f"url,caption\n{CAT},{'cat ' * 50}\n")
+
+    assert "straddles two block boundaries" in message(tmp_path / "t.csv")
