@@ -17,30 +17,37 @@ def read_inputs(run: Run, stage: Stage) -> StageInputs:
         InputError: the root, or something outside the run, cannot be read.
     """
     storage.check_reachable(run.config.root)
-    _check_lineage(run, stage.name)
+    fingerprints = _consistent_results(run, stage)
     settings = {"settings": identity(stage.settings(run.config))}
-    contents = {
-        reads: run.folder(reads).require().content_fingerprint()
-        for reads in _reads(run, stage.name)
-    }
-    contents |= stage.outside(run.config)
-    return StageInputs(settings=settings, contents=contents)
+    contents = {name: fingerprints[name] for name in stage.reads if name in fingerprints}
+    return StageInputs(settings=settings, contents=contents | stage.outside(run.config))
 
 
-def _check_lineage(run: Run, name: str) -> None:
-    """Check that all stages before this one were made from each other's present results."""
-    for reads in _reads(run, name):
-        _check_lineage(run, reads)
-        made_from = run.folder(reads).require().inputs
-        for earlier in _reads(run, reads):
-            if made_from[earlier] != run.folder(earlier).require().content_fingerprint():
-                raise StageError(
-                    f"{run.folder(reads).url} was made from another result of `{earlier}` than "
-                    "the one that is there now",
-                    hint=f"run `openalign {reads} {run.config.name}` first",
-                )
+def _consistent_results(run: Run, stage: Stage) -> dict[str, str]:
+    """Return the content fingerprint of every stage that this one goes back to.
 
-
-def _reads(run: Run, name: str) -> list[str]:
+    Raises:
+        StageError: one is not complete, or was made from another result than the one that is there.
+    """
     present = stage_names(run.config)
-    return [reads for reads in STAGES[name].reads if reads in present]
+    fingerprints: dict[str, str] = {}
+
+    def visit(name: str) -> None:
+        before = [reads for reads in STAGES[name].reads if reads in present]
+        for reads in before:
+            if reads not in fingerprints:
+                visit(reads)
+        if name == stage.name:
+            return
+        manifest = run.folder(name).require()
+        for reads in before:
+            if manifest.inputs[reads] != fingerprints[reads]:
+                raise StageError(
+                    f"{run.folder(name).url} was made from another result of `{reads}` than "
+                    "the one that is there now",
+                    hint=f"run `openalign {name} {run.config.name}` first",
+                )
+        fingerprints[name] = manifest.content_fingerprint()
+
+    visit(stage.name)
+    return fingerprints
