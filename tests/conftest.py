@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Let tests interrupt what they start, also where a shell started them in the background.
+    """Let tests interrupt what they start, and have them run on CPUs wherever they run.
 
-    There SIGINT is ignored, and so it would be in every process of theirs.
+    In the background of a shell SIGINT is ignored, and so it would be in every process of theirs.
+    On a GPU two ranks would need two, and sums have another order; tests marked `gpu` ask for it.
     """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

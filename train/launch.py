@@ -19,6 +19,9 @@ from openalign.telemetry import JsonLines, say
 from openalign.train.journal import REPORTS_TO, Bar, read_record
 
 RANK_MODULE = "openalign.train.rank"
+VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
+"""What CUDA_VISIBLE_DEVICES held for the starter. DeepSpeed's launcher sets it anew for its ranks,
+from 0 on, and so gives them GPUs that their user had hidden."""
 
 _RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _TAIL_LINES = 30
@@ -69,6 +72,8 @@ def launch(
 ) -> None:
     """Run `python -m MODULE ARGV` as ranks and wait for them; `num_processes` 0: one a GPU.
 
+    Where there are GPUs, each rank has one to itself, so no more ranks than GPUs are started.
+
     Messages of the ranks are passed on. The ranks end with this process: when it is interrupted or
     gets SIGTERM it ends them and waits, and when it is killed they notice. The number of ranks and
     their exit code are noted in the first of `folders` that exists once they have ended.
@@ -84,7 +89,7 @@ def launch(
             hint="under torchrun or Kubernetes run `openalign train`, once the stages "
             "before it are complete",
         )
-    count = num_processes or default_num_processes()
+    count = num_local_ranks(num_processes, num_gpus=_num_gpus())
     command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
     command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
     command += ["--master_port", str(_free_port()), "--module", module, *argv]
@@ -114,17 +119,34 @@ def launch(
         )
 
 
-def default_num_processes() -> int:
-    """Return one rank a GPU, or one where there is none."""
+def num_local_ranks(asked: int, *, num_gpus: int) -> int:
+    """Return how many ranks to start: one a GPU at most, or as many as asked where there is none.
+
+    0 asks for one a GPU. NCCL refuses two ranks on one GPU.
+    """
+    if not num_gpus:
+        return asked or 1
+    if asked > num_gpus:
+        say(
+            f"train     {num_gpus} of {asked} ranks can start: each needs a GPU of its own; "
+            'CUDA_VISIBLE_DEVICES="" trains on CPUs'
+        )
+    return min(asked or num_gpus, num_gpus)
+
+
+def _num_gpus() -> int:
+    """Return the number of GPUs that this process may use."""
     if not _may_have_gpu():
-        return 1
+        return 0
     import torch
 
-    return max(1, torch.cuda.device_count())
+    return torch.cuda.device_count()
 
 
 def _may_have_gpu() -> bool:
     """Tell whether there may be a GPU, without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
     return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
 
 
@@ -167,8 +189,10 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
 
 def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
     threads = max(1, len(os.sched_getaffinity(0)) // count)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     environment = {
         **({} if _may_have_gpu() else {"DS_ACCELERATOR": "cpu"}),  # else it looks, and warns
+        **({} if visible is None else {VISIBLE_GPUS: visible}),
         "OMP_NUM_THREADS": str(threads),  # else every rank takes all cores
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",

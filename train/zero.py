@@ -16,7 +16,7 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, OpenAlignError, StageError
 from openalign.train.config import TrainConfig
-from openalign.train.launch import is_rank
+from openalign.train.launch import VISIBLE_GPUS, is_rank
 from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
 
@@ -41,9 +41,12 @@ def joined_ranks() -> Generator[RankGroup]:
     Inside another `joined_ranks` this is the same group: DeepSpeed cannot hold two in a process.
 
     Raises:
-        StageError: the environment names a rank, but not all that a rank must know.
+        StageError: the environment names a rank, but not all that a rank must know; or there are
+            GPUs, and none is left for this rank.
     """
     is_rank()  # refuses half an environment; the other half would be a lone rank's
+    if VISIBLE_GPUS in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ[VISIBLE_GPUS]
     gpu = torch.cuda.is_available()
     if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
@@ -56,7 +59,7 @@ def joined_ranks() -> Generator[RankGroup]:
         os.environ.setdefault(name, value)
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if gpu:
-        torch.cuda.set_device(local_rank)
+        _take_gpu(local_rank)
     first = not dist.is_initialized()
     deepspeed.init_distributed(
         dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
@@ -70,6 +73,17 @@ def joined_ranks() -> Generator[RankGroup]:
     finally:
         if first:
             dist.destroy_process_group()
+
+
+def _take_gpu(local_rank: int) -> None:
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise StageError(
+            f"rank {local_rank} of this machine has no GPU: this process sees {count}, and each "
+            "rank needs one of its own",
+            hint='start one process a GPU, or set CUDA_VISIBLE_DEVICES="" to train on CPUs',
+        )
+    torch.cuda.set_device(local_rank)
 
 
 def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:

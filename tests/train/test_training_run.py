@@ -323,6 +323,23 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
     assert not (free / "train").exists()
 
 
+@pytest.mark.parametrize(
+    ("asked", "num_gpus", "started"),
+    [
+        pytest.param(0, 0, 1, id="one without a GPU"),
+        pytest.param(3, 0, 3, id="as asked without a GPU"),
+        pytest.param(0, 4, 4, id="one a GPU"),
+        pytest.param(2, 4, 2, id="fewer than GPUs"),
+        pytest.param(2, 1, 1, id="no more than GPUs"),
+    ],
+)
+def test_a_rank_has_a_gpu_to_itself(
+    asked: int, num_gpus: int, started: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch.num_local_ranks(asked, num_gpus=num_gpus) == started
+    assert ("1 of 2 ranks can start" in capsys.readouterr().err) == (started == 1 < asked)
+
+
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not launch.is_rank()
     monkeypatch.setenv("RANK", "0")

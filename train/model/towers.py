@@ -68,8 +68,9 @@ def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
         torch.manual_seed(seed_at(config.seed, 0))
         align = AlignModel(align_config(model, vocabulary_size=vocabulary_size))
         _draw_convolutions(align)
-    for layer in _batch_norms(align):
+    for layer in cast("Iterable[Any]", _batch_norms(align)):
         layer.momentum = model.image_tower.batch_norm_momentum
+        layer.forward = partial(_without_cudnn, layer.forward)
     for block in cast("Iterable[Any]", align.vision_model.encoder.blocks):
         block.projection.dropout = StochasticDepth(block.projection.dropout.p)
         if model.image_tower.gradient_checkpointing:
@@ -116,6 +117,18 @@ def embedding_width(width: float) -> int:
     channels = _LAST_CHANNELS * width
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+def _without_cudnn(batch_norm: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+    """Call PyTorch's own kernel on a GPU.
+
+    DeepSpeed lays parameters end to end, the temperature first, so that none begins at a multiple
+    of 16 bytes. cuDNN takes for granted that they do, and dies of a misaligned address.
+    """
+    if not features.is_cuda:
+        return batch_norm(features)
+    with torch.backends.cudnn.flags(enabled=False):
+        return batch_norm(features)
 
 
 class StochasticDepth(nn.Module):
