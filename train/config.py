@@ -287,7 +287,10 @@ class TrainConfig:
     """Steps between two lines of metrics; the last step always has one."""
 
     num_processes: int = runtime(0)
-    """Ranks on this machine; 0 means one a GPU, or one where there is no GPU."""
+    """Ranks on this machine, one a GPU at most; 0 means one a GPU, or one where there is no GPU.
+
+    Trained weights depend on it.
+    """
 
     decode_threads: int = runtime(4)
     """Threads of a rank that decode images ahead of the step."""

@@ -20,8 +20,10 @@ from openalign.train.journal import REPORTS_TO, Bar, read_record
 
 RANK_MODULE = "openalign.train.rank"
 VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
-"""What CUDA_VISIBLE_DEVICES held for the starter. DeepSpeed's launcher sets it anew for its ranks,
-from 0 on, and so gives them GPUs that their user had hidden."""
+"""What CUDA_VISIBLE_DEVICES is for the starter.
+
+DeepSpeed's launcher counts from 0 for its ranks, and so gives them GPUs that the user has hidden.
+"""
 
 _RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _TAIL_LINES = 30
@@ -89,7 +91,8 @@ def launch(
             hint="under torchrun or Kubernetes run `openalign train`, once the stages "
             "before it are complete",
         )
-    count = num_local_ranks(num_processes, num_gpus=_num_gpus())
+    num_gpus = _num_gpus()
+    count = num_local_ranks(num_processes, num_gpus=num_gpus)
     command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
     command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
     command += ["--master_port", str(_free_port()), "--module", module, *argv]
@@ -98,7 +101,7 @@ def launch(
     with _orderly_end():
         process = subprocess.Popen(  # noqa: S603  # our own command line
             command,
-            env=_environment(count, environment or {}),
+            env=_environment(count, num_gpus, environment or {}),
             stdin=subprocess.PIPE,  # held open for `end_with_starter`
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -187,18 +190,19 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
             bar.close()
 
 
-def _environment(count: int, added: Mapping[str, str]) -> dict[str, str]:
+def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[str, str]:
     threads = max(1, len(os.sched_getaffinity(0)) // count)
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     environment = {
-        **({} if _may_have_gpu() else {"DS_ACCELERATOR": "cpu"}),  # else it looks, and warns
-        **({} if visible is None else {VISIBLE_GPUS: visible}),
+        **({} if num_gpus else {"DS_ACCELERATOR": "cpu"}),  # else it looks for GPUs, and warns
         "OMP_NUM_THREADS": str(threads),  # else every rank takes all cores
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,
     }
+    visible = environment.pop("CUDA_VISIBLE_DEVICES", None)  # else the launcher says it ignores it
+    if visible is not None:
+        environment[VISIBLE_GPUS] = visible
     if sys.stderr.isatty():
         environment[REPORTS_TO] = "1"
     return environment

@@ -46,8 +46,8 @@ this page stand above the values. Both print YAML that can be used as a `pipelin
 - A default is the paper's value where the paper gives one. A setting that "must be set" has none.
   A section with "its own defaults" may be left out where nothing in it must be set.
 - A section of one of several kinds says which by `kind:`.
-- A setting that *changes no byte of the result* is no part of a stage's fingerprint: no stage runs
-  again when it changes.
+- A setting that *is no part of the fingerprint* says how the work is done: no stage runs again when
+  it changes.
 - A setting that says *where an input lies* is no part of it either: the content of the input
   counts, and its place does not.
 - The last column names the place in the paper (ALIGN, Jia et al., ICML 2021) that a sentence cites.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-RUNTIME = "changes no byte of the result"
+RUNTIME = "is no part of the fingerprint"
 LOCATION = "where an input lies; its content counts"
 
 _OUTSIDE = "outside_identity"

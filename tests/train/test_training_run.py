@@ -217,6 +217,27 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert found["facts"]["steps"] == 3
 
 
+def test_ranks_see_the_gpus_that_their_starter_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """DeepSpeed's launcher would give its first rank GPU 0, and say that it ignores the choice."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    job = tmp_path / "job.pkl"
+    seen = tmp_path / "seen"
+    job.write_bytes(tiny_training.pickle.dumps((tiny_training.write_visible_gpus, (str(seen),))))
+
+    launch.launch(
+        [str(job)],
+        num_processes=1,
+        folders=[str(tmp_path)],
+        environment=tiny_training.rank_environment(),
+        module="tiny_training",
+    )
+
+    assert seen.read_text() == "-1"
+    assert "ignoring" not in capfd.readouterr().err
+
+
 def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
     with pytest.raises(launch.StageError, match="No such file or directory: 'no-such-job'"):
         launch.launch(

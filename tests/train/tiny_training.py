@@ -267,6 +267,14 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
             write_result(trained, config, folders)
 
 
+def write_visible_gpus(path: str) -> None:
+    """Write which GPUs a rank may use."""
+    from openalign.train import zero
+
+    with zero.joined_ranks():
+        Path(path).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+
+
 def sleep(folder: str) -> None:
     """Be a rank that never ends, under a file that bears its number."""
     Path(folder, f"{os.getpid()}.pid").touch()

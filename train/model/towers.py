@@ -3,7 +3,8 @@
 `AlignModel` is the architecture and the checkpoint format. Only this file corrects what its code
 gets wrong for training: batch-norm momentum (the library reads Keras' 0.99 as the new
 batch's weight, and not on every layer), fan-out initialization, stochastic depth by sample, the
-pooler that ALIGN does not use, and a temperature that DeepSpeed cannot broadcast.
+pooler that ALIGN does not use, a temperature that DeepSpeed cannot broadcast, and batch norms
+that cuDNN cannot run on DeepSpeed's parameters.
 
 Shape suffixes:
     B  pairs on this rank
