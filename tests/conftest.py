@@ -7,16 +7,29 @@ from pathlib import Path
 import clean_environment as environments
 import pytest
 
+_VISIBLE_GPUS = pytest.StashKey[str | None]()
 
-def pytest_configure() -> None:
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let tests interrupt what they start, and have them run on CPUs wherever they run.
 
     In the background of a shell SIGINT is ignored, and so it would be in every process of theirs.
     On a GPU two ranks would need two, and sums have another order; tests marked `gpu` ask for it.
     """
+    config.stash[_VISIBLE_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def with_gpus(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test see the GPUs that pytest was started with."""
+    visible = pytestconfig.stash[_VISIBLE_GPUS]
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,8 @@ def latest(folder: Path, *, world_size: int) -> Progress:
         raise StageError(
             f"{_newest(folder)} was written by {progress.world_size} ranks, "
             f"and {world_size} want to go on from it",
-            hint=f"set train.num_processes={progress.world_size}, or remove {folder} to start over",
+            hint=f'set train.num_processes={progress.world_size}, with CUDA_VISIBLE_DEVICES="" if '
+            f"there are fewer GPUs, or remove {folder} to start over",
         )
     return progress
 

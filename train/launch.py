@@ -150,7 +150,8 @@ def _may_have_gpu() -> bool:
     """Tell whether there may be a GPU, without importing torch."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
-    return Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists()
+    # A container may be given any one of them, under the number that it has on the machine.
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
 @contextmanager
@@ -200,6 +201,7 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
         **os.environ,
         **added,
     }
+    environment.pop(VISIBLE_GPUS, None)
     visible = environment.pop("CUDA_VISIBLE_DEVICES", None)  # else the launcher says it ignores it
     if visible is not None:
         environment[VISIBLE_GPUS] = visible

@@ -46,9 +46,12 @@ def joined_ranks() -> Generator[RankGroup]:
     """
     is_rank()  # refuses half an environment; the other half would be a lone rank's
     if VISIBLE_GPUS in os.environ:
-        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ[VISIBLE_GPUS]
-    gpu = torch.cuda.is_available()
-    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.pop(VISIBLE_GPUS)
+    gpu = torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if gpu:
+        _check_gpu_of(local_rank)
+    else:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
     import deepspeed
     import deepspeed.ops
@@ -57,9 +60,8 @@ def joined_ranks() -> Generator[RankGroup]:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     for name, value in _alone().items():
         os.environ.setdefault(name, value)
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     if gpu:
-        _take_gpu(local_rank)
+        torch.cuda.set_device(local_rank)
     first = not dist.is_initialized()
     deepspeed.init_distributed(
         dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
@@ -75,15 +77,15 @@ def joined_ranks() -> Generator[RankGroup]:
             dist.destroy_process_group()
 
 
-def _take_gpu(local_rank: int) -> None:
+def _check_gpu_of(local_rank: int) -> None:
     count = torch.cuda.device_count()
     if local_rank >= count:
         raise StageError(
             f"rank {local_rank} of this machine has no GPU: this process sees {count}, and each "
             "rank needs one of its own",
-            hint='start one process a GPU, or set CUDA_VISIBLE_DEVICES="" to train on CPUs',
+            hint="start one process a GPU and let each see all GPUs of the machine, or set "
+            'CUDA_VISIBLE_DEVICES="" to train on CPUs',
         )
-    torch.cuda.set_device(local_rank)
 
 
 def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:

@@ -169,7 +169,8 @@ def _fingerprint(task: ComposedTask) -> str:
     return sha256_of_all([task.path])
 
 
-def _query_weights(task: ComposedTask) -> QueryWeights:
+def query_weights(task: ComposedTask) -> QueryWeights:
+    """Return the weights of a task's queries, which searches of the run use too."""
     return QueryWeights(image=task.image_weight, plus=task.plus_weight, minus=task.minus_weight)
 
 
@@ -183,5 +184,5 @@ KIND = TaskKind(
     template=_template,
     headline=headline,
     fingerprint=_fingerprint,
-    query_weights=_query_weights,
+    query_weights=query_weights,
 )

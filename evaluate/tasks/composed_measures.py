@@ -31,6 +31,7 @@ from openalign.evaluate.tasks.composed import (
     ComposedExamples,
     ComposedFacts,
     ComposedTask,
+    query_weights,
 )
 from openalign.evaluate.tasks.composed_queries import ComposedQuery, read_queries, words_of
 from openalign.evaluate.tasks.contract import (
@@ -39,6 +40,7 @@ from openalign.evaluate.tasks.contract import (
     Measured,
     QueryWeights,
     Sampling,
+    name_of,
 )
 from openalign.evaluate.vectors import Vectors, best, reaches, score_blocks, unit_rows
 
@@ -64,7 +66,7 @@ def measure(
     queries = read_queries(task.path, names)
     row_of = dict(zip(words_of(queries), material.texts[WORDS], strict=True))
     embedded = _embedded(queries, names, row_of)
-    weights = QueryWeights(image=task.image_weight, plus=task.plus_weight, minus=task.minus_weight)
+    weights = query_weights(task)
     query_vectors = vectors_of(embedded, benchmark.image_GD, weights)
     ranks = {
         method: ranks_of(query_QD, benchmark.image_GD, embedded)
@@ -91,7 +93,7 @@ def measure(
     )
     return Measured(
         metrics=gain_metrics(
-            f"composed/{task.name or task.benchmark}",
+            f"composed/{name_of(task)}",
             ranks,
             queries,
             target_Q=embedded.target_Q,

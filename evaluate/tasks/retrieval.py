@@ -32,6 +32,7 @@ SPLIT = "split"
 GALLERY = "gallery"
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
+MEDIAN_RANK = "median_rank"
 DIRECTIONS = {TEXT_TO_IMAGE: "text to image", IMAGE_TO_TEXT: "image to text"}
 
 
@@ -130,12 +131,17 @@ def measure(
     return retrieval_measures.measure(task, material.benchmark, sampling)
 
 
+def recall_at(k: int) -> str:
+    """Return the last part of the name of a recall."""
+    return f"recall_at_{k}"
+
+
 def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
     """Return a line a direction: recall within the split, and what chance would reach."""
     lines: list[str] = []
     for direction, words in DIRECTIONS.items():
         prefix = f"retrieval/{task.name}/{SPLIT}/{direction}"
-        recalls = [task.results.metric(f"{prefix}/recall_at_{k}") for k in RECALL_AT]
+        recalls = [task.results.metric(f"{prefix}/{recall_at(k)}") for k in RECALL_AT]
         lines.append(
             f"{task.name} {task.facts.split}, {words}: R@1/5/10 "
             f"{_percents([metric.value for metric in recalls])} "

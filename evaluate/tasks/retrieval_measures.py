@@ -28,10 +28,11 @@ from openalign.evaluate.bootstrap import (
 )
 from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.results import Metric
-from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling
+from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of
 from openalign.evaluate.tasks.retrieval import (
     GALLERY,
     IMAGE_TO_TEXT,
+    MEDIAN_RANK,
     SPLIT,
     TEXT_TO_IMAGE,
     FoundCaption,
@@ -40,6 +41,7 @@ from openalign.evaluate.tasks.retrieval import (
     RetrievalFacts,
     RetrievalTask,
     TextQuery,
+    recall_at,
 )
 from openalign.evaluate.vectors import Vectors, reaches, score_blocks
 
@@ -73,12 +75,11 @@ def measure(
     large = _gallery(GALLERY, benchmark, splits)
     galleries = [small, large] if len(small.images) < len(large.images) else [small]
     ranks = [_ranks(benchmark, small, gallery) for gallery in galleries]
-    name = task.name or task.benchmark
     metrics = [
         metric
         for gallery, found in zip(galleries, ranks, strict=True)
         for metric in _recalls(
-            f"retrieval/{name}/{gallery.scope}",
+            f"retrieval/{name_of(task)}/{gallery.scope}",
             benchmark,
             queries=small,
             gallery=gallery,
@@ -197,7 +198,7 @@ def rank_metrics(
     low_K, high_K = mean_intervals(hit_QK, group_Q, bootstrap)
     metrics = [
         Metric(
-            name=f"{prefix}/recall_at_{k}",
+            name=f"{prefix}/{recall_at(k)}",
             value=float(hit_QK[:, column].mean()),
             low=float(low_K[column]),
             high=float(high_K[column]),
@@ -211,7 +212,7 @@ def rank_metrics(
     return [
         *metrics,
         Metric(
-            name=f"{prefix}/median_rank",
+            name=f"{prefix}/{MEDIAN_RANK}",
             value=lower_median(place_Q),
             low=low,
             high=high,

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 from openalign.evaluate.drawing.metric_numbers import Number, rank_number, share_number
 from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
-from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask
 from openalign.evaluate.tasks.retrieval import (
     DIRECTIONS,
     GALLERY,
     IMAGE_TO_TEXT,
+    MEDIAN_RANK,
     SPLIT,
     TEXT_TO_IMAGE,
     ImageQuery,
     RetrievalExamples,
     RetrievalFacts,
     TextQuery,
+    recall_at,
 )
 from openalign.files.hashing import hash64
 
@@ -76,9 +78,9 @@ def section(
 def _opening(task: FinishedTask[RetrievalFacts]) -> list[tuple[str, Number]]:
     prefix = f"retrieval/{task.name}/{SPLIT}"
     chosen = [
-        (f"text to image, R@{k}", f"{prefix}/{TEXT_TO_IMAGE}/recall_at_{k}") for k in (1, 5, 10)
+        (f"text to image, R@{k}", f"{prefix}/{TEXT_TO_IMAGE}/{recall_at(k)}") for k in RECALL_AT
     ]
-    chosen.append(("image to text, R@1", f"{prefix}/{IMAGE_TO_TEXT}/recall_at_1"))
+    chosen.append(("image to text, R@1", f"{prefix}/{IMAGE_TO_TEXT}/{recall_at(1)}"))
     return [(words, share_number(task.results.metric(name))) for words, name in chosen]
 
 
@@ -102,8 +104,8 @@ def _rows(task: FinishedTask[RetrievalFacts]) -> list[RecallRow]:
                 RecallRow(
                     direction=words,
                     gallery=where,
-                    numbers=[share_number(m) for m in found if m.last != "median_rank"],
-                    median=rank_number(next(m for m in found if m.last == "median_rank")),
+                    numbers=[share_number(m) for m in found if m.last != MEDIAN_RANK],
+                    median=rank_number(next(m for m in found if m.last == MEDIAN_RANK)),
                     num_queries=found[0].n,
                 )
             )

@@ -3,7 +3,7 @@
     no descriptors   no socket can be opened
     a copy gone      what a host is reached through (`connect_to`) takes no connection
     no network       there is no route to the address, nor to any other
-    no DNS           no name is resolved: not this one, none that answered before, no control
+    no DNS           no name is resolved: not this one, not the last that answered, no control
 
 A failure of one host alone is never an outage, so a dead host cannot block a run.
 `Outages` decides; `Machine` makes the system calls.
@@ -186,7 +186,7 @@ class Outages:
                 return None
             if any(self._machine.look_up(name) is not Lookup.NO_ANSWER for name in names):
                 return None
-            return f"DNS is out: neither {host} nor {CONTROL_NAME} could be looked up"
+            return f"DNS is out: none of {', '.join([*names, CONTROL_NAME])} could be looked up"
 
         return self._aside.ask(ask)
 

@@ -35,7 +35,6 @@ from openalign.files.manifest import DataFile, StageResult
 HOST = "openmoji.example"
 """The public address: it is in every URL, whatever port the site is served on."""
 
-SEEDS = (f"http://{HOST}/",)
 VERSION = 1
 """Raised whenever the site or the benchmark changes; part of their fingerprint."""
 

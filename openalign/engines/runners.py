@@ -102,7 +102,8 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
             f"({reason})",
             hint=_FAILED_HINT if sent else _NOT_SENT_HINT,
         ) from error
-    return not (is_dry_run(beam_options) or options.view_as(GoogleCloudOptions).template_location)
+    dry = options.view_as(TestOptions).dry_run
+    return not (dry or options.view_as(GoogleCloudOptions).template_location)
 
 
 def _wait(result: PipelineResult) -> None:

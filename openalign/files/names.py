@@ -57,11 +57,6 @@ def ledger_name(bucket: int, number: int) -> str:
     return f"{LEDGERS}{bucket:05d}-{number:05d}.parquet"
 
 
-def shard_name(bucket: int, number: int) -> str:
-    """Return the name of a shard's tar."""
-    return f"{SHARDS}{bucket:05d}-{number:05d}.tar"
-
-
 def shard_of_ledger(ledger: str) -> str:
     """Return the name of the tar that a ledger belongs to."""
     assert ledger.startswith(LEDGERS), ledger

@@ -116,7 +116,10 @@ class Stage:
     """How its rows can end, for a stage of the funnel; the first goes on."""
 
     shows_all_drops: bool = True
+    """Whether the funnel shows states of dropped rows in which no row ended."""
+
     row_files: str = ""
+    """Prefix of files that hold a row each of its inputs; empty if there are none."""
 
     @property
     def facts(self) -> StageFacts:

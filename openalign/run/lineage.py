@@ -4,7 +4,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageInputs
 from openalign.run.contract import Run, Stage
-from openalign.run.stages import STAGES, stage_names
+from openalign.run.stages import STAGES, stage_names, stages_behind
 from openalign.settings.fields import identity
 
 
@@ -29,25 +29,18 @@ def _consistent_results(run: Run, stage: Stage) -> dict[str, str]:
     Raises:
         StageError: one is not complete, or was made from another result than the one that is there.
     """
-    present = stage_names(run.config)
+    behind = stages_behind(stage.name)
     fingerprints: dict[str, str] = {}
-
-    def visit(name: str) -> None:
-        before = [reads for reads in STAGES[name].reads if reads in present]
-        for reads in before:
-            if reads not in fingerprints:
-                visit(reads)
-        if name == stage.name:
-            return
+    for name in stage_names(run.config):
+        if name not in behind:
+            continue
         manifest = run.folder(name).require()
-        for reads in before:
-            if manifest.inputs[reads] != fingerprints[reads]:
+        for reads in STAGES[name].reads:
+            if reads in fingerprints and manifest.inputs.get(reads) != fingerprints[reads]:
                 raise StageError(
                     f"{run.folder(name).url} was made from another result of `{reads}` than "
                     "the one that is there now",
                     hint=f"run `openalign {name} {run.config.name}` first",
                 )
         fingerprints[name] = manifest.content_fingerprint()
-
-    visit(stage.name)
     return fingerprints

@@ -30,6 +30,12 @@ def stage_names(config: PipelineConfig) -> list[str]:
     return [stage.name for stage in STAGES.values() if not stage.left_out(config)]
 
 
+def stages_behind(name: str) -> set[str]:
+    """Return the names of all stages that a stage's result goes back to."""
+    reads = set(STAGES[name].reads)
+    return reads.union(*(stages_behind(earlier) for earlier in reads))
+
+
 def model_url(run: Run) -> str:
     """Return the folder of the model that evaluate and search use."""
     return storage.join(run.folder("train").url, EXPORT_FOLDER)

@@ -1,5 +1,6 @@
 """Training on the GPUs of this machine; skipped where there is none."""
 
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,43 +8,71 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_training import Duration, make_run, rank_environment, tiny_config, tiny_model
+from tiny_training import (
+    Duration,
+    make_run,
+    rank_environment,
+    tiny_config,
+    tiny_model,
+    write_device,
+)
 
 from openalign.telemetry import read_json_lines
+from openalign.train import launch
 from openalign.train.config import TrainConfig
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.distributed,
     pytest.mark.slow,
-    pytest.mark.skipif(not Path("/dev/nvidia0").exists(), reason="needs an NVIDIA GPU"),
+    pytest.mark.skipif(not any(Path("/dev").glob("nvidia[0-9]*")), reason="needs an NVIDIA GPU"),
 ]
 
 
-def test_training_on_gpus_follows_training_on_cpus(tmp_path: Path) -> None:
-    """Sixteen ranks are asked for; as many as there are GPUs train, and the CPUs repeat them."""
+@pytest.mark.usefixtures("with_gpus")
+def test_a_rank_is_on_a_gpu(tmp_path: Path) -> None:
+    job, seen = tmp_path / "job.pkl", tmp_path / "seen"
+    job.write_bytes(pickle.dumps((write_device, (str(seen),))))
+
+    launch.launch(
+        [str(job)],
+        num_processes=1,
+        folders=[str(tmp_path)],
+        environment=rank_environment(),
+        module="tiny_training",
+    )
+
+    assert seen.read_text().startswith("cuda:0, ")
+
+
+@pytest.mark.usefixtures("with_gpus")
+def test_training_on_gpus_follows_training_on_cpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ranks are asked for; with one GPU one trains. The CPUs repeat it with as many."""
     model = tiny_model()
     text_tower = replace(model.text_tower, dropout=0.0)  # it draws other numbers on a GPU
     model = replace(model, text_tower=text_tower)
-    config = tiny_config(num_processes=16, duration=Duration(steps=4), model=model)
-    on_gpus = train(tmp_path / "gpu", config, visible=None)
-    on_cpus = train(tmp_path / "cpu", replace(config, num_processes=on_gpus["ranks"]), visible="")
+    config = tiny_config(num_processes=2, duration=Duration(steps=4), model=model)
+
+    on_gpus = train(tmp_path / "gpu", config)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    on_cpus = train(tmp_path / "cpu", replace(config, num_processes=on_gpus["ranks"]))
 
     assert len(on_gpus["losses"]) == 4
-    assert on_gpus["ranks"] == on_cpus["ranks"] < 16
+    assert on_gpus["ranks"] == on_cpus["ranks"]
     assert on_gpus["losses"] == pytest.approx(on_cpus["losses"], rel=1e-2)
 
 
-def train(folder: Path, config: TrainConfig, *, visible: str | None) -> dict[str, Any]:
+def train(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    """Train a tiny run; return its number of ranks and its losses."""
     folder.mkdir()
-    pipelines = make_run(folder, config)
-    environment = rank_environment()
-    del environment["CUDA_VISIBLE_DEVICES"]  # which conftest.py hides from all other tests
-    if visible is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = visible
     done = subprocess.run(
-        [sys.executable, "-m", "openalign", "train", "tiny", "--config", str(pipelines)],
-        env=environment,
+        [
+            *(sys.executable, "-m", "openalign", "train", "tiny"),
+            *("--config", str(make_run(folder, config))),
+        ],
+        env=rank_environment(),
         capture_output=True,
         text=True,
         check=False,

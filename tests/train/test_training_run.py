@@ -23,7 +23,7 @@ from tiny_training import Corpus, finish, make_corpus, spec_for, start_ranks, ti
 
 from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
-from openalign.train import launch
+from openalign.train import launch, zero
 from openalign.train.config import Duration, Schedule
 from openalign.train.data.order import rows_at
 
@@ -224,7 +224,7 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     job = tmp_path / "job.pkl"
     seen = tmp_path / "seen"
-    job.write_bytes(tiny_training.pickle.dumps((tiny_training.write_visible_gpus, (str(seen),))))
+    job.write_bytes(tiny_training.pickle.dumps((tiny_training.write_device, (str(seen),))))
 
     launch.launch(
         [str(job)],
@@ -234,7 +234,7 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
         module="tiny_training",
     )
 
-    assert seen.read_text() == "-1"
+    assert seen.read_text() == "cpu, of -1"
     assert "ignoring" not in capfd.readouterr().err
 
 
@@ -345,20 +345,32 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("asked", "num_gpus", "started"),
+    ("asked", "num_gpus", "started", "said"),
     [
-        pytest.param(0, 0, 1, id="one without a GPU"),
-        pytest.param(3, 0, 3, id="as asked without a GPU"),
-        pytest.param(0, 4, 4, id="one a GPU"),
-        pytest.param(2, 4, 2, id="fewer than GPUs"),
-        pytest.param(2, 1, 1, id="no more than GPUs"),
+        pytest.param(0, 0, 1, "", id="one without a GPU"),
+        pytest.param(3, 0, 3, "", id="as asked without a GPU"),
+        pytest.param(0, 4, 4, "", id="one a GPU"),
+        pytest.param(2, 4, 2, "", id="fewer than GPUs"),
+        pytest.param(2, 1, 1, "1 of 2 ranks can start", id="one GPU for two"),
+        pytest.param(8, 4, 4, "4 of 8 ranks can start", id="four GPUs for eight"),
     ],
 )
 def test_a_rank_has_a_gpu_to_itself(
-    asked: int, num_gpus: int, started: int, capsys: pytest.CaptureFixture[str]
+    asked: int, num_gpus: int, started: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert launch.num_local_ranks(asked, num_gpus=num_gpus) == started
-    assert ("1 of 2 ranks can start" in capsys.readouterr().err) == (started == 1 < asked)
+    err = capsys.readouterr().err
+    assert said in err if said else not err
+
+
+def test_a_rank_without_a_gpu_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DS_ACCELERATOR", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+
+    with pytest.raises(launch.StageError, match=r"rank 1 of this machine has no GPU: .* sees 1"):
+        zero.joined_ranks().__enter__()  # which does not yield
 
 
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,12 +267,12 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
             write_result(trained, config, folders)
 
 
-def write_visible_gpus(path: str) -> None:
-    """Write which GPUs a rank may use."""
+def write_device(path: str) -> None:
+    """Write what a rank runs on, and which GPUs it may use."""
     from openalign.train import zero
 
-    with zero.joined_ranks():
-        Path(path).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    with zero.joined_ranks() as ranks:
+        Path(path).write_text(f"{ranks.device}, of {os.environ['CUDA_VISIBLE_DEVICES']}")
 
 
 def sleep(folder: str) -> None:

@@ -159,7 +159,7 @@ def test_dns_is_out_when_it_knows_nothing_of_any_name(
 
     what = judged.judge_name(HOST).result(10)
 
-    expected = "DNS is out: neither images.example nor example.com could be looked up"
+    expected = "DNS is out: none of images.example, reached.example, example.com could be looked up"
     assert what == (expected if is_out else None)
 
 
