@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.evaluate.bootstrap import Ints
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.embeddings import Embedder, EmbeddingStore, embed_images, embed_texts
 from openalign.evaluate.vectors import Vectors
@@ -17,10 +18,13 @@ from openalign.files.names import embeddings_file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedBenchmark:
-    """Images of a benchmark and their captions, with their embeddings, in the data set's order."""
+    """The images of a data set that tasks need, with their embeddings, in the data set's order."""
 
     name: str
-    images: Sequence[BenchmarkImage]
+
+    dataset: Dataset
+    """What the reader gave, with no other images than these."""
+
     image_GD: Vectors
     caption_GD: Vectors | None
     """None where no task needs captions."""
@@ -29,7 +33,22 @@ class EmbeddedBenchmark:
     """Caption by caption, the place of its image."""
 
     content_hash: str
-    """Over the images' bytes, names, splits and captions."""
+    """Over the images' bytes, names, splits, captions and labels, and over the classes."""
+
+    @property
+    def images(self) -> Sequence[BenchmarkImage]:
+        """The images, in the order of their rows."""
+        return self.dataset.images
+
+    def places_of(self, split: str) -> Ints:
+        """Return the rows of a split's images."""
+        return np.flatnonzero([image.split == split for image in self.images])
+
+    @property
+    def labels(self) -> Ints:
+        """Image by image, the place of its class; -1 where it has none."""
+        labels = (image.label for image in self.images)
+        return np.array([-1 if label is None else label for label in labels], dtype=np.int64)
 
     @property
     def captions(self) -> list[str]:
@@ -45,22 +64,23 @@ class EmbeddedBenchmark:
 
 def embed_benchmark(
     name: str,
-    images: Sequence[BenchmarkImage],
+    dataset: Dataset,
     embedder: Embedder,
     *,
     with_captions: bool,
     batch_size: int,
     store: EmbeddingStore,
 ) -> EmbeddedBenchmark:
-    """Embed images and, where they are needed, their captions.
+    """Embed all images of a data set and, where they are needed, their captions.
 
     Raises:
         InputError: one of the images cannot be used.
     """
+    images = dataset.images
     captions = [image.captions for image in images]
     of_images = embed_images(
         embedder,
-        [image.url for image in images],
+        images,
         store=store,
         file=embeddings_file(name, "images"),
         batch_size=batch_size,
@@ -74,14 +94,15 @@ def embed_benchmark(
             file=embeddings_file(name, "captions"),
             batch_size=batch_size,
         ).rows
-    described = [[image.name, image.split, list(image.captions)] for image in images]
+    described = [[i.name, i.split, list(i.captions), i.label] for i in images]
+    classes = [[each.id, list(each.names)] for each in dataset.classes]
     return EmbeddedBenchmark(
         name=name,
-        images=images,
+        dataset=dataset,
         image_GD=of_images.rows,
         caption_GD=caption_GD,
         owner_G=owners(captions),
-        content_hash=fingerprint_of([of_images.content_hash, described]),
+        content_hash=fingerprint_of([of_images.content_hash, described, classes]),
     )
 
 

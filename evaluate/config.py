@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.tasks.contract import name_of
+from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
 from openalign.settings.fields import identity, renamed
 from openalign.settings.limits import positive
@@ -48,11 +48,11 @@ class EvaluateConfig:
     """Images or texts a forward pass; it can change the last bit of an embedding."""
 
     def __post_init__(self) -> None:
-        names = [name_of(task) for task in self.tasks]
+        names = [key_of(task) for task in self.tasks]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(
-                f"tasks must have different names, got {', '.join(twice)} twice: "
+                f"tasks of a kind must have different names, got {', '.join(twice)} twice: "
                 "give one of them a `name:`"
             )
         positive(

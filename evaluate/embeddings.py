@@ -22,6 +22,7 @@ import msgspec
 import numpy as np
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
@@ -47,8 +48,8 @@ class Embedder(Protocol):
         """Return a unit row for each encoded image."""
         ...
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
-        """Return a unit row for each text."""
+    def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
+        """Return a unit row for each text: its embedding, or its state before the projection."""
         ...
 
 
@@ -120,7 +121,12 @@ class EmbeddingStore:
 
 
 def embed_images(
-    embedder: Embedder, urls: Sequence[str], *, store: EmbeddingStore, file: str, batch_size: int
+    embedder: Embedder,
+    images: Sequence[BenchmarkImage],
+    *,
+    store: EmbeddingStore,
+    file: str,
+    batch_size: int,
 ) -> Embedded:
     """Return a row for each image.
 
@@ -129,15 +135,18 @@ def embed_images(
     """
     parts: list[Vectors] = []
     digests: list[str] = []
-    for start in range(0, len(urls), CHUNK):
-        of_chunk = urls[start : start + CHUNK]
-        contents = [storage.read_bytes(url) for url in of_chunk]
+    for start in range(0, len(images), CHUNK):
+        of_chunk = images[start : start + CHUNK]
+        contents = [image.place.read() for image in of_chunk]
         hashes = [hashlib.sha256(content).hexdigest() for content in contents]
 
         def embed(
-            batch: slice, urls: Sequence[str] = of_chunk, contents: list[bytes] = contents
+            batch: slice,
+            images: Sequence[BenchmarkImage] = of_chunk,
+            contents: list[bytes] = contents,
         ) -> Vectors:
-            return embed_named(embedder, urls[batch], contents[batch])
+            names = [image.where for image in images[batch]]
+            return embed_named(embedder, names, contents[batch])
 
         depends = [embedder.identity, batch_size, "images", hashes]
         make = partial(_in_batches, embed, len(contents), batch_size)
@@ -147,9 +156,15 @@ def embed_images(
 
 
 def embed_texts(
-    embedder: Embedder, texts: Sequence[str], *, store: EmbeddingStore, file: str, batch_size: int
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    store: EmbeddingStore,
+    file: str,
+    batch_size: int,
+    projected: bool = True,
 ) -> Embedded:
-    """Return a row for each text.
+    """Return a row for each text: its embedding, or its state before the projection.
 
     Raises:
         InputError: names the text whose embedding is not finite.
@@ -159,9 +174,9 @@ def embed_texts(
         of_chunk = list(texts[start : start + CHUNK])
 
         def embed(batch: slice, texts: list[str] = of_chunk) -> Vectors:
-            return embedder.embed_texts(texts[batch])
+            return embedder.embed_texts(texts[batch], projected=projected)
 
-        depends = [embedder.identity, batch_size, "texts", of_chunk]
+        depends = [embedder.identity, batch_size, "texts" if projected else "states", of_chunk]
         make = partial(_in_batches, embed, len(of_chunk), batch_size)
         parts.append(store.chunk(file, depends, make))
     return Embedded(rows=_together(parts), content_hash=fingerprint_of(list(texts)))
@@ -210,8 +225,8 @@ def _in_batches(embed: Callable[[slice], Vectors], num_items: int, batch_size: i
     return np.concatenate([embed(batch) for batch in batches])
 
 
-def embed_named(embedder: Embedder, urls: Sequence[str], contents: Sequence[bytes]) -> Vectors:
-    """Return a unit row for each image.
+def embed_named(embedder: Embedder, names: Sequence[str], contents: Sequence[bytes]) -> Vectors:
+    """Return a unit row for each image; `names` are what an error calls them.
 
     Raises:
         InputError: names the image that cannot be decoded or embedded.
@@ -219,9 +234,9 @@ def embed_named(embedder: Embedder, urls: Sequence[str], contents: Sequence[byte
     try:
         return embedder.embed_images(contents)
     except InputError as error:
-        for url, content in zip(urls, contents, strict=True):
+        for name, content in zip(names, contents, strict=True):
             try:
                 embedder.embed_images([content])
             except InputError as cause:
-                raise InputError(f"{url}: {cause}", hint=cause.hint) from error
+                raise InputError(f"{name}: {cause}", hint=cause.hint) from error
         raise

@@ -85,18 +85,18 @@ class Encoder:
             raise InputError("an image's embedding is not finite", hint=_BROKEN)
         return unit_rows(features)
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
         """Return a unit row for each text.
 
+        It is the text's embedding, or the state of [CLS] before the projection (ALIGN App. B).
+
         Raises:
-            InputError: names the text whose embedding is not finite.
+            InputError: names the text whose row is not finite.
         """
-        ids, mask = tokenize(self.tokenizer, texts)
+        ids, mask = (part.to(self.model.device) for part in tokenize(self.tokenizer, texts))
         with torch.inference_mode():
-            features = self.model.get_text_features(
-                input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device)
-            )
-        rows = _rows(features)
+            states = self.model.text_model(input_ids=ids, attention_mask=mask).last_hidden_state
+            rows = _rows(self.model.text_projection(states[:, 0]) if projected else states[:, 0])
         broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(broken):
             raise InputError(

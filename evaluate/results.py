@@ -14,7 +14,7 @@ import msgspec
 from openalign.errors import InputError
 from openalign.files import storage
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever a field changes its name, type or meaning."""
 
 LIBRARIES = ("numpy", "openalign", "pillow", "tokenizers", "torch", "transformers")
@@ -60,6 +60,11 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     benchmark: str
     facts: dict[str, Any]
     """How large it was, as the record of its kind has it."""
+
+    @property
+    def key(self) -> str:
+        """How the names of its metrics begin, and what its examples are called."""
+        return f"{self.kind}/{self.name}"
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,13 +133,13 @@ def read(url: str) -> Results:
 
 
 def examples_to_json(examples: Mapping[str, msgspec.Struct]) -> str:
-    """Return the text of `examples.json`; `examples` are those of each task, by its name."""
+    """Return the text of `examples.json`; `examples` are those of each task, by its key."""
     plain = msgspec.to_builtins({"tasks": dict(examples)})
     return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_examples(url: str) -> dict[str, dict[str, Any]]:
-    """Return the examples of each task, by its name; `as_record` makes them those of its kind.
+    """Return the examples of each task, by its key; `as_record` makes them those of its kind.
 
     Raises:
         InputError: it is not a file of examples.

@@ -11,7 +11,7 @@ with other settings.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embeddings import EmbeddingStore, embed_texts
@@ -35,9 +36,11 @@ from openalign.evaluate.tasks.contract import (
     Needs,
     Sampling,
     TaskSettings,
+    key_of,
     name_of,
 )
-from openalign.evaluate.tasks.kinds import headline, kind_of
+from openalign.evaluate.tasks.kinds import headline, kind_of, with_overall
+from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import DataFile, StageResult
@@ -48,8 +51,8 @@ from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE, embeddings_file
 class _Plan:
     """What is measured, checked before anything is embedded."""
 
-    benchmarks: Mapping[str, Sequence[BenchmarkImage]]
-    """The images that any task needs, in the data set's order."""
+    benchmarks: Mapping[str, Dataset]
+    """With no other images than those that any task needs."""
 
     with_captions: frozenset[str]
     """Benchmarks whose captions a task needs."""
@@ -87,17 +90,20 @@ def run(
     encoder = Encoder.load(model)
     store = EmbeddingStore(work, previous)
     embedded = _embed(config, plan, encoder, store)
-    measured = _measure(config, plan, embedded, encoder, store)
-    found = Results(
-        metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
-        tasks=tuple(_task_result(task, measured[name_of(task)]) for task in config.tasks),
-        settings=result_settings(config, benchmarks),
-        libraries=results.library_versions(),
-        hashes={
-            "weights": encoder.weights_hash,
-            "preprocess": encoder.preprocess_hash,
-            **{f"dataset/{name}": each.content_hash for name, each in embedded.items()},
-        },
+    embed = _TextEmbedding(encoder=encoder, store=store, batch_size=config.batch_size)
+    measured = _measure(config, plan, embedded, embed, work)
+    found = with_overall(
+        Results(
+            metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
+            tasks=tuple(_task_result(task, measured[key_of(task)]) for task in config.tasks),
+            settings=result_settings(config, benchmarks),
+            libraries=results.library_versions(),
+            hashes={
+                "weights": encoder.weights_hash,
+                "preprocess": encoder.preprocess_hash,
+                **{f"dataset/{name}": each.content_hash for name, each in embedded.items()},
+            },
+        )
     )
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
@@ -119,18 +125,20 @@ def run(
 
 def _plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> _Plan:
     """Read the benchmarks and ask each task what it needs of them."""
-    images = {
-        name: dataset_kinds.kind_of(dataset).read(dataset) for name, dataset in benchmarks.items()
+    read = {
+        name: dataset_kinds.kind_of(settings).read(settings)
+        for name, settings in benchmarks.items()
     }
-    tasks = [(task, kind_of(task).needs(task, images[task.benchmark])) for task in config.tasks]
-    needed: dict[str, list[BenchmarkImage]] = {}
-    for name, of_benchmark in images.items():
+    tasks = [(task, kind_of(task).needs(task, read[task.benchmark])) for task in config.tasks]
+    needed: dict[str, Dataset] = {}
+    for name, dataset in read.items():
         splits = [needs.splits for task, needs in tasks if task.benchmark == name]
-        needed[name] = [
+        images = [
             image
-            for image in of_benchmark
+            for image in dataset.images
             if any(named is None or image.split in named for named in splits)
         ]
+        needed[name] = replace(dataset, images=images)
     return _Plan(
         benchmarks=needed,
         with_captions=frozenset(task.benchmark for task, needs in tasks if needs.captions),
@@ -145,13 +153,13 @@ def _embed(
     return {
         name: embed_benchmark(
             name,
-            images,
+            dataset,
             encoder,
             with_captions=name in plan.with_captions,
             batch_size=config.batch_size,
             store=store,
         )
-        for name, images in plan.benchmarks.items()
+        for name, dataset in plan.benchmarks.items()
     }
 
 
@@ -159,10 +167,10 @@ def _measure(
     config: EvaluateConfig,
     plan: _Plan,
     embedded: Mapping[str, EmbeddedBenchmark],
-    encoder: Encoder,
-    store: EmbeddingStore,
+    embed: "_TextEmbedding",
+    work: str,
 ) -> dict[str, Measured[Any, Any]]:
-    """Return what each task found, by its name."""
+    """Return what each task found, by its key."""
     sampling = Sampling(
         bootstrap=Bootstrap(
             resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
@@ -171,20 +179,39 @@ def _measure(
     )
     measured: dict[str, Measured[Any, Any]] = {}
     for task, needs in plan.tasks:
-        assert not {"images", "captions"} & needs.texts.keys(), "a benchmark's files are called so"
-        texts = {
-            what: embed_texts(
-                encoder,
-                of_task,
-                store=store,
-                file=embeddings_file(name_of(task), what),
-                batch_size=config.batch_size,
-            ).rows
-            for what, of_task in needs.texts.items()
-        }
-        material = Material(benchmark=embedded[task.benchmark], texts=texts)
-        measured[name_of(task)] = kind_of(task).measure(task, material, sampling)
+        material = Material(
+            benchmark=embedded[task.benchmark],
+            texts={what: embed(task, what, of) for what, of in needs.texts.items()},
+            unprojected={
+                what: embed(task, what, of, projected=False)
+                for what, of in needs.unprojected.items()
+            },
+            work=storage.join(work, "tasks", key_of(task)),
+        )
+        measured[key_of(task)] = kind_of(task).measure(task, material, sampling)
     return measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TextEmbedding:
+    """Embeds the texts of tasks."""
+
+    encoder: Encoder
+    store: EmbeddingStore
+    batch_size: int
+
+    def __call__(
+        self, task: TaskSettings, what: str, texts: Sequence[str], *, projected: bool = True
+    ) -> Vectors:
+        """Return a unit row for each text; `what` is what the task calls them."""
+        return embed_texts(
+            self.encoder,
+            texts,
+            store=self.store,
+            file=embeddings_file(f"{task.kind}-{name_of(task)}", what),
+            batch_size=self.batch_size,
+            projected=projected,
+        ).rows
 
 
 def _task_result(task: TaskSettings, outcome: Measured[Any, Any]) -> TaskResult:
@@ -199,7 +226,7 @@ def _task_result(task: TaskSettings, outcome: Measured[Any, Any]) -> TaskResult:
 def _found_by_search(embedded: Mapping[str, EmbeddedBenchmark]) -> list[Item]:
     """Return every image once, as of the first benchmark that holds it."""
     items = {
-        image.url: Item(key=f"{name}/{image.name}", dataset=name, path=image.path, row=row)
+        image.where: Item(key=f"{name}/{image.name}", dataset=name, path=image.name, row=row)
         for name, each in reversed(list(embedded.items()))
         for row, image in enumerate(each.images)
     }
@@ -213,7 +240,7 @@ def _shown_by_report(
 ) -> list[tuple[str, BenchmarkImage]]:
     """Return the images that examples show, each with its benchmark's name."""
     shown = {
-        (task.benchmark, name) for task in config.tasks for name in measured[name_of(task)].shown
+        (task.benchmark, name) for task in config.tasks for name in measured[key_of(task)].shown
     }
     return [
         (name, image)

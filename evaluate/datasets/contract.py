@@ -1,10 +1,10 @@
-"""What a data-set kind offers: its settings, its reading, and the fingerprint of what it reads."""
+"""What a data-set kind offers: its settings, its reading, and how its form is recognized."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
 
 
 class DatasetSettings(Protocol):
@@ -25,12 +25,27 @@ class DatasetKind(Generic[S]):
 
     settings: type[S]
 
-    read: Callable[[S], list[BenchmarkImage]]
-    """Return every image with its captions, of all splits, in the data set's order. Pixels are not
-    read. Raises InputError."""
+    title: str
+    """What it is, in a line: the published form and who uses it."""
+
+    page: str
+    """The page of `docs/` that says where to get the data and how to lay it out."""
+
+    names: tuple[str, ...] = ()
+    """Published data sets of this form, by the names that `--data NAME=PATH` takes."""
+
+    tasks: tuple[str, ...] = ()
+    """Task kinds that are measured on it when nobody says which."""
+
+    read: Callable[[S], Dataset]
+    """Return all images of all splits, in the data set's order. Pixels are not read. Raises
+    InputError."""
 
     image_folder: Callable[[S], str]
     """Return the folder or URL below which the images lie."""
 
     fingerprint: Callable[[S], str]
     """Return the hash of all that `read` and the images hold; where they lie does not enter it."""
+
+    recognize: Callable[[str, str], S | None] = lambda _name, _path: None
+    """Return settings for a data set called `name` at a path, or None if it is not of this form."""

@@ -1,37 +1,79 @@
-"""An image of a benchmark, whatever format the benchmark was published in."""
+"""An image of a benchmark, whatever format the benchmark was published in, and its places."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from openalign.errors import InputError
+
+class ImagePlace(Protocol):
+    """Where the bytes of an image lie."""
+
+    @property
+    def file(self) -> str:
+        """URL of the file that holds them: the image itself, or an archive of images."""
+        ...
+
+    def read(self) -> bytes:
+        """Return the encoded image. Raises InputError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image that is a file of its own, below the folder of images."""
+
+    folder: str
+    path: str
+
+    @property
+    def file(self) -> str:
+        """URL of the image."""
+        return f"{self.folder.rstrip('/')}/{self.path}"
+
+    def read(self) -> bytes:
+        """Return the encoded image.
+
+        Raises:
+            InputError: it is not there.
+        """
+        from openalign.files import storage  # settings are made of this module, and need no fsspec
+
+        return storage.read_bytes(self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkImage:
-    """One image of a benchmark with its captions."""
+    """One image of a benchmark with what is known of it."""
 
     name: str
-    """Its file name: unique in a benchmark."""
+    """Unique in a benchmark: its path below the folder of images, as the format has it."""
 
     split: str
-    path: str
-    """Where it lies below the folder of images."""
+    place: ImagePlace
 
-    url: str
-    """Where it lies."""
+    captions: tuple[str, ...] = ()
 
-    captions: tuple[str, ...]
+    caption_ids: tuple[str, ...] = ()
+    """The published id of each caption, where the format has ids."""
+
+    label: int | None = None
+    """Place of its class in `Dataset.classes`, where the data set has classes."""
+
+    @property
+    def where(self) -> str:
+        """What an error calls it: its file, and its name where the file holds several."""
+        file = self.place.file
+        return file if file.endswith(self.name) else f"{file}: {self.name}"
 
 
-def check_splits(images: Sequence[BenchmarkImage], splits: Collection[str], *, of: str) -> None:
-    """Refuse splits that no image is in; `of` says whose splits they are.
+def places_by_name(images: Iterable[BenchmarkImage]) -> dict[str, int]:
+    """Return the place of each image by its name, and by its file name where only one has it.
 
-    Raises:
-        InputError: names the split that is missing and those that are there.
+    Files of queries and ratings often give the file name without its folders.
     """
-    present = list(dict.fromkeys(image.split for image in images))
-    for split in splits:
-        if split not in present:
-            raise InputError(
-                f"{of}: no image is in split `{split}`", hint=f"splits are: {', '.join(present)}"
-            )
+    names = [image.name for image in images]
+    files = [name.rpartition("/")[2] for name in names]
+    once = {file for file, count in Counter(files).items() if count == 1}
+    found = {file: at for at, file in enumerate(files) if file in once}
+    return found | {name: at for at, name in enumerate(names)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location, renamed
 from openalign.settings.limits import positive
 
@@ -41,7 +41,7 @@ def image_folder(dataset: KarpathyDataset) -> str:
     return dataset.images or dataset.path.rpartition("/")[0] or "."
 
 
-def read(dataset: KarpathyDataset) -> list[BenchmarkImage]:
+def read(dataset: KarpathyDataset) -> Dataset:
     """Return every image with its captions, in the file's order.
 
     Raises:
@@ -57,9 +57,24 @@ def read(dataset: KarpathyDataset) -> list[BenchmarkImage]:
 def _fingerprint(dataset: KarpathyDataset) -> str:
     from openalign.files.storage import sha256_of_all
 
-    return sha256_of_all([dataset.path, *(image.url for image in read(dataset))])
+    return sha256_of_all([dataset.path, *(image.place.file for image in read(dataset).images)])
+
+
+def recognize(_: str, path: str) -> KarpathyDataset | None:
+    """Return settings for a file in Karpathy's form, which is a JSON file of that name."""
+    name = path.rpartition("/")[2]
+    is_karpathys = name.startswith("dataset") and name.endswith(".json")
+    return KarpathyDataset(path=path) if is_karpathys else None
 
 
 KIND = DatasetKind(
-    settings=KarpathyDataset, read=read, image_folder=image_folder, fingerprint=_fingerprint
+    settings=KarpathyDataset,
+    title="Karpathy's JSON: Flickr30K, MSCOCO and Flickr8K with the usual splits",
+    page="evaluate.md",
+    names=("flickr30k", "mscoco", "flickr8k"),
+    tasks=("retrieval",),
+    read=read,
+    image_folder=image_folder,
+    fingerprint=_fingerprint,
+    recognize=recognize,
 )

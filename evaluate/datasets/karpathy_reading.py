@@ -13,7 +13,8 @@ from typing import Annotated
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.files import storage
 
 _FORMAT = 'Karpathy\'s format is {"images": [{"filename", "split", "sentences"}, ...]}'
@@ -23,6 +24,7 @@ _Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
 
 class _Sentence(msgspec.Struct, frozen=True):
     raw: _Text
+    sentid: int | None = None
 
 
 class _Image(msgspec.Struct, frozen=True):
@@ -39,24 +41,25 @@ class _KarpathyFile(msgspec.Struct, frozen=True):
 _DECODER = msgspec.json.Decoder(_KarpathyFile)
 
 
-def read(path: str, *, folder: str, max_captions: int) -> list[BenchmarkImage]:
+def read(path: str, *, folder: str, max_captions: int) -> Dataset:
     """Return every image, in the file's order; `folder` is where the images lie.
 
     Raises:
         InputError: the file is not Karpathy's JSON, or names an image twice.
     """
     entries = _decoded(path).images
-    first: dict[str, int] = {}
-    for number, entry in enumerate(entries):
-        if first.setdefault(entry.filename, number) != number:
-            raise InputError(
-                f"{path}: image {number}: `filename` {entry.filename} is that of image "
-                f"{first[entry.filename]} too"
-            )
-    return [
+    images = [
         _image(f"{path}: image {number}", entry, folder=folder, max_captions=max_captions)
         for number, entry in enumerate(entries)
     ]
+    first: dict[str, int] = {}
+    for number, image in enumerate(images):
+        if first.setdefault(image.name, number) != number:
+            raise InputError(
+                f"{path}: image {number}: {image.name} is image {first[image.name]} too",
+                hint="`filepath` and `filename` together must be unique",
+            )
+    return Dataset(images=images)
 
 
 def _decoded(path: str) -> _KarpathyFile:
@@ -74,10 +77,12 @@ def _image(where: str, entry: _Image, *, folder: str, max_captions: int) -> Benc
     path = f"{entry.filepath}/{entry.filename}" if entry.filepath else entry.filename
     if ".." in path.split("/"):
         raise InputError(f"{where}: `filename` must stay inside the folder of images, got {path!r}")
+    sentences = entry.sentences[:max_captions]
+    ids = [sentence.sentid for sentence in sentences]
     return BenchmarkImage(
-        name=entry.filename,
+        name=path,
         split=entry.split,
-        path=path,
-        url=storage.join(folder, path),
-        captions=tuple(sentence.raw.strip() for sentence in entry.sentences[:max_captions]),
+        place=ImageFile(folder, path),
+        captions=tuple(sentence.raw.strip() for sentence in sentences),
+        caption_ids=() if None in ids else tuple(str(number) for number in ids),
     )

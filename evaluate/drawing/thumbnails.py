@@ -40,7 +40,7 @@ def write_thumbnails(output: str, images: Iterable[tuple[str, BenchmarkImage]]) 
             "dataset": benchmark,
             "name": image.name,
             "caption": image.captions[0] if image.captions else image.name,
-            "webp": encode_thumbnail(storage.read_bytes(image.url)),
+            "webp": encode_thumbnail(image.place.read()),
         }
         for benchmark, image in images
     ]

@@ -159,7 +159,7 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
     sections: dict[str, list[TaskSection]] = {name: [] for name in KINDS}
     for name, kind, task in finished_tasks(found):
         of_task = as_record(
-            examples.get(task.name, {}), kind.examples, of=f"{url}: task `{task.name}`"
+            examples.get(f"{name}/{task.name}", {}), kind.examples, of=f"{url}: task `{task.name}`"
         )
         sections[name].append(kind.section(task, of_task, Tiles(task.benchmark, thumbnails)))
     return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]

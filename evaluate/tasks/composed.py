@@ -6,14 +6,13 @@ The reading lies in `composed_queries`, the measuring in `composed_measures`, th
 in `composed_section`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,
@@ -109,7 +108,7 @@ class ComposedExamples(msgspec.Struct, frozen=True, kw_only=True):
     queries: tuple[ComposedExample, ...]
 
 
-def needs(task: ComposedTask, images: Sequence[BenchmarkImage]) -> Needs:
+def needs(task: ComposedTask, dataset: Dataset) -> Needs:
     """Return the words of the queries; all images are searched.
 
     Raises:
@@ -117,7 +116,7 @@ def needs(task: ComposedTask, images: Sequence[BenchmarkImage]) -> Needs:
     """
     from openalign.evaluate.tasks import composed_queries
 
-    queries = composed_queries.read_queries(task.path, [image.name for image in images])
+    queries = composed_queries.read_queries(task.path, dataset.images)
     return Needs(splits=None, texts={WORDS: composed_queries.words_of(queries)})
 
 

@@ -5,12 +5,13 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage, places_by_name
 from openalign.files import storage
 
 
@@ -18,14 +19,14 @@ class ComposedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One query as the file has it."""
 
     image: str
-    """File name of the image to start from."""
+    """Name or file name of the image to start from."""
 
     minus: str = ""
     plus: str = ""
     """Words to take away and to add; one of the two may be empty."""
 
     target: str
-    """File name of the image that must be found."""
+    """Name or file name of the image that must be found."""
 
     kind: str = "all"
     """What is changed; results are given kind by kind."""
@@ -39,8 +40,8 @@ _DECODER = msgspec.json.Decoder(_QueryFile)
 _FORMAT = 'the format is {"queries": [{"image", "minus", "plus", "target", "kind"}, ...]}'
 
 
-def read_queries(path: str, names: Sequence[str]) -> list[ComposedQuery]:
-    """Return the queries of a file about the images called `names`.
+def read_queries(path: str, images: Sequence[BenchmarkImage]) -> list[ComposedQuery]:
+    """Return the queries of a file about these images, by the images' whole names.
 
     Raises:
         InputError: the file is not of that form, or a query names an image that is not there.
@@ -53,9 +54,10 @@ def read_queries(path: str, names: Sequence[str]) -> list[ComposedQuery]:
         raise InputError(f"{path}: {where}{error}", hint=_FORMAT) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not JSON: {error}") from error
-    known = frozenset(names)
+    places = places_by_name(images)
+    names = {called: images[place].name for called, place in places.items()}
     return [
-        _checked(f"{path}: query {number}", entry, known) for number, entry in enumerate(entries)
+        _checked(f"{path}: query {number}", entry, names) for number, entry in enumerate(entries)
     ]
 
 
@@ -64,14 +66,20 @@ def words_of(queries: Iterable[ComposedQuery]) -> list[str]:
     return sorted({text for query in queries for text in (query.minus, query.plus) if text})
 
 
-def _checked(where: str, entry: ComposedQuery, known: frozenset[str]) -> ComposedQuery:
+def _checked(where: str, entry: ComposedQuery, names: Mapping[str, str]) -> ComposedQuery:
     for key, name in (("image", entry.image), ("target", entry.target)):
-        if name not in known:
+        if name not in names:
             raise InputError(f"{where}: `{key}` {name} is not an image of the benchmark")
-    if entry.image == entry.target:
+    image, target = names[entry.image], names[entry.target]
+    if image == target:
         raise InputError(f"{where}: `target` is the query image, which is not in the gallery")
     query = msgspec.structs.replace(
-        entry, minus=entry.minus.strip(), plus=entry.plus.strip(), kind=entry.kind.strip()
+        entry,
+        image=image,
+        target=target,
+        minus=entry.minus.strip(),
+        plus=entry.plus.strip(),
+        kind=entry.kind.strip(),
     )
     if not (query.minus or query.plus):
         raise InputError(f"{where}: `minus` and `plus` are both empty")

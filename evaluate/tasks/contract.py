@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
     from openalign.evaluate.benchmark import EmbeddedBenchmark
@@ -66,6 +66,9 @@ class Needs:
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     """The task's own texts, such as prompts, by what they are called in file names."""
 
+    unprojected: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    """Texts whose state before the projection is needed, by what they are called in file names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
@@ -77,6 +80,12 @@ class Material:
     texts: Mapping[str, "Vectors"]
     """A unit row for each of the texts of `Needs.texts`."""
 
+    unprojected: Mapping[str, "Vectors"] = field(default_factory=dict[str, "Vectors"])
+    """A unit row for each of the texts of `Needs.unprojected`."""
+
+    work: str = ""
+    """A folder of the task's own, for what a measure that was killed goes on from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -84,6 +93,9 @@ class Sampling:
 
     bootstrap: "Bootstrap"
     num_examples: int
+
+    fast: bool = False
+    """Whether this is a smoke run: the fewest trials and repetitions that end in numbers."""
 
 
 S = TypeVar("S", bound=TaskSettings)
@@ -134,8 +146,8 @@ class TaskKind(Generic[S, F, E]):
     facts: type[F]
     examples: type[E]
 
-    needs: Callable[[S, Sequence[BenchmarkImage]], Needs]
-    """Check a task against its benchmark's images and say what it needs. Raises InputError."""
+    needs: Callable[[S, Dataset], Needs]
+    """Check a task against its data set and say what it needs. Raises InputError."""
 
     measure: Callable[[S, Material, Sampling], Measured[F, E]]
     """Return the numbers and examples. Pure on embeddings: no model is at hand."""
@@ -148,6 +160,10 @@ class TaskKind(Generic[S, F, E]):
     `lede(task)` (a sentence before the opening numbers), `navigation(tasks)` (HTML only) and
     `sections(tasks, confidence)`. `tasks` are the sections of all tasks of the kind, or none."""
 
+    overall: Callable[[Sequence[FinishedTask[F]]], Sequence["Metric"]] = lambda _: ()
+    """Return what is measured over all tasks of the kind, such as a mean over data sets. Names
+    begin with `<kind>/all/`."""
+
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""
 
@@ -159,5 +175,10 @@ class TaskKind(Generic[S, F, E]):
 
 
 def name_of(task: TaskSettings) -> str:
-    """Return what results and the report call a task."""
+    """Return what results and the report call a task; it is unique among tasks of its kind."""
     return task.name or task.benchmark
+
+
+def key_of(task: TaskSettings) -> str:
+    """Return what a task is called among tasks of all kinds: how its metrics' names begin."""
+    return f"{task.kind}/{name_of(task)}"

@@ -69,6 +69,19 @@ def finished_tasks(
     return found
 
 
+def with_overall(results: "Results") -> "Results":
+    """Return results with what each kind measures over all of its tasks."""
+    import msgspec
+
+    finished = finished_tasks(results)
+    overall = [
+        metric
+        for name, kind in KINDS.items()
+        for metric in kind.overall([task for of_kind, _, task in finished if of_kind == name])
+    ]
+    return msgspec.structs.replace(results, metrics=(*results.metrics, *overall))
+
+
 def headline(results: "Results") -> list[str]:
     """Return the lines that a run ends with; a kind may have none."""
     return [line for _, kind, task in finished_tasks(results) for line in kind.headline(task)]

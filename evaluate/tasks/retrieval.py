@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from openalign.evaluate.datasets.images import BenchmarkImage, check_splits
+from openalign.evaluate.datasets.dataset import Dataset, check_splits
 from openalign.evaluate.tasks.contract import (
     RECALL_AT,
     FinishedTask,
@@ -111,14 +111,14 @@ class RetrievalExamples(msgspec.Struct, frozen=True, kw_only=True):
     image_to_text: tuple[ImageQuery, ...]
 
 
-def needs(task: RetrievalTask, images: Sequence[BenchmarkImage]) -> Needs:
+def needs(task: RetrievalTask, dataset: Dataset) -> Needs:
     """Return the splits whose images and captions are searched.
 
     Raises:
         InputError: a split that the task names is not there.
     """
     splits = {task.split, *task.gallery_splits}
-    check_splits(images, sorted(splits), of=f"benchmark `{task.benchmark}`")
+    check_splits(dataset, sorted(splits), of=f"benchmark `{task.benchmark}`")
     return Needs(splits=splits if task.gallery_splits else None, captions=True)
 
 

@@ -5,11 +5,10 @@ An input's content is part of a result's identity; its path is not.
 
 from typing import TYPE_CHECKING, Any
 
-from openalign.evaluate.datasets.images import check_splits
+from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.tasks import kinds as task_kinds
-from openalign.evaluate.tasks.contract import name_of
-from openalign.files import storage
+from openalign.evaluate.tasks.contract import key_of
 from openalign.run.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -30,11 +29,11 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
     rows: list[dict[str, Any]] = []
     for held_out in config.select.held_out:
         dataset = config.benchmarks[held_out.benchmark]
-        images = kind_of(dataset).read(dataset)
-        check_splits(images, held_out.splits, of=f"benchmark `{held_out.benchmark}`")
-        for image in images:
+        read = kind_of(dataset).read(dataset)
+        check_splits(read, held_out.splits, of=f"benchmark `{held_out.benchmark}`")
+        for image in read.images:
             if image.split in held_out.splits:
-                sha256, phash = fingerprint_image(storage.read_bytes(image.url))
+                sha256, phash = fingerprint_image(image.place.read())
                 rows.append(
                     {"name": image.name, "split": image.split, "sha256": sha256, "phash": phash}
                 )
@@ -63,7 +62,7 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
     for task in config.evaluate.tasks:
         fingerprint = task_kinds.kind_of(task).fingerprint
         if fingerprint is not None:
-            found[f"tasks.{name_of(task)}"] = fingerprint(task)
+            found[f"tasks.{key_of(task)}"] = fingerprint(task)
     return found
 
 

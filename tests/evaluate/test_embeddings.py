@@ -6,6 +6,7 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.evaluate import embeddings
+from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.embeddings import EmbeddingStore, embed_images, embed_texts
 from openalign.evaluate.vectors import Vectors
 
@@ -22,9 +23,14 @@ class Lengths:
             raise InputError("an image cannot be decoded: it is broken")
         return self.embed_texts([content.decode() for content in contents])
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
         self.batches.append(len(texts))
-        return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
+        return np.array([[len(text), float(projected)] for text in texts], dtype=np.float32)
+
+
+def image_at(path: Path) -> BenchmarkImage:
+    place = ImageFile(str(path.parent), path.name)
+    return BenchmarkImage(name=path.name, split="test", place=place)
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +151,7 @@ def test_an_image_whose_content_changed_is_embedded_again(tmp_path: Path) -> Non
         path.write_bytes(content)
         found = embed_images(
             Lengths(),
-            [str(path)],
+            [image_at(path)],
             store=EmbeddingStore(str(tmp_path)),
             file="rows.npy",
             batch_size=3,
@@ -158,11 +164,11 @@ def test_an_image_whose_content_changed_is_embedded_again(tmp_path: Path) -> Non
 def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     for name, content in (("good.png", b"good"), ("bad.png", b"broken")):
         (tmp_path / name).write_bytes(content)
-    urls = [str(tmp_path / name) for name in ("good.png", "bad.png")]
+    images = [image_at(tmp_path / name) for name in ("good.png", "bad.png")]
 
     with pytest.raises(InputError, match=r"bad\.png: an image cannot be decoded"):
         embed_images(
-            Lengths(), urls, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
+            Lengths(), images, store=EmbeddingStore(str(tmp_path)), file="rows.npy", batch_size=3
         )
 
 
@@ -170,7 +176,7 @@ def test_an_image_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.png cannot be read"):
         embed_images(
             Lengths(),
-            [str(tmp_path / "gone.png")],
+            [image_at(tmp_path / "gone.png")],
             store=EmbeddingStore(str(tmp_path)),
             file="rows.npy",
             batch_size=3,

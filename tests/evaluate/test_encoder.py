@@ -9,6 +9,7 @@ import torch
 from transformers import AlignModel, AutoTokenizer
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.embeddings import EmbeddingStore, embed_images
 from openalign.evaluate.encoder import Encoder
 
@@ -89,7 +90,7 @@ def test_an_embedding_that_is_not_finite_is_refused_by_name(
     with pytest.raises(InputError, match=r"red\.png: an image's embedding is not finite") as caught:
         embed_images(
             encoder,
-            [str(tmp_path / "red.png")],
+            [BenchmarkImage(name="red.png", split="", place=ImageFile(str(tmp_path), "red.png"))],
             store=EmbeddingStore(str(tmp_path / "work")),
             file="rows.npy",
             batch_size=1,

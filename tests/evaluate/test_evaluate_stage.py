@@ -40,7 +40,7 @@ def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
     assert sum(result.states.values()) == result.num_inputs
     assert sorted(file.name for file in result.files) == [
         "embeddings/chunks.json",
-        "embeddings/edits-words.npy",
+        "embeddings/composed-edits-words.npy",
         "embeddings/squares-captions.npy",
         "embeddings/squares-images.npy",
         "examples.json",
@@ -123,7 +123,7 @@ def test_captions_that_no_task_needs_are_not_embedded(
 
     assert [file.name for file in result.files if file.name.endswith(".npy")] == [
         "embeddings/squares-images.npy",
-        "embeddings/edits-words.npy",
+        "embeddings/composed-edits-words.npy",
     ]
 
 
@@ -269,8 +269,8 @@ def test_a_run_from_nothing_gives_the_same_bytes(
 def read_examples(output: Path) -> tuple[RetrievalExamples, ComposedExamples]:
     found = results.read_examples(str(output / "examples.json"))
     return (
-        as_record(found["squares"], RetrievalExamples, of="squares"),
-        as_record(found["edits"], ComposedExamples, of="edits"),
+        as_record(found["retrieval/squares"], RetrievalExamples, of="squares"),
+        as_record(found["composed/edits"], ComposedExamples, of="edits"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset, check_splits
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,
@@ -55,9 +55,9 @@ class PromptExamples(msgspec.Struct, frozen=True, kw_only=True):
     nearest: str
 
 
-def needs(task: PromptTask, images: Sequence[BenchmarkImage]) -> Needs:
-    """Say which images and texts are embedded. A real kind checks `images` here, too."""
-    del images
+def needs(task: PromptTask, dataset: Dataset) -> Needs:
+    """Say which images and texts are embedded. A split that is not there ends here."""
+    check_splits(dataset, [task.split], of=f"benchmark `{task.benchmark}`")
     return Needs(splits={task.split}, texts={"prompts": [task.prompt]})
 
 
@@ -68,10 +68,10 @@ def measure(
     from openalign.evaluate.results import Metric
 
     del sampling  # no interval: nothing is drawn
-    chosen = [at for at, i in enumerate(material.benchmark.images) if i.split == task.split]
+    chosen = material.benchmark.places_of(task.split)
     cosines = material.benchmark.image_GD[chosen] @ material.texts["prompts"][0]
     share = float((cosines > 0).mean())
-    nearest = material.benchmark.images[chosen[int(cosines.argmax())]].name
+    nearest = material.benchmark.images[int(chosen[cosines.argmax()])].name
     metric = Metric(
         name=f"prompt/{name_of(task)}/positive",
         value=share,

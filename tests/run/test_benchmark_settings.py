@@ -134,7 +134,7 @@ def test_inputs_are_what_benchmarks_and_tasks_hold_and_not_where_it_lies(
     there = load(elsewhere)
 
     found = inputs.of_evaluate(here)
-    assert list(found) == ["benchmarks.flickr", "tasks.composed"]
+    assert list(found) == ["benchmarks.flickr", "tasks.composed/composed"]
     assert inputs.of_evaluate(there) == found
     assert inputs.of_select(there) == inputs.of_select(here)
     assert identity(there.select) == identity(here.select)
@@ -143,4 +143,4 @@ def test_inputs_are_what_benchmarks_and_tasks_hold_and_not_where_it_lies(
     (elsewhere / "b.jpg").write_bytes(b"other")
     assert inputs.of_select(there) != inputs.of_select(here)
     (folder / "composed.json").write_text("[]")
-    assert inputs.of_evaluate(here)["tasks.composed"] != found["tasks.composed"]
+    assert inputs.of_evaluate(here)["tasks.composed/composed"] != found["tasks.composed"]

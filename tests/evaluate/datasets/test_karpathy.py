@@ -1,13 +1,15 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.images import BenchmarkImage, check_splits
+from openalign.evaluate.datasets.dataset import check_splits
+from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.karpathy import KIND, KarpathyDataset
 
 CAPTIONS = [{"raw": f"caption {n}", "tokens": ["caption"], "sentid": n} for n in range(6)]
@@ -23,8 +25,8 @@ def written(folder: Path, *images: Any) -> str:
     return str(path)
 
 
-def read(path: str, **settings: Any) -> list[BenchmarkImage]:
-    return KIND.read(KarpathyDataset(path=path, **settings))
+def read(path: str, **settings: Any) -> Sequence[BenchmarkImage]:
+    return KIND.read(KarpathyDataset(path=path, **settings)).images
 
 
 def test_images_of_every_split_come_in_the_files_order(tmp_path: Path) -> None:
@@ -37,7 +39,7 @@ def test_images_of_every_split_come_in_the_files_order(tmp_path: Path) -> None:
         ("a.jpg", "train"),
         ("c", "val"),
     ]
-    assert found[0].url == f"{tmp_path}/b.jpg"
+    assert found[0].place.file == f"{tmp_path}/b.jpg"
 
 
 def test_only_the_first_captions_count(tmp_path: Path) -> None:
@@ -48,13 +50,27 @@ def test_only_the_first_captions_count(tmp_path: Path) -> None:
     assert len(read(path, max_captions=9)[0].captions) == 6
 
 
-def test_cocos_folders_are_part_of_the_path_and_not_of_the_name(tmp_path: Path) -> None:
-    path = written(tmp_path, image("9.jpg", "test", filepath="val2014"))
+def test_two_folders_may_hold_a_file_of_one_name(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        image("1.jpg", "test", filepath="airport"),
+        image("1.jpg", "test", filepath="beach"),
+    )
 
-    (found,) = read(path, images="/images")
+    found = read(path, images="/images")
 
-    assert (found.name, found.path) == ("9.jpg", "val2014/9.jpg")
-    assert found.url == "/images/val2014/9.jpg"
+    assert [each.name for each in found] == ["airport/1.jpg", "beach/1.jpg"]
+    assert found[1].place.file == "/images/beach/1.jpg"
+
+
+def test_captions_keep_their_ids_where_all_have_one(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        image("a.jpg", "test"),
+        image("b.jpg", "test", sentences=[{"raw": "one", "sentid": 7}, {"raw": "two"}]),
+    )
+
+    assert [each.caption_ids for each in read(path)] == [("0", "1", "2", "3", "4"), ()]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +104,7 @@ def test_cocos_folders_are_part_of_the_path_and_not_of_the_name(tmp_path: Path) 
             r"image 1: .* missing required field `raw` - at `\$\.images\[1\]\.sentences\[1\]`",
             id="a caption without text",
         ),
-        pytest.param(
-            image("a.jpg", "val"), "image 1: `filename` a.jpg is that of image 0", id="twice"
-        ),
+        pytest.param(image("a.jpg", "val"), "image 1: a.jpg is image 0 too", id="twice"),
         pytest.param(image("../../etc/passwd", "val"), "must stay inside the folder", id="outside"),
     ],
 )
@@ -126,10 +140,11 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str, message: s
 
 
 def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
-    images = read(written(tmp_path, image("a.jpg", "test"), image("b.jpg", "val")))
+    path = written(tmp_path, image("a.jpg", "test"), image("b.jpg", "val"))
+    dataset = KIND.read(KarpathyDataset(path=path))
 
     with pytest.raises(InputError, match="benchmark `coco`: no image is in split `dev`") as caught:
-        check_splits(images, ("test", "dev"), of="benchmark `coco`")
+        check_splits(dataset, ("test", "dev"), of="benchmark `coco`")
 
     assert caught.value.hint == "splits are: test, val"
 

@@ -11,7 +11,8 @@ from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets import kinds
 from openalign.evaluate.datasets.contract import DatasetKind
-from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
 
@@ -24,24 +25,27 @@ class FolderDataset:
     path: str
 
 
-def read(dataset: FolderDataset) -> list[BenchmarkImage]:
-    return [
-        BenchmarkImage(
-            name=file.name,
-            split="test",
-            path=file.name,
-            url=str(file),
-            captions=(f"a {file.stem} square",),
-        )
-        for file in sorted(Path(dataset.path).glob("*.png"))
-    ]
+def read(dataset: FolderDataset) -> Dataset:
+    return Dataset(
+        images=[
+            BenchmarkImage(
+                name=file.name,
+                split="test",
+                place=ImageFile(dataset.path, file.name),
+                captions=(f"a {file.stem} square",),
+            )
+            for file in sorted(Path(dataset.path).glob("*.png"))
+        ]
+    )
 
 
 FOLDER = DatasetKind(
     settings=FolderDataset,
+    title="a folder of images",
+    page="evaluate.md",
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=lambda dataset: " ".join(image.name for image in read(dataset)),
+    fingerprint=lambda dataset: " ".join(image.name for image in read(dataset).images),
 )
 
 
@@ -63,4 +67,5 @@ def test_a_kind_that_is_added_to_the_table_is_measured_and_searched(
     assert found.metric("retrieval/squares/split/text_to_image/recall_at_1").n == 8
     assert found.settings["benchmarks"] == {"squares": {"kind": "folder", "path": folder}}
     hits = Searcher.open(output, model=model_folder).find(Query(text="red square"), 8)
-    assert {hit.path for hit in hits} == {image.url for image in read(FolderDataset(path=folder))}
+    images = read(FolderDataset(path=folder)).images
+    assert {hit.path for hit in hits} == {image.place.file for image in images}

@@ -25,7 +25,8 @@ class Compass:
 
     identity = "compass"
 
-    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+    def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
+        assert projected
         return np.array([WORDS[text] for text in texts], dtype=np.float32)
 
     def embed_images(self, contents: Sequence[bytes]) -> Vectors:

@@ -4,9 +4,15 @@ from pathlib import Path
 import pytest
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.tasks.composed_queries import ComposedQuery, read_queries, words_of
 
-NAMES = ["right.png", "up.png", "between.png", "left.png"]
+
+def images_called(*names: str) -> list[BenchmarkImage]:
+    return [BenchmarkImage(name=n, split="test", place=ImageFile("images", n)) for n in names]
+
+
+IMAGES = images_called("right.png", "up.png", "between.png", "left.png")
 
 
 def written(folder: Path, content: object) -> str:
@@ -18,7 +24,7 @@ def written(folder: Path, content: object) -> str:
 def test_a_query_may_lack_one_of_its_texts_and_its_kind(tmp_path: Path) -> None:
     entry = {"image": "right.png", "plus": "up", "target": "up.png"}
 
-    (found,) = read_queries(written(tmp_path, {"queries": [entry]}), NAMES)
+    (found,) = read_queries(written(tmp_path, {"queries": [entry]}), IMAGES)
 
     assert found == ComposedQuery(
         image="right.png", minus="", plus="up", target="up.png", kind="all"
@@ -67,7 +73,7 @@ def test_a_file_that_cannot_be_used_says_where(
     tmp_path: Path, content: object, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        read_queries(written(tmp_path, content), NAMES)
+        read_queries(written(tmp_path, content), IMAGES)
 
 
 def test_a_word_of_two_queries_is_embedded_once() -> None:
@@ -77,3 +83,14 @@ def test_a_word_of_two_queries_is_embedded_once() -> None:
     ]
 
     assert words_of(queries) == ["dark", "light"]
+
+
+def test_a_file_name_is_enough_where_only_one_image_has_it(tmp_path: Path) -> None:
+    images = images_called("val2014/1.jpg", "val2014/2.jpg", "train2014/2.jpg")
+    entry = {"image": "1.jpg", "plus": "up", "target": "train2014/2.jpg"}
+
+    (found,) = read_queries(written(tmp_path, {"queries": [entry]}), images)
+
+    assert (found.image, found.target) == ("val2014/1.jpg", "train2014/2.jpg")
+    with pytest.raises(InputError, match=r"`target` 2\.jpg is not an image of the benchmark"):
+        read_queries(written(tmp_path, {"queries": [entry | {"target": "2.jpg"}]}), images)

@@ -77,7 +77,7 @@ def test_a_kind_that_is_added_to_the_table_works_from_settings_to_report(
     assert result.num_outputs == 5
     assert [file.name for file in result.files if file.name.endswith(".npy")] == [
         "embeddings/squares-images.npy",
-        "embeddings/reds-prompts.npy",
+        "embeddings/prompt-reds-prompts.npy",
     ]
     found = results.read(str(tmp_path / "evaluate" / "results.json"))
     assert [(metric.name, metric.n) for metric in found.metrics] == [("prompt/reds/positive", 5)]

@@ -1,0 +1,81 @@
+"""A data set as its reader gives it: images, and what the published form says of them.
+
+A form that says more than this, such as ratings or pairs of words, has a subclass in its own
+module. A task that needs the subclass checks for it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from openalign.errors import InputError
+from openalign.evaluate.datasets.images import BenchmarkImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageClass:
+    """A class of a labelled data set."""
+
+    id: str
+    """What the data set calls it: a synset, a number, the name of a folder."""
+
+    names: tuple[str, ...] = ()
+    """What prompts call it, the first name first; empty where the data set does not say."""
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return self.names[0] if self.names else self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Images of all splits, in the published order, and their classes."""
+
+    images: Sequence[BenchmarkImage]
+
+    classes: tuple[ImageClass, ...] = ()
+    """In the order of `BenchmarkImage.label`; empty where images have no labels."""
+
+    templates: tuple[str, ...] = ()
+    """Prompt templates that the data set's own files bring, `{}` for the class's name."""
+
+    test_split: str = "test"
+    """The split that numbers are usually given for."""
+
+    train_split: str = "train"
+    """The split whose labels a task may learn from."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Every split that an image is in, in the order of the images."""
+        return tuple(dict.fromkeys(image.split for image in self.images))
+
+
+def check_splits(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
+    """Refuse splits that no image is in; `of` says whose splits they are.
+
+    Raises:
+        InputError: names the split that is missing and those that are there.
+    """
+    present = dataset.splits
+    for split in splits:
+        if split not in present:
+            raise InputError(
+                f"{of}: no image is in split `{split}`", hint=f"splits are: {', '.join(present)}"
+            )
+
+
+def check_labels(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
+    """Refuse a data set without classes, and an image of these splits without one.
+
+    Raises:
+        InputError: says what has no label.
+    """
+    if not dataset.classes:
+        raise InputError(
+            f"{of}: its images have no classes",
+            hint="this task needs a labelled data set, such as one of class folders",
+        )
+    for image in dataset.images:
+        if image.split in splits and image.label is None:
+            raise InputError(f"{of}: image {image.name} of split `{image.split}` has no class")
