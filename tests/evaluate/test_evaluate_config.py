@@ -49,6 +49,12 @@ def test_a_task_that_cannot_be_is_refused(settings: dict[str, str], message: str
         RetrievalTask(benchmark="flickr", **settings)  # pyright: ignore[reportArgumentType]
 
 
+def test_tasks_of_two_kinds_may_share_a_name() -> None:
+    edits = ComposedTask(name="flickr", benchmark="flickr", path="a")
+
+    assert len(EvaluateConfig(tasks=(TASK, edits)).tasks) == 2
+
+
 def test_an_image_without_captions_is_no_use() -> None:
     with pytest.raises(ValueError, match="max_captions must be above 0, got 0"):
         KarpathyDataset(path="a", max_captions=0)
@@ -57,10 +63,12 @@ def test_an_image_without_captions_is_no_use() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        pytest.param({"tasks": (TASK, TASK)}, "different names, got flickr twice", id="same name"),
         pytest.param(
-            {"tasks": (TASK, ComposedTask(name="flickr", benchmark="coco", path="a"))},
-            "different names, got flickr twice",
+            {"tasks": (TASK, TASK)}, "different names, got retrieval/flickr twice", id="same name"
+        ),
+        pytest.param(
+            {"tasks": (TASK, RetrievalTask(name="flickr", benchmark="coco"))},
+            "different names, got retrieval/flickr twice",
             id="a name that is another's benchmark",
         ),
         pytest.param({"confidence": 1.0}, "below 1, got 1.0", id="certainty"),

@@ -143,4 +143,4 @@ def test_inputs_are_what_benchmarks_and_tasks_hold_and_not_where_it_lies(
     (elsewhere / "b.jpg").write_bytes(b"other")
     assert inputs.of_select(there) != inputs.of_select(here)
     (folder / "composed.json").write_text("[]")
-    assert inputs.of_evaluate(here)["tasks.composed/composed"] != found["tasks.composed"]
+    assert inputs.of_evaluate(here)["tasks.composed/composed"] != found["tasks.composed/composed"]
