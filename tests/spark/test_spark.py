@@ -21,7 +21,7 @@ FOLDERS = {
     "select": "selected",
 }
 
-pytestmark = [pytest.mark.spark, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.spark
 
 
 def command(verb: str, root: Path, options: Sequence[str] = ()) -> list[str]:
