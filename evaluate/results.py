@@ -42,6 +42,10 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     chance: float
     """What a random order would give."""
 
+    ties_at_random: float | None = None
+    """The value to expect under a random order of ties, where it differs: in `value` ties are
+    misses. Other scorers report a number between the two, as their sort happens to order ties."""
+
     higher_is_better: bool = True
     version: int = 1
     """Raised when the metric's definition changes."""
