@@ -43,6 +43,11 @@ def reaches(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
     return ~(scores < bound - TIE)
 
 
+def exceeds(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
+    """Tell which scores are higher than a bound. A tie is not; NaN is, on either side."""
+    return ~(scores <= bound + TIE)
+
+
 def expected_hit(
     num_above: npt.NDArray[np.int64],
     num_tied: npt.NDArray[np.int64],

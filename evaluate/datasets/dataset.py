@@ -79,3 +79,17 @@ def check_labels(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
     for image in dataset.images:
         if image.split in splits and image.label is None:
             raise InputError(f"{of}: image {image.name} of split `{image.split}` has no class")
+
+
+def check_captions(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
+    """Refuse an image of these splits without a caption.
+
+    Raises:
+        InputError: names the first such image.
+    """
+    for image in dataset.images:
+        if image.split in splits and not image.captions:
+            raise InputError(
+                f"{of}: image {image.name} of split `{image.split}` has no caption",
+                hint="this task needs a data set with captions, such as Karpathy's JSON",
+            )
