@@ -12,7 +12,7 @@ Shape suffixes:
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,14 @@ def resampled_means(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> F
     sum_UM = np.zeros((num_units, values_QM.shape[1]))
     np.add.at(sum_UM, unit_Q, values_QM)
     return np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, bootstrap)])
+
+
+def resampled(num_units: int, statistic: Callable[[Ints], float], bootstrap: Bootstrap) -> Floats:
+    """Return a statistic of each resample; it gets the places that were drawn, in order [R]."""
+    places = np.arange(num_units)
+    return np.array(
+        [statistic(np.repeat(places, weight_U)) for weight_U in _draws(num_units, bootstrap)]
+    )
 
 
 def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[float, float]:

@@ -3,10 +3,11 @@
 Shape suffixes:
     Q  queries
     G  gallery
+    N  pairs
     D  embedding width
 """
 
-# ruff: noqa: N803  # capitals are shape suffixes
+# ruff: noqa: N803, N806  # capitals are shape suffixes
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,8 @@ TIE = np.float32(1e-6)
 _SCORES_AT_ONCE = 1 << 24
 """Scores held in memory at a time: 64 MiB, so 100k x 100k never is one matrix."""
 
+_PAIRS_AT_ONCE = 1 << 14
+
 
 def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     """Scale each row to length 1; a row of zeros stays one."""
@@ -36,6 +39,21 @@ def score_blocks(query_QD: Vectors, gallery_GD: Vectors) -> Iterator[tuple[slice
     for start in range(0, len(query_QD), step):
         rows = slice(start, min(start + step, len(query_QD)))
         yield rows, query_QD[rows] @ gallery_GD.T
+
+
+def cosines_of_pairs(
+    first_GD: Vectors,
+    first_N: npt.NDArray[np.int64],
+    second_GD: Vectors,
+    second_N: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return the cosine of each pair of rows, given by their places; summed in double precision."""
+    found_N = np.empty(len(first_N))
+    for start in range(0, len(first_N), _PAIRS_AT_ONCE):
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        first_ND = first_GD[first_N[rows]].astype(np.float64)
+        found_N[rows] = np.einsum("nd,nd->n", first_ND, second_GD[second_N[rows]])
+    return found_N
 
 
 def reaches(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:

@@ -63,6 +63,21 @@ def gain_number(metric: Metric) -> Number:
     )
 
 
+def correlation_number(metric: Metric) -> Number:
+    """Return a rank correlation, times 100."""
+    text, low, high = (
+        percent(part).replace("-", "\u2212") for part in (metric.value, metric.low, metric.high)
+    )
+    return Number(
+        text=text,
+        interval=f"{low} to {high}",
+        chance="0",
+        strip=charts.gain_strip(
+            metric.value, metric.low, metric.high, label=f"{text}, from {low} to {high}"
+        ),
+    )
+
+
 def rank_number(metric: Metric) -> Number:
     """Return a median rank."""
     return Number(

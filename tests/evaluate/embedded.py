@@ -8,7 +8,7 @@ from openalign.evaluate.benchmark import EmbeddedBenchmark, owners
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.tasks.ranking import Ranks
-from openalign.evaluate.vectors import unit_rows
+from openalign.evaluate.vectors import Vectors, unit_rows
 
 
 def image_called(name: str, *captions: str, split: str = "test") -> BenchmarkImage:
@@ -29,11 +29,16 @@ def embedded_benchmark(
     return EmbeddedBenchmark(
         name=name,
         dataset=dataset,
-        image_GD=unit_rows(np.array(image_rows, dtype=np.float64)),
-        caption_GD=unit_rows(np.array(caption_rows, dtype=np.float64)) if caption_rows else None,
+        image_GD=_unit(image_rows),
+        caption_GD=_unit(caption_rows) if caption_rows else None,
         owner_G=owners([image.captions for image in dataset.images]),
         content_hash="",
     )
+
+
+def _unit(rows: Sequence[Sequence[float]]) -> Vectors:
+    width = len(rows[0]) if rows else 0
+    return unit_rows(np.array(rows, dtype=np.float64).reshape(len(rows), width))
 
 
 def random_rows(num: int, width: int, *, seed: int) -> list[list[float]]:
