@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.drawing.sampling import FIRST, sample
+from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.composed import (
     COMBINED,
@@ -50,7 +50,7 @@ from openalign.evaluate.tasks.ranking import (
     ranks_of,
     recalls,
 )
-from openalign.evaluate.vectors import Vectors, best, score_blocks, unit_rows
+from openalign.evaluate.vectors import Vectors, unit_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ def measure(
         for method, query_QD in query_vectors.items()
     }
     asked = sample([f"{q.image}\0{q.minus}\0{q.plus}" for q in queries], sampling.num_examples)
-    firsts = first_results(
-        query_vectors[COMBINED][asked], benchmark.image_GD, embedded.image_Q[asked], FIRST
+    firsts = nearest(
+        query_vectors[COMBINED][asked], benchmark.image_GD, left_out_Q=embedded.image_Q[asked]
     )
     examples = ComposedExamples(
         queries=tuple(
@@ -154,15 +154,6 @@ def target_ranks(query_QD: Vectors, image_GD: Vectors, queries: EmbeddedQueries)
     """Return the rank of each target; the gallery is every image but the query's."""
     right = RightItems.one_each(queries.target_Q)
     return ranks_of(query_QD, image_GD, right, left_out_Q=queries.image_Q)
-
-
-def first_results(query_QD: Vectors, image_GD: Vectors, image_Q: Ints, k: int) -> list[list[int]]:
-    """Return the places of the k best images of each query, without the query image."""
-    found: list[list[int]] = []
-    for rows, scores in score_blocks(query_QD, image_GD):
-        scores[np.arange(len(scores)), image_Q[rows]] = -np.inf
-        found += [best(score_G, k) for score_G in scores]
-    return found
 
 
 def gain_metrics(

@@ -6,7 +6,6 @@ median_rank>, and retrieval/<task>/<split, folds or gallery>/mean_recall
 The measuring lies in `retrieval_measures`, the report's section in `retrieval_section`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +23,8 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    percents,
+    recall_at,
 )
 from openalign.settings.limits import at_least, short_name
 
@@ -157,11 +158,6 @@ def num_fold_images(num_images: int, num_folds: int | None) -> int | None:
     return None if num_folds is None else num_images // num_folds
 
 
-def recall_at(k: int) -> str:
-    """Return the last part of the name of a recall."""
-    return f"recall_at_{k}"
-
-
 def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
     """Return a line a direction: recall within the split, and what chance would reach."""
     lines: list[str] = []
@@ -170,15 +166,11 @@ def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
         recalls = [task.results.metric(f"{prefix}/{recall_at(k)}") for k in RECALL_AT]
         lines.append(
             f"{task.name} {task.facts.split}, {words}: R@1/5/10 "
-            f"{_percents([metric.value for metric in recalls])} "
-            f"(chance {_percents([metric.chance for metric in recalls])}; "
+            f"{percents(metric.value for metric in recalls)} "
+            f"(chance {percents(metric.chance for metric in recalls)}; "
             f"{task.facts.num_images:,} images)"
         )
     return lines
-
-
-def _percents(values: Sequence[float]) -> str:
-    return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
 def _section(

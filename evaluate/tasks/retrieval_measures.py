@@ -19,7 +19,7 @@ from openalign.evaluate.benchmark import EmbeddedBenchmark
 from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, lower_median, median_interval
 from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.results import Metric
-from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of
+from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
 from openalign.evaluate.tasks.ranking import (
     Ranks,
     Resampled,
@@ -45,7 +45,6 @@ from openalign.evaluate.tasks.retrieval import (
     RetrievalTask,
     TextQuery,
     num_fold_images,
-    recall_at,
 )
 from openalign.evaluate.vectors import Vectors
 

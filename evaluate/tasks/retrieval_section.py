@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from openalign.evaluate.drawing.metric_numbers import Number, rank_number, share_number
-from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
-from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask
+from openalign.evaluate.drawing.tiles import ShownQuery, Tiles, place_in_words
+from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask, recall_at
 from openalign.evaluate.tasks.retrieval import (
     DIRECTIONS,
     FOLDS,
@@ -19,7 +19,6 @@ from openalign.evaluate.tasks.retrieval import (
     RetrievalExamples,
     RetrievalFacts,
     TextQuery,
-    recall_at,
 )
 from openalign.files.hashing import hash64
 
@@ -145,7 +144,7 @@ def show_text_query(query: TextQuery, tiles: Tiles, num_gallery: int) -> ShownQu
     is_found = query.image in query.first
     return ShownQuery(
         query=query.caption,
-        place=_place(query.rank, num_gallery),
+        place=place_in_words(query.rank, num_gallery),
         is_first=query.rank == 1,
         is_found=is_found,
         tiles=tiles.found(query.first, right=query.image),
@@ -158,16 +157,10 @@ def show_image_query(query: ImageQuery, tiles: Tiles, num_gallery: int) -> Shown
     own = [caption.image == query.image for caption in query.first]
     return ShownQuery(
         query=query.captions[0],
-        place=_place(query.rank, num_gallery),
+        place=place_in_words(query.rank, num_gallery),
         is_first=query.rank == 1,
         is_found=any(own),
         start=tiles.tile(query.image),
         captions=[(c.text, is_own) for c, is_own in zip(query.first, own, strict=True)],
         answers=() if any(own) else query.captions,
     )
-
-
-def _place(rank: int, num_gallery: int) -> str:
-    if rank == 1:
-        return "found first"
-    return f"right one at place {rank:,} of {num_gallery:,}"

@@ -5,6 +5,7 @@ import pytest
 from embedded import ranked
 
 from openalign.evaluate.bootstrap import Bootstrap
+from openalign.evaluate.drawing.sampling import nearest
 from openalign.evaluate.tasks import composed_measures
 from openalign.evaluate.tasks.composed import COMBINED, IMAGE_ONLY, TEXT_ONLY, is_supported
 from openalign.evaluate.tasks.composed_measures import EmbeddedQueries
@@ -49,7 +50,7 @@ def test_the_query_image_is_not_in_the_gallery() -> None:
         COMBINED
     ]
 
-    assert composed_measures.first_results(query, IMAGES, UP.image_Q, 3) == [[2, 1, 3]]
+    assert nearest(query, IMAGES, 3, left_out_Q=UP.image_Q) == [[2, 1, 3]]
 
 
 def test_words_that_cancel_find_nothing() -> None:

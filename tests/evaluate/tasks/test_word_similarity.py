@@ -137,7 +137,3 @@ def test_words_are_embedded_before_the_projection_and_shown(
     assert "| big, &lt;b&gt;light |" in markdown
     assert isinstance(result.facts, EvaluateFacts)
     assert result.facts.headline[0].startswith("simlex, words: Spearman x 100 ")
-
-
-def test_the_hash_of_the_data_set_is_over_its_ratings() -> None:
-    assert WordPairs(pairs=PAIRS).content() != WordPairs(pairs=PAIRS[1:]).content()
