@@ -33,7 +33,7 @@ class EmbeddedBenchmark:
     """Caption by caption, the place of its image."""
 
     content_hash: str
-    """Over the images' bytes, names, splits, captions and labels, and over the classes."""
+    """Over the images' bytes, and over all that the data set says (`Dataset.content`)."""
 
     @property
     def images(self) -> Sequence[BenchmarkImage]:
@@ -94,15 +94,13 @@ def embed_benchmark(
             file=embeddings_file(name, "captions"),
             batch_size=batch_size,
         ).rows
-    described = [[i.name, i.split, list(i.captions), i.label] for i in images]
-    classes = [[each.id, list(each.names)] for each in dataset.classes]
     return EmbeddedBenchmark(
         name=name,
         dataset=dataset,
         image_GD=of_images.rows,
         caption_GD=caption_GD,
         owner_G=owners(captions),
-        content_hash=fingerprint_of([of_images.content_hash, described, classes]),
+        content_hash=fingerprint_of([of_images.content_hash, *dataset.content()]),
     )
 
 

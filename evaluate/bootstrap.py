@@ -12,7 +12,7 @@ Shape suffixes:
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +33,28 @@ class Bootstrap:
 
 def mean_intervals(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[Floats, Floats]:
     """Return the low and high end of each column's mean over the queries."""
+    return interval_ends(resampled_means(values_QM, group_Q, bootstrap), bootstrap.confidence)
+
+
+def resampled_means(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> Floats:
+    """Return each column's mean over the queries, a row a resample [R, M].
+
+    Two calls with the same groups draw the same groups, so their rows may be combined.
+    """
     unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
     num_units = int(unit_Q.max()) + 1
     size_U = np.bincount(unit_Q, minlength=num_units)
     sum_UM = np.zeros((num_units, values_QM.shape[1]))
     np.add.at(sum_UM, unit_Q, values_QM)
-    means_RM = np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, bootstrap)])
-    return _ends(means_RM, bootstrap.confidence)
+    return np.array([(w_U @ sum_UM) / (w_U @ size_U) for w_U in _draws(num_units, bootstrap)])
+
+
+def resampled(num_units: int, statistic: Callable[[Ints], float], bootstrap: Bootstrap) -> Floats:
+    """Return a statistic of each resample; it gets the places that were drawn, in order [R]."""
+    places = np.arange(num_units)
+    return np.array(
+        [statistic(np.repeat(places, weight_U)) for weight_U in _draws(num_units, bootstrap)]
+    )
 
 
 def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[float, float]:
@@ -53,7 +68,7 @@ def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tu
             for w_U in _draws(int(unit_Q.max()) + 1, bootstrap)
         ]
     )
-    low, high = _ends(medians_R1, bootstrap.confidence)
+    low, high = interval_ends(medians_R1, bootstrap.confidence)
     return float(low[0]), float(high[0])
 
 
@@ -75,7 +90,8 @@ def _draws(num_units: int, bootstrap: Bootstrap) -> Iterator[Ints]:
         yield np.bincount(drawn_U, minlength=num_units).astype(np.int64)
 
 
-def _ends(values_RM: Floats, confidence: float) -> tuple[Floats, Floats]:
+def interval_ends(values_RM: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Return the low and high end of each column's resampled values."""
     outside = (1.0 - confidence) / 2.0
     low_M, high_M = np.quantile(values_RM, [outside, 1.0 - outside], axis=0)
     return low_M, high_M

@@ -42,14 +42,13 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     chance: float
     """What a random order would give."""
 
+    ties_at_random: float | None = None
+    """The value to expect under a random order of ties, where it differs: in `value` ties are
+    misses. Other scorers report a number between the two, as their sort happens to order ties."""
+
     higher_is_better: bool = True
     version: int = 1
     """Raised when the metric's definition changes."""
-
-    @property
-    def last(self) -> str:
-        """The last part of the name: `recall_at_1`."""
-        return self.name.rpartition("/")[2]
 
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,8 +81,15 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: int = RESULTS_VERSION
 
     def metric(self, name: str) -> Metric:
-        """Return a metric by its whole name."""
-        return next(metric for metric in self.metrics if metric.name == name)
+        """Return a metric by its whole name.
+
+        Raises:
+            InputError: it is not there.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise InputError(f"results hold no metric {name}", hint=_AGAIN)
 
     def under(self, prefix: str) -> list[Metric]:
         """Return the metrics below a name, in the order they were measured."""

@@ -11,7 +11,7 @@ with other settings.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -107,11 +107,13 @@ def run(
     )
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
-    num_images = sum(len(each.images) for each in embedded.values())
+    num_embedded = sum(len(each.images) for each in embedded.values()) + sum(
+        len(words) for _, needs in plan.tasks for words in needs.unprojected.values()
+    )  # a data set of words has no images
     return StageResult(
-        num_inputs=num_images,
-        states={"embedded": num_images},
-        num_outputs=num_images,
+        num_inputs=num_embedded,
+        states={"embedded": num_embedded},
+        num_outputs=num_embedded,
         files=[
             *store.write(output),
             _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
@@ -133,12 +135,12 @@ def _plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> 
     needed: dict[str, Dataset] = {}
     for name, dataset in read.items():
         splits = [needs.splits for task, needs in tasks if task.benchmark == name]
-        images = [
-            image
-            for image in dataset.images
+        places = [
+            at
+            for at, image in enumerate(dataset.images)
             if any(named is None or image.split in named for named in splits)
         ]
-        needed[name] = replace(dataset, images=images)
+        needed[name] = dataset.keeping(places)
     return _Plan(
         benchmarks=needed,
         with_captions=frozenset(task.benchmark for task, needs in tasks if needs.captions),

@@ -1,12 +1,13 @@
-"""Embeddings as unit rows: cosines block by block, what counts as a tie, and the best places.
+"""Embeddings as unit rows: cosines block by block, what ties are worth, and the best places.
 
 Shape suffixes:
     Q  queries
     G  gallery
+    N  pairs
     D  embedding width
 """
 
-# ruff: noqa: N803  # capitals are shape suffixes
+# ruff: noqa: N803, N806  # capitals are shape suffixes
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,8 @@ TIE = np.float32(1e-6)
 _SCORES_AT_ONCE = 1 << 24
 """Scores held in memory at a time: 64 MiB, so 100k x 100k never is one matrix."""
 
+_PAIRS_AT_ONCE = 1 << 14
+
 
 def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     """Scale each row to length 1; a row of zeros stays one."""
@@ -38,9 +41,58 @@ def score_blocks(query_QD: Vectors, gallery_GD: Vectors) -> Iterator[tuple[slice
         yield rows, query_QD[rows] @ gallery_GD.T
 
 
+def cosines_of_pairs(
+    first_GD: Vectors,
+    first_N: npt.NDArray[np.int64],
+    second_GD: Vectors,
+    second_N: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return the cosine of each pair of rows, given by their places; summed in double precision."""
+    found_N = np.empty(len(first_N))
+    for start in range(0, len(first_N), _PAIRS_AT_ONCE):
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        first_ND = first_GD[first_N[rows]].astype(np.float64)
+        found_N[rows] = np.einsum("nd,nd->n", first_ND, second_GD[second_N[rows]])
+    return found_N
+
+
 def reaches(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
     """Tell which scores are as high as a bound. A tie is; so is NaN, which must count as a miss."""
     return ~(scores < bound - TIE)
+
+
+def exceeds(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
+    """Tell which scores are higher than a bound. A tie is not; NaN is, on either side."""
+    return ~(scores <= bound + TIE)
+
+
+def expected_hit(
+    num_above: npt.NDArray[np.int64],
+    num_tied: npt.NDArray[np.int64],
+    k: int,
+    *,
+    num_right: npt.NDArray[np.int64] | int = 1,
+) -> npt.NDArray[np.float64]:
+    """Return, query by query, the chance that a right item is among the first k.
+
+    Items that tie with the best right one come in random order. With r right and t wrong items
+    that tie, and p places left behind the items above, it is 1 - C(t, p) / C(t + r, p). Without
+    ties it is 1 or 0. With nothing above, it is what a random order of all items reaches.
+
+    Args:
+        num_above: wrong items that score higher than the best right item.
+        num_tied: wrong items that tie with it.
+        k: how many places count.
+        num_right: right items that tie with each other, itself included; 0 where nothing is right.
+    """
+    size = num_tied + num_right
+    missed = np.ones(np.broadcast(num_above, size).shape)
+    for place in range(k):
+        drawn = place - num_above  # items of the tie that lie on earlier places
+        wrong_left = np.maximum(num_tied - drawn, 0)
+        is_in_tie = (drawn >= 0) & (drawn < size)
+        missed *= np.where(is_in_tie, wrong_left / np.maximum(size - drawn, 1), 1.0)
+    return 1.0 - missed
 
 
 def best(score_G: Vectors, k: int) -> list[int]:

@@ -16,6 +16,9 @@ class Number:
     strip: str
     """The same as a drawing; empty where there is no scale."""
 
+    ties: str = ""
+    """What to expect under a random order of ties; empty where it is the same."""
+
 
 def percent(value: float) -> str:
     """Return a share as percent with one decimal, without the sign."""
@@ -40,6 +43,7 @@ def share_number(metric: Metric) -> Number:
         strip=charts.interval_strip(
             metric.value, metric.low, metric.high, metric.chance, label=words
         ),
+        ties="" if metric.ties_at_random is None else percent(metric.ties_at_random),
     )
 
 
@@ -55,6 +59,21 @@ def gain_number(metric: Metric) -> Number:
             metric.low,
             metric.high,
             label=f"{parts[0]} points, from {parts[1]} to {parts[2]}",
+        ),
+    )
+
+
+def correlation_number(metric: Metric) -> Number:
+    """Return a rank correlation, times 100."""
+    text, low, high = (
+        percent(part).replace("-", "\u2212") for part in (metric.value, metric.low, metric.high)
+    )
+    return Number(
+        text=text,
+        interval=f"{low} to {high}",
+        chance="0",
+        strip=charts.gain_strip(
+            metric.value, metric.low, metric.high, label=f"{text}, from {low} to {high}"
         ),
     )
 

@@ -8,7 +8,10 @@ of failures among them is that of the benchmark.
 
 from collections.abc import Sequence
 
-from openalign.evaluate.vectors import Vectors, best
+import numpy as np
+
+from openalign.evaluate.bootstrap import Ints
+from openalign.evaluate.vectors import Vectors, best, score_blocks
 from openalign.files.hashing import hash64
 
 FIRST = 5
@@ -20,6 +23,13 @@ def sample(keys: Sequence[str], num: int) -> list[int]:
     return sorted(sorted(range(len(keys)), key=lambda at: (hash64(keys[at]), at))[:num])
 
 
-def nearest(query_QD: Vectors, gallery_GD: Vectors, k: int = FIRST) -> list[list[int]]:
-    """Return the places of each query's k best items."""
-    return [best(score_G, k) for score_G in query_QD @ gallery_GD.T]
+def nearest(
+    query_QD: Vectors, gallery_GD: Vectors, k: int = FIRST, *, left_out_Q: Ints | None = None
+) -> list[list[int]]:
+    """Return the places of each query's k best items, without the item that is left out."""
+    found: list[list[int]] = []
+    for rows, scores in score_blocks(query_QD, gallery_GD):
+        if left_out_Q is not None:
+            scores[np.arange(len(scores)), left_out_Q[rows]] = -np.inf
+        found += [best(score_G, k) for score_G in scores]
+    return found

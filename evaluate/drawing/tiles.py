@@ -45,6 +45,13 @@ class ShownQuery:
     plus: str = ""
 
 
+def place_in_words(rank: int, num_gallery: int) -> str:
+    """Say where the right answer came; 1 is the first place."""
+    if rank == 1:
+        return "found first"
+    return f"right one at place {rank:,} of {num_gallery:,}"
+
+
 class Tiles:
     """The small images of one benchmark."""
 

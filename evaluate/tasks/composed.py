@@ -78,6 +78,9 @@ class ComposedTask:
 class ComposedFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the queries were weighted, and what was searched."""
 
+    kinds: tuple[str, ...]
+    """Every kind of query, in the file's order."""
+
     num_queries: int
     num_gallery_images: int
     image_weight: float
@@ -137,16 +140,20 @@ def is_supported(gain: "Metric") -> bool:
 def headline(task: FinishedTask[ComposedFacts]) -> list[str]:
     """Return a line a kind of query: the gain in top-1 over the image alone."""
     lines: list[str] = []
-    for gain in task.results.under(f"composed/{task.name}"):
-        if not gain.name.endswith(f"/{GAIN}/top_1"):
-            continue
+    for kind in task.facts.kinds:
+        gain = task.results.metric(f"composed/{task.name}/{kind}/{GAIN}/{top(1)}")
         words = "above" if is_supported(gain) else "not shown to be above"
         low, value, high = (f"{100 * part:+.1f}" for part in (gain.low, gain.value, gain.high))
         lines.append(
-            f"{'/'.join(gain.name.split('/')[1:3])}, image plus and minus words: top-1 {words} "
+            f"{task.name}/{kind}, image plus and minus words: top-1 {words} "
             f"image alone ({value} points, {low} to {high})"
         )
     return lines
+
+
+def top(k: int) -> str:
+    """Return the last part of the name of a top-K."""
+    return f"top_{k}"
 
 
 def _section(

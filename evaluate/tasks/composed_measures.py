@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, mean_intervals
-from openalign.evaluate.drawing.sampling import FIRST, sample
+from openalign.evaluate.bootstrap import Bootstrap, Ints
+from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.composed import (
     COMBINED,
@@ -32,6 +32,7 @@ from openalign.evaluate.tasks.composed import (
     ComposedFacts,
     ComposedTask,
     query_weights,
+    top,
 )
 from openalign.evaluate.tasks.composed_queries import ComposedQuery, read_queries, words_of
 from openalign.evaluate.tasks.contract import (
@@ -42,7 +43,14 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     name_of,
 )
-from openalign.evaluate.vectors import Vectors, best, reaches, score_blocks, unit_rows
+from openalign.evaluate.tasks.ranking import (
+    Ranks,
+    RightItems,
+    difference_of,
+    ranks_of,
+    recalls,
+)
+from openalign.evaluate.vectors import Vectors, unit_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +77,12 @@ def measure(
     weights = query_weights(task)
     query_vectors = vectors_of(embedded, benchmark.image_GD, weights)
     ranks = {
-        method: ranks_of(query_QD, benchmark.image_GD, embedded)
+        method: target_ranks(query_QD, benchmark.image_GD, embedded)
         for method, query_QD in query_vectors.items()
     }
     asked = sample([f"{q.image}\0{q.minus}\0{q.plus}" for q in queries], sampling.num_examples)
-    firsts = first_results(
-        query_vectors[COMBINED][asked], benchmark.image_GD, embedded.image_Q[asked], FIRST
+    firsts = nearest(
+        query_vectors[COMBINED][asked], benchmark.image_GD, left_out_Q=embedded.image_Q[asked]
     )
     examples = ComposedExamples(
         queries=tuple(
@@ -84,8 +92,8 @@ def measure(
                 plus=queries[at].plus,
                 target=queries[at].target,
                 kind=queries[at].kind,
-                rank=int(ranks[COMBINED][at]) + 1,
-                image_only_rank=int(ranks[IMAGE_ONLY][at]) + 1,
+                rank=int(ranks[COMBINED].rank_Q[at]) + 1,
+                image_only_rank=int(ranks[IMAGE_ONLY].rank_Q[at]) + 1,
                 first=tuple(names[place] for place in first),
             )
             for at, first in zip(asked, firsts, strict=True)
@@ -101,6 +109,7 @@ def measure(
             bootstrap=sampling.bootstrap,
         ),
         facts=ComposedFacts(
+            kinds=kinds_of(queries),
             num_queries=len(queries),
             num_gallery_images=len(names),
             image_weight=weights.image,
@@ -141,34 +150,15 @@ def vectors_of(
     }
 
 
-def ranks_of(query_QD: Vectors, image_GD: Vectors, queries: EmbeddedQueries) -> Ints:
-    """Return how many images come before each target, or tie with it.
-
-    Neither the target nor the query image is counted: the gallery is every other image.
-    """
-    found_Q = np.empty(len(query_QD), dtype=np.int64)
-    for rows, scores in score_blocks(query_QD, image_GD):
-        each = np.arange(len(scores))
-        image_q, target_q = queries.image_Q[rows], queries.target_Q[rows]
-        reached = reaches(scores, scores[each, target_q][:, None])
-        reached[each, image_q] = False
-        reached[each, target_q] = False
-        found_Q[rows] = reached.sum(axis=1)
-    return found_Q
-
-
-def first_results(query_QD: Vectors, image_GD: Vectors, image_Q: Ints, k: int) -> list[list[int]]:
-    """Return the places of the k best images of each query, without the query image."""
-    found: list[list[int]] = []
-    for rows, scores in score_blocks(query_QD, image_GD):
-        scores[np.arange(len(scores)), image_Q[rows]] = -np.inf
-        found += [best(score_G, k) for score_G in scores]
-    return found
+def target_ranks(query_QD: Vectors, image_GD: Vectors, queries: EmbeddedQueries) -> Ranks:
+    """Return the rank of each target; the gallery is every image but the query's."""
+    right = RightItems.one_each(queries.target_Q)
+    return ranks_of(query_QD, image_GD, right, left_out_Q=queries.image_Q)
 
 
 def gain_metrics(
     prefix: str,
-    rank_by_method: Mapping[str, Ints],
+    ranks: Mapping[str, Ranks],
     queries: Sequence[ComposedQuery],
     *,
     target_Q: Ints,
@@ -179,36 +169,32 @@ def gain_metrics(
 
     The bootstrap draws target images with all queries that lead to them.
     """
-    kinds = list(dict.fromkeys(query.kind for query in queries))
     metrics: list[Metric] = []
-    for kind in kinds:
-        of_kind = np.array([query.kind == kind for query in queries])
-        hits = {
-            method: np.stack([rank_Q[of_kind] < k for k in RECALL_AT], axis=1).astype(np.float64)
-            for method, rank_Q in rank_by_method.items()
-        }
-        hits[GAIN] = hits[COMBINED] - hits[IMAGE_ONLY]
-        for method, hit_QK in hits.items():
-            chance = 0.0 if method == GAIN else 1.0 / (num_gallery - 1)
-            name = f"{prefix}/{kind}/{method}"
-            metrics += _top_k(
-                name, hit_QK, target_Q[of_kind], chance_of_one=chance, bootstrap=bootstrap
+    for kind in kinds_of(queries):
+        of_kind = np.flatnonzero([query.kind == kind for query in queries])
+        found = {
+            method: recalls(
+                f"{prefix}/{kind}/{method}",
+                ranks[method].subset(of_kind),
+                at={k: top(k) for k in RECALL_AT},
+                group_Q=target_Q[of_kind],
+                chance=[min(1.0, k / (num_gallery - 1)) for k in RECALL_AT],
+                bootstrap=bootstrap,
             )
+            for method in ranks
+        }
+        metrics += [part.metric for of_method in found.values() for part in of_method]
+        metrics += [
+            difference_of(
+                f"{prefix}/{kind}/{GAIN}/{top(k)}", combined, image_only, bootstrap=bootstrap
+            )
+            for k, combined, image_only in zip(
+                RECALL_AT, found[COMBINED], found[IMAGE_ONLY], strict=True
+            )
+        ]
     return metrics
 
 
-def _top_k(
-    name: str, hit_QK: Floats, target_Q: Ints, *, chance_of_one: float, bootstrap: Bootstrap
-) -> list[Metric]:
-    low_K, high_K = mean_intervals(hit_QK, target_Q, bootstrap)
-    return [
-        Metric(
-            name=f"{name}/top_{k}",
-            value=float(hit_QK[:, column].mean()),
-            low=float(low_K[column]),
-            high=float(high_K[column]),
-            n=len(hit_QK),
-            chance=min(1.0, k * chance_of_one),
-        )
-        for column, k in enumerate(RECALL_AT)
-    ]
+def kinds_of(queries: Sequence[ComposedQuery]) -> tuple[str, ...]:
+    """Return every kind of query, in the queries' order."""
+    return tuple(dict.fromkeys(query.kind for query in queries))

@@ -28,13 +28,19 @@ class ComposedQuery(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     """Name or file name of the image that must be found."""
 
-    kind: str = "all"
-    """What is changed; results are given kind by kind."""
+    kind: str = ""
+    """What is changed; results are given kind by kind. Empty, it is `all`."""
 
 
 class _QueryFile(msgspec.Struct, frozen=True):
     queries: Annotated[list[ComposedQuery], msgspec.Meta(min_length=1)]
 
+
+ALL = "all"
+"""The kind of queries of which the file says none."""
+
+_MOST_CHARACTERS = 80
+"""Of a kind: it is a part of metrics' names, and a heading of the report."""
 
 _DECODER = msgspec.json.Decoder(_QueryFile)
 _FORMAT = 'the format is {"queries": [{"image", "minus", "plus", "target", "kind"}, ...]}'
@@ -79,8 +85,22 @@ def _checked(where: str, entry: ComposedQuery, names: Mapping[str, str]) -> Comp
         target=target,
         minus=entry.minus.strip(),
         plus=entry.plus.strip(),
-        kind=entry.kind.strip(),
+        kind=_checked_kind(where, entry.kind.strip()),
     )
     if not (query.minus or query.plus):
         raise InputError(f"{where}: `minus` and `plus` are both empty")
     return query
+
+
+def _checked_kind(where: str, kind: str) -> str:
+    """Return a kind, which becomes a part of metrics' names."""
+    if len(kind) > _MOST_CHARACTERS:
+        raise InputError(
+            f"{where}: `kind` must have at most {_MOST_CHARACTERS} characters, got {len(kind):,}"
+        )
+    if "/" in kind or not kind.isprintable():
+        raise InputError(
+            f"{where}: `kind` must be printable characters without `/`, got {kind!r}",
+            hint="a kind is a part of metrics' names, such as composed/edits/color/combined/top_1",
+        )
+    return kind or ALL

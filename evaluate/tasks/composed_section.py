@@ -56,25 +56,27 @@ def section(
 ) -> ComposedSection:
     """Return what the template shows of one task."""
     prefix, facts = f"composed/{task.name}", task.facts
-    kinds = dict.fromkeys(m.name.split("/")[2] for m in task.results.under(prefix))
     return ComposedSection(
         name=task.name,
         weights=f"{facts.image_weight:g} : {facts.plus_weight:g} : {facts.minus_weight:g}",
         kinds=[
             _kind_of_query(
                 task.results,
+                kind,
                 f"{prefix}/{kind}",
                 [show_composed_query(q, tiles) for q in examples.queries if q.kind == kind],
             )
-            for kind in kinds
+            for kind in facts.kinds
         ],
     )
 
 
-def _kind_of_query(results: Results, prefix: str, shown: Sequence[ShownQuery]) -> KindOfQuery:
+def _kind_of_query(
+    results: Results, kind: str, prefix: str, shown: Sequence[ShownQuery]
+) -> KindOfQuery:
     gains = results.under(f"{prefix}/{GAIN}")
     return KindOfQuery(
-        kind=prefix.rpartition("/")[2],
+        kind=kind,
         num_queries=gains[0].n,
         methods=[
             (words, [share_number(m) for m in results.under(f"{prefix}/{method}")])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
-from openalign.evaluate.tasks import composed, retrieval
+from openalign.evaluate.tasks import composed, cxc, retrieval, word_similarity
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
@@ -17,7 +17,9 @@ from openalign.evaluate.tasks.contract import (
 
 KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
+    "cxc": cxc.KIND,
     "composed": composed.KIND,
+    "word_similarity": word_similarity.KIND,
 }
 """In the order in which the report shows them."""
 

@@ -1,18 +1,19 @@
 """Retrieval in both directions (ALIGN §5.1): an image's captions, and a caption's image.
 
-Names of metrics: retrieval/<task>/<split or gallery>/<direction>/<recall_at_K or median_rank>
+Names of metrics: retrieval/<task>/<split, folds or gallery>/<direction>/<recall_at_K or
+median_rank>, and retrieval/<task>/<split, folds or gallery>/mean_recall
 
 The measuring lies in `retrieval_measures`, the report's section in `retrieval_section`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from openalign.evaluate.datasets.dataset import Dataset, check_splits
+from openalign.errors import InputError
+from openalign.evaluate.datasets.dataset import Dataset, check_captions, check_splits
 from openalign.evaluate.tasks.contract import (
     RECALL_AT,
     FinishedTask,
@@ -22,17 +23,21 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    percents,
+    recall_at,
 )
-from openalign.settings.limits import short_name
+from openalign.settings.limits import at_least, short_name
 
 if TYPE_CHECKING:
     from openalign.evaluate.drawing.tiles import Tiles
 
 SPLIT = "split"
+FOLDS = "folds"
 GALLERY = "gallery"
 TEXT_TO_IMAGE = "text_to_image"
 IMAGE_TO_TEXT = "image_to_text"
 MEDIAN_RANK = "median_rank"
+MEAN_RECALL = "mean_recall"
 DIRECTIONS = {TEXT_TO_IMAGE: "text to image", IMAGE_TO_TEXT: "image to text"}
 
 
@@ -55,7 +60,13 @@ class RetrievalTask:
     gallery_splits: tuple[str, ...] = ()
     """The second, larger gallery: the split and these; every split of the data set when empty."""
 
+    folds: int | None = None
+    """Also cut the split into so many runs of consecutive images, each a gallery of its own, and
+    give the mean over them: 5 makes MSCOCO's 1K numbers of its 5K split."""
+
     def __post_init__(self) -> None:
+        if self.folds is not None:
+            at_least(2, folds=self.folds)
         if self.name:
             short_name(name=self.name)
         if not self.split:
@@ -73,6 +84,9 @@ class RetrievalFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     num_gallery_images: int
     num_gallery_captions: int
+    num_folds: int | None
+    num_fold_images: int | None
+    """How many images each fold's gallery has."""
 
 
 class FoundCaption(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,10 +129,18 @@ def needs(task: RetrievalTask, dataset: Dataset) -> Needs:
     """Return the splits whose images and captions are searched.
 
     Raises:
-        InputError: a split that the task names is not there.
+        InputError: a split that the task names is not there, or does not divide into the folds.
     """
-    splits = {task.split, *task.gallery_splits}
-    check_splits(dataset, sorted(splits), of=f"benchmark `{task.benchmark}`")
+    splits, of = {task.split, *task.gallery_splits}, f"benchmark `{task.benchmark}`"
+    check_splits(dataset, sorted(splits), of=of)
+    check_captions(dataset, {task.split}, of=of)
+    num_images = sum(image.split == task.split for image in dataset.images)
+    if task.folds is not None and num_images % task.folds:
+        raise InputError(
+            f"{of}: the {num_images:,} images of split `{task.split}` do not divide into "
+            f"{task.folds} folds of one length",
+            hint="name another number of `folds`, or leave it out",
+        )
     return Needs(splits=splits if task.gallery_splits else None, captions=True)
 
 
@@ -131,9 +153,9 @@ def measure(
     return retrieval_measures.measure(task, material.benchmark, sampling)
 
 
-def recall_at(k: int) -> str:
-    """Return the last part of the name of a recall."""
-    return f"recall_at_{k}"
+def num_fold_images(num_images: int, num_folds: int | None) -> int | None:
+    """Return how many images each fold has, None where there are no folds."""
+    return None if num_folds is None else num_images // num_folds
 
 
 def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
@@ -144,15 +166,11 @@ def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
         recalls = [task.results.metric(f"{prefix}/{recall_at(k)}") for k in RECALL_AT]
         lines.append(
             f"{task.name} {task.facts.split}, {words}: R@1/5/10 "
-            f"{_percents([metric.value for metric in recalls])} "
-            f"(chance {_percents([metric.chance for metric in recalls])}; "
+            f"{percents(metric.value for metric in recalls)} "
+            f"(chance {percents(metric.chance for metric in recalls)}; "
             f"{task.facts.num_images:,} images)"
         )
     return lines
-
-
-def _percents(values: Sequence[float]) -> str:
-    return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
 def _section(

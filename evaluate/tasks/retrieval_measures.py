@@ -1,37 +1,40 @@
 """Measures of retrieval (ALIGN §5.1): recall at K in both directions, on embeddings alone.
 
-A query's rank is the number of gallery items of *other* images that score as high as its best own
-item: 0 is the first place, and a tie counts as a miss. So a collapsed model, for which everything
-is equal, scores zero and not one, and so does one whose embeddings are NaN.
+How ranks, ties and recall are counted is said in `ranking`.
 
 Shape suffixes:
     Q  queries
     G  gallery
-    D  embedding width
     K  places that count: `RECALL_AT`
 """
 
-# ruff: noqa: N803, N806  # capitals are shape suffixes
+# ruff: noqa: N803, N806, N815  # capitals are shape suffixes
 
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import (
-    Bootstrap,
-    Ints,
-    lower_median,
-    mean_intervals,
-    median_interval,
-)
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, lower_median, median_interval
 from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.results import Metric
-from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of
+from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
+from openalign.evaluate.tasks.ranking import (
+    Ranks,
+    Resampled,
+    RightItems,
+    chance_recall,
+    even_weights,
+    mean_of,
+    ranks_of,
+    recalls,
+)
 from openalign.evaluate.tasks.retrieval import (
+    FOLDS,
     GALLERY,
     IMAGE_TO_TEXT,
+    MEAN_RECALL,
     MEDIAN_RANK,
     SPLIT,
     TEXT_TO_IMAGE,
@@ -41,53 +44,73 @@ from openalign.evaluate.tasks.retrieval import (
     RetrievalFacts,
     RetrievalTask,
     TextQuery,
-    recall_at,
+    num_fold_images,
 )
-from openalign.evaluate.vectors import Vectors, reaches, score_blocks
+from openalign.evaluate.vectors import Vectors
+
+_RECALLS = {k: recall_at(k) for k in RECALL_AT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
     """What is searched: some images and all their captions, by their places."""
 
-    scope: str
     images: Ints
     captions: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueryRanks:
-    """The rank of every query of a split in one gallery."""
+class Direction:
+    """The queries of one direction: their ranks, and all that their numbers depend on."""
 
-    text_to_image: Ints
-    image_to_text: Ints
+    ranks: Ranks
+    group_Q: Ints
+    """The image of each query: images are what the bootstrap draws."""
+
+    num_right_Q: Ints
+    num_gallery_Q: Ints
+    weight_Q: Floats
+    """How much each query counts, 1 on average."""
+
+    @classmethod
+    def joined(cls, parts: Sequence["Direction"]) -> "Direction":
+        """Return the queries of several galleries; each gallery counts the same."""
+        gallery_Q = np.repeat(np.arange(len(parts)), [len(part.group_Q) for part in parts])
+        return cls(
+            ranks=Ranks.joined([part.ranks for part in parts]),
+            group_Q=np.concatenate([part.group_Q for part in parts]),
+            num_right_Q=np.concatenate([part.num_right_Q for part in parts]),
+            num_gallery_Q=np.concatenate([part.num_gallery_Q for part in parts]),
+            weight_Q=even_weights(gallery_Q),
+        )
+
+    def chance_recall(self, k: int) -> float:
+        """Return the expected recall at K of a random order."""
+        return chance_recall(k, self.num_right_Q, self.num_gallery_Q, weight_Q=self.weight_Q)
 
 
 def measure(
     task: RetrievalTask, benchmark: EmbeddedBenchmark, sampling: Sampling
 ) -> Measured[RetrievalFacts, RetrievalExamples]:
-    """Return recall in both directions, within the split and over the whole gallery.
+    """Return recall in both directions, within the split, its folds, and the whole gallery.
 
     A gallery that is the split itself is measured once.
     """
     splits = {task.split, *task.gallery_splits} if task.gallery_splits else None
-    small = _gallery(SPLIT, benchmark, {task.split})
-    large = _gallery(GALLERY, benchmark, splits)
-    galleries = [small, large] if len(small.images) < len(large.images) else [small]
-    ranks = [_ranks(benchmark, small, gallery) for gallery in galleries]
+    small = _gallery(benchmark, {task.split})
+    large = _gallery(benchmark, splits)
+    searched = {SPLIT: [(small, small)]}
+    if task.folds is not None:
+        searched[FOLDS] = [(fold, fold) for fold in _folds(benchmark, small, task.folds)]
+    if len(small.images) < len(large.images):
+        searched[GALLERY] = [(small, large)]
+    found = {scope: _directions(benchmark, pairs) for scope, pairs in searched.items()}
     metrics = [
         metric
-        for gallery, found in zip(galleries, ranks, strict=True)
-        for metric in _recalls(
-            f"retrieval/{name_of(task)}/{gallery.scope}",
-            benchmark,
-            queries=small,
-            gallery=gallery,
-            ranks=found,
-            bootstrap=sampling.bootstrap,
-        )
+        for scope, directions in found.items()
+        for metric in _metrics(f"retrieval/{name_of(task)}/{scope}", directions, sampling.bootstrap)
     ]
-    examples = _examples(benchmark, small, ranks[0], sampling.num_examples)
+    examples = _examples(benchmark, small, found[SPLIT], sampling.num_examples)
     return Measured(
         metrics=metrics,
         facts=RetrievalFacts(
@@ -97,6 +120,8 @@ def measure(
             gallery_splits=tuple(sorted({benchmark.images[at].split for at in large.images})),
             num_gallery_images=len(large.images),
             num_gallery_captions=len(large.captions),
+            num_folds=task.folds,
+            num_fold_images=num_fold_images(len(small.images), task.folds),
         ),
         examples=examples,
         shown={query.image for query in examples.image_to_text}.union(
@@ -105,150 +130,106 @@ def measure(
     )
 
 
-def _gallery(scope: str, benchmark: EmbeddedBenchmark, splits: set[str] | None) -> Gallery:
+def _gallery(benchmark: EmbeddedBenchmark, splits: set[str] | None) -> Gallery:
     images = np.flatnonzero([splits is None or image.split in splits for image in benchmark.images])
-    captions = np.flatnonzero(np.isin(benchmark.owner_G, images))
-    return Gallery(scope=scope, images=images, captions=captions)
+    return _gallery_of(benchmark, images)
 
 
-def _ranks(benchmark: EmbeddedBenchmark, queries: Gallery, gallery: Gallery) -> QueryRanks:
-    owner_G, caption_GD = benchmark.owner_G, benchmark.captions_embedded
-    return QueryRanks(
-        text_to_image=ranks_of(
-            caption_GD[queries.captions],
-            benchmark.image_GD[gallery.images],
-            query_owner_Q=owner_G[queries.captions],
-            gallery_owner_G=gallery.images,
-        ),
-        image_to_text=ranks_of(
-            benchmark.image_GD[queries.images],
-            caption_GD[gallery.captions],
-            query_owner_Q=queries.images,
-            gallery_owner_G=owner_G[gallery.captions],
-        ),
-    )
+def _gallery_of(benchmark: EmbeddedBenchmark, images: Ints) -> Gallery:
+    return Gallery(images=images, captions=np.flatnonzero(np.isin(benchmark.owner_G, images)))
 
 
-def ranks_of(
-    query_QD: Vectors, gallery_GD: Vectors, *, query_owner_Q: Ints, gallery_owner_G: Ints
-) -> Ints:
-    """Return each query's rank, 0 for the first place.
-
-    Own items are those with the query's owner (its image's number). A query needs at least one.
-    """
-    own_G = np.argsort(gallery_owner_G, kind="stable")
-    first_Q = np.searchsorted(gallery_owner_G[own_G], query_owner_Q, side="left")
-    after_Q = np.searchsorted(gallery_owner_G[own_G], query_owner_Q, side="right")
-    assert bool((first_Q < after_Q).all()), "a query has no item of its own in the gallery"
-    found_Q = np.empty(len(query_QD), dtype=np.int64)
-    for rows, scores in score_blocks(query_QD, gallery_GD):
-        for query, score_G in zip(range(len(query_QD))[rows], scores, strict=True):
-            own = own_G[first_Q[query] : after_Q[query]]
-            reached = reaches(score_G, score_G[own].max())
-            found_Q[query] = np.count_nonzero(reached) - np.count_nonzero(reached[own])
-    return found_Q
+def _folds(benchmark: EmbeddedBenchmark, gallery: Gallery, num_folds: int) -> list[Gallery]:
+    """Cut a gallery into runs of consecutive images, all of one length."""
+    return [_gallery_of(benchmark, images) for images in np.split(gallery.images, num_folds)]
 
 
-def _recalls(
-    prefix: str,
-    benchmark: EmbeddedBenchmark,
-    *,
-    queries: Gallery,
-    gallery: Gallery,
-    ranks: QueryRanks,
-    bootstrap: Bootstrap,
-) -> list[Metric]:
-    owner_Q = benchmark.owner_G[queries.captions]
-    num_captions = np.bincount(benchmark.owner_G, minlength=len(benchmark.images))
-    return [
-        *rank_metrics(
-            f"{prefix}/{TEXT_TO_IMAGE}",
-            ranks.text_to_image,
-            group_Q=owner_Q,
-            num_own_Q=np.ones_like(owner_Q),
-            num_gallery=len(gallery.images),
-            bootstrap=bootstrap,
-        ),
-        *rank_metrics(
-            f"{prefix}/{IMAGE_TO_TEXT}",
-            ranks.image_to_text,
-            group_Q=queries.images,
-            num_own_Q=num_captions[queries.images],
-            num_gallery=len(gallery.captions),
-            bootstrap=bootstrap,
-        ),
-    ]
-
-
-def rank_metrics(
-    prefix: str,
-    rank_Q: Ints,
-    *,
-    group_Q: Ints,
-    num_own_Q: Ints,
-    num_gallery: int,
-    bootstrap: Bootstrap,
-) -> list[Metric]:
-    """Return recall at K and the median rank (1 is the first place) with intervals and chance.
-
-    `group_Q` is the image of each query: images are what the bootstrap draws. `num_own_Q` is how
-    many right answers each query has in the gallery.
-    """
-    hit_QK = np.stack([rank_Q < k for k in RECALL_AT], axis=1).astype(np.float64)
-    low_K, high_K = mean_intervals(hit_QK, group_Q, bootstrap)
-    metrics = [
-        Metric(
-            name=f"{prefix}/{recall_at(k)}",
-            value=float(hit_QK[:, column].mean()),
-            low=float(low_K[column]),
-            high=float(high_K[column]),
-            n=len(rank_Q),
-            chance=chance_recall(k, num_own_Q, num_gallery),
+def _directions(
+    benchmark: EmbeddedBenchmark, searched: Sequence[tuple[Gallery, Gallery]]
+) -> dict[str, Direction]:
+    """Search each gallery with its queries, both ways."""
+    images_GD, captions_GD = benchmark.image_GD, benchmark.captions_embedded
+    owner_G = benchmark.owner_G
+    by_text = [
+        _direction(
+            captions_GD[queries.captions],
+            images_GD[gallery.images],
+            owner_Q=owner_G[queries.captions],
+            owner_G=gallery.images,
         )
-        for column, k in enumerate(RECALL_AT)
+        for queries, gallery in searched
     ]
-    place_Q = rank_Q.astype(np.float64) + 1.0
-    low, high = median_interval(place_Q, group_Q, bootstrap)
-    return [
-        *metrics,
-        Metric(
-            name=f"{prefix}/{MEDIAN_RANK}",
-            value=lower_median(place_Q),
-            low=low,
-            high=high,
-            n=len(rank_Q),
-            chance=float(chance_median_rank(num_own_Q, num_gallery)),
-            higher_is_better=False,
-        ),
+    by_image = [
+        _direction(
+            images_GD[queries.images],
+            captions_GD[gallery.captions],
+            owner_Q=queries.images,
+            owner_G=owner_G[gallery.captions],
+        )
+        for queries, gallery in searched
     ]
+    return {TEXT_TO_IMAGE: Direction.joined(by_text), IMAGE_TO_TEXT: Direction.joined(by_image)}
 
 
-def chance_recall(k: int, num_own_Q: Ints, num_gallery: int) -> float:
-    """Return the expected recall at K of a random order.
-
-    With c right answers among N: 1 - C(N-c, K) / C(N, K), averaged over the queries.
-    """
-    own, how_often = np.unique(num_own_Q, return_counts=True)
-    missed = sum(
-        int(often) * _chance_of_none(k, int(c), num_gallery)
-        for c, often in zip(own, how_often, strict=True)
-    )
-    return 1.0 - missed / len(num_own_Q)
-
-
-def _chance_of_none(k: int, num_own: int, num_gallery: int) -> float:
-    """C(N-c, K) / C(N, K), as the product over the c right answers of missing the first K."""
-    return math.prod(
-        max(0, num_gallery - k - placed) / (num_gallery - placed) for placed in range(num_own)
+def _direction(
+    query_QD: Vectors, gallery_GD: Vectors, *, owner_Q: Ints, owner_G: Ints
+) -> Direction:
+    """Search one gallery; an item is right when its owner, an image, is that of the query."""
+    right = RightItems.by_owner(owner_Q, owner_G)
+    return Direction(
+        ranks=ranks_of(query_QD, gallery_GD, right),
+        group_Q=owner_Q,
+        num_right_Q=right.num_Q,
+        num_gallery_Q=np.full_like(owner_Q, len(gallery_GD)),
+        weight_Q=np.ones(len(owner_Q)),
     )
 
 
-def chance_median_rank(num_own_Q: Ints, num_gallery: int) -> int:
+def _metrics(
+    prefix: str, directions: Mapping[str, Direction], bootstrap: Bootstrap
+) -> list[Metric]:
+    """Return both directions' recalls and median ranks, and the mean of all recalls."""
+    metrics: list[Metric] = []
+    parts: list[Resampled] = []
+    for name, direction in directions.items():
+        of_direction = recalls(
+            f"{prefix}/{name}",
+            direction.ranks,
+            at=_RECALLS,
+            group_Q=direction.group_Q,
+            chance=[direction.chance_recall(k) for k in RECALL_AT],
+            bootstrap=bootstrap,
+            weight_Q=direction.weight_Q,
+        )
+        parts += of_direction
+        metrics += [part.metric for part in of_direction]
+        metrics.append(_median_rank(f"{prefix}/{name}/{MEDIAN_RANK}", direction, bootstrap))
+    num_queries = sum(len(direction.group_Q) for direction in directions.values())
+    mean = mean_of(f"{prefix}/{MEAN_RECALL}", parts, n=num_queries, bootstrap=bootstrap)
+    return [*metrics, mean]
+
+
+def _median_rank(name: str, direction: Direction, bootstrap: Bootstrap) -> Metric:
+    """Return the place that half of the queries reach; 1 is the first."""
+    place_Q = direction.ranks.rank_Q.astype(np.float64) + 1.0
+    low, high = median_interval(place_Q, direction.group_Q, bootstrap)
+    return Metric(
+        name=name,
+        value=lower_median(place_Q),
+        low=low,
+        high=high,
+        n=len(place_Q),
+        chance=float(_chance_median_rank(direction)),
+        higher_is_better=False,
+    )
+
+
+def _chance_median_rank(direction: Direction) -> int:
     """Return the smallest K at which a random order reaches a recall of one half."""
-    low, high = 1, num_gallery
+    low, high = 1, int(direction.num_gallery_Q.max())
     while low < high:
         middle = (low + high) // 2
-        if chance_recall(middle, num_own_Q, num_gallery) >= 0.5 - 1e-12:
+        if direction.chance_recall(middle) >= 0.5 - 1e-12:
             high = middle
         else:
             low = middle + 1
@@ -256,9 +237,14 @@ def chance_median_rank(num_own_Q: Ints, num_gallery: int) -> int:
 
 
 def _examples(
-    benchmark: EmbeddedBenchmark, queries: Gallery, ranks: QueryRanks, num_examples: int
+    benchmark: EmbeddedBenchmark,
+    queries: Gallery,
+    found: Mapping[str, Direction],
+    num_examples: int,
 ) -> RetrievalExamples:
     """Return some queries within the split with their first results."""
+    rank_of_text = found[TEXT_TO_IMAGE].ranks.rank_Q
+    rank_of_image = found[IMAGE_TO_TEXT].ranks.rank_Q
     names, captions = [image.name for image in benchmark.images], benchmark.captions
     owner_G, caption_GD = benchmark.owner_G, benchmark.captions_embedded
     texts, images = queries.captions, queries.images
@@ -271,7 +257,7 @@ def _examples(
             TextQuery(
                 caption=captions[texts[at]],
                 image=names[owner_G[texts[at]]],
-                rank=int(ranks.text_to_image[at]) + 1,
+                rank=int(rank_of_text[at]) + 1,
                 first=tuple(names[images[place]] for place in first),
             )
             for at, first in zip(asked, found_images, strict=True)
@@ -280,7 +266,7 @@ def _examples(
             ImageQuery(
                 image=names[images[at]],
                 captions=benchmark.images[images[at]].captions,
-                rank=int(ranks.image_to_text[at]) + 1,
+                rank=int(rank_of_image[at]) + 1,
                 first=tuple(
                     FoundCaption(image=names[owner_G[texts[place]]], text=captions[texts[place]])
                     for place in first

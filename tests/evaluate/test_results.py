@@ -36,7 +36,8 @@ def test_a_metric_is_found_by_its_name_and_its_prefix() -> None:
     assert FOUND.metric("retrieval/a/split/x/recall_at_1") is METRIC
     assert FOUND.under("retrieval/a/split/x") == [METRIC]
     assert FOUND.under("retrieval/a/split/x/recall_at") == []
-    assert METRIC.last == "recall_at_1"
+    with pytest.raises(InputError, match="results hold no metric retrieval/a/split/x"):
+        FOUND.metric("retrieval/a/split/x")
 
 
 @pytest.mark.parametrize(

@@ -321,6 +321,24 @@ def test_a_run_without_composed_queries_says_so(
     assert "No composed queries were measured in this run." in markdown
 
 
+def test_a_kind_of_odd_characters_is_a_heading_and_no_markup(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    query = {"image": "red.png", "plus": "green", "target": "green.png"}
+    kinds = ["a | *b* <i>", "combined", "gain_over_image_only"]
+    queries = [{**query, "kind": kind} for kind in kinds]
+    (benchmark_folder / "composed.json").write_text(json.dumps({"queries": queries}))
+    config = config_of(benchmark_folder, bootstrap_resamples=5)
+    run_stage(benchmark_folder, config, model=model_folder, output=tmp_path / "evaluate")
+
+    page, markdown = write(tmp_path, {"evaluate": manifest("evaluate", {"embedded": 8})})
+
+    assert "Changing a | *b* <i>" in page.text
+    assert "### Changing a \\| \\*b\\* &lt;i&gt;\n" in markdown
+    assert "1 queries that change combined" in page.text
+    assert "### Changing gain over image only\n" in markdown
+
+
 def test_the_same_run_gives_the_same_bytes(bare: tuple[Page, str], tmp_path: Path) -> None:
     first = (tmp_path / "report" / "report.html").read_bytes()
 

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from embedded import ranked
 
 from openalign.evaluate.bootstrap import Bootstrap
+from openalign.evaluate.drawing.sampling import nearest
 from openalign.evaluate.tasks import composed_measures
 from openalign.evaluate.tasks.composed import COMBINED, IMAGE_ONLY, TEXT_ONLY, is_supported
 from openalign.evaluate.tasks.composed_measures import EmbeddedQueries
 from openalign.evaluate.tasks.composed_queries import ComposedQuery
 from openalign.evaluate.tasks.contract import QueryWeights
+from openalign.evaluate.tasks.ranking import Ranks
 
 # Images: 0 points right, 1 up, 2 half-way between, 3 left.
 HALF = np.float32(np.sqrt(0.5))
@@ -24,7 +27,7 @@ UP = EmbeddedQueries(
 
 def rank_of(method: str, weights: QueryWeights) -> int:
     query = composed_measures.vectors_of(UP, IMAGES, weights)[method]
-    return int(composed_measures.ranks_of(query, IMAGES, UP)[0])
+    return int(composed_measures.target_ranks(query, IMAGES, UP).rank_Q[0])
 
 
 def test_words_turn_the_image_by_their_weight() -> None:
@@ -47,7 +50,7 @@ def test_the_query_image_is_not_in_the_gallery() -> None:
         COMBINED
     ]
 
-    assert composed_measures.first_results(query, IMAGES, UP.image_Q, 3) == [[2, 1, 3]]
+    assert nearest(query, IMAGES, 3, left_out_Q=UP.image_Q) == [[2, 1, 3]]
 
 
 def test_words_that_cancel_find_nothing() -> None:
@@ -58,13 +61,13 @@ def test_words_that_cancel_find_nothing() -> None:
         TEXT_ONLY
     ]
 
-    assert composed_measures.ranks_of(query, IMAGES, same).tolist() == [2]
+    assert composed_measures.target_ranks(query, IMAGES, same).rank_Q.tolist() == [2]
 
 
 def test_an_embedding_that_is_not_a_number_is_a_miss() -> None:
     nothing = np.full((1, 2), np.nan, dtype=np.float32)
 
-    assert composed_measures.ranks_of(nothing, IMAGES, UP).tolist() == [2]
+    assert composed_measures.target_ranks(nothing, IMAGES, UP).rank_Q.tolist() == [2]
 
 
 def query(kind: str) -> ComposedQuery:
@@ -74,9 +77,9 @@ def query(kind: str) -> ComposedQuery:
 def test_each_kind_has_its_own_numbers_and_its_own_gain() -> None:
     queries = [query("tone"), query("tone"), query("gender")]
     ranks = {
-        COMBINED: np.array([0, 4, 7]),
-        IMAGE_ONLY: np.array([3, 5, 0]),
-        TEXT_ONLY: np.array([99, 99, 99]),
+        COMBINED: ranked([0, 4, 7], tied=[0, 4, 0]),
+        IMAGE_ONLY: ranked([3, 5, 0]),
+        TEXT_ONLY: ranked([99, 99, 99]),
     }
 
     found = composed_measures.gain_metrics(
@@ -97,6 +100,11 @@ def test_each_kind_has_its_own_numbers_and_its_own_gain() -> None:
     assert values["tone/gain_over_image_only/top_1"] == 0.5
     assert values["gender/gain_over_image_only/top_1"] == -1.0
     assert values["gender/gain_over_image_only/top_10"] == 0.0
+    # The second query ties with four others: a fifth of a hit in the first place.
+    ties = {m.name.removeprefix("composed/edits/"): m.ties_at_random for m in found}
+    assert ties["tone/combined/top_1"] == pytest.approx(0.6)
+    assert ties["tone/gain_over_image_only/top_1"] == pytest.approx(0.6)
+    assert ties["gender/combined/top_1"] is None
     chances = {metric.name.removeprefix("composed/edits/"): metric.chance for metric in found}
     assert chances["tone/combined/top_5"] == pytest.approx(0.05)
     assert chances["tone/gain_over_image_only/top_5"] == 0.0
@@ -105,13 +113,13 @@ def test_each_kind_has_its_own_numbers_and_its_own_gain() -> None:
 def test_a_gain_is_claimed_only_when_its_interval_lies_above_zero() -> None:
     # Paired: 30 of 40 queries gain, none loses. Unpaired intervals of 30/40 and 0/40 say the same;
     # with 2 gains and 1 loss of 40 nothing may be said.
-    ranks = np.zeros(40, dtype=np.int64)
-    worse = np.where(np.arange(40) < 30, 5, 0)
-    mixed = np.where(np.arange(40) < 2, 5, 0)
-    lost = np.where(np.arange(40) == 3, 5, 0)
+    ranks = ranked([0] * 40)
+    worse = ranked([5] * 30 + [0] * 10)
+    mixed = ranked([5] * 2 + [0] * 38)
+    lost = ranked([0] * 3 + [5] + [0] * 36)
     bootstrap = Bootstrap(resamples=500, confidence=0.95, seed=0)
 
-    def gain(combined: np.ndarray, image_only: np.ndarray) -> bool:  # pyright: ignore[reportMissingTypeArgument]
+    def gain(combined: Ranks, image_only: Ranks) -> bool:
         found = composed_measures.gain_metrics(
             "c",
             {COMBINED: combined, IMAGE_ONLY: image_only, TEXT_ONLY: ranks},

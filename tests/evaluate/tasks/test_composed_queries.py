@@ -67,6 +67,22 @@ GOOD = {"image": "right.png", "minus": "right", "plus": "up", "target": "up.png"
         pytest.param(
             {"queries": [GOOD | {"plus": " ", "minus": ""}]}, "are both empty", id="no words"
         ),
+        pytest.param(
+            {"queries": [GOOD, GOOD | {"kind": "a/b"}]},
+            "query 1: `kind` must be printable characters without `/`, got 'a/b'",
+            id="a slash",
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"kind": "a\nb"}]}, r"without `/`, got 'a\\nb'", id="a line break"
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"kind": "a\u202eb"}]}, r"got 'a\\u202eb'", id="turned direction"
+        ),
+        pytest.param(
+            {"queries": [GOOD | {"kind": "x" * 81}]},
+            "`kind` must have at most 80 characters, got 81",
+            id="long",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used_says_where(
@@ -74,6 +90,29 @@ def test_a_file_that_cannot_be_used_says_where(
 ) -> None:
     with pytest.raises(InputError, match=message):
         read_queries(written(tmp_path, content), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "read_as"),
+    [
+        pytest.param("  ", "all", id="blank"),
+        pytest.param(" skin tone ", "skin tone", id="spaces around"),
+        pytest.param("x" * 80, "x" * 80, id="as long as may be"),
+        pytest.param("couleur d'été | *#<b>", "couleur d'été | *#<b>", id="odd characters"),
+    ],
+)
+def test_a_kind_is_any_short_line_without_a_slash(tmp_path: Path, kind: str, read_as: str) -> None:
+    (found,) = read_queries(written(tmp_path, {"queries": [GOOD | {"kind": kind}]}), IMAGES)
+
+    assert found.kind == read_as
+
+
+def test_half_of_a_character_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "composed.json"
+    path.write_text(json.dumps({"queries": [GOOD]}).replace("turn", "\\ud800"))
+
+    with pytest.raises(InputError, match=r"is not JSON|query 0"):
+        read_queries(str(path), IMAGES)
 
 
 def test_a_word_of_two_queries_is_embedded_once() -> None:

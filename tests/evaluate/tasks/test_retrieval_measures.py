@@ -1,151 +1,216 @@
-"""Ranks, recall and chance on matrices small enough to check by eye."""
-
-# ruff: noqa: N803  # capitals are shape suffixes
-
-import itertools
-import math
+"""Retrieval on a few images, whose embeddings are written down by hand or drawn at random."""
 
 import numpy as np
 import pytest
+from embedded import embedded_benchmark, image_called, random_rows
 
-from openalign.evaluate import vectors
-from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.tasks.retrieval_measures import (
-    chance_median_rank,
-    chance_recall,
-    rank_metrics,
-    ranks_of,
-)
-from openalign.evaluate.vectors import Vectors
+from openalign.errors import InputError
+from openalign.evaluate.benchmark import EmbeddedBenchmark
+from openalign.evaluate.bootstrap import Bootstrap
+from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.results import Metric
+from openalign.evaluate.tasks import retrieval
+from openalign.evaluate.tasks.contract import Material, Sampling
+from openalign.evaluate.tasks.retrieval import RetrievalTask
 
-BOOTSTRAP = Bootstrap(resamples=50, confidence=0.9, seed=0)
-
-# Four images, two captions each. Row: image; column: caption; captions 2i and 2i+1 belong to i.
-SCORES = np.array(
-    [
-        # 0a   0b   1a   1b   2a   2b   3a   3b
-        [0.9, 0.1, 0.8, 0.2, 0.3, 0.0, 0.0, 0.0],  # best own .9: first
-        [0.5, 0.6, 0.4, 0.3, 0.0, 0.0, 0.7, 0.0],  # best own .4: .5 .6 .7 before it
-        [0.0, 0.0, 0.0, 0.0, 0.5, 0.4, 0.5, 0.0],  # best own .5, tied with 3a: one before it
-        [0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9],  # best own .9: first; its other caption is .8
-    ],
-    dtype=np.float32,
-)
-OWNER_OF_CAPTION = np.repeat(np.arange(4), 2)
+SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=4)
+TASK = RetrievalTask(benchmark="pets")
 
 
-def ranks_in(scores_QG: Vectors, query_owner: Ints, gallery_owner: Ints) -> list[int]:
-    """Give each gallery item an axis of its own, so that the products are the given scores."""
-    unit = np.eye(scores_QG.shape[1], dtype=np.float32)
-    found = ranks_of(scores_QG, unit, query_owner_Q=query_owner, gallery_owner_G=gallery_owner)
-    return [int(rank) for rank in found]
+def metrics_of(benchmark: EmbeddedBenchmark, task: RetrievalTask = TASK) -> dict[str, Metric]:
+    found = retrieval.measure(task, Material(benchmark=benchmark, texts={}), SAMPLING)
+    return {metric.name.removeprefix("retrieval/pets/"): metric for metric in found.metrics}
 
 
-def slow_ranks(
-    query_QD: Vectors, gallery_GD: Vectors, query_owner: Ints, gallery_owner: Ints
-) -> list[int]:
-    """Count, one pair at a time, what the definition says."""
-    found: list[int] = []
-    for query, owner in zip(query_QD, query_owner, strict=True):
-        scores = [float(np.dot(query.astype(float), item.astype(float))) for item in gallery_GD]
-        own = max(s for s, o in zip(scores, gallery_owner, strict=True) if o == owner)
-        found.append(
-            sum(s >= own - 1e-6 for s, o in zip(scores, gallery_owner, strict=True) if o != owner)
-        )
-    return found
-
-
-def test_an_image_is_found_by_its_best_own_caption() -> None:
-    assert ranks_in(SCORES, np.arange(4), OWNER_OF_CAPTION) == [0, 3, 1, 0]
-
-
-def test_a_caption_has_one_image() -> None:
-    # Down the columns: e.g. 0b is .1 for its image, .6 and .2 for images 1 and 3.
-    # 1a: .4 for its image, .8 for image 0. 1b: .3, and .4 for image 3.
-    # 2a: .5, and .6. 2b: .4, and .7. 3a: .8. 3b: .9.
-    assert ranks_in(SCORES.T, OWNER_OF_CAPTION, np.arange(4)) == [0, 2, 1, 1, 1, 1, 0, 0]
-
-
-def test_a_collapsed_model_finds_nothing() -> None:
-    same = np.ones((4, 3), dtype=np.float32) / np.sqrt(np.float32(3))
-
-    found = ranks_of(same, same, query_owner_Q=np.arange(4), gallery_owner_G=np.arange(4))
-
-    assert found.tolist() == [3, 3, 3, 3]
-
-
-def test_an_embedding_that_is_not_a_number_is_a_miss() -> None:
-    broken = SCORES.copy()
-    broken[0, 0] = np.nan  # an own caption of image 0
-    broken[1] = np.nan  # all scores of image 1
-
-    # Images 0 and 1 come behind all six captions of the others; 2 and 3 are as they were.
-    assert ranks_in(broken, np.arange(4), OWNER_OF_CAPTION) == [6, 6, 1, 0]
-
-
-@pytest.mark.parametrize("at_once", [1, 64, 1 << 24], ids=["row by row", "some rows", "whole"])
-def test_ranks_equal_the_slow_count_whatever_the_blocks(
-    at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vectors, "_SCORES_AT_ONCE", at_once)
-    random = np.random.default_rng(3)
-    query, gallery = (
-        rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        for rows in (random.normal(size=(n, 8)).astype(np.float32) for n in (17, 31))
-    )
-    gallery[5] = gallery[20]  # a tie between two owners
-    gallery_owner = random.permutation(np.arange(31) % 17)
-    query_owner = np.arange(17)
-
-    found = ranks_of(query, gallery, query_owner_Q=query_owner, gallery_owner_G=gallery_owner)
-
-    assert found.tolist() == slow_ranks(query, gallery, query_owner, gallery_owner)
-
-
-def test_recall_counts_ranks_below_k_and_the_median_counts_from_one() -> None:
-    found = rank_metrics(
-        "a/b",
-        np.array([0, 1, 4, 5, 9, 10]),
-        group_Q=np.arange(6),
-        num_own_Q=np.ones(6, dtype=np.int64),
-        num_gallery=20,
-        bootstrap=BOOTSTRAP,
+def images_with_captions(nums: list[int], *, split: str = "test") -> Dataset:
+    return Dataset(
+        images=[
+            image_called(f"{at}.png", *(f"{at} {text}" for text in range(num)), split=split)
+            for at, num in enumerate(nums)
+        ]
     )
 
-    assert [(m.name, m.value) for m in found] == [
-        ("a/b/recall_at_1", pytest.approx(1 / 6)),
-        ("a/b/recall_at_5", pytest.approx(3 / 6)),
-        ("a/b/recall_at_10", pytest.approx(5 / 6)),
-        ("a/b/median_rank", 5.0),
-    ]
-    assert [m.chance for m in found] == pytest.approx([0.05, 0.25, 0.5, 10.0])
-    assert [m.higher_is_better for m in found] == [True, True, True, False]
-    assert all(m.low <= m.value <= m.high and m.n == 6 for m in found)
+
+# Four images on the axes of a plane, each with a caption; the captions of 1 and 2 are swapped.
+AXES = [[1, 0], [0, 1], [-1, 0], [0, -1]]
+SWAPPED = embedded_benchmark(
+    images_with_captions([1, 1, 1, 1]), AXES, [AXES[0], AXES[2], AXES[1], AXES[3]]
+)
 
 
-def test_chance_is_one_minus_all_own_captions_missed() -> None:
-    # Two right ones among five, K = 2: 1 - C(3,2)/C(5,2) = 1 - 3/10.
-    assert chance_recall(2, np.array([2]), 5) == pytest.approx(0.7)
-    # Averaged with a query that has one right answer: (0.7 + 2/5) / 2.
-    assert chance_recall(2, np.array([2, 1]), 5) == pytest.approx(0.55)
-    # More places than there are wrong answers.
-    assert chance_recall(4, np.array([2]), 5) == 1.0
+def test_both_directions_and_their_mean() -> None:
+    found = metrics_of(SWAPPED)
+
+    # Captions 0 and 3 find their images first. Caption 1 lies on image 2: image 2, then 1 and 3
+    # (0 and 0: a tie), so image 1 comes at place 3. Caption 2 lies on image 1, image 2 at place 3.
+    values = {name: metric.value for name, metric in found.items()}
+    assert values == {
+        "split/text_to_image/recall_at_1": 0.5,
+        "split/text_to_image/recall_at_5": 1.0,
+        "split/text_to_image/recall_at_10": 1.0,
+        "split/text_to_image/median_rank": 1.0,
+        "split/image_to_text/recall_at_1": 0.5,
+        "split/image_to_text/recall_at_5": 1.0,
+        "split/image_to_text/recall_at_10": 1.0,
+        "split/image_to_text/median_rank": 1.0,
+        "split/mean_recall": pytest.approx((0.5 + 1 + 1) / 3),
+    }
+    mean = found["split/mean_recall"]
+    assert mean.n == 8
+    assert mean.low < mean.value < mean.high
+    assert mean.chance == pytest.approx((0.25 + 1 + 1) / 3)
 
 
-def test_chance_equals_counting_every_order() -> None:
-    hits = [min(order.index(0), order.index(1)) < 2 for order in itertools.permutations(range(5))]
+def test_median_rank_counts_from_one_and_chance_is_that_of_a_random_order() -> None:
+    rows = random_rows(11, 4, seed=0)
+    nothing_fits = embedded_benchmark(
+        images_with_captions([1] * 11), rows, [[-x for x in row] for row in rows]
+    )
 
-    assert chance_recall(2, np.array([2]), 5) == pytest.approx(sum(hits) / math.factorial(5))
+    found = metrics_of(nothing_fits)
+
+    # Each caption is the opposite of its image, which therefore comes last of the eleven.
+    assert found["split/text_to_image/median_rank"].value == 11
+    assert found["split/text_to_image/median_rank"].chance == 6  # 6/11 is the first above a half
+    assert not found["split/text_to_image/median_rank"].higher_is_better
 
 
 @pytest.mark.parametrize(
-    ("num_own", "num_gallery", "expected"),
+    ("num_own", "num_images", "expected"),
     [
         pytest.param(1, 10, 5, id="even"),
         pytest.param(1, 11, 6, id="odd"),
-        # 1 - C(8,K)/C(10,K): K=2 gives 0.378, K=3 gives 0.533.
-        pytest.param(2, 10, 3, id="two right answers"),
+        # Ten captions, 1 - C(8,K)/C(10,K): K=2 gives 0.378, K=3 gives 0.533.
+        pytest.param(2, 5, 3, id="two right answers"),
     ],
 )
-def test_chances_median_rank(num_own: int, num_gallery: int, expected: int) -> None:
-    assert chance_median_rank(np.array([num_own]), num_gallery) == expected
+def test_chances_median_rank(num_own: int, num_images: int, expected: int) -> None:
+    benchmark = embedded_benchmark(
+        images_with_captions([num_own] * num_images),
+        random_rows(num_images, 4, seed=0),
+        random_rows(num_images * num_own, 4, seed=1),
+    )
+
+    assert metrics_of(benchmark)["split/image_to_text/median_rank"].chance == expected
+
+
+def test_folds_are_runs_of_consecutive_images() -> None:
+    # In halves, each caption has one image beside its own. Caption 1 has image 0 (-1, its own 0),
+    # caption 2 has image 3 (-1, its own 0): all are found first.
+    found = metrics_of(SWAPPED, RetrievalTask(benchmark="pets", folds=2))
+
+    assert found["folds/text_to_image/recall_at_1"].value == 1.0
+    assert found["folds/text_to_image/recall_at_1"].chance == pytest.approx(0.5)
+    # The other way, image 1 has both captions at 0, and so has image 2: misses, or halves.
+    assert found["folds/image_to_text/recall_at_1"].value == 0.5
+    assert found["folds/image_to_text/recall_at_1"].ties_at_random == pytest.approx(0.75)
+    assert found["folds/mean_recall"].value == pytest.approx(5.5 / 6)
+    assert found["folds/mean_recall"].ties_at_random == pytest.approx(5.75 / 6)
+    assert found["split/text_to_image/recall_at_1"].value == 0.5
+
+
+def test_duplicated_images_are_misses_and_half_a_hit_in_random_order() -> None:
+    # Images 0 and 1 are one image twice, and so are their captions.
+    twice = embedded_benchmark(
+        images_with_captions([1, 1, 1]), [AXES[0], AXES[0], AXES[1]], [AXES[0], AXES[0], AXES[1]]
+    )
+
+    found = metrics_of(twice)
+
+    for direction in ("text_to_image", "image_to_text"):
+        assert found[f"split/{direction}/recall_at_1"].value == pytest.approx(1 / 3)
+        assert found[f"split/{direction}/recall_at_1"].ties_at_random == pytest.approx(2 / 3)
+        assert found[f"split/{direction}/recall_at_5"].ties_at_random is None
+    assert found["split/mean_recall"].value == pytest.approx((1 / 3 + 1 + 1) / 3)
+    assert found["split/mean_recall"].ties_at_random == pytest.approx((2 / 3 + 1 + 1) / 3)
+
+
+def test_the_mean_over_folds_equals_measuring_each_fold_alone() -> None:
+    nums = [1, 2, 3, 1, 5, 4, 2, 1, 1, 3, 2, 2]
+    dataset = images_with_captions(nums)
+    images, captions = random_rows(12, 5, seed=2), random_rows(sum(nums), 5, seed=3)
+    whole = embedded_benchmark(dataset, images, captions)
+    ends = np.cumsum([0, *nums])
+    thirds = [
+        embedded_benchmark(
+            Dataset(images=dataset.images[at : at + 4]),
+            images[at : at + 4],
+            captions[ends[at] : ends[at + 4]],
+        )
+        for at in (0, 4, 8)
+    ]
+
+    found = metrics_of(whole, RetrievalTask(benchmark="pets", folds=3))
+
+    alone = [metrics_of(third) for third in thirds]
+    for name in ("text_to_image/recall_at_1", "image_to_text/recall_at_5", "mean_recall"):
+        expected = np.mean([each[f"split/{name}"].value for each in alone])
+        assert found[f"folds/{name}"].value == pytest.approx(expected)
+        chance = np.mean([each[f"split/{name}"].chance for each in alone])
+        assert found[f"folds/{name}"].chance == pytest.approx(chance)
+
+
+def test_facts_say_how_large_the_galleries_were() -> None:
+    task = RetrievalTask(benchmark="pets", folds=2)
+
+    facts = retrieval.measure(task, Material(benchmark=SWAPPED, texts={}), SAMPLING).facts
+
+    assert (facts.num_folds, facts.num_fold_images, facts.num_images) == (2, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("nums", "folds", "message"),
+    [
+        pytest.param([1] * 5, 2, "the 5 images of split `test` do not divide into 2", id="5 by 2"),
+        pytest.param([1, 0], None, r"image 1\.png of split `test` has no caption", id="no caption"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    nums: list[int], folds: int | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        retrieval.needs(RetrievalTask(benchmark="pets", folds=folds), images_with_captions(nums))
+
+
+def test_an_image_without_captions_may_stand_in_the_larger_gallery() -> None:
+    rest = image_called("rest.png", split="rest")
+    dataset = Dataset(images=[*images_with_captions([1, 1]).images, rest])
+
+    needed = retrieval.needs(TASK, dataset)
+
+    assert needed.captions
+    benchmark = embedded_benchmark(dataset, AXES[:3], [AXES[0], AXES[2]])
+    # Caption 1 lies on the image without captions, its own at the third place of three.
+    assert metrics_of(benchmark)["gallery/text_to_image/recall_at_1"].value == 0.5
+
+
+def test_one_fold_is_no_fold() -> None:
+    with pytest.raises(ValueError, match="folds must be at least 2, got 1"):
+        RetrievalTask(benchmark="pets", folds=1)
+
+
+def test_numbers_without_ties_are_those_of_clip_benchmark() -> None:
+    scorer = pytest.importorskip(
+        "clip_benchmark.metrics.zeroshot_retrieval", reason="an oracle, not a dependency"
+    )
+    torch = pytest.importorskip("torch")
+    nums = [1, 2, 3, 4, 5] * 6
+    benchmark = embedded_benchmark(
+        images_with_captions(nums),
+        random_rows(len(nums), 8, seed=4),
+        random_rows(sum(nums), 8, seed=5),
+    )
+    scores = torch.tensor(benchmark.captions_embedded @ benchmark.image_GD.T)
+    right = torch.zeros_like(scores, dtype=torch.bool)
+    right[torch.arange(len(scores)), torch.tensor(benchmark.owner_G)] = True
+
+    found = metrics_of(benchmark)
+
+    for k in (1, 5, 10):
+        for direction, s, r in (
+            ("text_to_image", scores, right),
+            ("image_to_text", scores.T, right.T),
+        ):
+            expected = (scorer.recall_at_k(s, r, k) > 0).float().mean().item()
+            assert found[f"split/{direction}/recall_at_{k}"].value == pytest.approx(expected)
+            assert found[f"split/{direction}/recall_at_{k}"].ties_at_random is None

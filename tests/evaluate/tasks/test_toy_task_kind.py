@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from given import report_on
 from squares import benchmarks_of
 from toy_task import KIND, PromptTask
 
 from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
-from openalign.evaluate.report import page
 from openalign.evaluate.tasks import kinds
 from openalign.evaluate.tasks.contract import TaskKind
 from openalign.evaluate.tasks.retrieval import RetrievalTask
 from openalign.files.facts import EvaluateFacts
-from openalign.files.manifest import Manifest, StageResult
+from openalign.files.manifest import StageResult
 
 TASK = PromptTask(name="reds", benchmark="squares", prompt="a red <square>")
 
@@ -40,38 +40,13 @@ def facts_of(result: StageResult) -> EvaluateFacts:
     return result.facts
 
 
-def write_report(root: Path) -> tuple[str, str]:
-    manifest = Manifest(
-        stage="evaluate",
-        schema_version=1,
-        fingerprint="f",
-        settings={"settings": {}},
-        inputs={},
-        num_inputs=5,
-        states={"embedded": 5},
-        num_outputs=5,
-        files=[],
-        facts={},
-    )
-    page.write(
-        manifests={"evaluate": manifest},
-        folders={"evaluate": str(root / "evaluate")},
-        stages=(),
-        evaluated=str(root / "evaluate"),
-        output=str(root / "report"),
-        title="toy",
-        credits=(),
-    )
-    return tuple((root / "report" / f"report.{form}").read_text() for form in ("html", "md"))  # type: ignore[return-value]
-
-
 def test_a_kind_that_is_added_to_the_table_works_from_settings_to_report(
     shared_benchmark: Path, model_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run(
         monkeypatch, KIND, (TASK,), folder=shared_benchmark, model=model_folder, root=tmp_path
     )
-    html, markdown = write_report(tmp_path)
+    html, markdown = report_on(tmp_path)
 
     # Five of eight squares are in `test`; no task asks for captions.
     assert result.num_outputs == 5
@@ -102,7 +77,7 @@ def test_kinds_stand_beside_each_other_on_one_benchmark(
     result = run(
         monkeypatch, KIND, tasks, folder=shared_benchmark, model=model_folder, root=tmp_path
     )
-    html, _ = write_report(tmp_path)
+    html, _ = report_on(tmp_path)
 
     found = results.read(str(tmp_path / "evaluate" / "results.json"))
     assert found.metric("prompt/reds/positive").n == 1

@@ -1,0 +1,231 @@
+"""Crisscrossed Captions (ALIGN Tables 2 and 3): retrieval in four directions, and correlations.
+
+Names of metrics: cxc/<task>/<direction>/recall_at_K and cxc/<task>/correlation/<rating>
+
+No scorer for all of it is public, so every choice is named in the facts and in `docs/tasks.md`.
+The measuring lies in `cxc_measures`, the report's section in `cxc_section`.
+"""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from openalign.errors import InputError
+from openalign.evaluate.datasets.cxc_ratings import CxcDataset
+from openalign.evaluate.datasets.dataset import Dataset, check_captions, check_splits
+from openalign.evaluate.tasks.contract import (
+    FinishedTask,
+    Material,
+    Measured,
+    Needs,
+    Sampling,
+    TaskKind,
+    TaskSection,
+    percents,
+    recall_at,
+)
+from openalign.evaluate.tasks.cxc_rights import DIRECTIONS, rated_split, right_items
+from openalign.settings.limits import positive, short_name, within
+
+if TYPE_CHECKING:
+    from openalign.evaluate.drawing.tiles import Tiles
+
+STS = "sts"
+SIS = "sis"
+SITS = "sits"
+MEAN = "mean"
+RATINGS = {
+    STS: "two captions (STS)",
+    SIS: "two images (SIS)",
+    SITS: "a caption and an image (SITS)",
+}
+"""In the order of Table 3."""
+
+_FEWEST_QUERIES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CxcTask:
+    """Retrieval within and between images and captions, and agreement with people's ratings."""
+
+    kind: Literal["cxc"] = "cxc"
+    """Which task: Crisscrossed Captions."""
+
+    name: str = ""
+    """What results and the report call it; the benchmark's name when empty."""
+
+    benchmark: str
+    """A name under `benchmarks:`, of a data set of Crisscrossed Captions."""
+
+    split: str = "test"
+    """Its images, captions and rated pairs are measured."""
+
+    right_from_score: float = 3.0
+    """A rated pair is right for retrieval from this score on; ratings are from 0 to 5."""
+
+    own_captions: bool = False
+    """Whether an image and its own caption are right too where people rated them lower, as 29 of
+    25,000 in the test split. The public scorer of two of the directions says no."""
+
+    co_captions: bool = True
+    """Whether captions of one image are right for each other, rated or not."""
+
+    correlation_resamples: int = 1000
+    """How often half of the queries are drawn for the correlations."""
+
+    def __post_init__(self) -> None:
+        if self.name:
+            short_name(name=self.name)
+        within(0, 5, right_from_score=self.right_from_score)
+        positive(correlation_resamples=self.correlation_resamples)
+
+
+class DirectionFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was right in one direction."""
+
+    num_queries: int
+    """Those with something right; others are skipped."""
+
+    num_skipped: int
+    num_right: int
+    """Right items of all queries."""
+
+
+class CorrelationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one correlation was drawn from."""
+
+    num_queries: int
+    """First items of the rated pairs."""
+
+    num_pairs: int
+    std: float
+    """Standard deviation over the resamples, of which the metric is the mean."""
+
+
+class CxcFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured, and the choices that the protocol leaves open."""
+
+    split: str
+    num_images: int
+    num_captions: int
+    right_from_score: float
+    own_captions: bool
+    co_captions: bool
+    correlation_resamples: int
+    directions: dict[str, DirectionFacts]
+    correlations: dict[str, CorrelationFacts]
+
+
+class SimilarImageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """An image and the images found for it in its split."""
+
+    image: str
+    right: tuple[str, ...]
+    rank: int
+    """Place of its best right image; 1 is the first."""
+
+    first: tuple[str, ...]
+
+
+class CxcExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Some queries of images by images."""
+
+    image_to_image: tuple[SimilarImageQuery, ...]
+
+
+def needs(task: CxcTask, dataset: Dataset) -> Needs:
+    """Return the split whose images and captions are rated.
+
+    Raises:
+        InputError: the data set has no ratings, or none of one sort in the split.
+    """
+    of = f"benchmark `{task.benchmark}`"
+    if not isinstance(dataset, CxcDataset):
+        raise InputError(
+            f"{of}: has no ratings of pairs", hint="this task needs Crisscrossed Captions"
+        )
+    check_splits(dataset, [task.split], of=of)
+    check_captions(dataset, [task.split], of=of)
+    rated = rated_split(dataset, task.split)
+    for what, pairs in (
+        (RATINGS[STS], rated.caption_pairs),
+        (RATINGS[SIS], rated.image_pairs),
+        (RATINGS[SITS], rated.caption_image_pairs),
+    ):
+        if len({pair.first for pair in pairs}) < _FEWEST_QUERIES:
+            raise InputError(
+                f"{of}: too few pairs of {what} are rated in split `{task.split}`",
+                hint=f"a correlation needs {_FEWEST_QUERIES} first items, and is over half of them",
+            )
+    rights = right_items(
+        rated,
+        from_score=task.right_from_score,
+        own_captions=task.own_captions,
+        co_captions=task.co_captions,
+    )
+    for direction, words in DIRECTIONS.items():
+        if not rights[direction]:
+            raise InputError(
+                f"{of}: nothing in split `{task.split}` is right for {words}",
+                hint=f"no pair is rated {task.right_from_score:g} or more",
+            )
+    return Needs(splits=frozenset({task.split}), captions=True)
+
+
+def measure(
+    task: CxcTask, material: Material, sampling: Sampling
+) -> Measured[CxcFacts, CxcExamples]:
+    """Return recall in four directions and three correlations with their mean."""
+    from openalign.evaluate.tasks import cxc_measures
+
+    return cxc_measures.measure(task, material, sampling)
+
+
+def direction_prefix(task: str, direction: str) -> str:
+    """Return how the names of a direction's recalls begin."""
+    return f"cxc/{task}/{direction}"
+
+
+def correlation_name(task: str, rating: str) -> str:
+    """Return the name of a correlation, or of their mean."""
+    return f"cxc/{task}/correlation/{rating}"
+
+
+def headline(task: FinishedTask[CxcFacts]) -> list[str]:
+    """Return a line of the recalls at 1, and one of the correlations."""
+    recalls = percents(
+        task.results.metric(f"{direction_prefix(task.name, direction)}/{recall_at(1)}").value
+        for direction in DIRECTIONS
+    )
+    correlations = percents(
+        task.results.metric(correlation_name(task.name, rating)).value for rating in RATINGS
+    )
+    return [
+        f"{task.name} {task.facts.split}, {', '.join(DIRECTIONS.values())}: R@1 {recalls}",
+        f"{task.name} {task.facts.split}, STS, SIS, SITS: Spearman x 100 {correlations}",
+    ]
+
+
+def _section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: "Tiles") -> TaskSection:
+    from openalign.evaluate.tasks import cxc_section
+
+    return cxc_section.section(task, examples, tiles)
+
+
+def _template(form: str) -> str:
+    folder = files("openalign.evaluate.tasks") / "templates"
+    return (folder / f"cxc.{form}").read_text(encoding="utf-8")
+
+
+KIND = TaskKind(
+    settings=CxcTask,
+    facts=CxcFacts,
+    examples=CxcExamples,
+    needs=needs,
+    measure=measure,
+    section=_section,
+    template=_template,
+    headline=headline,
+)

@@ -1,0 +1,315 @@
+"""Measures of Crisscrossed Captions (ALIGN Tables 2 and 3), on embeddings alone.
+
+Shape suffixes:
+    Q  queries
+    G  gallery
+    N  rated pairs
+    D  embedding width
+    R  resamples
+"""
+
+# ruff: noqa: N803, N806, N815  # capitals are shape suffixes
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openalign.evaluate.benchmark import owners
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, interval_ends
+from openalign.evaluate.correlation import codes_of, spearman
+from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.drawing.sampling import nearest, sample
+from openalign.evaluate.results import Metric
+from openalign.evaluate.tasks.contract import (
+    RECALL_AT,
+    Material,
+    Measured,
+    Sampling,
+    name_of,
+    recall_at,
+)
+from openalign.evaluate.tasks.cxc import (
+    MEAN,
+    SIS,
+    SITS,
+    STS,
+    CorrelationFacts,
+    CxcExamples,
+    CxcFacts,
+    CxcTask,
+    DirectionFacts,
+    SimilarImageQuery,
+    correlation_name,
+    direction_prefix,
+)
+from openalign.evaluate.tasks.cxc_rights import (
+    IMAGE_TO_IMAGE,
+    IMAGE_TO_TEXT,
+    TEXT_TO_IMAGE,
+    TEXT_TO_TEXT,
+    Rights,
+    rated_split,
+    right_items,
+)
+from openalign.evaluate.tasks.ranking import Ranks, RightItems, chance_recall, ranks_of, recalls
+from openalign.evaluate.vectors import Vectors, cosines_of_pairs
+
+_FAST_RESAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rated:
+    """A split's ratings with its embeddings."""
+
+    dataset: CxcDataset
+    image_GD: Vectors
+    caption_GD: Vectors
+    owner_G: Ints
+    """Caption by caption, the place of its image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """Queries for which something in a gallery is right, and where the best of it came."""
+
+    query_Q: Ints
+    right: RightItems
+    ranks: Ranks
+    num_gallery: int
+    """Items that a query can find."""
+
+    num_skipped: int
+    group_Q: Ints
+    """The image of each query: images are what the bootstrap draws."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """The correlation of one sort of pairs in each resample."""
+
+    num_queries: int
+    num_pairs: int
+    value_R: Floats
+
+
+def measure(
+    task: CxcTask, material: Material, sampling: Sampling
+) -> Measured[CxcFacts, CxcExamples]:
+    """Return recall in four directions, three correlations with their mean, and some queries."""
+    rated, bootstrap = _rated(task, material), sampling.bootstrap
+    directions = _directions(task, rated)
+    num_resamples = _FAST_RESAMPLES if sampling.fast else task.correlation_resamples
+    correlations = _correlations(rated, num_resamples, seed=bootstrap.seed)
+    examples = _examples(rated, directions[IMAGE_TO_IMAGE], sampling.num_examples)
+    return Measured(
+        metrics=[
+            *(
+                metric
+                for name, direction in directions.items()
+                for metric in _recalls(direction_prefix(name_of(task), name), direction, bootstrap)
+            ),
+            *_correlation_metrics(name_of(task), correlations, bootstrap.confidence),
+        ],
+        facts=_facts(task, rated, directions, correlations, num_resamples),
+        examples=examples,
+        shown={name for query in examples.image_to_image for name in (query.image, *query.first)},
+    )
+
+
+def _rated(task: CxcTask, material: Material) -> Rated:
+    benchmark = material.benchmark
+    assert isinstance(benchmark.dataset, CxcDataset), "the data set was checked beforehand"
+    images = benchmark.places_of(task.split)
+    captions = np.flatnonzero(np.isin(benchmark.owner_G, images))
+    dataset = rated_split(benchmark.dataset, task.split)
+    return Rated(
+        dataset=dataset,
+        image_GD=benchmark.image_GD[images],
+        caption_GD=benchmark.captions_embedded[captions],
+        owner_G=owners([image.captions for image in dataset.images]),
+    )
+
+
+def _directions(task: CxcTask, rated: Rated) -> dict[str, Direction]:
+    rights = right_items(
+        rated.dataset,
+        from_score=task.right_from_score,
+        own_captions=task.own_captions,
+        co_captions=task.co_captions,
+    )
+    image_G = np.arange(len(rated.image_GD))
+    images, captions = (rated.image_GD, image_G), (rated.caption_GD, rated.owner_G)
+    return {
+        name: _direction(rights[name], queries, gallery)
+        for name, queries, gallery in (
+            (IMAGE_TO_TEXT, images, captions),
+            (TEXT_TO_IMAGE, captions, images),
+            (TEXT_TO_TEXT, captions, captions),
+            (IMAGE_TO_IMAGE, images, images),
+        )
+    }
+
+
+def _direction(
+    rights: Rights, queries: tuple[Vectors, Ints], gallery: tuple[Vectors, Ints]
+) -> Direction:
+    """Search a gallery; where it is that of the queries, a query does not find itself.
+
+    Queries and gallery are given with the image of each.
+    """
+    rows_GD, image_G = queries
+    is_within = queries is gallery
+    query_Q = np.array(sorted(rights), dtype=np.int64)
+    right = RightItems.of(sorted(rights[int(query)]) for query in query_Q)
+    return Direction(
+        query_Q=query_Q,
+        right=right,
+        ranks=ranks_of(
+            rows_GD[query_Q], gallery[0], right, left_out_Q=query_Q if is_within else None
+        ),
+        num_gallery=len(gallery[0]) - is_within,
+        num_skipped=len(rows_GD) - len(query_Q),
+        group_Q=image_G[query_Q],
+    )
+
+
+def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Metric]:
+    num_right_Q = direction.right.num_Q
+    num_gallery_Q = np.full_like(num_right_Q, direction.num_gallery)
+    found = recalls(
+        prefix,
+        direction.ranks,
+        at={k: recall_at(k) for k in RECALL_AT},
+        group_Q=direction.group_Q,
+        chance=[chance_recall(k, num_right_Q, num_gallery_Q) for k in RECALL_AT],
+        bootstrap=bootstrap,
+    )
+    return [part.metric for part in found]
+
+
+def _correlations(rated: Rated, num_resamples: int, *, seed: int) -> dict[str, Correlation]:
+    dataset, image_GD, caption_GD = rated.dataset, rated.image_GD, rated.caption_GD
+    return {
+        name: resampled_correlation(
+            pairs,
+            cosines_of_pairs(
+                first_GD,
+                np.array([pair.first for pair in pairs]),
+                second_GD,
+                np.array([pair.second for pair in pairs]),
+            ),
+            num_resamples,
+            np.random.Generator(np.random.PCG64([seed, number])),
+        )
+        for number, (name, pairs, first_GD, second_GD) in enumerate(
+            (
+                (STS, dataset.caption_pairs, caption_GD, caption_GD),
+                (SIS, dataset.image_pairs, image_GD, image_GD),
+                (SITS, dataset.caption_image_pairs, caption_GD, image_GD),
+            )
+        )
+    }
+
+
+def resampled_correlation(
+    pairs: Sequence[RatedPair],
+    cosine_N: Floats,
+    num_resamples: int,
+    random: np.random.Generator,
+) -> Correlation:
+    """Return Spearman's correlation of ratings and cosines in each resample.
+
+    A query is the first item of a pair. A resample takes half of the queries, rounded down, none
+    twice, and one of the pairs of each.
+    """
+    first_N = np.array([pair.first for pair in pairs])
+    by_query = np.argsort(first_N, kind="stable")
+    num_Q = np.unique(first_N, return_counts=True)[1]
+    start_Q = np.cumsum(num_Q) - num_Q
+    rating = codes_of(np.array([pair.score for pair in pairs])[by_query])
+    cosine = codes_of(cosine_N[by_query])
+    value_R = np.empty(num_resamples)
+    for resample in range(num_resamples):
+        drawn = random.permutation(len(num_Q))[: len(num_Q) // 2]
+        picked = start_Q[drawn] + random.integers(num_Q[drawn])
+        value_R[resample] = spearman(rating[picked], cosine[picked])
+    return Correlation(num_queries=len(num_Q), num_pairs=len(pairs), value_R=value_R)
+
+
+def _correlation_metrics(
+    task: str, correlations: Mapping[str, Correlation], confidence: float
+) -> list[Metric]:
+    """Return the mean over resamples of each correlation, and of the mean of the three."""
+    value_R = {name: each.value_R for name, each in correlations.items()}
+    num = {name: each.num_queries for name, each in correlations.items()}
+    value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
+    num[MEAN] = sum(num.values())
+    metrics: list[Metric] = []
+    for name, values in value_R.items():
+        low, high = interval_ends(values[:, None], confidence)
+        metrics.append(
+            Metric(
+                name=correlation_name(task, name),
+                value=float(values.mean()),
+                low=float(low[0]),
+                high=float(high[0]),
+                n=num[name],
+                chance=0.0,
+            )
+        )
+    return metrics
+
+
+def _facts(
+    task: CxcTask,
+    rated: Rated,
+    directions: Mapping[str, Direction],
+    correlations: Mapping[str, Correlation],
+    num_resamples: int,
+) -> CxcFacts:
+    return CxcFacts(
+        split=task.split,
+        num_images=len(rated.image_GD),
+        num_captions=len(rated.caption_GD),
+        right_from_score=task.right_from_score,
+        own_captions=task.own_captions,
+        co_captions=task.co_captions,
+        correlation_resamples=num_resamples,
+        directions={
+            name: DirectionFacts(
+                num_queries=len(each.query_Q),
+                num_skipped=each.num_skipped,
+                num_right=len(each.right.item_N),
+            )
+            for name, each in directions.items()
+        },
+        correlations={
+            name: CorrelationFacts(
+                num_queries=each.num_queries,
+                num_pairs=each.num_pairs,
+                std=float(each.value_R.std()),
+            )
+            for name, each in correlations.items()
+        },
+    )
+
+
+def _examples(rated: Rated, direction: Direction, num_examples: int) -> CxcExamples:
+    """Return some queries of images by images with their first results."""
+    names = [image.name for image in rated.dataset.images]
+    asked = sample([names[query] for query in direction.query_Q], num_examples)
+    query_Q = direction.query_Q[asked]
+    firsts = nearest(rated.image_GD[query_Q], rated.image_GD, left_out_Q=query_Q)
+    rights = direction.right.each()
+    return CxcExamples(
+        image_to_image=tuple(
+            SimilarImageQuery(
+                image=names[direction.query_Q[at]],
+                right=tuple(names[place] for place in rights[at]),
+                rank=int(direction.ranks.rank_Q[at]) + 1,
+                first=tuple(names[place] for place in first),
+            )
+            for at, first in zip(asked, firsts, strict=True)
+        )
+    )
