@@ -36,7 +36,7 @@ def read(path: str, *, class_names: str) -> Dataset:
         MissingExtraError: scipy, which reads .mat files, is not installed.
     """
     root = first_folder_with(path, *CARS, holding=_META)
-    names = read_mat(storage.join(root, _META), "class_names", form=_FORM).reshape(-1)
+    names = read_mat(storage.join(root, _META), "class_names", form=_FORM)
     titles = [str(name) for name in names.tolist()]
     files = {"train": storage.join(root, _TRAIN), "test": _labels_of_test(root)}
     images: list[BenchmarkImage] = []

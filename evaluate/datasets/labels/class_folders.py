@@ -61,6 +61,8 @@ def _recognize(name: str, path: str) -> ClassFoldersDataset | None:
     folder = class_folder_above(path)
     if folder is None:
         return None
+    if name == "imagenet":  # its `val` alone; with folders of splits it has a kind of its own
+        return ClassFoldersDataset(path=folder, split="val", class_names=name)
     class_names = "imagenet" if name in _OF_IMAGENET else ""
     return ClassFoldersDataset(path=folder, class_names=class_names)
 

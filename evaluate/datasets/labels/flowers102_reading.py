@@ -45,7 +45,7 @@ def read(path: str, *, class_names: str) -> Dataset:
 
 def _numbers(url: str, key: str, *, last: int) -> list[int]:
     """Return a list of numbers from 1 to `last`."""
-    found: list[Any] = read_mat(url, key, form=_FORM).reshape(-1).tolist()
+    found: list[Any] = read_mat(url, key, form=_FORM).tolist()
     for place, number in enumerate(found):
         if not isinstance(number, int) or not 1 <= number <= last:
             raise InputError(

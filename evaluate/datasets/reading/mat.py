@@ -3,14 +3,17 @@
 import io
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from openalign.errors import InputError, MissingExtraError
 from openalign.files import storage
 
 EXTRA = "mat"
 
 
-def read_mat(url: str, key: str, *, form: str) -> Any:
-    """Return a variable of a `.mat` file as an array without axes of length one.
+def read_mat(url: str, key: str, *, form: str) -> NDArray[Any]:
+    """Return a variable of a `.mat` file as an array with one axis, also where it has one value.
 
     Raises:
         InputError: the file is not there, is none of MATLAB's, or has no such variable.
@@ -28,19 +31,19 @@ def read_mat(url: str, key: str, *, form: str) -> Any:
     if key not in found:
         keys = ", ".join(sorted(name for name in found if not name.startswith("__")))
         raise InputError(f"{url}: has no variable `{key}`, but {keys or 'none'}", hint=form)
-    return found[key]
+    return np.atleast_1d(found[key]).reshape(-1)
 
 
-def column(url: str, records: Any, name: str, *, form: str) -> list[Any]:
+def column(url: str, records: NDArray[Any], name: str, *, form: str) -> list[Any]:
     """Return a field of each record of a struct array.
 
     Raises:
         InputError: the records have no such field.
     """
-    fields: tuple[str, ...] = getattr(getattr(records, "dtype", None), "names", None) or ()
+    fields = records.dtype.names or ()
     if name not in fields:
         raise InputError(
             f"{url}: its records have no field `{name}`, but {', '.join(fields) or 'none'}",
             hint=form,
         )
-    return records[name].reshape(-1).tolist()
+    return records[name].tolist()

@@ -1,6 +1,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -14,7 +15,7 @@ from openalign.evaluate.datasets.labels.class_folders import KIND, ClassFoldersD
 from openalign.images.decoding import decode
 
 
-def read(path: Path | str, **settings: str) -> Dataset:
+def read(path: Path | str, **settings: Any) -> Dataset:
     return KIND.read(ClassFoldersDataset(path=str(path), **settings))
 
 
