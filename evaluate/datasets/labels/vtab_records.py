@@ -38,7 +38,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 class _Split(msgspec.Struct, frozen=True):
     name: str
-    shard_lengths: list[str] = msgspec.field(name="shardLengths", default_factory=list[str])
+    shard_lengths: list[int] = msgspec.field(name="shardLengths", default_factory=list[int])
     template: str = msgspec.field(name="filepathTemplate", default=_TEMPLATE)
 
 
@@ -48,7 +48,7 @@ class _Info(msgspec.Struct, frozen=True):
     file_format: str = msgspec.field(name="fileFormat", default="tfrecord")
 
 
-_DECODER = msgspec.json.Decoder(_Info)
+_DECODER = msgspec.json.Decoder(_Info, strict=False)  # it writes integers as texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _slice(
             f"{storage.join(folder, _INFO)}: has no split `{part.split}`",
             hint=f"it has {', '.join(each.name for each in info.splits)}",
         )
-    lengths = [int(length) for length in split.shard_lengths]
+    lengths = split.shard_lengths
     first = sum(lengths) * part.from_percent // 100
     stop = sum(lengths) if limit is None else min(first + limit, sum(lengths))
     before = 0
