@@ -7,10 +7,33 @@ from typing import TYPE_CHECKING, Any, Union
 
 from openalign.evaluate.datasets import karpathy
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
+from openalign.evaluate.datasets.labels import (
+    cars,
+    class_folders,
+    dtd,
+    flowers102,
+    food101,
+    imagenet,
+    mnist,
+    objectnet,
+    pets,
+    vtab,
+)
 
 KINDS: dict[str, DatasetKind[Any]] = {
     "karpathy": karpathy.KIND,
+    "imagenet": imagenet.KIND,
+    "objectnet": objectnet.KIND,
+    "flowers102": flowers102.KIND,
+    "pets": pets.KIND,
+    "cars": cars.KIND,
+    "food101": food101.KIND,
+    "dtd": dtd.KIND,
+    "mnist": mnist.KIND,
+    "vtab": vtab.KIND,
+    "class_folders": class_folders.KIND,  # last: other forms have folders of images too
 }
+"""In the order in which a path is asked which form it has."""
 
 if TYPE_CHECKING:
     AnyDataset = DatasetSettings

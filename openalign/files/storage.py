@@ -112,6 +112,12 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
+def is_folder(url: str) -> bool:
+    """Tell whether a folder is there. An object store has one where a name goes on with a slash."""
+    fs, path = _filesystem(url)
+    return bool(fs.isdir(path))
+
+
 def read_bytes(url: str) -> bytes:
     """Return a whole file.
 
@@ -171,6 +177,34 @@ def list_names(folder: str) -> list[str]:
     """Return the names directly inside a folder, in order."""
     fs, path = _filesystem(folder)
     return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
+
+
+def list_folder(url: str) -> tuple[list[str], list[str]]:
+    """Return the names of the folders and of the files directly inside a folder, each in order.
+
+    A link counts as what it leads to. No file is asked for its size: a million of them are listed
+    in seconds.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    fs, path = _filesystem(url)
+    folders: list[str] = []
+    files: list[str] = []
+    try:
+        if is_local(url):
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    (folders if entry.is_dir() else files).append(entry.name)
+        else:
+            for entry in fs.ls(path, detail=True):
+                name = str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
+                (folders if entry["type"] == "directory" else files).append(name)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{url} cannot be listed: there is no such folder") from error
+    except PermissionError as error:
+        raise InputError(f"{url} cannot be listed: {error.strerror or error}") from error
+    return sorted(folders), sorted(files)
 
 
 def list_glob(pattern: str) -> list[str]:

@@ -157,3 +157,24 @@ def test_a_lock_that_another_user_left_keeps_two_runs_apart(
         storage.locked(str(lock), busy="second"),
     ):
         pass
+
+
+def test_a_folder_is_listed_as_folders_and_files_in_order(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "z.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    store = fsspec.filesystem("memory")
+    store.pipe({"/listed/b/x": b"1", "/listed/a/y": b"2", "/listed/z.txt": b"3"})
+
+    assert storage.list_folder(str(tmp_path)) == (["a", "b", "link"], ["broken", "z.txt"])
+    assert storage.list_folder("memory://listed") == (["a", "b"], ["z.txt"])
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_a_folder_that_is_none_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InputError, match=f"{name} cannot be listed: there is no such folder"):
+        storage.list_folder(str(tmp_path / name))

@@ -1,0 +1,148 @@
+"""Reads class folders.
+
+    <path>/<class>/*.jpg                one split
+    <path>/<split>/<class>/*.jpg        several: train, val, test and their like
+
+Folders that are all called by numbers are classes in the order of the numbers. Other files beside
+images, and names that begin with a dot, are left out. Links are followed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from openalign.errors import InputError
+from openalign.evaluate.datasets.class_names_reading import is_wnid, named_classes
+from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.reading.image_folders import (
+    Folder,
+    in_class_order,
+    is_number,
+    list_class_folder,
+    list_images,
+    some,
+)
+from openalign.evaluate.datasets.reading.labelled import labelled_file
+from openalign.files import storage
+
+_TRAIN = ("train", "training", "trainval")
+_TEST = ("test", "testing", "val", "valid", "validation", "dev")
+SPLITS = (*_TRAIN, *_TEST)
+"""What folders of splits are called, in lower case."""
+
+
+def read(path: str, *, split: str, class_names: str) -> Dataset:
+    """Return every image of every split; `split` is the name of the only one.
+
+    Raises:
+        InputError: the folders are another layer than one of classes, or one of them is empty.
+    """
+    root = list_images(path)
+    splits = _split_folders(root)
+    if not splits:
+        folders = _class_folders(root)
+        classes = in_class_order(folders)
+        images = class_images(path, {"": folders}, {"": split}, classes)
+        names = {split: split}
+    else:
+        found = {name: _classes_of(list_images(storage.join(path, name))) for name in splits}
+        classes = in_class_order({name for folders in found.values() for name in folders})
+        images = class_images(path, found, {name: name for name in found}, classes)
+        names = {name.lower(): name for name in splits}
+    own = {name: name.replace("_", " ") for name in classes if tells_a_name(name)}
+    only = next(iter(names.values()))
+    return Dataset(
+        images=list(images),
+        classes=named_classes(classes, class_names, own=own),
+        test_split=next((names[name] for name in _TEST if name in names), only),
+        train_split=next((names[name] for name in _TRAIN if name in names), only),
+    )
+
+
+def class_images(
+    path: str,
+    folders: Mapping[str, Sequence[str]],
+    splits: Mapping[str, str],
+    classes: Sequence[str],
+) -> Iterator[BenchmarkImage]:
+    """Yield the images of class folders, split by split and class by class.
+
+    Args:
+        path: the folder below which all lie.
+        folders: by the split's folder, which is empty where there is none, its class folders.
+        splits: by the split's folder, what the split is called.
+        classes: all classes in their order.
+
+    Raises:
+        InputError: a class folder holds no image.
+    """
+    label_of = {name: label for label, name in enumerate(classes)}
+    for split_folder, of_split in folders.items():
+        for name in in_class_order(of_split):
+            folder = f"{split_folder}/{name}" if split_folder else name
+            files = list_class_folder(storage.join(path, folder))
+            for file in files:
+                yield labelled_file(
+                    path, f"{folder}/{file}", split=splits[split_folder], label=label_of[name]
+                )
+
+
+def class_folder_above(path: str) -> str | None:
+    """Return the folder that holds class folders: `path`, or the only folder inside it.
+
+    None where neither looks like it: at least two class folders are wanted.
+    """
+    for _ in range(2):
+        root = list_images(path)
+        if _split_folders(root):
+            return path
+        if root.images or not root.folders:
+            return None
+        if len(root.folders) > 1:
+            first = list_images(storage.join(path, in_class_order(root.folders)[0]))
+            return path if first.images and not first.folders else None
+        path = storage.join(path, root.folders[0])
+    return None
+
+
+def tells_a_name(folder: str) -> bool:
+    """Tell whether a class folder's name is a word: a synset or a number says nothing."""
+    return not is_wnid(folder) and not is_number(folder)
+
+
+def _split_folders(root: Folder) -> list[str]:
+    """Return the folders of splits: all of a folder with a `train` or `test` that holds folders."""
+    known = [name for name in root.folders if name.lower() in SPLITS]
+    layers = {name: bool(list_images(storage.join(root.url, name)).folders) for name in known}
+    if not any(layers.values()):
+        return []
+    flat = [name for name, has_folders in layers.items() if not has_folders]
+    if flat:
+        raise InputError(
+            f"{storage.join(root.url, flat[0])}: has no class folders, unlike the split beside it",
+            hint="put its images into a folder a class, or move it elsewhere; ImageNet's flat "
+            "`val` is read by `kind: imagenet`",
+        )
+    return known
+
+
+def _classes_of(split: Folder) -> list[str]:
+    if split.images:
+        raise InputError(
+            f"{split.url}: {some(split.images)} lie in no class folder",
+            hint="each image lies in the folder of its class",
+        )
+    return split.folders
+
+
+def _class_folders(root: Folder) -> list[str]:
+    if root.images:
+        raise InputError(
+            f"{root.url}: {some(root.images)} lie in it, in no class folder",
+            hint="name the folder that holds the class folders; this may be one of them",
+        )
+    if not root.folders:
+        raise InputError(
+            f"{root.url}: holds no class folders",
+            hint="name the folder that holds a folder a class, or folders train, val and test",
+        )
+    return root.folders

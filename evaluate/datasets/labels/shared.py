@@ -1,0 +1,64 @@
+"""What the kinds of labelled data sets have in common."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.dataset import Dataset
+
+PAGE = "datasets.md"
+"""The page of `docs/` that tells of them all."""
+
+LABEL_TASKS = ("zero_shot", "neighbors", "probe")
+"""What is measured on a data set whose classes have names, when nobody says which."""
+
+S = TypeVar("S", bound=DatasetSettings)
+
+
+def fingerprint_of(read: Callable[[S], Dataset]) -> Callable[[S], str]:
+    """Return the fingerprint of a kind: the hash of what its `read` finds, images included."""
+
+    def fingerprint(settings: S) -> str:
+        from openalign.evaluate.datasets.reading.labelled import labelled_hash
+
+        return labelled_hash(read(settings))
+
+    return fingerprint
+
+
+def quietly(recognize: Callable[[str, str], S | None]) -> Callable[[str, str], S | None]:
+    """Return a `recognize` that says None where a path cannot be looked at.
+
+    What a folder lacks is told when it is read.
+    """
+
+    def look(name: str, path: str) -> S | None:
+        try:
+            return recognize(name, path)
+        except Exception:  # noqa: BLE001  # every driver has errors of its own
+            return None
+
+    return look
+
+
+def recognize_holding(
+    make: Callable[[str], S], name: str, *markers: str, inside: tuple[str, ...] = ()
+) -> Callable[[str, str], S | None]:
+    """Return a `recognize` for a folder that holds these files or folders.
+
+    Args:
+        make: makes settings for a path.
+        name: the published name; another name is not looked at.
+        markers: paths below the folder.
+        inside: folders that archives unpack to, which may hold the markers instead.
+    """
+
+    def recognize(called: str, path: str) -> S | None:
+        from openalign.evaluate.datasets.reading.folders import has_files
+        from openalign.files.storage import join
+
+        places = (path, *(join(path, folder) for folder in inside))
+        held = any(has_files(place, *markers) for place in places)
+        return make(path) if called == name and held else None
+
+    return quietly(recognize)
