@@ -45,6 +45,9 @@ class Dataset:
     train_split: str = "train"
     """The split whose labels a task may learn from."""
 
+    notes: tuple[str, ...] = ()
+    """What the reader left out, a sentence each, for people to read."""
+
     @property
     def splits(self) -> tuple[str, ...]:
         """Every split that an image is in, in the order of the images."""

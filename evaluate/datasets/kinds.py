@@ -5,7 +5,7 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.evaluate.datasets import karpathy
+from openalign.evaluate.datasets.captions import karpathy
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 
 KINDS: dict[str, DatasetKind[Any]] = {

@@ -112,6 +112,12 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
+def is_folder(url: str) -> bool:
+    """Tell whether a folder is there. An object store has one where a name goes on with a slash."""
+    fs, path = _filesystem(url)
+    return bool(fs.isdir(path))
+
+
 def read_bytes(url: str) -> bytes:
     """Return a whole file.
 

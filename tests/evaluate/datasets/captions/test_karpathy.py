@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.captions.karpathy import KIND, KarpathyDataset
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.datasets.karpathy import KIND, KarpathyDataset
 
 CAPTIONS = [{"raw": f"caption {n}", "tokens": ["caption"], "sentid": n} for n in range(6)]
 
@@ -150,7 +150,8 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) 
 
 
 def test_reading_a_benchmark_needs_no_torch() -> None:
-    code = "import openalign.evaluate.datasets.karpathy_reading, sys; print('torch' in sys.modules)"
+    module = "openalign.evaluate.datasets.captions.karpathy_reading"
+    code = f"import {module}, sys; print('torch' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -1,0 +1,1 @@
+"""What readers of all forms share: texts and JSON, places of images, captions, tars, hashes."""

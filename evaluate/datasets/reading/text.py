@@ -1,0 +1,116 @@
+"""Text files as published: UTF-8, with or without a byte-order mark, lines with LF or CRLF.
+
+Another encoding is an error that names the line. Nothing is guessed.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from openalign.errors import InputError
+from openalign.files import storage
+
+T = TypeVar("T")
+
+_BOM = b"\xef\xbb\xbf"
+_PLACE = re.compile(r"`\$(?:\.(?P<key>\w+))?\[(?P<number>\d+)\]")
+
+
+def read_text(url: str) -> str:
+    """Return a text file; one called `.gz` is unpacked.
+
+    Raises:
+        InputError: it is not there, or its encoding is not UTF-8.
+    """
+    return _decoded(url, _content(url))
+
+
+def read_lines(url: str) -> list[str]:
+    """Return the lines of a text file without their ends; a last line end adds no line.
+
+    Only LF and CRLF end a line: captions hold other separators.
+
+    Raises:
+        InputError: it is not there, or its encoding is not UTF-8.
+    """
+    lines = read_text(url).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def read_json(url: str, decoder: msgspec.json.Decoder[T], *, form: str) -> T:
+    """Return a JSON file as the decoder's type; `form` tells people what the form is.
+
+    Raises:
+        InputError: it is not there, is not JSON, or of another form; names the entry and the key.
+    """
+    content = _content(url)
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{url}: {_entry(str(error))}{error}", hint=form) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _decoded(url, content)
+        raise InputError(f"{url}: is not JSON: {error}", hint=form) from error
+
+
+def read_columns(
+    url: str, names: Sequence[str], *, separator: str, form: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of each line of a table and its cells in the order of `names`.
+
+    The first line has the columns' names, and there may be more columns than these. A cell is what
+    stands between separators: nothing is quoted.
+
+    Raises:
+        InputError: a column is missing, or a line has more or fewer cells than the first.
+    """
+    lines = read_lines(url)
+    header = [name.strip() for name in lines[0].split(separator)] if lines else []
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise InputError(f"{url}:1: has no column {', '.join(missing)}", hint=form)
+    columns = [header.index(name) for name in names]
+    for number, line in enumerate(lines[1:], start=2):
+        cells = line.split(separator)
+        if len(cells) != len(header):
+            raise InputError(
+                f"{url}:{number}: has {len(cells)} cells, the first line has {len(header)}",
+                hint=form,
+            )
+        yield number, [cells[column].strip() for column in columns]
+
+
+def _content(url: str) -> bytes:
+    content = storage.read_bytes(url)
+    if url.endswith(".gz"):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{url}: cannot be unpacked: {error}") from error
+    return content.removeprefix(_BOM)
+
+
+def _decoded(url: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{url}:{line}: is not UTF-8: byte {content[error.start]:#04x}",
+            hint="convert the file, for example with iconv -f latin1 -t utf-8",
+        ) from error
+
+
+def _entry(message: str) -> str:
+    """Return the entry of a list that a decoder's message is about, as people say it."""
+    found = _PLACE.search(message)
+    if found is None:
+        return ""
+    name = (found["key"] or "entries").removesuffix("s")
+    return f"{'entry' if name == 'entrie' else name} {found['number']}: "
