@@ -5,11 +5,13 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.evaluate.datasets.captions import karpathy
+from openalign.evaluate.datasets.captions import coco, flickr, karpathy
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 
 KINDS: dict[str, DatasetKind[Any]] = {
     "karpathy": karpathy.KIND,
+    "coco": coco.KIND,
+    "flickr": flickr.KIND,
 }
 
 if TYPE_CHECKING:

@@ -59,4 +59,4 @@ class CaptionChecker:
                 hint=f"up to {MAX_BLANK_SHARE:.0%} are left out and counted; see that the file "
                 "is whole",
             )
-        return (f"{self.file}: {len(self._blank)} blank captions are left out ({named})",)
+        return (f"{self.file}: blank captions, left out: {len(self._blank)} ({named})",)
