@@ -5,6 +5,7 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
+from openalign.evaluate.datasets import webdataset
 from openalign.evaluate.datasets.captions import coco, flickr, karpathy
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 
@@ -12,6 +13,8 @@ KINDS: dict[str, DatasetKind[Any]] = {
     "karpathy": karpathy.KIND,
     "coco": coco.KIND,
     "flickr": flickr.KIND,
+    "webdataset": webdataset.LABELLED_KIND,
+    "webdataset_captions": webdataset.CAPTIONED_KIND,
 }
 
 if TYPE_CHECKING:
