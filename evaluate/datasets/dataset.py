@@ -5,7 +5,8 @@ module. A task that needs the subclass checks for it.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage
@@ -53,6 +54,22 @@ class Dataset:
         """Every split that an image is in, in the order of the images."""
         return tuple(dict.fromkeys(image.split for image in self.images))
 
+    def keeping(self, places: Sequence[int]) -> Self:
+        """Return the data set with only the images at these ascending places.
+
+        A subclass that refers to images or captions by their places must see to it that it still
+        does, and drops what refers to an image that is left out.
+        """
+        return replace(self, images=[self.images[at] for at in places])
+
+    def content(self) -> list[Any]:
+        """Return all that numbers depend on beside the images' bytes, for a hash.
+
+        A subclass adds what it says more.
+        """
+        images = [[i.name, i.split, list(i.captions), i.label] for i in self.images]
+        return [images, [[each.id, list(each.names)] for each in self.classes]]
+
 
 def check_splits(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
     """Refuse splits that no image is in; `of` says whose splits they are.
@@ -82,3 +99,17 @@ def check_labels(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
     for image in dataset.images:
         if image.split in splits and image.label is None:
             raise InputError(f"{of}: image {image.name} of split `{image.split}` has no class")
+
+
+def check_captions(dataset: Dataset, splits: Collection[str], *, of: str) -> None:
+    """Refuse an image of these splits without a caption.
+
+    Raises:
+        InputError: names the first such image.
+    """
+    for image in dataset.images:
+        if image.split in splits and not image.captions:
+            raise InputError(
+                f"{of}: image {image.name} of split `{image.split}` has no caption",
+                hint="this task needs a data set with captions, such as Karpathy's JSON",
+            )

@@ -41,7 +41,7 @@ def write_tar(path: Path, samples: Sequence[Sample]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with writer.TarWriter(str(path)) as sink:
         for sample in samples:
-            sink.write(sample)
+            sink.write(dict(sample))
 
 
 def write_labelled(root: Path) -> str:
