@@ -68,6 +68,7 @@ KIND = DatasetKind(
     page="datasets.md",
     names=("cirr",),
     tasks=("cirr",),
+    sizes={"cirr": {"val": 2_297}},
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,

@@ -79,6 +79,7 @@ KIND = DatasetKind(
     page="datasets.md",
     names=("cxc",),
     tasks=("cxc",),
+    sizes={"cxc": {"test": 5_000}},
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,

@@ -66,6 +66,7 @@ KIND = DatasetKind(
     page="datasets.md",
     names=("fashion_iq",),
     tasks=("fashion_iq",),
+    sizes={"fashion_iq": {"val": 15_415}},
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,

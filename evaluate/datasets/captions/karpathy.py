@@ -77,6 +77,11 @@ KIND = DatasetKind(
     page="datasets.md",
     names=("flickr30k", "mscoco", "flickr8k"),
     tasks=("retrieval",),
+    sizes={
+        "flickr30k": {"train": 29_000, "val": 1_014, "test": 1_000},
+        "mscoco": {"train": 82_783, "restval": 30_504, "val": 5_000, "test": 5_000},
+        "flickr8k": {"train": 6_000, "val": 1_000, "test": 1_000},
+    },
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,

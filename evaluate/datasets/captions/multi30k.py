@@ -13,6 +13,8 @@ from openalign.settings.limits import short_name
 
 _NAME = "multi30k"
 _LANGUAGES = ("en", "de", "fr", "cs")
+_FLICKR30K = {"train": 29_000, "val": 1_014, "test": 1_000}
+_LATER_TESTS = {"test_2017_flickr": 1_000, "test_2017_mscoco": 461, "test_2018_flickr": 1_071}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,11 @@ KIND = DatasetKind(
     page="datasets.md",
     names=(_NAME, *(f"{_NAME}_{language}" for language in _LANGUAGES)),
     tasks=("retrieval",),
+    sizes={
+        **dict.fromkeys((_NAME, f"{_NAME}_en", f"{_NAME}_de"), _FLICKR30K),
+        f"{_NAME}_fr": _FLICKR30K | _LATER_TESTS,
+        f"{_NAME}_cs": _FLICKR30K | {"test_2018_flickr": _LATER_TESTS["test_2018_flickr"]},
+    },
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,

@@ -1,4 +1,4 @@
-"""Tars of images: where each member lies, found by reading headers only, and one read an image."""
+"""Tars: where each member lies, found by reading headers only."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.reading.slices import FileSlice
 from openalign.files import storage
 
 MAX_TEXT_BYTES = 1 << 20
@@ -15,42 +16,11 @@ _BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class TarMember:
-    """An image in a tar: its bytes are a range of the archive's."""
-
-    archive: str
-    offset: int
-    length: int
-
-    @property
-    def file(self) -> str:
-        """URL of the tar."""
-        return self.archive
-
-    def read(self) -> bytes:
-        """Return the encoded image, with one read of its range.
-
-        Raises:
-            InputError: the tar is not there, or shorter than it was.
-        """
-        try:
-            content = storage.read_range(self.archive, self.offset, self.length)
-        except FileNotFoundError as error:
-            raise InputError(f"{self.archive} cannot be read: there is no such file") from error
-        if len(content) != self.length:
-            raise InputError(
-                f"{self.archive}: ends inside a member at byte {self.offset + len(content)}",
-                hint="it was cut off since it was indexed: fetch it again",
-            )
-        return content
-
-
-@dataclass(frozen=True, slots=True)
 class Member:
     """A file in a tar."""
 
     name: str
-    place: TarMember
+    place: FileSlice
     content: bytes | None = None
     """Where it was asked for."""
 
@@ -72,7 +42,7 @@ def members(url: str, *, with_content: Callable[[str], bool] = lambda _: False) 
                     # The library would keep all of them.
                     archive.members = []  # pyright: ignore[reportAttributeAccessIssue]
                 end = archive.offset
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, RecursionError) as error:  # headers of headers of headers
             raise InputError(
                 f"{url}: is no tar, or a broken one: {error}",
                 hint="a compressed tar must be unpacked to a plain one first",
@@ -85,7 +55,9 @@ def _member(
 ) -> Member:
     if info.issparse():
         raise InputError(f"{url}: {info.name} is sparse", hint="pack it again without --sparse")
-    place = TarMember(url, info.offset_data, info.size)
+    if info.size < 0:
+        raise InputError(f"{url}: {info.name} has {info.size} bytes")
+    place = FileSlice(url, info.offset_data, info.size)
     if not with_content(info.name):
         return Member(info.name, place)
     if info.size > MAX_TEXT_BYTES:

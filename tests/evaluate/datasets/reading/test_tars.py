@@ -8,7 +8,8 @@ import fsspec
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.reading.tars import MAX_TEXT_BYTES, TarMember, members
+from openalign.evaluate.datasets.reading.slices import FileSlice
+from openalign.evaluate.datasets.reading.tars import MAX_TEXT_BYTES, members
 
 FILES = {
     "a.txt": b"one\n",
@@ -112,14 +113,30 @@ def test_what_is_no_tar_is_refused(tmp_path: Path, content: bytes) -> None:
         list(members(f"{tmp_path}/a.tar"))
 
 
-def test_a_tar_that_changed_since_is_refused(tmp_path: Path) -> None:
+def test_a_hostile_header_is_refused(tmp_path: Path) -> None:
+    more = tarfile.TarInfo("more")
+    more.type, more.size = tarfile.XHDTYPE, 12  # a header of the next header
+    block = more.tobuf(tarfile.USTAR_FORMAT) + b"12 path=a\n\n\n".ljust(512, b"\0")
+    (tmp_path / "deep.tar").write_bytes(block * 3000)
+    header = bytearray(tarfile.TarInfo("a.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 12  # its size, -1
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 256 + sum(header[156:]))
+    (tmp_path / "negative.tar").write_bytes(bytes(header) + bytes(1024))
+
+    with pytest.raises(InputError, match=r"deep\.tar: is no tar, or a broken one"):
+        list(members(f"{tmp_path}/deep.tar"))
+    with pytest.raises(InputError, match=r"negative\.tar: a\.png has -1 bytes"):
+        list(members(f"{tmp_path}/negative.tar"))
+
+
+def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(b"12345")
 
-    assert TarMember(f"{tmp_path}/a.tar", 1, 3).read() == b"234"
-    with pytest.raises(InputError, match="ends inside a member at byte 5"):
-        TarMember(f"{tmp_path}/a.tar", 3, 3).read()
-    with pytest.raises(InputError, match="there is no such file"):
-        TarMember(f"{tmp_path}/b.tar", 3, 3).read()
+    assert FileSlice(f"{tmp_path}/a.tar", 1, 3).read() == b"234"
+    with pytest.raises(InputError, match=r"a\.tar: ends at byte 5, within an image"):
+        FileSlice(f"{tmp_path}/a.tar", 3, 3).read()
+    with pytest.raises(InputError, match=r"b\.tar cannot be read: there is no such file"):
+        FileSlice(f"{tmp_path}/b.tar", 3, 3).read()
 
 
 def test_a_remote_image_is_one_ranged_read(monkeypatch: pytest.MonkeyPatch) -> None:
