@@ -5,7 +5,17 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.evaluate.datasets import karpathy
+from openalign.evaluate.datasets import webdataset
+from openalign.evaluate.datasets.captions import (
+    cirr,
+    coco,
+    cxc,
+    fashion_iq,
+    flickr,
+    karpathy,
+    multi30k,
+    simlex,
+)
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 from openalign.evaluate.datasets.labels import (
     cars,
@@ -22,6 +32,15 @@ from openalign.evaluate.datasets.labels import (
 
 KINDS: dict[str, DatasetKind[Any]] = {
     "karpathy": karpathy.KIND,
+    "coco": coco.KIND,
+    "flickr": flickr.KIND,
+    "multi30k": multi30k.KIND,
+    "cxc": cxc.KIND,
+    "simlex": simlex.KIND,
+    "cirr": cirr.KIND,
+    "fashion_iq": fashion_iq.KIND,
+    "webdataset": webdataset.LABELLED_KIND,
+    "webdataset_captions": webdataset.CAPTIONED_KIND,
     "imagenet": imagenet.KIND,
     "objectnet": objectnet.KIND,
     "flowers102": flowers102.KIND,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from openalign.evaluate import stage
 from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.karpathy import KarpathyDataset
 from openalign.evaluate.tasks.composed import ComposedTask
 from openalign.evaluate.tasks.retrieval import RetrievalTask
 from openalign.files.manifest import StageResult

@@ -2,7 +2,7 @@ import pytest
 
 from openalign.errors import ConfigError
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
-from openalign.evaluate.datasets.karpathy import KarpathyDataset
+from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.tasks.composed import ComposedTask
 from openalign.evaluate.tasks.contract import QueryWeights
 from openalign.evaluate.tasks.kinds import query_weights

@@ -29,6 +29,17 @@ def test_a_range_is_read_from_its_offset(folder: str) -> None:
     storage.write_bytes(f"{folder}/a.bin", b"0123456789")
 
     assert storage.read_range(f"{folder}/a.bin", 3, 4) == b"3456"
+    assert storage.read_range(f"{folder}/a.bin", 8, 4) == b"89"
+    with pytest.raises(InputError, match=r"b\.bin cannot be read: there is no such file"):
+        storage.read_range(f"{folder}/b.bin", 3, 4)
+
+
+def test_a_folder_is_told_from_a_file(folder: str) -> None:
+    storage.write_bytes(f"{folder}/a/b.bin", b"1")
+
+    assert storage.is_folder(f"{folder}/a")
+    assert not storage.is_folder(f"{folder}/a/b.bin")
+    assert not storage.is_folder(f"{folder}/c")
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

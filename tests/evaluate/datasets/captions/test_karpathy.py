@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from miniature_images import ODD_IMAGES, write_images
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.captions.karpathy import KIND, KarpathyDataset
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.datasets.karpathy import KIND, KarpathyDataset
+from openalign.images.decoding import decode
 
 CAPTIONS = [{"raw": f"caption {n}", "tokens": ["caption"], "sentid": n} for n in range(6)]
 
@@ -61,6 +63,72 @@ def test_two_folders_may_hold_a_file_of_one_name(tmp_path: Path) -> None:
 
     assert [each.name for each in found] == ["airport/1.jpg", "beach/1.jpg"]
     assert found[1].place.file == "/images/beach/1.jpg"
+
+
+def test_six_or_seven_captions_and_restval_are_read_as_they_are(tmp_path: Path) -> None:
+    seven = [{"raw": f"caption {n}", "sentid": n} for n in range(7)]
+    path = written(tmp_path, image("a.jpg", "restval"), image("b.jpg", "test", sentences=seven))
+
+    dataset = KIND.read(KarpathyDataset(path=path, max_captions=10))
+
+    assert [len(each.captions) for each in dataset.images] == [6, 7]
+    assert dataset.splits == ("restval", "test")
+
+
+def test_a_blank_caption_is_left_out_and_told(tmp_path: Path) -> None:
+    sentences = [{"raw": "one", "sentid": 7}, {"raw": " ", "sentid": 8}, {"raw": ".", "sentid": 9}]
+    path = written(tmp_path, image("a.jpg", "test", sentences=sentences))
+
+    dataset = KIND.read(KarpathyDataset(path=path))
+
+    assert dataset.images[0].captions == ("one", ".")
+    assert dataset.images[0].caption_ids == ("7", "9")
+    assert dataset.notes == (f"{path}: blank captions, left out: 1 (a.jpg)",)
+
+
+def test_an_image_with_blank_captions_only_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, image("a.jpg", "test", sentences=[{"raw": ""}]))
+
+    with pytest.raises(InputError, match=r"dataset\.json: a\.jpg has no caption"):
+        read(path)
+
+
+@pytest.mark.parametrize("place", ["", "images", "../images", "flickr30k-images"])
+def test_images_are_found_near_the_file(tmp_path: Path, place: str) -> None:
+    (tmp_path / "annotations").mkdir()
+    path = written(tmp_path / "annotations", image("gray.jpg", "test", filepath="val2014"))
+    write_images(tmp_path / "annotations" / place, "val2014/gray.jpg")
+
+    found = read(path)[0].place
+
+    assert found.read() == ODD_IMAGES["gray.jpg"]
+    assert KIND.image_folder(KarpathyDataset(path=path, images="/images")) == "/images"
+
+
+def test_odd_images_can_be_decoded(tmp_path: Path) -> None:
+    path = written(tmp_path, *(image(name, "test") for name in ODD_IMAGES))
+    write_images(tmp_path, *ODD_IMAGES)
+
+    gray, red, blue = [decode(each.place.read()).getpixel((6, 6)) for each in read(path)]
+
+    assert gray == pytest.approx((128, 128, 128), abs=3)
+    assert red == pytest.approx((255, 0, 0), abs=3)
+    assert blue == (0, 0, 255)
+
+
+def test_a_file_is_recognized_by_what_it_holds(tmp_path: Path) -> None:
+    path = written(tmp_path, image("a.jpg", "test"))
+    renamed = tmp_path / "anything.json"
+    renamed.write_bytes(Path(path).read_bytes())
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "dataset_coco.json").write_bytes(Path(path).read_bytes())
+    (tmp_path / "other.json").write_text('{"images": [], "annotations": []}')
+
+    assert KIND.recognize("any", str(renamed)) == KarpathyDataset(path=str(renamed))
+    in_folder = KIND.recognize("any", f"{tmp_path}/folder")
+    assert in_folder == KarpathyDataset(path=f"{tmp_path}/folder/dataset_coco.json")
+    assert KIND.recognize("any", f"{tmp_path}/other.json") is None
+    assert KIND.recognize("any", f"{tmp_path}/missing") is None
 
 
 def test_captions_keep_their_ids_where_all_have_one(tmp_path: Path) -> None:
@@ -150,7 +218,8 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) 
 
 
 def test_reading_a_benchmark_needs_no_torch() -> None:
-    code = "import openalign.evaluate.datasets.karpathy_reading, sys; print('torch' in sys.modules)"
+    module = "openalign.evaluate.datasets.captions.karpathy_reading"
+    code = f"import {module}, sys; print('torch' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

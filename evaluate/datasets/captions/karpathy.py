@@ -27,7 +27,7 @@ class KarpathyDataset:
     """The JSON file, a path or URL."""
 
     images: str = location("")
-    """Folder or URL of the images; the JSON's own folder when empty."""
+    """Folder or URL of the images. When empty, the JSON's own folder, or a usual one near it."""
 
     max_captions: int = 5
     """Keep an image's first captions only; five is the habit that makes numbers comparable."""
@@ -37,8 +37,10 @@ class KarpathyDataset:
 
 
 def image_folder(dataset: KarpathyDataset) -> str:
-    """Return the folder of the images: `images`, or else that of the JSON file."""
-    return dataset.images or dataset.path.rpartition("/")[0] or "."
+    """Return the folder of the images: `images`, or where the first of them is found."""
+    from openalign.evaluate.datasets.captions import karpathy_reading
+
+    return dataset.images or karpathy_reading.image_folder(dataset.path)
 
 
 def read(dataset: KarpathyDataset) -> Dataset:
@@ -47,7 +49,7 @@ def read(dataset: KarpathyDataset) -> Dataset:
     Raises:
         InputError: the file is not Karpathy's JSON, or names an image twice.
     """
-    from openalign.evaluate.datasets import karpathy_reading
+    from openalign.evaluate.datasets.captions import karpathy_reading
 
     return karpathy_reading.read(
         dataset.path, folder=image_folder(dataset), max_captions=dataset.max_captions
@@ -55,24 +57,31 @@ def read(dataset: KarpathyDataset) -> Dataset:
 
 
 def _fingerprint(dataset: KarpathyDataset) -> str:
-    from openalign.files.storage import sha256_of_all
+    from openalign.evaluate.datasets.reading.content import content_hash
 
-    return sha256_of_all([dataset.path, *(image.place.file for image in read(dataset).images)])
+    return content_hash([dataset.path], read(dataset))
 
 
 def recognize(_: str, path: str) -> KarpathyDataset | None:
-    """Return settings for a file in Karpathy's form, which is a JSON file of that name."""
-    name = path.rpartition("/")[2]
-    is_karpathys = name.startswith("dataset") and name.endswith(".json")
-    return KarpathyDataset(path=path) if is_karpathys else None
+    """Return settings for a JSON file in Karpathy's form, or a folder with one `dataset*.json`."""
+    from openalign.evaluate.datasets.captions import karpathy_reading
+    from openalign.evaluate.datasets.reading.folders import glance, only_file
+
+    file = only_file(path, "dataset*.json")
+    return KarpathyDataset(path=file) if karpathy_reading.is_karpathys(glance(file)) else None
 
 
 KIND = DatasetKind(
     settings=KarpathyDataset,
     title="Karpathy's JSON: Flickr30K, MSCOCO and Flickr8K with the usual splits",
-    page="evaluate.md",
+    page="datasets.md",
     names=("flickr30k", "mscoco", "flickr8k"),
     tasks=("retrieval",),
+    sizes={
+        "flickr30k": {"train": 29_000, "val": 1_014, "test": 1_000},
+        "mscoco": {"train": 82_783, "restval": 30_504, "val": 5_000, "test": 5_000},
+        "flickr8k": {"train": 6_000, "val": 1_000, "test": 1_000},
+    },
     read=read,
     image_folder=image_folder,
     fingerprint=_fingerprint,
