@@ -4,33 +4,30 @@ The only file of `evaluate` that knows `openalign.train`: pixels and word pieces
 module that made them in training, with the settings that lie beside the weights.
 """
 
-import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 
 from openalign.errors import InputError
+from openalign.evaluate.decodings import Decoding
 from openalign.evaluate.vectors import Vectors, unit_rows
-from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
-from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, load_tokenizer, tokenize
+from openalign.files.folder import Folder, opened
+from openalign.images.decoding import Policy
+from openalign.train.data.image_processor import ImageProcessor, read_image_processor
+from openalign.train.data.preprocess import Preprocess, tokenize
+from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
+from openalign.train.model.architecture import (
+    Architecture,
+    check_image_size,
+    read_architecture,
+)
+from openalign.train.model.weights import load_align
+from openalign.train.saved_files import CONFIG_FILE, SETTINGS_FILE, model_files, weight_files
 
-_CONFIG = "config.json"
-
-
-class _Architecture(msgspec.Struct, frozen=True):
-    """The part of `config.json` that is looked at before the library reads all of it."""
-
-    model_type: str | None = None
-
-
-_ARCHITECTURE = msgspec.json.Decoder(_Architecture)
 _BROKEN = "the model is broken: its training diverged, or its weights hold NaN or infinity"
 
 
@@ -40,32 +37,49 @@ class Encoder:
 
     model: Any
     tokenizer: Any
-    preprocess: Preprocess
+    preprocess: Preprocess | ImageProcessor
+    decoding: Policy
+    """How images are decoded."""
+
+    files: Mapping[str, str]
+    """The sha256 of each file that was read, by its name in the model's folder."""
+
     weights_hash: str
-    """Over the weights and the architecture."""
+    """Over the files of the weights and the architecture: those that were loaded, and no others."""
 
     preprocess_hash: str
-    """Over the images' settings and the tokenizer."""
+    """Over how images are decoded and prepared, and over the tokenizer."""
 
     @classmethod
-    def load(cls, folder: str) -> "Encoder":
-        """Read a model folder.
+    def load(cls, folder: str, *, decoding: Decoding = "auto") -> "Encoder":
+        """Read a model folder, on a path or an fsspec URL such as hf://OWNER/NAME.
 
         Raises:
-            InputError: it is not the folder of an ALIGN model, or lacks a part of it.
+            InputError: it is not the folder of an ALIGN model, lacks a part of it, or asks for
+                something that is not done; names the file and what is allowed.
         """
-        names = storage.list_files(folder)
-        weights = _weights(folder, names)
-        preprocess = Preprocess.load(folder)
-        return cls(
-            model=_load_model(folder),
-            tokenizer=load_tokenizer(folder, preprocess),
-            preprocess=preprocess,
-            weights_hash=_hash_of(folder, [_CONFIG, *weights]),
-            preprocess_hash=fingerprint_of(
-                [asdict(preprocess), _hash_of(folder, [TOKENIZER_FILE])]
-            ),
-        )
+        with opened(folder) as files:
+            model_files(files)
+            architecture = read_architecture(files)
+            preprocess, policy = _read_preprocess(files, decoding)
+            _check_image_size(files, architecture, preprocess)
+            text = architecture.text_config
+            max_tokens = text.max_position_embeddings
+            if isinstance(preprocess, Preprocess):
+                max_tokens = min(max_tokens, preprocess.max_tokens)
+            bounds = Bounds(vocabulary_size=text.vocab_size, max_tokens=max_tokens)
+            tokenizer = load_tokenizer(files, bounds)
+            weights = [CONFIG_FILE, *weight_files(files)]
+            model: Any = load_align(files)
+            return cls(
+                model=model.to("cuda" if torch.cuda.is_available() else "cpu"),
+                tokenizer=tokenizer,
+                preprocess=preprocess,
+                decoding=policy,
+                files=files.sha256,
+                weights_hash=fingerprint_of([[name, files.sha256[name]] for name in weights]),
+                preprocess_hash=fingerprint_of([preprocess, policy, tokenizer.to_str()]),
+            )
 
     @property
     def identity(self) -> str:
@@ -105,57 +119,24 @@ class Encoder:
         return unit_rows(rows)
 
 
-def _weights(folder: str, names: Sequence[str]) -> list[str]:
-    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
-    weights = weights or [name for name in names if name == "pytorch_model.bin"]
-    missing = [name for name in (_CONFIG, TOKENIZER_FILE) if name not in names]
-    if not weights:
-        missing.append("model.safetensors")
-    if missing:
-        raise InputError(
-            f"{folder} is not a model folder: {', '.join(missing)} cannot be found",
-            hint="run `openalign train` first, or name a Hugging Face ALIGN folder",
-        )
-    return weights
+def _read_preprocess(
+    files: Folder, decoding: Decoding
+) -> tuple[Preprocess | ImageProcessor, Policy]:
+    """Return what images go through. Our exports say it as training does, unless told otherwise."""
+    if decoding != "processor" and SETTINGS_FILE in files.names:
+        return Preprocess.load(files), Policy.OURS
+    policy = Policy.OURS if decoding == "ours" else Policy.PROCESSOR
+    return read_image_processor(files, policy), policy
 
 
-def _load_model(folder: str) -> Any:
-    from transformers import AlignConfig, AlignModel
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()  # a missing pooler is no concern: no embedding uses it
-    with _as_local(folder) as path:
-        kind = _model_type(folder, path)
-        if kind != AlignConfig.model_type:
-            raise InputError(f"{folder}: holds a model of type `{kind}`, `align` is needed")
-        model = AlignModel.from_pretrained(path)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval()  # pyright: ignore[reportArgumentType]
-
-
-def _model_type(folder: str, path: Path) -> str | None:
+def _check_image_size(
+    files: Folder, architecture: Architecture, preprocess: Preprocess | ImageProcessor
+) -> None:
+    height_px, width_px = preprocess.output_px
     try:
-        return _ARCHITECTURE.decode((path / _CONFIG).read_bytes()).model_type
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder}: {_CONFIG} is not that of a model: {error}") from error
-
-
-@contextmanager
-def _as_local(folder: str) -> Generator[Path]:
-    """Yield a local copy of the model's own files, or the folder itself."""
-    if storage.is_local(folder):
-        yield storage.local_path(folder)
-        return
-    with tempfile.TemporaryDirectory() as name:
-        for file in storage.list_names(folder):
-            if file.endswith((".json", ".safetensors", ".bin", ".txt")):
-                Path(name, file).write_bytes(storage.read_bytes(storage.join(folder, file)))
-        yield Path(name)
-
-
-def _hash_of(folder: str, names: Sequence[str]) -> str:
-    return fingerprint_of([[n, storage.sha256_of(storage.join(folder, n))] for n in names])
+        check_image_size(architecture, height_px=height_px, width_px=width_px)
+    except ValueError as error:
+        raise InputError(f"{files.url}: {error}") from error
 
 
 def _rows(features: Any) -> Vectors:

@@ -381,6 +381,12 @@ def local_copy(url: str) -> Generator[Path]:
         yield path
 
 
+def fetch(url: str, path: Path) -> None:
+    """Copy a file to this machine; errors are the driver's own."""
+    fs, source = _filesystem(url)
+    fs.get_file(source, str(path))
+
+
 def found_at(url: str) -> Written:
     """Return size and hash of a file that another library wrote."""
     return Written(num_bytes=size_of(url), sha256=sha256_of(url))

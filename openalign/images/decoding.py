@@ -1,4 +1,4 @@
-"""Image bytes to upright sRGB pixels: the one decoder of `fetch`, `train` and `evaluate`.
+"""Image bytes to upright RGB pixels: the one decoder of `fetch`, `train` and `evaluate`.
 
 Decoding is the main cost of `fetch` (about 5 ms at 640 px). A JPEG is decoded at a reduced DCT
 scale, by simplejpeg, which was measured faster than Pillow.
@@ -37,6 +37,12 @@ class Policy(StrEnum):
     """The first frame. EXIF orientation and ICC profile are applied. 16-bit values keep their high
     byte. Transparent pixels lie on white. A JPEG may be decoded at a reduced scale."""
 
+    PROCESSOR = "processor"
+    """What Hugging Face's `load_image` hands to an image processor: the first frame at its full
+    size, by Pillow. EXIF orientation is applied, the ICC profile is not. Transparency is dropped,
+    so that the colors below it show. 16-bit values keep their high byte, which is the one
+    departure: `load_image` makes them white."""
+
 
 class JpegScales(StrEnum):
     """The scales at which a JPEG may be decoded. The smallest that is large enough is taken."""
@@ -55,9 +61,10 @@ def decode(
     scales: JpegScales = JpegScales.EIGHTHS,
     policy: Policy = Policy.OURS,
 ) -> Image.Image:
-    """Return an image's pixels: mode RGB, in sRGB, upright, without metadata.
+    """Return an image's pixels: mode RGB, upright, without metadata; in sRGB by `Policy.OURS`.
 
     No side is shorter than `min_side_px`, unless the original's is; 0 asks for all pixels.
+    `Policy.PROCESSOR` always gives all pixels.
 
     Raises:
         ImageError: the bytes are no image, too large a one, or broken.
@@ -86,10 +93,12 @@ def decode_opened(
             if header.format in JPEG_FORMATS:
                 pixels = _decode_jpeg(header, content, min_side_px, scales)
             pixels.load()
-            turn = _UPRIGHT.get(orientation_of(header))
             image = _on_white(_to_srgb(pixels, header.info.get("icc_profile")))
-            image = image if turn is None else image.transpose(turn)
-            return _bare(image, header)
+        case Policy.PROCESSOR:
+            header.load()
+            image = _without_alpha(_high_byte(header))
+    turn = _UPRIGHT.get(orientation_of(header))
+    return _bare(image if turn is None else image.transpose(turn), header)
 
 
 def thumbnail(content: bytes, *, max_side_px: int) -> Image.Image:
@@ -147,13 +156,24 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
+    image = _high_byte(image)
+    return image.convert("L") if image.mode in ("1", "F") else image
+
+
+def _high_byte(image: Image.Image) -> Image.Image:
+    """Return an image of 16-bit or 32-bit integers in mode L; any other as it is."""
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "I":
         values = np.asarray(image)
         values = values >> 8 if values.max() > 255 else values
         return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    return image.convert("L") if image.mode in ("1", "F") else image
+    return image
+
+
+def _without_alpha(image: Image.Image) -> Image.Image:
+    image.info.pop("transparency", None)  # Pillow warns of it, and it changes no color
+    return image.convert("RGB")
 
 
 def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Image:

@@ -1,17 +1,29 @@
+import hashlib
+import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import loopback_hub
 import numpy as np
 import pytest
 import torch
-from transformers import AlignModel, AutoTokenizer
+from odd_images import encode, exif, swapped_profile
+from PIL import Image
+from saved_align import ALIGN_BASE, WORDS, edit_json, save_align, save_processor
+from transformers import AlignModel, AutoProcessor, AutoTokenizer
+from transformers.image_utils import load_image
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
+from openalign.evaluate.decodings import Decoding
 from openalign.evaluate.embeddings import EmbeddingStore, embed_images
 from openalign.evaluate.encoder import Encoder
+from openalign.files import storage
+from openalign.images.decoding import Policy
 
 
 def test_embeddings_are_those_of_the_librarys_own_forward(
@@ -37,20 +49,190 @@ def test_embeddings_are_those_of_the_librarys_own_forward(
     assert images.dtype == np.float32
 
 
-def test_a_folder_of_hugging_faces_layout_is_read_too(
-    model_folder: str, tmp_path: Path, paint: Callable[[str], bytes]
-) -> None:
-    theirs = tmp_path / "align-base"
-    shutil.copytree(model_folder, theirs)
-    (theirs / "preprocess.json").unlink()
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a model that the library made and saved."""
+    folder = tmp_path_factory.mktemp("theirs")
+    save_align(folder)
+    return folder
 
+
+def odd_files() -> list[bytes]:
+    rough = np.random.default_rng(0).integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    image = Image.fromarray(rough).resize((517, 403), Image.Resampling.BICUBIC)
+    ghost = image.copy()
+    ghost.putalpha(100)
+    return [
+        encode(image),
+        encode(image, exif=exif(6), icc_profile=swapped_profile()),
+        encode(image.convert("CMYK")),
+        encode(ghost, "PNG"),
+        encode(image.resize((1, 90)), "PNG"),
+    ]
+
+
+def test_a_model_of_the_library_gives_the_librarys_embeddings(theirs: Path) -> None:
+    """Pixels by its own processor after `load_image`, ids by its own tokenizer, in fp32."""
+    texts = ["a red square", "Café 日本!", "red " * 80, ""]
+    files = odd_files()
     encoder = Encoder.load(str(theirs))
-
-    assert (encoder.preprocess.resize_px, encoder.preprocess.crop_px) == (36, 32)
-    np.testing.assert_array_equal(
-        encoder.embed_images([paint("red")]),
-        Encoder.load(model_folder).embed_images([paint("red")]),
+    processor, tokenizer = (
+        AutoProcessor.from_pretrained(theirs),
+        AutoTokenizer.from_pretrained(theirs),
     )
+    images = [load_image(Image.open(io.BytesIO(content))) for content in files]
+
+    with torch.inference_mode():
+        direct = AlignModel.from_pretrained(theirs).eval()(
+            pixel_values=processor.image_processor(images, return_tensors="pt")["pixel_values"],
+            **tokenizer(texts, padding=True, truncation=True, return_tensors="pt"),
+        )
+
+    found = encoder.embed_images(files)
+    np.testing.assert_allclose(found, direct.image_embeds.numpy(), rtol=0, atol=1e-5)
+    words = encoder.embed_texts(texts)
+    np.testing.assert_allclose(words, direct.text_embeds.numpy(), rtol=0, atol=1e-5)
+    assert (found @ found.T).min() < 0.9  # images that look alike would prove nothing
+
+
+def test_our_exports_are_decoded_as_in_training_and_others_as_their_processor_does(
+    model_folder: str, theirs: Path
+) -> None:
+    [transparent] = [encode(Image.new("RGBA", (40, 40), (255, 0, 0, 0)), "PNG")]
+    red, white = [1.0, -1.0, -1.0], [1.0, 1.0, 1.0]
+
+    def corner(folder: str, decoding: Decoding) -> list[float]:
+        encoder = Encoder.load(folder, decoding=decoding)
+        assert (encoder.decoding == Policy.OURS) == (decoding == "ours" or expected_ours)
+        return encoder.preprocess.pixels([transparent])[0, :, 0, 0].tolist()
+
+    expected_ours = False
+    assert corner(str(theirs), "auto") == corner(str(theirs), "processor") == red
+    assert corner(str(theirs), "ours") == white
+    assert corner(model_folder, "processor") == pytest.approx(red)
+    expected_ours = True
+    assert corner(model_folder, "auto") == corner(model_folder, "ours") == white
+
+
+def test_the_decoding_is_part_of_an_embeddings_identity(model_folder: str, theirs: Path) -> None:
+    for folder in (model_folder, str(theirs)):
+        ours = Encoder.load(folder, decoding="ours")
+        exact = Encoder.load(folder, decoding="processor")
+
+        assert ours.weights_hash == exact.weights_hash
+        assert ours.preprocess_hash != exact.preprocess_hash
+
+
+def test_a_decoy_beside_the_weights_is_neither_read_nor_part_of_the_identity(
+    theirs: Path, tmp_path: Path
+) -> None:
+    before = Encoder.load(str(theirs))
+    decoyed = shutil.copytree(theirs, tmp_path / "decoyed")
+    (decoyed / "model.fp16.safetensors").write_bytes(b"0")
+    (decoyed / "pytorch_model.bin").write_bytes(b"0")
+    (decoyed / "config.json~").write_text("{}")
+
+    after = Encoder.load(str(decoyed))
+
+    assert after.identity == before.identity
+    assert after.files == before.files
+    assert set(after.files) == {
+        *("config.json", "model.safetensors", "processor_config.json", "tokenizer.json"),
+        "tokenizer_config.json",
+    }
+    content = (theirs / "model.safetensors").read_bytes()
+    assert after.files["model.safetensors"] == hashlib.sha256(content).hexdigest()
+
+
+def test_the_index_of_shards_is_part_of_the_identity(theirs: Path, tmp_path: Path) -> None:
+    """It decides which files are loaded; the same tensors in another file are the same rows."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    save_align(one, shard_bytes="200KB")
+    shutil.copytree(one, two)
+    index_path = two / "model.safetensors.index.json"
+    index = json.loads(index_path.read_text())
+    shard = index["weight_map"]["temperature"]
+    shutil.copy(two / shard, two / "other.safetensors")
+    for name, file in index["weight_map"].items():
+        index["weight_map"][name] = "other.safetensors" if file == shard else file
+    index_path.write_text(json.dumps(index))
+
+    first, second = Encoder.load(str(one)), Encoder.load(str(two))
+
+    assert first.weights_hash != second.weights_hash
+    assert shard not in second.files
+    whole = Encoder.load(str(theirs)).embed_texts(["red"])
+    np.testing.assert_array_equal(first.embed_texts(["red"]), whole)
+    np.testing.assert_array_equal(second.embed_texts(["red"]), whole)
+
+
+def test_a_remote_model_is_the_local_one(theirs: Path, tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}"
+    for file in theirs.iterdir():
+        storage.write_bytes(f"{url}/{file.name}", file.read_bytes())
+
+    remote, local = Encoder.load(url), Encoder.load(str(theirs))
+
+    assert remote.identity == local.identity
+    np.testing.assert_array_equal(remote.embed_texts(["red"]), local.embed_texts(["red"]))
+
+
+def test_a_model_on_a_hub_is_read_and_only_the_files_that_it_consists_of(
+    theirs: Path, tmp_path: Path
+) -> None:
+    served = shutil.copytree(theirs, tmp_path / "served")
+    (served / "pytorch_model.bin").write_bytes(b"0")
+    (served / "README.md").write_text("a model")
+    code = (
+        "from openalign.evaluate.encoder import Encoder; "
+        f"print(Encoder.load('hf://{loopback_hub.REPOSITORY}').identity)"
+    )
+
+    with loopback_hub.serving(served, tmp_path / "home") as hub:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            env=hub.environment,
+        )
+
+    expected = Encoder.load(str(theirs))
+    assert done.stdout.strip() == expected.identity
+    assert sorted(hub.fetched) == sorted(expected.files)
+
+
+@pytest.mark.parametrize("max_tokens", [20, 1000])
+def test_a_text_of_ours_has_at_most_the_tokens_of_its_training(
+    max_tokens: int, model_folder: str, tmp_path: Path
+) -> None:
+    """64 positions are more than 20 tokens, and less than 1000."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    edit_json(folder / "preprocess.json", max_tokens=max_tokens)
+    edit_json(folder / "tokenizer_config.json", model_max_length=1000)
+
+    encoder = Encoder.load(str(folder))
+
+    assert encoder.tokenizer.truncation["max_length"] == min(64, max_tokens)
+    assert encoder.embed_texts(["red " * 1000]).shape == (1, encoder.model.config.projection_dim)
+
+
+def test_an_image_size_that_the_tower_cannot_pool_is_refused(theirs: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(theirs, tmp_path / "model")
+    edit_json(folder / "config.json", "vision_config", hidden_dim=1)
+    save_processor(folder, ALIGN_BASE | {"crop_size": {"height": 96, "width": 96}})
+
+    with pytest.raises(InputError, match=r"model: the image tower takes no 96 x 96 images"):
+        Encoder.load(str(folder))
+
+
+def test_a_tokenizer_of_another_model_is_refused(theirs: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(theirs, tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in (*WORDS, "more")))
+
+    with pytest.raises(InputError, match=r"vocab.txt gives 'more' the id"):
+        Encoder.load(str(folder))
 
 
 def test_hashes_change_with_what_they_stand_for(model_folder: str, tmp_path: Path) -> None:

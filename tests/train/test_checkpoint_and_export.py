@@ -1,22 +1,34 @@
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AlignModel, AutoTokenizer
+from tokenizers import Tokenizer
+from transformers import (
+    AlignModel,
+    AlignProcessor,
+    AutoImageProcessor,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
 from openalign.errors import StageError
+from openalign.files.folder import opened
+from openalign.images import decoding
+from openalign.images.decoding import Policy
 from openalign.train import checkpoint, journal
+from openalign.train.data.image_processor import ImageProcessor, read_image_processor
 from openalign.train.data.preprocess import (
     SPECIAL_TOKENS,
     Preprocess,
     build_tokenizer,
-    load_tokenizer,
     tokenize,
 )
+from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers
+from openalign.train.model.weights import load_align
 
 from tiny_training import jpeg_of, tiny_config  # isort: skip
 
@@ -42,13 +54,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Towers, str]:
     return towers, folder
 
 
+def read(folder: str) -> tuple[Preprocess, Tokenizer]:
+    with opened(folder) as files:
+        bounds = Bounds(vocabulary_size=len(VOCABULARY), max_tokens=64)
+        return Preprocess.load(files), load_tokenizer(files, bounds)
+
+
+def processor_of(folder: str) -> ImageProcessor:
+    with opened(folder) as files:
+        return read_image_processor(files, Policy.PROCESSOR)
+
+
 def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Towers, str]) -> None:
     towers, folder = exported
     loaded: Any = AlignModel.from_pretrained(folder, output_loading_info=True)
     model, report = loaded
-    preprocess = Preprocess.load(folder)
+    preprocess, tokenizer = read(folder)
     pixels = preprocess.pixels([jpeg_of("red", shape) for shape in ("circle", "square", "stripe")])
-    tokens = tokenize(load_tokenizer(folder, preprocess), TEXTS)
+    tokens = tokenize(tokenizer, TEXTS)
 
     with torch.no_grad():
         expected_image, expected_text, temperature = towers(pixels, *tokens)
@@ -65,7 +88,7 @@ def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Tower
 def test_the_librarys_tokenizer_cuts_as_ours(exported: tuple[Towers, str]) -> None:
     _, folder = exported
     theirs = AutoTokenizer.from_pretrained(folder)
-    ours = build_tokenizer(VOCABULARY, Preprocess.load(folder))
+    ours = build_tokenizer(VOCABULARY, read(folder)[0])
 
     assert theirs(TEXTS, padding=True)["input_ids"] == tokenize(ours, TEXTS).ids.tolist()
 
@@ -73,11 +96,65 @@ def test_the_librarys_tokenizer_cuts_as_ours(exported: tuple[Towers, str]) -> No
 def test_an_export_says_what_its_images_went_through(exported: tuple[Towers, str]) -> None:
     _, folder = exported
 
-    assert Preprocess.load(folder) == preprocess_of(tiny_config().model)
-    theirs = json.loads(Path(folder, "preprocessor_config.json").read_text())
-    assert theirs["size"] == {"height": 36, "width": 36}
-    assert theirs["crop_size"] == {"height": 32, "width": 32}
-    assert (theirs["rescale_offset"], theirs["do_normalize"]) == (True, False)
+    assert read(folder)[0] == preprocess_of(tiny_config().model)
+    assert processor_of(folder) == ImageProcessor(
+        size=(36, 36),
+        resample=2,
+        do_center_crop=True,
+        crop_size=(32, 32),
+        rescale_factor=1 / 127.5,
+        rescale_offset=True,
+        do_normalize=False,
+        include_top=False,
+    )
+
+
+def test_an_export_is_what_the_trainer_loads_again(exported: tuple[Towers, str]) -> None:
+    towers, folder = exported
+    with opened(folder) as files:
+        found = load_align(files).state_dict()
+
+    expected = {name.removeprefix("align."): t for name, t in towers.state_dict().items()}
+    expected["temperature"] = expected["temperature"].reshape(())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_the_librarys_auto_classes_make_our_ids_and_pixels(
+    exported: tuple[Towers, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, folder = exported
+    monkeypatch.setattr(logging.getLogger("transformers"), "handlers", [caplog.handler])
+    texts = ["A red circle", "circles " * 80, "a"]
+    content = jpeg_of("red", "corner", side_px=57)
+    image = decoding.decode(content, policy=Policy.PROCESSOR)
+
+    for auto in (AutoProcessor, AlignProcessor):
+        processor: Any = auto.from_pretrained(folder)
+        inputs = processor(text=texts, images=image, return_tensors="pt")
+
+        ours = tokenize(read(folder)[1], texts)
+        longest = ours.ids.shape[1]
+        assert longest == inputs["input_ids"].shape[1] == tiny_config().model.max_tokens
+        assert torch.equal(inputs["input_ids"], ours.ids)
+        assert torch.equal(inputs["attention_mask"], ours.mask)
+        pixels = processor_of(folder).pixels([content])
+        assert torch.equal(inputs["pixel_values"], pixels)
+    assert AutoTokenizer.from_pretrained(folder).model_max_length == longest
+    alone: Any = AutoImageProcessor.from_pretrained(folder)
+    assert torch.equal(alone(image, return_tensors="pt")["pixel_values"], pixels)
+    assert not caplog.records
+
+
+def test_an_export_has_no_files_but_those_that_are_read(exported: tuple[Towers, str]) -> None:
+    _, folder = exported
+
+    assert sorted(path.name for path in Path(folder).iterdir()) == [
+        *("config.json", "model.safetensors", "preprocess.json", "preprocessor_config.json"),
+        *("tokenizer.json", "tokenizer_config.json"),
+    ]
 
 
 def test_an_export_has_the_same_bytes_again(exported: tuple[Towers, str], tmp_path: Path) -> None:

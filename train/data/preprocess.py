@@ -17,12 +17,13 @@ Shape suffixes:
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, cast
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
+from msgspec import Meta
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
@@ -33,12 +34,11 @@ from torch import Tensor
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.folder import Folder
 from openalign.images import decoding
 from openalign.images.decoding import JpegScales
 from openalign.images.headers import ImageError
-
-SETTINGS_FILE = "preprocess.json"
-TOKENIZER_FILE = "tokenizer.json"
+from openalign.train.saved_files import SETTINGS_FILE
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """The first word pieces of every vocabulary, in this order."""
@@ -62,6 +62,11 @@ class Preprocess:
     max_tokens: int = 64
     lowercase: bool = True
 
+    @property
+    def output_px(self) -> tuple[int, int]:
+        """Height and width of every prepared image."""
+        return self.crop_px, self.crop_px
+
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
         """Return image files as the image tower takes them outside training: middle crop."""
         images = np.stack([read_pixels(content, resize_px=self.resize_px) for content in contents])
@@ -73,75 +78,35 @@ class Preprocess:
         storage.write_text(storage.join(folder, SETTINGS_FILE), text)
 
     @classmethod
-    def load(cls, folder: str) -> "Preprocess":
-        """Read the settings of a model's folder: ours, or those of a Hugging Face ALIGN.
+    def load(cls, folder: Folder) -> "Preprocess":
+        """Read the settings that `save` wrote into a model's folder.
 
         Raises:
-            InputError: the folder holds neither, or they are of another shape.
+            InputError: they are not those of this version, or impossible ones.
         """
-        ours = storage.join(folder, SETTINGS_FILE)
-        if storage.exists(ours):
-            return _read_ours(ours)
-        theirs = storage.join(folder, "preprocessor_config.json")
-        if not storage.exists(theirs):
-            raise InputError(
-                f"{folder} says nothing about its images: neither {SETTINGS_FILE} nor "
-                "preprocessor_config.json is there",
-                hint="name a folder that `openalign train` or Hugging Face wrote",
-            )
-        values = _read_object(theirs)
-        return cls(
-            resize_px=_side_px(values, "size", theirs),
-            crop_px=_side_px(values, "crop_size", theirs),
+        saved = folder.read_json(
+            SETTINGS_FILE,
+            _Saved,
+            hint="the folder was written by another version, or edited; export the model again",
         )
+        if saved.crop_px > saved.resize_px:
+            raise InputError(
+                f"{folder.url_of(SETTINGS_FILE)}: `crop_px` {saved.crop_px} must not be above "
+                f"`resize_px` {saved.resize_px}"
+            )
+        return cls(**msgspec.structs.asdict(saved))
+
+
+_Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
 class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`preprocess.json`: what `Preprocess` has, and no field may be missing."""
 
-    resize_px: int
-    crop_px: int
-    max_tokens: int
+    resize_px: _Side
+    crop_px: _Side
+    max_tokens: Annotated[int, Meta(ge=3)]
     lowercase: bool
-
-
-_SAVED = msgspec.json.Decoder(_Saved)
-
-
-def _read_ours(url: str) -> Preprocess:
-    try:
-        saved = _SAVED.decode(storage.read_bytes(url))
-    except msgspec.ValidationError as error:
-        raise InputError(
-            f"{url} does not hold the settings of this version: {error}",
-            hint="the folder was written by another version; export the model again",
-        ) from error
-    except ValueError as error:  # neither JSON nor UTF-8
-        raise InputError(f"{url} is not JSON: {error}") from error
-    return Preprocess(**msgspec.structs.asdict(saved))
-
-
-def _read_object(url: str) -> dict[str, Any]:
-    try:
-        values: object = json.loads(storage.read_text(url))
-    except ValueError as error:  # neither JSON nor UTF-8
-        raise InputError(f"{url} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{url} holds {values!r}, and not settings by name")
-    return cast("dict[str, Any]", values)
-
-
-def _side_px(values: dict[str, Any], key: str, url: str) -> int:
-    """Return the side of a square that Hugging Face's settings give as height and width."""
-    match values.get(key):
-        case {"height": int(height), "width": int(width)} if height == width > 0:
-            return height
-        case found:
-            raise InputError(
-                f"{url}: `{key}` must be a square such as {{'height': 346, 'width': 346}}, "
-                f"got {found!r}",
-                hint="the folder is not that of an ALIGN, or its images are prepared another way",
-            )
 
 
 def read_pixels(content: bytes, *, resize_px: int) -> Pixels:
@@ -185,13 +150,9 @@ def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokeni
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
-    return _bounded(tokenizer, preprocess.max_tokens)
-
-
-def load_tokenizer(folder: str, preprocess: Preprocess) -> Tokenizer:
-    """Read the tokenizer of a model's folder."""
-    text = storage.read_text(storage.join(folder, TOKENIZER_FILE))
-    return _bounded(Tokenizer.from_str(text), preprocess.max_tokens)
+    tokenizer.enable_truncation(preprocess.max_tokens)
+    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0])
+    return tokenizer
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:
@@ -207,9 +168,3 @@ def normalizer(*, lowercase: bool) -> BertNormalizer:
     return BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=lowercase
     )
-
-
-def _bounded(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0])
-    return tokenizer

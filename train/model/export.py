@@ -1,9 +1,9 @@
 """The trained towers as a Hugging Face folder that `AlignModel.from_pretrained` loads.
 
-config.json, model.safetensors                     the model
-tokenizer.json, tokenizer_config.json, vocab.txt   for `AutoTokenizer`
-preprocessor_config.json                           for Hugging Face's image processor
-preprocess.json                                    for `openalign evaluate`
+config.json, model.safetensors           the model
+tokenizer.json, tokenizer_config.json    for `AutoTokenizer`
+preprocessor_config.json                 for `AutoImageProcessor`; `AutoProcessor` takes all three
+preprocess.json                          for `openalign evaluate`
 """
 
 import json
@@ -16,8 +16,15 @@ from torch import Tensor
 
 from openalign.files import storage
 from openalign.train.config import ModelConfig
-from openalign.train.data.preprocess import TOKENIZER_FILE, Preprocess, build_tokenizer
+from openalign.train.data.preprocess import Preprocess, build_tokenizer
 from openalign.train.model.towers import align_config
+from openalign.train.saved_files import (
+    CONFIG_FILE,
+    PROCESSOR_FILES,
+    TOKENIZER_FILE,
+    TOKENIZER_SETTINGS_FILE,
+    WEIGHTS_FILE,
+)
 
 _WRAPPED = "align."
 """Where `Towers` keeps the library's model."""
@@ -41,15 +48,14 @@ def write_export(
     config.architectures = ["AlignModel"]
     state = _library_state(weights, hidden_size=model.text_tower.shape.hidden_size)
     tensors = save(state, metadata={"format": "pt"})
-    storage.write_bytes(storage.join(folder, "model.safetensors"), tensors)
-    storage.write_text(storage.join(folder, "config.json"), config.to_json_string())
+    storage.write_bytes(storage.join(folder, WEIGHTS_FILE), tensors)
+    storage.write_text(storage.join(folder, CONFIG_FILE), config.to_json_string())
     preprocess = preprocess_of(model)
     preprocess.save(folder)
     tokenizer = build_tokenizer(vocabulary, preprocess)
     storage.write_text(storage.join(folder, TOKENIZER_FILE), tokenizer.to_str(pretty=True))
-    storage.write_text(storage.join(folder, "vocab.txt"), "".join(f"{v}\n" for v in vocabulary))
-    _write_json(folder, "tokenizer_config.json", _tokenizer_config(preprocess))
-    _write_json(folder, "preprocessor_config.json", _image_processor_config(preprocess))
+    _write_json(folder, TOKENIZER_SETTINGS_FILE, _tokenizer_config(preprocess))
+    _write_json(folder, PROCESSOR_FILES[1], _image_processor_config(preprocess))
 
 
 def _library_state(weights: Mapping[str, Tensor], *, hidden_size: int) -> dict[str, Tensor]:
@@ -68,6 +74,7 @@ def _tokenizer_config(preprocess: Preprocess) -> dict[str, Any]:
         "strip_accents": False,
         "tokenize_chinese_chars": True,
         "model_max_length": preprocess.max_tokens,
+        "truncation": True,  # `AlignProcessor` takes it for its own default, and has none itself
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",
         "cls_token": "[CLS]",

@@ -1,7 +1,5 @@
 import io
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +7,12 @@ import torch
 from PIL import Image
 
 from openalign.errors import InputError
+from openalign.files.folder import opened
 from openalign.train.data.preprocess import (
     SPECIAL_TOKENS,
     Preprocess,
     build_tokenizer,
     center_crop,
-    load_tokenizer,
     read_pixels,
     to_tensor,
     tokenize,
@@ -27,6 +25,11 @@ def png(image: Image.Image) -> bytes:
     sink = io.BytesIO()
     image.save(sink, "PNG")
     return sink.getvalue()
+
+
+def loaded(folder: Path) -> Preprocess:
+    with opened(str(folder)) as files:
+        return Preprocess.load(files)
 
 
 def test_an_image_is_squashed_to_a_square() -> None:
@@ -182,43 +185,7 @@ def test_settings_travel_with_a_folder(tmp_path: Path) -> None:
 
     settings.save(str(tmp_path))
 
-    assert Preprocess.load(str(tmp_path)) == settings
-
-
-def test_the_settings_of_a_hugging_face_align_are_read(tmp_path: Path) -> None:
-    """The layout of kakaobrain/align-base."""
-    values = {"size": {"height": 346, "width": 346}, "crop_size": {"height": 289, "width": 289}}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-
-    assert Preprocess.load(str(tmp_path)) == Preprocess()
-
-
-SQUARE = {"height": 346, "width": 346}
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        pytest.param(
-            {"size": {"shortest_edge": 346}, "crop_size": SQUARE},
-            "`size` must be a square such as .* got {'shortest_edge': 346}",
-            id="the shortest edge",
-        ),
-        pytest.param({"size": 346, "crop_size": SQUARE}, "`size` must .* got 346", id="a number"),
-        pytest.param({"size": SQUARE}, "`crop_size` must .* got None", id="nothing"),
-        pytest.param(
-            {"size": SQUARE, "crop_size": {"height": 289, "width": 288}},
-            "`crop_size` must .* got {'height': 289, 'width': 288}",
-            id="no square",
-        ),
-        pytest.param([SQUARE], "and not settings by name", id="a list"),
-    ],
-)
-def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, message: str) -> None:
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
-
-    with pytest.raises(InputError, match=f"preprocessor_config.json.*{message}"):
-        Preprocess.load(str(tmp_path))
+    assert loaded(tmp_path) == settings
 
 
 @pytest.mark.parametrize(
@@ -238,6 +205,21 @@ def test_settings_of_another_shape_are_refused(tmp_path: Path, values: Any, mess
             r"Expected `int`, got `str` - at `\$.resize_px`",
             id="a text for a number",
         ),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 9, "lowercase": "no"}',
+            r"Expected `bool`, got `str` - at `\$.lowercase`",
+            id="a text for a flag",
+        ),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 9, "max_tokens": 9, "lowercase": true}',
+            "preprocess.json: `crop_px` 9 must not be above `resize_px` 8",
+            id="a crop of more than all",
+        ),
+        pytest.param(
+            '{"resize_px": 8, "crop_px": 4, "max_tokens": 2, "lowercase": true}',
+            r"Expected `int` >= 3 - at `\$.max_tokens`",
+            id="no word",
+        ),
     ],
 )
 def test_settings_of_our_own_that_were_changed_are_refused(
@@ -246,23 +228,7 @@ def test_settings_of_our_own_that_were_changed_are_refused(
     (tmp_path / "preprocess.json").write_text(text)
 
     with pytest.raises(InputError, match=message):
-        Preprocess.load(str(tmp_path))
-
-
-def test_a_folder_without_settings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="says nothing about its images"):
-        Preprocess.load(str(tmp_path))
-
-
-def test_a_saved_tokenizer_cuts_as_before(tmp_path: Path) -> None:
-    settings = Preprocess(max_tokens=4)
-    tokenizer = build_tokenizer(VOCABULARY, settings)
-    (tmp_path / "tokenizer.json").write_text(tokenizer.to_str())
-
-    again = load_tokenizer(str(tmp_path), settings)
-
-    texts = ["Red circles", "a", "red red red red red"]
-    assert tokenize(again, texts).ids.tolist() == tokenize(tokenizer, texts).ids.tolist()
+        loaded(tmp_path)
 
 
 def test_evaluation_pixels_are_decoded_cropped_and_scaled() -> None:

@@ -1,0 +1,152 @@
+"""A folder that is read by name: only the files that are asked for, and each of them once.
+
+A remote folder's files are copied to this machine when they are first asked for, so that what is
+hashed, what is looked at and what is loaded are the same bytes.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from openalign.errors import InputError, OpenAlignError
+from openalign.files import storage
+
+T = TypeVar("T")
+
+MAX_SMALL_FILE_BYTES = 64 << 20
+"""Settings and vocabularies are read whole; a longer file is neither."""
+
+_HINTS = {
+    "hf": "see that the name is right (hf://OWNER/NAME, hf://OWNER/NAME@REVISION), that the hub "
+    "can be reached (HF_ENDPOINT names another one), and for a private repository that you have "
+    "logged in (`hf auth login`)"
+}
+_HINT = "see that the folder's name, the network and your credentials are right"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The files that lie directly in a folder."""
+
+    url: str
+    names: frozenset[str]
+    _local: Path
+    """The folder itself, or the one that copies are put into."""
+
+    is_local: bool
+    _used: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """The hash of each file that was read, by its name, in the order of the first reading."""
+        return dict(self._used)
+
+    def url_of(self, name: str) -> str:
+        """Return where a file lies, for messages."""
+        return storage.join(self.url, name)
+
+    def path(self, name: str) -> Path:
+        """Return a file's path on this machine.
+
+        Raises:
+            InputError: there is no such file, or it cannot be fetched.
+        """
+        path = self._local / name
+        if name in self._used:
+            return path
+        if name not in self.names:
+            raise InputError(f"{self.url_of(name)} cannot be read: there is no such file")
+        with _reachable(self.url_of(name)):
+            if not self.is_local:
+                storage.fetch(self.url_of(name), path)
+            with path.open("rb") as file:
+                self._used[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return path
+
+    def read(self, name: str) -> bytes:
+        """Return a small file: settings, or a vocabulary.
+
+        Raises:
+            InputError: there is no such file, it is too long, or it cannot be fetched.
+        """
+        path = self.path(name)
+        num_bytes = path.stat().st_size
+        if num_bytes > MAX_SMALL_FILE_BYTES:
+            raise InputError(
+                f"{self.url_of(name)} has {num_bytes:,} bytes, at most {MAX_SMALL_FILE_BYTES:,} "
+                "are read"
+            )
+        return path.read_bytes()
+
+    def read_json(self, name: str, kind: type[T], *, hint: str | None = None) -> T:
+        """Return a JSON file as a typed record; no value is made to fit.
+
+        `hint` says what to do about one of another shape.
+
+        Raises:
+            InputError: it is not JSON, or of another shape.
+        """
+        content = self.read(name)
+        try:
+            values = msgspec.json.decode(content)
+        except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8, or a bomb
+            raise InputError(f"{self.url_of(name)} is not JSON: {error}") from error
+        return as_record(values, kind, where=self.url_of(name), hint=hint)
+
+
+def as_record(values: Any, kind: type[T], *, where: str, hint: str | None = None) -> T:
+    """Return decoded JSON as a typed record; no value is made to fit.
+
+    Raises:
+        InputError: begins with `where`, and names the key, its value's type and what is allowed.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where}: {error}", hint=hint) from error
+
+
+@contextmanager
+def opened(url: str) -> Generator[Folder]:
+    """Yield a folder, on a path or URL; copies of its files are deleted when the block ends.
+
+    Raises:
+        InputError: it is no folder, or cannot be reached.
+    """
+    with _reachable(url):
+        names = frozenset(storage.list_names(url))
+    if storage.is_local(url):
+        if not storage.local_path(url).is_dir():
+            raise InputError(f"{url} is a file, a folder is needed")
+        yield Folder(url, names, storage.local_path(url), is_local=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="openalign-") as copies:
+        yield Folder(url, names, Path(copies), is_local=False)
+
+
+@contextmanager
+def _reachable(url: str) -> Generator[None]:
+    """Turn a driver's error into one that names the URL; every driver has errors of its own."""
+    try:
+        yield
+    except OpenAlignError:
+        raise
+    except Exception as error:
+        scheme = url.partition("://")[0]
+        raise InputError(
+            f"{url} cannot be read: {_said(error)}", hint=_HINTS.get(scheme, _HINT)
+        ) from error
+
+
+def _said(error: Any) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    name = type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or folder"
+    return f"{name}: {lines[0]}" if lines[0] else name

@@ -1,0 +1,183 @@
+"""A model folder's weights: named tensors, held against `config.json` before they are loaded.
+
+The library fills what a file lacks with random numbers, and passes over what does not fit. Here
+every tensor must be there, under its name and in its shape. Nothing is unpickled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from transformers import AlignModel
+
+from openalign.errors import InputError
+from openalign.files.folder import Folder
+from openalign.train.model.architecture import Architecture, read_architecture
+from openalign.train.saved_files import CONFIG_FILE, INDEX_FILE, weight_files, weight_map
+
+_POOLER = "text_model.pooler."
+_COUNTER = ".num_batches_tracked"
+_UNUSED = frozenset({"text_model.embeddings.position_ids", "text_model.embeddings.token_type_ids"})
+"""Buffers that older versions of the library saved. They count positions, and nothing else."""
+
+_ANY_NAME = "text_projection.weight"
+"""A tensor that every ALIGN has: where it stands under a longer name, the rest is a prefix."""
+
+_DTYPES = {torch.float32: ("F32", "F16", "BF16"), torch.int64: ("I64",)}
+_SHOWN = 3
+_LAYERS_BUILT = 256
+"""So many layers are described fast, whatever the file holds: to say which tensors it lacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Saved:
+    """A tensor in a file, by the file's header."""
+
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def load_align(folder: Folder) -> AlignModel:
+    """Return a folder's model: fp32, on the CPU, in evaluation mode, without the text pooler.
+
+    A text's feature is its [CLS] token (ALIGN §4.1), so nothing uses the pooler.
+
+    Raises:
+        InputError: the files are not those of one whole ALIGN; names what is missing or wrong.
+    """
+    names = weight_files(folder)
+    architecture = read_architecture(folder)
+    saved = _headers(folder, names)
+    if architecture.num_layers > max(len(saved), _LAYERS_BUILT):
+        raise InputError(
+            f"{folder.url_of(names[0])} holds {len(saved)} tensors; {CONFIG_FILE} describes "
+            f"{architecture.num_layers} layers and blocks, each of which has several"
+        )
+    align = _without_weights(folder, architecture)
+    wanted = align.state_dict()
+    _check(folder.url_of(names[0]), saved, wanted)
+    align.load_state_dict(_tensors(folder, saved, wanted), assign=True)
+    positions = torch.arange(architecture.text_config.max_position_embeddings).expand(1, -1)
+    embeddings = align.text_model.embeddings  # two buffers of it are in no file
+    embeddings.register_buffer("position_ids", positions, persistent=False)
+    embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
+    return align.eval()
+
+
+def _without_weights(folder: Folder, architecture: Architecture) -> AlignModel:
+    url = folder.url_of(CONFIG_FILE)
+    try:
+        with torch.device("meta"):
+            align = AlignModel(architecture.to_library())
+    except Exception as error:  # what the checks let through is an odd combination of sizes
+        raise InputError(f"{url} describes no model that can be built: {error}") from error
+    last: Any = align.vision_model.encoder.blocks[-1]
+    width = last.projection.project_conv.out_channels
+    if width != architecture.projection_dim:
+        raise InputError(
+            f"{url}: `projection_dim` {architecture.projection_dim} must be the width of the image "
+            f"tower's last block, {width}: both towers' embeddings are compared"
+        )
+    align.text_model.pooler = None
+    return align
+
+
+def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _Saved]:
+    """Return all tensors of the files, by name; no tensor is read."""
+    shard_of = weight_map(folder) if names[0] == INDEX_FILE else None
+    saved: dict[str, _Saved] = {}
+    for file in names if shard_of is None else names[1:]:
+        try:
+            with safe_open(folder.path(file), framework="pt") as tensors:
+                found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+                saved |= {
+                    name: _Saved(file=file, dtype=t.get_dtype(), shape=tuple(t.get_shape()))
+                    for name, t in found.items()
+                }
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{folder.url_of(file)} is no file of weights: {error}") from error
+        listed = {name for name, of in (shard_of or {}).items() if of == file}
+        if shard_of is not None and listed != found.keys():
+            raise InputError(
+                f"{folder.url_of(file)} does not hold what {INDEX_FILE} says: "
+                + _counted({"missing": listed - found.keys(), "unlisted": found.keys() - listed})
+            )
+    return saved
+
+
+def _check(url: str, saved: Mapping[str, _Saved], wanted: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not exactly those of the architecture, harmless differences aside."""
+    prefix = _prefix(saved)
+    if prefix:
+        raise InputError(
+            f"{url}: the names of all {len(saved)} tensors begin with `{prefix}`, such as "
+            f"`{prefix}{_ANY_NAME}`",
+            hint="save the `AlignModel` itself with `save_pretrained`, not a module around it",
+        )
+    found = {n: t for n, t in saved.items() if not n.startswith(_POOLER) and n not in _UNUSED}
+    needed = {name for name in wanted if not name.endswith(_COUNTER)}
+    faults = {
+        "missing": needed - found.keys(),
+        "unexpected": found.keys() - wanted.keys(),
+        "of another shape": {
+            f"{name} {list(found[name].shape)}, not {list(wanted[name].shape)}"
+            for name in found.keys() & wanted.keys()
+            if not _fits(name, found[name].shape, wanted[name])
+        },
+        "of another type": {
+            f"{name} {found[name].dtype}, not {' or '.join(_DTYPES[wanted[name].dtype])}"
+            for name in found.keys() & wanted.keys()
+            if found[name].dtype not in _DTYPES[wanted[name].dtype]
+        },
+    }
+    if any(faults.values()):
+        raise InputError(
+            f"{url} does not hold the {len(needed)} tensors of the model that {CONFIG_FILE} "
+            f"describes: {_counted(faults)}",
+            hint="the two files are not of one model, or the weights are not whole; save the "
+            "model again with `save_pretrained`",
+        )
+
+
+def _prefix(saved: Mapping[str, _Saved]) -> str:
+    longer = [name for name in saved if name.endswith(f".{_ANY_NAME}")]
+    prefix = longer[0].removesuffix(_ANY_NAME) if longer else ""
+    return prefix if all(name.startswith(prefix) for name in saved) else ""
+
+
+def _fits(name: str, shape: tuple[int, ...], wanted: Tensor) -> bool:
+    return shape == tuple(wanted.shape) or (name == "temperature" and shape == (1,))
+
+
+def _counted(faults: Mapping[str, set[str]]) -> str:
+    """Return how many names there are of each fault, and the first ones."""
+    parts: list[str] = []
+    for fault, names in faults.items():
+        first = ", ".join(sorted(names)[:_SHOWN])
+        more = ", ..." if len(names) > _SHOWN else ""
+        parts += [f"{len(names)} {fault} ({first}{more})"] if names else []
+    return "; ".join(parts)
+
+
+def _tensors(
+    folder: Folder, saved: Mapping[str, _Saved], wanted: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Read the tensors that are wanted, as fp32; half precision becomes the same numbers."""
+    counters = [name for name in wanted if name.endswith(_COUNTER)]  # may be missing
+    read = {name: torch.zeros_like(wanted[name], device="cpu") for name in counters}
+    for file in sorted({tensor.file for tensor in saved.values()}):
+        with safe_open(folder.path(file), framework="pt") as tensors:
+            for name in sorted(n for n in wanted if n in saved and saved[n].file == file):
+                # A copy: what the file's own bytes back would change or vanish with the file.
+                tensor = tensors.get_tensor(name).to(wanted[name].dtype, copy=True)
+                if not torch.isfinite(tensor).all():
+                    raise InputError(
+                        f"{folder.url_of(file)}: the tensor {name} holds NaN or infinity",
+                        hint="the model is broken: its training diverged, or the file is damaged",
+                    )
+                read[name] = tensor.reshape(wanted[name].shape)
+    return read
