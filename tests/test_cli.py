@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_help_names_every_verb_and_answers_at_once() -> None:
-    started = time.monotonic()
+def test_help_names_every_verb() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "openalign", "--help"], capture_output=True, text=True, check=True
     )
 
     verbs = [stage.name for stage in STAGES.values() if stage.is_verb]
     assert all(f"\n    {verb} " in done.stdout for verb in ["run", *verbs, "search", "validate"])
-    assert time.monotonic() - started < 30  # a hang, not a speed: see test_import_cost
 
 
 def test_validate_shows_every_pipeline(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

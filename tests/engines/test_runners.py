@@ -10,6 +10,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.runners.runner import PipelineState
+from patience import PATIENCE_SECONDS
 
 from openalign.engines.runners import run_job
 from openalign.errors import ConfigError, InputError, StageError
@@ -215,7 +216,12 @@ def test_an_interrupted_stage_in_this_process_says_so_in_a_line_and_goes_on(
     def harvest(how: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", INTERRUPTED_ONCE, how]
         return subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
 
     first = harvest("interrupt")

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import webdataset
+from patience import PATIENCE_SECONDS
 
 from openalign.files.names import index_name
 from openalign.files.schemas import INDEX
@@ -120,13 +121,13 @@ def test_a_shard_that_is_closed_during_a_read_is_read_to_its_end(
 
     def after_the_other(descriptor: int, length: int, offset: int) -> bytes:
         begun.set()
-        assert closed.wait(60)
+        assert closed.wait(PATIENCE_SECONDS)
         return really_read(descriptor, length, offset)
 
     with ThreadPoolExecutor(1) as threads:
         monkeypatch.setattr(os, "pread", after_the_other)
         first = threads.submit(reader.read, "s0.tar", 512, 1)
-        assert begun.wait(60)
+        assert begun.wait(PATIENCE_SECONDS)
         monkeypatch.undo()
         assert reader.read("s1.tar", 512, 1) == b"\1"
         closed.set()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 from fetches import bytes_of, config_of, image, image_file, ledger_of, row, rows_of, run
-from local_ports import free_port, wait_for
+from local_ports import free_port
+from patience import wait_for
 
 from openalign.errors import StageError
 from openalign.files.hashing import image_key

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from faulty_web import SITE, Reply, Web, serve
 from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, rows_of, run
+from patience import PATIENCE_SECONDS
 
 from openalign.files.hashing import image_key
 from openalign.files.schemas import CANDIDATE
@@ -114,7 +115,7 @@ def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
 
     def hold(handler: BaseHTTPRequestHandler) -> Reply:
         reached.set()
-        release.wait(60)
+        release.wait(PATIENCE_SECONDS)
         return Reply(hang_up=True)
 
     by_key = sorted((f"{OTHER}/{n}.png" for n in range(20)), key=image_key)
@@ -124,7 +125,7 @@ def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
     kept = [str(tmp_path / "whole-kept" / f"kept-{n}.parquet") for n in range(2)]
     command = [sys.executable, "-c", _FETCH, tmp_path / "cut", tmp_path / "config", *kept]
     with subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL) as fetching:
-        assert reached.wait(60)
+        assert reached.wait(PATIENCE_SECONDS)
         fetching.kill()
     release.set()
     del web.routes[held]

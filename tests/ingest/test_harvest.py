@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
+from patience import PATIENCE_SECONDS
 
 from openalign.engines.jobs import run_jobs
 from openalign.errors import InputError
@@ -217,7 +218,7 @@ def test_a_crawl_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
 
     def hold(handler: BaseHTTPRequestHandler) -> Reply:
         reached.set()
-        release.wait(60)
+        release.wait(PATIENCE_SECONDS)
         return Reply(hang_up=True)
 
     held = f"{HOST}/070.html"  # of the second chunk of a hundred pages
@@ -225,7 +226,7 @@ def test_a_crawl_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
     settings = json.dumps(asdict(web.download()))
     command = [sys.executable, "-c", _CRAWL, str(tmp_path / "cut"), settings, SITE, OTHER]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as crawl:
-        assert reached.wait(60)
+        assert reached.wait(PATIENCE_SECONDS)
         crawl.kill()
     release.set()
     del web.routes[held]

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from local_ports import free_port, listens, wait_for
+from local_ports import free_port, listens
+from patience import wait_for
 
 _OPENED = (
     ["lang", "nio", "util", "lang.invoke", "util.concurrent", "net", "lang.reflect", "io"],

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from local_ports import wait_for
+from patience import wait_for
 from spark_cluster import Cluster, started
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def started_job(
 
 def wait_for_file(job: "subprocess.Popen[str]", root: Path, pattern: str) -> None:
     """Wait until a job has written something, or has ended."""
-    wait_for(lambda: any(root.glob(pattern)) or job.poll() is not None, pattern, seconds=120)
+    wait_for(lambda: any(root.glob(pattern)) or job.poll() is not None, pattern)
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_SECONDS
 from tiny_training import Corpus, spec_for, tiny_config
 
 from openalign.errors import StageError
@@ -72,7 +73,7 @@ def test_a_run_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
         second.join(0.2)
         assert second.is_alive()
 
-    second.join(60)
+    second.join(PATIENCE_SECONDS)
     assert not second.is_alive()
 
 
@@ -92,7 +93,7 @@ def test_a_stage_that_was_sealed_meanwhile_is_up_to_date(
         second.join(0.2)
         assert second.is_alive()
         seal(spec(tmp_path))
-    second.join(60)
+    second.join(PATIENCE_SECONDS)
 
     assert found == [False]
     assert capfd.readouterr().err == "train     up to date\n"

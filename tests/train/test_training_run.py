@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import run_checks
 import tiny_training
 import torch
+from patience import PATIENCE_SECONDS, wait_for
 from safetensors.torch import load_file
 from tiny_training import Corpus, finish, make_corpus, spec_for, start_ranks, tiny_config
 
@@ -260,7 +260,7 @@ def test_a_starter_that_is_stopped_leaves_no_rank(tmp_path: Path, number: int, c
     with started(tmp_path, (tiny_training.sleep, (str(tmp_path),))) as (starter, pids):
         starter.send_signal(number)
 
-        assert starter.wait(60) == code
+        assert starter.wait(PATIENCE_SECONDS) == code
         assert not any(_runs(pid) for pid in pids)
 
 
@@ -270,14 +270,14 @@ def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path)
     job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
     with started(tmp_path, job) as (starter, pids):
         partial = Path(spec_for(config, corpus, str(tmp_path)).output)
-        await_that((partial / "metrics.jsonl").exists)
+        wait_for((partial / "metrics.jsonl").exists, "a first step")
         with pytest.raises(launch.StageError, match=f"is at work on {tmp_path}/train: process"):
             take(tmp_path, patience_seconds=0)
 
         starter.kill()
-        starter.wait(60)
+        starter.wait(PATIENCE_SECONDS)
 
-        await_that(lambda: not any(_runs(pid) for pid in pids))
+        wait_for(lambda: not any(_runs(pid) for pid in pids), "the end of the ranks")
     take(tmp_path, patience_seconds=60)  # the last of its threads may still hold it
 
 
@@ -296,7 +296,10 @@ def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], 
         env=tiny_training.rank_environment(),
         stderr=subprocess.DEVNULL,
     )
-    await_that(lambda: starter.poll() is not None or len(list(folder.glob("*.pid"))) == 2)
+    wait_for(
+        lambda: starter.poll() is not None or len(list(folder.glob("*.pid"))) == 2,
+        "the start of two ranks",
+    )
     assert starter.poll() is None
     pids = [int(path.stem) for path in folder.glob("*.pid")]
     try:
@@ -305,14 +308,7 @@ def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], 
         for pid in filter(_runs, pids):  # where the test has failed
             os.kill(pid, signal.SIGKILL)
         starter.kill()
-        starter.wait(60)
-
-
-def await_that(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+        starter.wait(PATIENCE_SECONDS)
 
 
 def take(root: Path, *, patience_seconds: float) -> None:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from local_ports import free_port, listens, wait_for
+from local_ports import free_port, listens
+from patience import wait_for
 
 from openalign import cli
 from openalign.engines.doctor.check import Check

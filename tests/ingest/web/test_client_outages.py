@@ -12,6 +12,7 @@ import pytest
 from downloads import BODY, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
+from patience import PATIENCE_SECONDS
 
 from openalign.errors import StageError
 from openalign.ingest.web.client import WebClient
@@ -102,7 +103,7 @@ def test_other_hosts_do_not_wait_for_a_resolver(web: Web, monkeypatch: pytest.Mo
 
     def look_up(_: Machine, name: str) -> Lookup:
         del name
-        assert may_answer.wait(60)
+        assert may_answer.wait(PATIENCE_SECONDS)
         return Lookup.KNOWN
 
     monkeypatch.setattr(Machine, "look_up", look_up)

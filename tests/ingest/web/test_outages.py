@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pycurl
 import pytest
 from local_ports import free_port
+from patience import PATIENCE_SECONDS
 
 from openalign.ingest.web.outages import CONTROL_NAME, Lookup, Machine, Outages, Trouble
 
@@ -157,7 +158,7 @@ def test_dns_is_out_when_it_knows_nothing_of_any_name(
     judged = outages(FakeMachine(names=names))
     judged.note_answer("reached.example", "8.8.8.8")
 
-    what = judged.judge_name(HOST).result(10)
+    what = judged.judge_name(HOST).result(PATIENCE_SECONDS)
 
     expected = "DNS is out: none of images.example, reached.example, example.com could be looked up"
     assert what == (expected if is_out else None)
@@ -168,7 +169,7 @@ def test_the_control_is_not_looked_up_for_each_of_many_failures() -> None:
     judged = outages(machine)
 
     for number in range(9):
-        assert judged.judge_name(f"{number}.example").result(10) is None
+        assert judged.judge_name(f"{number}.example").result(PATIENCE_SECONDS) is None
 
     assert machine.looked_up == [CONTROL_NAME]
 
@@ -188,7 +189,7 @@ def test_failures_that_wait_for_a_slow_resolver_share_its_answer(
 
     verdicts = [judged.judge_name(f"{number}.example") for number in range(9)]
 
-    assert all(verdict.result(60) is not None for verdict in verdicts)
+    assert all(verdict.result(PATIENCE_SECONDS) is not None for verdict in verdicts)
     assert machine.looked_up.count(CONTROL_NAME) < 5
 
 
