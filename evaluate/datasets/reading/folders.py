@@ -63,7 +63,7 @@ def image_folder_near(file: str, image: str, names: Sequence[str]) -> str:
     own = folder_of(file)
     beside = own.rpartition("/")[0]
     places = [own, *(storage.join(own, name) for name in names)]
-    if beside and not beside.endswith("/"):  # no folder lies beside a bucket
+    if beside:
         places += [storage.join(beside, name) for name in names]
     held = (place for place in places if image and has_files(place, image))
     return next(held, own)

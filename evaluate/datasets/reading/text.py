@@ -68,7 +68,7 @@ def read_json(url: str, decoder: msgspec.json.Decoder[T], *, form: str) -> T:
     """
     content = _content(url)
     try:
-        return decoder.decode(content)
+        return decoder.decode(content.removeprefix(_BOM))
     except msgspec.ValidationError as error:
         raise InputError(f"{url}: {_entry(str(error))}{error}", hint=form) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -110,7 +110,7 @@ def _content(url: str) -> bytes:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{url}: cannot be unpacked: {error}") from error
-    return content.removeprefix(_BOM)
+    return content
 
 
 def _entry(message: str) -> str:

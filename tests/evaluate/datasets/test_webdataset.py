@@ -246,7 +246,9 @@ def test_a_sample_with_two_files_of_a_suffix_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        pytest.param("classnames.txt", "a\n\nb\n", "names.txt:2: a class has no name", id="name"),
+        pytest.param(
+            "classnames.txt", "\ufeffa\r\n\r\nb\r\n", "names.txt:2: a class has no name", id="name"
+        ),
         pytest.param(
             "zeroshot_classification_templates.txt",
             "a {c}\na photo\n",

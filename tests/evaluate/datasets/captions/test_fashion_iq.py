@@ -165,8 +165,8 @@ def test_its_folder_is_recognized(tmp_path: Path) -> None:
 
 
 def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
-    for name, changes in (("a", {}), ("b", {}), ("c", {"toptee_queries": QUERIES["toptee"][:1]})):
-        write(tmp_path / name, **changes)
+    for name, num_queries in (("a", 2), ("b", 2), ("c", 1)):
+        write(tmp_path / name, toptee_queries=QUERIES["toptee"][:num_queries])
         write_images(
             tmp_path / name / "images", *(f"{n}.jpg" for n in ("D1", "D2", "S1", "X1", "T1", "T2"))
         )
