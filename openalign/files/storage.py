@@ -137,9 +137,16 @@ def read_text(url: str) -> str:
 
 
 def read_range(url: str, offset: int, length: int) -> bytes:
-    """Return `length` bytes from `offset`, with one read."""
+    """Return `length` bytes from `offset`, with one read; fewer where the file ends before.
+
+    Raises:
+        InputError: there is no such file.
+    """
     fs, path = _filesystem(url)
-    return bytes(fs.cat_file(path, start=offset, end=offset + length))
+    try:
+        return bytes(fs.cat_file(path, start=offset, end=offset + length))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def open_read(url: str) -> IO[bytes]:

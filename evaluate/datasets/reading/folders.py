@@ -8,7 +8,8 @@ from openalign.errors import InputError
 from openalign.files import storage
 
 _GLANCE = 1 << 16
-_SPLIT = re.compile(r"(?<![a-z])(train|val|validation|dev|test)(?![a-z])")
+_SPLIT = re.compile(r"(?<![a-z])(train|val|validation|dev|test)(?=images|[^a-z])")
+"""A word of a file's name; Flickr8K's lists are called `Flickr_8k.testImages.txt`."""
 
 
 def glance(path: str) -> str:

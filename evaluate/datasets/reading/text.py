@@ -26,7 +26,24 @@ def read_text(url: str) -> str:
     Raises:
         InputError: it is not there, or its encoding is not UTF-8.
     """
-    return _decoded(url, _content(url))
+    return decode_text(url, _content(url))
+
+
+def decode_text(where: str, content: bytes) -> str:
+    """Return the text of a file that was read already; `where` names it.
+
+    Raises:
+        InputError: its encoding is not UTF-8; names the line.
+    """
+    content = content.removeprefix(_BOM)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{where}:{line}: is not UTF-8: byte {content[error.start]:#04x}",
+            hint="convert the file, for example with iconv -f latin1 -t utf-8",
+        ) from error
 
 
 def read_lines(url: str) -> list[str]:
@@ -55,7 +72,7 @@ def read_json(url: str, decoder: msgspec.json.Decoder[T], *, form: str) -> T:
     except msgspec.ValidationError as error:
         raise InputError(f"{url}: {_entry(str(error))}{error}", hint=form) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _decoded(url, content)
+        decode_text(url, content)
         raise InputError(f"{url}: is not JSON: {error}", hint=form) from error
 
 
@@ -94,17 +111,6 @@ def _content(url: str) -> bytes:
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(f"{url}: cannot be unpacked: {error}") from error
     return content.removeprefix(_BOM)
-
-
-def _decoded(url: str, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{url}:{line}: is not UTF-8: byte {content[error.start]:#04x}",
-            hint="convert the file, for example with iconv -f latin1 -t utf-8",
-        ) from error
 
 
 def _entry(message: str) -> str:

@@ -252,7 +252,12 @@ def test_a_folder_of_another_form_is_not_recognized(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_image(tmp_path / "imagenet" / split / "n01440764" / "a.JPEG")
 
+    for split in ("train800", "test"):
+        write_image(tmp_path / "cifar" / "images" / split / "000000.jpg")
+        write_text(tmp_path / "cifar" / f"{split}.txt", f"images/{split}/000000.jpg 1\n")
+
     assert KIND.recognize("", str(tmp_path / "cars")) is None
+    assert KIND.recognize("", str(tmp_path / "cifar")) is None
     assert KIND.recognize("", str(tmp_path / "imagenet")) is None  # it has a kind of its own
     assert KIND.recognize("", str(tmp_path / "imagenet" / "val")) is None  # one class
     assert KIND.recognize("class_folders", str(tmp_path / "imagenet")) is not None
