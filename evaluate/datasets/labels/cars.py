@@ -53,6 +53,6 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: CarsDataset(path=path), "cars", "devkit/cars_meta.mat", inside=CARS
+        lambda _name, path: CarsDataset(path=path), "devkit/cars_meta.mat", inside=CARS
     ),
 )

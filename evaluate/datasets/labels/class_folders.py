@@ -56,13 +56,14 @@ def read(dataset: ClassFoldersDataset) -> Dataset:
 
 
 def _recognize(name: str, path: str) -> ClassFoldersDataset | None:
-    from openalign.evaluate.datasets.labels.class_folders_reading import class_folder_above
+    from openalign.evaluate.datasets.labels import class_folders_reading, imagenet_reading
 
-    folder = class_folder_above(path)
+    is_asked_for = name in ("class_folders", *_OF_IMAGENET)
+    if not is_asked_for and imagenet_reading.holds_imagenet(path):
+        return None
+    folder = class_folders_reading.class_folder_above(path)
     if folder is None:
         return None
-    if name == "imagenet":  # its `val` alone; with folders of splits it has a kind of its own
-        return ClassFoldersDataset(path=folder, split="val", class_names=name)
     class_names = "imagenet" if name in _OF_IMAGENET else ""
     return ClassFoldersDataset(path=folder, class_names=class_names)
 

@@ -87,9 +87,10 @@ def class_images(
 
 
 def class_folder_above(path: str) -> str | None:
-    """Return the folder that holds class folders: `path`, or the only folder inside it.
+    """Return the folder that holds class folders: `path`, or all that is inside it.
 
-    None where neither looks like it: at least two class folders are wanted.
+    None where neither looks like it. At least two class folders are wanted; the first and the last
+    are looked into.
     """
     for _ in range(2):
         root = list_images(path)
@@ -98,8 +99,11 @@ def class_folder_above(path: str) -> str | None:
         if root.images or not root.folders:
             return None
         if len(root.folders) > 1:
-            first = list_images(storage.join(path, in_class_order(root.folders)[0]))
-            return path if first.images and not first.folders else None
+            folders = in_class_order(root.folders)
+            ends = [list_images(storage.join(path, name)) for name in (folders[0], folders[-1])]
+            return path if all(each.images and not each.folders for each in ends) else None
+        if root.others:  # files that belong to the folder: it is of another form
+            return None
         path = storage.join(path, root.folders[0])
     return None
 

@@ -61,6 +61,6 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: DtdDataset(path=path), "dtd", "images", "labels", inside=DTD
+        lambda _name, path: DtdDataset(path=path), "images", "labels", inside=DTD
     ),
 )

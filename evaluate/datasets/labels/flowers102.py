@@ -42,6 +42,10 @@ def read(dataset: Flowers102Dataset) -> Dataset:
     return flowers102_reading.read(dataset.path, class_names=dataset.class_names)
 
 
+def _settings(name: str, path: str) -> Flowers102Dataset:
+    return Flowers102Dataset(path=path, class_names=name if name == "flowers102" else "")
+
+
 KIND = DatasetKind(
     settings=Flowers102Dataset,
     title="Flowers-102 with imagelabels.mat and setid.mat",
@@ -53,8 +57,7 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: Flowers102Dataset(path=path, class_names="flowers102"),
-        "flowers102",
+        _settings,
         "setid.mat",
         inside=FLOWERS102,
     ),

@@ -52,6 +52,6 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: Food101Dataset(path=path), "food101", "images", "meta", inside=FOOD101
+        lambda _name, path: Food101Dataset(path=path), "images", "meta", inside=FOOD101
     ),
 )

@@ -17,7 +17,8 @@ class ImageNetDataset:
     """Which format: ImageNet's."""
 
     path: str = location()
-    """The folder that holds `train` or `val`, or the folder that Kaggle's archive unpacks to."""
+    """The folder that holds `train` or `val`, or the folder that Kaggle's archive unpacks to; a
+    folder of synset folders counts as `val`."""
 
     val_labels: str = location("")
     """Labels of a flat `val`: ILSVRC2012_validation_ground_truth.txt, or Kaggle's
@@ -51,14 +52,12 @@ def read(dataset: ImageNetDataset) -> Dataset:
 
 
 def _recognize(name: str, path: str) -> ImageNetDataset | None:
-    from openalign.evaluate.datasets.labels.imagenet_reading import data_folder
-    from openalign.evaluate.datasets.reading.folders import has_files
+    from openalign.evaluate.datasets.labels import imagenet_reading
 
-    folder = data_folder(path)
-    held = has_files(folder, "train") or has_files(folder, "val")
-    return (
-        ImageNetDataset(path=path, class_names="imagenet") if name == "imagenet" and held else None
-    )
+    if name == "imagenet":
+        held = imagenet_reading.holds_imagenet(path) or imagenet_reading.holds_synsets(path)
+        return ImageNetDataset(path=path, class_names=name) if held else None
+    return ImageNetDataset(path=path) if imagenet_reading.holds_imagenet(path) else None
 
 
 KIND = DatasetKind(

@@ -27,6 +27,8 @@ from openalign.evaluate.datasets.reading.mat import column, read_mat
 from openalign.evaluate.datasets.reading.text import read_lines
 from openalign.files import storage
 
+_SPLITS = ("train", "val")
+_VAL_PREFIX = "ILSVRC2012_val_"
 _KAGGLE = "ILSVRC/Data/CLS-LOC"
 _CSV = "LOC_val_solution.csv"
 _GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -44,12 +46,19 @@ def read(path: str, *, val_labels: str, synsets: str, class_names: str) -> Datas
     """
     root = data_folder(path)
     present = list_images(root).folders
-    splits = [name for name in ("train", "val") if name in present]
+    splits = [name for name in _SPLITS if name in present]
+    if not splits and present and all(is_wnid(name) for name in present):
+        classes = sorted(present)
+        return Dataset(
+            images=list(class_images(root, {"": classes}, {"": "val"}, classes)),
+            classes=named_classes(classes, class_names),
+            test_split="val",
+            train_split="val",
+        )
     if not splits:
         raise InputError(
             f"{root}: holds neither train nor val, but {some(present) or 'no folders'}",
-            hint="name the folder above them; a folder of synset folders alone is read by "
-            "`kind: class_folders` with `class_names: imagenet`",
+            hint="name the folder above them",
         )
     listed = {split: list_images(storage.join(root, split)) for split in splits}
     flat = listed.pop("val") if "val" in listed and listed["val"].images else None
@@ -63,7 +72,27 @@ def read(path: str, *, val_labels: str, synsets: str, class_names: str) -> Datas
         images=images,
         classes=named_classes(classes, class_names),
         test_split="val" if "val" in splits else "train",
+        train_split="train" if "train" in splits else "val",
     )
+
+
+def holds_imagenet(path: str) -> bool:
+    """Tell whether a folder looks like ImageNet's: synset folders or published names in a split."""
+    root = data_folder(path)
+    present = list_images(root).folders
+    for split in _SPLITS:
+        if split in present:
+            inside = list_images(storage.join(root, split))
+            if any(is_wnid(name) for name in inside.folders[:1]):
+                return True
+            if any(name.startswith(_VAL_PREFIX) for name in inside.images[:1]):
+                return True
+    return False
+
+
+def holds_synsets(path: str) -> bool:
+    """Tell whether a folder holds synset folders."""
+    return any(is_wnid(name) for name in list_images(path).folders[:1])
 
 
 def data_folder(path: str) -> str:
@@ -164,7 +193,7 @@ def _synsets_in_ground_truth(url: str, synsets: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(read_lines(url), start=1):
         id_ = check_number(f"{url}:{number}", line, first=1, last=last)
-        found[f"ILSVRC2012_val_{number:08d}"] = order[id_]
+        found[f"{_VAL_PREFIX}{number:08d}"] = order[id_]
     return found
 
 

@@ -42,8 +42,9 @@ def read(dataset: MnistDataset) -> Dataset:
 def _recognize(name: str, path: str) -> MnistDataset | None:
     from openalign.evaluate.datasets.labels.mnist_reading import folder_of_files
 
-    held = name in NAMES and folder_of_files(path) is not None
-    return MnistDataset(path=path, class_names=name) if held else None
+    if folder_of_files(path) is None:
+        return None
+    return MnistDataset(path=path, class_names=name if name in NAMES else "")
 
 
 KIND = DatasetKind(

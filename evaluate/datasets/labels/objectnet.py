@@ -63,8 +63,7 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: ObjectNetDataset(path=path),
-        "objectnet",
+        lambda _name, path: ObjectNetDataset(path=path),
         "images",
         "mappings",
         inside=OBJECTNET,

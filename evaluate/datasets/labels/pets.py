@@ -52,6 +52,6 @@ KIND = DatasetKind(
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
-        lambda path: PetsDataset(path=path), "pets", "annotations/test.txt", inside=PETS
+        lambda _name, path: PetsDataset(path=path), "annotations/test.txt", inside=PETS
     ),
 )

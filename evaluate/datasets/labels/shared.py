@@ -42,23 +42,22 @@ def quietly(recognize: Callable[[str, str], S | None]) -> Callable[[str, str], S
 
 
 def recognize_holding(
-    make: Callable[[str], S], name: str, *markers: str, inside: tuple[str, ...] = ()
+    make: Callable[[str, str], S], *markers: str, inside: tuple[str, ...] = ()
 ) -> Callable[[str, str], S | None]:
     """Return a `recognize` for a folder that holds these files or folders.
 
     Args:
-        make: makes settings for a path.
-        name: the published name; another name is not looked at.
+        make: makes settings of a name and a path.
         markers: paths below the folder.
         inside: folders that archives unpack to, which may hold the markers instead.
     """
 
-    def recognize(called: str, path: str) -> S | None:
+    def recognize(name: str, path: str) -> S | None:
         from openalign.evaluate.datasets.reading.folders import has_files
         from openalign.files.storage import join
 
         places = (path, *(join(path, folder) for folder in inside))
         held = any(has_files(place, *markers) for place in places)
-        return make(path) if called == name and held else None
+        return make(name, path) if held else None
 
     return quietly(recognize)

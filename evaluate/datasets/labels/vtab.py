@@ -6,7 +6,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of
+from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of, quietly
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
@@ -69,6 +69,13 @@ def _expand(name: str, path: str) -> Mapping[str, VtabDataset]:
     }
 
 
+def _recognize(_: str, path: str) -> VtabDataset | None:
+    from openalign.evaluate.datasets.labels.vtab_reading import task_of_folder
+
+    task = task_of_folder(path)
+    return None if task is None else VtabDataset(path=path, task=task.name)
+
+
 KIND = DatasetKind(
     settings=VtabDataset,
     title="VTAB-1k: lists such as train800.txt beside images, or the records of TFDS",
@@ -87,5 +94,6 @@ KIND = DatasetKind(
     read=read,
     image_folder=lambda dataset: dataset.path,
     fingerprint=fingerprint_of(read),
+    recognize=quietly(_recognize),
     expand=_expand,
 )

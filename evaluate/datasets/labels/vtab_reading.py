@@ -75,14 +75,19 @@ def tasks_present(path: str) -> Sequence[VtabTask]:
     ]
 
 
+def task_of_folder(path: str) -> VtabTask | None:
+    """Return the task whose lists lie in a folder itself, by the folder's name."""
+    name = path.rstrip("/").rpartition("/")[2]
+    task = next((task for task in VTAB_TASKS if name in (task.folder, task.name)), None)
+    is_one = task is not None and storage.exists(storage.join(path, f"{TRAIN}.txt"))
+    return task if is_one else None
+
+
 def _list_folder(path: str, task: VtabTask) -> str | None:
     """Return the folder of a task's lists: one of its names below `path`, or `path` itself."""
     places = [storage.join(path, task.folder), storage.join(path, task.name)]
-    if path.rstrip("/").rpartition("/")[2] in (task.folder, task.name):
-        places.append(path)
-    return next(
-        (place for place in places if storage.exists(storage.join(place, f"{TRAIN}.txt"))), None
-    )
+    held = (place for place in places if storage.exists(storage.join(place, f"{TRAIN}.txt")))
+    return next(held, path if task_of_folder(path) is task else None)
 
 
 def _read_lists(folder: str, task: VtabTask) -> list[BenchmarkImage]:

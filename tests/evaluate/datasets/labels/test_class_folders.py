@@ -44,6 +44,16 @@ def test_splits_share_their_classes(tmp_path: Path) -> None:
     assert (found.test_split, found.train_split) == ("val", "train")
 
 
+def test_numbers_are_given_for_test_where_there_are_test_and_val(tmp_path: Path) -> None:
+    for split in ("Train", "test", "val"):
+        write_image(tmp_path / split / "dog" / "a.jpg")
+
+    found = read(tmp_path)
+
+    assert found.splits == ("Train", "test", "val")
+    assert (found.test_split, found.train_split) == ("test", "Train")
+
+
 def test_folders_that_are_numbers_come_in_the_order_of_the_numbers(tmp_path: Path) -> None:
     for number in (0, 1, 2, 9, 10, 11, 100, 999):
         write_image(tmp_path / str(number) / "a.jpeg")
@@ -203,15 +213,19 @@ def test_a_folder_on_an_object_store_is_read_alike(tmp_path: Path) -> None:
 def test_the_fingerprint_is_that_of_images_and_classes_and_not_of_their_place(
     tmp_path: Path,
 ) -> None:
-    def fingerprint(folder: str, name: str, color: str) -> str:
+    def fingerprint(folder: str, name: str, color: str, class_names: str = "") -> str:
+        write_image(tmp_path / folder / "ant" / "a.jpg")
         write_image(tmp_path / folder / name / "a.jpg", color)
-        return KIND.fingerprint(ClassFoldersDataset(path=str(tmp_path / folder)))
+        settings = ClassFoldersDataset(path=str(tmp_path / folder), class_names=class_names)
+        return KIND.fingerprint(settings)
 
+    names = write_text(tmp_path / "names.txt", "ants\ncats\n")
     first = fingerprint("one", "cat", "red")
 
     assert fingerprint("two", "cat", "red") == first
     assert fingerprint("three", "dog", "red") != first
     assert fingerprint("four", "cat", "blue") != first
+    assert fingerprint("five", "cat", "red", str(names)) != first
 
 
 def test_a_form_is_recognized_by_what_lies_there(tmp_path: Path) -> None:
@@ -229,6 +243,24 @@ def test_a_form_is_recognized_by_what_lies_there(tmp_path: Path) -> None:
     assert KIND.recognize("birds", str(tmp_path / "nowhere")) is None
     assert KIND.recognize("birds", str(root / "0" / "a.jpeg")) is None
     assert KIND.recognize("birds", "nosuchdriver://x") is None
+
+
+def test_a_folder_of_another_form_is_not_recognized(tmp_path: Path) -> None:
+    write_image(tmp_path / "cars" / "cars_test" / "00001.jpg")
+    write_image(tmp_path / "cars" / "cars_train" / "00001.jpg")
+    write_text(tmp_path / "cars" / "devkit" / "cars_meta.mat", "x")
+    for split in ("train", "val"):
+        write_image(tmp_path / "imagenet" / split / "n01440764" / "a.JPEG")
+
+    for split in ("train800", "test"):
+        write_image(tmp_path / "cifar" / "images" / split / "000000.jpg")
+        write_text(tmp_path / "cifar" / f"{split}.txt", f"images/{split}/000000.jpg 1\n")
+
+    assert KIND.recognize("", str(tmp_path / "cars")) is None
+    assert KIND.recognize("", str(tmp_path / "cifar")) is None
+    assert KIND.recognize("", str(tmp_path / "imagenet")) is None  # it has a kind of its own
+    assert KIND.recognize("", str(tmp_path / "imagenet" / "val")) is None  # one class
+    assert KIND.recognize("class_folders", str(tmp_path / "imagenet")) is not None
 
 
 def test_an_unreadable_folder_is_an_input_error(

@@ -99,10 +99,10 @@ def test_a_folder_without_it_is_told(tmp_path: Path) -> None:
     assert f"{tmp_path}/flowers-102" in str(caught.value.hint)
 
 
-def test_it_is_recognized_by_name_and_form(tmp_path: Path) -> None:
+def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     found = KIND.recognize("flowers102", str(write(tmp_path)))
 
     assert found == Flowers102Dataset(path=str(tmp_path), class_names="flowers102")
-    assert KIND.recognize("flowers102", str(tmp_path / "flowers-102")) is not None
-    assert KIND.recognize("pets", str(tmp_path)) is None
+    inside = str(tmp_path / "flowers-102")
+    assert KIND.recognize("", inside) == Flowers102Dataset(path=inside)
     assert KIND.recognize("flowers102", str(tmp_path / "nowhere")) is None

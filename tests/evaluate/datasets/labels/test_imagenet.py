@@ -11,8 +11,6 @@ from torchvision.datasets import ImageFolder
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels import class_folders
-from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
 from openalign.evaluate.datasets.labels.imagenet import KIND, ImageNetDataset
 from openalign.images.decoding import decode
 
@@ -217,11 +215,11 @@ def test_a_broken_csv_is_told_by_line(tmp_path: Path, csv: str, message: str) ->
 @pytest.mark.parametrize(
     ("files", "message", "hint"),
     [
-        pytest.param([f"{TENCH}/a.JPEG"], "neither train nor val", "kind: class_folders", id="low"),
+        pytest.param(["fish/a.JPEG"], "neither train nor val, but fish", "above them", id="words"),
         pytest.param(
             ["train/n01440764.tar"], "holds archives, such as n01440764", "tar xf", id="tar"
         ),
-        pytest.param(["train/fish/a.JPEG"], "holds fish where synset", "n01440764", id="words"),
+        pytest.param(["train/fish/a.JPEG"], "holds fish where synset", "n01440764", id="no synset"),
         pytest.param(["train/a.JPEG"], "a.JPEG lie in no synset folder", "of `train`", id="flat"),
         pytest.param(
             [f"val/{TENCH}/a.JPEG", "val/b.JPEG"],
@@ -252,17 +250,40 @@ def test_a_gray_a_cmyk_and_a_png_image_are_among_them(tmp_path: Path) -> None:
     assert modes == ["RGB", "RGB", "RGB"]
 
 
-def test_it_is_recognized_by_name_and_form(tmp_path: Path) -> None:
-    write_train(tmp_path)
-    (tmp_path / "empty").mkdir()
+def test_a_folder_of_synsets_alone_counts_as_val(tmp_path: Path) -> None:
+    for synset in ID_ORDER:
+        write_image(tmp_path / "val" / synset / "a.JPEG")
 
-    found = KIND.recognize("imagenet", str(tmp_path))
+    found, alone = read(tmp_path), read(tmp_path / "val", class_names="imagenet")
 
-    assert found == ImageNetDataset(path=str(tmp_path), class_names="imagenet")
-    assert KIND.recognize("imagenet", str(tmp_path / "train")) is None
-    assert KIND.recognize("imagenet_a", str(tmp_path)) is None
-    assert KIND.recognize("imagenet", str(tmp_path / "empty")) is None
-    alone = class_folders.KIND.recognize("imagenet", str(tmp_path / "train"))
-    assert alone == ClassFoldersDataset(
-        path=str(tmp_path / "train"), split="val", class_names="imagenet"
-    )
+    assert [(i.split, i.label) for i in alone.images] == [("val", 0), ("val", 1), ("val", 2)]
+    assert alone.images[0].name == f"{TENCH}/a.JPEG"
+    assert names_of(alone)[0] == ("tench",)
+    for dataset in (found, alone):
+        assert (dataset.test_split, dataset.train_split) == ("val", "val")
+
+
+def test_an_inner_nodes_id_is_no_class(tmp_path: Path) -> None:
+    write_flat(tmp_path / "val")
+    write_devkit(tmp_path / "data")
+    write_text(tmp_path / "data" / "ILSVRC2012_validation_ground_truth.txt", "1\n1001\n")
+
+    with pytest.raises(InputError, match=r"truth.txt:2: a class must be a number from 1 to 3"):
+        read(tmp_path)
+
+
+def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
+    train, flat, kaggle = tmp_path / "a", tmp_path / "b", tmp_path / "c"
+    write_train(train)
+    write_flat(flat / "val")
+    write_flat(kaggle / "ILSVRC/Data/CLS-LOC/val")
+    write_image(tmp_path / "d" / "train" / "cat" / "a.jpg")
+
+    for root in (train, flat, kaggle):
+        assert KIND.recognize("", str(root)) == ImageNetDataset(path=str(root))
+    named = KIND.recognize("imagenet", str(train))
+    assert named == ImageNetDataset(path=str(train), class_names="imagenet")
+    assert KIND.recognize("imagenet", str(train / "train")) is not None
+    assert KIND.recognize("", str(train / "train")) is None
+    assert KIND.recognize("", str(tmp_path / "d")) is None
+    assert KIND.recognize("imagenet", str(tmp_path / "nowhere")) is None

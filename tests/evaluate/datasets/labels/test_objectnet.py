@@ -140,9 +140,8 @@ def test_a_folder_without_maps_is_told(tmp_path: Path) -> None:
     assert f"{tmp_path}/objectnet-1.0" in str(caught.value.hint)
 
 
-def test_it_is_recognized_by_name_and_form(tmp_path: Path) -> None:
+def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     found = KIND.recognize("objectnet", str(write(tmp_path)))
 
     assert found == ObjectNetDataset(path=str(tmp_path))
-    assert KIND.recognize("imagenet", str(tmp_path)) is None
     assert KIND.recognize("objectnet", str(tmp_path / "objectnet-1.0" / "images")) is None

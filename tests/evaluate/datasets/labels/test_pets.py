@@ -66,7 +66,6 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
         read(tmp_path)
 
 
-def test_it_is_recognized_by_name_and_form(tmp_path: Path) -> None:
+def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("pets", str(write(tmp_path))) == PetsDataset(path=str(tmp_path))
-    assert KIND.recognize("cars", str(tmp_path)) is None
     assert KIND.recognize("pets", str(tmp_path / "oxford-iiit-pet" / "images")) is None

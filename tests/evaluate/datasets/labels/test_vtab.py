@@ -153,6 +153,8 @@ def test_a_collection_is_as_many_benchmarks_as_there_are_tasks(tmp_path: Path) -
     assert KIND.expand("imagenet", str(tmp_path)) == {}
     assert KIND.expand("vtab", str(tmp_path / "cifar" / "nowhere")) == {}
     assert KIND.recognize("vtab", str(tmp_path)) is None
+    alone = str(tmp_path / "dsprites_ori")
+    assert KIND.recognize("", alone) == VtabDataset(path=alone, task="dsprites_orientation")
 
 
 # TFDS's records
