@@ -97,7 +97,7 @@ class CorrelationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What one correlation was drawn from."""
 
     num_queries: int
-    """First items of the rated pairs."""
+    """Captions for STS, images for SIS and SITS."""
 
     num_pairs: int
     std: float
@@ -149,14 +149,14 @@ def needs(task: CxcTask, dataset: Dataset) -> Needs:
     check_splits(dataset, [task.split], of=of)
     check_captions(dataset, [task.split], of=of)
     rated = rated_split(dataset, task.split)
-    for what, pairs in (
-        (RATINGS[STS], rated.caption_pairs),
-        (RATINGS[SIS], rated.image_pairs),
-        (RATINGS[SITS], rated.caption_image_pairs),
+    for rating, queries in (
+        (STS, {pair.first for pair in rated.caption_pairs}),
+        (SIS, {pair.first for pair in rated.image_pairs}),
+        (SITS, {pair.second for pair in rated.caption_image_pairs}),
     ):
-        if len({pair.first for pair in pairs}) < _FEWEST_QUERIES:
+        if len(queries) < _FEWEST_QUERIES:
             raise InputError(
-                f"{of}: too few pairs of {what} are rated in split `{task.split}`",
+                f"{of}: too few pairs of {RATINGS[rating]} are rated in split `{task.split}`",
                 hint=f"a correlation needs {_FEWEST_QUERIES} first items, and is over half of them",
             )
     rights = right_items(
