@@ -30,7 +30,9 @@ from openalign.evaluate.tasks.contract import (
     recall_at,
 )
 from openalign.evaluate.tasks.cxc import (
+    FEWEST_QUERIES,
     MEAN,
+    RATINGS,
     SIS,
     SITS,
     STS,
@@ -42,6 +44,7 @@ from openalign.evaluate.tasks.cxc import (
     SimilarImageQuery,
     correlation_name,
     direction_prefix,
+    split_of,
 )
 from openalign.evaluate.tasks.cxc_rights import (
     IMAGE_TO_IMAGE,
@@ -114,7 +117,7 @@ def measure(
     directions = _directions(task, rated)
     num_resamples = _FAST_RESAMPLES if sampling.fast else task.correlation_resamples
     correlations = _correlations(rated, num_resamples, seed=bootstrap.seed)
-    examples = _examples(rated, directions[IMAGE_TO_IMAGE], sampling.num_examples)
+    examples = _examples(rated, directions.get(IMAGE_TO_IMAGE), sampling.num_examples)
     return Measured(
         metrics=[
             *(
@@ -133,9 +136,10 @@ def measure(
 def _rated(task: CxcTask, material: Material) -> Rated:
     benchmark = material.benchmark
     assert isinstance(benchmark.dataset, CxcDataset), "the data set was checked beforehand"
-    images = benchmark.places_of(task.split)
+    split = split_of(task, benchmark.dataset)
+    images = benchmark.places_of(split)
     captions = np.flatnonzero(np.isin(benchmark.owner_G, images))
-    dataset = rated_split(benchmark.dataset, task.split)
+    dataset = rated_split(benchmark.dataset, split)
     return Rated(
         dataset=dataset,
         image_GD=benchmark.image_GD[images],
@@ -161,6 +165,7 @@ def _directions(task: CxcTask, rated: Rated) -> dict[str, Direction]:
             (TEXT_TO_TEXT, captions, captions),
             (IMAGE_TO_IMAGE, images, images),
         )
+        if rights[name]
     }
 
 
@@ -221,6 +226,7 @@ def _correlations(rated: Rated, num_resamples: int, *, seed: int) -> dict[str, C
             np.random.Generator(np.random.PCG64([seed, number])),
         )
         for number, (name, (pairs, query_GD, item_GD)) in enumerate(sorts.items())
+        if len(np.unique(pairs.query_N)) >= FEWEST_QUERIES
     }
 
 
@@ -254,11 +260,12 @@ def resampled_correlation(
 def _correlation_metrics(
     task: str, correlations: Mapping[str, Correlation], confidence: float
 ) -> list[Metric]:
-    """Return the mean over resamples of each correlation, and of the mean of the three."""
+    """Return the mean over resamples of each correlation, and of the mean of all three."""
     value_R = {name: each.value_R for name, each in correlations.items()}
     num = {name: each.num_queries for name, each in correlations.items()}
-    value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
-    num[MEAN] = sum(num.values())
+    if len(correlations) == len(RATINGS):
+        value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
+        num[MEAN] = sum(num.values())
     metrics: list[Metric] = []
     for name, values in value_R.items():
         low, high = interval_ends(values[:, None], confidence)
@@ -283,7 +290,7 @@ def _facts(
     num_resamples: int,
 ) -> CxcFacts:
     return CxcFacts(
-        split=task.split,
+        split=split_of(task, rated.dataset),
         num_images=len(rated.image_GD),
         num_captions=len(rated.caption_GD),
         right_from_score=task.right_from_score,
@@ -309,8 +316,10 @@ def _facts(
     )
 
 
-def _examples(rated: Rated, direction: Direction, num_examples: int) -> CxcExamples:
+def _examples(rated: Rated, direction: Direction | None, num_examples: int) -> CxcExamples:
     """Return some queries of images by images with their first results."""
+    if direction is None:
+        return CxcExamples(image_to_image=())
     names = [image.name for image in rated.dataset.images]
     asked = sample([names[query] for query in direction.query_Q], num_examples)
     query_Q = direction.query_Q[asked]

@@ -321,18 +321,42 @@ def test_the_two_directions_between_images_and_texts_are_those_of_eccv_caption(
     [
         pytest.param(Dataset(images=SMALL.images), "has no ratings of pairs", id="no ratings"),
         pytest.param(
-            SMALL, r"too few pairs of two captions \(STS\) are rated in split `test`", id="few"
+            CxcDataset(
+                images=SMALL.images,
+                image_pairs=[rated(1, 1, 5)],
+                caption_image_pairs=[],
+                caption_pairs=[],
+            ),
+            "no pair in split `test` is rated",
+            id="no pair",
         ),
         pytest.param(
-            replace(random_ratings(6, 2, seed=0), image_pairs=each_with_the_last(6, 1)),
-            "nothing in split `test` is right for image to image",
-            id="nothing right",
+            replace(SMALL, test_split="val"), "no image is in split `val`", id="another split"
         ),
     ],
 )
 def test_ratings_that_cannot_be_measured_are_refused(dataset: Dataset, message: str) -> None:
     with pytest.raises(InputError, match=message):
         cxc.needs(TASK, dataset)
+
+
+def test_what_is_not_rated_is_left_out_of_the_numbers() -> None:
+    # Of images, none is right for another; of captions and images, three images are rated.
+    dataset = replace(
+        random_ratings(6, 2, seed=0),
+        image_pairs=each_with_the_last(6, 1),
+        caption_image_pairs=[rated(text, text // 2, 4) for text in range(6)],
+    )
+
+    found = measured(dataset, random_rows(6, 4, seed=1), random_rows(12, 4, seed=2))
+
+    assert list(found.facts.directions) == ["image_to_text", "text_to_image", "text_to_text"]
+    assert list(found.facts.correlations) == ["sts", "sis"]
+    assert {m.name for m in found.metrics if "correlation" in m.name} == {
+        "cxc/cxc/correlation/sts",
+        "cxc/cxc/correlation/sis",
+    }
+    assert found.examples.image_to_image == ()
 
 
 def test_the_report_shows_both_tables_and_similar_images(
