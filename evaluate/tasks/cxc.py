@@ -26,7 +26,7 @@ from openalign.evaluate.tasks.contract import (
     percents,
     recall_at,
 )
-from openalign.evaluate.tasks.cxc_rights import DIRECTIONS, rated_split, right_items
+from openalign.evaluate.tasks.cxc_rights import DIRECTIONS, rated_split
 from openalign.settings.limits import positive, short_name, within
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ RATINGS = {
 }
 """In the order of Table 3."""
 
-_FEWEST_QUERIES = 4
+FEWEST_QUERIES = 4
+"""A correlation is over half of them, and one pair has no order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,8 @@ class CxcTask:
     benchmark: str
     """A name under `benchmarks:`, of a data set of Crisscrossed Captions."""
 
-    split: str = "test"
-    """Its images, captions and rated pairs are measured."""
+    split: str = ""
+    """Its images, captions and rated pairs are measured; the data set's own when empty."""
 
     right_from_score: float = 3.0
     """A rated pair is right for retrieval from this score on; ratings are from 0 to 5."""
@@ -97,7 +98,7 @@ class CorrelationFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """What one correlation was drawn from."""
 
     num_queries: int
-    """First items of the rated pairs."""
+    """Captions for STS, images for SIS and SITS."""
 
     num_pairs: int
     std: float
@@ -115,7 +116,10 @@ class CxcFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     co_captions: bool
     correlation_resamples: int
     directions: dict[str, DirectionFacts]
+    """Those in which anything is right."""
+
     correlations: dict[str, CorrelationFacts]
+    """Those of which enough queries are rated."""
 
 
 class SimilarImageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,39 +143,25 @@ def needs(task: CxcTask, dataset: Dataset) -> Needs:
     """Return the split whose images and captions are rated.
 
     Raises:
-        InputError: the data set has no ratings, or none of one sort in the split.
+        InputError: the data set has no ratings, or none in the split.
     """
     of = f"benchmark `{task.benchmark}`"
     if not isinstance(dataset, CxcDataset):
         raise InputError(
             f"{of}: has no ratings of pairs", hint="this task needs Crisscrossed Captions"
         )
-    check_splits(dataset, [task.split], of=of)
-    check_captions(dataset, [task.split], of=of)
-    rated = rated_split(dataset, task.split)
-    for what, pairs in (
-        (RATINGS[STS], rated.caption_pairs),
-        (RATINGS[SIS], rated.image_pairs),
-        (RATINGS[SITS], rated.caption_image_pairs),
-    ):
-        if len({pair.first for pair in pairs}) < _FEWEST_QUERIES:
-            raise InputError(
-                f"{of}: too few pairs of {what} are rated in split `{task.split}`",
-                hint=f"a correlation needs {_FEWEST_QUERIES} first items, and is over half of them",
-            )
-    rights = right_items(
-        rated,
-        from_score=task.right_from_score,
-        own_captions=task.own_captions,
-        co_captions=task.co_captions,
-    )
-    for direction, words in DIRECTIONS.items():
-        if not rights[direction]:
-            raise InputError(
-                f"{of}: nothing in split `{task.split}` is right for {words}",
-                hint=f"no pair is rated {task.right_from_score:g} or more",
-            )
-    return Needs(splits=frozenset({task.split}), captions=True)
+    split = split_of(task, dataset)
+    check_splits(dataset, [split], of=of)
+    check_captions(dataset, [split], of=of)
+    rated = rated_split(dataset, split)
+    if not (rated.caption_pairs or rated.image_pairs or rated.caption_image_pairs):
+        raise InputError(f"{of}: no pair in split `{split}` is rated")
+    return Needs(splits=frozenset({split}), captions=True)
+
+
+def split_of(task: CxcTask, dataset: Dataset) -> str:
+    """Return the split that is measured."""
+    return task.split or dataset.test_split
 
 
 def measure(
@@ -195,16 +185,19 @@ def correlation_name(task: str, rating: str) -> str:
 
 def headline(task: FinishedTask[CxcFacts]) -> list[str]:
     """Return a line of the recalls at 1, and one of the correlations."""
+    facts, of = task.facts, f"{task.name} {task.facts.split}"
+    directions = [name for name in DIRECTIONS if name in facts.directions]
+    ratings = [name for name in RATINGS if name in facts.correlations]
     recalls = percents(
-        task.results.metric(f"{direction_prefix(task.name, direction)}/{recall_at(1)}").value
-        for direction in DIRECTIONS
+        task.results.metric(f"{direction_prefix(task.name, name)}/{recall_at(1)}").value
+        for name in directions
     )
     correlations = percents(
-        task.results.metric(correlation_name(task.name, rating)).value for rating in RATINGS
+        task.results.metric(correlation_name(task.name, name)).value for name in ratings
     )
     return [
-        f"{task.name} {task.facts.split}, {', '.join(DIRECTIONS.values())}: R@1 {recalls}",
-        f"{task.name} {task.facts.split}, STS, SIS, SITS: Spearman x 100 {correlations}",
+        f"{of}, {', '.join(DIRECTIONS[name] for name in directions)}: R@1 {recalls}",
+        f"{of}, {', '.join(ratings).upper()}: Spearman x 100 {correlations}",
     ]
 
 

@@ -11,7 +11,7 @@ Shape suffixes:
 # ruff: noqa: N803, N806, N815  # capitals are shape suffixes
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,9 @@ from openalign.evaluate.tasks.contract import (
     recall_at,
 )
 from openalign.evaluate.tasks.cxc import (
+    FEWEST_QUERIES,
     MEAN,
+    RATINGS,
     SIS,
     SITS,
     STS,
@@ -42,6 +44,7 @@ from openalign.evaluate.tasks.cxc import (
     SimilarImageQuery,
     correlation_name,
     direction_prefix,
+    split_of,
 )
 from openalign.evaluate.tasks.cxc_rights import (
     IMAGE_TO_IMAGE,
@@ -85,6 +88,19 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Rated pairs of one sort: queries, the items that were rated with them, and the ratings."""
+
+    query_N: Ints
+    item_N: Ints
+    rating_N: Floats
+
+    def turned(self) -> "Pairs":
+        """Return the same pairs with the items as queries."""
+        return replace(self, query_N=self.item_N, item_N=self.query_N)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Correlation:
     """The correlation of one sort of pairs in each resample."""
 
@@ -101,7 +117,7 @@ def measure(
     directions = _directions(task, rated)
     num_resamples = _FAST_RESAMPLES if sampling.fast else task.correlation_resamples
     correlations = _correlations(rated, num_resamples, seed=bootstrap.seed)
-    examples = _examples(rated, directions[IMAGE_TO_IMAGE], sampling.num_examples)
+    examples = _examples(rated, directions.get(IMAGE_TO_IMAGE), sampling.num_examples)
     return Measured(
         metrics=[
             *(
@@ -120,9 +136,10 @@ def measure(
 def _rated(task: CxcTask, material: Material) -> Rated:
     benchmark = material.benchmark
     assert isinstance(benchmark.dataset, CxcDataset), "the data set was checked beforehand"
-    images = benchmark.places_of(task.split)
+    split = split_of(task, benchmark.dataset)
+    images = benchmark.places_of(split)
     captions = np.flatnonzero(np.isin(benchmark.owner_G, images))
-    dataset = rated_split(benchmark.dataset, task.split)
+    dataset = rated_split(benchmark.dataset, split)
     return Rated(
         dataset=dataset,
         image_GD=benchmark.image_GD[images],
@@ -148,6 +165,7 @@ def _directions(task: CxcTask, rated: Rated) -> dict[str, Direction]:
             (TEXT_TO_TEXT, captions, captions),
             (IMAGE_TO_IMAGE, images, images),
         )
+        if rights[name]
     }
 
 
@@ -189,62 +207,65 @@ def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Me
 
 
 def _correlations(rated: Rated, num_resamples: int, *, seed: int) -> dict[str, Correlation]:
-    dataset, image_GD, caption_GD = rated.dataset, rated.image_GD, rated.caption_GD
+    """Return the correlation of each sort of pairs.
+
+    The queries of caption-image pairs are the images: the published standard deviations (Table 3)
+    are those of draws of half of 25,000 captions (STS), 5,000 images (SIS) and 5,000 images (SITS).
+    """
+    dataset, images, captions = rated.dataset, rated.image_GD, rated.caption_GD
+    sorts = {
+        STS: (_pairs_of(dataset.caption_pairs), captions, captions),
+        SIS: (_pairs_of(dataset.image_pairs), images, images),
+        SITS: (_pairs_of(dataset.caption_image_pairs).turned(), images, captions),
+    }
     return {
         name: resampled_correlation(
             pairs,
-            cosines_of_pairs(
-                first_GD,
-                np.array([pair.first for pair in pairs]),
-                second_GD,
-                np.array([pair.second for pair in pairs]),
-            ),
+            cosines_of_pairs(query_GD, pairs.query_N, item_GD, pairs.item_N),
             num_resamples,
             np.random.Generator(np.random.PCG64([seed, number])),
         )
-        for number, (name, pairs, first_GD, second_GD) in enumerate(
-            (
-                (STS, dataset.caption_pairs, caption_GD, caption_GD),
-                (SIS, dataset.image_pairs, image_GD, image_GD),
-                (SITS, dataset.caption_image_pairs, caption_GD, image_GD),
-            )
-        )
+        for number, (name, (pairs, query_GD, item_GD)) in enumerate(sorts.items())
+        if len(np.unique(pairs.query_N)) >= FEWEST_QUERIES
     }
 
 
+def _pairs_of(pairs: Sequence[RatedPair]) -> Pairs:
+    return Pairs(
+        query_N=np.array([pair.first for pair in pairs]),
+        item_N=np.array([pair.second for pair in pairs]),
+        rating_N=np.array([pair.score for pair in pairs]),
+    )
+
+
 def resampled_correlation(
-    pairs: Sequence[RatedPair],
-    cosine_N: Floats,
-    num_resamples: int,
-    random: np.random.Generator,
+    pairs: Pairs, cosine_N: Floats, num_resamples: int, random: np.random.Generator
 ) -> Correlation:
     """Return Spearman's correlation of ratings and cosines in each resample.
 
-    A query is the first item of a pair. A resample takes half of the queries, rounded down, none
-    twice, and one of the pairs of each.
+    A resample takes half of the queries, rounded down, none twice, and one of the pairs of each.
     """
-    first_N = np.array([pair.first for pair in pairs])
-    by_query = np.argsort(first_N, kind="stable")
-    num_Q = np.unique(first_N, return_counts=True)[1]
+    by_query = np.argsort(pairs.query_N, kind="stable")
+    num_Q = np.unique(pairs.query_N, return_counts=True)[1]
     start_Q = np.cumsum(num_Q) - num_Q
-    rating = codes_of(np.array([pair.score for pair in pairs])[by_query])
-    cosine = codes_of(cosine_N[by_query])
+    rating, cosine = codes_of(pairs.rating_N[by_query]), codes_of(cosine_N[by_query])
     value_R = np.empty(num_resamples)
     for resample in range(num_resamples):
         drawn = random.permutation(len(num_Q))[: len(num_Q) // 2]
         picked = start_Q[drawn] + random.integers(num_Q[drawn])
         value_R[resample] = spearman(rating[picked], cosine[picked])
-    return Correlation(num_queries=len(num_Q), num_pairs=len(pairs), value_R=value_R)
+    return Correlation(num_queries=len(num_Q), num_pairs=len(pairs.query_N), value_R=value_R)
 
 
 def _correlation_metrics(
     task: str, correlations: Mapping[str, Correlation], confidence: float
 ) -> list[Metric]:
-    """Return the mean over resamples of each correlation, and of the mean of the three."""
+    """Return the mean over resamples of each correlation, and of the mean of all three."""
     value_R = {name: each.value_R for name, each in correlations.items()}
     num = {name: each.num_queries for name, each in correlations.items()}
-    value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
-    num[MEAN] = sum(num.values())
+    if len(correlations) == len(RATINGS):
+        value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
+        num[MEAN] = sum(num.values())
     metrics: list[Metric] = []
     for name, values in value_R.items():
         low, high = interval_ends(values[:, None], confidence)
@@ -269,7 +290,7 @@ def _facts(
     num_resamples: int,
 ) -> CxcFacts:
     return CxcFacts(
-        split=task.split,
+        split=split_of(task, rated.dataset),
         num_images=len(rated.image_GD),
         num_captions=len(rated.caption_GD),
         right_from_score=task.right_from_score,
@@ -295,8 +316,10 @@ def _facts(
     )
 
 
-def _examples(rated: Rated, direction: Direction, num_examples: int) -> CxcExamples:
+def _examples(rated: Rated, direction: Direction | None, num_examples: int) -> CxcExamples:
     """Return some queries of images by images with their first results."""
+    if direction is None:
+        return CxcExamples(image_to_image=())
     names = [image.name for image in rated.dataset.images]
     asked = sample([names[query] for query in direction.query_Q], num_examples)
     query_Q = direction.query_Q[asked]

@@ -70,12 +70,16 @@ def section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: Tiles) -
     """Return what the template shows of one task."""
     queries = sorted(examples.image_to_image, key=lambda query: hash64(query.image))
     worst = sorted(queries[NUM_DRAWN:], key=lambda query: -query.rank)[:NUM_WORST]
-    num_images = task.facts.num_images - 1
+    facts = task.facts
+    num_images = facts.num_images - 1
+    ratings = [name for name in RATINGS if name in facts.correlations]
+    if len(ratings) == len(RATINGS):
+        ratings.append(MEAN)
     return CxcSection(
         name=task.name,
-        facts=task.facts,
-        directions=[_direction(task, direction) for direction in DIRECTIONS],
-        correlations=[_correlation(task, rating) for rating in (*RATINGS, MEAN)],
+        facts=facts,
+        directions=[_direction(task, name) for name in DIRECTIONS if name in facts.directions],
+        correlations=[_correlation(task, name) for name in ratings],
         drawn=[show_similar_images(q, tiles, num_images) for q in queries[:NUM_DRAWN]],
         worst=[show_similar_images(q, tiles, num_images) for q in worst if q.rank > 1],
         num_sampled=len(queries),

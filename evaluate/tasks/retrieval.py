@@ -61,8 +61,8 @@ class RetrievalTask:
     """The second, larger gallery: the split and these; every split of the data set when empty."""
 
     folds: int | None = None
-    """Also cut the split into so many runs of consecutive images, each a gallery of its own, and
-    give the mean over them: 5 makes MSCOCO's 1K numbers of its 5K split."""
+    """Also cut the split into so many runs of consecutive images, as even as can be, each a gallery
+    of its own, and give the mean over them: 5 makes MSCOCO's 1K numbers of its 5K split."""
 
     def __post_init__(self) -> None:
         if self.folds is not None:
@@ -86,7 +86,7 @@ class RetrievalFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     num_gallery_captions: int
     num_folds: int | None
     num_fold_images: int | None
-    """How many images each fold's gallery has."""
+    """How many images a fold's gallery has at most."""
 
 
 class FoundCaption(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,17 +129,16 @@ def needs(task: RetrievalTask, dataset: Dataset) -> Needs:
     """Return the splits whose images and captions are searched.
 
     Raises:
-        InputError: a split that the task names is not there, or does not divide into the folds.
+        InputError: a split that the task names is not there, or has fewer images than folds.
     """
     splits, of = {task.split, *task.gallery_splits}, f"benchmark `{task.benchmark}`"
     check_splits(dataset, sorted(splits), of=of)
     check_captions(dataset, {task.split}, of=of)
     num_images = sum(image.split == task.split for image in dataset.images)
-    if task.folds is not None and num_images % task.folds:
+    if task.folds is not None and num_images < task.folds:
         raise InputError(
-            f"{of}: the {num_images:,} images of split `{task.split}` do not divide into "
-            f"{task.folds} folds of one length",
-            hint="name another number of `folds`, or leave it out",
+            f"{of}: the {num_images:,} images of split `{task.split}` make no {task.folds} folds",
+            hint="name a smaller number of `folds`, or leave it out",
         )
     return Needs(splits=splits if task.gallery_splits else None, captions=True)
 
@@ -154,8 +153,8 @@ def measure(
 
 
 def num_fold_images(num_images: int, num_folds: int | None) -> int | None:
-    """Return how many images each fold has, None where there are no folds."""
-    return None if num_folds is None else num_images // num_folds
+    """Return how many images a fold has at most, None where there are no folds."""
+    return None if num_folds is None else -(-num_images // num_folds)
 
 
 def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:

@@ -140,8 +140,8 @@ def _gallery_of(benchmark: EmbeddedBenchmark, images: Ints) -> Gallery:
 
 
 def _folds(benchmark: EmbeddedBenchmark, gallery: Gallery, num_folds: int) -> list[Gallery]:
-    """Cut a gallery into runs of consecutive images, all of one length."""
-    return [_gallery_of(benchmark, images) for images in np.split(gallery.images, num_folds)]
+    """Cut a gallery into runs of consecutive images whose lengths differ by one at most."""
+    return [_gallery_of(benchmark, run) for run in np.array_split(gallery.images, num_folds)]
 
 
 def _directions(

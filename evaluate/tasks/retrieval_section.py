@@ -130,7 +130,9 @@ def _row(task: FinishedTask[RetrievalFacts], scope: str, direction: str) -> Reca
 def _gallery(facts: RetrievalFacts, scope: str, direction: str = TEXT_TO_IMAGE) -> str:
     """Say what is searched; a gallery is named by its images where no direction is given."""
     if scope == FOLDS:
-        return f"{facts.num_folds:,} folds of {facts.num_fold_images:,} images of {facts.split}"
+        up_to = "up to " if facts.num_images % (facts.num_folds or 1) else ""
+        size = f"{up_to}{facts.num_fold_images:,} images"
+        return f"{facts.num_folds:,} folds of {size} of {facts.split}"
     of_split = scope == SPLIT
     if direction == TEXT_TO_IMAGE:
         size, what = facts.num_images if of_split else facts.num_gallery_images, "images"

@@ -20,7 +20,7 @@ from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import cxc
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.cxc import CxcExamples, CxcFacts, CxcTask
-from openalign.evaluate.tasks.cxc_measures import resampled_correlation
+from openalign.evaluate.tasks.cxc_measures import Pairs, resampled_correlation
 from openalign.evaluate.tasks.cxc_rights import right_items
 
 TASK = CxcTask(benchmark="cxc", correlation_resamples=200)
@@ -210,10 +210,18 @@ def test_only_the_split_is_measured() -> None:
     assert beside.facts == alone.facts
 
 
+def pairs_by_rating(rated_queries: list[tuple[int, float]]) -> Pairs:
+    return Pairs(
+        query_N=np.array([query for query, _ in rated_queries]),
+        item_N=np.zeros(len(rated_queries), dtype=np.int64),
+        rating_N=np.array([rating for _, rating in rated_queries]),
+    )
+
+
 def test_a_correlation_is_over_half_of_the_queries_with_one_pair_each() -> None:
     # Two pairs of two queries are in one order by rating and cosine, two of one query are not.
     queries = (5, 1, 3, 8)
-    pairs = [rated(query, 0, 10 * query + number) for query in queries for number in range(3)]
+    pairs = pairs_by_rating([(q, 10.0 * q + number) for q in queries for number in range(3)])
     cosines = np.array([10.0 * query - number for query in queries for number in range(3)])
     seen: set[float] = set()
 
@@ -229,7 +237,7 @@ def test_a_correlation_is_over_half_of_the_queries_with_one_pair_each() -> None:
 def test_resampled_correlations_have_the_mean_and_spread_of_all_draws() -> None:
     # Four queries, a pair each: two of the four are drawn, and two pairs agree or do not.
     # Ratings 1 2 3 4, cosines 1 3 2 4: of the six draws, only 2 and 3 disagree: (5 - 1) / 6.
-    pairs = [rated(query, 0, query + 1.0) for query in range(4)]
+    pairs = pairs_by_rating([(query, query + 1.0) for query in range(4)])
 
     found = resampled_correlation(
         pairs,
@@ -254,7 +262,8 @@ def test_correlations_and_their_mean_stand_in_metrics_and_facts() -> None:
     assert all(m.low < m.value < m.high and m.chance == 0 for m in three)
     assert found.facts.correlation_resamples == 200
     assert found.facts.correlations["sits"].num_pairs == 16 + 64
-    assert found.facts.correlations["sits"].num_queries == 16
+    assert found.facts.correlations["sits"].num_queries == 8
+    assert found.facts.correlations["sts"].num_queries <= 16
     assert 0 < found.facts.correlations["sis"].std < 1
     assert measured(dataset, images, captions, fast=True).facts.correlation_resamples == 20
 
@@ -312,18 +321,42 @@ def test_the_two_directions_between_images_and_texts_are_those_of_eccv_caption(
     [
         pytest.param(Dataset(images=SMALL.images), "has no ratings of pairs", id="no ratings"),
         pytest.param(
-            SMALL, r"too few pairs of two captions \(STS\) are rated in split `test`", id="few"
+            CxcDataset(
+                images=SMALL.images,
+                image_pairs=[rated(1, 1, 5)],
+                caption_image_pairs=[],
+                caption_pairs=[],
+            ),
+            "no pair in split `test` is rated",
+            id="no pair",
         ),
         pytest.param(
-            replace(random_ratings(6, 2, seed=0), image_pairs=each_with_the_last(6, 1)),
-            "nothing in split `test` is right for image to image",
-            id="nothing right",
+            replace(SMALL, test_split="val"), "no image is in split `val`", id="another split"
         ),
     ],
 )
 def test_ratings_that_cannot_be_measured_are_refused(dataset: Dataset, message: str) -> None:
     with pytest.raises(InputError, match=message):
         cxc.needs(TASK, dataset)
+
+
+def test_what_is_not_rated_is_left_out_of_the_numbers() -> None:
+    # Of images, none is right for another; of captions and images, three images are rated.
+    dataset = replace(
+        random_ratings(6, 2, seed=0),
+        image_pairs=each_with_the_last(6, 1),
+        caption_image_pairs=[rated(text, text // 2, 4) for text in range(6)],
+    )
+
+    found = measured(dataset, random_rows(6, 4, seed=1), random_rows(12, 4, seed=2))
+
+    assert list(found.facts.directions) == ["image_to_text", "text_to_image", "text_to_text"]
+    assert list(found.facts.correlations) == ["sts", "sis"]
+    assert {m.name for m in found.metrics if "correlation" in m.name} == {
+        "cxc/cxc/correlation/sts",
+        "cxc/cxc/correlation/sis",
+    }
+    assert found.examples.image_to_image == ()
 
 
 def test_the_report_shows_both_tables_and_similar_images(
