@@ -245,7 +245,7 @@ def test_weights_of_another_model_are_refused_with_what_is_wrong(
             "16 missing (text_model.encoder.layer.1.attention.output.LayerNorm.bias, ",
         ),
         ("vision_config", {"depth_coefficient": 4.0}, "missing (vision_model.encoder.blocks."),
-        ("vision_config", {"depth_coefficient": 100.0}, "describes 1401 layers and blocks, each"),
+        ("vision_config", {"depth_coefficient": 100.0}, "describes 1601 layers and blocks, each"),
         ("text_config", {"num_hidden_layers": 512}, "describes 520 layers and blocks, each of"),
         ("text_config", {"vocab_size": 10_000_000}, "not [10000000, 32])"),
         ("text_config", {"max_position_embeddings": 1 << 20}, "not [1048576, 32])"),
