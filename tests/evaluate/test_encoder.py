@@ -77,7 +77,7 @@ def test_a_model_of_the_library_gives_the_librarys_embeddings(theirs: Path) -> N
     files = odd_files()
     encoder = Encoder.load(str(theirs))
     processor, tokenizer = (
-        AutoProcessor.from_pretrained(theirs),
+        AutoProcessor.from_pretrained(theirs, backend="pil"),
         AutoTokenizer.from_pretrained(theirs),
     )
     images = [load_image(Image.open(io.BytesIO(content))) for content in files]

@@ -132,7 +132,7 @@ def test_the_librarys_auto_classes_make_our_ids_and_pixels(
     image = decoding.decode(content, policy=Policy.PROCESSOR)
 
     for auto in (AutoProcessor, AlignProcessor):
-        processor: Any = auto.from_pretrained(folder)
+        processor: Any = auto.from_pretrained(folder, backend="pil")
         inputs = processor(text=texts, images=image, return_tensors="pt")
 
         ours = tokenize(read(folder)[1], texts)
@@ -143,7 +143,7 @@ def test_the_librarys_auto_classes_make_our_ids_and_pixels(
         pixels = processor_of(folder).pixels([content])
         assert torch.equal(inputs["pixel_values"], pixels)
     assert AutoTokenizer.from_pretrained(folder).model_max_length == longest
-    alone: Any = AutoImageProcessor.from_pretrained(folder)
+    alone: Any = AutoImageProcessor.from_pretrained(folder, backend="pil")
     assert torch.equal(alone(image, return_tensors="pt")["pixel_values"], pixels)
     assert not caplog.records
 
