@@ -121,8 +121,9 @@ class Cluster:
         wait_for(lambda: listens(self.pool_port), "the worker pool's start")
 
     def kill_pool(self) -> None:
-        """Kill the pool with every worker that it started."""
+        """Kill the pool with every worker that it started, and wait until its port is free."""
         self.processes.kill("pool")
+        wait_for(lambda: not listens(self.pool_port), "the worker pool's end")
 
     def executors(self) -> list[int]:
         """Return the processes of Spark's executors."""
