@@ -214,7 +214,11 @@ def test_a_processor_sees_all_pixels_upright_and_no_profile(kind: str, orientati
 def test_a_processor_sees_the_colors_below_transparency_and_the_high_bytes_of_gray() -> None:
     colors = png([(10, 20, 30, 0)] * 4, depth=8, color_type=6, size=(2, 2))
     gray = png([(0x00FF,), (0x0100,), (0x7FFF,), (0x8000,)], depth=16, color_type=0, size=(2, 2))
+    palette = Image.new("P", (2, 2))
+    palette.putpalette([10, 20, 30])
+    ghost = encode(palette, "PNG", transparency=bytes([128]))  # of which Pillow would warn
 
+    assert decode(ghost, policy=Policy.PROCESSOR).getpixel((0, 0)) == (10, 20, 30)
     assert decode(colors, policy=Policy.PROCESSOR).getpixel((0, 0)) == (10, 20, 30)
     assert np.asarray(decode(gray, policy=Policy.PROCESSOR))[:, :, 0].tolist() == [
         [0, 1],
