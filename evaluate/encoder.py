@@ -17,8 +17,9 @@ from openalign.evaluate.vectors import Vectors, unit_rows
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.folder import Folder, opened
 from openalign.images.decoding import Policy
-from openalign.train.data.image_processor import ImageProcessor, read_image_processor
+from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import Preprocess, tokenize
+from openalign.train.data.saved_image_processor import read_image_processor
 from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
 from openalign.train.model.architecture import (
     Architecture,

@@ -22,6 +22,11 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
             ("torch", "transformers", "deepspeed"),
             id="the data stages",
         ),
+        pytest.param(
+            "import openalign.train.saved_files, openalign.evaluate.decodings",
+            ("torch", "transformers", "numpy", "PIL"),
+            id="the files of a model",
+        ),
     ],
 )
 def test_nothing_heavy_is_imported_by(statement: str, refused: tuple[str, ...]) -> None:

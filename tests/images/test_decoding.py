@@ -196,6 +196,36 @@ def test_ours_is_the_policy_unless_another_is_named() -> None:
     assert decode(content) == decode(content, policy=Policy.OURS)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "PNG"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_processor_sees_all_pixels_upright_and_no_profile(kind: str, orientation: int) -> None:
+    """The slow and obvious way: Pillow's own, whatever number of pixels would do."""
+    content = encode(noise((310, 170)), kind, exif=exif(orientation), icc_profile=swapped_profile())
+    with Image.open(io.BytesIO(content)) as file:
+        expected = ImageOps.exif_transpose(file).convert("RGB")
+
+    image = decode(content, min_side_px=20, scales=JpegScales.HALVES, policy=Policy.PROCESSOR)
+
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    assert image.info == {}
+    assert dict(image.getexif()) == {}
+
+
+def test_a_processor_sees_the_colors_below_transparency_and_the_high_bytes_of_gray() -> None:
+    colors = png([(10, 20, 30, 0)] * 4, depth=8, color_type=6, size=(2, 2))
+    gray = png([(0x00FF,), (0x0100,), (0x7FFF,), (0x8000,)], depth=16, color_type=0, size=(2, 2))
+    palette = Image.new("P", (2, 2))
+    palette.putpalette([10, 20, 30])
+    ghost = encode(palette, "PNG", transparency=bytes([128]))  # of which Pillow would warn
+
+    assert decode(ghost, policy=Policy.PROCESSOR).getpixel((0, 0)) == (10, 20, 30)
+    assert decode(colors, policy=Policy.PROCESSOR).getpixel((0, 0)) == (10, 20, 30)
+    assert np.asarray(decode(gray, policy=Policy.PROCESSOR))[:, :, 0].tolist() == [
+        [0, 1],
+        [127, 128],
+    ]
+
+
 # Thumbnails ---------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,11 @@ from transformers import (
     EfficientNetImageProcessorPil,
 )
 
+from openalign.files.folder import opened
+from openalign.images.decoding import Policy
+from openalign.train.data.image_processor import ImageProcessor
+from openalign.train.data.saved_image_processor import read_image_processor
+
 WORDS = (
     *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "green", "square", "café", "cafe"),
     *("e\u0301", "!", ",", ".", "'", "#", "日", "本", "猫", "🍎", "ß", "it", "##s", "##ed"),
@@ -70,6 +75,12 @@ def save_processor(folder: Path, options: dict[str, Any]) -> EfficientNetImagePr
     values = {"image_processor": processor.to_dict(), "processor_class": "AlignProcessor"}
     (folder / "processor_config.json").write_text(json.dumps(values))
     return processor
+
+
+def read_processor(folder: Path, policy: Policy = Policy.PROCESSOR) -> ImageProcessor:
+    """Return a folder's image processor as it is read here."""
+    with opened(str(folder)) as files:
+        return read_image_processor(files, policy)
 
 
 def edit_json(path: Path, *keys: str, **values: Any) -> None:

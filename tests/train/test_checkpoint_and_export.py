@@ -18,13 +18,14 @@ from openalign.files.folder import opened
 from openalign.images import decoding
 from openalign.images.decoding import Policy
 from openalign.train import checkpoint, journal
-from openalign.train.data.image_processor import ImageProcessor, read_image_processor
+from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import (
     SPECIAL_TOKENS,
     Preprocess,
     build_tokenizer,
     tokenize,
 )
+from openalign.train.data.saved_image_processor import read_image_processor
 from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers

@@ -118,6 +118,7 @@ def test_pickled_weights_are_refused_with_the_command_that_converts_them(
     assert error.hint.startswith(prefix)
     command = shlex.split(error.hint.removeprefix(prefix))
     assert command[0] == "python"
+    assert ("weights_only=True" in error.hint) == ("index" not in name)
     subprocess.run([sys.executable, *command[1:]], check=True, capture_output=True)
 
     converted = load_file(folder / "model.safetensors")

@@ -14,39 +14,24 @@ Shape suffixes:
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
-from msgspec import Meta
 from PIL import Image
 from torch import Tensor
 
 from openalign.errors import InputError
-from openalign.files.folder import Folder, as_record
 from openalign.images import decoding
 from openalign.images.decoding import JpegScales, Policy
 from openalign.images.headers import ImageError
-from openalign.train.saved_files import PROCESSOR_FILES
 
 Pixels = npt.NDArray[np.uint8]
 
-TYPES = (
-    "EfficientNetImageProcessor",
-    "EfficientNetImageProcessorFast",
-    "EfficientNetImageProcessorPil",
-)
-"""The class by the names that versions of the library give it."""
-
 _MAX_PIXELS = 1 << 26
-"""An image that becomes larger than this, because it is a thousand times as wide as it is high, is
-refused."""
-
-_MAX_SIDE_PX = 4096
+"""A long image is refused if it becomes larger than this when its shorter side is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,159 +148,3 @@ def center_crop(image_HWC: Pixels, height_px: int, width_px: int) -> Pixels:
     canvas[above : above + height, before : before + width] = image_HWC
     top, left = top + above, left + before
     return canvas[top : top + height_px, left : left + width_px]
-
-
-# Reading ------------------------------------------------------------------------------------------
-
-
-class _Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The options as the library saves them; null is the default."""
-
-    do_resize: bool | None = None
-    size: int | list[int] | dict[str, int] | None = None
-    default_to_square: bool | None = None
-    resample: Annotated[int, Meta(ge=0, le=5)] | None = None
-    do_center_crop: bool | None = None
-    crop_size: int | list[int] | dict[str, int] | None = None
-    do_rescale: bool | None = None
-    rescale_factor: Annotated[float, Meta(gt=0.0, le=1e6)] | None = None
-    rescale_offset: bool | None = None
-    do_normalize: bool | None = None
-    image_mean: float | list[float] | None = None
-    image_std: float | list[float] | None = None
-    include_top: bool | None = None
-
-    # Without effect on the pixels of an image that is decoded here, in RGB.
-    do_convert_rgb: bool | None = None
-    processor_class: str | None = None
-    feature_extractor_type: str | None = None
-    valid_processor_keys: Any = msgspec.field(default=None, name="_valid_processor_keys")
-    disable_grouping: bool | None = None
-    image_seq_length: int | None = None
-
-    # With the values of `_ALLOWED` only.
-    image_processor_type: str | None = None
-    do_pad: bool | None = None
-    pad_size: Any = None
-    data_format: str | None = None
-    input_data_format: str | None = None
-    device: str | None = None
-    return_tensors: str | None = None
-
-
-_ALLOWED: Mapping[str, tuple[Any, ...]] = {
-    "image_processor_type": (None, *TYPES),
-    "do_pad": (None, False),
-    "pad_size": (None,),
-    "data_format": (None, "channels_first"),
-    "input_data_format": (None,),
-    "device": (None, "cpu"),
-    "return_tensors": (None,),
-}
-_SIZES = "a number, [height, width] or {'height': ..., 'width': ...}"
-
-
-def read_image_processor(folder: Folder, policy: Policy) -> ImageProcessor:
-    """Read the image processor of a model's folder.
-
-    It is a part of `processor_config.json`, or all of `preprocessor_config.json`: the forms of
-    newer and of older versions of the library.
-
-    Raises:
-        InputError: names the option that is unknown, or whose value is not one that is honored.
-    """
-    found: dict[str, ImageProcessor] = {}
-    for name in PROCESSOR_FILES:
-        values = folder.read_json(name, dict[str, Any]) if name in folder.names else {}
-        where = folder.url_of(name)
-        if name == PROCESSOR_FILES[0]:
-            if values.get("auto_map") is not None:
-                raise InputError(f"{where}: `auto_map` names code to run, which is not done")
-            values = values.get("image_processor")
-            where = f"{where}: `image_processor`"
-        if values:
-            found[name] = _processor(as_record(values, _Options, where=where), where, policy)
-    if not found:
-        raise InputError(
-            f"{folder.url} says nothing about its images: neither "
-            f"{' nor '.join(PROCESSOR_FILES)} does",
-            hint="save the model's `AlignProcessor` or its image processor into the folder",
-        )
-    processor, *others = found.values()
-    for other in others:
-        _check_same(folder, processor, other)
-    return processor
-
-
-def _processor(options: _Options, where: str, policy: Policy) -> ImageProcessor:
-    for key, allowed in _ALLOWED.items():
-        value = getattr(options, key)
-        if value not in allowed:
-            choices = ", ".join("absent" if each is None else repr(each) for each in allowed)
-            raise InputError(f"{where}: `{key}` must be {choices}, got {value!r}")
-    told = {
-        field: value
-        for field in ImageProcessor.__dataclass_fields__
-        if (value := getattr(options, field, None)) is not None
-    }
-    for key in {"image_mean", "image_std"} & told.keys():
-        told[key] = _by_color(told[key], f"{where}: `{key}`", above_zero=key == "image_std")
-    if "size" in told:
-        as_square = options.default_to_square is not False
-        told["size"] = _size(told["size"], f"{where}: `size`", as_square=as_square)
-    if "crop_size" in told:
-        told["crop_size"] = _size(told["crop_size"], f"{where}: `crop_size`", as_square=True)
-        if isinstance(told["crop_size"], int):
-            raise InputError(f"{where}: `crop_size` must be {_SIZES}, got {options.crop_size!r}")
-    processor = ImageProcessor(**told, policy=policy)
-    is_fixed = processor.do_resize and isinstance(processor.size, tuple)
-    if not (is_fixed or processor.do_center_crop):
-        raise InputError(
-            f"{where}: without `do_center_crop` and a `size` of height and width, images would "
-            "have no common size, which the image tower needs"
-        )
-    return processor
-
-
-def _by_color(value: float | list[float], key: str, *, above_zero: bool) -> tuple[float, ...]:
-    values = tuple(value) if isinstance(value, list) else (value,) * 3
-    if len(values) != 3 or (above_zero and min(values) <= 0.0):
-        kind = "numbers above zero" if above_zero else "numbers"
-        raise InputError(f"{key} must be a number or 3 {kind}, got {value!r}")
-    return values
-
-
-def _size(value: Any, key: str, *, as_square: bool) -> tuple[int, int] | int:
-    """Return height and width, or the length of the shorter side."""
-    match value:
-        case int():
-            sides = (value, value) if as_square else (value,)
-        case [height, width]:
-            sides = (height, width)
-        case {"height": height, "width": width} if len(value) == 2:
-            sides = (height, width)
-        case {"shortest_edge": side} if len(value) == 1:
-            sides = (side,)
-        case _:
-            sides = ()
-    if not sides or not 1 <= min(sides) <= max(sides) <= _MAX_SIDE_PX:
-        raise InputError(
-            f"{key} must be {_SIZES}, of 1 to {_MAX_SIDE_PX} pixels (or `size` "
-            f"{{'shortest_edge': ...}}), got {value!r}"
-        )
-    return sides if len(sides) == 2 else sides[0]
-
-
-def _check_same(folder: Folder, first: ImageProcessor, second: ImageProcessor) -> None:
-    differing = [
-        f"`{key}` is {getattr(first, key)} and {getattr(second, key)}"
-        for key in ImageProcessor.__dataclass_fields__
-        if getattr(first, key) != getattr(second, key)
-    ]
-    if differing:
-        raise InputError(
-            f"{folder.url}: {' and '.join(PROCESSOR_FILES)} contradict each other: "
-            + ", ".join(differing),
-            hint="remove the one that is wrong; newer versions of the library believe the first, "
-            "older ones the second",
-        )
