@@ -66,6 +66,12 @@ def slow_first_places(
     return sorted(left, key=lambda at: -float(query @ image_rows[at]))
 
 
+def place_in(order: list[int], query: EditQuery) -> int:
+    """Return where a query's target comes."""
+    assert query.target is not None
+    return order.index(query.target)
+
+
 def painted(dataset: ComposedDataset, folder: Path) -> ComposedDataset:
     """Return the data set with the painted squares as its images."""
     colors = ("red", "green", "blue", "yellow", "black", "gray", "purple", "orange")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edits import SAMPLING, material_of, painted, random_edits, slow_first_places
+from edits import SAMPLING, material_of, painted, place_in, random_edits, slow_first_places
 from embedded import image_called, random_rows
 from given import report_on, run_on
 
@@ -84,7 +84,7 @@ def test_recalls_equal_sorting_each_gallery_and_group() -> None:
         vector = image_rows[query.reference] + 2 * rows[text_of(query)]
         for found, gallery in ((everywhere, tuple(range(70))), (in_group, query.group)):
             order = slow_first_places(vector, image_rows, gallery, without=query.reference)
-            found.append(order.index(query.target))
+            found.append(place_in(order, query))
 
     measured = metrics_of(material)
 
