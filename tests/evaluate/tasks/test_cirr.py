@@ -69,6 +69,20 @@ def test_the_weights_are_those_of_the_task() -> None:
     assert metrics_of(material, replace(TASK, text_weight=0.5))["combined/recall_at_1"].value == 0
 
 
+def test_a_query_does_not_find_its_own_image() -> None:
+    # Without the text's weight the query is the image itself, and the next image is the target.
+    query = EditQuery(reference=0, target=1, captions=("up",), group=(0, 1, 2))
+    material = material_of(plane(query), PLANE, text_of, UP)
+
+    found = metrics_of(material, replace(TASK, text_weight=0.0))
+
+    assert found["combined/recall_at_1"].value == 1
+    assert found["combined/subset_recall_at_1"].value == 1
+    measured = cirr.measure(replace(TASK, text_weight=0.0), material, SAMPLING)
+    assert measured.examples.queries[0].first == ("1.png", "2.png", "4.png", "3.png")
+    assert measured.facts.num_gallery_images == 5
+
+
 def test_recalls_equal_sorting_each_gallery_and_group() -> None:
     dataset = random_edits({"": tuple(range(70))}, num_queries=40, seed=0)
     images = random_rows(70, 6, seed=1)

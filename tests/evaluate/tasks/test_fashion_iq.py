@@ -1,16 +1,17 @@
 """FashionIQ by sorting each category's gallery, and its texts as the public scorer joins them."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edits import SAMPLING, material_of, painted, place_in, random_edits, slow_first_places
-from embedded import random_rows
+from embedded import image_called, random_rows
 from given import report_on, run_on
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import EditQuery
+from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import fashion_iq
 from openalign.evaluate.tasks.contract import Material
@@ -72,6 +73,26 @@ def test_recalls_equal_sorting_the_gallery_of_each_category() -> None:
     assert measured["mean/combined/mean"].value == pytest.approx(np.mean(means))
     chance = measured["mean/combined/recall_at_10"].chance
     assert chance == pytest.approx((10 / 41 + 10 / 21) / 2)
+
+
+def test_a_query_may_find_its_own_image() -> None:
+    # Eleven images, a degree apart: behind its own image and nine others, the last one is eleventh.
+    angles = [math.radians(degree) for degree in range(11)]
+    query = EditQuery(reference=0, target=10, captions=("up",), category="dress")
+    dataset = ComposedDataset(
+        images=[image_called(f"{at}.png", split="val") for at in range(11)],
+        test_split="val",
+        queries=[query],
+        galleries={"dress": tuple(range(11))},
+    )
+    images = [[math.cos(angle), math.sin(angle)] for angle in angles]
+    material = material_of(dataset, images, text_of, {"Up": [0, 1]})
+
+    found = fashion_iq.measure(replace(TASK, text_weight=0.0), material, SAMPLING)
+
+    assert found.examples.queries[0].rank == 11
+    assert found.examples.queries[0].first[0] == "0.png"
+    assert [m.value for m in found.metrics if "dress/combined" in m.name] == [0, 1]
 
 
 def test_a_query_without_text_is_its_image_alone() -> None:
