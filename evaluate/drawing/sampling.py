@@ -4,7 +4,7 @@ Queries are drawn by the hash of their text, before anything is known of their s
 of failures among them is that of the benchmark.
 """
 
-# ruff: noqa: N803  # capitals are shape suffixes
+# ruff: noqa: N803, N806  # capitals are shape suffixes
 
 from collections.abc import Sequence
 
@@ -29,7 +29,10 @@ def nearest(
     """Return the places of each query's k best items, without the item that is left out."""
     found: list[list[int]] = []
     for rows, scores in score_blocks(query_QD, gallery_GD):
-        if left_out_Q is not None:
-            scores[np.arange(len(scores)), left_out_Q[rows]] = -np.inf
-        found += [best(score_G, k) for score_G in scores]
+        if left_out_Q is None:
+            found += [best(score_G, k) for score_G in scores]
+            continue
+        for score_G, left_out in zip(scores, left_out_Q[rows], strict=True):
+            score_G[left_out] = -np.inf
+            found.append([place for place in best(score_G, k) if place != left_out])
     return found

@@ -72,3 +72,31 @@ class Tiles:
     def found(self, names: Sequence[str], *, right: str) -> list[Tile]:
         """Return the images that were found; the right one is marked."""
         return [self.tile(name, right=right) for name in names]
+
+
+def edited_image(
+    tiles: Tiles,
+    *,
+    start: str,
+    minus: str = "",
+    plus: str,
+    target: str,
+    first: Sequence[str],
+    rank: int,
+    image_only_rank: int,
+) -> ShownQuery:
+    """Return an image, words to take away and to add, and the images found.
+
+    `rank` is the place of the target, and `image_only_rank` its place for the image without words.
+    """
+    is_found = target in first
+    return ShownQuery(
+        place=f"right one at place {rank:,}; for the image alone at place {image_only_rank:,}",
+        is_first=rank == 1,
+        is_found=is_found,
+        start=tiles.tile(start),
+        minus=minus,
+        plus=plus,
+        tiles=tiles.found(first, right=target),
+        answer=None if is_found else tiles.tile(target, right=target),
+    )

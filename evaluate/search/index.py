@@ -106,10 +106,15 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
     """Read the index that `evaluate` wrote; `folders` win over where it saw the images.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it has no image.
     """
     table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, SEARCH_ITEMS_FILE))))
     items = [Item(**row) for row in table.to_pylist()]
+    if not items:
+        raise InputError(
+            f"{folder}: no image was embedded, so there is none to find",
+            hint="measure a benchmark that has images",
+        )
     names = dict.fromkeys(item.dataset for item in items)
     rows_of = {name: _embeddings(folder, name) for name in names}
     beyond = [item.key for item in items if item.row >= len(rows_of[item.dataset])]

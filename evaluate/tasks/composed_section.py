@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from openalign.evaluate.drawing.metric_numbers import Number, gain_number, share_number, signed
-from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
+from openalign.evaluate.drawing.tiles import ShownQuery, Tiles, edited_image
 from openalign.evaluate.results import Metric, Results
 from openalign.evaluate.tasks.composed import (
     COMBINED,
@@ -91,17 +91,15 @@ def _kind_of_query(
 
 def show_composed_query(query: ComposedExample, tiles: Tiles) -> ShownQuery:
     """Return an image, words to take away and to add, and the images found."""
-    is_found = query.target in query.first
-    return ShownQuery(
-        place=f"right one at place {query.rank:,}; "
-        f"for the image alone at place {query.image_only_rank:,}",
-        is_first=query.rank == 1,
-        is_found=is_found,
-        start=tiles.tile(query.image),
+    return edited_image(
+        tiles,
+        start=query.image,
         minus=query.minus,
         plus=query.plus,
-        tiles=tiles.found(query.first, right=query.target),
-        answer=None if is_found else tiles.tile(query.target, right=query.target),
+        target=query.target,
+        first=query.first,
+        rank=query.rank,
+        image_only_rank=query.image_only_rank,
     )
 
 

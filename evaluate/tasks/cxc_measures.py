@@ -129,7 +129,11 @@ def measure(
         ],
         facts=_facts(task, rated, directions, correlations, num_resamples),
         examples=examples,
-        shown={name for query in examples.image_to_image for name in (query.image, *query.first)},
+        shown={
+            name
+            for query in examples.image_to_image
+            for name in (query.image, *query.first, query.right[0])
+        },
     )
 
 

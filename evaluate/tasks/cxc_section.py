@@ -109,12 +109,14 @@ def _correlation(task: FinishedTask[CxcFacts], rating: str) -> CorrelationRow:
 
 
 def show_similar_images(query: SimilarImageQuery, tiles: Tiles, num_gallery: int) -> ShownQuery:
-    """Return an image and the images found for it; every right one is marked."""
+    """Return an image and the images found for it; every right one is marked, or one is shown."""
     found = [tiles.tile(name, right=name if name in query.right else "") for name in query.first]
+    is_found = any(tile.is_right for tile in found)
     return ShownQuery(
         place=place_in_words(query.rank, num_gallery),
         is_first=query.rank == 1,
-        is_found=any(tile.is_right for tile in found),
+        is_found=is_found,
         start=tiles.tile(query.image),
         tiles=found,
+        answer=None if is_found else tiles.tile(query.right[0], right=query.right[0]),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
-from openalign.evaluate.tasks import composed, cxc, retrieval, word_similarity
+from openalign.evaluate.tasks import cirr, composed, cxc, fashion_iq, retrieval, word_similarity
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
@@ -19,6 +19,8 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
     "cxc": cxc.KIND,
     "composed": composed.KIND,
+    "cirr": cirr.KIND,
+    "fashion_iq": fashion_iq.KIND,
     "word_similarity": word_similarity.KIND,
 }
 """In the order in which the report shows them."""

@@ -212,3 +212,10 @@ def test_a_query_image_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_an_index_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"items\.parquet cannot be read"):
         Searcher.open(str(tmp_path), model="unused")
+
+
+def test_an_index_without_images_is_refused(tmp_path: Path) -> None:
+    write_items(str(tmp_path), [], {})
+
+    with pytest.raises(InputError, match="no image was embedded, so there is none to find"):
+        load_index(str(tmp_path))

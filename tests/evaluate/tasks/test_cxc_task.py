@@ -362,18 +362,30 @@ def test_what_is_not_rated_is_left_out_of_the_numbers() -> None:
 def test_the_report_shows_both_tables_and_similar_images(
     shared_benchmark: Path, model_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = str(shared_benchmark / "images")
     made = replace(random_ratings(6, 2, seed=17), image_pairs=each_with_the_last(6, 4))
     colors = ("red", "green", "blue", "yellow", "black", "gray")
-    folder = str(shared_benchmark / "images")
     images = [
         replace(image, name=f"{color}.png", place=ImageFile(folder, f"{color}.png"))
         for image, color in zip(made.images, colors, strict=True)
     ]
+    # Images of a split that is not measured are not embedded, and places move up.
+    other = image_called("orange.png", "x", "y", split="val")
+    dataset = replace(
+        made,
+        images=[other, *images],
+        image_pairs=moved(made.image_pairs, 1),
+        caption_image_pairs=[
+            replace(pair, first=pair.first + 2, second=pair.second + 1)
+            for pair in made.caption_image_pairs
+        ],
+        caption_pairs=moved(made.caption_pairs, 2),
+    )
 
-    dataset = replace(made, images=images)
-    run_on(dataset, TASK, model=model_folder, root=tmp_path, monkeypatch=monkeypatch)
+    result = run_on(dataset, TASK, model=model_folder, root=tmp_path, monkeypatch=monkeypatch)
     html, markdown = report_on(tmp_path)
 
+    assert result.num_outputs == 6
     for part in (
         "6 images and 12 captions of <em>cxc</em>",
         "rated 3 or more, and two captions of one image",

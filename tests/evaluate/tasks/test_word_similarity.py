@@ -1,6 +1,7 @@
 """Word similarity on a few words in the plane, and through the stage to the report."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from embedded import embedded_benchmark
 from given import report_on, run_on
 
 from openalign.errors import InputError
+from openalign.evaluate import results
 from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
@@ -137,3 +139,15 @@ def test_words_are_embedded_before_the_projection_and_shown(
     assert "| big, &lt;b&gt;light |" in markdown
     assert isinstance(result.facts, EvaluateFacts)
     assert result.facts.headline[0].startswith("simlex, words: Spearman x 100 ")
+
+    rated_anew = [replace(pairs[0], similarity=4.0), *pairs[1:]]
+    before = results.read(f"{tmp_path}/evaluate/results.json").hashes
+    run_on(
+        WordPairs(pairs=rated_anew),
+        TASK,
+        model=model_folder,
+        root=tmp_path / "again",
+        monkeypatch=monkeypatch,
+    )
+    after = results.read(f"{tmp_path}/again/evaluate/results.json").hashes
+    assert {name for name in before if before[name] != after[name]} == {"dataset/simlex"}
