@@ -27,6 +27,11 @@ def labelled(dataset: Dataset, split: str) -> list[tuple[str, int | None]]:
     return [(image.name, image.label) for image in dataset.images if image.split == split]
 
 
+def files_below(folder: str, dataset: Dataset) -> bool:
+    """Tell whether each image's file is its name below a folder."""
+    return all(image.place.file == f"{folder}/{image.name}" for image in dataset.images)
+
+
 def class_ids(dataset: Dataset) -> list[str]:
     """Return what a data set calls its classes."""
     return [each.id for each in dataset.classes]

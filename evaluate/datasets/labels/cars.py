@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
     fingerprint_of,
+    folder_holding,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import CARS
@@ -50,7 +51,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"cars": {"train": 8144, "test": 8041}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("devkit/cars_meta.mat", inside=CARS),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: CarsDataset(path=path), "devkit/cars_meta.mat", inside=CARS

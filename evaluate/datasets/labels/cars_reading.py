@@ -15,6 +15,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import CARS
 from openalign.evaluate.datasets.reading.folders import check_inside
 from openalign.evaluate.datasets.reading.labelled import (
+    check_listed_once,
     check_number,
     first_folder_with,
     labelled_file,
@@ -48,6 +49,7 @@ def read(path: str, *, class_names: str) -> Dataset:
             label = check_number(where, str(numbers[place]), first=1, last=len(titles)) - 1
             below = check_inside(f"{where}: `fname`", f"cars_{split}/{file}")
             images.append(labelled_file(root, below, split=split, label=label))
+    check_listed_once(root, images)
     ids = [str(number) for number in range(1, len(titles) + 1)]
     own = dict(zip(ids, titles, strict=True))
     return Dataset(images=images, classes=named_classes(ids, class_names, own=own))

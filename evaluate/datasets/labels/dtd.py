@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
     fingerprint_of,
+    folder_holding,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import DTD
@@ -58,7 +59,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"dtd": {"train": 1880, "val": 1880, "test": 1880}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("labels", inside=DTD),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: DtdDataset(path=path), "images", "labels", inside=DTD

@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
     fingerprint_of,
+    folder_holding,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import FLOWERS102
@@ -54,7 +55,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"flowers102": {"train": 1020, "val": 1020, "test": 6149}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("setid.mat", inside=FLOWERS102),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         _settings,

@@ -14,7 +14,11 @@ from openalign.evaluate.datasets.class_names_reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import FLOWERS102
-from openalign.evaluate.datasets.reading.labelled import first_folder_with, labelled_file
+from openalign.evaluate.datasets.reading.labelled import (
+    check_listed_once,
+    first_folder_with,
+    labelled_file,
+)
 from openalign.evaluate.datasets.reading.mat import read_mat
 from openalign.files import storage
 
@@ -39,6 +43,7 @@ def read(path: str, *, class_names: str) -> Dataset:
         for number in _numbers(sets, key, last=len(class_of)):
             file, label = f"jpg/image_{number:05d}.jpg", class_of[number - 1] - 1
             images.append(labelled_file(root, file, split=split, label=label))
+    check_listed_once(root, images)
     ids = [str(number) for number in range(1, NUM_CLASSES + 1)]
     return Dataset(images=images, classes=named_classes(ids, class_names))
 

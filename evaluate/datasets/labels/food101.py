@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
     fingerprint_of,
+    folder_holding,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import FOOD101
@@ -49,7 +50,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"food101": {"train": 75750, "test": 25250}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("meta", inside=FOOD101),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: Food101Dataset(path=path), "images", "meta", inside=FOOD101

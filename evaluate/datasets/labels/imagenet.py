@@ -51,6 +51,12 @@ def read(dataset: ImageNetDataset) -> Dataset:
     )
 
 
+def _image_folder(dataset: ImageNetDataset) -> str:
+    from openalign.evaluate.datasets.labels import imagenet_reading
+
+    return imagenet_reading.data_folder(dataset.path)
+
+
 def _recognize(name: str, path: str) -> ImageNetDataset | None:
     from openalign.evaluate.datasets.labels import imagenet_reading
 
@@ -68,7 +74,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"imagenet": {"train": 1281167, "val": 50000}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=_image_folder,
     fingerprint=fingerprint_of(read),
     recognize=quietly(_recognize),
 )

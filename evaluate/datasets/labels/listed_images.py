@@ -7,7 +7,7 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets.class_names_reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.reading.folders import check_inside
-from openalign.evaluate.datasets.reading.labelled import labelled_file
+from openalign.evaluate.datasets.reading.labelled import check_listed_once, labelled_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ def dataset_of_lists(root: str, lists: Mapping[str, ListedImages], *, class_name
     The classes are the folders in sorted order, over all splits.
 
     Raises:
-        InputError: an image lies in no class folder, or a class has no name in `class_names`.
+        InputError: an image lies in no class folder or is listed twice, or a class has no name in
+            `class_names`.
     """
     for listed in lists.values():
         for number, image in enumerate(listed.images, start=1):
@@ -37,14 +38,13 @@ def dataset_of_lists(root: str, lists: Mapping[str, ListedImages], *, class_name
     folders = sorted({_folder_of(image) for listed in lists.values() for image in listed.images})
     label_of = {folder: label for label, folder in enumerate(folders)}
     own = {folder: folder.replace("_", " ") for folder in folders}
-    return Dataset(
-        images=[
-            labelled_file(root, f"images/{image}", split=split, label=label_of[_folder_of(image)])
-            for split, listed in lists.items()
-            for image in listed.images
-        ],
-        classes=named_classes(folders, class_names, own=own),
-    )
+    images = [
+        labelled_file(root, f"images/{image}", split=split, label=label_of[_folder_of(image)])
+        for split, listed in lists.items()
+        for image in listed.images
+    ]
+    check_listed_once(root, images)
+    return Dataset(images=images, classes=named_classes(folders, class_names, own=own))
 
 
 def _folder_of(image: str) -> str:

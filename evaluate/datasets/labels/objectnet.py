@@ -5,7 +5,12 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of, recognize_holding
+from openalign.evaluate.datasets.labels.shared import (
+    PAGE,
+    fingerprint_of,
+    folder_holding,
+    recognize_holding,
+)
 from openalign.evaluate.datasets.labels.unpacked import OBJECTNET
 from openalign.settings.fields import location
 from openalign.settings.limits import not_negative
@@ -60,7 +65,7 @@ KIND = DatasetKind(
     tasks=("zero_shot",),
     sizes={"objectnet": {"test": 18574}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("mappings", inside=OBJECTNET),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: ObjectNetDataset(path=path),

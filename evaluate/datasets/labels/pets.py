@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
     fingerprint_of,
+    folder_holding,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import PETS
@@ -49,7 +50,7 @@ KIND = DatasetKind(
     tasks=LABEL_TASKS,
     sizes={"pets": {"trainval": 3680, "test": 3669}},
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=folder_holding("annotations/test.txt", inside=PETS),
     fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: PetsDataset(path=path), "annotations/test.txt", inside=PETS

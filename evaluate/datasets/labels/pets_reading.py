@@ -13,6 +13,7 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import PETS
 from openalign.evaluate.datasets.reading.labelled import (
+    check_listed_once,
     check_number,
     first_folder_with,
     labelled_file,
@@ -52,6 +53,7 @@ def read(path: str, *, class_names: str) -> Dataset:
                 )
             image = f"images/{cells[0]}.jpg"
             images.append(labelled_file(root, image, split=split, label=label))
+    check_listed_once(root, images)
     ids = [breeds.get(label, str(label + 1)) for label in range(max(breeds, default=-1) + 1)]
     own = {breed: breed.replace("_", " ") for breed in breeds.values()}
     return Dataset(

@@ -1,7 +1,7 @@
 """What the kinds of labelled data sets have in common."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
@@ -15,6 +15,15 @@ LABEL_TASKS = ("zero_shot", "neighbors", "probe")
 S = TypeVar("S", bound=DatasetSettings)
 
 
+class SettingsOfFolder(DatasetSettings, Protocol):
+    """Settings of a data set that lies in a folder."""
+
+    @property
+    def path(self) -> str:
+        """The folder, or the one above it."""
+        ...
+
+
 def fingerprint_of(read: Callable[[S], Dataset]) -> Callable[[S], str]:
     """Return the fingerprint of a kind: the hash of what its `read` finds, images included."""
 
@@ -24,6 +33,22 @@ def fingerprint_of(read: Callable[[S], Dataset]) -> Callable[[S], str]:
         return labelled_hash(read(settings))
 
     return fingerprint
+
+
+def folder_holding(marker: str, *, inside: tuple[str, ...]) -> Callable[[SettingsOfFolder], str]:
+    """Return an `image_folder`: the data set's own folder, or the one in it that holds a file.
+
+    Args:
+        marker: path of the file below the folder.
+        inside: folders that archives unpack to, which may hold the file instead.
+    """
+
+    def folder(settings: SettingsOfFolder) -> str:
+        from openalign.evaluate.datasets.reading.labelled import first_folder_with
+
+        return first_folder_with(settings.path, *inside, holding=marker)
+
+    return folder
 
 
 def quietly(recognize: Callable[[str, str], S | None]) -> Callable[[str, str], S | None]:

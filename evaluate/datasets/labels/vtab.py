@@ -69,6 +69,12 @@ def _expand(name: str, path: str) -> Mapping[str, VtabDataset]:
     }
 
 
+def _image_folder(dataset: VtabDataset) -> str:
+    from openalign.evaluate.datasets.labels import vtab_reading
+
+    return vtab_reading.list_folder(dataset.path, TASK_OF[dataset.task]) or dataset.path
+
+
 def _recognize(_: str, path: str) -> VtabDataset | None:
     from openalign.evaluate.datasets.labels.vtab_reading import task_of_folder
 
@@ -92,7 +98,7 @@ KIND = DatasetKind(
         for task in VTAB_TASKS
     },
     read=read,
-    image_folder=lambda dataset: dataset.path,
+    image_folder=_image_folder,
     fingerprint=fingerprint_of(read),
     recognize=quietly(_recognize),
     expand=_expand,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from openalign.errors import InputError
 from openalign.evaluate.datasets.class_names_reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile, ImagePlace
+from openalign.evaluate.datasets.images import BenchmarkImage, ImagePlace
 from openalign.evaluate.datasets.labels.vtab_records import builder_folder, read_slices
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     TEST,
@@ -25,7 +25,11 @@ from openalign.evaluate.datasets.labels.vtab_tasks import (
     VtabTask,
 )
 from openalign.evaluate.datasets.reading.folders import check_inside
-from openalign.evaluate.datasets.reading.labelled import check_number
+from openalign.evaluate.datasets.reading.labelled import (
+    check_listed_once,
+    check_number,
+    labelled_file,
+)
 from openalign.evaluate.datasets.reading.text import read_lines
 from openalign.files import storage
 
@@ -40,7 +44,7 @@ def read(path: str, task: VtabTask, *, class_names: str) -> Dataset:
         InputError: the task is in neither form below the folder, or is broken.
         MissingExtraError: the library that keeps the names is not installed.
     """
-    folder = _list_folder(path, task)
+    folder = list_folder(path, task)
     notes: tuple[str, ...] = ()
     if folder is not None:
         images = _read_lists(folder, task)
@@ -71,7 +75,7 @@ def tasks_present(path: str) -> Sequence[VtabTask]:
     return [
         task
         for task in VTAB_TASKS
-        if _list_folder(path, task) is not None or builder_folder(path, task) is not None
+        if list_folder(path, task) is not None or builder_folder(path, task) is not None
     ]
 
 
@@ -83,7 +87,7 @@ def task_of_folder(path: str) -> VtabTask | None:
     return task if is_one else None
 
 
-def _list_folder(path: str, task: VtabTask) -> str | None:
+def list_folder(path: str, task: VtabTask) -> str | None:
     """Return the folder of a task's lists: one of its names below `path`, or `path` itself."""
     places = [storage.join(path, task.folder), storage.join(path, task.name)]
     held = (place for place in places if storage.exists(storage.join(place, f"{TRAIN}.txt")))
@@ -102,7 +106,8 @@ def _read_lists(folder: str, task: VtabTask) -> list[BenchmarkImage]:
                 raise InputError(f"{where}: has no path and class: {line!r}", hint=_FORM)
             below = check_inside(where, name.strip())
             known = check_number(where, label, first=0, last=task.num_classes - 1)
-            images.append(_image(split, below, ImageFile(folder, below), known))
+            images.append(labelled_file(folder, below, split=split, label=known))
+    check_listed_once(folder, images)
     return images
 
 

@@ -1,12 +1,16 @@
 """Labelled images, and the fingerprint of what a reader found."""
 
 import hashlib
+from collections.abc import Iterable
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
+
+_MAX_DIGITS = 9
+"""Python refuses to read numbers of thousands of digits."""
 
 
 def labelled_file(root: str, path: str, *, split: str, label: int) -> BenchmarkImage:
@@ -21,11 +25,29 @@ def check_number(where: str, number: str, *, first: int, last: int) -> int:
         InputError: it is no number, or none of the classes'.
     """
     digits = number.strip()
-    if not (digits.isascii() and digits.isdecimal()) or not first <= int(digits) <= last:
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) <= _MAX_DIGITS
+    if not is_number or not first <= int(digits) <= last:
         raise InputError(
-            f"{where}: a class must be a number from {first} to {last}, got {digits!r}"
+            f"{where}: a class must be a number from {first} to {last}, got {digits[:80]!r}"
         )
     return int(digits)
+
+
+def check_listed_once(root: str, images: Iterable[BenchmarkImage]) -> None:
+    """Refuse an image that lists name twice, in one split or in two.
+
+    Raises:
+        InputError: names the image.
+    """
+    seen: dict[str, str] = {}
+    for image in images:
+        if image.name in seen:
+            file, first = storage.join(root, image.name), seen[image.name]
+            raise InputError(
+                f"{file} is listed twice: in `{first}`, and in `{image.split}`",
+                hint="lists name each image once, and splits share none",
+            )
+        seen[image.name] = image.split
 
 
 def first_folder_with(root: str, *below: str, holding: str) -> str:

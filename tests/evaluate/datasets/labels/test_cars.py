@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_forms import below, class_ids, labelled, names_of, write_image
+from published_forms import below, class_ids, files_below, labelled, names_of, write_image
 from scipy.io import savemat
 from torchvision.datasets import StanfordCars
 
@@ -92,6 +92,20 @@ def test_a_broken_annotation_is_told(tmp_path: Path, row: tuple[int, str], messa
         read(write(tmp_path, train=[row, (1, "00002.jpg")]))
 
 
+def test_an_image_that_is_listed_twice_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cars_train/00002.jpg is listed twice"):
+        read(write(tmp_path, train=[(2, "00002.jpg"), (1, "00002.jpg")]))
+
+
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("cars", str(write(tmp_path))) == CarsDataset(path=str(tmp_path))
     assert KIND.recognize("cars", str(tmp_path / "stanford_cars" / "devkit")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "stanford_cars"):
+        settings = CarsDataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/stanford_cars"
+        assert files_below(folder, KIND.read(settings))

@@ -2,7 +2,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published_forms import below, class_ids, labelled, names_of, write_image, write_text
+from published_forms import (
+    below,
+    class_ids,
+    files_below,
+    labelled,
+    names_of,
+    write_image,
+    write_text,
+)
 from torchvision.datasets import DTD
 
 from openalign.errors import InputError
@@ -75,6 +83,15 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
         read(tmp_path)
 
 
+def test_an_image_of_two_splits_is_told(tmp_path: Path) -> None:
+    write(tmp_path)
+    with (tmp_path / "dtd/dtd/labels/test1.txt").open("a") as lists:
+        lists.write("banded/banded_0000.jpg\n")
+
+    with pytest.raises(InputError, match=r"0000.jpg is listed twice: in `train`, and in `test`"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("partition", [0, 11])
 def test_there_are_ten_partitions(partition: int) -> None:
     with pytest.raises(ValueError, match="partition must be from 1 to 10"):
@@ -84,3 +101,12 @@ def test_there_are_ten_partitions(partition: int) -> None:
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("dtd", str(write(tmp_path))) == DtdDataset(path=str(tmp_path))
     assert KIND.recognize("dtd", str(tmp_path / "dtd" / "dtd" / "images")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "dtd/dtd"):
+        settings = DtdDataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/dtd/dtd"
+        assert files_below(folder, KIND.read(settings))

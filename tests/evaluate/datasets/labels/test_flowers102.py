@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from published_forms import below, class_ids, labelled, names_of, write_image
+from published_forms import below, class_ids, files_below, labelled, names_of, write_image
 from scipy.io import savemat
 from torchvision.datasets import Flowers102
 
@@ -75,6 +75,11 @@ def test_its_names_are_a_known_list(tmp_path: Path) -> None:
             "setid.mat: has no variable `valid`, but trnid, tstid",
             id="a set that is missing",
         ),
+        pytest.param(
+            {"sets": {**SETS, "tstid": [3, 3]}},
+            "image_00003.jpg is listed twice: in `test`, and in `test`",
+            id="an image twice",
+        ),
     ],
 )
 def test_broken_annotations_are_told_by_place(
@@ -106,3 +111,12 @@ def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     inside = str(tmp_path / "flowers-102")
     assert KIND.recognize("", inside) == Flowers102Dataset(path=inside)
     assert KIND.recognize("flowers102", str(tmp_path / "nowhere")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "flowers-102"):
+        settings = Flowers102Dataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/flowers-102"
+        assert files_below(folder, KIND.read(settings))

@@ -3,7 +3,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published_forms import below, class_ids, labelled, names_of, write_image, write_text
+from published_forms import (
+    below,
+    class_ids,
+    files_below,
+    labelled,
+    names_of,
+    write_image,
+    write_text,
+)
 from torchvision.datasets import Food101
 
 from openalign.errors import InputError
@@ -83,3 +91,12 @@ def test_a_missing_list_is_told(tmp_path: Path) -> None:
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("food101", str(write(tmp_path))) == Food101Dataset(path=str(tmp_path))
     assert KIND.recognize("food101", str(tmp_path / "food-101" / "images")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "food-101"):
+        settings = Food101Dataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/food-101"
+        assert files_below(folder, KIND.read(settings))

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torchvision.datasets.imagenet as oracle
-from published_forms import below, class_ids, labelled, names_of, write_image, write_text
+from published_forms import (
+    below,
+    class_ids,
+    files_below,
+    labelled,
+    names_of,
+    write_image,
+    write_text,
+)
 from scipy.io import savemat
 from torchvision.datasets import ImageFolder
 
@@ -124,6 +132,7 @@ def test_kaggles_archive_is_read_where_it_unpacks(tmp_path: Path) -> None:
     found = read(tmp_path)
 
     assert labelled(found, "val") == expected_val()
+    assert files_below(KIND.image_folder(ImageNetDataset(path=str(tmp_path))), found)
     assert labelled(found, "train")[0] == (f"train/{TENCH}/{TENCH}_1.JPEG", 0)
     assert (
         found.images[-1].place.read()

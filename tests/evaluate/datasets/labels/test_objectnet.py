@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clip_benchmark.datasets.objectnet import ObjectNetDataset as Oracle
 from PIL import Image
-from published_forms import class_ids, labelled, names_of, write_image, write_text
+from published_forms import class_ids, files_below, labelled, names_of, write_image, write_text
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
@@ -145,3 +145,12 @@ def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
 
     assert found == ObjectNetDataset(path=str(tmp_path))
     assert KIND.recognize("objectnet", str(tmp_path / "objectnet-1.0" / "images")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "objectnet-1.0"):
+        settings = ObjectNetDataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/objectnet-1.0"
+        assert files_below(folder, KIND.read(settings))

@@ -2,7 +2,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from published_forms import below, class_ids, labelled, names_of, write_image, write_text
+from published_forms import (
+    below,
+    class_ids,
+    files_below,
+    labelled,
+    names_of,
+    write_image,
+    write_text,
+)
 from torchvision.datasets import OxfordIIITPet
 
 from openalign.errors import InputError
@@ -54,6 +62,7 @@ def test_comments_and_windows_line_ends_are_read(tmp_path: Path) -> None:
     [
         pytest.param("Abyssinian_101 1 1", "trainval.txt:4: has 3 words, not 4", id="a word less"),
         pytest.param("Abyssinian_101 38 1 1", "trainval.txt:4: .* from 1 to 37", id="class 38"),
+        pytest.param("Abyssinian_201 1 1 1", "listed twice", id="an image of test"),
         pytest.param(
             "Bengal_1 1 1 1", "trainval.txt:4: class 1 is Abyssinian above", id="another breed"
         ),
@@ -69,3 +78,12 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("pets", str(write(tmp_path))) == PetsDataset(path=str(tmp_path))
     assert KIND.recognize("pets", str(tmp_path / "oxford-iiit-pet" / "images")) is None
+
+
+def test_its_images_lie_below_the_folder_of_images(tmp_path: Path) -> None:
+    for root in (write(tmp_path), tmp_path / "oxford-iiit-pet"):
+        settings = PetsDataset(path=str(root))
+        folder = KIND.image_folder(settings)
+
+        assert folder == f"{tmp_path}/oxford-iiit-pet"
+        assert files_below(folder, KIND.read(settings))

@@ -74,6 +74,9 @@ def test_a_folder_may_be_called_as_the_task_or_be_the_path_itself(tmp_path: Path
     write_lists(tmp_path / "a", "cifar100")
     write_lists(tmp_path / "b", "cifar")
 
+    for path in (tmp_path / "b", tmp_path / "b" / "cifar"):
+        settings = VtabDataset(path=str(path), task="cifar100")
+        assert KIND.image_folder(settings) == f"{tmp_path}/b/cifar"
     other, itself = read(tmp_path / "a", "cifar100"), read(tmp_path / "b" / "cifar", "cifar100")
 
     assert labelled(other, "test") == labelled(itself, "test")
@@ -111,6 +114,7 @@ def test_images_that_were_encoded_anew_are_noted(tmp_path: Path) -> None:
         pytest.param("images/a.jpg", "has no path and class: 'images/a.jpg'", id="no class"),
         pytest.param("", "has no path and class: ''", id="blank"),
         pytest.param("../a.jpg 1", "must stay inside the folder", id="outside"),
+        pytest.param(f"a.jpg {'9' * 5000}", "from 0 to 99, got '9999", id="thousands of digits"),
     ],
 )
 def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
@@ -118,6 +122,14 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
     write_text(tmp_path / "cifar" / "val200.txt", f"images/val200/000000.jpg 7\n{line}\n")
 
     with pytest.raises(InputError, match=f"val200.txt:2:? .*{message}"):
+        read(tmp_path, "cifar100")
+
+
+def test_an_image_that_two_lists_share_is_told(tmp_path: Path) -> None:
+    write_lists(tmp_path)
+    write_text(tmp_path / "cifar" / "val200.txt", "images/train800/000001.jpg 99\n")
+
+    with pytest.raises(InputError, match=r"000001.jpg is listed twice: in `train800`, and in `val"):
         read(tmp_path, "cifar100")
 
 
