@@ -19,17 +19,18 @@ from openalign.evaluate.datasets.captions import (
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 
 KINDS: dict[str, DatasetKind[Any]] = {
-    "karpathy": karpathy.KIND,
-    "coco": coco.KIND,
-    "flickr": flickr.KIND,
     "multi30k": multi30k.KIND,
-    "cxc": cxc.KIND,
+    "cxc": cxc.KIND,  # before MSCOCO's JSON, which may lie in its folder
     "simlex": simlex.KIND,
     "cirr": cirr.KIND,
     "fashion_iq": fashion_iq.KIND,
+    "karpathy": karpathy.KIND,
+    "coco": coco.KIND,
+    "flickr": flickr.KIND,
     "webdataset": webdataset.LABELLED_KIND,
     "webdataset_captions": webdataset.CAPTIONED_KIND,
 }
+"""In the order in which a path is asked which form it has."""
 
 if TYPE_CHECKING:
     AnyDataset = DatasetSettings
