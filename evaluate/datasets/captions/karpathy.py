@@ -6,10 +6,14 @@ The reading lies in `karpathy_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
+from openalign.evaluate.datasets.caption_limits import (
+    MaxCaptions,
+    check_max_captions,
+    most_captions,
+)
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location, renamed
-from openalign.settings.limits import positive
 
 _NAME = "the key under `benchmarks:` is the name: `benchmarks: {flickr30k: {kind: karpathy, ...}}`"
 _TASK = "a task says it: `evaluate.tasks: [{kind: retrieval, benchmark: flickr30k, split: test}]`"
@@ -29,11 +33,12 @@ class KarpathyDataset:
     images: str = location("")
     """Folder or URL of the images. When empty, the JSON's own folder, or a usual one near it."""
 
-    max_captions: int = 5
-    """Keep an image's first captions only; five is the habit that makes numbers comparable."""
+    max_captions: MaxCaptions = 5
+    """Keep an image's first captions only, or `all`; five is the habit that makes numbers
+    comparable."""
 
     def __post_init__(self) -> None:
-        positive(max_captions=self.max_captions)
+        check_max_captions(self.max_captions)
 
 
 def image_folder(dataset: KarpathyDataset) -> str:
@@ -52,7 +57,7 @@ def read(dataset: KarpathyDataset) -> Dataset:
     from openalign.evaluate.datasets.captions import karpathy_reading
 
     return karpathy_reading.read(
-        dataset.path, folder=image_folder(dataset), max_captions=dataset.max_captions
+        dataset.path, folder=image_folder(dataset), max_captions=most_captions(dataset.max_captions)
     )
 
 

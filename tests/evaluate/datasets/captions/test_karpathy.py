@@ -50,6 +50,9 @@ def test_only_the_first_captions_count(tmp_path: Path) -> None:
     assert read(path)[0].captions == tuple(f"caption {n}" for n in range(5))
     assert read(path, max_captions=2)[0].captions == ("caption 0", "caption 1")
     assert len(read(path, max_captions=9)[0].captions) == 6
+    assert len(read(path, max_captions="all")[0].captions) == 6
+    with pytest.raises(ValueError, match="max_captions must be above 0, got 0"):
+        KarpathyDataset(path=path, max_captions=0)
 
 
 def test_two_folders_may_hold_a_file_of_one_name(tmp_path: Path) -> None:
