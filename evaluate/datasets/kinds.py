@@ -31,14 +31,14 @@ from openalign.evaluate.datasets.labels import (
 )
 
 KINDS: dict[str, DatasetKind[Any]] = {
-    "karpathy": karpathy.KIND,
-    "coco": coco.KIND,
-    "flickr": flickr.KIND,
     "multi30k": multi30k.KIND,
-    "cxc": cxc.KIND,
+    "cxc": cxc.KIND,  # before MSCOCO's JSON, which may lie in its folder
     "simlex": simlex.KIND,
     "cirr": cirr.KIND,
     "fashion_iq": fashion_iq.KIND,
+    "karpathy": karpathy.KIND,
+    "coco": coco.KIND,
+    "flickr": flickr.KIND,
     "webdataset": webdataset.LABELLED_KIND,
     "webdataset_captions": webdataset.CAPTIONED_KIND,
     "imagenet": imagenet.KIND,

@@ -7,10 +7,14 @@ in `webdataset_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
+from openalign.evaluate.datasets.caption_limits import (
+    MaxCaptions,
+    check_max_captions,
+    most_captions,
+)
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location
-from openalign.settings.limits import positive
 
 _LABELLED_NAMES = (
     *("wds_imagenet1k", "wds_imagenetv2", "wds_imagenet_sketch", "wds_imagenet-a"),
@@ -49,11 +53,12 @@ class CaptionedTars:
     path: str = location()
     """Folder or URL that holds a folder of tars for each split; or the tars themselves."""
 
-    max_captions: int = 5
-    """Keep an image's first captions only; five is the habit that makes numbers comparable."""
+    max_captions: MaxCaptions = 5
+    """Keep an image's first captions only, or `all`; five is the habit that makes numbers
+    comparable."""
 
     def __post_init__(self) -> None:
-        positive(max_captions=self.max_captions)
+        check_max_captions(self.max_captions)
 
 
 def read_labelled(dataset: LabelledTars) -> Dataset:
@@ -75,7 +80,9 @@ def read_captioned(dataset: CaptionedTars) -> Dataset:
     """
     from openalign.evaluate.datasets import webdataset_reading
 
-    return webdataset_reading.read_captioned(dataset.path, max_captions=dataset.max_captions)
+    return webdataset_reading.read_captioned(
+        dataset.path, max_captions=most_captions(dataset.max_captions)
+    )
 
 
 def _labelled_fingerprint(dataset: LabelledTars) -> str:

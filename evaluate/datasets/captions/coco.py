@@ -6,10 +6,14 @@ The reading lies in `coco_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
+from openalign.evaluate.datasets.caption_limits import (
+    MaxCaptions,
+    check_max_captions,
+    most_captions,
+)
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location
-from openalign.settings.limits import positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +34,12 @@ class CocoDataset:
     """What the split is called; as the file's name says when empty (`val`), `test` when it says
     nothing."""
 
-    max_captions: int = 5
-    """Keep an image's first captions only; five is the habit that makes numbers comparable."""
+    max_captions: MaxCaptions = 5
+    """Keep an image's first captions only, or `all`; five is the habit that makes numbers
+    comparable."""
 
     def __post_init__(self) -> None:
-        positive(max_captions=self.max_captions)
+        check_max_captions(self.max_captions)
 
 
 def image_folder(dataset: CocoDataset) -> str:
@@ -56,7 +61,7 @@ def read(dataset: CocoDataset) -> Dataset:
         dataset.path,
         folder=image_folder(dataset),
         split=dataset.split,
-        max_captions=dataset.max_captions,
+        max_captions=most_captions(dataset.max_captions),
     )
 
 

@@ -6,10 +6,14 @@ The reading lies in `flickr_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
+from openalign.evaluate.datasets.caption_limits import (
+    MaxCaptions,
+    check_max_captions,
+    most_captions,
+)
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location
-from openalign.settings.limits import positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,12 @@ class FlickrDataset:
     images such as `test.txt`. Images in no split are left out. When empty, every image is in the
     split that the file's name tells of, or in `test`."""
 
-    max_captions: int = 5
-    """Keep an image's first captions only; five is the habit that makes numbers comparable."""
+    max_captions: MaxCaptions = 5
+    """Keep an image's first captions only, or `all`; five is the habit that makes numbers
+    comparable."""
 
     def __post_init__(self) -> None:
-        positive(max_captions=self.max_captions)
+        check_max_captions(self.max_captions)
 
 
 def image_folder(dataset: FlickrDataset) -> str:
@@ -60,7 +65,7 @@ def read(dataset: FlickrDataset) -> Dataset:
         dataset.path,
         folder=image_folder(dataset),
         splits=dataset.splits,
-        max_captions=dataset.max_captions,
+        max_captions=most_captions(dataset.max_captions),
     )
 
 

@@ -57,9 +57,7 @@ def read(dataset: KarpathyDataset) -> Dataset:
     from openalign.evaluate.datasets.captions import karpathy_reading
 
     return karpathy_reading.read(
-        dataset.path,
-        folder=image_folder(dataset),
-        max_captions=most_captions(dataset.max_captions),
+        dataset.path, folder=image_folder(dataset), max_captions=most_captions(dataset.max_captions)
     )
 
 

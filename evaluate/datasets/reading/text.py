@@ -82,7 +82,7 @@ def read_columns(
     """Yield the number of each line of a table and its cells in the order of `names`.
 
     The first line has the columns' names, and there may be more columns than these. A cell is what
-    stands between separators: nothing is quoted.
+    stands between separators: nothing is quoted. Blank lines are passed over.
 
     Raises:
         InputError: a column is missing, or a line has more or fewer cells than the first.
@@ -94,6 +94,8 @@ def read_columns(
         raise InputError(f"{url}:1: has no column {', '.join(missing)}", hint=form)
     columns = [header.index(name) for name in names]
     for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
         cells = line.split(separator)
         if len(cells) != len(header):
             raise InputError(

@@ -27,11 +27,12 @@ def test_queries_move_with_their_images() -> None:
 
 
 def test_with_all_images_nothing_changes() -> None:
-    whole = dataset(query(0, 1, 2, 3), query(3, None))
+    whole = dataset(query(0, 1, 0, 2, 3), query(3, None))
 
     kept = whole.keeping([0, 1, 2, 3])
 
     assert kept.content() == whole.content()
+    assert list(kept.queries) == list(whole.queries)
     assert kept.galleries == whole.galleries
 
 

@@ -93,6 +93,13 @@ def test_classes_and_templates_come_from_the_files_beside(tmp_path: Path) -> Non
     assert dataset.templates == ("a photo of a {}.", "{}")
 
 
+def test_blank_lines_at_the_end_are_no_classes(tmp_path: Path) -> None:
+    root = write_labelled(tmp_path)
+    (tmp_path / "classnames.txt").write_text("tench\ngold fish\n\n \n")
+
+    assert len(read_labelled(root).classes) == 2
+
+
 def test_without_class_names_classes_are_numbers(tmp_path: Path) -> None:
     root = write_labelled(tmp_path)
     (tmp_path / "classnames.txt").unlink()
@@ -110,7 +117,7 @@ def test_captions_are_the_lines_of_a_text(tmp_path: Path) -> None:
     assert dog.captions == ("A dog, fast", "Ein Hund\u2028läuft", "犬 walks")
     assert many.captions == tuple(f"caption {n}" for n in range(5))
     assert dog.place.read() == PNG
-    assert len(read_captioned(tmp_path, max_captions=9).images[1].captions) == 7
+    assert len(read_captioned(tmp_path, max_captions="all").images[1].captions) == 7
 
 
 def test_a_plain_folder_of_tars_is_the_split_test(tmp_path: Path) -> None:
@@ -131,6 +138,7 @@ def test_other_members_and_folders_in_a_tar_do_no_harm(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "0.tar", "w") as archive:
         for name, content in {
             "__info__": b"x",
+            "__meta__/000.jpg": PNG,
             "README": b"x",
             "a/b.c/001.JPG": GRAY,
             "a/b.c/001.json": b"{}",
@@ -332,5 +340,7 @@ def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
             write_tar(tmp_path / "c" / "test" / "0.tar", CAPTIONED[:1])
         found.append(CAPTIONED_KIND.fingerprint(CaptionedTars(path=f"{tmp_path}/{folder}")))
 
+    (tmp_path / "b" / "dataset_type.txt").unlink()
+    without_type = CAPTIONED_KIND.fingerprint(CaptionedTars(path=f"{tmp_path}/b"))
     assert found[0] == found[1]
-    assert found[0] != found[2]
+    assert len({*found, without_type}) == 3

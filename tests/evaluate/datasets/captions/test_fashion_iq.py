@@ -121,8 +121,8 @@ def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         pytest.param(
-            {"dress_queries": [{"target": "S1", "candidate": "D1", "captions": ["a"]}]},
-            "cap.dress.val.json: query 0: S1 is not among the images of the category",
+            {"shirt_queries": [{"target": "D1", "candidate": "S1", "captions": ["a"]}]},
+            "cap.shirt.val.json: query 0: D1 is not among the images of the category",
             id="another category's",
         ),
         pytest.param({"shirt_queries": []}, "cap.shirt.val.json: has no queries", id="no queries"),

@@ -122,9 +122,9 @@ def columns(path: Path, content: str) -> list[tuple[int, list[str]]]:
 
 
 def test_columns_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
-    found = columns(tmp_path / "a.tsv", "a\tmore\tb\n1\t2\t3\n4\t5\t 6 \n")
+    found = columns(tmp_path / "a.tsv", "a\tmore\tb\n1\t2\t3\n\n4\t5\t 6 \n \n")
 
-    assert found == [(2, ["3", "1"]), (3, ["6", "4"])]
+    assert found == [(2, ["3", "1"]), (4, ["6", "4"])]
 
 
 @pytest.mark.parametrize(
