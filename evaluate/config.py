@@ -7,7 +7,7 @@ from typing import Any
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
-from openalign.settings.fields import identity, renamed
+from openalign.settings.fields import identity, location, renamed
 from openalign.settings.limits import positive
 
 _BENCHMARKS = (
@@ -27,6 +27,10 @@ _BENCHMARKS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:
     """What is measured on the pipeline's benchmarks, and how intervals are drawn."""
+
+    model: str = location("")
+    """Folder or URL of the model that is measured, in Hugging Face's form; the one that the
+    pipeline trains when empty. With it, nothing is read of the stages before."""
 
     tasks: tuple[AnyTask, ...] = ()
     """What is measured, each on one of the pipeline's `benchmarks`; their images are what `search`

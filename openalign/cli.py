@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from openalign.errors import ConfigError, OpenAlignError, StageError
-from openalign.run.stages import STAGES, stage_names
+from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
@@ -185,15 +185,15 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
-    for name in stage.reads:
-        if not STAGES[name].is_verb and name in stage_names(run.config):
+    for name in stages_read(run.config, stage.name):
+        if not STAGES[name].is_verb:
             runner.run_stage(run, name)  # nobody can ask for it by its name
     runner.run_stage(run, stage.name)
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.run.measured_model import model_url
     from openalign.run.readiness import require_libraries
-    from openalign.run.stages import model_url
 
     run = _run_of(options, beam_options)
     require_libraries(STAGES["evaluate"])
@@ -297,8 +297,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in pipeline_names(options.config):
         config = load_pipeline(options.config, name, options.overrides)
         print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
-        asked = [web for stage in STAGES.values() if (web := stage.web(config)) is not None]
-        if not all(web.contact for web in asked):
+        asked = [STAGES[stage].web(config) for stage in stage_names(config)]
+        if not all(web.contact for web in asked if web is not None):
             print(f"{'':13} set web.contact before it is run")  # noqa: T201
 
 

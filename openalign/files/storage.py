@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,8 @@ def check_reachable(folder: str) -> None:
     except Exception as error:  # every driver has errors of its own
         raise InputError(
             f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
-            hint="see that the network, the bucket and your credentials are right (for gs://: "
-            "gcloud auth application-default login)",
+            hint="see that the network, the name and your credentials are right (for gs://: "
+            "gcloud auth application-default login; for hf://: hf auth login)",
         ) from error
 
 
@@ -171,6 +171,13 @@ def list_names(folder: str) -> list[str]:
     """Return the names directly inside a folder, in order."""
     fs, path = _filesystem(folder)
     return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
+
+
+def list_details(folder: str) -> dict[str, Mapping[str, Any]]:
+    """Return what a file system says of all that is directly inside a folder, by its name."""
+    fs, path = _filesystem(folder)
+    listed: list[dict[str, Any]] = fs.ls(path, detail=True)
+    return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]: entry for entry in listed}
 
 
 def list_glob(pattern: str) -> list[str]:

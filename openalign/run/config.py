@@ -10,7 +10,7 @@ the run's root. Imports nothing but the standard library, PyYAML and the folders
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_type_hints
+from typing import Literal, cast, get_args, get_type_hints
 
 import yaml
 
@@ -85,8 +85,9 @@ class PipelineConfig:
     """How the web is asked, by `harvest` and by `fetch`; what one of them needs otherwise stands
     under its own `web`, key by key."""
 
-    harvest: HarvestConfig
-    """How candidates, image addresses with their alt-texts, are found."""
+    harvest: HarvestConfig | None = None
+    """How candidates, image addresses with their alt-texts, are found; none for a pipeline that
+    only measures the model of `evaluate.model`, which then has no stage before `evaluate`."""
 
     filter: FilterConfig = field(default_factory=FilterConfig)
     """Which candidates are kept for their alt-texts, before images are fetched."""
@@ -101,7 +102,7 @@ class PipelineConfig:
     """The model and its training."""
 
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """What is measured with the trained model."""
+    """What is measured, with the trained model or with another one."""
 
     report: ReportConfig = field(default_factory=ReportConfig)
     """What the report's page says about itself."""
@@ -133,6 +134,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
     where = Place(path, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
     config = cast("PipelineConfig", where.read(PipelineConfig, node))
+    _check_model(config, node)
     _check_benchmarks(config, node)
     return config
 
@@ -181,6 +183,16 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
         node.tag, [(k, v) for k, v in node.value if k.value != "extends"], node.start_mark
     )
     return merged(parent, own)
+
+
+def _check_model(config: PipelineConfig, node: yaml.MappingNode) -> None:
+    """Refuse a pipeline that makes no model and names none."""
+    if config.harvest is None and not config.evaluate.model:
+        raise ConfigError(
+            f"{place_of(node)}: `{config.name}` must have a `harvest`, or name an `evaluate.model`",
+            hint="name where the pairs come from, as harvest: {source: {kind: table, path: "
+            "pairs.parquet}}; or the folder of a model to measure, as evaluate: {model: FOLDER}",
+        )
 
 
 def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
@@ -233,9 +245,14 @@ def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
     section = yaml.MappingNode(node.tag, shared, node.start_mark)
     # The shared settings are read first, so that an error about one of them names `web`.
     asking = _sections_with_web()
-    stages = [(text_node(name, node), section) for name in asking]
+    said = _without_empty(node, list(asking))
+    named = {key.value for key, _ in said.value}
+    stages = [
+        (text_node(name, node), section)
+        for name, is_optional in asking.items()
+        if name in named or not is_optional
+    ]
     defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
-    said = _without_empty(node, asking)
     said.value = [
         (key, _without_empty(value, ("web",)))
         if key.value in asking and isinstance(value, yaml.MappingNode)
@@ -245,10 +262,14 @@ def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
     return merged(defaults, said)
 
 
-def _sections_with_web() -> list[str]:
-    """Return the names of the sections that have a `web` of their own."""
-    hints = get_type_hints(PipelineConfig)
-    return [name for name, kind in hints.items() if "web" in getattr(kind, "__annotations__", {})]
+def _sections_with_web() -> dict[str, bool]:
+    """Return the sections that have a `web` of their own, and whether one may be missing."""
+    found: dict[str, bool] = {}
+    for name, hint in get_type_hints(PipelineConfig).items():
+        kinds = get_args(hint) or (hint,)
+        if any("web" in getattr(kind, "__annotations__", {}) for kind in kinds):
+            found[name] = type(None) in kinds
+    return found
 
 
 def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:

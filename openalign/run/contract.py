@@ -80,7 +80,9 @@ class Stage:
     """What it does: the help text of its verb."""
 
     folder: str
-    reads: tuple[str, ...] = ()
+    reads: Callable[[PipelineConfig], tuple[str, ...]] = lambda _: ()
+    """The stages whose results it reads; those that a pipeline goes without do not count."""
+
     settings: Callable[[PipelineConfig], Any]
     """The settings that can change a byte of its result."""
 

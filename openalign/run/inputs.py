@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.kinds import kind_of
+from openalign.evaluate.model_files import model_files
 from openalign.evaluate.tasks import kinds as task_kinds
 from openalign.evaluate.tasks.contract import key_of
+from openalign.files import storage
+from openalign.files.fingerprints import fingerprint_of
+from openalign.files.hash_cache import hashes_of
+from openalign.files.names import HASHES_FOLDER
 from openalign.run.config import PipelineConfig
 
 if TYPE_CHECKING:
@@ -56,14 +61,38 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
 
 
 def of_evaluate(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the benchmarks, and of what tasks read beside them."""
+    """Return the content of the benchmarks, of what tasks read beside them, and of the model.
+
+    A model that the run made itself is the result of a stage, and no input from outside.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
     used = dict.fromkeys(task.benchmark for task in config.evaluate.tasks)
     found = {f"benchmarks.{name}": _benchmark(config, name) for name in used}
     for task in config.evaluate.tasks:
         fingerprint = task_kinds.kind_of(task).fingerprint
         if fingerprint is not None:
             found[f"tasks.{key_of(task)}"] = fingerprint(task)
+    if config.evaluate.model:
+        found["model"] = model_identity(config.evaluate.model, root=config.root)
     return found
+
+
+def model_identity(folder: str, *, root: str) -> str:
+    """Return the hash of a model's files; where they lie does not enter it.
+
+    Raises:
+        InputError: the folder holds no model, or cannot be reached.
+    """
+    names = model_files(folder)
+    urls = {name: storage.join(folder, name) for name in names}
+    hashes = hashes_of(urls.values(), cache=_cache(root, "model"))
+    return fingerprint_of({name: hashes[url] for name, url in urls.items()})
+
+
+def _cache(root: str, name: str) -> str:
+    return storage.join(root, HASHES_FOLDER, f"{name}.json")
 
 
 def _benchmark(config: PipelineConfig, name: str) -> str:
