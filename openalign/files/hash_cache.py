@@ -99,13 +99,14 @@ def _add_hashes(hashes: dict[str, str], urls: Sequence[str]) -> None:
     if not urls:
         return
     done = 0
-    with (
-        progress_line("hashing", lambda: f"{done:,} of {len(urls):,} files"),
-        ThreadPoolExecutor(_THREADS) as pool,
-    ):
-        for url, sha256 in zip(urls, pool.map(_sha256_of, urls), strict=True):
-            hashes[url] = sha256
-            done += 1
+    pool = ThreadPoolExecutor(_THREADS)
+    try:
+        with progress_line("hashing", lambda: f"{done:,} of {len(urls):,} files"):
+            for url, sha256 in zip(urls, pool.map(_sha256_of, urls), strict=True):
+                hashes[url] = sha256
+                done += 1
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _sha256_of(url: str) -> str:
