@@ -7,7 +7,7 @@ from typing import Any
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
-from openalign.settings.fields import identity, location, renamed
+from openalign.settings.fields import identity, location, renamed, runtime
 from openalign.settings.limits import positive
 
 _BENCHMARKS = (
@@ -31,6 +31,10 @@ class EvaluateConfig:
     model: str = location("")
     """Folder or URL of the model that is measured, in Hugging Face's form; the one that the
     pipeline trains when empty. With it, nothing is read of the stages before."""
+
+    allow_missing: bool = runtime(default=False)
+    """Whether images of a benchmark that are not there are counted and left out; else they are an
+    error, before anything is embedded."""
 
     tasks: tuple[AnyTask, ...] = ()
     """What is measured, each on one of the pipeline's `benchmarks`; their images are what `search`

@@ -54,12 +54,6 @@ def read(dataset: KarpathyDataset) -> Dataset:
     )
 
 
-def _fingerprint(dataset: KarpathyDataset) -> str:
-    from openalign.files.storage import sha256_of_all
-
-    return sha256_of_all([dataset.path, *(image.place.file for image in read(dataset).images)])
-
-
 def recognize(_: str, path: str) -> KarpathyDataset | None:
     """Return settings for a file in Karpathy's form, which is a JSON file of that name."""
     name = path.rpartition("/")[2]
@@ -75,6 +69,5 @@ KIND = DatasetKind(
     tasks=("retrieval",),
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )
