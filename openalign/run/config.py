@@ -114,7 +114,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
     Raises:
         ConfigError: names the file, line and key, what was found and what is allowed.
     """
-    pipelines = _pipelines(path)
+    pipelines = pipelines_in(_read(path), path)
     if name not in pipelines:
         raise ConfigError(
             f"{path}: there is no pipeline `{name}`",
@@ -127,11 +127,29 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
                 f"{place_of(key)}: `name` is not a setting",
                 hint=f"this pipeline is called `{name}`, as its key says",
             )
+    return resolved(with_overrides(node, overrides), name=name, file=path)
+
+
+def with_overrides(node: yaml.MappingNode, overrides: Sequence[str]) -> yaml.MappingNode:
+    """Lay `key.path=value` strings over a mapping of sections, the last one on top.
+
+    Raises:
+        ConfigError: one of them is not of that form.
+    """
     for override in overrides:
         node = merged(node, override_node(override))
+    return node
+
+
+def resolved(node: yaml.MappingNode, *, name: str, file: str) -> PipelineConfig:
+    """Return the pipeline that a mapping of sections describes; errors say that it is in `file`.
+
+    Raises:
+        ConfigError: names the place and key, what was found and what is allowed.
+    """
     node = _with_shared_web(node)
     _fill_in_root(node, name)
-    where = Place(path, "")
+    where = Place(file, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
     config = cast("PipelineConfig", where.read(PipelineConfig, node))
     _check_model(config, node)
@@ -141,23 +159,36 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
 
 def pipeline_names(path: str) -> list[str]:
     """Return the names of the pipelines in a file, in its order."""
-    return list(_pipelines(path))
+    return list(pipelines_in(_read(path), path))
 
 
-def _pipelines(path: str) -> dict[str, yaml.MappingNode]:
+def _read(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}", hint="name the file with `--config PATH`"
         ) from error
-    root = compose(text, path)
+
+
+def pipelines_in(text: str, file: str) -> dict[str, yaml.MappingNode]:
+    """Return the pipelines of a settings file as they stand in its text, by name.
+
+    Raises:
+        ConfigError: it is no mapping of pipelines.
+    """
+    root = compose(text, file)
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path}: must be a mapping of pipeline names to their sections")
+        raise ConfigError(f"{file}: must be a mapping of pipeline names to their sections")
     pipelines: dict[str, yaml.MappingNode] = {}
     for key, node in root.value:
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{place_of(key)}: `{key.value}` must be a mapping of sections")
+        if "/" in key.value:
+            raise ConfigError(
+                f"{place_of(key)}: `{key.value}` cannot be the name of a pipeline",
+                hint="a name with a slash is taken for the folder of a run",
+            )
         pipelines[str(key.value)] = node
     return pipelines
 

@@ -110,6 +110,12 @@ class Stage:
     is_verb: bool = True
     """Whether people can ask for it by name."""
 
+    takes_model: bool = False
+    """Whether a model may be named in place of a pipeline: `--model`."""
+
+    takes_data: bool = False
+    """Whether data sets may be named beside the model: `--data`."""
+
     extra: str = ""
     needs: tuple[str, ...] = ()
     """Libraries of `extra`, looked for before anything is written."""

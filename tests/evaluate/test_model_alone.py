@@ -132,7 +132,7 @@ def test_another_model_is_measured_again_and_a_moved_one_is_not(
     ("model", "error"),
     [
         pytest.param("nowhere", "nowhere is not a model folder: there is no such", id="missing"),
-        pytest.param("runs", "runs is not a model folder: it holds no model", id="without files"),
+        pytest.param("runs", "runs is not a model folder: it has no config", id="without files"),
         pytest.param("model/config.json", "model/config.json is a file, a model is", id="a file"),
     ],
 )

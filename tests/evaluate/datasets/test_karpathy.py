@@ -155,3 +155,58 @@ def test_reading_a_benchmark_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def lay_out(folder: Path, *names: str) -> None:
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("files", "images"),
+    [
+        pytest.param(["val2014/9.jpg"], "", id="beside it"),
+        pytest.param(["images/val2014/9.jpg"], "/images", id="in a folder beside it"),
+        pytest.param(["a/x.jpg", "b/train2014/8.jpg"], "/b", id="of another split alone"),
+        pytest.param(["a/x.jpg"], "", id="nowhere"),
+    ],
+)
+def test_a_path_tells_the_file_and_where_its_images_lie(
+    tmp_path: Path, files: list[str], images: str
+) -> None:
+    path = written(
+        tmp_path,
+        image("8.jpg", "train", filepath="train2014"),
+        image("9.jpg", "test", filepath="val2014"),
+    )
+    lay_out(tmp_path, *files)
+
+    for given in (path, str(tmp_path)):
+        assert KIND.recognize("mine", given) == KarpathyDataset(
+            path=path, images=f"{tmp_path}{images}"
+        )
+
+
+def test_of_several_files_in_a_folder_the_name_tells_one(tmp_path: Path) -> None:
+    for name in ("coco", "flickr30k"):
+        Path(written(tmp_path, image("a.jpg", "test"))).rename(tmp_path / f"dataset_{name}.json")
+
+    found = [KIND.recognize(name, str(tmp_path)) for name in ("mscoco", "flickr30k")]
+
+    assert [each.path.rpartition("/")[2] for each in found if each is not None] == [
+        "dataset_coco.json",
+        "dataset_flickr30k.json",
+    ]
+    with pytest.raises(InputError, match=r"holds dataset_coco\.json, dataset_flickr30k\.json"):
+        KIND.recognize("flickr8k", str(tmp_path))
+
+
+@pytest.mark.parametrize("content", ['{"images": [{"file_name": "a.jpg"}], "annotations": []}', ""])
+def test_a_file_of_another_form_is_not_taken_for_one(tmp_path: Path, content: str) -> None:
+    (tmp_path / "captions.json").write_text(content)
+    (tmp_path / "labels.txt").write_text("a")
+
+    for path in (tmp_path / "captions.json", tmp_path / "labels.txt", tmp_path):
+        assert KIND.recognize("mscoco", str(path)) is None
