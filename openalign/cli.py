@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from openalign import arguments
-from openalign.errors import ConfigError, OpenAlignError, StageError
+from openalign.errors import ConfigError, InputError, OpenAlignError, StageError
 from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
@@ -148,11 +148,12 @@ def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> 
     from openalign.evaluate.datasets import checking
 
     _refuse(beam_options)
-    found = checking.check(options.path, options.kind)
-    for line in found.lines:
-        print(line)  # noqa: T201
-    if found.problem:
-        raise StageError(found.problem)
+    copies = checking.check(options.path, options.kind)
+    for copy in copies:
+        print("\n".join([copy.name, "", *copy.table, ""]))  # noqa: T201
+    problems = [problem for copy in copies for problem in copy.problems]
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

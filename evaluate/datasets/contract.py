@@ -1,7 +1,7 @@
 """What a data-set kind offers: its settings, its reading, and how its form is recognized."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from openalign.evaluate.datasets.dataset import Dataset
@@ -37,6 +37,9 @@ class DatasetKind(Generic[S]):
     tasks: tuple[str, ...] = ()
     """Task kinds that are measured on it when nobody says which."""
 
+    sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    """How many images a whole copy has in each split, by published name."""
+
     read: Callable[[S], Dataset]
     """Return all images of all splits, in the data set's order. Pixels are not read. Raises
     InputError."""
@@ -46,3 +49,7 @@ class DatasetKind(Generic[S]):
 
     recognize: Callable[[str, str], S | None] = lambda _name, _path: None
     """Return settings for a data set called `name` at a path, or None if it is not of this form."""
+
+    expand: Callable[[str, str], Mapping[str, S]] = lambda _name, _path: {}
+    """Return the benchmarks of a published collection called `name` at a path, by the name of each;
+    none where the name is not that of a collection."""

@@ -11,9 +11,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.settings.fields import location, renamed
 from openalign.settings.limits import positive
 
-_FILES = {"mscoco": "coco"}
-"""What the files of published data sets are called, where it is not the data set's name."""
-
 _NAME = "the key under `benchmarks:` is the name: `benchmarks: {flickr30k: {kind: karpathy, ...}}`"
 _TASK = "a task says it: `evaluate.tasks: [{kind: retrieval, benchmark: flickr30k, split: test}]`"
 
@@ -57,18 +54,11 @@ def read(dataset: KarpathyDataset) -> Dataset:
     )
 
 
-def recognize(name: str, path: str) -> KarpathyDataset | None:
-    """Return settings for Karpathy's JSON, or a folder with one, and the folder of its images.
-
-    Raises:
-        InputError: a folder has several such files, and the name tells none of them.
-    """
-    from openalign.evaluate.datasets import karpathy_reading
-
-    file = karpathy_reading.find_file(path, called=_FILES.get(name, name))
-    if file is None:
-        return None
-    return KarpathyDataset(path=file, images=karpathy_reading.find_images(file))
+def recognize(_: str, path: str) -> KarpathyDataset | None:
+    """Return settings for a file in Karpathy's form, which is a JSON file of that name."""
+    name = path.rpartition("/")[2]
+    is_karpathys = name.startswith("dataset") and name.endswith(".json")
+    return KarpathyDataset(path=path) if is_karpathys else None
 
 
 KIND = DatasetKind(

@@ -1,40 +1,38 @@
 """Which kind of data set lies at a path: for people who name a path and no kind."""
 
+from collections.abc import Mapping
+
 from openalign.errors import ConfigError, InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import KINDS
 from openalign.files import storage
 
-_LISTS = "`openalign datasets` lists the forms; under `benchmarks:` a settings file names one"
 
-
-def recognized(name: str, path: str) -> DatasetSettings:
-    """Return the settings of the data set at a path.
+def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
+    """Return the settings of the data set at a path, by its name; a collection has several.
 
     A name that is a kind's, or that of a published data set, says which kinds it can be of. Any
-    other name, or none, leaves it to the path.
+    other name leaves it to the path. The first kind of the table that knows the form is taken.
 
     Raises:
-        InputError: nothing is there, it is of none of these kinds, or of several.
+        InputError: nothing is there, or it is of none of these kinds.
     """
     storage.check_reachable(path)
     if not storage.exists(path):
         raise InputError(f"there is nothing at {path}")
     kinds = kinds_called(name) or list(KINDS)
-    found = {
-        kind: settings
-        for kind in kinds
-        if (settings := KINDS[kind].recognize(name, path)) is not None
-    }
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if found:
-        raise InputError(
-            f"{path} may be of the kinds {', '.join(found)}",
-            hint="give it the name of one of them, or of the data set. " + _LISTS,
-        )
+    for kind in kinds:
+        if collection := KINDS[kind].expand(name, path):
+            return collection
+        if (settings := KINDS[kind].recognize(name, path)) is not None:
+            return {name: settings}
     forms = "; ".join(f"{kind} ({KINDS[kind].title})" for kind in kinds)
-    raise InputError(f"{path} is of none of these forms: {forms}", hint=_LISTS)
+    pages = dict.fromkeys(f"docs/{KINDS[kind].page}" for kind in kinds)
+    raise InputError(
+        f"{path} is of none of these forms: {forms}",
+        hint=f"they are laid out as {', '.join(pages)} says; under `benchmarks:` a settings file "
+        "names the kind and all its parts",
+    )
 
 
 def kinds_called(name: str) -> list[str]:
@@ -44,7 +42,7 @@ def kinds_called(name: str) -> list[str]:
     return [kind for kind, offered in KINDS.items() if name in offered.names]
 
 
-def require_kind(name: str) -> None:
+def require_known(name: str) -> None:
     """Check that a name stands for a kind.
 
     Raises:

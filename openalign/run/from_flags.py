@@ -55,9 +55,10 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
     benchmarks: dict[str, DatasetSettings] = {}
     for flag in data:
         name, path = _name_and_path(flag)
-        if name in benchmarks:
-            raise ConfigError(f"--data {flag}: two data sets are called `{name}`")
-        benchmarks[name] = recognized(name, storage.absolute(path))
+        for each, dataset in recognized(name, storage.absolute(path)).items():
+            if each in benchmarks:
+                raise ConfigError(f"--data {flag}: two data sets are called `{each}`")
+            benchmarks[each] = dataset
     tasks = [
         task_by_default(kind, name)
         for name, dataset in benchmarks.items()

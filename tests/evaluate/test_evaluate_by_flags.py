@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from openalign import cli
 from openalign.errors import ConfigError
 from openalign.evaluate import results
 from openalign.evaluate.datasets import kinds
+from openalign.evaluate.datasets.karpathy import KarpathyDataset
+from openalign.evaluate.datasets.recognition import recognized
 from openalign.files.manifest import Manifest, StageFolder
 from openalign.run.from_flags import name_of_model, root_of
 
@@ -23,7 +26,9 @@ def folder(
 ) -> Path:
     """Return a folder with a model and a benchmark, and without settings."""
     shutil.copytree(model_folder, tmp_path / "tiny-align")
-    benchmark_folder.rename(tmp_path / "squares")
+    shutil.copytree(benchmark_folder / "images", tmp_path / "squares")
+    for name in ("dataset.json", "composed.json"):
+        shutil.copy(benchmark_folder / name, tmp_path / "squares")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -154,8 +159,8 @@ def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str])
             id="a name that cannot be",
         ),
         pytest.param(
-            [*EVALUATE, "--data", "flickr30k=squares"],
-            "--data flickr30k=squares: two data sets are called `flickr30k`",
+            [*EVALUATE, "--data", "flickr30k=squares/dataset.json"],
+            "--data flickr30k=squares/dataset.json: two data sets are called `flickr30k`",
             "",
             id="a name twice",
         ),
@@ -168,7 +173,7 @@ def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str])
         pytest.param(
             [*EVALUATE[:4], "flickr30k=squares/composed.json"],
             "FOLDER/squares/composed.json is of none of these forms: karpathy (",
-            "`openalign datasets` lists the forms",
+            "they are laid out as docs/",
             id="another form",
         ),
         pytest.param(
@@ -211,16 +216,33 @@ def test_a_mistake_is_said_and_nothing_is_written(
     assert not (folder / "runs").exists()
 
 
-def test_a_path_of_two_forms_is_refused(
+def test_a_path_of_two_forms_is_taken_for_the_first_unless_its_name_tells(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(kinds.KINDS, "other", kinds.KINDS["karpathy"])
+    kind = kinds.KINDS["karpathy"]
+    other = replace(kind, recognize=lambda *_: KarpathyDataset(path="other.json"), names=())
+    monkeypatch.setitem(kinds.KINDS, "other", other)
+    path = f"{folder}/squares/dataset.json"
 
-    refused = said(capsys, *EVALUATE[:4], "mine=squares/dataset.json", code=2)
-    said(capsys, *EVALUATE[:4], "karpathy=squares/dataset.json")
+    found = [recognized(name, path) for name in ("mine", "karpathy", "mscoco", "other")]
 
-    assert "squares/dataset.json may be of the kinds karpathy, other" in refused
-    assert list(evaluated().inputs) == ["benchmarks.karpathy", "model"]
+    assert [each for settings in found for each in settings.values()] == [
+        *[KarpathyDataset(path=path)] * 3,
+        KarpathyDataset(path="other.json"),
+    ]
+
+
+def test_a_collection_is_measured_data_set_by_data_set(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{folder}/squares/dataset.json"
+    many = {f"many_{number}": KarpathyDataset(path=path) for number in (1, 2)}
+    kind = replace(kinds.KINDS["karpathy"], names=("many",), expand=lambda *_: many)
+    monkeypatch.setitem(kinds.KINDS, "karpathy", kind)
+
+    said(capsys, *EVALUATE[:4], f"many={path}")
+
+    assert list(evaluated().inputs) == ["benchmarks.many_1", "benchmarks.many_2", "model"]
 
 
 def replace_in_place(folder: Path) -> None:
@@ -315,7 +337,7 @@ def test_only_images_of_the_test_split_must_be_there(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for color in ("blue", "black", "orange"):  # of `train` and `val`
-        Path(f"squares/images/{color}.png").unlink()
+        Path(f"squares/{color}.png").unlink()
 
     said(capsys, *EVALUATE)
 
@@ -325,11 +347,11 @@ def test_only_images_of_the_test_split_must_be_there(
 def test_missing_images_are_named_or_counted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("squares/images/green.png").unlink()
+    Path("squares/green.png").unlink()
 
     refused = said(capsys, *EVALUATE, code=2)
     assert "benchmark `flickr30k` lacks 1 of the 5 images that are needed: " in refused
-    assert f"{folder}/squares/images/green.png" in refused
+    assert f"{folder}/squares/green.png" in refused
     assert not Path("runs").exists()
 
     said(capsys, *EVALUATE, "--allow-missing")
@@ -364,7 +386,7 @@ def test_a_result_is_up_to_date_as_long_as_its_images_have_the_same_bytes(
 ) -> None:
     said(capsys, *EVALUATE)
 
-    change(folder / "squares" / "images" / "red.png")
+    change(folder / "squares" / "red.png")
 
     again = said(capsys, *EVALUATE)
     assert ("its input `benchmarks.flickr30k`" in again) is is_new
@@ -389,11 +411,11 @@ def test_datasets_lists_each_form_with_its_names_and_its_page(
 def test_a_whole_copy_is_counted_split_by_split(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["datasets", "check", "squares"]) == 0
+    assert cli.main(["datasets", "check", "squares/dataset.json"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("karpathy: ")
-    assert [line.split() for line in lines[2:]] == [
+    assert [line.split() for line in lines[2:-1]] == [
         ["split", "images", "missing", "captions", "classes"],
         ["test", "5", "0", "10", "0"],
         ["train", "2", "0", "4", "0"],
@@ -401,27 +423,48 @@ def test_a_whole_copy_is_counted_split_by_split(
     ]
 
 
+def test_images_that_a_copy_lacks_are_counted_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for color in ("red", "green", "blue", "yellow", "black", "gray"):
+        Path(f"squares/{color}.png").unlink()
+
+    assert cli.main(["datasets", "check", "squares/dataset.json"]) == 2
+
+    said = capsys.readouterr()
+    assert "error: 6 of 8 images are not there:\n  squares/red.png\n" in said.err
+    assert "  and 1 more" in said.err
+    assert ["test", "5", "4", "10", "0"] in [line.split() for line in said.out.splitlines()]
+
+
+def test_a_copy_of_another_size_than_the_published_one_is_wrong(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"flickr8k": {"test": 5, "train": 3, "dev": 1}}
+    kind = replace(kinds.KINDS["karpathy"], sizes=sizes)
+    monkeypatch.setitem(kinds.KINDS, "karpathy", kind)
+    check = ["datasets", "check", "squares/dataset.json"]
+
+    assert cli.main(check) == 0
+    assert cli.main([*check, "--kind", "flickr8k"]) == 2
+
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "error: split `train` has 2 images, 3 were published",
+        "split `dev` has 0 images, 1 were published",
+    ]
+    assert "flickr8k, karpathy: " in said.out
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        pytest.param(["squares"], "6 of 8 images are not there:\n  FOLDER", id="missing images"),
-        pytest.param(["squares", "--kind", "coco"], "`coco` is no kind of data set", id="kind"),
+        pytest.param(["squares", "--kind", "imagenot"], "`imagenot` is no kind of", id="no kind"),
         pytest.param(["elsewhere"], "there is nothing at elsewhere", id="no path"),
-        pytest.param(["squares/images"], "is of none of these forms: karpathy", id="no form"),
+        pytest.param(["squares/composed.json"], "is of none of these forms: karp", id="no form"),
     ],
 )
-def test_what_is_wrong_with_a_copy_is_said(
+def test_a_check_of_what_is_no_data_set_says_why(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str
 ) -> None:
-    for color in ("red", "green", "blue", "yellow", "black", "gray"):
-        Path(f"squares/images/{color}.png").unlink()
-
-    assert cli.main(["datasets", "check", *words]) == 2
-
-    said = capsys.readouterr()
-    assert f"error: {error.replace('FOLDER', 'squares/images/red.png')}" in said.err.replace(
-        "squares/images is of", "is of"
-    )
-    if words == ["squares"]:
-        assert "  and 1 more" in said.err
-        assert ["test", "5", "4", "10", "0"] in [line.split() for line in said.out.splitlines()]
+    assert error in said(capsys, "datasets", "check", *words, code=2)
