@@ -216,12 +216,14 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         raise ConfigError(
             "`--explain` is for one pipeline", hint="for example openalign validate demo --explain"
         )
-    for name in pipeline_names(options.config):
+    names = pipeline_names(options.config)
+    width = max(map(len, names), default=0)
+    for name in names:
         config = load_pipeline(options.config, name, options.overrides)
-        print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
+        print(f"{name:{width}} ok   {config.root:16} {config.description}")  # noqa: T201
         asked = [STAGES[stage].web(config) for stage in stage_names(config)]
         if not all(web.contact for web in asked if web is not None):
-            print(f"{'':13} set web.contact before it is run")  # noqa: T201
+            print(f"{'':{width + 5}} set web.contact before it is run")  # noqa: T201
 
 
 def _config_of(options: argparse.Namespace) -> "PipelineConfig":

@@ -246,8 +246,8 @@ def test_a_collection_is_measured_data_set_by_data_set(
 
 
 def replace_in_place(folder: Path) -> None:
-    vocabulary = folder / "tiny-align" / "vocab.txt"
-    vocabulary.write_text(vocabulary.read_text() + "\n")
+    settings = folder / "tiny-align" / "tokenizer_config.json"
+    settings.write_text(settings.read_text() + "\n")
 
 
 def test_a_model_whose_files_changed_is_measured_again(

@@ -116,10 +116,10 @@ def test_another_model_is_measured_again_and_a_moved_one_is_not(
 ) -> None:
     said(capsys, "evaluate", "squares")
     shutil.copytree("model", "elsewhere")
-    vocabulary = Path("elsewhere/vocab.txt")
+    settings = Path("elsewhere/tokenizer_config.json")
 
     moved = said(capsys, "evaluate", "squares", "--set", "evaluate.model=elsewhere")
-    vocabulary.write_text(vocabulary.read_text() + "\n")
+    settings.write_text(settings.read_text() + "\n")
     changed = said(capsys, "evaluate", "squares", "--set", "evaluate.model=elsewhere")
 
     assert "evaluate  up to date" in moved
@@ -194,15 +194,19 @@ def change_bytes(export: Path) -> None:
 
 
 def put_decoy(export: Path) -> None:
-    (export / "processor_config.json").write_text("{}")
+    (export / "special_tokens_map.json").write_text("{}")
 
 
 @pytest.mark.parametrize(
     ("damage", "error"),
     [
         pytest.param(change_bytes, "model.safetensors was changed after `train` ended", id="bytes"),
-        pytest.param(put_decoy, "processor_config.json was put there after", id="a file more"),
-        pytest.param(lambda e: (e / "vocab.txt").unlink(), "vocab.txt is gone", id="a file less"),
+        pytest.param(put_decoy, "special_tokens_map.json was put there after", id="a file more"),
+        pytest.param(
+            lambda e: (e / "tokenizer_config.json").unlink(),
+            "tokenizer_config.json is gone",
+            id="a file less",
+        ),
     ],
 )
 def test_an_export_that_is_not_what_train_wrote_is_neither_measured_nor_searched(
