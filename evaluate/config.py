@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.decodings import Decoding
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
-from openalign.settings.fields import identity, renamed
+from openalign.settings.fields import identity, location, renamed, runtime
 from openalign.settings.limits import positive
 
 _BENCHMARKS = (
@@ -27,6 +28,18 @@ _BENCHMARKS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateConfig:
     """What is measured on the pipeline's benchmarks, and how intervals are drawn."""
+
+    model: str = location("")
+    """Folder or URL of the model that is measured, in Hugging Face's form; the one that the
+    pipeline trains when empty. With it, nothing is read of the stages before."""
+
+    decoding: Decoding = "auto"
+    """How images are decoded: as training does (`ours`), as the model's Hugging Face processor does
+    (`processor`), or the one for our exports and the other for all other models (`auto`)."""
+
+    allow_missing: bool = runtime(default=False)
+    """Whether images of a benchmark that are not there are counted and left out; else they are an
+    error, before anything is embedded."""
 
     tasks: tuple[AnyTask, ...] = ()
     """What is measured, each on one of the pipeline's `benchmarks`; their images are what `search`

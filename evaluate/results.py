@@ -78,6 +78,9 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     hashes: dict[str, str]
     """Of the weights, of the preprocessing, and of each benchmark (`dataset/<name>`)."""
 
+    missing: dict[str, int] = {}
+    """Images of each benchmark that tasks needed, that were not there and were left out."""
+
     version: int = RESULTS_VERSION
 
     def metric(self, name: str) -> Metric:

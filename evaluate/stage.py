@@ -23,17 +23,16 @@ from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embeddings import EmbeddingStore, embed_texts
 from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.plan import Plan, plan
 from openalign.evaluate.results import Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
-    Needs,
     Sampling,
     TaskSettings,
     key_of,
@@ -45,19 +44,6 @@ from openalign.files import storage
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE, embeddings_file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is measured, checked before anything is embedded."""
-
-    benchmarks: Mapping[str, Dataset]
-    """With no other images than those that any task needs."""
-
-    with_captions: frozenset[str]
-    """Benchmarks whose captions a task needs."""
-
-    tasks: Sequence[tuple[TaskSettings, Needs]]
 
 
 def run(
@@ -86,12 +72,12 @@ def run(
             "evaluate: {tasks: [{kind: retrieval, benchmark: flickr30k}]}",
         )
     used = benchmarks_used(config, benchmarks)
-    plan = _plan(config, used)
-    encoder = Encoder.load(model)
+    planned = plan(config, used)
+    encoder = Encoder.load(model, decoding=config.decoding)
     store = EmbeddingStore(work, previous)
-    embedded = _embed(config, plan, encoder, store)
+    embedded = _embed(config, planned, encoder, store)
     embed = _TextEmbedding(encoder=encoder, store=store, batch_size=config.batch_size)
-    measured = _measure(config, plan, embedded, embed, work)
+    measured = _measure(config, planned, embedded, embed, work)
     found = with_overall(
         Results(
             metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
@@ -103,16 +89,22 @@ def run(
                 "preprocess": encoder.preprocess_hash,
                 **{f"dataset/{name}": each.content_hash for name, each in embedded.items()},
             },
+            missing={
+                name: len(each.missing) for name, each in planned.benchmarks.items() if each.missing
+            },
         )
     )
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
-    num_embedded = sum(len(each.images) for each in embedded.values()) + sum(
-        len(words) for _, needs in plan.tasks for words in needs.unprojected.values()
-    )  # a data set of words has no images
+    num_images = sum(len(each.images) for each in embedded.values())
+    num_missing = sum(found.missing.values())
+    num_words = sum(
+        len(texts) for _, needs in planned.tasks for texts in needs.unprojected.values()
+    )
+    num_embedded = num_images + num_words  # a data set of words has no images
     return StageResult(
-        num_inputs=num_embedded,
-        states={"embedded": num_embedded},
+        num_inputs=num_embedded + num_missing,
+        states={"embedded": num_embedded, "missing": num_missing},
         num_outputs=num_embedded,
         files=[
             *store.write(output),
@@ -125,49 +117,26 @@ def run(
     )
 
 
-def _plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> _Plan:
-    """Read the benchmarks and ask each task what it needs of them."""
-    read = {
-        name: dataset_kinds.kind_of(settings).read(settings)
-        for name, settings in benchmarks.items()
-    }
-    tasks = [(task, kind_of(task).needs(task, read[task.benchmark])) for task in config.tasks]
-    needed: dict[str, Dataset] = {}
-    for name, dataset in read.items():
-        splits = [needs.splits for task, needs in tasks if task.benchmark == name]
-        places = [
-            at
-            for at, image in enumerate(dataset.images)
-            if any(named is None or image.split in named for named in splits)
-        ]
-        needed[name] = dataset.keeping(places)
-    return _Plan(
-        benchmarks=needed,
-        with_captions=frozenset(task.benchmark for task, needs in tasks if needs.captions),
-        tasks=tasks,
-    )
-
-
 def _embed(
-    config: EvaluateConfig, plan: _Plan, encoder: Encoder, store: EmbeddingStore
+    config: EvaluateConfig, planned: Plan, encoder: Encoder, store: EmbeddingStore
 ) -> dict[str, EmbeddedBenchmark]:
     """Return each benchmark with its embeddings, by its name."""
     return {
         name: embed_benchmark(
             name,
-            dataset,
+            benchmark.dataset,
             encoder,
-            with_captions=name in plan.with_captions,
+            with_captions=benchmark.with_captions,
             batch_size=config.batch_size,
             store=store,
         )
-        for name, dataset in plan.benchmarks.items()
+        for name, benchmark in planned.benchmarks.items()
     }
 
 
 def _measure(
     config: EvaluateConfig,
-    plan: _Plan,
+    planned: Plan,
     embedded: Mapping[str, EmbeddedBenchmark],
     embed: "_TextEmbedding",
     work: str,
@@ -180,7 +149,7 @@ def _measure(
         num_examples=config.num_examples,
     )
     measured: dict[str, Measured[Any, Any]] = {}
-    for task, needs in plan.tasks:
+    for task, needs in planned.tasks:
         material = Material(
             benchmark=embedded[task.benchmark],
             texts={what: embed(task, what, of) for what, of in needs.texts.items()},

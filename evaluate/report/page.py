@@ -60,6 +60,9 @@ class Page:
     title: str
     credits: Sequence[str]
     results: Results
+    missing: Sequence[str]
+    """A sentence for each benchmark of which images were missing."""
+
     kinds: Sequence[KindPart]
     """Every kind, in the order of the table."""
 
@@ -136,6 +139,7 @@ def build(
         title=title,
         credits=credits,
         results=found,
+        missing=[_missing(name, count) for name, count in sorted(found.missing.items())],
         kinds=kinds,
         openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
         funnel=funnel.build(manifests, stages),
@@ -163,6 +167,12 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
         )
         sections[name].append(kind.section(task, of_task, Tiles(task.benchmark, thumbnails)))
     return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]
+
+
+def _missing(benchmark: str, count: int) -> str:
+    images = "1 image" if count == 1 else f"{count:,} images"
+    was = "was" if count == 1 else "were"
+    return f"{images} of {benchmark} {was} not there, so its numbers are of the others alone."
 
 
 def render(page: Page, name: str) -> str:

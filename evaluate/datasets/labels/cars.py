@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import CARS
@@ -51,7 +50,6 @@ KIND = DatasetKind(
     sizes={"cars": {"train": 8144, "test": 8041}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: CarsDataset(path=path), "cars", "devkit/cars_meta.mat", inside=CARS
     ),

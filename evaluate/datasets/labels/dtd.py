@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import DTD
@@ -59,7 +58,6 @@ KIND = DatasetKind(
     sizes={"dtd": {"train": 1880, "val": 1880, "test": 1880}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: DtdDataset(path=path), "dtd", "images", "labels", inside=DTD
     ),

@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import FLOWERS102
@@ -51,7 +50,6 @@ KIND = DatasetKind(
     sizes={"flowers102": {"train": 1020, "val": 1020, "test": 6149}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: Flowers102Dataset(path=path, class_names="flowers102"),
         "flowers102",

@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import FOOD101
@@ -50,7 +49,6 @@ KIND = DatasetKind(
     sizes={"food101": {"train": 75750, "test": 25250}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: Food101Dataset(path=path), "food101", "images", "meta", inside=FOOD101
     ),

@@ -5,7 +5,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of, recognize_holding
+from openalign.evaluate.datasets.labels.shared import PAGE, recognize_holding
 from openalign.evaluate.datasets.labels.unpacked import OBJECTNET
 from openalign.settings.fields import location
 from openalign.settings.limits import not_negative
@@ -61,7 +61,6 @@ KIND = DatasetKind(
     sizes={"objectnet": {"test": 18574}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: ObjectNetDataset(path=path),
         "objectnet",

@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     recognize_holding,
 )
 from openalign.evaluate.datasets.labels.unpacked import PETS
@@ -50,7 +49,6 @@ KIND = DatasetKind(
     sizes={"pets": {"trainval": 3680, "test": 3669}},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda path: PetsDataset(path=path), "pets", "annotations/test.txt", inside=PETS
     ),

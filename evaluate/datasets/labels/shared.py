@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.dataset import Dataset
 
 PAGE = "datasets.md"
 """The page of `docs/` that tells of them all."""
@@ -13,17 +12,6 @@ LABEL_TASKS = ("zero_shot", "neighbors", "probe")
 """What is measured on a data set whose classes have names, when nobody says which."""
 
 S = TypeVar("S", bound=DatasetSettings)
-
-
-def fingerprint_of(read: Callable[[S], Dataset]) -> Callable[[S], str]:
-    """Return the fingerprint of a kind: the hash of what its `read` finds, images included."""
-
-    def fingerprint(settings: S) -> str:
-        from openalign.evaluate.datasets.reading.labelled import labelled_hash
-
-        return labelled_hash(read(settings))
-
-    return fingerprint
 
 
 def quietly(recognize: Callable[[str, str], S | None]) -> Callable[[str, str], S | None]:

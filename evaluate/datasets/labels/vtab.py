@@ -6,7 +6,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of
+from openalign.evaluate.datasets.labels.shared import PAGE
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
@@ -86,6 +86,5 @@ KIND = DatasetKind(
     },
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     expand=_expand,
 )

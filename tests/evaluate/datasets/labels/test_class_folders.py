@@ -6,6 +6,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from dataset_identity import identity_of
 from published_forms import below, class_ids, labelled, names_of, write_image, write_text
 from torchvision.datasets import ImageFolder
 
@@ -205,7 +206,7 @@ def test_the_fingerprint_is_that_of_images_and_classes_and_not_of_their_place(
 ) -> None:
     def fingerprint(folder: str, name: str, color: str) -> str:
         write_image(tmp_path / folder / name / "a.jpg", color)
-        return KIND.fingerprint(ClassFoldersDataset(path=str(tmp_path / folder)))
+        return identity_of(KIND, ClassFoldersDataset(path=str(tmp_path / folder)))
 
     first = fingerprint("one", "cat", "red")
 
