@@ -9,7 +9,7 @@ from openalign.evaluate.decodings import Decoding
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
 from openalign.settings.fields import identity, location, renamed, runtime
-from openalign.settings.limits import positive
+from openalign.settings.limits import not_negative, positive
 
 _BENCHMARKS = (
     "name the data set under `benchmarks:` and what is measured on it under `evaluate.tasks:`, "
@@ -57,8 +57,23 @@ class EvaluateConfig:
     num_examples: int = 48
     """How many queries a task hands to the report with their first results."""
 
-    batch_size: int = 128
-    """Images or texts a forward pass; it can change the last bit of an embedding."""
+    batch_size: int = 0
+    """Images or texts a forward pass; 0 takes as many as fit into 4 GiB, by the model's largest
+    layer. It can change the last bit of an embedding."""
+
+    fast: bool = False
+    """Whether this is a smoke run: of each split its first 64 images, and one of each class."""
+
+    max_bad_images: int = runtime(0)
+    """Images that may be left out because they cannot be decoded; results name them, and queries
+    about them are dropped."""
+
+    num_processes: int = runtime(1)
+    """Processes on this machine that embed, one a GPU at most; 0 means one a GPU. Without a GPU
+    each uses four cores."""
+
+    decode_threads: int = runtime(4)
+    """Threads of a process that read and decode images ahead of the model, of either kind."""
 
     def __post_init__(self) -> None:
         names = [key_of(task) for task in self.tasks]
@@ -71,7 +86,12 @@ class EvaluateConfig:
         positive(
             bootstrap_resamples=self.bootstrap_resamples,
             num_examples=self.num_examples,
+            decode_threads=self.decode_threads,
+        )
+        not_negative(
             batch_size=self.batch_size,
+            max_bad_images=self.max_bad_images,
+            num_processes=self.num_processes,
         )
         if not 0.0 < self.confidence < 1.0:
             raise ValueError(

@@ -4,20 +4,25 @@ A task that needs one split asks nothing of the others: their images are neither
 for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
 from openalign.errors import InputError
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.dataset import Dataset, without_images
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.tasks import kinds as task_kinds
-from openalign.evaluate.tasks.contract import Needs, TaskSettings
+from openalign.evaluate.tasks.contract import Needs, TaskSettings, key_of
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.hash_cache import hashes_of, missing_files
+from openalign.telemetry import say
+
+FAST_IMAGES = 64
+"""Images of each split in a fast run, and one more for each class that has none among them."""
 
 _NAMED = 3
 """Missing images that an error names."""
@@ -57,7 +62,11 @@ def plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> P
     used = benchmarks_used(config, benchmarks)
     read = {name: dataset_kinds.kind_of(each).read(each) for name, each in used.items()}
     missing: dict[str, list[BenchmarkImage]] = {}
-    for name, places in _needed(read, _needs(config, read)).items():
+    asked = _needs(config, read)
+    if config.fast:
+        read = {name: fast_part(dataset) for name, dataset in read.items()}
+        asked = _needs(config, read)
+    for name, places in _needed(read, asked).items():
         needed = [read[name].images[at] for at in places]
         missing[name] = missing_images(name, needed)
         if missing[name] and not config.allow_missing:
@@ -68,24 +77,82 @@ def plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> P
                 hint="put them there; or go on without them with `evaluate.allow_missing: true`, "
                 "and they are counted",
             )
-        gone = {image.name for image in missing[name]}
-        images = read[name].images
-        read[name] = read[name].keeping(
-            [at for at, image in enumerate(images) if image.name not in gone]
-        )
-    tasks = _needs(config, read)  # asked again: a task may not do without what is missing
+        read[name] = without_images(read[name], {image.name for image in missing[name]})
+    return _plan_of(config, read, missing)
+
+
+def without_unreadable(
+    config: EvaluateConfig, planned: Plan, unreadable: Mapping[str, Collection[str]]
+) -> Plan:
+    """Return a plan without images that cannot be decoded, by their names in each benchmark.
+
+    Raises:
+        InputError: a task cannot do without them.
+    """
+    return _plan_of(
+        config,
+        {
+            name: without_images(each.dataset, unreadable.get(name, ()))
+            for name, each in planned.benchmarks.items()
+        },
+        {name: each.missing for name, each in planned.benchmarks.items()},
+    )
+
+
+def _plan_of(
+    config: EvaluateConfig,
+    datasets: Mapping[str, Dataset],
+    missing: Mapping[str, Sequence[BenchmarkImage]],
+) -> Plan:
+    """Ask the tasks what they need of data sets whose images are there."""
+    tasks = _needs(config, datasets)
     with_captions = {task.benchmark for task, needs in tasks if needs.captions}
     return Plan(
         benchmarks={
             name: PlannedBenchmark(
-                dataset=read[name].keeping(places),
+                dataset=datasets[name].keeping(places),
                 missing=missing[name],
                 with_captions=name in with_captions,
             )
-            for name, places in _needed(read, tasks).items()
+            for name, places in _needed(datasets, tasks).items()
         },
         tasks=tasks,
     )
+
+
+def fast_part(dataset: Dataset) -> Dataset:
+    """Return the first images of each split, and the first of each class in each split."""
+    num_kept: dict[str, int] = {}
+    seen: set[tuple[str, int]] = set()
+    beyond: set[str] = set()
+    for image in dataset.images:
+        kept = num_kept.get(image.split, 0)
+        is_first = image.label is not None and (image.split, image.label) not in seen
+        if kept < FAST_IMAGES or is_first:
+            num_kept[image.split] = kept + 1
+            if image.label is not None:
+                seen.add((image.split, image.label))
+        else:
+            beyond.add(image.name)
+    return without_images(dataset, beyond)
+
+
+def say_needs(planned: Plan) -> None:
+    """Say what the run will embed, benchmark by benchmark and task by task."""
+    for name, benchmark in planned.benchmarks.items():
+        images = benchmark.dataset.images
+        words = [f"{len(images):,} images"]
+        if benchmark.missing:
+            words.append(f"{len(benchmark.missing):,} more are missing")
+        if benchmark.with_captions:
+            words.append(f"{sum(len(image.captions) for image in images):,} captions")
+        say(f"evaluate  {name} needs {', '.join(words)}")
+        for note in benchmark.dataset.notes:
+            say(f"evaluate  {note}")
+    for task, needs in planned.tasks:
+        texts = sum(map(len, chain(needs.texts.values(), needs.unprojected.values())))
+        if texts:
+            say(f"evaluate  {key_of(task)} needs {texts:,} texts of its own")
 
 
 def _needs(config: EvaluateConfig, read: Mapping[str, Dataset]) -> list[tuple[TaskSettings, Needs]]:
@@ -149,7 +216,9 @@ def content_of(benchmark: PlannedBenchmark, *, cache: str) -> str:
     """
     dataset = benchmark.dataset
     hashes = hashes_of((image.place.file for image in dataset.images), cache=cache)
-    said = [f.name for f in fields(dataset) if f.name != "images"]
+    # Notes are for people, and name places. What is left out is missing, or the settings say it.
+    unsaid = ("images", "notes", "left_out")
+    said = [f.name for f in fields(dataset) if f.name not in unsaid]
     return fingerprint_of(
         {
             "dataset": {name: getattr(dataset, name) for name in said},

@@ -51,9 +51,14 @@ class Display(Protocol):
         ...
 
 
+def reports_elsewhere() -> bool:
+    """Tell whether the process that started this one draws the bar."""
+    return REPORTS_TO in os.environ
+
+
 def display_of(label: str, *, total: int, unit: str) -> Display:
     """Return what shows the progress of a stage called `label`: `total` times a `unit`."""
-    if REPORTS_TO in os.environ:
+    if reports_elsewhere():
         return _Records(total)
     return Bar(label, total) if sys.stderr.isatty() else _Lines(label, total, unit)
 

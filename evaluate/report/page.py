@@ -8,7 +8,7 @@ sections: the page asks the table of kinds for their data and their templates.
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -34,6 +34,7 @@ from openalign.files.names import (
     RESULTS_FILE,
     THUMBNAILS_FILE,
 )
+from openalign.files.states import EvaluateState
 from openalign.pages import funnel
 from openalign.pages.funnel import FunnelStage
 
@@ -60,8 +61,8 @@ class Page:
     title: str
     credits: Sequence[str]
     results: Results
-    missing: Sequence[str]
-    """A sentence for each benchmark of which images were missing."""
+    left_out: Sequence[str]
+    """A sentence for each benchmark of which images were missing or cannot be decoded."""
 
     kinds: Sequence[KindPart]
     """Every kind, in the order of the table."""
@@ -139,7 +140,11 @@ def build(
         title=title,
         credits=credits,
         results=found,
-        missing=[_missing(name, count) for name, count in sorted(found.missing.items())],
+        left_out=[
+            sentence
+            for name, images in sorted(found.left_out.items())
+            for sentence in _left_out(name, [image.state for image in images])
+        ],
         kinds=kinds,
         openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
         funnel=funnel.build(manifests, stages),
@@ -169,10 +174,18 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
     return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]
 
 
-def _missing(benchmark: str, count: int) -> str:
-    images = "1 image" if count == 1 else f"{count:,} images"
-    was = "was" if count == 1 else "were"
-    return f"{images} of {benchmark} {was} not there, so its numbers are of the others alone."
+def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence about the images that were not there, and one about the unreadable ones."""
+    for state, one, many in (
+        (EvaluateState.MISSING, "was not there", "were not there"),
+        (EvaluateState.UNREADABLE, "cannot be decoded", "cannot be decoded"),
+    ):
+        count = states.count(state)
+        if count:
+            images = f"1 image of {benchmark} {one}"
+            if count > 1:
+                images = f"{count:,} images of {benchmark} {many}"
+            yield f"{images}, so its numbers are of the others alone."
 
 
 def render(page: Page, name: str) -> str:

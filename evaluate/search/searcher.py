@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.embeddings import Embedder
+from openalign.evaluate.embedder import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage

@@ -8,13 +8,13 @@ so the command line can read this table. `openalign.run.runner` is what runs a s
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openalign.evaluate.config import result_settings
+from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import inputs, training
+from openalign.run import evaluating, inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
 from openalign.run.measured_model import model_url
@@ -22,6 +22,7 @@ from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
+    from openalign.evaluate.rank import RankSpec as EvaluationSpec
     from openalign.train.rank import RankSpec
 
 
@@ -147,18 +148,20 @@ def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
     return training.start(spec, num_processes=run.config.train.num_processes)
 
 
-def _evaluate(setup: StageSetup) -> StageResult:
-    from openalign.evaluate import stage
-
-    folder = setup.run.folder("evaluate")
-    return stage.run(
-        setup.config.evaluate,
-        setup.config.benchmarks,
-        model=model_url(setup.run),
-        output=setup.output,
-        work=setup.work,
-        previous=folder.url if folder.read() is not None else None,
+def evaluation_spec(run: Run, inputs: StageInputs) -> "EvaluationSpec":
+    """Return what the ranks of a run's evaluation are told."""
+    return evaluating.rank_spec(
+        run.config.evaluate,
+        dict(benchmarks_used(run.config.evaluate, run.config.benchmarks)),
+        model=model_url(run),
+        folder=run.folder("evaluate"),
+        inputs=inputs,
     )
+
+
+def _start_evaluation(run: Run, inputs: StageInputs) -> Manifest:
+    spec = evaluation_spec(run, inputs)
+    return evaluating.start(spec, num_processes=run.config.evaluate.num_processes)
 
 
 def _report(setup: StageSetup) -> StageResult:
@@ -294,7 +297,11 @@ _TABLE = (
         folder="evaluate",
         reads=lambda config: ("site",) if config.evaluate.model else ("train",),
         settings=lambda config: result_settings(config.evaluate, config.benchmarks),
-        make=_evaluate,
+        ranks=RankHooks(
+            is_rank=training.is_rank,
+            run=lambda run, inputs: evaluating.run_as_rank(evaluation_spec(run, inputs)),
+            start=_start_evaluation,
+        ),
         outside=inputs.of_evaluate,
         left_out=_without_tasks,
         takes_model=True,

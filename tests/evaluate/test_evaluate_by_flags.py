@@ -341,7 +341,7 @@ def test_only_images_of_the_test_split_must_be_there(
 
     said(capsys, *EVALUATE)
 
-    assert evaluated().states == {"embedded": 5, "missing": 0}
+    assert evaluated().states == {"embedded": 5, "missing": 0, "unreadable": 0}
 
 
 def test_missing_images_are_named_or_counted(
@@ -356,7 +356,7 @@ def test_missing_images_are_named_or_counted(
 
     said(capsys, *EVALUATE, "--allow-missing")
     said(capsys, "report", "--model", "tiny-align")
-    assert evaluated().states == {"embedded": 4, "missing": 1}
+    assert evaluated().states == {"embedded": 4, "missing": 1, "unreadable": 0}
     found = results.read("runs/tiny-align/evaluate/results.json")
     assert found.missing == {"flickr30k": 1}
     assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 8

@@ -1,5 +1,6 @@
 """What tasks need of a benchmark, and the identity of that."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,14 @@ from openalign.evaluate.datasets import kinds
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-from openalign.evaluate.plan import Plan, content_of, plan
+from openalign.evaluate.plan import (
+    Plan,
+    content_of,
+    fast_part,
+    plan,
+    say_needs,
+    without_unreadable,
+)
 from openalign.evaluate.tasks.composed import ComposedTask
 from openalign.evaluate.tasks.retrieval import RetrievalTask
 from openalign.files import storage
@@ -67,8 +75,8 @@ def dataset_in(folder: Path) -> Dataset:
     )
 
 
-def planned(dataset: Dataset, *tasks: Any, allow_missing: bool = False) -> Plan:
-    config = EvaluateConfig(tasks=tasks or (TEST_ONLY,), allow_missing=allow_missing)
+def planned(dataset: Dataset, *tasks: Any, allow_missing: bool = False, fast: bool = False) -> Plan:
+    config = EvaluateConfig(tasks=tasks or (TEST_ONLY,), allow_missing=allow_missing, fast=fast)
     return plan(config, {"toy": ToyDataset(dataset=dataset)})  # pyright: ignore[reportArgumentType]
 
 
@@ -148,18 +156,103 @@ def test_a_split_that_is_missing_whole_is_no_result(tmp_path: Path) -> None:
         planned(dataset, RetrievalTask(benchmark="toy"), allow_missing=True)
 
 
-def test_a_query_about_a_missing_image_is_an_error_before_anything_is_embedded(
-    tmp_path: Path,
-) -> None:
+def test_a_query_about_a_missing_image_is_dropped(tmp_path: Path) -> None:
     dataset = dataset_in(tmp_path / "images")
     queries = tmp_path / "queries.json"
-    queries.write_text(
-        '{"queries": [{"image": "t0.jpg", "plus": "red", "target": "t1.jpg", "kind": "a"}]}'
-    )
+    entries = [
+        {"image": "t0.jpg", "plus": word, "target": target}
+        for word, target in (("red", "t1.jpg"), ("blue", "t2.jpg"))
+    ]
+    queries.write_text(json.dumps({"queries": entries}))
+    task = ComposedTask(benchmark="toy", path=str(queries))
     (tmp_path / "images" / "t1.jpg").unlink()
 
-    with pytest.raises(InputError, match=r"query 0: `target` t1\.jpg is not an image"):
-        planned(dataset, ComposedTask(benchmark="toy", path=str(queries)), allow_missing=True)
+    ((_, needs),) = planned(dataset, task, allow_missing=True).tasks
+
+    assert list(needs.texts.values()) == [["blue"]]
+    (tmp_path / "images" / "t2.jpg").unlink()
+    with pytest.raises(InputError, match="every query is about an image that is left out"):
+        planned(dataset, task, allow_missing=True)
+
+
+def test_a_plan_goes_without_what_cannot_be_decoded(tmp_path: Path) -> None:
+    task = RetrievalTask(benchmark="toy")
+    config = EvaluateConfig(tasks=(task,))
+
+    rest = without_unreadable(config, planned(dataset_in(tmp_path), task), {"toy": {"t1.jpg"}})
+
+    assert names_of(rest) == ["t0.jpg", "t2.jpg", "v0.jpg", "v1.jpg"]
+    assert rest.benchmarks["toy"].dataset.left_out == {"t1.jpg"}
+    assert rest.benchmarks["toy"].with_captions
+    with pytest.raises(InputError, match="no image is in split `test`"):
+        without_unreadable(config, rest, {"toy": {"t0.jpg", "t2.jpg"}})
+
+
+def images(number: int, *, split: str = "test", label: int | None = None) -> list[BenchmarkImage]:
+    return [
+        BenchmarkImage(
+            name=f"{split}-{label}-{n}",
+            split=split,
+            place=ImageFile("images", str(n)),
+            label=label,
+        )
+        for n in range(number)
+    ]
+
+
+def test_a_fast_run_takes_the_first_images_of_each_split() -> None:
+    dataset = Dataset(images=[*images(65), *images(3, split="val"), *images(100, split="train")])
+
+    part = fast_part(dataset)
+
+    assert [image.name for image in part.images] == [
+        *(f"test-None-{n}" for n in range(64)),
+        *(f"val-None-{n}" for n in range(3)),
+        *(f"train-None-{n}" for n in range(64)),
+    ]
+    assert len(part.left_out) == 1 + 36
+    assert "test-None-64" in part.left_out
+
+
+def test_a_fast_run_keeps_an_image_of_every_class_in_every_split() -> None:
+    dataset = Dataset(
+        images=[
+            *(image for label in (0, 1, 2) for image in images(70, label=label)),
+            *images(1, split="val", label=2),
+        ],
+        classes=tuple(ImageClass(id=str(n)) for n in range(3)),
+    )
+
+    names = [image.name for image in fast_part(dataset).images]
+
+    assert names == [*(f"test-0-{n}" for n in range(64)), "test-1-0", "test-2-0", "val-2-0"]
+
+
+def test_a_fast_run_asks_nothing_of_the_images_that_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "FAST_IMAGES", 2)
+    dataset = dataset_in(tmp_path)
+    (tmp_path / "t2.jpg").unlink()
+
+    found = planned(dataset, fast=True)
+
+    assert names_of(found) == ["t0.jpg", "t1.jpg"]
+    assert found.benchmarks["toy"].missing == []
+
+
+def test_a_run_says_beforehand_what_it_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = replace(dataset_in(tmp_path), notes=("one caption is blank",))
+    (tmp_path / "t1.jpg").unlink()
+
+    say_needs(planned(dataset, allow_missing=True))
+
+    assert capsys.readouterr().err == (
+        "evaluate  toy needs 2 images, 1 more are missing, 2 captions\n"
+        "evaluate  one caption is blank\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +320,9 @@ def changed(dataset: Dataset, number: int, **values: Any) -> Dataset:
             id="the name of a class",
         ),
         pytest.param(lambda d: replace(d, templates=("a {}",)), True, id="a template"),
+        pytest.param(
+            lambda d: replace(d, notes=("/data/list.json has a blank",)), False, id="a note"
+        ),
         pytest.param(
             lambda d: replace(d, images=list(reversed(d.images))), True, id="the images' order"
         ),
