@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,14 +83,18 @@ def launch(
     logs = _log_folder(work)
     port = free_port()
     say(f"evaluate  starts {count} ranks; their logs are in {logs}")
+    ended: queue.Queue[_Rank] = queue.Queue()
+    failed: _Rank | None = None
     with orderly_end(_STOPS), ExitStack() as held:
-        ranks: list[_Rank] = []
+        progress = held.enter_context(closing(_Progress(count)))
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}
             rank = _start([module, *argv], number, logs, of_rank)
-            ranks.append(rank)
-            held.callback(_stop, rank)
-        failed = _watch(ranks)
+            reader = threading.Thread(target=_read, args=(rank, progress, ended))
+            reader.start()
+            held.callback(reader.join)
+            held.callback(_stop, rank)  # before the reader is waited for
+        failed = _first_failure(ended, count)
     if failed is not None:
         raise _error_of(failed, count)
 
@@ -112,39 +116,34 @@ def _start(
     return _Rank(number=number, process=process, log=logs / f"rank-{number}.log")
 
 
-def _watch(ranks: Sequence[_Rank]) -> _Rank | None:
-    """Wait for the ranks; return the first that fails, as soon as it does."""
-    ended: queue.Queue[_Rank] = queue.Queue()
-    progress = _Progress(len(ranks))
-    for rank in ranks:
-        threading.Thread(target=_read, args=(rank, progress, ended), daemon=True).start()
-    try:
-        for _ in ranks:
-            rank = ended.get()
-            if rank.process.returncode != 0:
-                return rank
-    finally:
-        progress.close()
+def _first_failure(ended: "queue.Queue[_Rank]", count: int) -> _Rank | None:
+    """Wait until all ranks have ended well or one has not; return that one."""
+    for _ in range(count):
+        rank = ended.get()
+        if rank.process.returncode != 0:
+            return rank
     return None
 
 
 def _read(rank: _Rank, progress: "_Progress", ended: "queue.Queue[_Rank]") -> None:
     """Keep a rank's messages, until it ends."""
     assert rank.process.stdout is not None
-    with rank.log.open("w", encoding="utf-8") as log:
-        for line in rank.process.stdout:
-            record = read_record(line)
-            if record is not None:
-                progress.show(rank.number, record)
-                continue
-            rank.tail.append(line)
-            log.write(line)
-            log.flush()
-            if rank.number == 0:
-                sys.stderr.write(line)
-                sys.stderr.flush()
-    rank.process.wait()
-    ended.put(rank)
+    try:
+        with rank.process.stdout as said, rank.log.open("w", encoding="utf-8") as log:
+            for line in said:
+                record = read_record(line)
+                if record is not None:
+                    progress.show(rank.number, record)
+                    continue
+                rank.tail.append(line)
+                log.write(line)
+                log.flush()
+                if rank.number == 0:
+                    sys.stderr.write(line)
+                    sys.stderr.flush()
+    finally:
+        rank.process.wait()
+        ended.put(rank)
 
 
 class _Progress:
