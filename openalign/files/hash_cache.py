@@ -154,23 +154,29 @@ def _local_stamps(urls: Iterable[str]) -> dict[str, _Stamp]:
 
 
 def _remote_stamps(urls: Iterable[str]) -> dict[str, _Stamp]:
-    """Return the stamps of files on object stores; each folder is listed once."""
+    """Return the stamps of files on object stores and servers; each folder is listed once."""
     folders: dict[str, list[str]] = {}
     for url in urls:
         folders.setdefault(url.rpartition("/")[0], []).append(url)
     stamps: dict[str, _Stamp] = {}
     for folder, inside in folders.items():
-        storage.check_reachable(folder)
-        try:
-            listed = storage.list_details(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        listed = _listed(folder)
         for url in inside:
             details = listed.get(url.rpartition("/")[2])
             if details is not None and details.get("type") == "file":
                 text = str(sorted((key, str(value)) for key, value in details.items()))
                 stamps[url] = _Stamp(text, sha256=_published_hash(details))
+            elif not listed and storage.exists(url):  # a web server lists nothing
+                stamps[url] = _Stamp("", is_settled=False)
     return stamps
+
+
+def _listed(folder: str) -> dict[str, Mapping[str, Any]]:
+    storage.check_reachable(folder)
+    try:
+        return storage.list_details(folder)
+    except OSError:  # there is no such folder, or it cannot be listed
+        return {}
 
 
 def _published_hash(details: Mapping[str, Any]) -> str:

@@ -202,6 +202,25 @@ def test_a_remote_folder_is_listed_once(
     assert hashes_of(urls[:2], cache=f"{tmp_path}/cache.json")[f"{root}/b"] == sha256(b"d")
 
 
+def test_a_file_of_a_folder_that_cannot_be_listed_is_read_every_time(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a web server."""
+    root = f"memory://{tmp_path.name}/server"
+    storage.write_text(f"{root}/a", "a")
+
+    def refused(_: str) -> Any:
+        raise PermissionError
+
+    monkeypatch.setattr(storage, "list_details", refused)
+
+    for _ in range(2):
+        found = hashes_of([f"{root}/a", f"{root}/b"], cache=f"{tmp_path}/cache.json")
+        assert found == {f"{root}/a": sha256(b"a")}
+
+    assert read == [f"{root}/a"] * 2
+
+
 def test_the_hash_that_the_hub_publishes_is_taken(
     tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
