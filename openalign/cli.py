@@ -69,12 +69,12 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     for name in stages_read(run.config, stage.name):
         if not STAGES[name].is_verb:
             runner.run_stage(run, name)  # nobody can ask for it by its name
-    runner.run_stage(run, stage.name)
+    _run_stage(run, stage.name)
 
 
 def _run_described(options: argparse.Namespace) -> None:
     """Bring a stage up to date in a run that flags describe; the run keeps its settings."""
-    from openalign.run import from_flags, runner
+    from openalign.run import from_flags
 
     _require_one_source(options)
     if not options.model:
@@ -83,8 +83,16 @@ def _run_described(options: argparse.Namespace) -> None:
             hint="a pipeline names its data sets under `benchmarks:`",
         )
     described = from_flags.described(options.model, options.data, options.overrides)
-    runner.run_stage(_run(described.config), options.stage)
+    _run_stage(_run(described.config), options.stage)
     described.record()
+
+
+def _run_stage(run: "Run", name: str) -> None:
+    from openalign.run import runner, summary
+
+    manifest = runner.run_stage(run, name)
+    if manifest is not None:
+        summary.show_findings(run, {name: manifest})
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

@@ -92,6 +92,10 @@ def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> Pipelin
             f"{root} is not the root of a run that keeps its settings: {url} is not there",
             hint=f"such a run is made by: {COMMAND}",
         )
+    if not model and any(override.partition("=")[0] == "root" for override in overrides):
+        raise ConfigError(
+            f"{root} is the run's root, and `--set root=` names another", hint="give one of them"
+        )
     if model:
         overrides = [*overrides, f"evaluate.model={json.dumps(storage.absolute(model))}"]
     node = _without_root(with_overrides(_recorded(url), overrides))

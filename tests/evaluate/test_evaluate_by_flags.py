@@ -53,11 +53,12 @@ def test_a_model_is_measured_reported_and_searched_without_settings(
     first, second = said(capsys, *EVALUATE), said(capsys, *EVALUATE)
 
     assert "evaluate  5 of 5" in first
+    assert "flickr30k test, text to image: R@1/5/10 " in first
     assert "evaluate  up to date" in second
     found = results.read("runs/tiny-align/evaluate/results.json")
     assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 10
     for source in (["--model", "tiny-align"], ["runs/tiny-align"], ["runs/tiny-align/"]):
-        said(capsys, "report", *source)
+        assert "report: runs/tiny-align/report/report.html" in said(capsys, "report", *source)
         assert cli.main(["search", *source, "red", "square", "-k", "1"]) == 0
         [line] = capsys.readouterr().out.splitlines()
         assert Path(line.split()[-1]).exists()
@@ -87,6 +88,14 @@ def test_a_run_that_was_moved_goes_on(folder: Path, capsys: pytest.CaptureFixtur
 
     assert Path("elsewhere/report/report.html").exists()
     assert not Path("runs/tiny-align").exists()
+
+
+def test_a_run_has_one_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, *EVALUATE)
+
+    refused = said(capsys, "report", "runs/tiny-align", "--set", "root=mine", code=2)
+
+    assert "error: runs/tiny-align is the run's root, and `--set root=` names another" in refused
 
 
 def test_other_data_are_measured_in_place_of_the_first(
