@@ -14,7 +14,7 @@ from openalign import cli
 from openalign.errors import ConfigError
 from openalign.evaluate import results
 from openalign.evaluate.datasets import kinds
-from openalign.evaluate.datasets.karpathy import KarpathyDataset
+from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.datasets.recognition import recognized
 from openalign.files.manifest import Manifest, StageFolder
 from openalign.run.from_flags import name_of_model, root_of
@@ -193,13 +193,13 @@ def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str])
         ),
         pytest.param(
             ["evaluate", "--model", "squares", *EVALUATE[3:]],
-            "FOLDER/squares is not a model folder: it has no config.json",
-            "as hf://kakaobrain/align-base",
+            "FOLDER/squares is not a model folder: config.json, model.safetensors cannot be found",
+            "name a Hugging Face ALIGN folder",
             id="no model",
         ),
         pytest.param(
             ["evaluate", "--model", "hf://nobody/nothing", *EVALUATE[3:]],
-            "hf://nobody/nothing cannot be reached",
+            "hf://nobody/nothing cannot be read: ",
             "hf auth login",
             id="a hub that does not answer",
         ),
@@ -414,7 +414,7 @@ def test_datasets_lists_each_form_with_its_names_and_its_page(
     assert lines[0].split() == ["kind", "data", "sets", "page", "what", "is", "read"]
     [karpathy] = [line for line in lines if line.startswith("karpathy ")]
     assert "flickr30k, mscoco" in karpathy
-    assert "docs/evaluate.md" in karpathy
+    assert "docs/datasets.md" in karpathy
 
 
 def test_a_whole_copy_is_counted_split_by_split(

@@ -131,9 +131,9 @@ def test_another_model_is_measured_again_and_a_moved_one_is_not(
 @pytest.mark.parametrize(
     ("model", "error"),
     [
-        pytest.param("nowhere", "nowhere is not a model folder: there is no such", id="missing"),
-        pytest.param("runs", "runs is not a model folder: it has no config", id="without files"),
-        pytest.param("model/config.json", "model/config.json is a file, a model is", id="a file"),
+        pytest.param("nowhere", "nowhere cannot be read: there is no such file or", id="missing"),
+        pytest.param("runs", "runs is not a model folder: config.json, mod", id="without files"),
+        pytest.param("model/config.json", "model/config.json is a file, a folder is", id="a file"),
     ],
 )
 def test_a_folder_without_a_model_is_named_before_anything_is_written(
