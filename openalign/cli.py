@@ -5,6 +5,7 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _NUM_HITS = 10
 """How many images a search prints, unless it is told or there are fewer."""
+
+_LINE_WIDTH = 100
 
 
 def entry() -> None:
@@ -144,12 +147,11 @@ def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
     from openalign.evaluate.datasets.kinds import KINDS
 
     _refuse(beam_options)
-    rows = [("kind", "data sets", "page", "what is read")]
-    rows += [(name, ", ".join(k.names), f"docs/{k.page}", k.title) for name, k in KINDS.items()]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())  # noqa: T201
+    width = max(map(len, KINDS)) + 2
+    for name, kind in KINDS.items():
+        said = (f"{kind.title} (docs/{kind.page})", ", ".join(kind.names))
+        lines = [line for text in said for line in textwrap.wrap(text, _LINE_WIDTH - width)]
+        print(f"{name:{width}}" + f"\n{'':{width}}".join(lines))  # noqa: T201
 
 
 def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

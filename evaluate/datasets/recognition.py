@@ -6,6 +6,7 @@ from openalign.errors import ConfigError, InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import KINDS
 from openalign.files import storage
+from openalign.settings.yaml_reader import did_you_mean
 
 
 def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
@@ -26,13 +27,15 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
             return collection
         if (settings := KINDS[kind].recognize(name, path)) is not None:
             return {name: settings}
+    pages = ", ".join(dict.fromkeys(f"docs/{KINDS[kind].page}" for kind in kinds))
+    hint = f"{pages} says how forms are laid out; under `benchmarks:` a settings file names the "
+    hint += "kind and all its parts"
+    if kinds == list(KINDS):
+        raise InputError(
+            f"{path} is of no form that is known", hint=f"`openalign datasets` lists them; {hint}"
+        )
     forms = "; ".join(f"{kind} ({KINDS[kind].title})" for kind in kinds)
-    pages = dict.fromkeys(f"docs/{KINDS[kind].page}" for kind in kinds)
-    raise InputError(
-        f"{path} is of none of these forms: {forms}",
-        hint=f"they are laid out as {', '.join(pages)} says; under `benchmarks:` a settings file "
-        "names the kind and all its parts",
-    )
+    raise InputError(f"{path} is of none of the forms of `{name}`: {forms}", hint=hint)
 
 
 def kinds_called(name: str) -> list[str]:
@@ -51,5 +54,6 @@ def require_known(name: str) -> None:
     if not kinds_called(name):
         names = dict.fromkeys(n for kind, each in KINDS.items() for n in (kind, *each.names))
         raise ConfigError(
-            f"`{name}` is no kind of data set and no data set", hint=f"known: {', '.join(names)}"
+            f"`{name}` is no kind of data set and no data set that is known",
+            hint=did_you_mean(name, names) or "`openalign datasets` lists them",
         )

@@ -58,6 +58,12 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
         for each, dataset in recognized(name, storage.absolute(path)).items():
             if each in benchmarks:
                 raise ConfigError(f"--data {flag}: two data sets are called `{each}`")
+            if not kind_of(dataset).tasks:
+                raise ConfigError(
+                    f"--data {flag}: nothing is measured on the kind `{dataset.kind}` unless a "
+                    "task is named",
+                    hint="write a pipeline with the task under `evaluate.tasks`",
+                )
             benchmarks[each] = dataset
     tasks = [
         task_by_default(kind, name)
