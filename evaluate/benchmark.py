@@ -10,10 +10,8 @@ import numpy as np
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embeddings import Embedder, EmbeddingStore, embed_images, embed_texts
 from openalign.evaluate.vectors import Vectors
 from openalign.files.fingerprints import fingerprint_of
-from openalign.files.names import embeddings_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,45 +60,23 @@ class EmbeddedBenchmark:
         return self.caption_GD
 
 
-def embed_benchmark(
+def benchmark_of(
     name: str,
     dataset: Dataset,
-    embedder: Embedder,
     *,
-    with_captions: bool,
-    batch_size: int,
-    store: EmbeddingStore,
+    image_GD: Vectors,  # noqa: N803
+    caption_GD: Vectors | None,  # noqa: N803
+    image_hashes: Sequence[str],
 ) -> EmbeddedBenchmark:
-    """Embed all images of a data set and, where they are needed, their captions.
-
-    Raises:
-        InputError: one of the images cannot be used.
-    """
-    images = dataset.images
-    captions = [image.captions for image in images]
-    of_images = embed_images(
-        embedder,
-        images,
-        store=store,
-        file=embeddings_file(name, "images"),
-        batch_size=batch_size,
-    )
-    caption_GD = None  # noqa: N806
-    if with_captions:
-        caption_GD = embed_texts(  # noqa: N806
-            embedder,
-            [caption for of_one in captions for caption in of_one],
-            store=store,
-            file=embeddings_file(name, "captions"),
-            batch_size=batch_size,
-        ).rows
+    """Return a data set with its embeddings; `image_hashes` are those of its chunks of images."""
+    assert len(image_GD) == len(dataset.images), "every image that is not left out has a row"
     return EmbeddedBenchmark(
         name=name,
         dataset=dataset,
-        image_GD=of_images.rows,
+        image_GD=image_GD,
         caption_GD=caption_GD,
-        owner_G=owners(captions),
-        content_hash=fingerprint_of([of_images.content_hash, *dataset.content()]),
+        owner_G=owners([image.captions for image in dataset.images]),
+        content_hash=fingerprint_of([list(image_hashes), *dataset.content()]),
     )
 
 

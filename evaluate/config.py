@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.decodings import Decoding
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
-from openalign.settings.fields import identity, renamed
-from openalign.settings.limits import positive
+from openalign.settings.fields import identity, location, renamed, runtime
+from openalign.settings.limits import not_negative, positive
 
 _BENCHMARKS = (
     "name the data set under `benchmarks:` and what is measured on it under `evaluate.tasks:`, "
@@ -28,6 +29,18 @@ _BENCHMARKS = (
 class EvaluateConfig:
     """What is measured on the pipeline's benchmarks, and how intervals are drawn."""
 
+    model: str = location("")
+    """Folder or URL of the model that is measured, in Hugging Face's form; the one that the
+    pipeline trains when empty. With it, nothing is read of the stages before."""
+
+    decoding: Decoding = "auto"
+    """How images are decoded: as training does (`ours`), as the model's Hugging Face processor does
+    (`processor`), or the one for our exports and the other for all other models (`auto`)."""
+
+    allow_missing: bool = runtime(default=False)
+    """Whether images of a benchmark that are not there are counted and left out; else they are an
+    error, before anything is embedded."""
+
     tasks: tuple[AnyTask, ...] = ()
     """What is measured, each on one of the pipeline's `benchmarks`; their images are what `search`
     finds."""
@@ -44,8 +57,23 @@ class EvaluateConfig:
     num_examples: int = 48
     """How many queries a task hands to the report with their first results."""
 
-    batch_size: int = 128
-    """Images or texts a forward pass; it can change the last bit of an embedding."""
+    batch_size: int = 0
+    """Images or texts a forward pass; 0 takes as many as fit into 4 GiB, by the model's largest
+    layer. It can change the last bit of an embedding."""
+
+    fast: bool = False
+    """Whether this is a smoke run: of each split its first 64 images, and one of each class."""
+
+    max_bad_images: int = runtime(0)
+    """Images that may be left out because they cannot be decoded; results name them, and queries
+    about them are dropped."""
+
+    num_processes: int = runtime(1)
+    """Processes on this machine that embed, one a GPU at most; 0 means one a GPU. Without a GPU
+    each uses four cores."""
+
+    decode_threads: int = runtime(4)
+    """Threads of a process that read and decode images ahead of the model, of either kind."""
 
     def __post_init__(self) -> None:
         names = [key_of(task) for task in self.tasks]
@@ -58,7 +86,12 @@ class EvaluateConfig:
         positive(
             bootstrap_resamples=self.bootstrap_resamples,
             num_examples=self.num_examples,
+            decode_threads=self.decode_threads,
+        )
+        not_negative(
             batch_size=self.batch_size,
+            max_bad_images=self.max_bad_images,
+            num_processes=self.num_processes,
         )
         if not 0.0 < self.confidence < 1.0:
             raise ValueError(

@@ -1,242 +1,217 @@
-"""Embeddings, made once: chunk by chunk, and never again while the chunk's content is the same.
+"""Makes the embeddings of images and texts, as one of the processes that share the work.
 
-    embeddings/<benchmark>-images.npy     unit rows, in the order of the benchmark's file
-    embeddings/<benchmark>-captions.npy
-    embeddings/<task>-<what>.npy          unit rows of a task's own texts, such as `words`
-    embeddings/chunks.json                for each file the chunks it is made of: name, rows
-
-A chunk's name is the hash of all it depends on: the model, how images and texts are prepared, the
-libraries' versions, and the content of the images or texts. So a killed run goes on after its last
-whole chunk, and a run with other intervals or examples embeds nothing.
+Images and texts are cut into chunks. Chunk k is made by rank k modulo their number, unless it is
+there. What a chunk holds depends on its own images or texts alone, so neither the number of
+processes nor where an earlier one was killed changes a byte.
 """
 
-import hashlib
-import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import TypeVar
 
-import msgspec
 import numpy as np
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
+from openalign.evaluate import chunks
+from openalign.evaluate.chunks import Chunk, ChunkStore, Unreadable
 from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.embedder import BulkEmbedder
+from openalign.evaluate.images_ahead import (
+    AwaitedBatch,
+    DecodedBatch,
+    FoundChunk,
+    ImagesAhead,
+)
+from openalign.evaluate.pace import PaceKeeper
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.vectors import Vectors
-from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
-from openalign.files.manifest import DataFile
-from openalign.files.names import CHUNKS_FILE
+from openalign.train.ranks import RankGroup, from_every_rank
 
-CHUNK = 1024
-"""Images or texts a chunk: the most that a kill can cost."""
+T = TypeVar("T")
 
-_CHUNKS = msgspec.json.Decoder(dict[str, list[tuple[str, int, int]]])
-
-
-class Embedder(Protocol):
-    """The part of an encoder that is used here."""
-
-    @property
-    def identity(self) -> str:
-        """What an embedding depends on beside the image or text."""
-        ...
-
-    def embed_images(self, contents: Sequence[bytes]) -> Vectors:
-        """Return a unit row for each encoded image."""
-        ...
-
-    def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
-        """Return a unit row for each text: its embedding, or its state before the projection."""
-        ...
+_CPU_THREADS = 4
+"""Threads of a forward pass on CPUs. It is fixed: with another number sums have another order, and
+the last bits differ. More processes use more cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedded:
-    """Unit rows, and the hash of the content that they were made from."""
+class Texts:
+    """Texts to embed."""
 
-    rows: Vectors
-    content_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class _EarlierChunk:
-    """Vectors of a file of embeddings."""
-
-    file: str
-    start: int
-    stop: int
+    texts: Sequence[str]
+    projected: bool = True
+    """Whether their embeddings are wanted, or their states before the projection."""
 
 
-class EmbeddingStore:
-    """The embeddings of one run: what it made, and what the last complete result has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingWork:
+    """One process that makes embeddings, and what it works with."""
 
-    `work` keeps a chunk from when it is made; `previous` is the folder of a complete result, whose
-    chunks are taken as they are.
+    embedder: BulkEmbedder
+    store: ChunkStore
+    ranks: RankGroup
+    batch_size: int
+    decode_threads: int
+    keeper: PaceKeeper
+
+    def images(self, wanted: Mapping[str, Sequence[BenchmarkImage]]) -> dict[str, list[Chunk]]:
+        """Make the embeddings of images, by file; return the chunks of each, on every rank.
+
+        An image that cannot be decoded has no row; its chunk names it.
+
+        Raises:
+            InputError: names the image that cannot be read, or whose embedding is not finite.
+            StageError: a batch does not fit into the memory of the device.
+        """
+        numbered = cut(wanted)
+        ahead = ImagesAhead(
+            self.embedder,
+            self.store,
+            how=how_made(self.embedder, self.batch_size, "images"),
+            batch_size=self.batch_size,
+            num_threads=self.decode_threads,
+        )
+        made: list[Chunk] = []
+        rows: list[Vectors] = []
+        unreadable: list[Unreadable] = []
+        with ahead.started([images for _, images in share_of(numbered, self.ranks)]) as items:
+            while (item := self._await(items)) is not None:
+                if isinstance(item, FoundChunk):
+                    made.append(item.chunk)
+                    self.keeper.found(item.num_images)
+                    continue
+                batch = self._await_batch(item)
+                if batch.pixels is not None:
+                    rows.append(self._embed(batch))
+                unreadable += batch.unreadable
+                if item.is_last:
+                    made.append(self.store.write(item.chunk, _stacked(rows), unreadable))
+                    rows, unreadable = [], []
+                self.keeper.made(batch.num_images)
+        return self._of_all_ranks([file for file, _ in numbered], made)
+
+    def texts(self, wanted: Mapping[str, Texts]) -> dict[str, list[Chunk]]:
+        """Make the embeddings of texts, by file; return the chunks of each, on every rank.
+
+        Raises:
+            InputError: names the text whose embedding is not finite.
+            StageError: a batch does not fit into the memory of the device.
+        """
+        numbered = cut({file: of_file.texts for file, of_file in wanted.items()})
+        made: list[Chunk] = []
+        for file, texts in share_of(numbered, self.ranks):
+            projected = wanted[file].projected
+            kind = "texts" if projected else "states"
+            how = how_made(self.embedder, self.batch_size, kind)
+            name = f"{how}-{fingerprint_of(list(texts))[:32]}"
+            found = self.store.find(name)
+            if found is None:
+                found = self.store.write(name, self._embed_texts(texts, projected=projected))
+            else:
+                self.keeper.found(len(texts))
+            made.append(found)
+        return self._of_all_ranks([file for file, _ in numbered], made)
+
+    def num_there(self, kind: str) -> int:
+        """Return how many chunks of `images`, `texts` or `states` are there, of any content."""
+        return self.store.count(how_made(self.embedder, self.batch_size, kind))
+
+    def _embed_texts(self, texts: Sequence[str], *, projected: bool) -> Vectors:
+        """Return a row for each text; texts of like length share a batch, to save padding."""
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        parts: list[Vectors] = []
+        for start in range(0, len(order), self.batch_size):
+            batch = [texts[place] for place in order[start : start + self.batch_size]]
+            with self._within_memory():
+                parts.append(self.embedder.embed_texts(batch, projected=projected))
+            self.keeper.made(len(batch))
+        rows = _stacked(parts)
+        return rows[np.argsort(order)]
+
+    def _embed(self, batch: DecodedBatch) -> Vectors:
+        assert batch.pixels is not None
+        try:
+            with self._within_memory():
+                return self.embedder.embed_pixels(batch.pixels)
+        except InputError as error:
+            for image, pixels in zip(batch.images, batch.pixels.split(1), strict=True):
+                try:
+                    self.embedder.embed_pixels(pixels)
+                except InputError as cause:
+                    raise InputError(f"{image.where}: {cause}", hint=cause.hint) from error
+            raise
+
+    @contextmanager
+    def _within_memory(self) -> Generator[None]:
+        import torch
+
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise StageError(
+                f"the memory of {self.ranks.device} does not hold a batch of {self.batch_size}",
+                hint=f"set `evaluate.batch_size: {max(1, self.batch_size // 2)}`",
+            ) from error
+
+    def _of_all_ranks(self, files: Sequence[str], made: list[Chunk]) -> dict[str, list[Chunk]]:
+        """Return the chunks of every file, in order, once every rank has made its share."""
+        shares = from_every_rank(self.ranks, made)
+        found: dict[str, list[Chunk]] = {}
+        for number, file in enumerate(files):
+            turn, rank = divmod(number, len(shares))
+            found.setdefault(file, []).append(shares[rank][turn])
+        return found
+
+    def _await(
+        self, items: Iterator[AwaitedBatch | FoundChunk]
+    ) -> AwaitedBatch | FoundChunk | None:
+        with self.keeper.waiting():
+            return next(items, None)
+
+    def _await_batch(self, item: AwaitedBatch) -> DecodedBatch:
+        with self.keeper.waiting():
+            return item.decoded.result()
+
+
+def share_of(items: Sequence[T], ranks: RankGroup) -> Sequence[T]:
+    """Return every item that is this rank's."""
+    return items[ranks.rank :: ranks.world_size]
+
+
+def how_made(embedder: BulkEmbedder, batch_size: int, kind: str) -> str:
+    """Return what begins the names of chunks that are made alike.
+
+    The rows of a batch depend on its size, and those of texts on the longest, in the last bit.
     """
-
-    def __init__(self, work: str, previous: str | None = None) -> None:
-        self._work = storage.join(work, "chunks")
-        self._previous = previous or ""
-        self._earlier = _earlier_chunks(previous) if previous else {}
-        self._open = ("", np.empty((0, 0), dtype=np.float32))
-        self._chunks: dict[str, list[tuple[str, Vectors]]] = {}
-
-    def chunk(self, file: str, depends: Any, make: Callable[[], Vectors]) -> Vectors:
-        """Return the next rows of a file; `make` is called when they are not at hand."""
-        name = fingerprint_of([depends, library_versions()])[:32]
-        url = storage.join(self._work, f"{name}.npy")
-        if name in self._earlier:
-            rows = self._from_previous(self._earlier[name])
-        elif storage.exists(url):
-            rows = _load(url)
-        else:
-            rows = make()
-            storage.write_bytes(url, to_npy(rows))
-        self._chunks.setdefault(file, []).append((name, rows))
-        return rows
-
-    def write(self, output: str) -> list[DataFile]:
-        """Write every file that was asked for, and which chunks it is made of."""
-        written: list[DataFile] = []
-        listed: dict[str, list[tuple[str, int, int]]] = {}
-        for file, chunks in self._chunks.items():
-            rows = np.concatenate([rows for _, rows in chunks])
-            written.append(write_rows(output, file, rows))
-            stops = np.cumsum([len(rows) for _, rows in chunks]).tolist()
-            listed[file] = [
-                (name, stop - len(rows), stop)
-                for (name, rows), stop in zip(chunks, stops, strict=True)
-            ]
-        text = json.dumps(listed, indent=1, sort_keys=True) + "\n"
-        chunks_file = storage.write_text(storage.join(output, CHUNKS_FILE), text)
-        return [*written, DataFile.of(CHUNKS_FILE, chunks_file, num_rows=len(listed))]
-
-    def _from_previous(self, chunk: _EarlierChunk) -> Vectors:
-        if self._open[0] != chunk.file:  # chunks are asked for in order: one file is held at a time
-            self._open = (chunk.file, _load(storage.join(self._previous, chunk.file)))
-        return self._open[1][chunk.start : chunk.stop]
+    of_texts = ["by length"] if kind != "images" else []
+    how = [embedder.identity, batch_size, kind, *of_texts, library_versions()]
+    return fingerprint_of(how)[:16]
 
 
-def embed_images(
-    embedder: Embedder,
-    images: Sequence[BenchmarkImage],
-    *,
-    store: EmbeddingStore,
-    file: str,
-    batch_size: int,
-) -> Embedded:
-    """Return a row for each image.
+@contextmanager
+def fixed_threads(ranks: RankGroup) -> Generator[None]:
+    """Have forward passes on CPUs use a fixed number of threads while the block runs."""
+    import torch
 
-    Raises:
-        InputError: names the image that cannot be read, decoded or embedded.
-    """
-    parts: list[Vectors] = []
-    digests: list[str] = []
-    for start in range(0, len(images), CHUNK):
-        of_chunk = images[start : start + CHUNK]
-        contents = [image.place.read() for image in of_chunk]
-        hashes = [hashlib.sha256(content).hexdigest() for content in contents]
-
-        def embed(
-            batch: slice,
-            images: Sequence[BenchmarkImage] = of_chunk,
-            contents: list[bytes] = contents,
-        ) -> Vectors:
-            names = [image.where for image in images[batch]]
-            return embed_named(embedder, names, contents[batch])
-
-        depends = [embedder.identity, batch_size, "images", hashes]
-        make = partial(_in_batches, embed, len(contents), batch_size)
-        parts.append(store.chunk(file, depends, make))
-        digests += hashes
-    return Embedded(rows=_together(parts), content_hash=fingerprint_of(digests))
-
-
-def embed_texts(
-    embedder: Embedder,
-    texts: Sequence[str],
-    *,
-    store: EmbeddingStore,
-    file: str,
-    batch_size: int,
-    projected: bool = True,
-) -> Embedded:
-    """Return a row for each text: its embedding, or its state before the projection.
-
-    Raises:
-        InputError: names the text whose embedding is not finite.
-    """
-    parts: list[Vectors] = []
-    for start in range(0, len(texts), CHUNK):
-        of_chunk = list(texts[start : start + CHUNK])
-
-        def embed(batch: slice, texts: list[str] = of_chunk) -> Vectors:
-            return embedder.embed_texts(texts[batch], projected=projected)
-
-        depends = [embedder.identity, batch_size, "texts" if projected else "states", of_chunk]
-        make = partial(_in_batches, embed, len(of_chunk), batch_size)
-        parts.append(store.chunk(file, depends, make))
-    return Embedded(rows=_together(parts), content_hash=fingerprint_of(list(texts)))
-
-
-def _together(parts: Sequence[Vectors]) -> Vectors:
-    return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
-
-
-def to_npy(rows: Vectors) -> bytes:
-    """Return the bytes of a `.npy` file."""
-    content = io.BytesIO()
-    np.save(content, rows, allow_pickle=False)
-    return content.getvalue()
-
-
-def write_rows(output: str, name: str, rows: Vectors) -> DataFile:
-    """Write embeddings as a file of the stage's result."""
-    written = storage.write_bytes(storage.join(output, name), to_npy(rows))
-    return DataFile.of(name, written, num_rows=len(rows))
-
-
-def _earlier_chunks(previous: str) -> dict[str, _EarlierChunk]:
-    url = storage.join(previous, CHUNKS_FILE)
-    if not storage.exists(url):
-        return {}
+    before = torch.get_num_threads()
+    if ranks.device.type == "cpu":
+        torch.set_num_threads(_CPU_THREADS)
     try:
-        listed = _CHUNKS.decode(storage.read_bytes(url))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{url}: is not a list of chunks: {error}", hint="remove the file to embed anew"
-        ) from error
-    return {
-        name: _EarlierChunk(file, start, stop)
-        for file, chunks in listed.items()
-        for name, start, stop in chunks
-    }
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _load(url: str) -> Vectors:
-    return np.load(io.BytesIO(storage.read_bytes(url)))
+def cut(wanted: Mapping[str, Sequence[T]]) -> list[tuple[str, Sequence[T]]]:
+    """Return all chunks of all files, in order, each with its file."""
+    return [
+        (file, items[start : start + chunks.CHUNK])
+        for file, items in wanted.items()
+        for start in range(0, len(items), chunks.CHUNK)
+    ]
 
 
-def _in_batches(embed: Callable[[slice], Vectors], num_items: int, batch_size: int) -> Vectors:
-    batches = [slice(at, at + batch_size) for at in range(0, num_items, batch_size)]
-    return np.concatenate([embed(batch) for batch in batches])
-
-
-def embed_named(embedder: Embedder, names: Sequence[str], contents: Sequence[bytes]) -> Vectors:
-    """Return a unit row for each image; `names` are what an error calls them.
-
-    Raises:
-        InputError: names the image that cannot be decoded or embedded.
-    """
-    try:
-        return embedder.embed_images(contents)
-    except InputError as error:
-        for name, content in zip(names, contents, strict=True):
-            try:
-                embedder.embed_images([content])
-            except InputError as cause:
-                raise InputError(f"{name}: {cause}", hint=cause.hint) from error
-        raise
+def _stacked(parts: Sequence[Vectors]) -> Vectors:
+    return np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from openalign.errors import InputError
 from openalign.evaluate.decodings import Decoding
@@ -87,18 +88,33 @@ class Encoder:
         """What an embedding depends on beside the image or text."""
         return fingerprint_of([self.weights_hash, self.preprocess_hash])
 
+    def pixels(self, contents: Sequence[bytes]) -> Tensor:
+        """Return encoded images as the image tower takes them, on the CPU. Threads may share it.
+
+        Raises:
+            InputError: one of them is not an image.
+        """
+        return self.preprocess.pixels(contents)
+
+    def embed_pixels(self, pixels: Tensor) -> Vectors:
+        """Return a unit row for each image that `pixels` returned.
+
+        Raises:
+            InputError: an embedding is not finite.
+        """
+        with torch.inference_mode():
+            features = _rows(self.model.get_image_features(pixels.to(self.model.device)))
+        if not np.isfinite(features).all():
+            raise InputError("an image's embedding is not finite", hint=_BROKEN)
+        return unit_rows(features)
+
     def embed_images(self, contents: Sequence[bytes]) -> Vectors:
         """Return a unit row for each encoded image.
 
         Raises:
             InputError: one of them is not an image, or its embedding is not finite.
         """
-        pixels = self.preprocess.pixels(contents)
-        with torch.inference_mode():
-            features = _rows(self.model.get_image_features(pixels.to(self.model.device)))
-        if not np.isfinite(features).all():
-            raise InputError("an image's embedding is not finite", hint=_BROKEN)
-        return unit_rows(features)
+        return self.embed_pixels(self.pixels(contents))
 
     def embed_texts(self, texts: Sequence[str], *, projected: bool = True) -> Vectors:
         """Return a unit row for each text.

@@ -66,6 +66,17 @@ class TaskResult(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return f"{self.kind}/{self.name}"
 
 
+class LeftOutImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image that was not measured on."""
+
+    name: str
+    state: str
+    """One of `EvaluateState`."""
+
+    reason: str = ""
+    """Why it cannot be decoded."""
+
+
 class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of `results.json`."""
 
@@ -77,6 +88,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     libraries: dict[str, str]
     hashes: dict[str, str]
     """Of the weights, of the preprocessing, and of each benchmark (`dataset/<name>`)."""
+
+    missing: dict[str, int] = {}
+    """Images of each benchmark that tasks needed, that were not there and were left out."""
+
+    left_out: dict[str, tuple[LeftOutImage, ...]] = {}
+    """The images of each benchmark that were left out: those that were not there, then those that
+    cannot be decoded."""
 
     version: int = RESULTS_VERSION
 

@@ -1,39 +1,40 @@
 """The stage `evaluate`: reads a model and benchmarks, writes numbers, embeddings and search.
 
     results.json                          every number with its interval (`results.Results`)
-    embeddings/                           unit rows of images, captions and words (`embeddings`)
+    embeddings/                           unit rows of images, captions and words (`chunks`)
     search/items.parquet                  the images that `openalign search` finds
     examples.json, thumbnails.parquet     what the report shows
+    run.jsonl                             times and rates, which are no part of the result
 
 Driven by `EvaluateConfig` and the pipeline's `benchmarks`. Images and texts are embedded once,
-however many tasks need them. All numbers come from those rows, also when the stage is run again
-with other settings.
+however many tasks need them, by one process or by several. All numbers come from those rows, also
+when the stage is run again with other settings.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from openalign.errors import StageError
 from openalign.evaluate import results
-from openalign.evaluate.benchmark import EmbeddedBenchmark, embed_benchmark
+from openalign.evaluate.benchmark import EmbeddedBenchmark, benchmark_of
 from openalign.evaluate.bootstrap import Bootstrap
+from openalign.evaluate.chunks import ChunkStore
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
-from openalign.evaluate.embeddings import EmbeddingStore, embed_texts
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.results import Results, TaskResult
+from openalign.evaluate.embedded_plan import EmbeddedPlan, embed_plan
+from openalign.evaluate.plan import FAST_IMAGES
+from openalign.evaluate.results import LeftOutImage, Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
-    Needs,
     Sampling,
     TaskSettings,
     key_of,
@@ -42,22 +43,13 @@ from openalign.evaluate.tasks.contract import (
 from openalign.evaluate.tasks.kinds import headline, kind_of, with_overall
 from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
-from openalign.files.facts import EvaluateFacts
+from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE, embeddings_file
+from openalign.files.states import EvaluateState
+from openalign.train.ranks import RankGroup, alone
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is measured, checked before anything is embedded."""
-
-    benchmarks: Mapping[str, Dataset]
-    """With no other images than those that any task needs."""
-
-    with_captions: frozenset[str]
-    """Benchmarks whose captions a task needs."""
-
-    tasks: Sequence[tuple[TaskSettings, Needs]]
+_NO_ROWS: Vectors = np.empty((0, 0), dtype=np.float32)
 
 
 def run(
@@ -69,14 +61,41 @@ def run(
     work: str,
     previous: str | None = None,
 ) -> StageResult:
-    """Measure a model by every task of the config.
+    """Measure a model by every task of the config, in this process.
 
     `previous` is the folder of the last complete result: what it embedded with the same model is
     not embedded again. The bytes that are written are the same with and without it.
 
     Raises:
-        StageError: the config names no task.
-        InputError: the model, a benchmark or an image cannot be used.
+        StageError: the config names no task, or a batch does not fit into the device's memory.
+        InputError: the model, a benchmark or more images than may be left out cannot be used.
+    """
+    result = run_as_rank(
+        config,
+        benchmarks,
+        model=model,
+        output=output,
+        work=work,
+        previous=previous,
+        ranks=alone(),
+    )
+    assert result is not None
+    return result
+
+
+def run_as_rank(
+    config: EvaluateConfig,
+    benchmarks: Mapping[str, DatasetSettings],
+    *,
+    model: str,
+    output: str,
+    work: str,
+    previous: str | None,
+    ranks: RankGroup,
+) -> StageResult | None:
+    """Do what `run` does as one of several ranks: all of them embed, and rank 0 measures.
+
+    The other ranks return None. Raises what `run` raises.
     """
     if not config.tasks:
         raise StageError(
@@ -86,90 +105,48 @@ def run(
             "evaluate: {tasks: [{kind: retrieval, benchmark: flickr30k}]}",
         )
     used = benchmarks_used(config, benchmarks)
-    plan = _plan(config, used)
-    encoder = Encoder.load(model)
-    store = EmbeddingStore(work, previous)
-    embedded = _embed(config, plan, encoder, store)
-    embed = _TextEmbedding(encoder=encoder, store=store, batch_size=config.batch_size)
-    measured = _measure(config, plan, embedded, embed, work)
-    found = with_overall(
-        Results(
-            metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
-            tasks=tuple(_task_result(task, measured[key_of(task)]) for task in config.tasks),
-            settings=result_settings(config, benchmarks),
-            libraries=results.library_versions(),
-            hashes={
-                "weights": encoder.weights_hash,
-                "preprocess": encoder.preprocess_hash,
-                **{f"dataset/{name}": each.content_hash for name, each in embedded.items()},
-            },
-        )
-    )
+    store = ChunkStore(work, previous)
+    made = embed_plan(config, used, model=model, output=output, store=store, ranks=ranks)
+    if ranks.rank != 0:
+        return None
+    rows = {file: store.write_file(output, file, chunks) for file, chunks in made.chunks.items()}
+    embedded = {name: _benchmark(name, made, rows) for name in used}
+    measured = _measure(config, made, embedded, rows, work)
+    found = with_overall(_results(config, benchmarks, made, embedded, measured))
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
-    num_embedded = sum(len(each.images) for each in embedded.values()) + sum(
-        len(words) for _, needs in plan.tasks for words in needs.unprojected.values()
-    )  # a data set of words has no images
-    return StageResult(
-        num_inputs=num_embedded,
-        states={"embedded": num_embedded},
-        num_outputs=num_embedded,
-        files=[
-            *store.write(output),
-            _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
-            _write_text(output, EXAMPLES_FILE, examples, len(measured)),
-            write_items(output, _found_by_search(embedded), folders),
-            write_thumbnails(output, _shown_by_report(config, measured, embedded)),
-        ],
-        facts=EvaluateFacts(headline=headline(found), num_metrics=len(found.metrics)),
+    files = [
+        *store.write_list(output),
+        _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
+        _write_text(output, EXAMPLES_FILE, examples, len(measured)),
+        write_items(output, _found_by_search(embedded), folders),
+        write_thumbnails(output, _shown_by_report(config, measured, embedded)),
+    ]
+    result = _counted(made, embedded, files)
+    lines = [*_warnings(config, result), *headline(found)]
+    return replace(result, facts=EvaluateFacts(headline=lines, num_metrics=len(found.metrics)))
+
+
+def _benchmark(name: str, made: EmbeddedPlan, rows: Mapping[str, Vectors]) -> EmbeddedBenchmark:
+    """Return a benchmark with its rows."""
+    images = embeddings_file(name, "images")
+    planned = made.plan.benchmarks[name]
+    return benchmark_of(
+        name,
+        planned.dataset,
+        image_GD=rows.get(images, _NO_ROWS),
+        caption_GD=rows.get(embeddings_file(name, "captions"), _NO_ROWS)
+        if planned.with_captions
+        else None,
+        image_hashes=[chunk.content_hash for chunk in made.chunks.get(images, ())],
     )
-
-
-def _plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> _Plan:
-    """Read the benchmarks and ask each task what it needs of them."""
-    read = {
-        name: dataset_kinds.kind_of(settings).read(settings)
-        for name, settings in benchmarks.items()
-    }
-    tasks = [(task, kind_of(task).needs(task, read[task.benchmark])) for task in config.tasks]
-    needed: dict[str, Dataset] = {}
-    for name, dataset in read.items():
-        splits = [needs.splits for task, needs in tasks if task.benchmark == name]
-        places = [
-            at
-            for at, image in enumerate(dataset.images)
-            if any(named is None or image.split in named for named in splits)
-        ]
-        needed[name] = dataset.keeping(places)
-    return _Plan(
-        benchmarks=needed,
-        with_captions=frozenset(task.benchmark for task, needs in tasks if needs.captions),
-        tasks=tasks,
-    )
-
-
-def _embed(
-    config: EvaluateConfig, plan: _Plan, encoder: Encoder, store: EmbeddingStore
-) -> dict[str, EmbeddedBenchmark]:
-    """Return each benchmark with its embeddings, by its name."""
-    return {
-        name: embed_benchmark(
-            name,
-            dataset,
-            encoder,
-            with_captions=name in plan.with_captions,
-            batch_size=config.batch_size,
-            store=store,
-        )
-        for name, dataset in plan.benchmarks.items()
-    }
 
 
 def _measure(
     config: EvaluateConfig,
-    plan: _Plan,
+    made: EmbeddedPlan,
     embedded: Mapping[str, EmbeddedBenchmark],
-    embed: "_TextEmbedding",
+    rows: Mapping[str, Vectors],
     work: str,
 ) -> dict[str, Measured[Any, Any]]:
     """Return what each task found, by its key."""
@@ -178,42 +155,100 @@ def _measure(
             resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
         ),
         num_examples=config.num_examples,
+        fast=config.fast,
     )
     measured: dict[str, Measured[Any, Any]] = {}
-    for task, needs in plan.tasks:
+    for task, needs in made.plan.tasks:
+        owner = f"{task.kind}-{name_of(task)}"
+        texts, states = (
+            {what: rows.get(embeddings_file(owner, what), _NO_ROWS) for what in of_task}
+            for of_task in (needs.texts, needs.unprojected)
+        )
         material = Material(
             benchmark=embedded[task.benchmark],
-            texts={what: embed(task, what, of) for what, of in needs.texts.items()},
-            unprojected={
-                what: embed(task, what, of, projected=False)
-                for what, of in needs.unprojected.items()
-            },
+            texts=texts,
+            unprojected=states,
             work=storage.join(work, "tasks", key_of(task)),
         )
         measured[key_of(task)] = kind_of(task).measure(task, material, sampling)
     return measured
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _TextEmbedding:
-    """Embeds the texts of tasks."""
+def _results(
+    config: EvaluateConfig,
+    benchmarks: Mapping[str, DatasetSettings],
+    made: EmbeddedPlan,
+    embedded: Mapping[str, EmbeddedBenchmark],
+    measured: Mapping[str, Measured[Any, Any]],
+) -> Results:
+    return Results(
+        metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
+        tasks=tuple(_task_result(task, measured[key_of(task)]) for task in config.tasks),
+        settings=result_settings(config, benchmarks),
+        libraries=results.library_versions(),
+        hashes={
+            "weights": made.weights_hash,
+            "preprocess": made.preprocess_hash,
+            **{f"dataset/{name}": each.content_hash for name, each in embedded.items()},
+        },
+        missing={
+            name: len(each.missing) for name, each in made.plan.benchmarks.items() if each.missing
+        },
+        left_out={name: left_out for name in embedded if (left_out := _left_out(name, made))},
+    )
 
-    encoder: Encoder
-    store: EmbeddingStore
-    batch_size: int
 
-    def __call__(
-        self, task: TaskSettings, what: str, texts: Sequence[str], *, projected: bool = True
-    ) -> Vectors:
-        """Return a unit row for each text; `what` is what the task calls them."""
-        return embed_texts(
-            self.encoder,
-            texts,
-            store=self.store,
-            file=embeddings_file(f"{task.kind}-{name_of(task)}", what),
-            batch_size=self.batch_size,
-            projected=projected,
-        ).rows
+def _left_out(name: str, made: EmbeddedPlan) -> tuple[LeftOutImage, ...]:
+    """Return the images of a benchmark that numbers are not of."""
+    missing = [
+        LeftOutImage(name=image.name, state=EvaluateState.MISSING.value)
+        for image in made.plan.benchmarks[name].missing
+    ]
+    unreadable = [
+        LeftOutImage(name=each.image.name, state=EvaluateState.UNREADABLE.value, reason=each.reason)
+        for each in made.unreadable
+        if each.benchmark == name
+    ]
+    return (*missing, *unreadable)
+
+
+def _warnings(config: EvaluateConfig, result: StageResult) -> list[str]:
+    """Return lines that say in what the numbers are not those of the whole benchmarks."""
+    lines: list[str] = []
+    if config.fast:
+        lines.append(f"a fast run: numbers are of the first {FAST_IMAGES} images of each split")
+    left_out = {
+        state: count for state, count in result.states.items() if state != EvaluateState.EMBEDDED
+    }
+    if num_left_out := sum(left_out.values()):
+        lines.append(
+            f"{num_left_out:,} of {result.num_inputs:,} images are left out: "
+            f"{counts_by(left_out)}; {RESULTS_FILE} names them"
+        )
+    return lines
+
+
+def _counted(
+    made: EmbeddedPlan, embedded: Mapping[str, EmbeddedBenchmark], files: Sequence[DataFile]
+) -> StageResult:
+    """Return the files of the stage's result, with the counts of what it was made of."""
+    num_images = sum(len(each.images) for each in embedded.values())
+    num_words = sum(
+        len(texts) for _, needs in made.plan.tasks for texts in needs.unprojected.values()
+    )
+    states = {
+        EvaluateState.EMBEDDED.value: num_images + num_words,  # a data set of words has no images
+        EvaluateState.MISSING.value: sum(
+            len(each.missing) for each in made.plan.benchmarks.values()
+        ),
+        EvaluateState.UNREADABLE.value: len(made.unreadable),
+    }
+    return StageResult(
+        num_inputs=sum(states.values()),
+        states=states,
+        num_outputs=num_images + num_words,
+        files=files,
+    )
 
 
 def _task_result(task: TaskSettings, outcome: Measured[Any, Any]) -> TaskResult:

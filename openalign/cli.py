@@ -5,33 +5,23 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from openalign.errors import ConfigError, OpenAlignError, StageError
-from openalign.run.stages import STAGES, stage_names
+from openalign import arguments
+from openalign.errors import ConfigError, InputError, OpenAlignError, StageError
+from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
     from openalign.evaluate.search.query import Query
+    from openalign.run.config import PipelineConfig
     from openalign.run.contract import Run
 
-_RUNNERS = {
-    "local": "FnApiRunner",
-    "spark": "SparkRunner",
-    "flink": "FlinkRunner",
-    "dataflow": "DataflowRunner",
-}
+_NUM_HITS = 10
+"""How many images a search prints, unless it is told or there are fewer."""
 
-_EPILOG = """\
-start with:
-  openalign run demo                     the whole chain on this machine, in minutes
-  openalign validate                     what pipelines.yaml holds, checked
-  openalign search demo "red apple"      find images with the trained model
-
-change a setting for one run with --set, for example --set train.seed=1. What follows `--` goes to
-Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_num_workers=2
-"""
+_LINE_WIDTH = 100
 
 
 def entry() -> None:
@@ -41,11 +31,11 @@ def entry() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code: 0, or 2 for a mistake that the user can fix."""
-    arguments = list(argv)
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    options = _options(arguments[:split])
+    words = list(argv)
+    split = words.index("--") if "--" in words else len(words)
+    options = arguments.read(words[:split])
     try:
-        options.verb(options, arguments[split + 1 :])
+        _VERBS[options.verb](options, words[split + 1 :])
     except OpenAlignError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that prints
         if error.hint:
@@ -55,117 +45,6 @@ def main(argv: Sequence[str]) -> int:
         print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
     return 0
-
-
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse arguments; argparse itself misses optional words after an option."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if hasattr(options, "words") and not any(word.startswith("-") for word in rest):
-        options.words += rest
-    elif rest:
-        parser.error(
-            f"unrecognized arguments: {' '.join(rest)}; Beam's own options stand behind `--`"
-        )
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="openalign",
-        description="ALIGN, end to end: from web pages to a trained dual encoder and a report.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=version("openalign"))
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    run = _add_verb(verbs.add_parser, "run", "run every stage that is not up to date", beam=True)
-    run.set_defaults(verb=_run_pipeline)
-    _add_consent(run)
-    for stage in STAGES.values():
-        if stage.is_verb:
-            has_jobs = stage.jobs is not None
-            verb = _add_verb(verbs.add_parser, stage.name, stage.title, beam=has_jobs)
-            verb.set_defaults(verb=_run_one, stage=stage.name)
-            if stage.is_dear:
-                _add_consent(verb)
-    search = _add_verb(verbs.add_parser, "search", "find images by words, an image, or both")
-    search.add_argument("words", nargs="*", help="what to look for")
-    search.add_argument("--image", help="an image file or URL to start from")
-    search.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
-    search.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
-    for part in ("image", "plus", "minus"):
-        search.add_argument(
-            f"--{part}-weight",
-            type=float,
-            metavar="W",
-            help="how much it counts; the first composed task of the pipeline has the default",
-        )
-    search.add_argument("-k", type=int, default=10, metavar="N", help="how many to print (10)")
-    search.set_defaults(verb=_search)
-    doctor = _add_verb(
-        verbs.add_parser,
-        "doctor",
-        "see whether jobs can run on a cluster",
-        beam=True,
-        optional=True,
-    )
-    doctor.add_argument(
-        "--runner",
-        choices=_RUNNERS,
-        help="where jobs would run; local, unless Beam's options name one",
-    )
-    doctor.set_defaults(verb=_doctor)
-    validate = _add_verb(
-        verbs.add_parser, "validate", "check pipelines and show their settings", optional=True
-    )
-    validate.add_argument(
-        "--explain", action="store_true", help="print what each setting does above it"
-    )
-    validate.set_defaults(verb=_validate)
-    return parser
-
-
-def _add_verb(
-    add: Callable[..., argparse.ArgumentParser],
-    name: str,
-    text: str,
-    *,
-    beam: bool = False,
-    optional: bool = False,
-) -> argparse.ArgumentParser:
-    verb = add(
-        name,
-        help=text,
-        description=text[0].upper() + text[1:] + ".",
-        epilog="What follows `--` goes to Beam, as --name=value (docs/cluster.md)."
-        if beam
-        else None,
-    )
-    verb.add_argument(
-        "pipeline", nargs="?" if optional else None, help="a name in pipelines.yaml, such as demo"
-    )
-    verb.add_argument(
-        "--config", default="pipelines.yaml", metavar="PATH", help="the settings file"
-    )
-    verb.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="change a setting, for example train.seed=1; may be given more than once",
-    )
-    return verb
-
-
-def _add_consent(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument(
-        "--yes",
-        action="store_true",
-        dest="replace",
-        help="replace a complete harvest or fetch whose settings or input changed",
-    )
 
 
 def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
@@ -181,21 +60,50 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     stage = STAGES[options.stage]
     if stage.jobs is None:
         _refuse(beam_options)
+    if stage.takes_data and options.allow_missing:
+        options.overrides.append("evaluate.allow_missing=true")
+    if stage.takes_data and options.data:
+        _run_described(options)
+        return
     run = _run_of(options, beam_options)
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return
-    for name in stage.reads:
-        if not STAGES[name].is_verb and name in stage_names(run.config):
+    for name in stages_read(run.config, stage.name):
+        if not STAGES[name].is_verb:
             runner.run_stage(run, name)  # nobody can ask for it by its name
-    runner.run_stage(run, stage.name)
+    _run_stage(run, stage.name)
+
+
+def _run_described(options: argparse.Namespace) -> None:
+    """Bring a stage up to date in a run that flags describe; the run keeps its settings."""
+    from openalign.run import from_flags
+
+    _require_one_source(options)
+    if not options.model:
+        raise ConfigError(
+            "`--data` stands beside `--model`",
+            hint="a pipeline names its data sets under `benchmarks:`",
+        )
+    described = from_flags.described(options.model, options.data, options.overrides)
+    _run_stage(_run(described.config), options.stage)
+    described.record()
+
+
+def _run_stage(run: "Run", name: str) -> None:
+    from openalign.run import runner, summary
+
+    manifest = runner.run_stage(run, name)
+    if manifest is not None:
+        summary.show_findings(run, {name: manifest})
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.run.measured_model import model_url
     from openalign.run.readiness import require_libraries
-    from openalign.run.stages import model_url
 
-    run = _run_of(options, beam_options)
+    _refuse(beam_options)
+    run = _run_of(options)
     require_libraries(STAGES["evaluate"])
     from openalign.evaluate.datasets.kinds import kind_of
     from openalign.evaluate.search.searcher import Searcher
@@ -210,7 +118,8 @@ def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
             for name, dataset in run.config.benchmarks.items()
         },
     )
-    for rank, hit in enumerate(searcher.find(query, options.k), start=1):
+    k = min(_NUM_HITS, len(searcher.index.items)) if options.k is None else options.k
+    for rank, hit in enumerate(searcher.find(query, k), start=1):
         print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
 
 
@@ -234,8 +143,30 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
     )
 
 
+def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.evaluate.datasets.kinds import KINDS
+
+    _refuse(beam_options)
+    width = max(map(len, KINDS)) + 2
+    for name, kind in KINDS.items():
+        said = (f"{kind.title} (docs/{kind.page})", ", ".join(kind.names))
+        lines = [line for text in said for line in textwrap.wrap(text, _LINE_WIDTH - width)]
+        print(f"{name:{width}}" + f"\n{'':{width}}".join(lines))  # noqa: T201
+
+
+def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.evaluate.datasets import checking
+
+    _refuse(beam_options)
+    copies = checking.check(options.path, options.kind)
+    for copy in copies:
+        print("\n".join([copy.name, "", *copy.table, ""]))  # noqa: T201
+    problems = [problem for copy in copies for problem in copy.problems]
+    if problems:
+        raise InputError("\n".join(problems))
+
+
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run.config import load_pipeline
     from openalign.run.readiness import require_libraries
     from openalign.telemetry import set_up_logging
 
@@ -247,10 +178,10 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     root = "runs"
     if options.pipeline:
-        root = load_pipeline(options.config, options.pipeline, options.overrides).root
+        root = _config_of(options).root
     flags = list(beam_options)
     if options.runner is not None:
-        flags.insert(0, f"--runner={_RUNNERS[options.runner]}")
+        flags.insert(0, f"--runner={arguments.RUNNERS[options.runner]}")
         if len(runners.named_runners(flags)) > 1:
             raise ConfigError("two runners are named", hint="give one, as --runner spark")
     if any(flag.startswith("--dry_run") for flag in beam_options):
@@ -281,41 +212,79 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     _refuse(beam_options)
     if options.pipeline:
-        config = load_pipeline(options.config, options.pipeline, options.overrides)
+        config = _config_of(options)
+        name = config.name.rpartition("/")[2]  # a root is no key
         if options.explain:
-            print(explained(config.name, config, without={"name"}), end="")  # noqa: T201
+            print(explained(name, config, without={"name"}), end="")  # noqa: T201
             return
         settings = to_plain(config)
         del settings["name"]  # the key says it; so the loader reads the output back
-        whole = {config.name: settings}
+        whole = {name: settings}
         print(yaml.safe_dump(whole, sort_keys=False, allow_unicode=True), end="")  # noqa: T201
         return
     if options.explain:
         raise ConfigError(
             "`--explain` is for one pipeline", hint="for example openalign validate demo --explain"
         )
-    for name in pipeline_names(options.config):
+    names = pipeline_names(options.config)
+    width = max(map(len, names), default=0)
+    for name in names:
         config = load_pipeline(options.config, name, options.overrides)
-        print(f"{name:8} ok   {config.root:16} {config.description}")  # noqa: T201
-        asked = [web for stage in STAGES.values() if (web := stage.web(config)) is not None]
-        if not all(web.contact for web in asked):
-            print(f"{'':13} set web.contact before it is run")  # noqa: T201
+        print(f"{name:{width}} ok   {config.root:16} {config.description}")  # noqa: T201
+        asked = [STAGES[stage].web(config) for stage in stage_names(config)]
+        if not all(web.contact for web in asked if web is not None):
+            print(f"{'':{width + 5}} set web.contact before it is run")  # noqa: T201
 
 
-def _run_of(options: argparse.Namespace, beam_options: Sequence[str]) -> "Run":
+def _config_of(options: argparse.Namespace) -> "PipelineConfig":
+    """Return the pipeline that a command names: of the settings file, or of a run's own root."""
+    from openalign.run import from_flags
     from openalign.run.config import load_pipeline
+
+    _require_one_source(options)
+    model: str | None = getattr(options, "model", None)
+    if model:
+        root = from_flags.root_of(model, options.overrides)
+        return from_flags.recorded(root, options.overrides, model=model)
+    if "/" in options.pipeline:
+        return from_flags.recorded(options.pipeline.rstrip("/"), options.overrides)
+    return load_pipeline(options.config, options.pipeline, options.overrides)
+
+
+def _require_one_source(options: argparse.Namespace) -> None:
+    """See that a command names a pipeline or a model, and no settings file that is not read."""
+    model: str | None = getattr(options, "model", None)
+    if model and options.pipeline is not None and hasattr(options, "words"):
+        options.words.insert(0, options.pipeline)  # the first word that search looks for
+        options.pipeline = None
+    if model and options.pipeline is not None:
+        raise ConfigError("a pipeline and `--model` exclude each other", hint="name one of them")
+    if not model and options.pipeline is None:
+        raise ConfigError(
+            "no pipeline is named",
+            hint="name one of the settings file, or a model with --model FOLDER",
+        )
+    if model and options.config != arguments.SETTINGS_FILE:
+        raise ConfigError(
+            "`--config` and `--model` exclude each other",
+            hint="--set changes settings beside a model, and a pipeline may name it as "
+            "`evaluate.model`",
+        )
+
+
+def _run_of(options: argparse.Namespace, beam_options: Sequence[str] = ()) -> "Run":
+    replace = getattr(options, "replace", False)
+    return _run(_config_of(options), beam_options=beam_options, replace=replace)
+
+
+def _run(
+    config: "PipelineConfig", *, beam_options: Sequence[str] = (), replace: bool = False
+) -> "Run":
     from openalign.run.contract import Run
     from openalign.telemetry import set_up_logging
 
     set_up_logging()
-    if options.verb is _search:
-        _refuse(beam_options)
-    return Run(
-        stages=STAGES,
-        config=load_pipeline(options.config, options.pipeline, options.overrides),
-        beam_options=tuple(beam_options),
-        replace=getattr(options, "replace", False),
-    )
+    return Run(stages=STAGES, config=config, beam_options=tuple(beam_options), replace=replace)
 
 
 def _refuse(beam_options: Sequence[str]) -> None:
@@ -324,3 +293,14 @@ def _refuse(beam_options: Sequence[str]) -> None:
             f"`-- {' '.join(beam_options)}` has no meaning here",
             hint="only verbs that run Beam jobs take its options",
         )
+
+
+_VERBS = {
+    "run": _run_pipeline,
+    "stage": _run_one,
+    "search": _search,
+    "datasets": _datasets,
+    "datasets check": _check_dataset,
+    "doctor": _doctor,
+    "validate": _validate,
+}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from openalign.cli import _options, main
+from openalign import arguments
+from openalign.cli import main
 from openalign.run.stages import STAGES
 
 PIPELINES = """\
@@ -77,7 +78,7 @@ def test_validate_explains_each_setting_above_its_value(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "hint"),
+    ("words", "error", "hint"),
     [
         pytest.param(
             ["validate", "--explain"],
@@ -126,11 +127,11 @@ def test_validate_explains_each_setting_above_its_value(
 def test_a_users_mistake_ends_with_code_2_and_a_hint(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
+    words: list[str],
     error: str,
     hint: str,
 ) -> None:
-    assert main(arguments) == 2
+    assert main(words) == 2
 
     said = capsys.readouterr()
     assert said.err.startswith(error)
@@ -140,22 +141,22 @@ def test_a_users_mistake_ends_with_code_2_and_a_hint(
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "words",
     [
         pytest.param(["search", "small", "red apple", "-k", "3"], id="words first"),
         pytest.param(["search", "small", "-k", "3", "red apple"], id="words behind an option"),
         pytest.param(["search", "small", "red", "apple", "-k", "3"], id="words without quotes"),
     ],
 )
-def test_search_takes_its_words_anywhere(arguments: list[str]) -> None:
-    options = _options(arguments)
+def test_search_takes_its_words_anywhere(words: list[str]) -> None:
+    options = arguments.read(words)
 
     assert (" ".join(options.words), options.k) == ("red apple", 3)
 
 
 def test_words_that_no_verb_takes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        _options(["filter", "small", "red apple"])
+        arguments.read(["filter", "small", "red apple"])
 
     assert stopped.value.code == 2
     assert "unrecognized arguments: red apple" in capsys.readouterr().err

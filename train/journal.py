@@ -6,8 +6,6 @@ run.jsonl         times and rates: never compared
 tensorboard/      both, for people
 """
 
-import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.names import METRICS_FILE, RUN_LOG, SKIPPED_FILE
+from openalign.progress import display_of
 from openalign.telemetry import JsonLines, say
 
 LOSS = "train/loss"
@@ -35,23 +34,7 @@ TRUST_RATIO_MIN = "train/trust_ratio_min"
 TRUST_RATIO_MAX = "train/trust_ratio_max"
 """Over all adapted parameters."""
 
-REPORTS_TO = "OPENALIGN_PROGRESS_RECORDS"
-"""Set by a launcher that draws the progress bar itself, from records on stderr."""
-
-_RECORD = "\x1e"
-"""Begins the line of a record (ASCII's record separator)."""
-
-_SECONDS_BETWEEN_LINES = 30.0
-_SECONDS_BETWEEN_RECORDS = 0.5
 _SECONDS_BETWEEN_TIMES = 5.0
-
-
-class ProgressRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a run is, for the process that draws the bar."""
-
-    done: int
-    total: int
-    text: str
 
 
 class _StepLine(msgspec.Struct, frozen=True):
@@ -60,13 +43,7 @@ class _StepLine(msgspec.Struct, frozen=True):
     step: int
 
 
-_RECORDS = msgspec.json.Decoder(ProgressRecord)
 _STEP_LINES = msgspec.json.Decoder(_StepLine)
-
-
-def read_record(line: str) -> ProgressRecord | None:
-    """Return the record that a rank wrote on a line, or None where the line is a message."""
-    return _RECORDS.decode(line.removeprefix(_RECORD)) if line.startswith(_RECORD) else None
 
 
 class Journal:
@@ -82,7 +59,7 @@ class Journal:
         self._skipped = JsonLines(folder / SKIPPED_FILE)
         self._times = JsonLines(folder / RUN_LOG)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
-        self._display = _display(total_steps)
+        self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
         self._noted = 0.0
 
@@ -141,83 +118,6 @@ class _Throughput:
 
     def data_wait_share(self) -> float:
         return self._waited / max(time.monotonic() - self._started, 1e-9)
-
-
-class Bar:
-    """A progress bar on this terminal."""
-
-    def __init__(self, total_steps: int) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("train"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=total_steps)
-        self._progress.start()
-
-    def show(self, num_steps: int, text: str) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=num_steps, description=text)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        self._progress.stop()
-
-
-class _Lines:
-    """A plain line from time to time, where there is no terminal for a bar."""
-
-    def __init__(self, total_steps: int) -> None:
-        self._total_steps = total_steps
-        self._shown = time.monotonic()
-
-    def show(self, num_steps: int, text: str) -> None:
-        now = time.monotonic()
-        last = num_steps == self._total_steps
-        if last or now - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._shown = now
-            say(f"train  step {num_steps:,} of {self._total_steps:,}  {text}")
-
-    def close(self) -> None:
-        pass
-
-
-class _Records:
-    """Records for the process that started this one and draws the bar."""
-
-    def __init__(self, total_steps: int) -> None:
-        self._total_steps = total_steps
-        self._sent = 0.0
-
-    def show(self, num_steps: int, text: str) -> None:
-        now = time.monotonic()
-        if now - self._sent >= _SECONDS_BETWEEN_RECORDS or num_steps == self._total_steps:
-            self._sent = now
-            record = ProgressRecord(done=num_steps, total=self._total_steps, text=text)
-            sys.stderr.write(f"{_RECORD}{msgspec.json.encode(record).decode()}\n")
-            sys.stderr.flush()
-
-    def close(self) -> None:
-        pass
-
-
-def _display(total_steps: int) -> Bar | _Lines | _Records:
-    if REPORTS_TO in os.environ:
-        return _Records(total_steps)
-    return Bar(total_steps) if sys.stderr.isatty() else _Lines(total_steps)
 
 
 def _forget_from(path: Path, step: int) -> None:

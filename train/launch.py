@@ -2,21 +2,24 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from types import FrameType
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import RUN_LOG
+from openalign.progress import REPORTS_TO, Bar, read_record
 from openalign.telemetry import JsonLines, say
-from openalign.train.journal import REPORTS_TO, Bar, read_record
+from openalign.train.local_ranks import (
+    count_gpus,
+    free_port,
+    is_rank,
+    num_local_ranks,
+    orderly_end,
+)
 
 RANK_MODULE = "openalign.train.rank"
 VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
@@ -25,43 +28,8 @@ VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
 DeepSpeed's launcher counts from 0 for its ranks, and so gives them GPUs that the user has hidden.
 """
 
-_RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _TAIL_LINES = 30
 _SECONDS_TO_STOP = 20.0
-
-
-def is_rank() -> bool:
-    """Tell whether this process is a rank: torchrun's, a Kubernetes operator's, or `launch`'s.
-
-    Raises:
-        StageError: the environment names a rank, but not all that a rank must know.
-    """
-    if not {"RANK", "WORLD_SIZE"} & os.environ.keys():
-        return False
-    missing = [name for name in _RANK_NEEDS if name not in os.environ]
-    if missing:
-        given = [name for name in _RANK_NEEDS if name in os.environ]
-        raise StageError(
-            f"the environment sets {', '.join(given)} but not {', '.join(missing)}, so this "
-            "process cannot meet the other ranks",
-            hint=f"set {', '.join(_RANK_NEEDS)} for every rank, as torchrun does, or none of them",
-        )
-    return True
-
-
-def end_with_starter() -> None:
-    """Have this rank end when the process that called `launch` is gone, whatever ended it.
-
-    `launch` holds the other end of the ranks' standard input open and writes nothing to it; the
-    system closes it with the starter. Only ranks that `launch` started may call this.
-    """
-    threading.Thread(target=_end_after_starter, name="starter", daemon=True).start()
-
-
-def _end_after_starter() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
 
 
 def launch(
@@ -91,14 +59,14 @@ def launch(
             hint="under torchrun or Kubernetes run `openalign train`, once the stages "
             "before it are complete",
         )
-    num_gpus = _num_gpus()
-    count = num_local_ranks(num_processes, num_gpus=num_gpus)
+    num_gpus = count_gpus()
+    count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
     command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
     command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
-    command += ["--master_port", str(_free_port()), "--module", module, *argv]
+    command += ["--master_port", str(free_port()), "--module", module, *argv]
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    with _orderly_end():
+    with orderly_end("train     stops; the same command goes on from the newest checkpoint"):
         process = subprocess.Popen(  # noqa: S603  # our own command line
             command,
             env=_environment(count, num_gpus, environment or {}),
@@ -122,57 +90,6 @@ def launch(
         )
 
 
-def num_local_ranks(asked: int, *, num_gpus: int) -> int:
-    """Return how many ranks to start: one a GPU at most, or as many as asked where there is none.
-
-    0 asks for one a GPU. NCCL refuses two ranks on one GPU.
-    """
-    if not num_gpus:
-        return asked or 1
-    if asked > num_gpus:
-        say(
-            f"train     {num_gpus} of {asked} ranks can start: each needs a GPU of its own; "
-            'CUDA_VISIBLE_DEVICES="" trains on CPUs'
-        )
-    return min(asked or num_gpus, num_gpus)
-
-
-def _num_gpus() -> int:
-    """Return the number of GPUs that this process may use."""
-    if not _may_have_gpu():
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def _may_have_gpu() -> bool:
-    """Tell whether there may be a GPU, without importing torch."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
-        return False
-    # A container may be given any one of them, under the number that it has on the machine.
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
-
-
-@contextmanager
-def _orderly_end() -> Generator[None]:
-    """Turn SIGTERM into an exception, so that `finally` blocks run."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-
-    def end(number: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the stop short
-        say("train     stops; the same command goes on from the newest checkpoint")
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
     bar: Bar | None = None
     assert process.stdout is not None
@@ -180,7 +97,7 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
         for line in process.stdout:
             record = read_record(line)
             if record is not None:
-                bar = bar or Bar(record.total)
+                bar = bar or Bar("train", record.total)
                 bar.show(record.done, record.text)
                 continue
             tail.append(line)
@@ -222,12 +139,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _note(folders: Sequence[str], count: int, code: int) -> None:

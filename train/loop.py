@@ -36,6 +36,7 @@ from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
+from openalign.train.ranks import RankGroup, on_rank_0
 from openalign.train.work_folder import Folders
 
 
@@ -62,7 +63,7 @@ class _Training:
     """A run under way: what every step needs."""
 
     config: TrainConfig
-    ranks: zero.RankGroup
+    ranks: RankGroup
     data: TrainingSet
     vocabulary: list[str]
     engine: Any
@@ -88,7 +89,7 @@ class _Outcome:
 
 def run(
     config: TrainConfig,
-    ranks: zero.RankGroup,
+    ranks: RankGroup,
     *,
     training: Sequence[str],
     shards: str,
@@ -125,7 +126,7 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: zero.RankGroup, table: pa.Table, *, shards: str, folders: Folders
+    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: str, folders: Folders
 ) -> _Training:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
@@ -166,7 +167,7 @@ def _set_up(
 
 
 def _shared_vocabulary(
-    config: TrainConfig, ranks: zero.RankGroup, url: str, table: pa.Table
+    config: TrainConfig, ranks: RankGroup, url: str, table: pa.Table
 ) -> list[str]:
     """Have rank 0 learn the vocabulary, once, and every rank read it."""
 
@@ -182,7 +183,7 @@ def _shared_vocabulary(
                 ),
             )
 
-    zero.on_rank_0(ranks, learn)
+    on_rank_0(ranks, learn)
     return load_vocabulary(url)
 
 

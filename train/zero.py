@@ -4,34 +4,23 @@ import gc
 import logging
 import math
 import os
-import socket
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.errors import ConfigError, OpenAlignError, StageError
+from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
-from openalign.train.launch import VISIBLE_GPUS, is_rank
+from openalign.train.launch import VISIBLE_GPUS
+from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
-
-T = TypeVar("T")
+from openalign.train.ranks import RankGroup, device_of_rank
 
 _NEVER = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankGroup:
-    """This process among those that train together."""
-
-    rank: int
-    world_size: int
-    device: torch.device
 
 
 @contextmanager
@@ -48,20 +37,16 @@ def joined_ranks() -> Generator[RankGroup]:
     if VISIBLE_GPUS in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.pop(VISIBLE_GPUS)
     gpu = torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    if gpu:
-        _check_gpu_of(local_rank)
-    else:
+    device = device_of_rank() if gpu else torch.device("cpu")
+    if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
     import deepspeed
     import deepspeed.ops
 
     # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    for name, value in _alone().items():
+    for name, value in rank_environment(0, 1, free_port()).items():
         os.environ.setdefault(name, value)
-    if gpu:
-        torch.cuda.set_device(local_rank)
     first = not dist.is_initialized()
     deepspeed.init_distributed(
         dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
@@ -70,50 +55,11 @@ def joined_ranks() -> Generator[RankGroup]:
         yield RankGroup(
             rank=dist.get_rank(),
             world_size=dist.get_world_size(),
-            device=torch.device("cuda", local_rank) if gpu else torch.device("cpu"),
+            device=device,
         )
     finally:
         if first:
             dist.destroy_process_group()
-
-
-def _check_gpu_of(local_rank: int) -> None:
-    count = torch.cuda.device_count()
-    if local_rank >= count:
-        raise StageError(
-            f"rank {local_rank} of this machine has no GPU: this process sees {count}, and each "
-            "rank needs one of its own",
-            hint="start one process a GPU and let each see all GPUs of the machine, or set "
-            'CUDA_VISIBLE_DEVICES="" to train on CPUs',
-        )
-
-
-def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:
-    """Run `work` on rank 0 alone and return its value on every rank; all ranks must call this.
-
-    An error of `work` ends every rank, so that none waits for one that has ended: a user's mistake
-    is raised as it is, and any other error becomes a `StageError` on the ranks that only wait.
-    """
-    value: T | None = None
-    error: Exception | None = None
-    if ranks.rank == 0:
-        try:
-            value = work()
-        except Exception as caught:  # noqa: BLE001  # raised below, once the others know
-            error = caught
-    shared: list[Any] = [value, _for_the_others(error)]
-    dist.broadcast_object_list(shared, src=0, device=ranks.device)
-    if error is not None:
-        raise error
-    if shared[1] is not None:
-        raise shared[1]
-    return shared[0]
-
-
-def _for_the_others(error: Exception | None) -> OpenAlignError | None:
-    if error is None or isinstance(error, OpenAlignError):
-        return error
-    return StageError(f"rank 0 failed: {error!r}", hint="its messages have the traceback")
 
 
 def check_world_size(config: TrainConfig, world_size: int) -> None:
@@ -282,17 +228,3 @@ def _containing(piece: Tensor, shards: list[Tensor]) -> Tensor:
         if shard.data_ptr() <= piece.data_ptr() < end:
             return shard
     raise AssertionError("a parameter's local piece lies in no shard of the optimizer")
-
-
-def _alone() -> dict[str, str]:
-    """Return the environment of a single rank, on a free port of this machine."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    return {
-        "RANK": "0",
-        "WORLD_SIZE": "1",
-        "LOCAL_RANK": "0",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }

@@ -47,9 +47,6 @@ class DatasetKind(Generic[S]):
     image_folder: Callable[[S], str]
     """Return the folder or URL below which the images lie."""
 
-    fingerprint: Callable[[S], str]
-    """Return the hash of all that `read` and the images hold; where they lie does not enter it."""
-
     recognize: Callable[[str, str], S | None] = lambda _name, _path: None
     """Return settings for a data set called `name` at a path, or None if it is not of this form."""
 

@@ -6,7 +6,7 @@ module. A task that needs the subclass checks for it.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage
@@ -49,6 +49,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     """What the reader left out, a sentence each, for people to read."""
 
+    left_out: frozenset[str] = frozenset()
+    """Names of images that the data set has and this run goes without: those that are missing or
+    unreadable, and in a fast run most of them. A task drops the queries that name one."""
+
     @property
     def splits(self) -> tuple[str, ...]:
         """Every split that an image is in, in the order of the images."""
@@ -69,6 +73,15 @@ class Dataset:
         """
         images = [[i.name, i.split, list(i.captions), i.label] for i in self.images]
         return [images, [[each.id, list(each.names)] for each in self.classes]]
+
+
+D = TypeVar("D", bound=Dataset)
+
+
+def without_images(dataset: D, names: Collection[str]) -> D:
+    """Return a data set without the images of these names."""
+    places = [at for at, image in enumerate(dataset.images) if image.name not in names]
+    return replace(dataset.keeping(places), left_out=dataset.left_out.union(names))
 
 
 def check_splits(dataset: Dataset, splits: Collection[str], *, of: str) -> None:

@@ -15,7 +15,7 @@ class ImagePlace(Protocol):
         ...
 
     def read(self) -> bytes:
-        """Return the encoded image. Raises InputError."""
+        """Return the encoded image. Called from several threads. Raises InputError."""
         ...
 
 

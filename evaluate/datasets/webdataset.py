@@ -85,21 +85,6 @@ def read_captioned(dataset: CaptionedTars) -> Dataset:
     )
 
 
-def _labelled_fingerprint(dataset: LabelledTars) -> str:
-    return _fingerprint(dataset.path, read_labelled(dataset))
-
-
-def _captioned_fingerprint(dataset: CaptionedTars) -> str:
-    return _fingerprint(dataset.path, read_captioned(dataset))
-
-
-def _fingerprint(path: str, dataset: Dataset) -> str:
-    from openalign.evaluate.datasets import webdataset_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash(webdataset_reading.side_files(path), dataset)
-
-
 def recognize_labelled(_: str, path: str) -> LabelledTars | None:
     """Return settings for a folder of tars whose first sample has a class."""
     from openalign.evaluate.datasets import webdataset_reading
@@ -124,7 +109,6 @@ LABELLED_KIND = DatasetKind(
     tasks=("zero_shot",),
     read=read_labelled,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=_labelled_fingerprint,
     recognize=recognize_labelled,
 )
 
@@ -136,6 +120,5 @@ CAPTIONED_KIND = DatasetKind(
     tasks=("retrieval",),
     read=read_captioned,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=_captioned_fingerprint,
     recognize=recognize_captioned,
 )

@@ -8,7 +8,7 @@ sections: the page asks the table of kinds for their data and their templates.
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -34,6 +34,7 @@ from openalign.files.names import (
     RESULTS_FILE,
     THUMBNAILS_FILE,
 )
+from openalign.files.states import EvaluateState
 from openalign.pages import funnel
 from openalign.pages.funnel import FunnelStage
 
@@ -60,6 +61,9 @@ class Page:
     title: str
     credits: Sequence[str]
     results: Results
+    left_out: Sequence[str]
+    """A sentence for each benchmark of which images were missing or cannot be decoded."""
+
     kinds: Sequence[KindPart]
     """Every kind, in the order of the table."""
 
@@ -136,6 +140,11 @@ def build(
         title=title,
         credits=credits,
         results=found,
+        left_out=[
+            sentence
+            for name, images in sorted(found.left_out.items())
+            for sentence in _left_out(name, [image.state for image in images])
+        ],
         kinds=kinds,
         openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
         funnel=funnel.build(manifests, stages),
@@ -163,6 +172,20 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
         )
         sections[name].append(kind.section(task, of_task, Tiles(task.benchmark, thumbnails)))
     return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]
+
+
+def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence about the images that were not there, and one about the unreadable ones."""
+    for state, one, many in (
+        (EvaluateState.MISSING, "was not there", "were not there"),
+        (EvaluateState.UNREADABLE, "cannot be decoded", "cannot be decoded"),
+    ):
+        count = states.count(state)
+        if count:
+            images = f"1 image of {benchmark} {one}"
+            if count > 1:
+                images = f"{count:,} images of {benchmark} {many}"
+            yield f"{images}, so its numbers are of the others alone."
 
 
 def render(page: Page, name: str) -> str:

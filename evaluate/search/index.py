@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import InputError
+from openalign.evaluate.chunks import load_rows
 from openalign.evaluate.vectors import Vectors, best
 from openalign.files import storage
 from openalign.files.manifest import DataFile
@@ -116,22 +117,29 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
             hint="measure a benchmark that has images",
         )
     names = dict.fromkeys(item.dataset for item in items)
-    rows_of = {name: _embeddings(folder, name) for name in names}
+    rows_of = {
+        name: load_rows(storage.join(folder, embeddings_file(name, "images"))) for name in names
+    }
     beyond = [item.key for item in items if item.row >= len(rows_of[item.dataset])]
     if beyond:
         raise InputError(
             f"{folder}: the index lists {beyond[0]}, which has no embedding",
             hint="run `openalign evaluate` again",
         )
-    image_GD = np.stack([rows_of[item.dataset][item.row] for item in items])
     return SearchIndex(
-        items=items, image_GD=image_GD, folders=_folders(folder) | dict(folders or {})
+        items=items,
+        image_GD=_in_order_of(items, rows_of),
+        folders=_folders(folder) | dict(folders or {}),
     )
 
 
-def _embeddings(folder: str, dataset: str) -> Vectors:
-    content = storage.read_bytes(storage.join(folder, embeddings_file(dataset, "images")))
-    return np.load(io.BytesIO(content))
+def _in_order_of(items: Sequence[Item], rows_of: Mapping[str, Vectors]) -> Vectors:
+    """Return a row for each image; those of one file, in its order, stay where they are on disk."""
+    if len(rows_of) == 1:
+        (rows,) = rows_of.values()
+        if [item.row for item in items] == list(range(len(rows))):
+            return rows
+    return np.stack([rows_of[item.dataset][item.row] for item in items])
 
 
 def _folders(folder: str) -> dict[str, str]:

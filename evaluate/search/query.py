@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.errors import InputError
-from openalign.evaluate.embeddings import Embedder, embed_named
+from openalign.evaluate.embedder import Embedder, embed_named
 from openalign.evaluate.vectors import Vectors, unit_rows
 
 _SAME_DIRECTION = 1e-6
@@ -70,7 +70,7 @@ def query_vector(query: Query, image: bytes | None, embedder: Embedder) -> Vecto
     parts = list(embedder.embed_texts([text for text, _ in texts])) if texts else []
     weights = [weight for _, weight in texts]
     if image is not None:
-        parts.append(embed_named(embedder, [query.image or "the image"], [image])[0])
+        parts.append(embed_named(embedder, query.image or "the image", image))
         weights.append(query.image_weight)
     total_D = np.tensordot(np.array(weights, dtype=np.float32), np.stack(parts), axes=1)
     if float(np.linalg.norm(total_D)) < _SAME_DIRECTION:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.embeddings import Embedder
+from openalign.evaluate.embedder import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
@@ -35,12 +35,12 @@ class Searcher:
             InputError: there is no index, no model, or another model made the index.
         """
         index = load_index(folder, image_folders)
-        made_with = results.read(storage.join(folder, RESULTS_FILE)).hashes
+        made_with = results.read(storage.join(folder, RESULTS_FILE))
         from openalign.evaluate.encoder import Encoder
 
-        encoder = Encoder.load(model)
+        encoder = Encoder.load(model, decoding=made_with.settings["decoding"])
         hashes = {"weights": encoder.weights_hash, "preprocess": encoder.preprocess_hash}
-        if any(made_with.get(part) != value for part, value in hashes.items()):
+        if any(made_with.hashes.get(part) != value for part, value in hashes.items()):
             raise InputError(
                 f"{folder}: the index was made with another model than {model}",
                 hint="run `openalign evaluate`",

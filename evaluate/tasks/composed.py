@@ -119,7 +119,7 @@ def needs(task: ComposedTask, dataset: Dataset) -> Needs:
     """
     from openalign.evaluate.tasks import composed_queries
 
-    queries = composed_queries.read_queries(task.path, dataset.images)
+    queries = composed_queries.read_queries(task.path, dataset.images, left_out=dataset.left_out)
     return Needs(splits=None, texts={WORDS: composed_queries.words_of(queries)})
 
 

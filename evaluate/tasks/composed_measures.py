@@ -71,7 +71,8 @@ def measure(
     """Return top-K of combined, image-only and text-only queries, and some of them as examples."""
     benchmark = material.benchmark
     names = [image.name for image in benchmark.images]
-    queries = read_queries(task.path, benchmark.images)
+    left_out = benchmark.dataset.left_out
+    queries = read_queries(task.path, benchmark.images, left_out=left_out)
     row_of = dict(zip(words_of(queries), material.texts[WORDS], strict=True))
     embedded = _embedded(queries, names, row_of)
     weights = query_weights(task)

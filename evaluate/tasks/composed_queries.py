@@ -5,7 +5,7 @@
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -46,11 +46,16 @@ _DECODER = msgspec.json.Decoder(_QueryFile)
 _FORMAT = 'the format is {"queries": [{"image", "minus", "plus", "target", "kind"}, ...]}'
 
 
-def read_queries(path: str, images: Sequence[BenchmarkImage]) -> list[ComposedQuery]:
+def read_queries(
+    path: str, images: Sequence[BenchmarkImage], *, left_out: Collection[str] = ()
+) -> list[ComposedQuery]:
     """Return the queries of a file about these images, by the images' whole names.
 
+    A query that names an image of `left_out` is dropped.
+
     Raises:
-        InputError: the file is not of that form, or a query names an image that is not there.
+        InputError: the file is not of that form, a query names an image that is not there, or none
+            is left.
     """
     try:
         entries = _DECODER.decode(storage.read_bytes(path)).queries
@@ -62,9 +67,15 @@ def read_queries(path: str, images: Sequence[BenchmarkImage]) -> list[ComposedQu
         raise InputError(f"{path}: is not JSON: {error}") from error
     places = places_by_name(images)
     names = {called: images[place].name for called, place in places.items()}
-    return [
-        _checked(f"{path}: query {number}", entry, names) for number, entry in enumerate(entries)
+    gone = frozenset(left_out).union(name.rpartition("/")[2] for name in left_out)
+    left = [
+        _checked(f"{path}: query {number}", entry, names)
+        for number, entry in enumerate(entries)
+        if not any(name in gone and name not in names for name in (entry.image, entry.target))
     ]
+    if not left:
+        raise InputError(f"{path}: every query is about an image that is left out")
+    return left
 
 
 def words_of(queries: Iterable[ComposedQuery]) -> list[str]:

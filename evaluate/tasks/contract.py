@@ -167,6 +167,10 @@ class TaskKind(Generic[S, F, E]):
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""
 
+    by_default: Callable[[str], S] | None = None
+    """Return the task on a benchmark, by its name, that is measured when nobody says more; None for
+    a kind whose settings have defaults for all the rest."""
+
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""
 

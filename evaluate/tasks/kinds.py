@@ -38,6 +38,12 @@ def kind_of(task: TaskSettings) -> TaskKind[Any, Any, Any]:
     return KINDS[task.kind]
 
 
+def task_by_default(kind: str, benchmark: str) -> TaskSettings:
+    """Return the task of a kind on a benchmark, where nobody says more."""
+    make = KINDS[kind].by_default
+    return make(benchmark) if make is not None else KINDS[kind].settings(benchmark=benchmark)
+
+
 def query_weights(tasks: Iterable[TaskSettings]) -> QueryWeights:
     """Return the weights of the first task that has some, else the paper's."""
     for task in tasks:

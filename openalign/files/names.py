@@ -48,6 +48,12 @@ REPORT_MARKDOWN = "report.md"
 RUN_LOG = "run.jsonl"
 """Times and rates, which no data file may hold."""
 
+RUN_SETTINGS_FILE = "pipelines.yaml"
+"""The settings of a run that no settings file describes."""
+
+HASHES_FOLDER = ".hashes"
+"""Hashes of files outside the run, so that they are not read again (`hash_cache`)."""
+
 IMAGE_MEMBER = "jpg"
 """The ending of a shard member that holds an image."""
 

@@ -84,3 +84,11 @@ class SelectState(StrEnum):
     ASPECT_RATIO = "aspect_ratio"
     IMAGE_WITH_MANY_ALT_TEXTS = "image_with_many_alt_texts"
     NEAR_DUPLICATE = "near_duplicate"
+
+
+class EvaluateState(StrEnum):
+    """How an image that a task needs ended in `evaluate`."""
+
+    EMBEDDED = "embedded"
+    MISSING = "missing"  # its file is not there
+    UNREADABLE = "unreadable"  # it cannot be decoded

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,8 +78,8 @@ def check_reachable(folder: str) -> None:
     except Exception as error:  # every driver has errors of its own
         raise InputError(
             f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
-            hint="see that the network, the bucket and your credentials are right (for gs://: "
-            "gcloud auth application-default login)",
+            hint="see that the network, the name and your credentials are right (for gs://: "
+            "gcloud auth application-default login; for hf://: hf auth login)",
         ) from error
 
 
@@ -212,6 +212,13 @@ def list_folder(url: str) -> tuple[list[str], list[str]]:
     except PermissionError as error:
         raise InputError(f"{url} cannot be listed: {error.strerror or error}") from error
     return sorted(folders), sorted(files)
+
+
+def list_details(folder: str) -> dict[str, Mapping[str, Any]]:
+    """Return what a file system says of all that is directly inside a folder, by its name."""
+    fs, path = _filesystem(folder)
+    listed: list[dict[str, Any]] = fs.ls(path, detail=True)
+    return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]: entry for entry in listed}
 
 
 def list_glob(pattern: str) -> list[str]:

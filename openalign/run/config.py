@@ -10,7 +10,7 @@ the run's root. Imports nothing but the standard library, PyYAML and the folders
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, cast, get_type_hints
+from typing import Literal, cast, get_args, get_type_hints
 
 import yaml
 
@@ -85,8 +85,9 @@ class PipelineConfig:
     """How the web is asked, by `harvest` and by `fetch`; what one of them needs otherwise stands
     under its own `web`, key by key."""
 
-    harvest: HarvestConfig
-    """How candidates, image addresses with their alt-texts, are found."""
+    harvest: HarvestConfig | None = None
+    """How candidates, image addresses with their alt-texts, are found; none for a pipeline that
+    only measures the model of `evaluate.model`, which then has no stage before `evaluate`."""
 
     filter: FilterConfig = field(default_factory=FilterConfig)
     """Which candidates are kept for their alt-texts, before images are fetched."""
@@ -101,7 +102,7 @@ class PipelineConfig:
     """The model and its training."""
 
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
-    """What is measured with the trained model."""
+    """What is measured, with the trained model or with another one."""
 
     report: ReportConfig = field(default_factory=ReportConfig)
     """What the report's page says about itself."""
@@ -113,7 +114,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
     Raises:
         ConfigError: names the file, line and key, what was found and what is allowed.
     """
-    pipelines = _pipelines(path)
+    pipelines = pipelines_in(_read(path), path)
     if name not in pipelines:
         raise ConfigError(
             f"{path}: there is no pipeline `{name}`",
@@ -126,36 +127,68 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
                 f"{place_of(key)}: `name` is not a setting",
                 hint=f"this pipeline is called `{name}`, as its key says",
             )
+    return resolved(with_overrides(node, overrides), name=name, file=path)
+
+
+def with_overrides(node: yaml.MappingNode, overrides: Sequence[str]) -> yaml.MappingNode:
+    """Lay `key.path=value` strings over a mapping of sections, the last one on top.
+
+    Raises:
+        ConfigError: one of them is not of that form.
+    """
     for override in overrides:
         node = merged(node, override_node(override))
+    return node
+
+
+def resolved(node: yaml.MappingNode, *, name: str, file: str) -> PipelineConfig:
+    """Return the pipeline that a mapping of sections describes; errors say that it is in `file`.
+
+    Raises:
+        ConfigError: names the place and key, what was found and what is allowed.
+    """
     node = _with_shared_web(node)
     _fill_in_root(node, name)
-    where = Place(path, "")
+    where = Place(file, "")
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
     config = cast("PipelineConfig", where.read(PipelineConfig, node))
+    _check_model(config, node)
     _check_benchmarks(config, node)
     return config
 
 
 def pipeline_names(path: str) -> list[str]:
     """Return the names of the pipelines in a file, in its order."""
-    return list(_pipelines(path))
+    return list(pipelines_in(_read(path), path))
 
 
-def _pipelines(path: str) -> dict[str, yaml.MappingNode]:
+def _read(path: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read: {error}", hint="name the file with `--config PATH`"
         ) from error
-    root = compose(text, path)
+
+
+def pipelines_in(text: str, file: str) -> dict[str, yaml.MappingNode]:
+    """Return the pipelines of a settings file as they stand in its text, by name.
+
+    Raises:
+        ConfigError: it is no mapping of pipelines.
+    """
+    root = compose(text, file)
     if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path}: must be a mapping of pipeline names to their sections")
+        raise ConfigError(f"{file}: must be a mapping of pipeline names to their sections")
     pipelines: dict[str, yaml.MappingNode] = {}
     for key, node in root.value:
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{place_of(key)}: `{key.value}` must be a mapping of sections")
+        if "/" in key.value:
+            raise ConfigError(
+                f"{place_of(key)}: `{key.value}` cannot be the name of a pipeline",
+                hint="a name with a slash is taken for the folder of a run",
+            )
         pipelines[str(key.value)] = node
     return pipelines
 
@@ -181,6 +214,16 @@ def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.Mapp
         node.tag, [(k, v) for k, v in node.value if k.value != "extends"], node.start_mark
     )
     return merged(parent, own)
+
+
+def _check_model(config: PipelineConfig, node: yaml.MappingNode) -> None:
+    """Refuse a pipeline that makes no model and names none."""
+    if config.harvest is None and not config.evaluate.model:
+        raise ConfigError(
+            f"{place_of(node)}: `{config.name}` must have a `harvest`, or name an `evaluate.model`",
+            hint="name where the pairs come from, as harvest: {source: {kind: table, path: "
+            "pairs.parquet}}; or the folder of a model to measure, as evaluate: {model: FOLDER}",
+        )
 
 
 def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
@@ -233,9 +276,14 @@ def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
     section = yaml.MappingNode(node.tag, shared, node.start_mark)
     # The shared settings are read first, so that an error about one of them names `web`.
     asking = _sections_with_web()
-    stages = [(text_node(name, node), section) for name in asking]
+    said = _without_empty(node, list(asking))
+    named = {key.value for key, _ in said.value}
+    stages = [
+        (text_node(name, node), section)
+        for name, is_optional in asking.items()
+        if name in named or not is_optional
+    ]
     defaults = yaml.MappingNode(node.tag, [*shared, *stages], node.start_mark)
-    said = _without_empty(node, asking)
     said.value = [
         (key, _without_empty(value, ("web",)))
         if key.value in asking and isinstance(value, yaml.MappingNode)
@@ -245,10 +293,14 @@ def _with_shared_web(node: yaml.MappingNode) -> yaml.MappingNode:
     return merged(defaults, said)
 
 
-def _sections_with_web() -> list[str]:
-    """Return the names of the sections that have a `web` of their own."""
-    hints = get_type_hints(PipelineConfig)
-    return [name for name, kind in hints.items() if "web" in getattr(kind, "__annotations__", {})]
+def _sections_with_web() -> dict[str, bool]:
+    """Return the sections that have a `web` of their own, and whether one may be missing."""
+    found: dict[str, bool] = {}
+    for name, hint in get_type_hints(PipelineConfig).items():
+        kinds = get_args(hint) or (hint,)
+        if any("web" in getattr(kind, "__annotations__", {}) for kind in kinds):
+            found[name] = type(None) in kinds
+    return found
 
 
 def _without_empty(node: yaml.MappingNode, names: Sequence[str]) -> yaml.MappingNode:

@@ -5,7 +5,7 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest, settings_that_differ
 from openalign.files.names import RUN_LOG
 from openalign.run.contract import Run, Stage
-from openalign.run.stages import STAGES, stage_names, stages_behind
+from openalign.run.stages import STAGES, stage_names, stages_behind, stages_read
 from openalign.settings.fields import identity
 from openalign.telemetry import read_json_lines
 
@@ -46,7 +46,11 @@ def require(run: Run, stage: Stage, why: str) -> None:
     """
     if stage.is_dear and not run.replace:
         complete = [name for name in stage_names(run.config) if run.folder(name).read() is not None]
-        made_of_it = [n for n in complete if STAGES[n].is_dear and stage.name in stages_behind(n)]
+        made_of_it = [
+            name
+            for name in complete
+            if STAGES[name].is_dear and stage.name in stages_behind(run.config, name)
+        ]
         costs = " ".join(_cost(run, name) for name in (stage.name, *made_of_it))
         raise StageError(
             f"{run.folder(stage.name).url} is complete, and would be made again because this "
@@ -62,7 +66,8 @@ def _reason(run: Run, stage: Stage, manifest: Manifest | None, reasons: dict[str
     own = settings_that_differ(manifest.settings["settings"], identity(stage.settings(run.config)))
     if own:
         return f"{stage.name} has other settings ({'; '.join(own)})"
-    return next((reasons[name] for name in stage.reads if name in reasons), "")
+    read = stages_read(run.config, stage.name)
+    return next((reasons[name] for name in read if name in reasons), "")
 
 
 def _cost(run: Run, name: str) -> str:

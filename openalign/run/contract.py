@@ -80,7 +80,9 @@ class Stage:
     """What it does: the help text of its verb."""
 
     folder: str
-    reads: tuple[str, ...] = ()
+    reads: Callable[[PipelineConfig], tuple[str, ...]] = lambda _: ()
+    """The stages whose results it reads; those that a pipeline goes without do not count."""
+
     settings: Callable[[PipelineConfig], Any]
     """The settings that can change a byte of its result."""
 
@@ -107,6 +109,12 @@ class Stage:
 
     is_verb: bool = True
     """Whether people can ask for it by name."""
+
+    takes_model: bool = False
+    """Whether a model may be named in place of a pipeline: `--model`."""
+
+    takes_data: bool = False
+    """Whether data sets may be named beside the model: `--data`."""
 
     extra: str = ""
     needs: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageInputs
 from openalign.run.contract import Run, Stage
-from openalign.run.stages import STAGES, stage_names, stages_behind
+from openalign.run.stages import STAGES, stage_names, stages_behind, stages_read
 from openalign.settings.fields import identity
 
 
@@ -19,7 +19,7 @@ def read_inputs(run: Run, stage: Stage) -> StageInputs:
     storage.check_reachable(run.config.root)
     fingerprints = _consistent_results(run, stage)
     settings = {"settings": identity(stage.settings(run.config))}
-    contents = {name: fingerprints[name] for name in stage.reads if name in fingerprints}
+    contents = {name: fingerprints[name] for name in stages_read(run.config, stage.name)}
     return StageInputs(settings=settings, contents=contents | stage.outside(run.config))
 
 
@@ -29,17 +29,23 @@ def _consistent_results(run: Run, stage: Stage) -> dict[str, str]:
     Raises:
         StageError: one is not complete, or was made from another result than the one that is there.
     """
-    behind = stages_behind(stage.name)
+    behind = stages_behind(run.config, stage.name)
     fingerprints: dict[str, str] = {}
     for name in stage_names(run.config):
         if name not in behind:
             continue
         manifest = run.folder(name).require()
-        for reads in STAGES[name].reads:
-            if reads in fingerprints and manifest.inputs.get(reads) != fingerprints[reads]:
+        reads = stages_read(run.config, name)
+        for earlier in STAGES:
+            now = fingerprints[earlier] if earlier in reads else None
+            if manifest.inputs.get(earlier) != now:
+                other = (
+                    f"another result of `{earlier}` than the one that is there now"
+                    if now
+                    else f"a result of `{earlier}`, which this pipeline does not have it read"
+                )
                 raise StageError(
-                    f"{run.folder(name).url} was made from another result of `{reads}` than "
-                    "the one that is there now",
+                    f"{run.folder(name).url} was made from {other}",
                     hint=f"run `openalign {name} {run.config.name}` first",
                 )
         fingerprints[name] = manifest.content_fingerprint()

@@ -33,6 +33,16 @@ def changes(manifest: Manifest, inputs: StageInputs) -> str:
     return "; ".join(changed) or "its file format"
 
 
+def say_left_out(run: Run) -> None:
+    """Say which stages the pipeline goes without, and why; a line a reason."""
+    names: dict[str, list[str]] = {}
+    for stage in STAGES.values():
+        if stage.is_verb and (why := stage.left_out(run.config)):
+            names.setdefault(why, []).append(stage.name)
+    for why, left_out in names.items():
+        say(f"{', '.join(left_out):9} left out: {why}")
+
+
 def say_why(stage: Stage, why: str) -> None:
     """Say why a complete result is made again."""
     say(f"{stage.name:9} runs again, because this changed: {why}")

@@ -20,8 +20,15 @@ def run_all(run: Run) -> dict[str, Manifest]:
 
     Raises:
         ConfigError: a dry run is asked for, or a stage that asks the web names no contact.
+        StageError: the pipeline has no stage.
     """
     stages = [STAGES[name] for name in stage_names(run.config)]
+    if not stages:
+        raise StageError(
+            f"{run.config.name} has no stage: it names no source (`harvest`) and no task "
+            "(`evaluate.tasks`)",
+            hint="name what is measured: evaluate: {tasks: [{kind: retrieval, benchmark: NAME}]}",
+        )
     for stage in stages:
         if readiness.is_dry_run(run, stage):
             raise ConfigError(
@@ -31,9 +38,7 @@ def run_all(run: Run) -> dict[str, Manifest]:
         readiness.require_contact(run, stage)
     consent.require_for_run(run)
     found = {stage.name: run_stage(run, stage.name) for stage in stages}
-    for stage in STAGES.values():
-        if stage.is_verb and (why := stage.left_out(run.config)):
-            say(f"{stage.name:9} left out: {why}")
+    messages.say_left_out(run)
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 
 

@@ -8,37 +8,39 @@ so the command line can read this table. `openalign.run.runner` is what runs a s
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openalign.evaluate.config import result_settings
-from openalign.files import storage
+from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.files.manifest import Manifest, StageInputs, StageResult
-from openalign.files.names import CANDIDATES, EXPORT_FOLDER, KEPT, LEDGERS, TRAINING_PAIRS
+from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import inputs, training
+from openalign.run import evaluating, inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
+from openalign.run.measured_model import model_url
 from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
+    from openalign.evaluate.rank import RankSpec as EvaluationSpec
     from openalign.train.rank import RankSpec
 
 
 def stage_names(config: PipelineConfig) -> list[str]:
-    """Return the stages of a pipeline, in order: without a site or a task there are fewer."""
+    """Return the stages of a pipeline, in order: without a source or a task there are fewer."""
     return [stage.name for stage in STAGES.values() if not stage.left_out(config)]
 
 
-def stages_behind(name: str) -> set[str]:
+def stages_read(config: PipelineConfig, name: str) -> list[str]:
+    """Return the stages of a pipeline whose results a stage reads, in order."""
+    reads = STAGES[name].reads(config)
+    return [earlier for earlier in stage_names(config) if earlier in reads]
+
+
+def stages_behind(config: PipelineConfig, name: str) -> set[str]:
     """Return the names of all stages that a stage's result goes back to."""
-    reads = set(STAGES[name].reads)
-    return reads.union(*(stages_behind(earlier) for earlier in reads))
-
-
-def model_url(run: Run) -> str:
-    """Return the folder of the model that evaluate and search use."""
-    return storage.join(run.folder("train").url, EXPORT_FOLDER)
+    reads = set(stages_read(config, name))
+    return reads.union(*(stages_behind(config, earlier) for earlier in reads))
 
 
 # One function a stage -----------------------------------------------------------------------------
@@ -61,11 +63,13 @@ def _harvest(setup: StageSetup) -> "Jobs":
     from openalign.ingest import harvest
 
     config = setup.config.harvest
+    assert config is not None
     return harvest.jobs(config, web=setup.web or config.web, output=setup.output, work=setup.work)
 
 
 def _harvest_web(config: PipelineConfig) -> WebConfig | None:
-    return config.harvest.web if kind_of(config.harvest.source).asks_web else None
+    harvest = config.harvest
+    return harvest.web if harvest is not None and kind_of(harvest.source).asks_web else None
 
 
 def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
@@ -73,6 +77,11 @@ def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     if _harvest_web(config) is None:  # web settings then change no byte
         del settings["web"]
     return settings
+
+
+def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
+    assert config.harvest is not None
+    return fingerprints(config.harvest.source)
 
 
 def _filter(setup: StageSetup) -> "Jobs":
@@ -139,40 +148,56 @@ def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
     return training.start(spec, num_processes=run.config.train.num_processes)
 
 
-def _evaluate(setup: StageSetup) -> StageResult:
-    from openalign.evaluate import stage
-
-    folder = setup.run.folder("evaluate")
-    return stage.run(
-        setup.config.evaluate,
-        setup.config.benchmarks,
-        model=model_url(setup.run),
-        output=setup.output,
-        work=setup.work,
-        previous=folder.url if folder.read() is not None else None,
+def evaluation_spec(run: Run, inputs: StageInputs) -> "EvaluationSpec":
+    """Return what the ranks of a run's evaluation are told."""
+    return evaluating.rank_spec(
+        run.config.evaluate,
+        dict(benchmarks_used(run.config.evaluate, run.config.benchmarks)),
+        model=model_url(run),
+        folder=run.folder("evaluate"),
+        inputs=inputs,
     )
+
+
+def _start_evaluation(run: Run, inputs: StageInputs) -> Manifest:
+    spec = evaluation_spec(run, inputs)
+    return evaluating.start(spec, num_processes=run.config.evaluate.num_processes)
 
 
 def _report(setup: StageSetup) -> StageResult:
     from openalign.evaluate.report import page
 
     run = setup.run
-    names = [name for name in stage_names(run.config) if name != "report"]
+    names = stages_read(run.config, "report")
     manifests = {name: run.folder(name).require() for name in names}
     return page.write(
         manifests=manifests,
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
         evaluated=run.folder("evaluate").url,
-        trained=run.folder("train").url,
-        num_pairs=manifests["select"].num_outputs,
+        trained=run.folder("train").url if "train" in manifests else None,
+        num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
         output=setup.output,
         title=run.config.report.title or run.config.name,
         credits=run.config.report.credits,
     )
 
 
-_NO_TASKS = "the pipeline names no task (`evaluate.tasks`)"
+def _report_reads(config: PipelineConfig) -> tuple[str, ...]:
+    """Return what the report tells of: nothing of a training that made another model."""
+    if config.evaluate.model:
+        return ("evaluate",)
+    return ("site", "harvest", "filter", "fetch", "select", "train", "evaluate")
+
+
+def _without_source(config: PipelineConfig) -> str:
+    return "the pipeline names no source (`harvest`)" if config.harvest is None else ""
+
+
+def _without_tasks(config: PipelineConfig) -> str:
+    return "" if config.evaluate.tasks else "the pipeline names no task (`evaluate.tasks`)"
+
+
 _BEAM = ("apache_beam",)
 _TORCH = ("torch", "transformers", "tokenizers")
 
@@ -193,12 +218,13 @@ _TABLE = (
         name="harvest",
         title="find (image, alt-text) candidates on web pages or in URL tables",
         folder="candidates",
-        reads=("site",),
+        reads=lambda _: ("site",),
         settings=_harvest_settings,
         jobs=_harvest,
         web=_harvest_web,
-        outside=lambda config: fingerprints(config.harvest.source),
+        outside=_harvest_outside,
         outputs=CANDIDATES,
+        left_out=_without_source,
         is_dear=True,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "selectolax"),
@@ -208,11 +234,12 @@ _TABLE = (
         name="filter",
         title="drop candidates by ALIGN's text rules",
         folder="filtered",
-        reads=("harvest",),
+        reads=lambda _: ("harvest",),
         settings=lambda config: config.filter,
         jobs=_filter,
         rows_from="harvest",
         outputs=KEPT,
+        left_out=_without_source,
         extra="ingest",
         needs=_BEAM,
         states=tuple(FilterState),
@@ -221,11 +248,12 @@ _TABLE = (
         name="fetch",
         title="download the images of kept candidates into tar shards",
         folder="shards",
-        reads=("site", "filter"),
+        reads=lambda _: ("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
         web=lambda config: config.fetch.web,
         rows_from="filter",
+        left_out=_without_source,
         is_dear=True,
         extra="ingest",
         needs=(*_BEAM, "pycurl", "simplejpeg"),
@@ -237,12 +265,13 @@ _TABLE = (
         name="select",
         title="drop images by size, shape and nearness to benchmarks; write the training manifest",
         folder="selected",
-        reads=("fetch",),
+        reads=lambda _: ("fetch",),
         settings=lambda config: config.select,
         jobs=_select,
         outside=inputs.of_select,
         rows_from="fetch",
         outputs=TRAINING_PAIRS,
+        left_out=_without_source,
         extra="ingest",
         needs=_BEAM,
         states=tuple(SelectState),
@@ -251,8 +280,9 @@ _TABLE = (
         name="train",
         title="train the dual encoder with DeepSpeed",
         folder="train",
-        reads=("select", "fetch"),
+        reads=lambda _: ("select", "fetch"),
         settings=lambda config: config.train,
+        left_out=_without_source,
         ranks=RankHooks(
             is_rank=training.is_rank,
             run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
@@ -265,11 +295,17 @@ _TABLE = (
         name="evaluate",
         title="measure the model on benchmarks",
         folder="evaluate",
-        reads=("train",),
+        reads=lambda config: ("site",) if config.evaluate.model else ("train",),
         settings=lambda config: result_settings(config.evaluate, config.benchmarks),
-        make=_evaluate,
+        ranks=RankHooks(
+            is_rank=training.is_rank,
+            run=lambda run, inputs: evaluating.run_as_rank(evaluation_spec(run, inputs)),
+            start=_start_evaluation,
+        ),
         outside=inputs.of_evaluate,
-        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
+        left_out=_without_tasks,
+        takes_model=True,
+        takes_data=True,
         extra="evaluate",
         needs=_TORCH,
     ),
@@ -277,10 +313,11 @@ _TABLE = (
         name="report",
         title="write the report, as one HTML page and as Markdown",
         folder="report",
-        reads=("harvest", "filter", "fetch", "select", "train", "evaluate"),
+        reads=_report_reads,
         settings=lambda config: config.report,
         make=_report,
-        left_out=lambda config: "" if config.evaluate.tasks else _NO_TASKS,
+        left_out=_without_tasks,
+        takes_model=True,
         extra="evaluate",
         needs=("jinja2",),
     ),

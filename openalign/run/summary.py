@@ -6,6 +6,7 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest
 from openalign.files.names import REPORT_HTML
 from openalign.run.contract import Run
+from openalign.telemetry import say
 
 
 def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
@@ -23,12 +24,15 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
             f"{manifest.num_inputs:,}",
             run.folder(name).url,
         )
-    console = Console(stderr=True)
-    console.print(table)
+    Console(stderr=True).print(table)
+    show_findings(run, manifests)
+
+
+def show_findings(run: Run, manifests: Mapping[str, Manifest]) -> None:
+    """Print on stderr what stages found: the headline of an evaluation, and where a report lies."""
     for manifest in manifests.values():
         for line in manifest.facts.get("headline", []):
-            console.print(line, highlight=False, markup=False)
+            say(line)
     for name, manifest in manifests.items():
         for file in manifest.names(REPORT_HTML):
-            report = storage.join(run.folder(name).url, file)
-            console.print(f"report: {report}", highlight=False, markup=False, soft_wrap=True)
+            say(f"report: {storage.join(run.folder(name).url, file)}")

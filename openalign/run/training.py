@@ -7,7 +7,6 @@ already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder, StageInputs
@@ -24,7 +23,7 @@ def is_rank() -> bool:
     Raises:
         StageError: the environment names a rank, but lacks a value that ranks need.
     """
-    from openalign.train.launch import is_rank as environment_names_a_rank
+    from openalign.train.local_ranks import is_rank as environment_names_a_rank
 
     return environment_names_a_rank()
 
@@ -48,18 +47,12 @@ def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
         StageError: the ranks failed.
     """
     from openalign.train.launch import launch
-    from openalign.train.rank import write_spec
+    from openalign.train.stage_spec import made_by_ranks
 
-    # A name of its own: another starter may be here before rank 0 has locked the stage.
-    url = storage.join(spec.work, f"spec-{uuid4().hex}.json")
-    write_spec(url, spec)
-    try:
+    def begin(url: str) -> None:
         launch([url], num_processes=num_processes, folders=(spec.output, spec.folder.url))
-    finally:
-        storage.remove(url)
-    manifest = spec.folder.require()
-    assert manifest.fingerprint == spec.inputs.fingerprint, "the ranks sealed another result"
-    return manifest
+
+    return made_by_ranks(spec, begin)
 
 
 def rank_spec(

@@ -9,7 +9,9 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
 @pytest.mark.parametrize(
     ("statement", "refused"),
     [
-        pytest.param("from openalign.cli import _parser; _parser()", HEAVY, id="the command line"),
+        pytest.param(
+            "import openalign.cli as cli; cli.arguments.parser()", HEAVY, id="the command line"
+        ),
         pytest.param("import openalign.run.config", (*HEAVY, "fsspec"), id="the settings"),
         pytest.param(
             "import openalign.run.runner",

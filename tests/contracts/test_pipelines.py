@@ -10,14 +10,15 @@ from openalign.cli import main
 from openalign.run.config import load_pipeline, pipeline_names
 from openalign.settings.fields import identity, to_plain
 
+NAMES = ["align", "demo", "cc3m", "coyo", "checkpoint"]
 PIPELINES = str(Path(__file__).parents[2] / "pipelines.yaml")
 
 
-def test_the_four_pipelines_are_there() -> None:
-    assert pipeline_names(PIPELINES) == ["align", "demo", "cc3m", "coyo"]
+def test_the_pipelines_are_there() -> None:
+    assert pipeline_names(PIPELINES) == NAMES
 
 
-@pytest.mark.parametrize("name", ["align", "demo", "cc3m", "coyo"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_pipeline_resolves_and_travels(name: str) -> None:
     config = load_pipeline(PIPELINES, name)
 
@@ -36,7 +37,7 @@ def test_no_place_and_no_pace_is_part_of_the_demos_identity() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--explain"]], ids=["plain", "explained"])
-@pytest.mark.parametrize("name", ["align", "demo", "cc3m", "coyo"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_validate_prints_is_the_pipeline_again(
     name: str, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

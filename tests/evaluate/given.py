@@ -38,7 +38,6 @@ def run_on(
         page="evaluate.md",
         read=lambda _: dataset,
         image_folder=lambda _: "images",
-        fingerprint=lambda _: "given",
     )
     monkeypatch.setitem(kinds.KINDS, "given", kind)
     output = str(root / "evaluate")

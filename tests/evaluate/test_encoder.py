@@ -11,6 +11,7 @@ import loopback_hub
 import numpy as np
 import pytest
 import torch
+from embedding_works import image_at, work_of
 from odd_images import encode, exif, swapped_profile
 from PIL import Image
 from saved_align import ALIGN_BASE, WORDS, edit_json, save_align, save_processor
@@ -18,9 +19,7 @@ from transformers import AlignModel, AutoProcessor, AutoTokenizer
 from transformers.image_utils import load_image
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.decodings import Decoding
-from openalign.evaluate.embeddings import EmbeddingStore, embed_images
 from openalign.evaluate.encoder import Encoder
 from openalign.files import storage
 from openalign.images.decoding import Policy
@@ -270,13 +269,7 @@ def test_an_embedding_that_is_not_finite_is_refused_by_name(
     with pytest.raises(InputError, match="the text 'a red square' is not finite"):
         encoder.embed_texts(["a red square", "green"])
     with pytest.raises(InputError, match=r"red\.png: an image's embedding is not finite") as caught:
-        embed_images(
-            encoder,
-            [BenchmarkImage(name="red.png", split="", place=ImageFile(str(tmp_path), "red.png"))],
-            store=EmbeddingStore(str(tmp_path / "work")),
-            file="rows.npy",
-            batch_size=1,
-        )
+        work_of(encoder, tmp_path / "work").images({"rows.npy": [image_at(tmp_path / "red.png")]})
     assert caught.value.hint is not None
     assert "its training diverged" in caught.value.hint
 

@@ -74,7 +74,10 @@ def test_an_image_without_captions_is_no_use() -> None:
         pytest.param({"confidence": 1.0}, "below 1, got 1.0", id="certainty"),
         pytest.param({"confidence": 0.0}, "above 0", id="no confidence"),
         pytest.param({"bootstrap_resamples": 0}, "above 0, got 0", id="no resamples"),
-        pytest.param({"batch_size": 0}, "above 0, got 0", id="empty batches"),
+        pytest.param({"batch_size": -1}, "not be negative, got -1", id="batches of less"),
+        pytest.param({"max_bad_images": -1}, "not be negative, got -1", id="fewer than none"),
+        pytest.param({"num_processes": -1}, "not be negative, got -1", id="no process"),
+        pytest.param({"decode_threads": 0}, "above 0, got 0", id="nobody decodes"),
     ],
 )
 def test_settings_that_contradict_are_refused(settings: dict[str, object], message: str) -> None:

@@ -14,6 +14,7 @@ from openalign.settings.fields import identity
 
 PIPELINE = """\
 pairs:
+  root: FOLDER/run
   harvest:
     source: {kind: table, path: a.csv}
   benchmarks:
@@ -36,7 +37,8 @@ def folder(tmp_path: Path) -> Path:
         Image.new("RGB", (20, 20), "red" if split == "val" else "blue").save(tmp_path / name)
         images.append({"filename": name, "split": split, "sentences": [{"raw": "a"}]})
     (tmp_path / "dataset.json").write_text(json.dumps({"images": images}))
-    (tmp_path / "composed.json").write_text("{}")
+    query = {"image": "a.jpg", "plus": "blue", "target": "b.jpg"}
+    (tmp_path / "composed.json").write_text(json.dumps({"queries": [query]}))
     return tmp_path
 
 
@@ -55,21 +57,21 @@ def load(folder: Path, *changes: tuple[str, str]) -> PipelineConfig:
         pytest.param(
             "benchmark: flickr, split",
             "benchmark: flick, split",
-            r"p.yaml:12: `evaluate.tasks\[0\].benchmark` must be one of coco, flickr, got 'flick'",
+            r"p.yaml:13: `evaluate.tasks\[0\].benchmark` must be one of coco, flickr, got 'flick'",
             "did you mean `flickr`?",
             id="a task's",
         ),
         pytest.param(
             "benchmark: coco",
             "benchmark: imagenet",
-            r"p.yaml:9: `select.held_out\[0\].benchmark` must be one of coco, flickr, got 'imag",
+            r"p.yaml:10: `select.held_out\[0\].benchmark` must be one of coco, flickr, got 'imag",
             "name the data set under `benchmarks:`, as imagenet: {kind: karpathy, ...}",
             id="a held-out set's",
         ),
         pytest.param(
             "    coco: {",
             "    COCO: {",
-            "p.yaml:5: `benchmarks.COCO`: name must be lower-case letters",
+            "p.yaml:6: `benchmarks.COCO`: name must be lower-case letters",
             None,
             id="its own",
         ),
@@ -124,6 +126,27 @@ def test_a_held_out_split_that_is_not_there_is_named(folder: Path) -> None:
     assert caught.value.hint == "splits are: val, train"
 
 
+def test_images_of_splits_that_are_not_held_out_need_not_be_there(folder: Path) -> None:
+    config = load(folder)
+    before = inputs.of_select(config)
+
+    (folder / "b.jpg").unlink()
+
+    assert inputs.of_select(config) == before
+    assert inputs.held_out_images(config).num_rows == 1
+
+
+def test_a_held_out_image_that_is_missing_is_named(folder: Path) -> None:
+    config = load(folder, ("splits: [val]", "splits: [val, train]"))
+    (folder / "b.jpg").unlink()
+
+    with pytest.raises(InputError, match="lacks 1 of the 2 images that are needed") as caught:
+        inputs.of_select(config)
+
+    assert f"{folder}/b.jpg" in str(caught.value)
+    assert "cannot be kept out of training" in str(caught.value.hint)
+
+
 def test_inputs_are_what_benchmarks_and_tasks_hold_and_not_where_it_lies(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -140,7 +163,9 @@ def test_inputs_are_what_benchmarks_and_tasks_hold_and_not_where_it_lies(
     assert identity(there.select) == identity(here.select)
     assert identity(there.benchmarks) == identity(here.benchmarks)
 
-    (elsewhere / "b.jpg").write_bytes(b"other")
+    (elsewhere / "a.jpg").write_bytes(b"other")
     assert inputs.of_select(there) != inputs.of_select(here)
-    (folder / "composed.json").write_text("[]")
+    assert inputs.of_evaluate(there) != inputs.of_evaluate(here)
+    composed = folder / "composed.json"
+    composed.write_text(composed.read_text().replace("blue", "green"))
     assert inputs.of_evaluate(here)["tasks.composed/composed"] != found["tasks.composed/composed"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from openalign.errors import ConfigError
+from openalign.ingest.web.config import WebConfig
 from openalign.run.config import PipelineConfig, load_pipeline
 
 PIPELINES = """\
@@ -25,6 +26,10 @@ nothing:
   extends: parent
   fetch:
     web:
+without:
+  extends: parent
+  harvest:
+  evaluate: {model: /models/align-base}
 """
 
 
@@ -34,10 +39,15 @@ def load(folder: Path, name: str, *overrides: str, text: str = PIPELINES) -> Pip
     return load_pipeline(str(path), name, overrides)
 
 
+def harvest_web(config: PipelineConfig) -> WebConfig:
+    assert config.harvest is not None
+    return config.harvest.web
+
+
 def test_a_shared_setting_holds_for_harvest_and_for_fetch(tmp_path: Path) -> None:
     config = load(tmp_path, "child")
 
-    for web in (config.web, config.harvest.web, config.fetch.web):
+    for web in (config.web, harvest_web(config), config.fetch.web):
         assert web.contact == "https://child.example"
         assert web.respect_robots is False
 
@@ -45,9 +55,9 @@ def test_a_shared_setting_holds_for_harvest_and_for_fetch(tmp_path: Path) -> Non
 def test_a_stages_own_key_stands_over_the_shared_one_and_leaves_the_others(tmp_path: Path) -> None:
     config = load(tmp_path, "child")
 
-    assert config.harvest.web.requests_per_second == 9.0
+    assert harvest_web(config).requests_per_second == 9.0
     assert config.fetch.web.requests_per_second == 2.0
-    assert (config.harvest.web.num_retries, config.fetch.web.num_retries) == (2, 7)
+    assert (harvest_web(config).num_retries, config.fetch.web.num_retries) == (2, 7)
 
 
 @pytest.mark.parametrize("name", ["empty", "nothing"])
@@ -55,12 +65,20 @@ def test_a_section_with_nothing_in_it_takes_the_shared_settings(tmp_path: Path, 
     assert load(tmp_path, name).fetch.web == load(tmp_path, name).web
 
 
+def test_a_shared_setting_makes_no_harvest_where_there_is_none(tmp_path: Path) -> None:
+    alone = "alone:\n  web: {contact: a@b}\n  evaluate: {model: /models/align-base}\n"
+
+    for config in (load(tmp_path, "without"), load(tmp_path, "alone", text=alone)):
+        assert config.harvest is None
+        assert config.fetch.web == config.web
+
+
 def test_one_override_serves_both_stages_or_one(tmp_path: Path) -> None:
     both = load(tmp_path, "child", "web.contact=me@example.org")
     one = load(tmp_path, "child", "fetch.web.contact=me@example.org")
 
-    assert both.harvest.web.contact == both.fetch.web.contact == "me@example.org"
-    assert one.harvest.web.contact == "https://child.example"
+    assert harvest_web(both).contact == both.fetch.web.contact == "me@example.org"
+    assert harvest_web(one).contact == "https://child.example"
     assert one.fetch.web.contact == "me@example.org"
 
 
@@ -69,7 +87,7 @@ def test_an_override_alone_is_shared(tmp_path: Path) -> None:
 
     config = load(tmp_path, "bare", "web.contact=me@example.org", text=text)
 
-    assert config.harvest.web.contact == config.fetch.web.contact == "me@example.org"
+    assert harvest_web(config).contact == config.fetch.web.contact == "me@example.org"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from openalign.train.config import (
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import Towers, build_towers, reestimate_batch_norm
 from openalign.train.optim.lamb import build_optimizer
+from openalign.train.ranks import RankGroup
 
 STAGES = (0, 1, 2, 3)
 NUM_STEPS = 4
@@ -104,7 +105,7 @@ def batch(seed: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     return pixels.contiguous(memory_format=torch.channels_last), ids, torch.ones_like(ids)
 
 
-def share(whole: tuple[Tensor, ...], ranks: zero.RankGroup) -> list[Tensor]:
+def share(whole: tuple[Tensor, ...], ranks: RankGroup) -> list[Tensor]:
     """Return this rank's rows."""
     size = len(whole[0]) // ranks.world_size
     return [part[ranks.rank * size : (ranks.rank + 1) * size] for part in whole]
@@ -128,7 +129,7 @@ def loss_of_two_ranks(rank: int) -> dict[str, Tensor]:
 def steps_under(
     stage: int,
     optimizer: Lamb | AdamW,
-    ranks: zero.RankGroup,
+    ranks: RankGroup,
     *,
     clipping: float = _CLIPPED,
     threshold: int = 0,
@@ -207,7 +208,7 @@ def statistics_of_two_ranks(rank: int) -> dict[str, Tensor]:
     return {"mean": layer.running_mean, "variance": layer.running_var}
 
 
-def nonfinite_gradient(ranks: zero.RankGroup) -> dict[str, Any]:
+def nonfinite_gradient(ranks: RankGroup) -> dict[str, Any]:
     """Give one rank alone a gradient that is not finite, under a loss that is."""
     found: dict[str, Any] = {}
     for stage in STAGES:

@@ -13,7 +13,7 @@ from tiny_training import Corpus, spec_for
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.train import launch, rank, zero
+from openalign.train import local_ranks, rank, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -72,7 +72,7 @@ def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
     A file bears this rank's number.
     """
     Path(root, f"{os.getpid()}.pid").touch()
-    launch.end_with_starter()
+    local_ranks.end_with_starter()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

@@ -12,8 +12,8 @@ from tiny_training import Corpus, spec_for, tiny_config
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageResult
-from openalign.train import rank
 from openalign.train.rank import RankSpec
+from openalign.train.stage_spec import begin
 
 
 def stage(root: Path | str) -> StageFolder:
@@ -83,12 +83,12 @@ def test_a_stage_that_was_sealed_meanwhile_is_up_to_date(
     """The run that waits for the lock does not train again what the first one has sealed."""
     found: list[bool] = []
 
-    def begin() -> None:
+    def wait_and_begin() -> None:
         with ExitStack() as held:
-            found.append(rank._begin(spec(tmp_path), held))
+            found.append(begin(spec(tmp_path), held))
 
     with stage(tmp_path).locked():
-        second = threading.Thread(target=begin)
+        second = threading.Thread(target=wait_and_begin)
         second.start()
         second.join(0.2)
         assert second.is_alive()
@@ -106,7 +106,7 @@ def test_a_rank_completes_a_swap_that_was_cut_short(tmp_path: Path) -> None:
     Path(tmp_path, "train").rename(spec(tmp_path).output)
 
     with ExitStack() as held:
-        assert rank._begin(spec(tmp_path), held) is False
+        assert begin(spec(tmp_path), held) is False
 
     assert Path(tmp_path, "train", "COMPLETE").exists()
 
@@ -115,7 +115,7 @@ def test_a_root_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
 
     with ExitStack() as held, pytest.raises(StageError, match="file/run cannot be written"):
-        rank._begin(spec(tmp_path / "file" / "run"), held)
+        begin(spec(tmp_path / "file" / "run"), held)
 
 
 def test_a_file_system_without_locks_is_no_obstacle(

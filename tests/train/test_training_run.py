@@ -23,7 +23,7 @@ from tiny_training import Corpus, finish, make_corpus, spec_for, start_ranks, ti
 
 from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
-from openalign.train import launch, zero
+from openalign.train import launch, local_ranks, zero
 from openalign.train.config import Duration, Schedule
 from openalign.train.data.order import rows_at
 
@@ -354,7 +354,7 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
 def test_a_rank_has_a_gpu_to_itself(
     asked: int, num_gpus: int, started: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert launch.num_local_ranks(asked, num_gpus=num_gpus) == started
+    assert local_ranks.num_local_ranks(asked, num_gpus=num_gpus, stage="train") == started
     err = capsys.readouterr().err
     assert said in err if said else not err
 
@@ -370,13 +370,13 @@ def test_a_rank_without_a_gpu_is_told_so(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not launch.is_rank()
+    assert not local_ranks.is_rank()
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", "29500")
 
-    assert launch.is_rank()
+    assert local_ranks.is_rank()
     with pytest.raises(launch.StageError, match="cannot start others"):
         launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)])
 
@@ -395,14 +395,14 @@ def test_half_an_environment_is_refused(
     monkeypatch.setenv(given, "1")
 
     with pytest.raises(launch.StageError, match=f"sets {given} but not {missing}, so"):
-        launch.is_rank()
+        local_ranks.is_rank()
 
 
 def test_an_address_alone_makes_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", "29500")
 
-    assert not launch.is_rank()
+    assert not local_ranks.is_rank()
 
 
 def _runs(pid: int) -> bool:

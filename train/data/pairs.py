@@ -14,13 +14,10 @@ Shape suffixes:
 # ruff: noqa: N806  # capitals are shape suffixes
 
 import hashlib
-import queue
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +29,7 @@ from openalign.errors import InputError, StageError
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import ShardReader
 from openalign.files.tables import read_table
+from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
 from openalign.train.data.order import RowNumbers, rows_at
@@ -142,7 +140,8 @@ class TrainingSet:
             start = step * global_batch_size + rank * share
             return self.batch(step, start=start, stop=start + share)
 
-        with closing(_ahead(make, first_step, last_step)) as made:
+        steps = map(make, range(first_step, last_step))
+        with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
             yield from made
 
 
@@ -217,38 +216,3 @@ def _number_images(
     places = np.stack([shards, offsets], axis=1)
     found, numbers = np.unique(places, axis=0, return_inverse=True)
     return numbers.reshape(-1), len(found)
-
-
-def _ahead(make: Any, first_step: int, last_step: int) -> Generator[Batch]:
-    """Yield `make(step)` for each step, the next one being made while the caller works."""
-    made: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=1)
-    ended = threading.Event()
-
-    def put(item: Batch | BaseException) -> None:
-        while not ended.is_set():
-            try:
-                made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            for step in range(first_step, last_step):
-                if ended.is_set():
-                    return
-                put(make(step))
-        except BaseException as error:  # noqa: BLE001  # raised again where the batch is awaited
-            put(error)
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        for _ in range(first_step, last_step):
-            item = made.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        ended.set()
-        thread.join()

@@ -48,13 +48,6 @@ def read(dataset: CirrDataset) -> ComposedDataset:
     return cirr_reading.read(dataset.path, folder=image_folder(dataset), split=dataset.split)
 
 
-def _fingerprint(dataset: CirrDataset) -> str:
-    from openalign.evaluate.datasets.captions import cirr_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash(cirr_reading.files_of(dataset.path, dataset.split), read(dataset))
-
-
 def recognize(_: str, path: str) -> CirrDataset | None:
     """Return settings for a folder that holds CIRR's files."""
     from openalign.evaluate.datasets.captions import cirr_reading
@@ -71,6 +64,5 @@ KIND = DatasetKind(
     sizes={"cirr": {"val": 2_297}},
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

@@ -65,12 +65,6 @@ def read(dataset: CocoDataset) -> Dataset:
     )
 
 
-def _fingerprint(dataset: CocoDataset) -> str:
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash([dataset.path], read(dataset))
-
-
 def recognize(_: str, path: str) -> CocoDataset | None:
     """Return settings for a JSON file of COCO captions, or a folder with one `captions_*.json`."""
     from openalign.evaluate.datasets.captions import coco_reading
@@ -88,6 +82,5 @@ KIND = DatasetKind(
     tasks=("retrieval",),
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

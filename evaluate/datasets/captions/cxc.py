@@ -57,15 +57,6 @@ def read(dataset: CxcSettings) -> CxcDataset:
     )
 
 
-def _fingerprint(dataset: CxcSettings) -> str:
-    from openalign.evaluate.datasets.captions import cxc_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    captions = cxc_reading.captions_file(dataset.path, dataset.karpathy)
-    ratings = cxc_reading.rating_files(dataset.path, dataset.split)
-    return content_hash([captions, *ratings.values()], read(dataset))
-
-
 def recognize(_: str, path: str) -> CxcSettings | None:
     """Return settings for a folder of the CSV files, or a clone."""
     from openalign.evaluate.datasets.captions import cxc_reading
@@ -82,6 +73,5 @@ KIND = DatasetKind(
     sizes={"cxc": {"test": 5_000}},
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

@@ -45,13 +45,6 @@ def read(dataset: FashionIqDataset) -> ComposedDataset:
     return fashion_iq_reading.read(dataset.path, folder=image_folder(dataset), split=dataset.split)
 
 
-def _fingerprint(dataset: FashionIqDataset) -> str:
-    from openalign.evaluate.datasets.captions import fashion_iq_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash(fashion_iq_reading.files_of(dataset.path, dataset.split), read(dataset))
-
-
 def recognize(_: str, path: str) -> FashionIqDataset | None:
     """Return settings for a folder that holds FashionIQ's files."""
     from openalign.evaluate.datasets.reading.folders import has_files
@@ -69,6 +62,5 @@ KIND = DatasetKind(
     sizes={"fashion_iq": {"val": 15_415}},
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

@@ -69,14 +69,6 @@ def read(dataset: FlickrDataset) -> Dataset:
     )
 
 
-def _fingerprint(dataset: FlickrDataset) -> str:
-    from openalign.evaluate.datasets.captions import split_lists
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    lists = split_lists.files_of(dataset.splits) if dataset.splits else []
-    return content_hash([dataset.path, *lists], read(dataset))
-
-
 def recognize(_: str, path: str) -> FlickrDataset | None:
     """Return settings for a file whose first line is of one of the forms, or a folder of one."""
     from openalign.evaluate.datasets.captions import flickr_reading
@@ -96,6 +88,5 @@ KIND = DatasetKind(
     tasks=("retrieval",),
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

@@ -61,12 +61,6 @@ def read(dataset: KarpathyDataset) -> Dataset:
     )
 
 
-def _fingerprint(dataset: KarpathyDataset) -> str:
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash([dataset.path], read(dataset))
-
-
 def recognize(_: str, path: str) -> KarpathyDataset | None:
     """Return settings for a JSON file in Karpathy's form, or a folder with one `dataset*.json`."""
     from openalign.evaluate.datasets.captions import karpathy_reading
@@ -89,6 +83,5 @@ KIND = DatasetKind(
     },
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

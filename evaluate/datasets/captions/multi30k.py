@@ -64,14 +64,6 @@ def read(dataset: Multi30kDataset) -> Dataset:
     )
 
 
-def _fingerprint(dataset: Multi30kDataset) -> str:
-    from openalign.evaluate.datasets.captions import multi30k_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    files = multi30k_reading.files_of(dataset.path, language=dataset.language, part=dataset.part)
-    return content_hash(files, read(dataset))
-
-
 def recognize(name: str, path: str) -> Multi30kDataset | None:
     """Return settings for a clone; a name such as `multi30k_de` tells the language."""
     from openalign.evaluate.datasets.captions import multi30k_reading
@@ -94,6 +86,5 @@ KIND = DatasetKind(
     },
     read=read,
     image_folder=image_folder,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

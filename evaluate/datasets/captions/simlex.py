@@ -33,13 +33,6 @@ def read(dataset: SimLexDataset) -> WordPairs:
     return simlex_reading.read(dataset.path)
 
 
-def _fingerprint(dataset: SimLexDataset) -> str:
-    from openalign.evaluate.datasets.captions import simlex_reading
-    from openalign.evaluate.datasets.reading.content import content_hash
-
-    return content_hash([simlex_reading.file_of(dataset.path)], read(dataset))
-
-
 def recognize(_: str, path: str) -> SimLexDataset | None:
     """Return settings for a file that begins with SimLex's columns, or the folder of one."""
     from openalign.evaluate.datasets.captions import simlex_reading
@@ -55,6 +48,5 @@ KIND = DatasetKind(
     tasks=("word_similarity",),
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=_fingerprint,
     recognize=recognize,
 )

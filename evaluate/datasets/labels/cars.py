@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -52,7 +51,6 @@ KIND = DatasetKind(
     sizes={"cars": {"train": 8144, "test": 8041}},
     read=read,
     image_folder=folder_holding("devkit/cars_meta.mat", inside=CARS),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: CarsDataset(path=path), "devkit/cars_meta.mat", inside=CARS
     ),

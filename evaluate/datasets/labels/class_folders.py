@@ -8,7 +8,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import LABEL_TASKS, PAGE, fingerprint_of, quietly
+from openalign.evaluate.datasets.labels.shared import LABEL_TASKS, PAGE, quietly
 from openalign.settings.fields import location
 
 _OF_IMAGENET = {
@@ -77,6 +77,5 @@ KIND = DatasetKind(
     sizes={name: {"test": num_images} for name, num_images in _OF_IMAGENET.items()},
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=fingerprint_of(read),
     recognize=quietly(_recognize),
 )

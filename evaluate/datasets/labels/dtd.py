@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -60,7 +59,6 @@ KIND = DatasetKind(
     sizes={"dtd": {"train": 1880, "val": 1880, "test": 1880}},
     read=read,
     image_folder=folder_holding("labels", inside=DTD),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: DtdDataset(path=path), "images", "labels", inside=DTD
     ),

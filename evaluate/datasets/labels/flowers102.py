@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -56,7 +55,6 @@ KIND = DatasetKind(
     sizes={"flowers102": {"train": 1020, "val": 1020, "test": 6149}},
     read=read,
     image_folder=folder_holding("setid.mat", inside=FLOWERS102),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         _settings,
         "setid.mat",

@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -51,7 +50,6 @@ KIND = DatasetKind(
     sizes={"food101": {"train": 75750, "test": 25250}},
     read=read,
     image_folder=folder_holding("meta", inside=FOOD101),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: Food101Dataset(path=path), "images", "meta", inside=FOOD101
     ),

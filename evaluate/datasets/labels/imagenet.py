@@ -5,7 +5,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import LABEL_TASKS, PAGE, fingerprint_of, quietly
+from openalign.evaluate.datasets.labels.shared import LABEL_TASKS, PAGE, quietly
 from openalign.settings.fields import location
 
 
@@ -75,6 +75,5 @@ KIND = DatasetKind(
     sizes={"imagenet": {"train": 1281167, "val": 50000}},
     read=read,
     image_folder=_image_folder,
-    fingerprint=fingerprint_of(read),
     recognize=quietly(_recognize),
 )

@@ -7,7 +7,6 @@ from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -66,7 +65,6 @@ KIND = DatasetKind(
     sizes={"objectnet": {"test": 18574}},
     read=read,
     image_folder=folder_holding("mappings", inside=OBJECTNET),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: ObjectNetDataset(path=path),
         "images",

@@ -8,7 +8,6 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import (
     LABEL_TASKS,
     PAGE,
-    fingerprint_of,
     folder_holding,
     recognize_holding,
 )
@@ -51,7 +50,6 @@ KIND = DatasetKind(
     sizes={"pets": {"trainval": 3680, "test": 3669}},
     read=read,
     image_folder=folder_holding("annotations/test.txt", inside=PETS),
-    fingerprint=fingerprint_of(read),
     recognize=recognize_holding(
         lambda _name, path: PetsDataset(path=path), "annotations/test.txt", inside=PETS
     ),

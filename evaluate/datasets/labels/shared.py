@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.datasets.dataset import Dataset
 
 PAGE = "datasets.md"
 """The page of `docs/` that tells of them all."""
@@ -22,17 +21,6 @@ class SettingsOfFolder(DatasetSettings, Protocol):
     def path(self) -> str:
         """The folder, or the one above it."""
         ...
-
-
-def fingerprint_of(read: Callable[[S], Dataset]) -> Callable[[S], str]:
-    """Return the fingerprint of a kind: the hash of what its `read` finds, images included."""
-
-    def fingerprint(settings: S) -> str:
-        from openalign.evaluate.datasets.reading.labelled import labelled_hash
-
-        return labelled_hash(read(settings))
-
-    return fingerprint
 
 
 def folder_holding(marker: str, *, inside: tuple[str, ...]) -> Callable[[SettingsOfFolder], str]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.shared import PAGE, fingerprint_of, quietly
+from openalign.evaluate.datasets.labels.shared import PAGE, quietly
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
@@ -99,7 +99,6 @@ KIND = DatasetKind(
     },
     read=read,
     image_folder=_image_folder,
-    fingerprint=fingerprint_of(read),
     recognize=quietly(_recognize),
     expand=_expand,
 )

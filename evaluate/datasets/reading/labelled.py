@@ -1,13 +1,10 @@
-"""Labelled images, and the fingerprint of what a reader found."""
+"""What readers of labels have in common."""
 
-import hashlib
 from collections.abc import Iterable
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.files import storage
-from openalign.files.fingerprints import canonical_json
 
 _MAX_DIGITS = 9
 """Python refuses to read numbers of thousands of digits."""
@@ -63,24 +60,3 @@ def first_folder_with(root: str, *below: str, holding: str) -> str:
     raise InputError(
         f"{storage.join(root, holding)} is not there", hint=f"looked in {', '.join(places)}"
     )
-
-
-def labelled_hash(dataset: Dataset) -> str:
-    """Return the hash of all that a reader of labels found, and of the files that hold images.
-
-    Labels may come from names of folders, so they are hashed as they were read. A file that holds
-    many images is read once.
-
-    Raises:
-        InputError: an image is not there.
-    """
-    digest = hashlib.sha256()
-    for each in dataset.classes:
-        digest.update(canonical_json([each.id, list(each.names)]).encode())
-    last, sha256 = "", ""
-    for image in dataset.images:
-        if image.place.file != last:  # images of one file come one after another
-            last = image.place.file
-            sha256 = storage.sha256_of(last)
-        digest.update(canonical_json([image.name, image.split, image.label, sha256]).encode())
-    return digest.hexdigest()

@@ -45,7 +45,6 @@ FOLDER = DatasetKind(
     page="evaluate.md",
     read=read,
     image_folder=lambda dataset: dataset.path,
-    fingerprint=lambda dataset: " ".join(image.name for image in read(dataset).images),
 )
 
 

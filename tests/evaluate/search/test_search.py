@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.embeddings import write_rows
+from openalign.evaluate.chunks import write_rows
 from openalign.evaluate.search.index import Item, SearchIndex, load_index, write_items
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.evaluate.search.searcher import Searcher
 from openalign.evaluate.vectors import Vectors
 from openalign.files.names import embeddings_file
 
+EMBEDDINGS = embeddings_file("compass", "images")
 HALF = float(np.sqrt(0.5))
 WORDS = {"right": (1.0, 0.0), "up": (0.0, 1.0), "left": (-1.0, 0.0)}
 
@@ -144,7 +145,7 @@ def test_a_weight_that_is_no_weight_is_refused(part: str, weight: float) -> None
 
 def write_index(folder: Path, num_rows: int = 4) -> str:
     output = str(folder / "evaluate")
-    write_rows(output, embeddings_file("compass", "images"), INDEX.image_GD[:num_rows])
+    write_rows(f"{output}/{EMBEDDINGS}", INDEX.image_GD[:num_rows])
     write_items(output, INDEX.items, {"compass": str(folder / "site" / "images")})
     return output
 
@@ -178,7 +179,7 @@ def test_no_data_file_of_the_index_knows_where_the_images_lie(tmp_path: Path) ->
 
 
 def load_folders(folder: Path) -> str:
-    write_rows(str(folder), embeddings_file("compass", "images"), INDEX.image_GD)
+    write_rows(f"{folder}/{EMBEDDINGS}", INDEX.image_GD)
     return load_index(str(folder)).folders["compass"]
 
 

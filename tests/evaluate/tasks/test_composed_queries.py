@@ -115,6 +115,29 @@ def test_half_of_a_character_is_no_text(tmp_path: Path) -> None:
         read_queries(str(path), IMAGES)
 
 
+def test_queries_about_images_that_are_left_out_are_dropped(tmp_path: Path) -> None:
+    entries = [
+        GOOD,
+        GOOD | {"image": "left.png"},
+        GOOD | {"target": "down/below.png"},
+        GOOD | {"target": "below.png"},
+    ]
+    path = written(tmp_path, {"queries": entries})
+
+    found = read_queries(path, IMAGES[:3], left_out={"left.png", "down/below.png"})
+
+    assert [(query.image, query.target) for query in found] == [("right.png", "up.png")]
+    with pytest.raises(InputError, match=r"query 1: `image` left\.png is not an image"):
+        read_queries(path, IMAGES[:3], left_out={"down/below.png"})
+
+
+def test_queries_of_which_none_is_left_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, {"queries": [GOOD]})
+
+    with pytest.raises(InputError, match="every query is about an image that is left out"):
+        read_queries(path, IMAGES[1:], left_out={"right.png"})
+
+
 def test_a_word_of_two_queries_is_embedded_once() -> None:
     queries = [
         ComposedQuery(image="a", target="b", minus="dark", plus="light"),

@@ -78,4 +78,7 @@ def test_a_table_has_the_fingerprint_of_its_files_contents(tmp_path: Path) -> No
 
 
 def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:
-    assert fingerprints(load(tmp_path, SITE).config.harvest.source) == {}
+    harvest = load(tmp_path, SITE).config.harvest
+
+    assert harvest is not None
+    assert fingerprints(harvest.source) == {}

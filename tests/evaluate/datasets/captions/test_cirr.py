@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
@@ -151,7 +152,7 @@ def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
         write(tmp_path / name, queries)
         write_images(tmp_path / name, *PATHS.values())
 
-    a, b, c = (KIND.fingerprint(CirrDataset(path=f"{tmp_path}/{name}")) for name in "abc")
+    a, b, c = (identity_of(KIND, CirrDataset(path=f"{tmp_path}/{name}")) for name in "abc")
 
     assert a == b
     assert a != c

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
@@ -150,6 +151,6 @@ def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
         write_images(tmp_path / folder, *(str(image["file_name"]) for image in IMAGES))
         if folder == "c":
             (tmp_path / folder / str(IMAGES[1]["file_name"])).write_bytes(b"other")
-        found.add(KIND.fingerprint(CocoDataset(path=path)))
+        found.add(identity_of(KIND, CocoDataset(path=path)))
 
     assert len(found) == 2

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
@@ -170,10 +171,10 @@ def test_a_clone_is_recognized(folder: Path) -> None:
 
 
 def test_its_fingerprint_depends_on_the_ratings(folder: Path) -> None:
-    before = KIND.fingerprint(CxcSettings(path=str(folder)))
-    same = KIND.fingerprint(CxcSettings(path=f"{folder}/data"))
+    before = identity_of(KIND, CxcSettings(path=str(folder)))
+    same = identity_of(KIND, CxcSettings(path=f"{folder}/data"))
     with (folder / "data" / "sis_test.csv").open("a") as file:
         file.write(f"{A},{B},1.5,i2i_csim\n")
 
     assert before == same
-    assert before != KIND.fingerprint(CxcSettings(path=str(folder)))
+    assert before != identity_of(KIND, CxcSettings(path=str(folder)))

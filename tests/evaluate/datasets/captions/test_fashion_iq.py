@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
@@ -171,7 +172,7 @@ def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
             tmp_path / name / "images", *(f"{n}.jpg" for n in ("D1", "D2", "S1", "X1", "T1", "T2"))
         )
 
-    a, b, c = (KIND.fingerprint(FashionIqDataset(path=f"{tmp_path}/{name}")) for name in "abc")
+    a, b, c = (identity_of(KIND, FashionIqDataset(path=f"{tmp_path}/{name}")) for name in "abc")
 
     assert a == b
     assert a != c

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import ODD_IMAGES, write_images
 
 from openalign.errors import InputError
@@ -258,7 +259,7 @@ def test_its_fingerprint_is_that_of_what_it_holds(tmp_path: Path) -> None:
         settings = FlickrDataset(
             path=f"{tmp_path}/{folder}/a.token", splits=f"{tmp_path}/{folder}/lists"
         )
-        found.append(KIND.fingerprint(settings))
+        found.append(identity_of(KIND, settings))
 
     assert found[0] == found[1]
     assert found[0] != found[2]

@@ -227,14 +227,3 @@ def test_reading_a_benchmark_needs_no_torch() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
-
-
-def test_its_fingerprint_is_that_of_what_it_holds_and_not_of_where_it_lies(tmp_path: Path) -> None:
-    found = set()
-    for folder, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.jpg").write_bytes(content)
-        path = written(tmp_path / folder, image("a.jpg", "test"))
-        found.add(KIND.fingerprint(KarpathyDataset(path=path)))
-
-    assert len(found) == 2

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_identity import identity_of
 from miniature_images import ODD_IMAGES, write_images
 
 from openalign.errors import InputError
@@ -175,11 +176,11 @@ def test_its_fingerprint_depends_on_the_language(clone: Path) -> None:
     write_images(clone / "images", *TEST, *TRAIN, *(name.partition("#")[0] for name in COCO))
 
     found = {
-        KIND.fingerprint(Multi30kDataset(path=str(path), language=language))
+        identity_of(KIND, Multi30kDataset(path=str(path), language=language))
         for path in (clone, clone / "data")
         for language in ("en", "fr")
     }
     one_english = Multi30kDataset(path=str(clone), part="task1")
 
     assert len(found) == 2
-    assert KIND.fingerprint(one_english) not in found  # the images of the French captions
+    assert identity_of(KIND, one_english) not in found  # the images of the French captions

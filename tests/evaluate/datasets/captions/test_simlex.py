@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from dataset_identity import identity_of
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.captions.simlex import KIND, SimLexDataset
@@ -113,7 +114,7 @@ def test_its_fingerprint_is_that_of_its_content(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         written(tmp_path / name, *lines)
 
-    a, b, c = (KIND.fingerprint(SimLexDataset(path=f"{tmp_path}/{name}")) for name in "abc")
+    a, b, c = (identity_of(KIND, SimLexDataset(path=f"{tmp_path}/{name}")) for name in "abc")
 
     assert a == b
     assert a != c

@@ -6,6 +6,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from dataset_identity import identity_of
 from published_forms import below, class_ids, labelled, names_of, write_image, write_text
 from torchvision.datasets import ImageFolder
 
@@ -217,7 +218,7 @@ def test_the_fingerprint_is_that_of_images_and_classes_and_not_of_their_place(
         write_image(tmp_path / folder / "ant" / "a.jpg")
         write_image(tmp_path / folder / name / "a.jpg", color)
         settings = ClassFoldersDataset(path=str(tmp_path / folder), class_names=class_names)
-        return KIND.fingerprint(settings)
+        return identity_of(KIND, settings)
 
     names = write_text(tmp_path / "names.txt", "ants\ncats\n")
     first = fingerprint("one", "cat", "red")

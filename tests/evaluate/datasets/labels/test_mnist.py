@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dataset_identity import identity_of
 from published_forms import class_ids, labelled, names_of
 from torchvision.datasets import MNIST
 
@@ -74,13 +75,13 @@ def test_copies_with_a_dot_and_torchvisions_folder_are_read(tmp_path: Path) -> N
 
 
 def test_images_of_a_file_are_hashed_once_and_by_content(tmp_path: Path) -> None:
-    one = KIND.fingerprint(MnistDataset(path=str(write(tmp_path / "one"))))
-    two = KIND.fingerprint(MnistDataset(path=str(write(tmp_path / "two"))))
+    one = identity_of(KIND, MnistDataset(path=str(write(tmp_path / "one"))))
+    two = identity_of(KIND, MnistDataset(path=str(write(tmp_path / "two"))))
     file = write(tmp_path / "three") / "train-labels-idx1-ubyte"
     file.write_bytes(idx(np.array([0, 5, 9])))  # two labels change places
 
     assert one == two
-    assert KIND.fingerprint(MnistDataset(path=str(tmp_path / "three"))) != one
+    assert identity_of(KIND, MnistDataset(path=str(tmp_path / "three"))) != one
 
 
 def test_an_error_names_image_and_file(tmp_path: Path) -> None:

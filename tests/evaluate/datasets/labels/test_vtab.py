@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from dataset_identity import identity_of
 from published_forms import class_ids, labelled, write_image, write_text
 from tfds_files import Values, write_builder
 
@@ -418,6 +419,6 @@ def test_records_count_by_their_content(tmp_path: Path) -> None:
     def fingerprint(folder: str, label: int) -> str:
         splits = {split: [[image(0) | {"label": [label]}]] for split in ("train", "test")}
         write_builder(tmp_path / folder, "cifar100", "3.0.2", splits)
-        return KIND.fingerprint(VtabDataset(path=str(tmp_path / folder), task="cifar100"))
+        return identity_of(KIND, VtabDataset(path=str(tmp_path / folder), task="cifar100"))
 
     assert fingerprint("one", 1) == fingerprint("two", 1) != fingerprint("three", 2)

@@ -1,0 +1,91 @@
+"""What a copy of a data set holds, split by split, and what it lacks; no image is opened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.datasets.kinds import kind_of
+from openalign.evaluate.datasets.recognition import recognized, require_known
+from openalign.files.hash_cache import missing_files
+
+_NAMED = 5
+"""Missing images that are named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedCopy:
+    """What a copy holds."""
+
+    name: str
+    """The data set's name, where it has one, and its kind."""
+
+    table: Sequence[str]
+    """A line a split, and a heading."""
+
+    problems: Sequence[str]
+    """What is wrong; none where nothing is."""
+
+
+def check(path: str, name: str = "") -> list[CheckedCopy]:
+    """Read a data set, or each one of a collection, and look for every image.
+
+    `name` is the kind's or that of a published data set; the latter tells how large it must be.
+
+    Raises:
+        ConfigError: there is no such name.
+        InputError: there is nothing at the path, it is of no known form, or it cannot be read.
+    """
+    if name:
+        require_known(name)
+    return [_checked(each, settings) for each, settings in recognized(name, path).items()]
+
+
+def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
+    kind = kind_of(settings)
+    dataset = kind.read(settings)
+    files = [image.place.file for image in dataset.images]
+    gone = set(missing_files(files))
+    missing = [i for i, file in zip(dataset.images, files, strict=True) if file in gone]
+    problems = _other_sizes(dataset, kind.sizes.get(name, {}))
+    if missing:
+        problems.append(_missing(missing, len(files)))
+    title = f"{settings.kind}: {kind.title}"
+    return CheckedCopy(
+        name=f"{name}, {title}" if name not in ("", settings.kind) else title,
+        table=_table(dataset, missing),
+        problems=problems,
+    )
+
+
+def _other_sizes(dataset: Dataset, sizes: Mapping[str, int]) -> list[str]:
+    """Say which splits have another number of images than the published data set."""
+    return [
+        f"split `{split}` has {found:,} images, {size:,} were published"
+        for split, size in sizes.items()
+        if (found := sum(image.split == split for image in dataset.images)) != size
+    ]
+
+
+def _missing(missing: Sequence[BenchmarkImage], num_images: int) -> str:
+    lines = [f"{len(missing):,} of {num_images:,} images are not there:"]
+    lines += [f"  {image.where}" for image in missing[:_NAMED]]
+    if len(missing) > _NAMED:
+        lines.append(f"  and {len(missing) - _NAMED:,} more")
+    return "\n".join(lines)
+
+
+def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[str]:
+    """Return a line a split: its images, how many are missing, their captions and classes."""
+    lines = [f"{'split':16} {'images':>10} {'missing':>10} {'captions':>10} {'classes':>10}"]
+    for split in dataset.splits:
+        images = [image for image in dataset.images if image.split == split]
+        num_missing = sum(image.split == split for image in missing)
+        num_captions = sum(len(image.captions) for image in images)
+        num_classes = len({image.label for image in images if image.label is not None})
+        lines.append(
+            f"{split:16} {len(images):>10,} {num_missing:>10,} {num_captions:>10,} "
+            f"{num_classes:>10,}"
+        )
+    return lines

@@ -1,0 +1,212 @@
+"""From a plan to all embeddings that it needs, made by one process or shared by several.
+
+Every rank calls `embed_plan` and has the same in the end: which images are left out, and of which
+chunks each file of embeddings is made.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from openalign.evaluate.batch_sizes import batch_size_for
+from openalign.evaluate.chunks import Chunk, ChunkStore
+from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.embeddings import (
+    EmbeddingWork,
+    Texts,
+    cut,
+    fixed_threads,
+    share_of,
+)
+from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.left_out import UnreadableImage, check_bound
+from openalign.evaluate.pace import Pace, PaceKeeper
+from openalign.evaluate.plan import Plan, plan, say_needs, without_unreadable
+from openalign.evaluate.tasks.contract import name_of
+from openalign.files import storage
+from openalign.files.names import RUN_LOG, embeddings_file
+from openalign.progress import display_of, reports_elsewhere
+from openalign.telemetry import JsonLines, say
+from openalign.train.ranks import RankGroup, from_every_rank, on_rank_0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedPlan:
+    """What is measured, and the chunks that its embeddings lie in."""
+
+    plan: Plan
+    """Without the images that cannot be decoded, and without the queries about them."""
+
+    unreadable: Sequence[UnreadableImage]
+    chunks: Mapping[str, Sequence[Chunk]]
+    """By file of embeddings. A file without a row has none."""
+
+    weights_hash: str
+    preprocess_hash: str
+
+
+def embed_plan(
+    config: EvaluateConfig,
+    benchmarks: Mapping[str, DatasetSettings],
+    *,
+    model: str,
+    output: str,
+    store: ChunkStore,
+    ranks: RankGroup,
+) -> EmbeddedPlan:
+    """Embed what the tasks of the config need of benchmarks; all ranks must call this.
+
+    Raises:
+        InputError: a task and its benchmark do not fit, the model cannot be used, or more images
+            are missing or broken than the config lets pass.
+        StageError: a batch does not fit into the memory of the device.
+    """
+    planned = plan(config, benchmarks)
+    if ranks.rank == 0:
+        say_needs(planned)
+    encoder = Encoder.load(model, decoding=config.decoding)
+    with fixed_threads(ranks):
+        images, texts = _images_of(planned), texts_of(planned)
+        keeper = _keeper(ranks, images, texts)
+        work = EmbeddingWork(
+            embedder=encoder,
+            store=store,
+            ranks=ranks,
+            batch_size=config.batch_size or batch_size_for(encoder),
+            decode_threads=config.decode_threads,
+            keeper=keeper,
+        )
+        on_rank_0(ranks, partial(_say_what_is_there, work, images, texts))
+        try:
+            chunks = work.images(images)
+            of_images = keeper.pace()
+            unreadable = _unreadable(planned, chunks)
+            check_bound(
+                unreadable,
+                num_images=sum(map(len, images.values())),
+                max_bad_images=config.max_bad_images,
+            )
+            if unreadable:
+                planned = without_unreadable(config, planned, _names_by_benchmark(unreadable))
+            chunks |= work.texts(texts_of(planned))
+        finally:
+            keeper.close()
+    _note(ranks, of_images=of_images, of_all=keeper.pace(), output=output)
+    return EmbeddedPlan(
+        plan=planned,
+        unreadable=unreadable,
+        chunks=chunks,
+        weights_hash=encoder.weights_hash,
+        preprocess_hash=encoder.preprocess_hash,
+    )
+
+
+def texts_of(planned: Plan) -> dict[str, Texts]:
+    """Return all texts that a plan needs, by their file of embeddings."""
+    captions = {
+        embeddings_file(name, "captions"): Texts(
+            texts=[caption for image in each.dataset.images for caption in image.captions]
+        )
+        for name, each in planned.benchmarks.items()
+        if each.with_captions
+    }
+    of_tasks = {
+        embeddings_file(f"{task.kind}-{name_of(task)}", what): Texts(
+            texts=texts, projected=projected
+        )
+        for task, needs in planned.tasks
+        for projected, of_task in ((True, needs.texts), (False, needs.unprojected))
+        for what, texts in of_task.items()
+    }
+    return captions | of_tasks
+
+
+def _images_of(planned: Plan) -> dict[str, Sequence[BenchmarkImage]]:
+    """Return the images of each file of embeddings."""
+    return {
+        embeddings_file(name, "images"): each.dataset.images
+        for name, each in planned.benchmarks.items()
+    }
+
+
+def _unreadable(planned: Plan, chunks: Mapping[str, Sequence[Chunk]]) -> list[UnreadableImage]:
+    """Return the images that could not be decoded."""
+    found: list[UnreadableImage] = []
+    for name, each in planned.benchmarks.items():
+        file = embeddings_file(name, "images")
+        parts = cut({file: each.dataset.images})
+        for (_, images), chunk in zip(parts, chunks.get(file, ()), strict=True):
+            found += [
+                UnreadableImage(benchmark=name, image=images[bad.place], reason=bad.reason)
+                for bad in chunk.unreadable
+            ]
+    return found
+
+
+def _names_by_benchmark(unreadable: Sequence[UnreadableImage]) -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {}
+    for each in unreadable:
+        names.setdefault(each.benchmark, set()).add(each.image.name)
+    return names
+
+
+def _lists(texts: Mapping[str, Texts]) -> dict[str, Sequence[str]]:
+    return {file: of_file.texts for file, of_file in texts.items()}
+
+
+def _keeper(
+    ranks: RankGroup, images: Mapping[str, Sequence[BenchmarkImage]], texts: Mapping[str, Texts]
+) -> PaceKeeper:
+    shares = chain(share_of(cut(images), ranks), share_of(cut(_lists(texts)), ranks))
+    total = sum(len(items) for _, items in shares)
+    speaks = ranks.rank == 0
+    shows = speaks or reports_elsewhere()
+    display = display_of("evaluate", total=total, unit="embedding") if shows else None
+    return PaceKeeper(total, display, speaks=speaks)
+
+
+def _say_what_is_there(
+    work: EmbeddingWork,
+    images: Mapping[str, Sequence[BenchmarkImage]],
+    texts: Mapping[str, Texts],
+) -> None:
+    """Say how many chunks need not be made. Which ones is known when their content is read."""
+    of_texts = sum(work.num_there(kind) for kind in ("texts", "states"))
+    counts = (
+        ("images", work.num_there("images"), len(cut(images))),
+        ("texts", of_texts, len(cut(_lists(texts)))),
+    )
+    there = [
+        f"{min(found, total):,} of {total:,} chunks of {what}"
+        for what, found, total in counts
+        if found
+    ]
+    if there:
+        say(f"evaluate  {' and '.join(there)} are there from an earlier run")
+
+
+def _note(ranks: RankGroup, *, of_images: Pace, of_all: Pace, output: str) -> None:
+    """Say how fast it went, and note it beside the result, where it is no part of it."""
+    paces = from_every_rank(ranks, (of_images, of_all))
+    if ranks.rank != 0:
+        return
+    whole = Pace.together([pace for _, pace in paces])
+    waiting = Pace.together([pace for pace, _ in paces]).waiting_share
+    if not whole.made:
+        return
+    on = f" on {ranks.world_size} processes" if ranks.world_size > 1 else ""
+    say(
+        f"evaluate  {whole.made:,} embeddings in {whole.seconds:,.0f} s{on}, "
+        f"{whole.per_second:,.0f}/s; the model waited for images {waiting:.0%} of their time"
+    )
+    if storage.is_local(output):
+        JsonLines(storage.local_path(storage.join(output, RUN_LOG))).write(
+            ranks=ranks.world_size,
+            embeddings=whole.made,
+            seconds=whole.seconds,
+            embeddings_per_second=whole.per_second,
+            image_wait_share=waiting,
+        )

@@ -1,0 +1,193 @@
+"""The command line's verbs and flags, and how they are read. What a verb does stands in `cli`.
+
+Imports neither torch nor Beam.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from openalign.run.stages import STAGES
+
+RUNNERS = {
+    "local": "FnApiRunner",
+    "spark": "SparkRunner",
+    "flink": "FlinkRunner",
+    "dataflow": "DataflowRunner",
+}
+"""Beam's runners, by the names that `doctor` takes."""
+
+SETTINGS_FILE = "pipelines.yaml"
+
+_EPILOG = """\
+start with:
+  openalign run demo                     the whole chain on this machine, in minutes
+  openalign validate                     what pipelines.yaml holds, checked
+  openalign search demo "red apple"      find images with the trained model
+  openalign evaluate --model FOLDER --data flickr30k=dataset_flickr30k.json
+                                         measure a model that you have
+
+change a setting for one run with --set, for example --set train.seed=1. What follows `--` goes to
+Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_num_workers=2
+"""
+
+_MODEL_EPILOG = """\
+without a settings file:
+  openalign evaluate --model FOLDER --data flickr30k=dataset_flickr30k.json
+  openalign report --model FOLDER
+  openalign search --model FOLDER "red apple"
+
+The run lies in runs/<the folder's name>, which may be named in place of --model.
+"""
+
+
+def read(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse arguments; argparse itself misses optional words after an option."""
+    words = parser()
+    options, rest = words.parse_known_args(arguments)
+    if hasattr(options, "words") and not any(word.startswith("-") for word in rest):
+        options.words += rest
+    elif rest:
+        words.error(
+            f"unrecognized arguments: {' '.join(rest)}; Beam's own options stand behind `--`"
+        )
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser. The option `verb` is the verb's name, and `stage` that of a stage."""
+    whole = argparse.ArgumentParser(
+        prog="openalign",
+        description="ALIGN, end to end: from web pages to a trained dual encoder and a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=version("openalign"))
+    verbs = whole.add_subparsers(required=True, metavar="VERB")
+    add = verbs.add_parser
+    run = _add_verb(add, "run", "run every stage that is not up to date", beam=True)
+    _add_consent(run)
+    for stage in STAGES.values():
+        if stage.is_verb:
+            has_jobs = stage.jobs is not None
+            verb = _add_verb(
+                add, stage.name, stage.title, beam=has_jobs, by_model=stage.takes_model
+            )
+            verb.set_defaults(verb="stage", stage=stage.name)
+            if stage.is_dear:
+                _add_consent(verb)
+            if stage.takes_data:
+                _add_data(verb)
+    _add_search(_add_verb(add, "search", "find images by words, an image, or both", by_model=True))
+    _add_datasets(add("datasets", help="list the forms of data sets, or check a copy of one"))
+    doctor = _add_verb(
+        add, "doctor", "see whether jobs can run on a cluster", beam=True, optional=True
+    )
+    doctor.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        help="where jobs would run; local, unless Beam's options name one",
+    )
+    validate = _add_verb(add, "validate", "check pipelines and show their settings", optional=True)
+    validate.add_argument(
+        "--explain", action="store_true", help="print what each setting does above it"
+    )
+    return whole
+
+
+def _add_verb(
+    add: Callable[..., argparse.ArgumentParser],
+    name: str,
+    text: str,
+    *,
+    beam: bool = False,
+    optional: bool = False,
+    by_model: bool = False,
+) -> argparse.ArgumentParser:
+    beams = "What follows `--` goes to Beam, as --name=value (docs/cluster.md)." if beam else None
+    verb = add(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=_MODEL_EPILOG if by_model else beams,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(verb=name)
+    verb.add_argument(
+        "pipeline",
+        nargs="?" if optional or by_model else None,
+        help="a name in pipelines.yaml, such as demo",
+    )
+    verb.add_argument("--config", default=SETTINGS_FILE, metavar="PATH", help="the settings file")
+    verb.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="change a setting, for example train.seed=1; may be given more than once",
+    )
+    if by_model:
+        verb.add_argument(
+            "--model",
+            metavar="FOLDER",
+            help="in place of a pipeline: a model's folder or URL, as hf://kakaobrain/align-base",
+        )
+    return verb
+
+
+def _add_data(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="with --model: what it is measured on; may be given more than once (`openalign "
+        "datasets` lists the names)",
+    )
+    verb.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="count images that are not there, and go on without them",
+    )
+
+
+def _add_consent(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--yes",
+        action="store_true",
+        dest="replace",
+        help="replace a complete harvest or fetch whose settings or input changed",
+    )
+
+
+def _add_search(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("words", nargs="*", help="what to look for")
+    verb.add_argument("--image", help="an image file or URL to start from")
+    verb.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
+    verb.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
+    for part in ("image", "plus", "minus"):
+        verb.add_argument(
+            f"--{part}-weight",
+            type=float,
+            metavar="W",
+            help="how much it counts; the first composed task of the pipeline has the default",
+        )
+    verb.add_argument("-k", type=int, metavar="N", help="how many to print (10)")
+
+
+def _add_datasets(verb: argparse.ArgumentParser) -> None:
+    verb.description = "List the forms of data sets that are read, or check a copy of one."
+    verb.set_defaults(verb="datasets")
+    actions = verb.add_subparsers(metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="count what a copy holds, and say what it lacks",
+        description="Count images, captions and classes of a copy, split by split, and say which "
+        "images are not there.",
+    )
+    check.add_argument("path", help="where the data set lies")
+    check.add_argument(
+        "--kind", default="", help="its kind, or its published name; told by the path otherwise"
+    )
+    check.set_defaults(verb="datasets check")

@@ -1,0 +1,193 @@
+"""A pipeline that flags describe: `openalign evaluate --model FOLDER --data NAME=PATH`.
+
+Such a run keeps its settings in its root, `runs/<model's name>` unless `--set root=...` says
+otherwise. So `report`, `search` and a further `evaluate` go on from the root, or from the model,
+and need no other settings. The root itself is not among them: a run can be moved.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from openalign.errors import ConfigError, StageError
+from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.kinds import kind_of
+from openalign.evaluate.datasets.recognition import recognized
+from openalign.evaluate.tasks.kinds import task_by_default
+from openalign.files import storage
+from openalign.files.manifest import StageFolder
+from openalign.files.names import RUN_SETTINGS_FILE
+from openalign.run.config import PipelineConfig, pipelines_in, resolved, with_overrides
+from openalign.run.inputs import model_identity
+from openalign.settings.fields import to_plain
+from openalign.settings.limits import short_name
+from openalign.settings.yaml_reader import compose, text_node
+
+COMMAND = "openalign evaluate --model FOLDER --data NAME=PATH"
+
+_FLAGS = "what --model and --data say"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribedRun:
+    """A pipeline, and the text that `recorded` reads it from."""
+
+    config: PipelineConfig
+    text: str
+
+    def record(self) -> None:
+        """Keep the settings in the run's root."""
+        storage.write_text(storage.join(self.config.root, RUN_SETTINGS_FILE), self.text)
+
+
+def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> DescribedRun:
+    """Return the pipeline that measures a model on data sets, each `NAME=PATH`.
+
+    Raises:
+        ConfigError: a flag or an override is wrong.
+        InputError: there is nothing at a path, or it is of no known form.
+        StageError: the root holds what was measured on another model.
+    """
+    benchmarks: dict[str, DatasetSettings] = {}
+    for flag in data:
+        name, path = _name_and_path(flag)
+        for each, dataset in recognized(name, storage.absolute(path)).items():
+            if each in benchmarks:
+                raise ConfigError(f"--data {flag}: two data sets are called `{each}`")
+            if not kind_of(dataset).tasks:
+                raise ConfigError(
+                    f"--data {flag}: nothing is measured on the kind `{dataset.kind}` unless a "
+                    "task is named",
+                    hint="write a pipeline with the task under `evaluate.tasks`",
+                )
+            benchmarks[each] = dataset
+    tasks = [
+        task_by_default(kind, name)
+        for name, dataset in benchmarks.items()
+        for kind in kind_of(dataset).tasks
+    ]
+    sections = {
+        "benchmarks": {name: to_plain(dataset) for name, dataset in benchmarks.items()},
+        "evaluate": {"model": storage.absolute(model), "tasks": [to_plain(t) for t in tasks]},
+        "report": {"title": name_of_model(model)},
+    }
+    node = _without_root(with_overrides(_mapping(sections), overrides))
+    whole = _mapping({name_of_model(model): None})
+    whole.value = [(key, node) for key, _ in whole.value]
+    text = cast("str", yaml.serialize(whole, allow_unicode=True))
+    config = _in_root(node, root_of(model, overrides), _FLAGS)
+    _refuse_another_model(config)
+    return DescribedRun(config=config, text=text)
+
+
+def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> PipelineConfig:
+    """Return the pipeline that flags described for a run; `model` is where its model lies now.
+
+    Raises:
+        ConfigError: the root keeps no settings, or an override is wrong.
+        StageError: what lies there was measured on another model.
+    """
+    url = storage.join(root, RUN_SETTINGS_FILE)
+    storage.check_reachable(root)
+    if not storage.exists(url):
+        raise ConfigError(
+            f"{root} is not the root of a run that keeps its settings: {url} is not there",
+            hint=f"such a run is made by: {COMMAND}",
+        )
+    if not model and any(override.partition("=")[0] == "root" for override in overrides):
+        raise ConfigError(
+            f"{root} is the run's root, and `--set root=` names another", hint="give one of them"
+        )
+    if model:
+        overrides = [*overrides, f"evaluate.model={json.dumps(storage.absolute(model))}"]
+    node = _without_root(with_overrides(_recorded(url), overrides))
+    config = _in_root(node, root, url)
+    if model:
+        _refuse_another_model(config)
+    return config
+
+
+def root_of(model: str, overrides: Sequence[str]) -> str:
+    """Return the root of the run that flags describe for a model."""
+    by_default = f"runs/{name_of_model(model)}"
+    node = with_overrides(_mapping({"root": by_default}), overrides)
+    roots = [str(value.value) for key, value in node.value if key.value == "root"]
+    return roots[0] or by_default
+
+
+def name_of_model(model: str) -> str:
+    """Return what a model is called: the last part of its path, in characters fit for a folder.
+
+    Raises:
+        ConfigError: nothing is left.
+    """
+    path = storage.absolute(model).rstrip("/")
+    if "://" in path:
+        path = path.partition("@")[0]  # a revision of the hub
+    name = re.sub(r"[^\w.-]+", "-", path.rpartition("/")[2], flags=re.ASCII).strip("-.")
+    if not name:
+        raise ConfigError(
+            f"--model {model}: must be the folder of a model", hint=f"for example {COMMAND}"
+        )
+    return name
+
+
+def _recorded(url: str) -> yaml.MappingNode:
+    pipelines = list(pipelines_in(storage.read_text(url), url).values())
+    if len(pipelines) != 1:
+        raise ConfigError(f"{url} must hold one pipeline, got {len(pipelines)}")
+    return pipelines[0]
+
+
+def _name_and_path(flag: str) -> tuple[str, str]:
+    name, equals, path = flag.partition("=")
+    if not (equals and path):
+        raise ConfigError(
+            f"--data {flag}: must be NAME=PATH",
+            hint="for example --data flickr30k=dataset_flickr30k.json; `openalign datasets` lists "
+            "the names that are known",
+        )
+    try:
+        short_name(name=name)
+    except ValueError as error:
+        raise ConfigError(f"--data {flag}: {error}") from error
+    return name, path
+
+
+def _in_root(node: yaml.MappingNode, root: str, file: str) -> PipelineConfig:
+    """Return a pipeline that lives in a root, which is its name too: commands take either."""
+    place = (text_node("root", node), text_node(root, node))
+    whole = yaml.MappingNode(node.tag, [*node.value, place], node.start_mark)
+    return resolved(whole, name=root, file=file)
+
+
+def _without_root(node: yaml.MappingNode) -> yaml.MappingNode:
+    entries = [(key, value) for key, value in node.value if key.value != "root"]
+    return yaml.MappingNode(node.tag, entries, node.start_mark)
+
+
+def _mapping(values: Mapping[str, Any]) -> yaml.MappingNode:
+    node = compose(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), _FLAGS)
+    return cast("yaml.MappingNode", node)
+
+
+def _refuse_another_model(config: PipelineConfig) -> None:
+    """Refuse to go on where another model was measured, as of the same name in another folder."""
+    url = storage.join(config.root, RUN_SETTINGS_FILE)
+    if storage.exists(url):
+        recorded_config = _in_root(_recorded(url), config.root, url)
+        if recorded_config.evaluate.model == config.evaluate.model:
+            return  # its files may have changed: then it is measured again
+    manifest = StageFolder(config.root, "evaluate").read()
+    if manifest is None:
+        return
+    if manifest.inputs.get("model") != model_identity(config.evaluate.model, root=config.root):
+        raise StageError(
+            f"{config.root} holds what was measured on another model than {config.evaluate.model}",
+            hint="give this model a root of its own, as --set root=runs/NAME; or remove "
+            f"{config.root}",
+        )

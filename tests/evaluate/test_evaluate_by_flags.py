@@ -1,0 +1,489 @@
+"""`openalign evaluate --model FOLDER --data NAME=PATH`, and what goes on from it."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from openalign import cli
+from openalign.errors import ConfigError
+from openalign.evaluate import results
+from openalign.evaluate.datasets import kinds
+from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
+from openalign.evaluate.datasets.recognition import recognized
+from openalign.files.manifest import Manifest, StageFolder
+from openalign.run.from_flags import name_of_model, root_of
+
+
+@pytest.fixture
+def folder(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a folder with a model and a benchmark, and without settings."""
+    shutil.copytree(model_folder, tmp_path / "tiny-align")
+    shutil.copytree(benchmark_folder / "images", tmp_path / "squares")
+    for name in ("dataset.json", "composed.json"):
+        shutil.copy(benchmark_folder / name, tmp_path / "squares")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+EVALUATE = ("evaluate", "--model", "tiny-align", "--data", "flickr30k=squares/dataset.json")
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    """Run a command and return what it said on stderr."""
+    capsys.readouterr()
+    assert cli.main(words) == code
+    return capsys.readouterr().err
+
+
+def evaluated(root: str = "runs/tiny-align") -> Manifest:
+    return StageFolder(root, "evaluate").require()
+
+
+def test_a_model_is_measured_reported_and_searched_without_settings(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = said(capsys, *EVALUATE), said(capsys, *EVALUATE)
+
+    assert "evaluate  5 of 5" in first
+    assert "flickr30k test, text to image: R@1/5/10 " in first
+    assert "evaluate  up to date" in second
+    found = results.read("runs/tiny-align/evaluate/results.json")
+    assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 10
+    for source in (["--model", "tiny-align"], ["runs/tiny-align"], ["runs/tiny-align/"]):
+        assert "report: runs/tiny-align/report/report.html" in said(capsys, "report", *source)
+        assert cli.main(["search", *source, "red", "square", "-k", "1"]) == 0
+        [line] = capsys.readouterr().out.splitlines()
+        assert Path(line.split()[-1]).exists()
+    assert "<title>tiny-align</title>" in Path("runs/tiny-align/report/report.html").read_text()
+    assert not Path("pipelines.yaml").exists()
+
+
+def test_a_run_goes_on_from_the_settings_that_it_keeps(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE, "--set", "evaluate.confidence=0.5")
+
+    for source in (["--model", "tiny-align"], ["runs/tiny-align"]):
+        assert "up to date" in said(capsys, "evaluate", *source)
+    assert cli.main(["validate", "runs/tiny-align"]) == 0
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    assert "up to date" in said(capsys, "evaluate", "tiny-align", "--config", "printed.yaml")
+    assert "confidence: 0.95" not in Path("printed.yaml").read_text()
+
+
+def test_a_run_that_was_moved_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, *EVALUATE)
+    Path("runs/tiny-align").rename("elsewhere")
+
+    said(capsys, "report", "./elsewhere")
+    said(capsys, "search", "--model", "tiny-align", "--set", "root=elsewhere", "red")
+
+    assert Path("elsewhere/report/report.html").exists()
+    assert not Path("runs/tiny-align").exists()
+
+
+def test_a_run_has_one_root(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, *EVALUATE)
+
+    refused = said(capsys, "report", "runs/tiny-align", "--set", "root=mine", code=2)
+
+    assert "error: runs/tiny-align is the run's root, and `--set root=` names another" in refused
+
+
+def test_other_data_are_measured_in_place_of_the_first(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+
+    again = said(capsys, *EVALUATE, "--data", "others=squares/dataset.json")
+
+    assert "runs again, because this changed: benchmarks.others" in again
+    assert set(evaluated().inputs) == {"model", "benchmarks.flickr30k", "benchmarks.others"}
+
+
+def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said(capsys, *EVALUATE, "--set", "root=mine")
+
+    assert evaluated("mine").num_outputs == 5
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        pytest.param(
+            ["evaluate"],
+            "no pipeline is named",
+            "name one of the settings file, or a model with --model FOLDER",
+            id="nothing",
+        ),
+        pytest.param(
+            ["evaluate", "demo", *EVALUATE[1:]],
+            "a pipeline and `--model` exclude each other",
+            "name one of them",
+            id="a pipeline and a model",
+        ),
+        pytest.param(
+            ["evaluate", "demo", "--data", "a=squares"],
+            "`--data` stands beside `--model`",
+            "a pipeline names its data sets under `benchmarks:`",
+            id="data for a pipeline",
+        ),
+        pytest.param(
+            [*EVALUATE, "--config", "mine.yaml"],
+            "`--config` and `--model` exclude each other",
+            "--set changes settings",
+            id="a settings file and a model",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "tiny-align"],
+            "runs/tiny-align is not the root of a run that keeps its settings",
+            "openalign evaluate --model FOLDER --data NAME=PATH",
+            id="no data",
+        ),
+        pytest.param(
+            ["report", "squares/"],
+            "squares is not the root of a run that keeps its settings: squares/pipelines.yaml is",
+            "openalign evaluate --model FOLDER --data NAME=PATH",
+            id="a folder without a run",
+        ),
+        pytest.param(
+            [*EVALUATE[:4], "squares"],
+            "--data squares: must be NAME=PATH",
+            "`openalign datasets` lists the names",
+            id="data without a name",
+        ),
+        pytest.param(
+            [*EVALUATE[:4], "COCO=squares"],
+            "--data COCO=squares: name must be lower-case letters",
+            "",
+            id="a name that cannot be",
+        ),
+        pytest.param(
+            [*EVALUATE, "--data", "flickr30k=squares/dataset.json"],
+            "--data flickr30k=squares/dataset.json: two data sets are called `flickr30k`",
+            "",
+            id="a name twice",
+        ),
+        pytest.param(
+            [*EVALUATE[:4], "flickr30k=nowhere.json"],
+            "there is nothing at FOLDER/nowhere.json",
+            "",
+            id="nothing at the path",
+        ),
+        pytest.param(
+            [*EVALUATE[:4], "flickr30k=squares/composed.json"],
+            "FOLDER/squares/composed.json is of none of the forms of `flickr30k`: karpathy (",
+            "says how forms are laid out",
+            id="another form",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "/", *EVALUATE[3:]],
+            "--model /: must be the folder of a model",
+            "",
+            id="a model without a name",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "squares", *EVALUATE[3:]],
+            "FOLDER/squares is not a model folder: config.json, model.safetensors cannot be found",
+            "name a Hugging Face ALIGN folder",
+            id="no model",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "hf://nobody/nothing", *EVALUATE[3:]],
+            "hf://nobody/nothing cannot be read: ",
+            "hf auth login",
+            id="a hub that does not answer",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "tiny-align", "--data", "flickr30k=hf://datasets/a/b"],
+            "hf://datasets/a/b cannot be reached",
+            "hf auth login",
+            id="data on a hub that does not answer",
+        ),
+    ],
+)
+def test_a_mistake_is_said_and_nothing_is_written(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    error: str,
+    hint: str,
+) -> None:
+    refused = said(capsys, *words, code=2)
+
+    assert f"error: {error.replace('FOLDER/', f'{folder}/')}" in refused
+    assert hint in refused
+    assert not (folder / "runs").exists()
+
+
+def test_a_path_of_two_forms_is_taken_for_the_first_unless_its_name_tells(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = kinds.KINDS["karpathy"]
+    other = replace(kind, recognize=lambda *_: KarpathyDataset(path="other.json"), names=())
+    monkeypatch.setitem(kinds.KINDS, "other", other)
+    path = f"{folder}/squares/dataset.json"
+
+    found = [recognized(name, path) for name in ("mine", "karpathy", "mscoco", "other")]
+
+    assert [each for settings in found for each in settings.values()] == [
+        *[KarpathyDataset(path=path)] * 3,
+        KarpathyDataset(path="other.json"),
+    ]
+
+
+def test_data_that_nothing_is_usually_measured_on_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(kinds.KINDS, "karpathy", replace(kinds.KINDS["karpathy"], tasks=()))
+
+    refused = said(capsys, *EVALUATE[:4], "karpathy=squares/dataset.json", code=2)
+
+    assert "nothing is measured on the kind `karpathy` unless a task is named" in refused
+
+
+def test_a_collection_is_measured_data_set_by_data_set(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{folder}/squares/dataset.json"
+    many = {f"many_{number}": KarpathyDataset(path=path) for number in (1, 2)}
+    kind = replace(kinds.KINDS["karpathy"], names=("many",), expand=lambda *_: many)
+    monkeypatch.setitem(kinds.KINDS, "karpathy", kind)
+
+    said(capsys, *EVALUATE[:4], f"many={path}")
+
+    assert list(evaluated().inputs) == ["benchmarks.many_1", "benchmarks.many_2", "model"]
+
+
+def replace_in_place(folder: Path) -> None:
+    settings = folder / "tiny-align" / "tokenizer_config.json"
+    settings.write_text(settings.read_text() + "\n")
+
+
+def test_a_model_whose_files_changed_is_measured_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    replace_in_place(folder)
+
+    assert "its input `model`" in said(capsys, *EVALUATE)
+
+
+def test_a_moved_model_goes_on_and_another_one_of_its_name_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    (folder / "moved").mkdir()
+    shutil.move("tiny-align", "moved/tiny-align")
+    moved = ("evaluate", "--model", "moved/tiny-align", *EVALUATE[3:])
+
+    assert "up to date" in said(capsys, *moved)
+    said(capsys, "report", "--model", "moved/tiny-align")
+    shutil.copytree("moved/tiny-align", "tiny-align")
+    replace_in_place(folder)
+    for command in (EVALUATE, ("report", "--model", "tiny-align")):
+        refused = said(capsys, *command, code=2)
+        assert "runs/tiny-align holds what was measured on another model than" in refused
+        assert "--set root=runs/NAME" in refused
+    said(capsys, *EVALUATE, "--set", "root=runs/second")
+
+
+def test_the_run_of_a_pipeline_is_not_overwritten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    Path("runs/tiny-align/pipelines.yaml").unlink()
+    replace_in_place(folder)
+    before = evaluated()
+
+    assert "runs/tiny-align holds what was measured on another" in said(capsys, *EVALUATE, code=2)
+
+    assert evaluated() == before
+
+
+def test_settings_that_a_root_keeps_are_checked_like_any(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    kept = Path("runs/tiny-align/pipelines.yaml")
+    text = kept.read_text()
+    assert list(yaml.safe_load(text)) == ["tiny-align"]
+
+    kept.write_text(text.replace("gallery_splits", "gallery"))
+    assert "pipelines.yaml:" in said(capsys, "report", "runs/tiny-align", code=2)
+    kept.write_text(text + "\nsecond: {}\n")
+    assert "must hold one pipeline, got 2" in said(capsys, "report", "runs/tiny-align", code=2)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("/models/align-base", "align-base"),
+        ("/models/align-base/", "align-base"),
+        ("hf://kakaobrain/align-base", "align-base"),
+        ("hf://kakaobrain/align-base@refs/pr/1", "align-base"),
+        ("/models/ALIGN v2 (b7)", "ALIGN-v2-b7"),
+    ],
+)
+def test_a_run_is_called_as_its_model(model: str, name: str) -> None:
+    assert name_of_model(model) == name
+    assert root_of(model, []) == f"runs/{name}"
+    assert root_of(model, ["root=gs://bucket/a", "train.seed=1"]) == "gs://bucket/a"
+
+
+def test_a_pipeline_has_no_slash_in_its_name(folder: Path) -> None:
+    from openalign.run.config import load_pipeline
+
+    Path("pipelines.yaml").write_text("a/b: {}\n")
+
+    with pytest.raises(ConfigError, match=r"pipelines\.yaml:1: `a/b` cannot be the name"):
+        load_pipeline("pipelines.yaml", "a/b")
+
+
+# A copy that is not whole ------------------------------------------------------------------------
+
+
+def test_only_images_of_the_test_split_must_be_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for color in ("blue", "black", "orange"):  # of `train` and `val`
+        Path(f"squares/{color}.png").unlink()
+
+    said(capsys, *EVALUATE)
+
+    assert evaluated().states == {"embedded": 5, "missing": 0, "unreadable": 0}
+
+
+def test_missing_images_are_named_or_counted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("squares/green.png").unlink()
+
+    refused = said(capsys, *EVALUATE, code=2)
+    assert "benchmark `flickr30k` lacks 1 of the 5 images that are needed: " in refused
+    assert f"{folder}/squares/green.png" in refused
+    assert not Path("runs").exists()
+
+    said(capsys, *EVALUATE, "--allow-missing")
+    said(capsys, "report", "--model", "tiny-align")
+    assert evaluated().states == {"embedded": 4, "missing": 1, "unreadable": 0}
+    found = results.read("runs/tiny-align/evaluate/results.json")
+    assert found.missing == {"flickr30k": 1}
+    assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 8
+    for form in ("html", "md"):
+        text = Path(f"runs/tiny-align/report/report.{form}").read_text()
+        assert "1 image of flickr30k was not there" in text
+
+
+def repaint(file: Path) -> None:
+    """Change an image so that neither its size nor its date tells it."""
+    content, before = bytearray(file.read_bytes()), file.stat()
+    content[-5] ^= 1  # the checksum of its last chunk, which no decoder reads
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("change", "is_new"),
+    [
+        pytest.param(repaint, True, id="other bytes, of the same size and date"),
+        pytest.param(lambda file: os.utime(file, ns=(1, 1)), False, id="another date"),
+        pytest.param(lambda file: file.replace(file), False, id="nothing"),
+    ],
+)
+def test_a_result_is_up_to_date_as_long_as_its_images_have_the_same_bytes(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Path], Any], *, is_new: bool
+) -> None:
+    said(capsys, *EVALUATE)
+
+    change(folder / "squares" / "red.png")
+
+    again = said(capsys, *EVALUATE)
+    assert ("its input `benchmarks.flickr30k`" in again) is is_new
+    assert ("up to date" in again) is not is_new
+
+
+# Data sets ---------------------------------------------------------------------------------------
+
+
+def test_datasets_lists_each_form_with_its_names_and_its_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["datasets"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    in_one_line = " ".join(" ".join(lines).split())
+    assert "with the usual splits (docs/datasets.md) flickr30k, mscoco, flickr8k" in in_one_line
+    assert {line.split()[0] for line in lines if line[0] != " "} == set(kinds.KINDS)
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_whole_copy_is_counted_split_by_split(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["datasets", "check", "squares/dataset.json"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("karpathy: ")
+    assert [line.split() for line in lines[2:-1]] == [
+        ["split", "images", "missing", "captions", "classes"],
+        ["test", "5", "0", "10", "0"],
+        ["train", "2", "0", "4", "0"],
+        ["val", "1", "0", "2", "0"],
+    ]
+
+
+def test_images_that_a_copy_lacks_are_counted_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for color in ("red", "green", "blue", "yellow", "black", "gray"):
+        Path(f"squares/{color}.png").unlink()
+
+    assert cli.main(["datasets", "check", "squares/dataset.json"]) == 2
+
+    said = capsys.readouterr()
+    assert "error: 6 of 8 images are not there:\n  squares/red.png\n" in said.err
+    assert "  and 1 more" in said.err
+    assert ["test", "5", "4", "10", "0"] in [line.split() for line in said.out.splitlines()]
+
+
+def test_a_copy_of_another_size_than_the_published_one_is_wrong(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"flickr8k": {"test": 5, "train": 3, "dev": 1}}
+    kind = replace(kinds.KINDS["karpathy"], sizes=sizes)
+    monkeypatch.setitem(kinds.KINDS, "karpathy", kind)
+    check = ["datasets", "check", "squares/dataset.json"]
+
+    assert cli.main(check) == 0
+    assert cli.main([*check, "--kind", "flickr8k"]) == 2
+
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        "error: split `train` has 2 images, 3 were published",
+        "split `dev` has 0 images, 1 were published",
+    ]
+    assert "flickr8k, karpathy: " in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        pytest.param(["squares", "--kind", "flickr3k"], "did you mean `flickr30k`?", id="no kind"),
+        pytest.param(["elsewhere"], "there is nothing at elsewhere", id="no path"),
+        pytest.param(["squares/composed.json"], "is of no form that is known", id="no form"),
+    ],
+)
+def test_a_check_of_what_is_no_data_set_says_why(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str
+) -> None:
+    assert error in said(capsys, "datasets", "check", *words, code=2)

@@ -1,0 +1,122 @@
+"""What every starter of ranks needs: what a rank is, how many there can be, and their end."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from openalign.errors import StageError
+from openalign.telemetry import say
+
+_RANK_NEEDS = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def is_rank() -> bool:
+    """Tell whether this process is a rank: torchrun's, a Kubernetes operator's, or one of ours.
+
+    Raises:
+        StageError: the environment names a rank, but not all that a rank must know.
+    """
+    if not {"RANK", "WORLD_SIZE"} & os.environ.keys():
+        return False
+    missing = [name for name in _RANK_NEEDS if name not in os.environ]
+    if missing:
+        given = [name for name in _RANK_NEEDS if name in os.environ]
+        raise StageError(
+            f"the environment sets {', '.join(given)} but not {', '.join(missing)}, so this "
+            "process cannot meet the other ranks",
+            hint=f"set {', '.join(_RANK_NEEDS)} for every rank, as torchrun does, or none of them",
+        )
+    return True
+
+
+def rank_environment(rank: int, world_size: int, port: int) -> dict[str, str]:
+    """Return what a rank's environment says when all ranks are on this machine."""
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world_size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def end_with_starter() -> None:
+    """Have this rank end when the process that started it is gone, whatever ended it.
+
+    The starter holds the other end of the ranks' standard input open and writes nothing to it; the
+    system closes it with the starter. Only ranks that have such a starter may call this.
+    """
+    threading.Thread(target=_end_after_starter, name="starter", daemon=True).start()
+
+
+def _end_after_starter() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def num_local_ranks(asked: int, *, num_gpus: int, stage: str) -> int:
+    """Return how many ranks to start: one a GPU at most, or as many as asked where there is none.
+
+    0 asks for one a GPU. NCCL refuses two ranks on one GPU.
+    """
+    if not num_gpus:
+        return asked or 1
+    if asked > num_gpus:
+        say(
+            f"{stage:9} {num_gpus} of {asked} ranks can start: each needs a GPU of its own; "
+            'CUDA_VISIBLE_DEVICES="" hides the GPUs, and ranks take CPUs'
+        )
+    return min(asked or num_gpus, num_gpus)
+
+
+def count_gpus() -> int:
+    """Return the number of GPUs that this process may use."""
+    if not _may_have_gpu():
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _may_have_gpu() -> bool:
+    """Tell whether there may be a GPU, without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
+    # A container may be given any one of them, under the number that it has on the machine.
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+
+
+@contextmanager
+def orderly_end(message: str) -> Generator[None]:
+    """Turn SIGTERM into an exception, so that `finally` blocks run; `message` is said then.
+
+    Raises:
+        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the stop short
+        say(message)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,115 @@
+"""The processes that make a stage together, as each of them sees the others."""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from openalign.errors import OpenAlignError, StageError
+from openalign.train.local_ranks import is_rank
+
+T = TypeVar("T")
+
+_PATIENCE = timedelta(days=30)
+"""Ranks that share work without steps may wait long for the slowest. One that died is noticed by
+its closed connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankGroup:
+    """This process among those that make a stage together."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+    """What it computes on."""
+
+
+def alone() -> RankGroup:
+    """Return the group of a process that makes a stage by itself."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return RankGroup(rank=0, world_size=1, device=device)
+
+
+@contextmanager
+def met_ranks() -> Generator[RankGroup]:
+    """Meet the processes that the environment names, or be alone where it names none.
+
+    They hand each other small records through the CPUs (gloo), and compute each by itself.
+
+    Raises:
+        StageError: the environment names a rank, but not all that a rank must know; or there are
+            GPUs, and none is left for this rank.
+    """
+    if not is_rank():
+        yield alone()
+        return
+    device = device_of_rank() if torch.cuda.is_available() else torch.device("cpu")
+    dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield RankGroup(rank=dist.get_rank(), world_size=dist.get_world_size(), device=device)
+    finally:
+        dist.destroy_process_group()
+
+
+def device_of_rank() -> torch.device:
+    """Return this rank's GPU, which becomes the device of everything that names none.
+
+    Raises:
+        StageError: there are fewer GPUs than ranks.
+    """
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise StageError(
+            f"rank {local_rank} of this machine has no GPU: this process sees {count}, and each "
+            "rank needs one of its own",
+            hint="start one process a GPU and let each see all GPUs of the machine, or set "
+            'CUDA_VISIBLE_DEVICES="" to compute on CPUs',
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:
+    """Run `work` on rank 0 alone and return its value on every rank; all ranks must call this.
+
+    An error of `work` ends every rank, so that none waits for one that has ended: a user's mistake
+    is raised as it is, and any other error becomes a `StageError` on the ranks that only wait.
+    """
+    if ranks.world_size == 1:
+        return work()
+    value: T | None = None
+    error: Exception | None = None
+    if ranks.rank == 0:
+        try:
+            value = work()
+        except Exception as caught:  # noqa: BLE001  # raised below, once the others know
+            error = caught
+    shared: list[Any] = [value, _for_the_others(error)]
+    dist.broadcast_object_list(shared, src=0)
+    if error is not None:
+        raise error
+    if shared[1] is not None:
+        raise shared[1]
+    return shared[0]
+
+
+def from_every_rank(ranks: RankGroup, value: T) -> list[T]:
+    """Return what each rank has, in the order of ranks; all ranks must call this."""
+    if ranks.world_size == 1:
+        return [value]
+    found: list[Any] = [None] * ranks.world_size
+    dist.all_gather_object(found, value)
+    return found
+
+
+def _for_the_others(error: Exception | None) -> OpenAlignError | None:
+    if error is None or isinstance(error, OpenAlignError):
+        return error
+    return StageError(f"rank 0 failed: {error!r}", hint="its messages have the traceback")
