@@ -150,6 +150,11 @@ def _add_data(verb: argparse.ArgumentParser) -> None:
         action="store_true",
         help="count images that are not there, and go on without them",
     )
+    verb.add_argument(
+        "--fast",
+        action="store_true",
+        help="a smoke test on the first images of each split; its numbers mean nothing",
+    )
 
 
 def _add_consent(verb: argparse.ArgumentParser) -> None:

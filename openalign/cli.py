@@ -62,6 +62,8 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         _refuse(beam_options)
     if stage.takes_data and options.allow_missing:
         options.overrides.append("evaluate.allow_missing=true")
+    if stage.takes_data and options.fast:
+        options.overrides.append("evaluate.fast=true")
     if stage.takes_data and options.data:
         _run_described(options)
         return

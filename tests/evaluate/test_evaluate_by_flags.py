@@ -363,6 +363,16 @@ def test_only_images_of_the_test_split_must_be_there(
     assert evaluated().states == {"embedded": 5, "missing": 0, "unreadable": 0}
 
 
+def test_a_fast_run_says_that_its_numbers_are_of_the_first_images(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE, "--fast")
+
+    found = results.read("runs/tiny-align/evaluate/results.json")
+    assert found.settings["fast"] is True
+    assert evaluated().facts["headline"][0].startswith("a fast run: ")
+
+
 def test_missing_images_are_named_or_counted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

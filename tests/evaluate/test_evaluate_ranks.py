@@ -219,5 +219,5 @@ def test_a_mistake_is_told_as_it_is_in_one_process(
 ) -> None:
     spec = spec_of(squares, str(tmp_path / "no model"), tmp_path)
 
-    with pytest.raises(InputError, match="is not a model folder"):
+    with pytest.raises(InputError, match="no model"):
         evaluating.start(spec, num_processes=1)
