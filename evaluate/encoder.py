@@ -4,6 +4,7 @@ The only file of `evaluate` that knows `openalign.train`: pixels and word pieces
 module that made them in training, with the settings that lie beside the weights.
 """
 
+import math
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ class Encoder:
     def identity(self) -> str:
         """What an embedding depends on beside the image or text."""
         return fingerprint_of([self.weights_hash, self.preprocess_hash])
+
+    @property
+    def temperature(self) -> float | None:
+        """The learned scalar that divides cosines (Eq. 1); None where it is no positive number."""
+        value = float(self.model.temperature.item())
+        return value if math.isfinite(value) and value > 0 else None
 
     def embed_images(self, contents: Sequence[bytes]) -> Vectors:
         """Return a unit row for each encoded image.

@@ -188,6 +188,7 @@ def _measure(
                 what: embed(task, what, of, projected=False)
                 for what, of in needs.unprojected.items()
             },
+            temperature=embed.encoder.temperature,
             work=storage.join(work, "tasks", key_of(task)),
         )
         measured[key_of(task)] = kind_of(task).measure(task, material, sampling)

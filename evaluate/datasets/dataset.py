@@ -110,3 +110,17 @@ def check_captions(dataset: Dataset, splits: Collection[str], *, of: str) -> Non
                 f"{of}: image {image.name} of split `{image.split}` has no caption",
                 hint="this task needs a data set with captions, such as Karpathy's JSON",
             )
+
+
+def check_names(dataset: Dataset, *, of: str) -> None:
+    """Refuse a class that prompts have no name for.
+
+    Raises:
+        InputError: names the class.
+    """
+    for each in dataset.classes:
+        if not each.names:
+            raise InputError(
+                f"{of}: class `{each.id}` has no name, so there is no prompt for it",
+                hint="give the data set `class_names:`, a known list or a file of names",
+            )

@@ -4,7 +4,7 @@ A benchmark is a data set with a name. A task is what is measured on it. Several
 benchmark and its embeddings, which are made once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -82,6 +82,9 @@ class Material:
 
     unprojected: Mapping[str, "Vectors"] = field(default_factory=dict[str, "Vectors"])
     """A unit row for each of the texts of `Needs.unprojected`."""
+
+    temperature: float | None = None
+    """What the model learned to divide cosines by (Eq. 1); None where it is not known."""
 
     work: str = ""
     """A folder of the task's own, for what a measure that was killed goes on from."""
@@ -172,6 +175,16 @@ class TaskKind(Generic[S, F, E]):
 
     query_weights: Callable[[S], QueryWeights] | None = None
     """Return the weights that search uses by default; None where the kind has none."""
+
+
+def recall_at(k: int) -> str:
+    """Return the last part of the name of a recall."""
+    return f"recall_at_{k}"
+
+
+def percents(values: Iterable[float]) -> str:
+    """Return shares in percent, as a headline has them."""
+    return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
 def name_of(task: TaskSettings) -> str:

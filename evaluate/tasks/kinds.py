@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
-from openalign.evaluate.tasks import composed, retrieval, word_similarity
+from openalign.evaluate.tasks import composed, neighbors, retrieval, word_similarity, zero_shot
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
@@ -17,6 +17,8 @@ from openalign.evaluate.tasks.contract import (
 
 KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
+    "zero_shot": zero_shot.KIND,
+    "neighbors": neighbors.KIND,
     "composed": composed.KIND,
     "word_similarity": word_similarity.KIND,
 }

@@ -63,3 +63,18 @@ def test_a_gain_of_zero_is_in_the_middle() -> None:
     by_class = {rect.attrib["class"]: rect.attrib for rect in svg.iter("rect")}
     assert by_class["value"]["x"] == by_class["chance"]["x"] == "100.0"
     assert (by_class["interval"]["x"], by_class["interval"]["width"]) == ("50.0", "150.0")
+
+
+def test_a_reliable_model_has_its_dots_on_the_line() -> None:
+    svg = ET.fromstring(
+        charts.reliability_chart([(0.25, 0.25, 0.25), (1.0, 0.5, 0.75)], label="a < b")
+    )
+
+    assert svg.attrib["aria-label"] == "a < b"
+    (line,) = (path.attrib["d"] for path in svg.iter("path"))
+    assert line == "M52.0 200.0 L450.0 12.0"
+    on_line, below = (dot.attrib for dot in svg.iter("circle"))
+    # A quarter of the way from (52, 200) to (450, 12); a quarter of the images has a radius of
+    # half of 14, beside the least of 2.
+    assert (on_line["cx"], on_line["cy"], on_line["r"]) == ("151.5", "153.0", "9.0")
+    assert (below["cx"], below["cy"]) == ("450.0", "106.0")
