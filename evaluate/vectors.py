@@ -77,6 +77,11 @@ def exceeds(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
     return ~(scores <= bound + TIE)
 
 
+def num_true(is_true_QG: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Count what is true in each row; NumPy's own count of rows takes twice as long."""
+    return is_true_QG.view(np.int8).sum(axis=1, dtype=np.int32).astype(np.int64)
+
+
 def expected_hit(
     num_above: npt.NDArray[np.int64],
     num_tied: npt.NDArray[np.int64],

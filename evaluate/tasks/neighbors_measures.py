@@ -39,7 +39,7 @@ from openalign.evaluate.tasks.per_class_measures import (
     titles_of,
 )
 from openalign.evaluate.tasks.ranking import Ranks, chance_recall, rank_among, recalls
-from openalign.evaluate.vectors import Vectors, exceeds, reaches, rows_at, score_blocks
+from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at, score_blocks
 
 _KEPT = RECALL_AT[-1] + 6
 """Training images that are looked at first. Some more than count, so that it is nearly always clear
@@ -116,9 +116,9 @@ def find(query_QD: Vectors, gallery_GD: Vectors, *, label_Q: Ints, label_G: Ints
     is_above_QK = ~is_right_QK & exceeds(nearest.score_QK, bound_Q1)
     is_tied_QK = reaches(nearest.score_QK, bound_Q1) & ~is_above_QK
     ranks = Ranks(
-        above_Q=np.count_nonzero(is_above_QK, axis=1),
-        tied_Q=np.count_nonzero(is_tied_QK & ~is_right_QK, axis=1),
-        right_tied_Q=np.count_nonzero(is_tied_QK & is_right_QK, axis=1),
+        above_Q=num_true(is_above_QK),
+        tied_Q=num_true(is_tied_QK & ~is_right_QK),
+        right_tied_Q=num_true(is_tied_QK & is_right_QK),
     )
     ranks.above_Q[~np.isin(label_Q, label_G)] = max(len(label_G), RECALL_AT[-1])
     is_whole_Q = ~reaches(last_Q, best_Q) | (nearest.score_QK.shape[1] == len(label_G))

@@ -45,7 +45,7 @@ from openalign.evaluate.tasks.zero_shot import (
     split_of,
 )
 from openalign.evaluate.tasks.zero_shot_prompts import class_rows, names_of, templates_for
-from openalign.evaluate.vectors import Vectors, exceeds, reaches, rows_at, score_blocks
+from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at, score_blocks
 
 NUM_BINS = 15
 """Ranges of confidence, as in the paper that made the error known (Guo et al., 2017)."""
@@ -154,8 +154,8 @@ def _counted(scores_QC: Vectors, own_Q: Vectors, label_Q: Ints) -> tuple[Ints, I
     is_reached_QC = reaches(scores_QC, own_Q[:, None])
     is_above_QC = exceeds(scores_QC, own_Q[:, None])
     is_reached_QC[each, label_Q] = is_above_QC[each, label_Q] = False
-    above_Q = np.count_nonzero(is_above_QC, axis=1)
-    return above_Q, np.count_nonzero(is_reached_QC, axis=1) - above_Q
+    above_Q = num_true(is_above_QC)
+    return above_Q, num_true(is_reached_QC) - above_Q
 
 
 def _confidence(
