@@ -113,18 +113,17 @@ def find(query_QD: Vectors, gallery_GD: Vectors, *, label_Q: Ints, label_G: Ints
     # An image that was not looked at scores at most `last`; so does the best right one, if all
     # that was looked at is wrong.
     bound_Q1 = np.maximum(best_Q, last_Q)[:, None]
-    is_above_QK = ~is_right_QK & exceeds(nearest.score_QK, bound_Q1)
+    is_above_QK = exceeds(nearest.score_QK, bound_Q1)  # none of them is right
     is_tied_QK = reaches(nearest.score_QK, bound_Q1) & ~is_above_QK
     ranks = Ranks(
         above_Q=num_true(is_above_QK),
         tied_Q=num_true(is_tied_QK & ~is_right_QK),
         right_tied_Q=num_true(is_tied_QK & is_right_QK),
     )
-    ranks.above_Q[~np.isin(label_Q, label_G)] = max(len(label_G), RECALL_AT[-1])
-    is_whole_Q = ~reaches(last_Q, best_Q) | (nearest.score_QK.shape[1] == len(label_G))
-    is_miss_Q = ranks.above_Q >= RECALL_AT[-1]
+    ranks.above_Q[~np.isin(label_Q, label_G)] = RECALL_AT[-1]  # a miss at every K
+    is_clear_Q = ~reaches(last_Q, best_Q) | (ranks.above_Q >= RECALL_AT[-1])
     for query, ranked in _counted(
-        np.flatnonzero(~is_whole_Q & ~is_miss_Q),
+        np.flatnonzero(~is_clear_Q),
         query_QD,
         gallery_GD,
         label_Q=label_Q,
