@@ -145,6 +145,26 @@ def test_a_collapsed_model_has_no_hit_and_its_chance_is_to_be_expected() -> None
         assert metric.ties_at_random == pytest.approx(metric.chance)
 
 
+@pytest.mark.parametrize(
+    ("num_above", "expected"),
+    [
+        # One place is left for thirty that tie, ten of which are right.
+        pytest.param(9, 1 / 3, id="a place is left"),
+        pytest.param(10, None, id="no place is left"),
+    ],
+)
+def test_a_tie_on_the_last_place_is_counted_to_its_end(
+    num_above: int, expected: float | None
+) -> None:
+    nearer = [(1, angle(1))] * num_above
+    tied = [(0 if at < 10 else 2, angle(5)) for at in range(30)]
+
+    found = by_name(measured(labelled([*nearer, *tied], [(0, angle(0))])))
+
+    assert found["recall_at_10"].value == 0.0
+    assert found["recall_at_10"].ties_at_random == (expected and pytest.approx(expected))
+
+
 def slow_ranks(
     query_QD: Vectors, gallery_GD: Vectors, label_Q: Ints, label_G: Ints
 ) -> list[tuple[int, int, int]]:
