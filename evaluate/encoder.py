@@ -1,7 +1,7 @@
 """A model folder to unit embeddings: our exports, or any Hugging Face ALIGN.
 
-The only file of `evaluate` that knows `openalign.train`: pixels and word pieces are made by the
-module that made them in training, with the settings that lie beside the weights.
+The only file of `evaluate` that knows how training prepares images and texts: pixels and word
+pieces are made by the module that made them there, with the settings that lie beside the weights.
 """
 
 import math
