@@ -54,7 +54,7 @@ class Labeled:
         return self.image_GD.shape[1]
 
     def take(self, rows: slice | Ints) -> tuple[Tensor, Tensor]:
-        """Return some rows, `[B, D]`, and their classes."""
+        """Return a copy of some rows, `[B, D]`, and their classes."""
         row_BD = self.image_GD[self.places_N[rows]]
         return torch.from_numpy(row_BD), torch.from_numpy(self.label_N[rows])
 

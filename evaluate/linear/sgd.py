@@ -1,5 +1,9 @@
 """A linear head by stochastic gradient descent with momentum, from weights of zero.
 
+Published learning rates are for activations of about unit size, and an entry of a unit row is far
+smaller. So rows are centered, and scaled by one factor to entries of unit variance, both from the
+rows that are learned from. The head that comes back takes rows as they are.
+
 Batches go through the rows in the trainer's order: every epoch is a permutation of its own, and
 the last batch of an epoch is filled from the next. The order and the dropped features are functions
 of the seed. A batch is cut into parts of a fixed size, so threads change no bit.
@@ -23,7 +27,7 @@ from torch import Tensor
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.cross_entropy import Gradient, rows_gradient, total_of
 from openalign.evaluate.linear.head import Head
-from openalign.evaluate.linear.rows import Labeled, Threads
+from openalign.evaluate.linear.rows import Labeled, Threads, moments
 from openalign.train.data.order import rows_at, seed_at
 
 MOMENTUM = 0.9
@@ -31,6 +35,9 @@ MOMENTUM = 0.9
 
 _PART = 256
 """Rows of a batch that one thread takes."""
+
+_ALIKE = 1e-10
+"""Mean squared distance from the mean row below which float32 tells no two unit rows apart."""
 
 _STEPS_AT_ONCE = 256
 """Steps whose rows are drawn together: a draw costs as much for one row as for some thousand."""
@@ -64,16 +71,20 @@ def num_steps(*, epochs: float, num_rows: int, batch_size: int) -> int:
 
 
 def descend(labeled: Labeled, descent: Descent, on: Threads, *, seed: int) -> Head:
-    """Return the head after the last step, in float32."""
+    """Return the head after the last step. Steps are taken in float32."""
     batch_size = min(descent.batch_size, len(labeled))
+    mean_D, variance = moments(labeled, on)
+    alike = variance * labeled.width < _ALIKE
+    center_D, scale = mean_D.float(), 1.0 if alike else 1.0 / math.sqrt(variance)
     dropped = torch.Generator().manual_seed(seed_at(seed, 1))
     variables = torch.zeros(labeled.num_classes, labeled.width), torch.zeros(labeled.num_classes)
     velocities = tuple(torch.zeros_like(variable) for variable in variables)
     for step, numbers in enumerate(_batches(descent.steps, batch_size, len(labeled), seed=seed)):
         row_BD, label_B = labeled.take(numbers)
+        row_BD = row_BD.sub_(center_D).mul_(scale)
         if descent.dropout:
             kept_BD = torch.rand(row_BD.shape, generator=dropped) >= descent.dropout
-            row_BD = row_BD * kept_BD / (1.0 - descent.dropout)
+            row_BD.mul_(kept_BD).div_(1.0 - descent.dropout)
         found = _batch_gradient(row_BD, label_B, *variables, on)
         rate = descent.learning_rate * descent.factor(step)
         slopes = (found.weight_CD, found.bias_C)
@@ -81,7 +92,8 @@ def descend(labeled: Labeled, descent: Descent, on: Threads, *, seed: int) -> He
             slope.div_(batch_size).add_(variable, alpha=descent.weight_decay)
             velocity.mul_(MOMENTUM).add_(slope)
             variable.sub_(velocity, alpha=rate)
-    return Head(weight_CD=variables[0], bias_C=variables[1])
+    weight_CD = variables[0].double() * scale
+    return Head(weight_CD=weight_CD, bias_C=variables[1].double() - weight_CD @ mean_D)
 
 
 def _batches(steps: int, batch_size: int, num_rows: int, *, seed: int) -> Iterator[Ints]:

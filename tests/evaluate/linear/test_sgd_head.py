@@ -1,12 +1,14 @@
 """Gradient descent beside PyTorch's own optimizer and autograd, batch for batch."""
 
+# ruff: noqa: N806  # capitals are shape suffixes
+
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
-from linear_sets import random_set
+from linear_sets import labeled, random_set
 
 from openalign.evaluate.linear import sgd
 from openalign.evaluate.linear.head import Head, num_right
@@ -29,7 +31,10 @@ def descended(chosen: Labeled, descent: Descent, *, num_threads: int = 1, seed: 
 
 
 def slow_descend(chosen: Labeled, descent: Descent, *, seed: int) -> torch.nn.Linear:
-    """Train a layer as anyone would."""
+    """Train a layer as anyone would, on entries of unit variance."""
+    image_GD = (chosen.image_GD - chosen.image_GD.mean(axis=0)) / np.sqrt(
+        chosen.image_GD.var(axis=0).mean()
+    )
     layer = torch.nn.Linear(chosen.width, chosen.num_classes)
     for parameter in layer.parameters():
         torch.nn.init.zeros_(parameter)
@@ -41,7 +46,7 @@ def slow_descend(chosen: Labeled, descent: Descent, *, seed: int) -> torch.nn.Li
         batch = rows_at(positions, num_rows=len(chosen), seed=seed)
         optimizer.param_groups[0]["lr"] = descent.learning_rate * descent.factor(step)
         optimizer.zero_grad()
-        scores = layer(torch.from_numpy(chosen.image_GD[batch]))
+        scores = layer(torch.from_numpy(image_GD[batch]))
         F.cross_entropy(scores, torch.from_numpy(chosen.label_N[batch])).backward()
         optimizer.step()
     return layer
@@ -58,8 +63,11 @@ def test_it_is_pytorchs_momentum_and_weight_decay(
     found = descended(chosen, DESCENT)
 
     expected = slow_descend(chosen, DESCENT, seed=3)
-    torch.testing.assert_close(found.weight_CD, expected.weight.detach(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.bias_C, expected.bias.detach(), rtol=1e-4, atol=1e-5)
+    rows = torch.from_numpy(chosen.image_GD)
+    scaled = (rows - rows.mean(dim=0)) / rows.var(dim=0, correction=0).mean().sqrt()
+    torch.testing.assert_close(
+        found.scores(rows).float(), expected(scaled).detach(), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,19 +95,23 @@ def test_the_seed_draws_the_order_and_the_dropped_features() -> None:
 
 def test_dropout_keeps_the_mean_of_a_feature() -> None:
     """A step of one row from zero moves the weights along that row, kept features scaled up."""
-    row = Labeled(
-        image_GD=np.ones((1, 4000), dtype=np.float32),
-        places_N=np.array([0]),
-        label_N=np.array([0]),
-        num_classes=2,
-    )
+    ones = np.ones((1, 4000), dtype=np.float32)
+    two = labeled(np.concatenate([ones, -ones]), np.array([0, 0]), num_classes=2)
     once = Descent(steps=1, batch_size=1, learning_rate=1.0, factor=lambda _: 1.0, dropout=0.25)
 
-    moved = descended(row, once).weight_CD[0]
+    moved = descended(two, once).weight_CD[0].abs()
 
-    # Half the softmax's mass is missing, so a kept feature moves by 0.5 / 0.75.
+    # The mean is zero and the variance one. Half the softmax's mass is missing, so a kept feature
+    # moves by 0.5 / 0.75.
     assert sorted(set(moved.tolist())) == pytest.approx([0.0, 2 / 3])
     assert float((moved == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_rows_that_are_all_alike_end_in_a_head() -> None:
+    same = labeled(np.ones((6, 3), dtype=np.float32), np.array([0, 0, 0, 0, 1, 1]), num_classes=2)
+
+    with threads(1) as on:
+        assert num_right(descended(same, DESCENT), same, on) == 4
 
 
 def test_a_batch_is_at_most_the_whole_set() -> None:
