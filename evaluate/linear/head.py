@@ -3,6 +3,7 @@
 Shape suffixes:
     N  rows of a labeled set
     B  rows of a block
+    Q  rows that are asked about
     D  embedding width
     C  classes
 """
@@ -10,6 +11,7 @@ Shape suffixes:
 # ruff: noqa: N803, N806, N815  # capitals are shape suffixes
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.rows import Labeled, Threads, over_blocks
+from openalign.evaluate.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +34,46 @@ class Head:
         return torch.addmm(self.bias_C, row_BD.to(self.weight_CD.dtype), self.weight_CD.T)
 
 
-def true_ranks(head: Head, labeled: Labeled, on: Threads) -> Ints:
-    """Return how many other classes score as high as each row's own: 0 is a right answer.
+class ClassRanks(NamedTuple):
+    """How each row's own class is placed among the others."""
 
-    A tie counts as a miss, and so does a score that is not a number.
-    """
+    above_N: Ints
+    """Other classes that score higher; a score that is not a number does."""
 
-    def ranks_of(row_BD: Tensor, label_B: Tensor) -> Ints:
+    tied_N: Ints
+    """Other classes that score the same."""
+
+    wrong_N: Ints
+    """The other class that scores highest."""
+
+
+def rank_classes(head: Head, labeled: Labeled, on: Threads) -> ClassRanks:
+    """Return how the own class of each row is placed; there are at least two classes."""
+
+    def ranks_of(row_BD: Tensor, label_B: Tensor) -> tuple[Ints, Ints, Ints]:
         score_BC = head.scores(row_BD)
         own_B1 = score_BC.gather(1, label_B.unsqueeze(1))
-        return ((~(score_BC < own_B1)).sum(dim=1) - 1).numpy()
+        above_B = (~(score_BC <= own_B1)).sum(dim=1)
+        tied_B = (score_BC == own_B1).sum(dim=1) - 1
+        # Where the own score is not a number, no class ties, not even the own one.
+        broken_B = own_B1.squeeze(1).isnan()
+        above_B[broken_B] = score_BC.shape[1] - 1
+        tied_B[broken_B] = 0
+        wrong_B = score_BC.scatter(1, label_B.unsqueeze(1), -torch.inf).argmax(dim=1)
+        return above_B.numpy(), tied_B.numpy(), wrong_B.numpy()
 
-    return np.concatenate(list(over_blocks(labeled, ranks_of, on)))
+    parts = list(over_blocks(labeled, ranks_of, on))
+    return ClassRanks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def num_right(head: Head, labeled: Labeled, on: Threads) -> int:
-    """Return how many rows have their own class first."""
-    return int(np.count_nonzero(true_ranks(head, labeled, on) == 0))
+    """Return how many rows have their own class first, and no other beside it."""
+    ranks = rank_classes(head, labeled, on)
+    return int(np.count_nonzero(ranks.above_N + ranks.tied_N == 0))
+
+
+def first_classes(head: Head, rows_QD: Vectors, k: int) -> list[list[int]]:
+    """Return the k best classes of each row, the earlier one first where two score alike."""
+    score_QC = head.scores(torch.from_numpy(rows_QD))
+    order_QC = torch.sort(score_QC, dim=1, descending=True, stable=True).indices
+    return order_QC[:, :k].tolist()

@@ -2,6 +2,11 @@
 
 import msgspec
 
+TOP_AT = (1, 5)
+"""The K of the paper's tables of classification."""
+
+MEAN_PER_CLASS = "mean_per_class"
+
 
 class ClassScore(msgspec.Struct, frozen=True, kw_only=True):
     """How one class fared."""
@@ -34,3 +39,16 @@ class ConfusedPair(msgspec.Struct, frozen=True, kw_only=True):
 
     other: str
     """An image of the other class; empty where there is none."""
+
+
+class ClassifiedImage(msgspec.Struct, frozen=True, kw_only=True):
+    """An image and the classes that came first for it."""
+
+    image: str
+    title: str
+    """Its class."""
+
+    rank: int
+    """Place of its class; 1 is the first."""
+
+    first: tuple[str, ...]

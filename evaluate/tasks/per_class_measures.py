@@ -13,11 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openalign.evaluate.bootstrap import Floats, Ints
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, class_mean, class_mean_interval
 from openalign.evaluate.datasets.dataset import ImageClass
 from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
-from openalign.evaluate.tasks.ranking import Ranks
+from openalign.evaluate.results import Metric
+from openalign.evaluate.tasks.per_class import (
+    MEAN_PER_CLASS,
+    TOP_AT,
+    ClassifiedImage,
+    ClassScore,
+    ConfusedPair,
+)
+from openalign.evaluate.tasks.ranking import Ranks, recalls, where_different
 
 NUM_PAIRS = 12
 """Pairs of classes that are kept as examples."""
@@ -41,6 +48,54 @@ def titles_of(classes: Sequence[ImageClass]) -> list[str]:
     return [
         each.title if often[each.title] == 1 else f"{each.title} ({each.id})" for each in classes
     ]
+
+
+def accuracy_metrics(
+    prefix: str, outcome: Outcome, *, num_classes: int, bootstrap: Bootstrap
+) -> list[Metric]:
+    """Return top-K and the mean over classes of their top-1.
+
+    A K that holds every class says nothing and is left out. A class without an image in the split
+    is no part of the mean, and the bootstrap leaves out of a draw the classes that it misses.
+    """
+    at = [k for k in TOP_AT if k < max(num_classes, 2)]
+    label_Q, ranks = outcome.label_Q, outcome.ranks
+    tops = recalls(
+        prefix,
+        ranks,
+        at={k: f"top_{k}" for k in at},
+        group_Q=np.arange(len(label_Q)),
+        chance=[k / num_classes for k in at],
+        bootstrap=bootstrap,
+    )
+    hit_Q, expected_Q = ranks.hits((1,))[:, 0], ranks.expected_hits((1,))[:, 0]
+    value = class_mean(hit_Q, label_Q)
+    low, high = class_mean_interval(hit_Q, label_Q, bootstrap)
+    mean = Metric(
+        name=f"{prefix}/{MEAN_PER_CLASS}",
+        value=value,
+        low=low,
+        high=high,
+        n=len(label_Q),
+        chance=1 / num_classes,
+        ties_at_random=where_different(class_mean(expected_Q, label_Q), value),
+    )
+    return [*(top.metric for top in tops), mean]
+
+
+def classified_images(
+    titles: Sequence[str], outcome: Outcome, shown: Sequence[int], first: Sequence[Sequence[int]]
+) -> tuple[ClassifiedImage, ...]:
+    """Return some images by their places, each with the classes that came first for it."""
+    return tuple(
+        ClassifiedImage(
+            image=outcome.name_Q[at],
+            title=titles[outcome.label_Q[at]],
+            rank=1 + int(outcome.ranks.rank_Q[at]),
+            first=tuple(titles[label] for label in labels),
+        )
+        for at, labels in zip(shown, first, strict=True)
+    )
 
 
 def class_scores(titles: Sequence[str], outcome: Outcome) -> list[ClassScore]:

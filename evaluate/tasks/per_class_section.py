@@ -1,11 +1,24 @@
-"""What the report shows of single classes: a table, and the pairs that are confused most often."""
+"""What the report shows of classification: images, single classes, and what is confused."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.drawing.metric_numbers import percent
-from openalign.evaluate.drawing.tiles import Tile, Tiles
-from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
+from openalign.evaluate.drawing.metric_numbers import Number, percent
+from openalign.evaluate.drawing.tiles import ShownQuery, Tile, Tiles
+from openalign.evaluate.tasks.per_class import (
+    MEAN_PER_CLASS,
+    ClassifiedImage,
+    ClassScore,
+    ConfusedPair,
+)
+from openalign.files.hashing import hash64
+
+NUM_IMAGES = 8
+"""Images that are shown as drawn."""
+
+NUM_WORST = 4
+
+COLUMNS = {"top_1": "top 1", "top_5": "top 5", MEAN_PER_CLASS: "mean per class"}
 
 MOST_CLASSES = 1000
 """Classes that a table shows; a row takes some 200 bytes of the page."""
@@ -40,6 +53,50 @@ class ShownPair:
     image: Tile
     other: Tile | None
     words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownImages:
+    """Some images with the classes that came first for them."""
+
+    drawn: Sequence[ShownQuery]
+    worst: Sequence[ShownQuery]
+    num_sampled: int
+
+
+def opening_of(what: str, numbers: Mapping[str, Number]) -> list[tuple[str, Number]]:
+    """Return accuracies that a page opens with, given by the last part of each metric's name."""
+    return [
+        (f"{what}, {words}", numbers[last]) for last, words in COLUMNS.items() if last in numbers
+    ]
+
+
+def show_images(images: Sequence[ClassifiedImage], tiles: Tiles, num_classes: int) -> ShownImages:
+    """Return some images as they were drawn, and the worst of the others."""
+    drawn = sorted(images, key=lambda image: hash64(image.image))
+    worst = sorted(drawn[NUM_IMAGES:], key=lambda image: -image.rank)[:NUM_WORST]
+    return ShownImages(
+        drawn=[show_image(each, tiles, num_classes) for each in drawn[:NUM_IMAGES]],
+        worst=[show_image(each, tiles, num_classes) for each in worst if each.rank > 1],
+        num_sampled=len(images),
+    )
+
+
+def show_image(image: ClassifiedImage, tiles: Tiles, num_classes: int) -> ShownQuery:
+    """Return an image and the classes that came first for it."""
+    is_found = image.title in image.first
+    is_first = image.rank == 1
+    return ShownQuery(
+        query=image.title,
+        place="right class first"
+        if is_first
+        else f"right class at place {image.rank:,} of {num_classes:,}",
+        is_first=is_first,
+        is_found=is_found,
+        start=tiles.tile(image.image, caption=image.title),
+        captions=[(title, title == image.title) for title in image.first],
+        answers=() if is_found else (image.title,),
+    )
 
 
 def class_table(classes: Sequence[ClassScore]) -> ClassTable:

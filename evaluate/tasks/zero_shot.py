@@ -23,7 +23,12 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
 )
-from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
+from openalign.evaluate.tasks.per_class import (
+    MEAN_PER_CLASS,
+    ClassifiedImage,
+    ClassScore,
+    ConfusedPair,
+)
 from openalign.settings.fields import location
 from openalign.settings.limits import short_name
 
@@ -34,11 +39,6 @@ PROMPTS = "prompts"
 """What the task's own texts are called in file names."""
 
 AUTO = "auto"
-
-TOP_AT = (1, 5)
-"""The K of the paper's tables of classification."""
-
-MEAN_PER_CLASS = "mean_per_class"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,19 +113,6 @@ class ZeroShotFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     num_prompts: int
     calibration: Calibration | None
     """None where the model has no temperature."""
-
-
-class ClassifiedImage(msgspec.Struct, frozen=True, kw_only=True):
-    """An image and the classes that came first for it."""
-
-    image: str
-    title: str
-    """Its class."""
-
-    rank: int
-    """Place of its class; 1 is the first."""
-
-    first: tuple[str, ...]
 
 
 class ZeroShotExamples(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,25 +19,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, class_mean, class_mean_interval
+from openalign.evaluate.bootstrap import Floats, Ints
 from openalign.evaluate.datasets.dataset import ImageClass
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.results import Metric
 from openalign.evaluate.row_parts import in_parts
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
+    accuracy_metrics,
     class_scores,
+    classified_images,
     confused_pairs,
     titles_of,
 )
-from openalign.evaluate.tasks.ranking import Ranks, recalls, where_different
+from openalign.evaluate.tasks.ranking import Ranks
 from openalign.evaluate.tasks.zero_shot import (
-    MEAN_PER_CLASS,
     PROMPTS,
-    TOP_AT,
     Calibration,
-    ClassifiedImage,
     ReliabilityBin,
     ZeroShotExamples,
     ZeroShotFacts,
@@ -88,7 +86,7 @@ def measure(
     )
     examples = _examples(dataset.classes, outcome, image_QD, class_CD, sampling.num_examples)
     return Measured(
-        metrics=metrics(
+        metrics=accuracy_metrics(
             f"zero_shot/{name_of(task)}",
             outcome,
             num_classes=len(class_CD),
@@ -170,39 +168,6 @@ def _confidence(
     return 1.0 / (scores_QC.sum(axis=1) + np.exp((own_Q - highest_Q) * factor))
 
 
-def metrics(
-    prefix: str, outcome: Outcome, *, num_classes: int, bootstrap: Bootstrap
-) -> list[Metric]:
-    """Return top-K and the mean over classes of their top-1.
-
-    A K that holds every class says nothing and is left out. A class without an image in the split
-    is no part of the mean, and the bootstrap leaves out of a draw the classes that it misses.
-    """
-    at = [k for k in TOP_AT if k < max(num_classes, 2)]
-    label_Q, ranks = outcome.label_Q, outcome.ranks
-    tops = recalls(
-        prefix,
-        ranks,
-        at={k: f"top_{k}" for k in at},
-        group_Q=np.arange(len(label_Q)),
-        chance=[k / num_classes for k in at],
-        bootstrap=bootstrap,
-    )
-    hit_Q, expected_Q = ranks.hits((1,))[:, 0], ranks.expected_hits((1,))[:, 0]
-    value = class_mean(hit_Q, label_Q)
-    low, high = class_mean_interval(hit_Q, label_Q, bootstrap)
-    mean = Metric(
-        name=f"{prefix}/{MEAN_PER_CLASS}",
-        value=value,
-        low=low,
-        high=high,
-        n=len(label_Q),
-        chance=1 / num_classes,
-        ties_at_random=where_different(class_mean(expected_Q, label_Q), value),
-    )
-    return [*(top.metric for top in tops), mean]
-
-
 def _shared_names(classes: Sequence[ImageClass]) -> tuple[str, ...]:
     often = Counter(names_of(each) for each in classes)
     return tuple(names[0] for names, number in often.items() if number > 1)
@@ -245,15 +210,7 @@ def _examples(
     titles = titles_of(classes)
     shown = sample(outcome.name_Q, num_examples)
     return ZeroShotExamples(
-        images=tuple(
-            ClassifiedImage(
-                image=outcome.name_Q[at],
-                title=titles[outcome.label_Q[at]],
-                rank=1 + int(outcome.ranks.rank_Q[at]),
-                first=tuple(titles[place] for place in first),
-            )
-            for at, first in zip(shown, nearest(image_QD[shown], class_CD), strict=True)
-        ),
+        images=classified_images(titles, outcome, shown, nearest(image_QD[shown], class_CD)),
         classes=tuple(class_scores(titles, outcome)),
         confused=tuple(confused_pairs(titles, outcome)),
     )

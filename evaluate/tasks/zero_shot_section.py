@@ -4,30 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openalign.evaluate.drawing.metric_numbers import Number, percent, share_number
-from openalign.evaluate.drawing.tiles import ShownQuery, Tiles
+from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
+    ShownImages,
     ShownPair,
     class_table,
+    opening_of,
+    show_images,
     show_pairs,
 )
 from openalign.evaluate.tasks.zero_shot import (
-    MEAN_PER_CLASS,
     Calibration,
-    ClassifiedImage,
     ZeroShotExamples,
     ZeroShotFacts,
 )
-from openalign.files.hashing import hash64
 from openalign.pages import charts
-
-NUM_IMAGES = 8
-"""Images that are shown as drawn."""
-
-NUM_WORST = 4
-
-COLUMNS = {"top_1": "top 1", "top_5": "top 5", MEAN_PER_CLASS: "mean per class"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +43,7 @@ class ZeroShotSection:
 
     calibration: ShownCalibration | None
     pairs: Sequence[ShownPair]
-    drawn: Sequence[ShownQuery]
-    worst: Sequence[ShownQuery]
-    num_sampled: int
+    images: ShownImages
     classes: ClassTable
 
 
@@ -63,40 +54,15 @@ def section(
     facts = task.facts
     measured = task.results.under(f"zero_shot/{task.name}")
     numbers = {m.name.rpartition("/")[2]: share_number(m) for m in measured}
-    images = sorted(examples.images, key=lambda image: hash64(image.image))
-    worst = sorted(images[NUM_IMAGES:], key=lambda image: -image.rank)[:NUM_WORST]
     return ZeroShotSection(
         name=task.name,
         facts=facts,
-        opening=[
-            (f"zero-shot, {words}", numbers[last])
-            for last, words in COLUMNS.items()
-            if last in numbers
-        ],
+        opening=opening_of("zero-shot", numbers),
         numbers=numbers,
         calibration=facts.calibration and show_calibration(facts.calibration),
         pairs=show_pairs(examples.confused, tiles),
-        drawn=[show_image(i, tiles, facts.num_classes) for i in images[:NUM_IMAGES]],
-        worst=[show_image(i, tiles, facts.num_classes) for i in worst if i.rank > 1],
-        num_sampled=len(images),
+        images=show_images(examples.images, tiles, facts.num_classes),
         classes=class_table(examples.classes),
-    )
-
-
-def show_image(image: ClassifiedImage, tiles: Tiles, num_classes: int) -> ShownQuery:
-    """Return an image and the classes that came first for it."""
-    is_found = image.title in image.first
-    is_first = image.rank == 1
-    return ShownQuery(
-        query=image.title,
-        place="right class first"
-        if is_first
-        else f"right class at place {image.rank:,} of {num_classes:,}",
-        is_first=is_first,
-        is_found=is_found,
-        start=tiles.tile(image.image, caption=image.title),
-        captions=[(title, title == image.title) for title in image.first],
-        answers=() if is_found else (image.title,),
     )
 
 

@@ -17,14 +17,15 @@ from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.results import as_record
 from openalign.evaluate.tasks import zero_shot
+from openalign.evaluate.tasks.per_class import ClassifiedImage
+from openalign.evaluate.tasks.per_class_section import show_image
 from openalign.evaluate.tasks.zero_shot import (
     PROMPTS,
     Calibration,
-    ClassifiedImage,
     ZeroShotFacts,
     ZeroShotTask,
 )
-from openalign.evaluate.tasks.zero_shot_section import show_calibration, show_image
+from openalign.evaluate.tasks.zero_shot_section import show_calibration
 from openalign.files.facts import EvaluateFacts
 
 TASK = ZeroShotTask(benchmark="squares", templates=("a {} & square", "{}"))
