@@ -20,16 +20,20 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import torch
+import xxhash
 from torch import Tensor
 
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.vectors import Vectors
+from openalign.files.hashing import SEED
 
 _NUMBERS_AT_ONCE = 1 << 22
 """Features or scores of a block: 32 MiB in float64."""
 
 _BLOCKS_AT_ONCE = 32
 """Results of blocks that may wait for their turn."""
+
+_ROWS_HASHED_AT_ONCE = 4096
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -57,6 +61,17 @@ class Labeled:
         """Return a copy of some rows, `[B, D]`, and their classes."""
         row_BD = self.image_GD[self.places_N[rows]]
         return torch.from_numpy(row_BD), torch.from_numpy(self.label_N[rows])
+
+    def digest(self) -> str:
+        """Return a hash of the rows and classes, wherever the rows lie."""
+        hashed = xxhash.xxh3_128(
+            f"{len(self)} {self.width} {self.num_classes} ".encode(), seed=SEED
+        )
+        hashed.update(self.label_N.tobytes())
+        for start in range(0, len(self), _ROWS_HASHED_AT_ONCE):
+            places = self.places_N[start : start + _ROWS_HASHED_AT_ONCE]
+            hashed.update(self.image_GD[places].tobytes())
+        return hashed.hexdigest()
 
 
 class Threads:

@@ -7,7 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
-from openalign.evaluate.tasks import composed, neighbors, retrieval, word_similarity, zero_shot
+from openalign.evaluate.tasks import (
+    composed,
+    neighbors,
+    probe,
+    retrieval,
+    word_similarity,
+    zero_shot,
+)
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
@@ -19,6 +26,7 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
     "zero_shot": zero_shot.KIND,
     "neighbors": neighbors.KIND,
+    "probe": probe.KIND,
     "composed": composed.KIND,
     "word_similarity": word_similarity.KIND,
 }

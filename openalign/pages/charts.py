@@ -5,6 +5,7 @@ Colors come from the page's CSS classes, so light, dark and print each have thei
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 460.0, 230.0
@@ -13,6 +14,10 @@ _MOST_POINTS = 300
 _TICKS = 4
 _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LEAST_DOT, _DOT = 2.0, 14.0
+_TRIED_DOT, _CHOSEN_DOT = 3.5, 6.0
+_MOST_DECADES = 7
+_UNIT_WIDTH = 110.0
+"""Room for the unit at the end of the axis."""
 
 
 def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, unit: str) -> str:
@@ -81,6 +86,45 @@ def reliability_chart(bins: Sequence[tuple[float, float, float]], *, label: str)
     return "".join(parts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One of the settings that were tried, and how it fared."""
+
+    x: float
+    """The setting; above 0."""
+
+    share: float
+    words: str
+    """What is shown where a pointer rests on it."""
+
+
+def sweep_chart(dots: Sequence[Dot], *, chosen: int, label: str, unit: str) -> str:
+    """Return what settings reached, in percent, over powers of ten; the chosen one is marked."""
+    tens = [math.log10(dot.x) for dot in dots]
+    values = [100 * dot.share for dot in dots]
+    low, high = math.floor(min(tens) + 1e-9), math.ceil(max(tens) - 1e-9)
+    ticks = nice_ticks(min(values), max(values))
+    scale_x = _Scale(low, max(high, low + 1), _LEFT + _DOT, _WIDTH - _RIGHT - _DOT)
+    scale_y = _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
+    every = max(1, math.ceil((high - low) / _MOST_DECADES))
+    parts = [
+        _opening(label),
+        *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
+        *(
+            _axis_text(scale_x.at(ten), _HEIGHT - 2, f"1e{ten}" if ten else "1", anchor="middle")
+            for ten in range(low, high + 1, every)
+            if scale_x.at(ten) < _WIDTH - _UNIT_WIDTH
+        ),
+        _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        *(
+            _dot(scale_x.at(ten), scale_y.at(value), dot.words, is_chosen=at == chosen)
+            for at, (ten, value, dot) in enumerate(zip(tens, values, dots, strict=True))
+        ),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """Return round values that span a range: steps of 1, 2 or 5 times a power of ten."""
     if not high > low:
@@ -90,6 +134,14 @@ def nice_ticks(low: float, high: float) -> list[float]:
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def _dot(x: float, y: float, words: str, *, is_chosen: bool) -> str:
+    css, radius = (' class="chosen"', _CHOSEN_DOT) if is_chosen else ("", _TRIED_DOT)
+    return (
+        f'<circle{css} cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}">'
+        f"<title>{escape(words)}</title></circle>"
+    )
 
 
 def _opening(label: str) -> str:

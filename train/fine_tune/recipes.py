@@ -99,7 +99,7 @@ FINE_GRAINED_HEAD = Recipe(
     falls=Cosine(),
     weight_decay=1e-5,
 )
-"""First stage of Table 7. The paper's 20,000 steps may be those of both; here each stage has them."""
+"""First stage of Table 7. Its 20,000 steps may be those of both stages; here each has them."""
 
 FINE_GRAINED_ALL = Recipe(
     trained="all",

@@ -64,3 +64,23 @@ def test_a_set_is_as_long_as_its_rows_and_as_wide_as_an_embedding() -> None:
     chosen = random_set(num_rows=150, width=12)
 
     assert (len(chosen), chosen.width) == (150, 12)
+
+
+def test_a_digest_is_of_the_rows_and_classes_wherever_they_lie() -> None:
+    image_GD = np.arange(12, dtype=np.float32).reshape(4, 3)
+    label_N = np.array([1, 0])
+
+    def digest(places: list[int], rows: np.ndarray = image_GD, num_classes: int = 2) -> str:
+        return Labeled(
+            image_GD=rows, places_N=np.array(places), label_N=label_N, num_classes=num_classes
+        ).digest()
+
+    first = digest([0, 2])
+    assert digest([1, 3], np.roll(image_GD, 1, axis=0)) == first
+    others = {
+        digest([2, 0]),
+        digest([0, 3]),
+        digest([0, 2], image_GD + 1),
+        digest([0, 2], num_classes=3),
+    }
+    assert len(others | {first}) == 5
