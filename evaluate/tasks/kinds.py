@@ -12,6 +12,7 @@ from openalign.evaluate.tasks import (
     neighbors,
     probe,
     retrieval,
+    vtab,
     word_similarity,
     zero_shot,
 )
@@ -27,6 +28,7 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "zero_shot": zero_shot.KIND,
     "neighbors": neighbors.KIND,
     "probe": probe.KIND,
+    "vtab": vtab.KIND,
     "composed": composed.KIND,
     "word_similarity": word_similarity.KIND,
 }
