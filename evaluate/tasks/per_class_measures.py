@@ -90,7 +90,7 @@ def classified_images(
     return tuple(
         ClassifiedImage(
             image=outcome.name_Q[at],
-            title=titles[outcome.label_Q[at]],
+            title=titles[int(outcome.label_Q[at])],
             rank=1 + int(outcome.ranks.rank_Q[at]),
             first=tuple(titles[label] for label in labels),
         )
