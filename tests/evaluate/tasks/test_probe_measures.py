@@ -78,14 +78,15 @@ def test_what_scikit_learn_finds_is_found() -> None:
         for penalty in [trial.penalty for trial in found.facts.sweep.trials]:
             theirs = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=100_000)
             theirs.fit(rows_GD[train], label_G[train])
-            scores[penalty] = int((theirs.predict(rows_GD[val]) == label_G[val]).sum())
+            found_V = np.asarray(theirs.predict(rows_GD[val]))
+            scores[penalty] = int(np.count_nonzero(found_V == label_G[val]))
         best = max(scores, key=lambda penalty: (scores[penalty], penalty))
         whole = np.concatenate([train, val])
         last = LogisticRegression(C=1 / best, tol=1e-10, max_iter=100_000)
         last.fit(rows_GD[whole], label_G[whole])
     assert {t.penalty: t.num_right for t in found.facts.sweep.trials} == scores
     assert found.facts.sweep.penalty == best
-    hits = last.predict(rows_GD[test]) == label_G[test]
+    hits = np.asarray(last.predict(rows_GD[test])) == label_G[test]
     assert accuracy(found)["top_1"] == pytest.approx(hits.mean())
     by_class = [hits[label_G[test] == label].mean() for label in range(3)]
     assert accuracy(found)["mean_per_class"] == pytest.approx(np.mean(by_class))
