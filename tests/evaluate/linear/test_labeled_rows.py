@@ -46,7 +46,8 @@ def test_the_mean_row_and_the_variance_of_an_entry() -> None:
 
 
 def test_operations_have_one_thread_and_the_number_before_comes_back() -> None:
-    before = torch.get_num_threads()
+    at_first = torch.get_num_threads()
+    torch.set_num_threads(2)
     seen: set[tuple[int, int]] = set()
 
     with threads(3) as on:
@@ -57,7 +58,8 @@ def test_operations_have_one_thread_and_the_number_before_comes_back() -> None:
 
     assert {number for _, number in seen} == {1}
     assert here == 1
-    assert torch.get_num_threads() == before
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(at_first)
 
 
 def test_a_set_is_as_long_as_its_rows_and_as_wide_as_an_embedding() -> None:
@@ -68,11 +70,19 @@ def test_a_set_is_as_long_as_its_rows_and_as_wide_as_an_embedding() -> None:
 
 def test_a_digest_is_of_the_rows_and_classes_wherever_they_lie() -> None:
     image_GD = np.arange(12, dtype=np.float32).reshape(4, 3)
-    label_N = np.array([1, 0])
 
-    def digest(places: list[int], rows: np.ndarray = image_GD, num_classes: int = 2) -> str:
+    def digest(
+        places: list[int],
+        rows: np.ndarray = image_GD,
+        *,
+        labels: tuple[int, int] = (1, 0),
+        num_classes: int = 2,
+    ) -> str:
         return Labeled(
-            image_GD=rows, places_N=np.array(places), label_N=label_N, num_classes=num_classes
+            image_GD=rows,
+            places_N=np.array(places),
+            label_N=np.array(labels),
+            num_classes=num_classes,
         ).digest()
 
     first = digest([0, 2])
