@@ -175,6 +175,19 @@ def test_the_search_stays_inside_its_bounds(best: int) -> None:
     assert len(asked) == len(set(asked)) == 11
 
 
+def test_of_equally_good_penalties_the_search_goes_on_around_the_largest() -> None:
+    asked: list[float] = []
+
+    def tried(penalties: Sequence[float]) -> list[PenaltyTrial]:
+        asked.extend(np.log10(penalties).round(3).tolist())
+        return [trial(penalty, 5) for penalty in penalties]
+
+    search(Lbfgs(lowest_decade=-2, highest_decade=2, steps_per_decade=2), tried)
+
+    # -2, 0 and 2 first; then one decade, and half a decade, below the largest.
+    assert asked == [-2, 0, 2, 1, 1.5]
+
+
 def test_a_class_without_a_training_image_is_a_miss() -> None:
     found = measured(clouds(unseen=2), COARSE)
 
