@@ -26,6 +26,7 @@ from torch import Tensor
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.vectors import Vectors
 from openalign.files.hashing import SEED
+from openalign.train.sweep.trials import usable_cores
 
 _NUMBERS_AT_ONCE = 1 << 22
 """Features or scores of a block: 32 MiB in float64."""
@@ -87,12 +88,12 @@ class Threads:
 
 @contextmanager
 def threads(number: int | None = None) -> Generator[Threads]:
-    """Yield so many threads, or as many as PyTorch may use. Meanwhile no operation uses several.
+    """Yield so many threads, one a core when nobody says. Meanwhile no operation uses several.
 
     An operation that is spread over threads rounds otherwise with another number of them.
     """
     before = torch.get_num_threads()
-    number = before if number is None else number
+    number = usable_cores() if number is None else number
     torch.set_num_threads(1)
     try:
         if number == 1:

@@ -213,7 +213,7 @@ def test_numbers_do_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> No
     for method in (COARSE, Sgd(epochs=5)):
         found = []
         for number in (1, 3):
-            monkeypatch.setattr(rows.torch, "get_num_threads", lambda number=number: number)
+            monkeypatch.setattr(rows, "usable_cores", lambda number=number: number)
             found.append(measured(clouds(), method))
         assert found[0] == found[1]
 
