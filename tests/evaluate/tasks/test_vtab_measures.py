@@ -132,8 +132,13 @@ def test_more_trials_change_no_earlier_one() -> None:
     assert measured(replace(TASK, trials=6)).facts.trials[:4] == measured().facts.trials
 
 
-def test_another_seed_draws_other_trials() -> None:
-    assert measured(replace(TASK, seed=1)).facts.trials != measured().facts.trials
+def test_another_seed_draws_other_trials_and_takes_none_of_the_first(tmp_path: Path) -> None:
+    first = measured(work=str(tmp_path))
+
+    other = measured(replace(TASK, seed=1), work=str(tmp_path))
+
+    assert other == measured(replace(TASK, seed=1))
+    assert other.facts.trials != first.facts.trials
 
 
 def test_a_trial_holds_no_row_that_it_does_not_need() -> None:
