@@ -91,6 +91,7 @@ def test_a_digest_is_of_the_rows_and_classes_wherever_they_lie() -> None:
         digest([2, 0]),
         digest([0, 3]),
         digest([0, 2], image_GD + 1),
+        digest([0, 2], labels=(0, 0)),
         digest([0, 2], num_classes=3),
     }
-    assert len(others | {first}) == 5
+    assert len(others | {first}) == 6
