@@ -5,6 +5,7 @@ independent. The same seed gives the same draws, so differences are paired.
 
 Shape suffixes:
     Q  queries
+    C  classes
     M  measures of a query
     U  groups
     R  resamples
@@ -55,6 +56,29 @@ def resampled(num_units: int, statistic: Callable[[Ints], float], bootstrap: Boo
     return np.array(
         [statistic(np.repeat(places, weight_U)) for weight_U in _draws(num_units, bootstrap)]
     )
+
+
+def class_mean(value_Q: Floats, class_Q: Ints) -> float:
+    """Return the mean over classes of each class's mean, over the classes that have a query."""
+    num_C = np.bincount(class_Q)
+    sum_C = np.bincount(class_Q, value_Q)
+    return float((sum_C[num_C > 0] / num_C[num_C > 0]).mean())
+
+
+def class_mean_interval(
+    value_Q: Floats, class_Q: Ints, bootstrap: Bootstrap
+) -> tuple[float, float]:
+    """Return the low and high end of `class_mean`.
+
+    Single queries are drawn, whatever their class. A class that a draw misses is left out of it.
+    """
+
+    def of_draw(places: Ints) -> float:
+        return class_mean(value_Q[places], class_Q[places])
+
+    value_R = resampled(len(value_Q), of_draw, bootstrap)
+    low, high = interval_ends(value_R[:, None], bootstrap.confidence)
+    return float(low[0]), float(high[0])
 
 
 def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[float, float]:

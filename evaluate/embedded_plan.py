@@ -46,6 +46,8 @@ class EmbeddedPlan:
 
     weights_hash: str
     preprocess_hash: str
+    temperature: float | None
+    """As `Encoder.temperature`."""
 
 
 def embed_plan(
@@ -101,6 +103,7 @@ def embed_plan(
         chunks=chunks,
         weights_hash=encoder.weights_hash,
         preprocess_hash=encoder.preprocess_hash,
+        temperature=encoder.temperature,
     )
 
 

@@ -1,9 +1,10 @@
 """A model folder to unit embeddings: our exports, or any Hugging Face ALIGN.
 
-The only file of `evaluate` that knows `openalign.train`: pixels and word pieces are made by the
-module that made them in training, with the settings that lie beside the weights.
+The only file of `evaluate` that knows how training prepares images and texts: pixels and word
+pieces are made by the module that made them there, with the settings that lie beside the weights.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,12 @@ class Encoder:
     def identity(self) -> str:
         """What an embedding depends on beside the image or text."""
         return fingerprint_of([self.weights_hash, self.preprocess_hash])
+
+    @property
+    def temperature(self) -> float | None:
+        """The learned scalar that divides cosines (Eq. 1); None where it is no positive number."""
+        value = float(self.model.temperature.item())
+        return value if math.isfinite(value) and value > 0 else None
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
         """Return encoded images as the image tower takes them, on the CPU. Threads may share it.

@@ -168,6 +168,7 @@ def _measure(
             benchmark=embedded[task.benchmark],
             texts=texts,
             unprojected=states,
+            temperature=made.temperature,
             work=storage.join(work, "tasks", key_of(task)),
         )
         measured[key_of(task)] = kind_of(task).measure(task, material, sampling)

@@ -56,6 +56,17 @@ def cosines_of_pairs(
     return found_N
 
 
+def rows_at(rows_GD: Vectors, places: npt.NDArray[np.int64]) -> Vectors:
+    """Return the rows at ascending places.
+
+    Rows that follow each other are not copied: a training split may be most of the memory.
+    """
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    if last - first + 1 == len(places):
+        return rows_GD[first : last + 1]
+    return rows_GD[places]
+
+
 def reaches(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
     """Tell which scores are as high as a bound. A tie is; so is NaN, which must count as a miss."""
     return ~(scores < bound - TIE)
@@ -64,6 +75,11 @@ def reaches(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
 def exceeds(scores: Vectors, bound: Any) -> npt.NDArray[np.bool_]:
     """Tell which scores are higher than a bound. A tie is not; NaN is, on either side."""
     return ~(scores <= bound + TIE)
+
+
+def num_true(is_true_QG: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Count what is true in each row; NumPy's own count of rows takes twice as long."""
+    return is_true_QG.view(np.int8).sum(axis=1, dtype=np.int32).astype(np.int64)
 
 
 def expected_hit(

@@ -17,7 +17,7 @@ class Number:
     """The same as a drawing; empty where there is no scale."""
 
     ties: str = ""
-    """What to expect under a random order of ties; empty where it is the same."""
+    """What to expect under a random order of ties; empty where it reads the same."""
 
 
 def percent(value: float) -> str:
@@ -32,6 +32,7 @@ def signed(share: float) -> str:
 
 def share_number(metric: Metric) -> Number:
     """Return a recall: percent, interval and chance."""
+    expected = "" if metric.ties_at_random is None else percent(metric.ties_at_random)
     words = (
         f"{percent(metric.value)} percent, from {percent(metric.low)} to {percent(metric.high)}, "
         f"chance {percent(metric.chance)}"
@@ -43,7 +44,7 @@ def share_number(metric: Metric) -> Number:
         strip=charts.interval_strip(
             metric.value, metric.low, metric.high, metric.chance, label=words
         ),
-        ties="" if metric.ties_at_random is None else percent(metric.ties_at_random),
+        ties="" if expected == percent(metric.value) else expected,
     )
 
 

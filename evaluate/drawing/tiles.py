@@ -59,13 +59,13 @@ class Tiles:
         self._benchmark = benchmark
         self._thumbnails = thumbnails
 
-    def tile(self, name: str, *, right: str = "") -> Tile:
-        """Return an image; it is marked where its name is the right one."""
+    def tile(self, name: str, *, right: str = "", caption: str = "") -> Tile:
+        """Return an image with its own caption or another; it is marked where `right` names it."""
         small = self._thumbnails[self._benchmark, name]
         content = base64.b64encode(small.webp).decode()
         return Tile(
             src=f"data:image/webp;base64,{content}",
-            caption=small.caption,
+            caption=caption or small.caption,
             is_right=name == right,
         )
 

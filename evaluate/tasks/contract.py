@@ -83,6 +83,9 @@ class Material:
     unprojected: Mapping[str, "Vectors"] = field(default_factory=dict[str, "Vectors"])
     """A unit row for each of the texts of `Needs.unprojected`."""
 
+    temperature: float | None = None
+    """What the model learned to divide cosines by (Eq. 1); None where it is not known."""
+
     work: str = ""
     """A folder of the task's own, for what a measure that was killed goes on from."""
 

@@ -7,7 +7,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
-from openalign.evaluate.tasks import cirr, composed, cxc, fashion_iq, retrieval, word_similarity
+from openalign.evaluate.tasks import (
+    cirr,
+    composed,
+    cxc,
+    fashion_iq,
+    neighbors,
+    probe,
+    retrieval,
+    vtab,
+    word_similarity,
+    zero_shot,
+)
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
@@ -17,6 +28,10 @@ from openalign.evaluate.tasks.contract import (
 
 KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
+    "zero_shot": zero_shot.KIND,
+    "neighbors": neighbors.KIND,
+    "probe": probe.KIND,
+    "vtab": vtab.KIND,
     "cxc": cxc.KIND,
     "composed": composed.KIND,
     "cirr": cirr.KIND,

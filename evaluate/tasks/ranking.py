@@ -189,7 +189,7 @@ def recalls(
                 high=float(high_K[column]),
                 n=len(hit_QK),
                 chance=chance[column],
-                ties_at_random=_where_different(
+                ties_at_random=where_different(
                     float(expected_QK[:, column].mean()), float(hit_QK[:, column].mean())
                 ),
             ),
@@ -212,7 +212,7 @@ def mean_of(name: str, parts: Sequence[Resampled], *, n: int, bootstrap: Bootstr
         high=float(high[0]),
         n=n,
         chance=_mean(part.metric.chance for part in parts),
-        ties_at_random=_where_different(expected, value),
+        ties_at_random=where_different(expected, value),
     )
 
 
@@ -227,7 +227,7 @@ def difference_of(name: str, part: Resampled, base: Resampled, *, bootstrap: Boo
         high=float(high[0]),
         n=part.metric.n,
         chance=0.0,
-        ties_at_random=_where_different(_at_random(part) - _at_random(base), value),
+        ties_at_random=where_different(_at_random(part) - _at_random(base), value),
     )
 
 
@@ -261,5 +261,6 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def _where_different(expected: float, value: float) -> float | None:
+def where_different(expected: float, value: float) -> float | None:
+    """Return an expected value, or None where ties change nothing."""
     return expected if abs(expected - value) > _EQUAL else None

@@ -5,12 +5,19 @@ Colors come from the page's CSS classes, so light, dark and print each have thei
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _HEIGHT = 460.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 10.0, 12.0, 30.0
 _MOST_POINTS = 300
 _TICKS = 4
+_QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_LEAST_DOT, _DOT = 2.0, 14.0
+_TRIED_DOT, _CHOSEN_DOT = 3.5, 6.0
+_MOST_DECADES = 7
+_UNIT_WIDTH = 110.0
+"""Room for the unit at the end of the axis."""
 
 
 def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, unit: str) -> str:
@@ -22,12 +29,8 @@ def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, u
     ticks = nice_ticks(min(values), max(values))
     scale_y = _Scale(min(ticks[0], *values), max(ticks[-1], *values), _HEIGHT - _BOTTOM, _TOP)
     smooth = _running_mean(values, max(1, len(values) // 40))
-    opening = (
-        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
-        f'aria-label="{escape(label, quote=True)}">'
-    )
     parts = [
-        opening,
+        _opening(label),
         *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
         *(_step_label(tick, scale_x.at(tick)) for tick in _whole_ticks(min(steps), max(steps))),
         _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
@@ -57,6 +60,71 @@ def gain_strip(value: float, low: float, high: float, *, label: str) -> str:
     return interval_strip(value, low, high, 0.5, label=label)
 
 
+def reliability_chart(bins: Sequence[tuple[float, float, float]], *, label: str) -> str:
+    """Return accuracy over confidence, a dot a range of confidence, and the line where both agree.
+
+    Each of `bins` is confidence, accuracy and the share of all images, which is the dot's area.
+    """
+    scale_x = _Scale(0.0, 1.0, _LEFT, _WIDTH - _RIGHT)
+    scale_y = _Scale(0.0, 1.0, _HEIGHT - _BOTTOM, _TOP)
+    parts = [
+        _opening(label),
+        *(_grid_line(tick, scale_y.at(tick)) for tick in _QUARTERS),
+        *(
+            _axis_text(scale_x.at(tick), _HEIGHT - 2, f"{tick:g}", anchor="middle")
+            for tick in _QUARTERS[:-1]
+        ),
+        _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, "confidence", anchor="end"),
+        _path("faint", [0.0, 1.0], [0.0, 1.0], scale_x, scale_y),
+        *(
+            f'<circle cx="{scale_x.at(confidence):.1f}" cy="{scale_y.at(accuracy):.1f}" '
+            f'r="{_LEAST_DOT + _DOT * math.sqrt(share):.1f}"/>'
+            for confidence, accuracy, share in bins
+        ),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One of the settings that were tried, and how it fared."""
+
+    x: float
+    """The setting; above 0."""
+
+    share: float
+    words: str
+    """What is shown where a pointer rests on it."""
+
+
+def sweep_chart(dots: Sequence[Dot], *, chosen: int, label: str, unit: str) -> str:
+    """Return what settings reached, in percent, over powers of ten; the chosen one is marked."""
+    tens = [math.log10(dot.x) for dot in dots]
+    values = [100 * dot.share for dot in dots]
+    low, high = math.floor(min(tens) + 1e-9), math.ceil(max(tens) - 1e-9)
+    ticks = nice_ticks(min(values), max(values))
+    scale_x = _Scale(low, max(high, low + 1), _LEFT + _DOT, _WIDTH - _RIGHT - _DOT)
+    scale_y = _Scale(ticks[0], ticks[-1], _HEIGHT - _BOTTOM, _TOP)
+    every = max(1, math.ceil((high - low) / _MOST_DECADES))
+    parts = [
+        _opening(label),
+        *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
+        *(
+            _axis_text(scale_x.at(ten), _HEIGHT - 2, f"1e{ten}" if ten else "1", anchor="middle")
+            for ten in range(low, high + 1, every)
+            if scale_x.at(ten) < _WIDTH - _UNIT_WIDTH
+        ),
+        _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        *(
+            _dot(scale_x.at(ten), scale_y.at(value), dot.words, is_chosen=at == chosen)
+            for at, (ten, value, dot) in enumerate(zip(tens, values, dots, strict=True))
+        ),
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
 def nice_ticks(low: float, high: float) -> list[float]:
     """Return round values that span a range: steps of 1, 2 or 5 times a power of ten."""
     if not high > low:
@@ -66,6 +134,21 @@ def nice_ticks(low: float, high: float) -> list[float]:
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def _dot(x: float, y: float, words: str, *, is_chosen: bool) -> str:
+    css, radius = (' class="chosen"', _CHOSEN_DOT) if is_chosen else ("", _TRIED_DOT)
+    return (
+        f'<circle{css} cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}">'
+        f"<title>{escape(words)}</title></circle>"
+    )
+
+
+def _opening(label: str) -> str:
+    return (
+        f'<svg class="chart" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" '
+        f'aria-label="{escape(label, quote=True)}">'
+    )
 
 
 class _Scale:

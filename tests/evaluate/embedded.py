@@ -11,10 +11,12 @@ from openalign.evaluate.tasks.ranking import Ranks
 from openalign.evaluate.vectors import Vectors, unit_rows
 
 
-def image_called(name: str, *captions: str, split: str = "test") -> BenchmarkImage:
+def image_called(
+    name: str, *captions: str, split: str = "test", label: int | None = None
+) -> BenchmarkImage:
     """Return an image that lies nowhere."""
     return BenchmarkImage(
-        name=name, split=split, place=ImageFile("images", name), captions=captions
+        name=name, split=split, place=ImageFile("images", name), captions=captions, label=label
     )
 
 

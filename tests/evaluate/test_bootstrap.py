@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from openalign.evaluate.bootstrap import Bootstrap, lower_median, mean_intervals, median_interval
+from openalign.evaluate.bootstrap import (
+    Bootstrap,
+    class_mean,
+    class_mean_interval,
+    lower_median,
+    mean_intervals,
+    median_interval,
+)
 
 BOOTSTRAP = Bootstrap(resamples=4000, confidence=0.5, seed=1)
 
@@ -72,3 +79,30 @@ def test_the_medians_interval_of_two_values() -> None:
 
     assert median_interval(values, groups, narrow) == (1.0, 1.0)
     assert median_interval(values, groups, wide) == (1.0, 5.0)
+
+
+def test_a_rare_class_counts_as_much_as_a_common_one() -> None:
+    # Class 2 has 1 of 3 right, class 5 has 1 of 1: (1/3 + 1) / 2. No query is of another class.
+    values, classes = np.array([1.0, 0.0, 0.0, 1.0]), np.array([2, 2, 2, 5])
+
+    assert class_mean(values, classes) == pytest.approx(2 / 3)
+
+
+def test_a_class_that_a_draw_misses_is_left_out_of_it() -> None:
+    # Two queries: one of class 0 that is right, one of class 1 that is wrong. Two draws have both
+    # (1/4 + 1/4: mean 1/2), or the first twice (1/4: class 0 alone, 1), or the second twice (0).
+    values, classes = np.array([1.0, 0.0]), np.array([0, 1])
+    wide = Bootstrap(resamples=4000, confidence=0.6, seed=1)
+    narrow = Bootstrap(resamples=4000, confidence=0.4, seed=1)
+
+    assert class_mean_interval(values, classes, wide) == (0.0, 1.0)
+    assert class_mean_interval(values, classes, narrow) == (0.5, 0.5)
+
+
+def test_a_single_class_has_the_interval_of_the_plain_mean() -> None:
+    # Both means draw the same queries, so results of one seed can be compared.
+    values, one_class = np.array([1.0, 0.0, 0.0, 1.0, 1.0]), np.zeros(5, dtype=np.int64)
+
+    low, high = mean_intervals(values[:, None], np.arange(5), BOOTSTRAP)
+
+    assert class_mean_interval(values, one_class, BOOTSTRAP) == (float(low[0]), float(high[0]))

@@ -291,3 +291,13 @@ def test_another_kind_of_model_is_refused(model_folder: str, tmp_path: Path) -> 
 
     with pytest.raises(InputError, match="holds a model of type `clip`, `align` is needed"):
         Encoder.load(str(clip))
+
+
+def test_the_temperature_is_the_models_own(model_folder: str) -> None:
+    encoder = Encoder.load(model_folder)
+
+    assert encoder.temperature == float(encoder.model.temperature.item())
+    for broken in (0.0, -1.0, float("nan"), float("inf")):
+        with torch.no_grad():
+            encoder.model.temperature.fill_(broken)
+        assert encoder.temperature is None

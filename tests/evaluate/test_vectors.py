@@ -4,7 +4,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from openalign.evaluate.vectors import TIE, best, expected_hit, reaches, unit_rows
+from openalign.evaluate.vectors import (
+    TIE,
+    best,
+    expected_hit,
+    num_true,
+    reaches,
+    rows_at,
+    unit_rows,
+)
 
 
 def test_a_row_of_zeros_stays_one() -> None:
@@ -57,3 +65,22 @@ def test_what_to_expect_equals_trying_every_order() -> None:
         for case, share in zip(cases, found, strict=True):
             hits = ["r" in order[:k] for order in orders(*case)]
             assert share == pytest.approx(sum(hits) / len(hits)), (case, k)
+
+
+def test_rows_that_follow_each_other_are_not_copied() -> None:
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+
+    together = rows_at(rows, np.array([2, 3, 4]))
+    apart = rows_at(rows, np.array([1, 2, 5]))
+
+    assert together.tolist() == [[4, 5], [6, 7], [8, 9]]
+    assert np.shares_memory(together, rows)
+    assert apart.tolist() == [[2, 3], [4, 5], [10, 11]]
+    assert rows_at(rows, np.array([], dtype=np.int64)).shape == (0, 2)
+
+
+def test_a_long_row_is_counted_to_its_end() -> None:
+    mask = np.ones((2, 70_000), dtype=np.bool_)
+    mask[1, ::2] = False
+
+    assert num_true(mask).tolist() == [70_000, 35_000]

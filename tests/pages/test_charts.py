@@ -63,3 +63,47 @@ def test_a_gain_of_zero_is_in_the_middle() -> None:
     by_class = {rect.attrib["class"]: rect.attrib for rect in svg.iter("rect")}
     assert by_class["value"]["x"] == by_class["chance"]["x"] == "100.0"
     assert (by_class["interval"]["x"], by_class["interval"]["width"]) == ("50.0", "150.0")
+
+
+def test_a_reliable_model_has_its_dots_on_the_line() -> None:
+    svg = ET.fromstring(
+        charts.reliability_chart([(0.25, 0.25, 0.25), (1.0, 0.5, 0.75)], label="a < b")
+    )
+
+    assert svg.attrib["aria-label"] == "a < b"
+    (line,) = (path.attrib["d"] for path in svg.iter("path"))
+    assert line == "M52.0 200.0 L450.0 12.0"
+    on_line, below = (dot.attrib for dot in svg.iter("circle"))
+    # A quarter of the way from (52, 200) to (450, 12); a quarter of the images has a radius of
+    # half of 14, beside the least of 2.
+    assert (on_line["cx"], on_line["cy"], on_line["r"]) == ("151.5", "153.0", "9.0")
+    assert (below["cx"], below["cy"]) == ("450.0", "106.0")
+
+
+def test_a_sweep_has_a_dot_a_setting_over_powers_of_ten() -> None:
+    dots = [
+        charts.Dot(x=x, share=share, words=f"at {x}")
+        for x, share in ((0.01, 0.2), (1.0, 0.4), (100.0, 0.3))
+    ]
+
+    svg = charts.sweep_chart(dots, chosen=1, label="tried", unit="penalty <L2>")
+
+    places = re.findall(r'<circle(| class="chosen") cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)">', svg)
+    # The axis runs from 1e-2 to 1e2, 66 to 436 across and 200 to 12 up, from 20 to 40 percent.
+    assert places == [
+        ("", "66.0", "200.0", "3.5"),
+        (' class="chosen"', "251.0", "12.0", "6"),
+        ("", "436.0", "106.0", "3.5"),
+    ]
+    assert re.findall(r">(1|1e-?\d)</text>", svg) == ["1e-2", "1e-1", "1", "1e1"]
+    assert "<title>at 0.01</title>" in svg
+    assert "penalty &lt;L2&gt;" in svg
+
+
+def test_a_sweep_of_one_setting_is_drawn() -> None:
+    svg = charts.sweep_chart(
+        [charts.Dot(x=3.0, share=0.5, words="x")], chosen=0, label="tried", unit="penalty"
+    )
+
+    assert svg.count("<circle") == 1
+    assert "nan" not in svg

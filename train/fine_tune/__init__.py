@@ -1,0 +1,4 @@
+"""Fine-tuning the image tower with a head (ALIGN §5.3), as plain functions; nothing runs them yet.
+
+The trainer will: it needs to begin from an export first.
+"""
