@@ -188,7 +188,8 @@ def missing_images(name: str, images: Sequence[BenchmarkImage]) -> list[Benchmar
         raise InputError(
             f"benchmark `{name}` lacks all of the {len(images):,} images that are needed; the "
             f"first is {images[0].where}",
-            hint=f"see that the settings of `benchmarks.{name}` name the folder of its images",
+            hint=f"if they lie elsewhere, name the folder: --set benchmarks.{name}.images=FOLDER, "
+            "or `images:` in the settings; docs/datasets.md says how each form is laid out",
         )
     return [image for image, file in zip(images, files, strict=True) if file in gone]
 

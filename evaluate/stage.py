@@ -50,6 +50,8 @@ from openalign.files.states import EvaluateState
 from openalign.train.ranks import RankGroup, alone
 
 _NO_ROWS: Vectors = np.empty((0, 0), dtype=np.float32)
+_SEEN = 0.0005
+"""Half of the last digit that tables print of a share."""
 
 
 def run(
@@ -123,7 +125,7 @@ def run_as_rank(
         write_thumbnails(output, _shown_by_report(config, measured, embedded)),
     ]
     result = _counted(made, embedded, files)
-    lines = [*_warnings(config, result), *headline(found)]
+    lines = [*_warnings(config, result), *headline(found), *_ties(found)]
     return replace(result, facts=EvaluateFacts(headline=lines, num_metrics=len(found.metrics)))
 
 
@@ -227,6 +229,24 @@ def _warnings(config: EvaluateConfig, result: StageResult) -> list[str]:
             f"{counts_by(left_out)}; {RESULTS_FILE} names them"
         )
     return lines
+
+
+def _ties(found: Results) -> list[str]:
+    """Return a line that says how much depends on ties, where a printed digit does."""
+    moved = [
+        abs(metric.ties_at_random - metric.value)
+        for metric in found.metrics
+        if metric.ties_at_random is not None
+    ]
+    seen = [each for each in moved if each >= _SEEN]
+    if not seen:
+        return []
+    line = (
+        f"ties count as misses: under a random order of ties, {len(seen):,} of "
+        f"{len(found.metrics):,} numbers differ, by up to {100 * max(seen):.1f} points; the report "
+        "shows both"
+    )
+    return [line]
 
 
 def _counted(

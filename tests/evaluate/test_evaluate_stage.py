@@ -362,3 +362,22 @@ def test_the_headline_says_direction_numbers_and_chance(done: tuple[Path, StageR
     assert lines[0].startswith("squares test, text to image: R@1/5/10 ")
     assert lines[0].endswith("(chance 20.0 / 100.0 / 100.0; 5 images)")
     assert [line.partition(",")[0] for line in lines[2:]] == ["edits/hue", "edits/tone"]
+
+
+def test_the_headline_says_how_much_depends_on_ties(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    """All images are one image: each of the five test captions ties with all, R@1 is 1/5."""
+    images = sorted((benchmark_folder / "images").iterdir())
+    for image in images[1:]:
+        shutil.copy(images[0], image)
+    config = EvaluateConfig(tasks=(RETRIEVAL,), bootstrap_resamples=5)
+
+    facts = run_stage(benchmark_folder, config, model=model_folder, output=tmp_path / "out").facts
+
+    assert isinstance(facts, EvaluateFacts)
+    found = results.read(f"{tmp_path}/out/results.json")
+    by_hand = found.metric("retrieval/squares/split/text_to_image/recall_at_1")
+    assert (by_hand.value, by_hand.ties_at_random) == (0.0, pytest.approx(0.2))
+    assert facts.headline[-1].startswith("ties count as misses: under a random order of ties, ")
+    assert facts.headline[-1].endswith(" points; the report shows both")
