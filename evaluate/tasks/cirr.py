@@ -6,7 +6,6 @@ The measuring lies in `cirr_measures` and `edits_measures`, the report's section
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
     recall_at,
+    template_of,
 )
 from openalign.evaluate.tasks.edits import EditExamples, edits_of, needs_of
 from openalign.settings.limits import not_negative, short_name
@@ -134,11 +134,6 @@ def _section(task: FinishedTask[CirrFacts], examples: EditExamples, tiles: "Tile
     return cirr_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"cirr.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=CirrTask,
     facts=CirrFacts,
@@ -146,6 +141,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("cirr"),
     headline=headline,
 )

@@ -7,7 +7,6 @@ in `composed_section`.
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +21,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    template_of,
 )
 from openalign.settings.fields import location, renamed
 from openalign.settings.limits import not_negative, short_name
@@ -164,11 +164,6 @@ def _section(
     return composed_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"composed.{form}").read_text(encoding="utf-8")
-
-
 def _fingerprint(task: ComposedTask) -> str:
     from openalign.files.storage import sha256_of_all
 
@@ -187,7 +182,7 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("composed"),
     headline=headline,
     fingerprint=_fingerprint,
     query_weights=query_weights,

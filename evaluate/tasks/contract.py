@@ -7,6 +7,7 @@ benchmark and its embeddings, which are made once.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
@@ -179,6 +180,16 @@ class TaskKind(Generic[S, F, E]):
 
     query_weights: Callable[[S], QueryWeights] | None = None
     """Return the weights that search uses by default; None where the kind has none."""
+
+
+def template_of(kind: str) -> Callable[[str], str]:
+    """Return the `template` of a kind of this room: the files `templates/<kind>.<form>`."""
+
+    def template(form: str) -> str:
+        folder = files("openalign.evaluate.tasks") / "templates"
+        return (folder / f"{kind}.{form}").read_text(encoding="utf-8")
+
+    return template
 
 
 def recall_at(k: int) -> str:

@@ -7,7 +7,6 @@ The measuring lies in `cxc_measures`, the report's section in `cxc_section`.
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
     recall_at,
+    template_of,
 )
 from openalign.evaluate.tasks.cxc_rights import DIRECTIONS, rated_split
 from openalign.settings.limits import positive, short_name, within
@@ -207,11 +207,6 @@ def _section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: "Tiles"
     return cxc_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"cxc.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=CxcTask,
     facts=CxcFacts,
@@ -219,6 +214,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("cxc"),
     headline=headline,
 )

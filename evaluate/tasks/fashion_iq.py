@@ -8,7 +8,6 @@ The measuring lies in `fashion_iq_measures` and `edits_measures`, the report's s
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -27,6 +26,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
     recall_at,
+    template_of,
 )
 from openalign.evaluate.tasks.edits import EditExamples, edits_of, needs_of
 from openalign.settings.limits import not_negative, short_name
@@ -135,11 +135,6 @@ def _section(
     return fashion_iq_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"fashion_iq.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=FashionIqTask,
     facts=FashionIqFacts,
@@ -147,6 +142,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("fashion_iq"),
     headline=headline,
 )

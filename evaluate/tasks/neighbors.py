@@ -7,7 +7,6 @@ in `neighbors_section`.
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
     recall_at,
+    template_of,
 )
 from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
 from openalign.settings.limits import short_name
@@ -149,11 +149,6 @@ def _section(
     return neighbors_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"neighbors.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=NeighborsTask,
     facts=NeighborsFacts,
@@ -161,6 +156,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("neighbors"),
     headline=headline,
 )

@@ -6,7 +6,6 @@ The measuring lies in `probe_measures`, the report's section in `probe_section`.
 """
 
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +21,7 @@ from openalign.evaluate.tasks.contract import (
     TaskKind,
     TaskSection,
     percents,
+    template_of,
 )
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
@@ -272,11 +272,6 @@ def _section(
     return probe_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"probe.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=ProbeTask,
     facts=ProbeFacts,
@@ -284,6 +279,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("probe"),
     headline=headline,
 )

@@ -7,7 +7,6 @@ The measuring lies in `retrieval_measures`, the report's section in `retrieval_s
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     percents,
     recall_at,
+    template_of,
 )
 from openalign.settings.limits import at_least, short_name
 
@@ -180,11 +180,6 @@ def _section(
     return retrieval_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"retrieval.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=RetrievalTask,
     facts=RetrievalFacts,
@@ -192,7 +187,7 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("retrieval"),
     headline=headline,
     # Published numbers are of the split alone: the images of other splits need not be there.
     by_default=lambda benchmark: RetrievalTask(benchmark=benchmark, gallery_splits=("test",)),

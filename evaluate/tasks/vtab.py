@@ -9,7 +9,6 @@ The measuring lies in `vtab_measures`, means over tasks in `vtab_summary`, the r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -34,6 +33,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    template_of,
 )
 from openalign.evaluate.tasks.per_class import ConfusedPair
 from openalign.settings.fields import runtime
@@ -196,11 +196,6 @@ def _section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: "Tile
     return vtab_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"vtab.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=VtabProbeTask,
     facts=VtabFacts,
@@ -208,7 +203,7 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("vtab"),
     overall=overall,
     headline=headline,
 )

@@ -8,7 +8,6 @@ measuring lies in `word_similarity_measures`, the report's section in `word_simi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -24,6 +23,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    template_of,
 )
 from openalign.settings.limits import short_name
 
@@ -140,11 +140,6 @@ def _section(
     return word_similarity_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"word_similarity.{form}").read_text(encoding="utf-8")
-
-
 KIND = TaskKind(
     settings=WordSimilarityTask,
     facts=WordSimilarityFacts,
@@ -152,6 +147,6 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("word_similarity"),
     headline=headline,
 )

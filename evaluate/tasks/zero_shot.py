@@ -7,7 +7,6 @@ report's section in `zero_shot_section`.
 """
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,6 +21,7 @@ from openalign.evaluate.tasks.contract import (
     TaskKind,
     TaskSection,
     percents,
+    template_of,
 )
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
@@ -178,11 +178,6 @@ def _section(
     return zero_shot_section.section(task, examples, tiles)
 
 
-def _template(form: str) -> str:
-    folder = files("openalign.evaluate.tasks") / "templates"
-    return (folder / f"zero_shot.{form}").read_text(encoding="utf-8")
-
-
 def _fingerprint(task: ZeroShotTask) -> str:
     from openalign.evaluate.tasks import zero_shot_prompts
 
@@ -196,7 +191,7 @@ KIND = TaskKind(
     needs=needs,
     measure=measure,
     section=_section,
-    template=_template,
+    template=template_of("zero_shot"),
     headline=headline,
     fingerprint=_fingerprint,
 )
