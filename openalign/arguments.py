@@ -18,6 +18,8 @@ RUNNERS = {
 """Beam's runners, by the names that `doctor` takes."""
 
 SETTINGS_FILE = "pipelines.yaml"
+REPORT = "report"
+"""The stage that several runs may be named for."""
 
 _EPILOG = """\
 start with:
@@ -45,8 +47,9 @@ def read(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse arguments; argparse itself misses optional words after an option."""
     words = parser()
     options, rest = words.parse_known_args(arguments)
-    if hasattr(options, "words") and not any(word.startswith("-") for word in rest):
-        options.words += rest
+    optional = getattr(options, "words", getattr(options, "more_runs", None))
+    if optional is not None and not any(word.startswith("-") for word in rest):
+        optional += rest
     elif rest:
         words.error(
             f"unrecognized arguments: {' '.join(rest)}; Beam's own options stand behind `--`"
@@ -78,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
                 _add_consent(verb)
             if stage.takes_data:
                 _add_data(verb)
+            if stage.name == REPORT:
+                _add_more_runs(verb)
     _add_search(_add_verb(add, "search", "find images by words, an image, or both", by_model=True))
     _add_datasets(add("datasets", help="list the forms of data sets, or check a copy of one"))
     doctor = _add_verb(
@@ -154,6 +159,18 @@ def _add_data(verb: argparse.ArgumentParser) -> None:
         "--fast",
         action="store_true",
         help="a smoke test on the first images of each split; its numbers mean nothing",
+    )
+
+
+def _add_more_runs(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "more_runs",
+        nargs="*",
+        metavar="run",
+        help="further pipelines or roots of runs: one report with a row a run",
+    )
+    verb.add_argument(
+        "--output", default="", metavar="FOLDER", help="where a report on several runs goes"
     )
 
 

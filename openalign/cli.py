@@ -60,6 +60,9 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     stage = STAGES[options.stage]
     if stage.jobs is None:
         _refuse(beam_options)
+    if stage.name == arguments.REPORT and (options.more_runs or options.output):
+        _report_side_by_side(options)
+        return
     if stage.takes_data and options.allow_missing:
         options.overrides.append("evaluate.allow_missing=true")
     if stage.takes_data and options.fast:
@@ -90,6 +93,25 @@ def _run_described(options: argparse.Namespace) -> None:
     described = from_flags.described(options.model, options.data, options.overrides)
     _run_stage(_run(described.config), options.stage)
     described.record()
+
+
+def _report_side_by_side(options: argparse.Namespace) -> None:
+    """Write a report on several runs, as they are."""
+    from openalign.run import side_by_side
+
+    if not options.more_runs:
+        raise ConfigError(
+            "`--output` is for a report on several runs; that on one lies in its run",
+            hint="name further runs, or set root: --set root=PATH",
+        )
+    if options.model:
+        raise ConfigError(
+            "`--model` names one run, and a report on several names each",
+            hint="a run that flags describe is named by its root, as runs/NAME",
+        )
+    names = [options.pipeline, *options.more_runs]
+    configs = [_config_named(options, name) for name in names]
+    side_by_side.write(configs, options.output)
 
 
 def _run_stage(run: "Run", name: str) -> None:
@@ -241,16 +263,23 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 def _config_of(options: argparse.Namespace) -> "PipelineConfig":
     """Return the pipeline that a command names: of the settings file, or of a run's own root."""
     from openalign.run import from_flags
-    from openalign.run.config import load_pipeline
 
     _require_one_source(options)
     model: str | None = getattr(options, "model", None)
     if model:
         root = from_flags.root_of(model, options.overrides)
         return from_flags.recorded(root, options.overrides, model=model)
-    if "/" in options.pipeline:
-        return from_flags.recorded(options.pipeline.rstrip("/"), options.overrides)
-    return load_pipeline(options.config, options.pipeline, options.overrides)
+    return _config_named(options, options.pipeline)
+
+
+def _config_named(options: argparse.Namespace, name: str) -> "PipelineConfig":
+    """Return a pipeline by its name in the settings file, or by its run's own root."""
+    from openalign.run import from_flags
+    from openalign.run.config import load_pipeline
+
+    if "/" in name:
+        return from_flags.recorded(name.rstrip("/"), options.overrides)
+    return load_pipeline(options.config, name, options.overrides)
 
 
 def _require_one_source(options: argparse.Namespace) -> None:

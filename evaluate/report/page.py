@@ -5,28 +5,25 @@ Reads the manifests of the other stages, the results and examples of `evaluate`,
 sections: the page asks the table of kinds for their data and their templates.
 """
 
-import html
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from dataclasses import dataclass, replace
 
 from openalign.evaluate import results
+from openalign.evaluate.drawing.metric_numbers import Number
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
-from openalign.evaluate.report import provenance
+from openalign.evaluate.report import provenance, rendering
 from openalign.evaluate.report.provenance import Curve, RejectedBy
-from openalign.evaluate.report.published import ZERO_SHOT_RECALL_AT_1, PublishedRow
 from openalign.evaluate.results import Results, as_record
+from openalign.evaluate.tables.filling import ReportTables, tables_of
+from openalign.evaluate.tables.origins import EvaluatedRun
+from openalign.evaluate.tables.paper import PAPER
 from openalign.evaluate.tasks.contract import TaskSection
 from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
 from openalign.files.facts import FrequentText, StageFacts
-from openalign.files.manifest import DataFile, Manifest, StageResult
+from openalign.files.manifest import Manifest, StageResult
 from openalign.files.names import (
     EXAMPLES_FILE,
     REPORT_HTML,
@@ -38,11 +35,8 @@ from openalign.files.states import EvaluateState
 from openalign.pages import funnel
 from openalign.pages.funnel import FunnelStage
 
-_OF_KIND = "kind/"
-"""How the names of templates begin that a task kind offers: `kind/retrieval`."""
-
-_MARKUP = re.compile(r"[\\`*_~|\[\]]")
-"""What means something else than itself in Markdown, beside the characters of HTML."""
+_MOST_OPENING_NUMBERS = 8
+"""More than these would push the tables off the first screens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +46,17 @@ class KindPart:
     template: str
     tasks: Sequence[TaskSection]
     """The sections of the kind's tasks; none where the run has no task of the kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Numbers of a task that the page opens with."""
+
+    template: str
+    """The kind's."""
+
+    task: TaskSection
+    numbers: Sequence[tuple[str, Number]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +72,16 @@ class Page:
     kinds: Sequence[KindPart]
     """Every kind, in the order of the table."""
 
-    openings: Sequence[tuple[str, TaskSection]]
-    """The tasks whose numbers the page opens with, each with its kind's template."""
+    openings: Sequence[Opening]
+    """The tasks whose numbers the page opens with."""
+
+    num_opening_tasks: int
+    """How many tasks have numbers to open with."""
+
+    is_abridged: bool
+    """Whether only the first number of the first of these tasks is shown."""
+
+    tables: ReportTables
 
     funnel: Sequence[FunnelStage]
     vocabulary: str
@@ -78,7 +91,9 @@ class Page:
     num_pairs: int | None
     """Training pairs; None where the run has no stage that selects them."""
 
-    published: Sequence[PublishedRow]
+    paper: str
+    """The paper, as it is cited."""
+
     settings: Sequence[tuple[str, str]]
     """Each stage's settings, as indented JSON."""
 
@@ -95,7 +110,7 @@ def write(
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> StageResult:
-    """Write `report.html` and `report.md`.
+    """Write `report.html`, `report.md`, and the tables as CSV and LaTeX.
 
     `manifests` and `folders` are those of the complete stages by name. `evaluated` is the folder of
     the results, `trained` that of a training run, `num_pairs` what it had to train on.
@@ -110,10 +125,11 @@ def write(
         title=title,
         credits=credits,
     )
-    written = [
-        _write(output, REPORT_HTML, render(page, REPORT_HTML)),
-        _write(output, REPORT_MARKDOWN, render(page, REPORT_MARKDOWN)),
-    ]
+    written = rendering.write(
+        output,
+        {name: render(page, name) for name in (REPORT_HTML, REPORT_MARKDOWN)},
+        page.tables,
+    )
     return StageResult(
         num_inputs=len(manifests),
         states={"shown": len(manifests)},
@@ -136,6 +152,14 @@ def build(
     """Gather what the page shows."""
     found = results.read(storage.join(evaluated, RESULTS_FILE))
     kinds = _kind_parts(found, evaluated)
+    openings = [
+        Opening(template=part.template, task=task, numbers=task.opening)
+        for part in kinds
+        for task in part.tasks
+        if task.opening
+    ]
+    num_numbers = sum(len(opening.numbers) for opening in openings)
+    is_abridged = num_numbers > _MOST_OPENING_NUMBERS
     return Page(
         title=title,
         credits=credits,
@@ -146,19 +170,33 @@ def build(
             for sentence in _left_out(name, [image.state for image in images])
         ],
         kinds=kinds,
-        openings=[(part.template, task) for part in kinds for task in part.tasks if task.opening],
+        openings=_first_numbers(openings) if is_abridged else openings,
+        num_opening_tasks=len(openings),
+        is_abridged=is_abridged,
+        tables=tables_of([EvaluatedRun(name=title, data=_pairs(num_pairs), results=found)]),
         funnel=funnel.build(manifests, stages),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
         curves=provenance.curves(trained) if trained is not None else [],
         num_pairs=num_pairs,
-        published=ZERO_SHOT_RECALL_AT_1,
+        paper=PAPER,
         settings=[
             (name, json.dumps(manifest.settings.get("settings"), indent=2, ensure_ascii=False))
             for name, manifest in manifests.items()
         ],
     )
+
+
+def _first_numbers(openings: Sequence[Opening]) -> list[Opening]:
+    return [
+        replace(opening, numbers=opening.numbers[:1])
+        for opening in openings[:_MOST_OPENING_NUMBERS]
+    ]
+
+
+def _pairs(num_pairs: int | None) -> str:
+    return "" if num_pairs is None else f"{num_pairs:,} pairs of this run"
 
 
 def _kind_parts(found: Results, folder: str) -> list[KindPart]:
@@ -171,7 +209,10 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
             examples.get(f"{name}/{task.name}", {}), kind.examples, of=f"{url}: task `{task.name}`"
         )
         sections[name].append(kind.section(task, of_task, Tiles(task.benchmark, thumbnails)))
-    return [KindPart(template=f"{_OF_KIND}{name}", tasks=tasks) for name, tasks in sections.items()]
+    return [
+        KindPart(template=f"{rendering.OF_KIND}{name}", tasks=tasks)
+        for name, tasks in sections.items()
+    ]
 
 
 def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:
@@ -190,40 +231,4 @@ def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:
 
 def render(page: Page, name: str) -> str:
     """Return the page in one of its two forms."""
-    is_html = name == REPORT_HTML
-    form = name.rpartition(".")[2]
-
-    def load(template: str) -> str:
-        if template.startswith(_OF_KIND):
-            return KINDS[template.removeprefix(_OF_KIND)].template(form)
-        return _template(template)
-
-    environment = Environment(
-        loader=FunctionLoader(load),
-        autoescape=is_html,  # noqa: S701  # in Markdown, the filter `cell` does it
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["cell"] = _cell
-    environment.globals["svg"] = Markup
-    style = Markup(_template("report.css")) if is_html else ""  # noqa: S704  # our own file
-    return environment.get_template(name).render(page=page, style=style)
-
-
-def _template(name: str) -> str:
-    return (files("openalign.evaluate.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _cell(text: str) -> str:
-    """Return a text for a cell of a Markdown table, where it is no tag, link or end of the cell."""
-    in_one_line = html.escape(" ".join(str(text).split()), quote=False)
-    return _MARKUP.sub(r"\\\g<0>", in_one_line)
-
-
-def _write(output: str, name: str, text: str) -> DataFile:
-    written = storage.write_text(storage.join(output, name), text)
-    return DataFile.of(name, written, num_rows=1)
+    return rendering.render(name, page=page)

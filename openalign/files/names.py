@@ -43,6 +43,8 @@ SEARCH_FOLDERS_FILE = "search/folders.json"
 # report
 REPORT_HTML = "report.html"
 REPORT_MARKDOWN = "report.md"
+TABLES_FOLDER = "tables"
+"""The report's tables as CSV and LaTeX."""
 
 # The run itself
 RUN_LOG = "run.jsonl"

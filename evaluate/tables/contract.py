@@ -1,0 +1,128 @@
+"""What a table of the paper is: its columns, and the rows that others have published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SAME_PROTOCOL = "yes"
+"""What stands under "same protocol?" where nothing is known to differ."""
+
+ZERO_SHOT = "zero-shot"
+FINE_TUNED = "fine-tuned"
+
+ALIGN_MODEL = "ALIGN (L2 + Large)"
+ALIGN_DATA = "1.8 billion pairs, not released"
+COYO_B7 = "COYO-ALIGN (B7 + Base)"
+COYO_DATA = "COYO-700M"
+ALIGN_BASE = "kakaobrain/align-base"
+COYO_README = "coyo-align, README"
+MTEB = "MTEB's results"
+
+_MISSING = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledBy:
+    """Which metric of a run stands in a column, and what it must be a number of."""
+
+    kind: str
+    """The task's kind."""
+
+    metric: str
+    """What follows `<kind>/<task>/` in the metric's name."""
+
+    benchmarks: tuple[str, ...] = ()
+    """Names of benchmarks that are the column's data set; empty for a metric over all tasks of the
+    kind, such as a mean over data sets."""
+
+    splits: tuple[str, ...] = ("test",)
+    """What the published split is called; a task that does not say its split is not asked."""
+
+    num_queries: int | None = None
+    """How many queries the published number is over; None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of numbers."""
+
+    title: str
+    group: str = ""
+    """What stands above it and its neighbors; empty where nothing does."""
+
+    filled_by: FilledBy | None = None
+    """None where no task measures it."""
+
+    scale: float = 100.0
+    """What a metric is multiplied by."""
+
+    decimals: int = 1
+    higher_is_better: bool = True
+
+    @property
+    def full_title(self) -> str:
+        """The title with what stands above it."""
+        return f"{self.group}, {self.title}" if self.group else self.title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """What somebody has published of one model."""
+
+    model: str
+    data: str = ""
+    """What it was trained on; empty where the source does not say."""
+
+    setting: str
+    values: tuple[str, ...]
+    """A number a column, as printed; empty where the source gives none."""
+
+    source: str
+    protocol: str = SAME_PROTOCOL
+    """Whether it was measured as a run's row is: `yes`, or in few words what differs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperTable:
+    """One table of the paper, with what others have published beside it."""
+
+    number: int
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[PublishedRow]
+    our_setting: str
+    """What a run's row stands under. Only rows of one setting are compared."""
+
+    our_protocol: str = SAME_PROTOCOL
+    """How a run's row differs from the paper's, whatever the run."""
+
+    notes: Sequence[str] = ()
+    """What a reader must know of the published numbers."""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            assert len(row.values) == len(self.columns), f"table {self.number}, {row.model}"
+
+    @property
+    def name(self) -> str:
+        """What its files and its place in the page are called."""
+        return f"table-{self.number}"
+
+    @property
+    def heading(self) -> str:
+        """Its number and title."""
+        return f"Table {self.number}: {self.title}"
+
+
+def printed(cells: str) -> tuple[str, ...]:
+    """Return the cells of a row, written with blanks between them and `-` for none."""
+    return tuple("" if cell == _MISSING else cell for cell in cells.split())
+
+
+def printed_value(cell: str) -> float | None:
+    """Return the number of a printed cell, without its deviation; None for an empty one."""
+    return float(cell.partition("\u00b1")[0]) if cell else None
+
+
+def canonical(benchmark: str) -> str:
+    """Return a benchmark's name as names are compared: capitals, `-` and `_` do not count."""
+    return benchmark.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,253 @@
+"""Which number of a run fills which column, and what is best of a column."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from paper_results import metric, run_of, task, whole_run
+
+from openalign.evaluate.tables.filling import (
+    Cell,
+    FilledTable,
+    OurNumber,
+    ReportTables,
+    Row,
+    best_of,
+    tables_of,
+)
+from openalign.evaluate.tables.origins import EvaluatedRun
+
+I2T = "split/image_to_text/recall_at_1"
+FLICKR = "Flickr30K, image to text, R@1"
+COCO = "MSCOCO 5K, image to text, R@1"
+
+
+def flickr(value: float, *, half: float = 0.01, n: int = 1_000, run: str = "ours") -> EvaluatedRun:
+    name = f"retrieval/flickr30k/{I2T}"
+    return run_of(run, [task("retrieval", "flickr30k")], [metric(name, value, half=half, n=n)])
+
+
+def filled(tables: ReportTables, number: int) -> FilledTable:
+    [found] = [table for table in tables.filled if table.table.number == number]
+    return found
+
+
+def ours(table: FilledTable) -> list[Row]:
+    return [row for row in table.rows if row.is_ours]
+
+
+def shown(table: FilledTable, row: Row) -> dict[str, str]:
+    cells = zip(table.table.columns, row.cells, strict=True)
+    return {column.full_title: cell.text for column, cell in cells if cell.text}
+
+
+def best(table: FilledTable, title: str) -> list[str]:
+    at = [column.full_title for column in table.table.columns].index(title)
+    return [row.model for row in table.rows if row.cells[at].is_best]
+
+
+def test_a_run_of_everything_fills_every_column_that_a_task_measures() -> None:
+    tables = tables_of([whole_run("ours")])
+
+    assert [table.table.number for table in tables.filled] == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert tables.empty == []
+    assert tables.others == []
+    for table in tables.filled:
+        [row] = ours(table)
+        for column, cell in zip(table.table.columns, row.cells, strict=True):
+            expected = "" if column.filled_by is None else f"{50:.{column.decimals}f}"
+            assert cell.text == expected, column
+        assert row == table.rows[0]
+
+
+def test_a_number_is_a_percentage_with_interval_queries_and_ties() -> None:
+    name = f"retrieval/flickr30k/{I2T}"
+    number = metric(name, 0.88649, half=0.0201, n=1_000, ties_at_random=0.891)
+    tables = tables_of([run_of("ours", [task("retrieval", "flickr30k")], [number])])
+
+    table = filled(tables, 1)
+    [row] = ours(table)
+    assert row.cells[0].text == "88.6"
+    assert row.cells[0].value == pytest.approx(88.649)
+    beside = row.cells[0].ours
+    assert beside == OurNumber(low="86.6", high="90.7", n=1_000, ties="89.1", anchor="from-1-1")
+    assert row.protocol == "yes"
+
+
+def test_ties_that_read_the_same_are_not_shown() -> None:
+    name = f"retrieval/flickr30k/{I2T}"
+    number = metric(name, 0.8864, n=1_000, ties_at_random=0.8861)
+    tables = tables_of([run_of("ours", [task("retrieval", "flickr30k")], [number])])
+
+    [row] = ours(filled(tables, 1))
+    assert row.cells[0].ours is not None
+    assert row.cells[0].ours.ties == ""
+
+
+@pytest.mark.parametrize("name", ["mscoco", "coco", "wds_mscoco_captions", "ms-coco"])
+def test_a_published_name_finds_its_column(name: str) -> None:
+    number = metric(f"retrieval/{name}/{I2T}", 0.4, n=5_000)
+    table = filled(tables_of([run_of("ours", [task("retrieval", name)], [number])]), 1)
+
+    assert shown(table, ours(table)[0]) == {COCO: "40.0"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "benchmark"),
+    [("retrieval", "my_flickr"), ("cxc", "flickr30k")],
+    ids=["another name", "another kind"],
+)
+def test_other_numbers_stand_in_a_table_of_their_own(kind: str, benchmark: str) -> None:
+    number = metric(f"{kind}/{benchmark}/{I2T}", 0.41234567, n=5)
+    tables = tables_of([run_of("ours", [task(kind, benchmark)], [number])])
+
+    assert tables.filled == []
+    [row] = tables.others
+    assert row.metric == f"{kind}/{benchmark}/{I2T}"
+    assert row.cells[0].text == "0.4123"
+
+
+def test_the_task_that_is_called_as_its_data_set_comes_first_and_others_below() -> None:
+    tasks = [task("zero_shot", "imagenet", name="one-prompt"), task("zero_shot", "imagenet")]
+    numbers = [
+        metric("zero_shot/one-prompt/top_1", 0.5, n=50_000),
+        metric("zero_shot/imagenet/top_1", 0.6, n=50_000),
+    ]
+    table = filled(tables_of([run_of("ours", tasks, numbers)]), 4)
+
+    assert [(row.model, row.cells[0].text) for row in ours(table)] == [
+        ("ours", "60.0"),
+        ("ours, task one-prompt", "50.0"),
+    ]
+
+
+def test_a_name_that_one_run_has_in_a_table_and_another_has_not_is_shown_twice() -> None:
+    name = "retrieval/flickr30k/split/image_to_text/recall_at_1"
+    of_another = task("retrieval", "mine", name="flickr30k")
+    tables = tables_of([flickr(0.5), run_of("other", [of_another], [metric(name, 0.25)])])
+
+    assert [row.model for row in ours(filled(tables, 1))] == ["ours"]
+    assert [[cell.text for cell in row.cells] for row in tables.others] == [["", "0.25"]]
+
+
+@pytest.mark.parametrize(
+    ("run", "protocol"),
+    [
+        (flickr(0.5, n=990), "990 queries, not 1,000"),
+        (
+            replace(
+                flickr(0.5),
+                results=run_of(
+                    "ours",
+                    [task("retrieval", "flickr30k", split="val")],
+                    flickr(0.5).results.metrics,
+                ).results,
+            ),
+            "split val, not test",
+        ),
+        (
+            run_of(
+                "ours",
+                flickr(0.5).results.tasks,
+                flickr(0.5, n=64).results.metrics,
+                settings={"fast": True},
+            ),
+            "a fast run on the first images of each split; 64 queries, not 1,000",
+        ),
+    ],
+    ids=["fewer queries", "another split", "a fast run"],
+)
+def test_what_differs_from_the_published_protocol_is_said_and_nothing_is_marked(
+    run: EvaluatedRun, protocol: str
+) -> None:
+    table = filled(tables_of([run]), 1)
+
+    assert ours(table)[0].protocol == protocol
+    assert best(table, FLICKR) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "marked"),
+    [
+        (0.896, 0.01, ["ours"]),
+        (0.895, 0.01, []),
+        (0.88, 0.01, []),
+        (0.87, 0.01, ["ALIGN (L2 + Large)"]),
+        (0.87, 0.016, []),
+    ],
+    ids=["low end on it", "low end below it", "within", "high end below it", "high end on it"],
+)
+def test_only_the_interval_marks_the_best(value: float, half: float, marked: list[str]) -> None:
+    table = filled(tables_of([flickr(value, half=half)]), 1)
+
+    assert best(table, FLICKR) == marked
+    assert best(table, COCO) == []
+
+
+def test_fine_tuned_rows_are_not_compared_with_zero_shot_ones() -> None:
+    table = filled(tables_of([flickr(0.94)]), 1)
+
+    assert best(table, FLICKR) == ["ours"]
+    assert "95.3" in [row.cells[0].text for row in table.rows]
+
+
+def test_where_the_protocol_is_another_nothing_is_marked() -> None:
+    tables = tables_of([whole_run("ours", value=1.0, half=0.001)])
+
+    for number in (2, 3, 5, 6, 7):
+        table = filled(tables, number)
+        assert ours(table)[0].protocol != "yes"
+        assert not any(cell.is_best for row in table.rows for cell in row.cells)
+    for number in (1, 4, 9, 10, 11, 12):
+        [row] = ours(filled(tables, number))
+        assert row.protocol == "yes"
+        assert all(cell.is_best for cell in row.cells)
+
+
+def our_cell(low: float, high: float) -> Cell:
+    beside = OurNumber(low="", high="", n=1, ties="", anchor="a")
+    return Cell(text="x", value=(low + high) / 2, low=low, high=high, ours=beside)
+
+
+def published(value: float) -> Cell:
+    return Cell(text="x", value=value, low=value, high=value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign", "expected"),
+    [
+        ([our_cell(5, 6), our_cell(3, 5)], 1.0, [0]),
+        ([our_cell(5, 6), our_cell(3, 5.1)], 1.0, []),
+        ([our_cell(5, 6), our_cell(3, 5.1), published(7)], 1.0, [2]),
+        ([our_cell(5, 6), published(6.1), published(6.1), published(1)], 1.0, [1, 2]),
+        ([our_cell(5, 6), published(6)], 1.0, []),
+        ([our_cell(5, 6), published(6)], -1.0, [0]),
+        ([our_cell(5, 6), published(5)], -1.0, []),
+        ([our_cell(5, 6), published(4.9)], -1.0, [1]),
+        ([our_cell(5, 6)], 1.0, []),
+        ([published(5), published(6)], 1.0, []),
+    ],
+)
+def test_the_best_of_some_cells(cells: list[Cell], sign: float, expected: list[int]) -> None:
+    assert best_of(cells, sign=sign) == expected
+
+
+def test_each_number_leads_to_its_metric_data_set_and_settings() -> None:
+    tables = tables_of([flickr(0.5), whole_run("second")])
+
+    anchors = {origin.anchor: origin for origin in tables.origins}
+    assert len(anchors) == len(tables.origins)
+    for table in tables.filled:
+        for row in ours(table):
+            for cell in row.cells:
+                if cell.ours is not None:
+                    origin = anchors[cell.ours.anchor]
+                    assert origin.run == row.model
+                    assert 100 * origin.metric.value == cell.value
+    first = anchors["from-1-1"]
+    assert first.metric.name == f"retrieval/flickr30k/{I2T}"
+    assert first.benchmark == "flickr30k"
+    assert first.content_hash == "d" * 64
+    assert json.loads(first.settings)["benchmark"] == "flickr30k"
+    over_tasks = [o for o in tables.origins if o.metric.name.startswith("vtab/all/")]
+    assert [(o.benchmark, o.settings) for o in over_tasks] == [("", "")] * 4
