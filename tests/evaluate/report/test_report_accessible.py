@@ -1,0 +1,95 @@
+"""The report under axe: in Chromium where it is found, which knows contrast, and in jsdom.
+
+Needs Node and axe: `npm install --no-save axe-core jsdom` in the top folder of the clone.
+"""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from browser import TOP, found_in_chromium, node_module
+from given import report_on
+from paper_results import whole_run
+from squares import config_of, run_stage
+
+from openalign.evaluate.report import several
+from openalign.files.names import REPORT_HTML
+
+DARK = "@media (prefers-color-scheme: dark)"
+LIGHT = "@media (prefers-color-scheme: light)"
+RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
+
+IN_CHROMIUM = f"""\
+for (const folded of document.querySelectorAll("details")) folded.open = true;
+const found = await axe.run(document, {RULES});
+return {{
+  violations: found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]),
+  passes: found.passes.map((each) => each.id),
+  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+}};
+"""
+
+IN_JSDOM = f"""\
+const {{ JSDOM }} = require("jsdom");
+const fs = require("fs");
+const page = new JSDOM(fs.readFileSync(process.argv[1], "utf8"), {{ runScripts: "dangerously" }});
+page.window.eval(fs.readFileSync(require.resolve("axe-core"), "utf8"));
+const options = {{ ...{RULES}, rules: {{ "color-contrast": {{ enabled: false }} }} }};
+page.window.axe.run(page.window.document, options).then((found) => console.log(JSON.stringify({{
+  violations: found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]),
+  passes: found.passes.map((each) => each.id),
+}})));
+"""
+
+
+@pytest.fixture
+def side_by_side(tmp_path: Path) -> Path:
+    """Return a page with every table, of two runs."""
+    several.write([whole_run("first"), whole_run("second", value=0.99)], str(tmp_path / "both"))
+    return tmp_path / "both" / REPORT_HTML
+
+
+@pytest.fixture
+def alone(shared_benchmark: Path, model_folder: str, tmp_path: Path) -> Path:
+    """Return the page of one run, with galleries."""
+    config = config_of(shared_benchmark)
+    run_stage(shared_benchmark, config, model=model_folder, output=tmp_path / "evaluate")
+    report_on(tmp_path)
+    return tmp_path / "report" / REPORT_HTML
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width_px", [1440, 390])
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("which", ["side_by_side", "alone"])
+def test_axe_finds_nothing_in_chromium(
+    which: str, width_px: int, *, is_dark: bool, request: pytest.FixtureRequest
+) -> None:
+    axe = node_module("axe-core").read_text()
+    page: Path = request.getfixturevalue(which)
+    html = page.read_text()
+    assert html.count(DARK) == 1
+    if is_dark:
+        html = html.replace(DARK, "@media all").replace(LIGHT, "@media not all")
+    page.write_text(html.replace("</body>", f"<script>{axe}</script></body>"))
+
+    found = found_in_chromium(page, IN_CHROMIUM, width_px=width_px)
+
+    assert found["violations"] == []
+    assert "color-contrast" in found["passes"]
+    assert found["overflow"] <= 0
+
+
+@pytest.mark.slow
+def test_axe_finds_nothing_in_jsdom(side_by_side: Path) -> None:
+    node_module("axe-core")
+    node_module("jsdom")
+
+    words = ["node", "-e", IN_JSDOM, "--", str(side_by_side)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=TOP)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["violations"] == []
+    assert "empty-table-header" in found["passes"]
