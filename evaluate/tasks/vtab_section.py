@@ -1,4 +1,4 @@
-"""What the report shows of VTAB-1k: means beside the paper's, every task, and every sweep."""
+"""What the report shows of VTAB-1k: means, every task, and every sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,34 +12,6 @@ from openalign.evaluate.tasks.per_class_section import ShownPair, show_pairs
 from openalign.evaluate.tasks.vtab import OVERALL, VtabExamples, VtabFacts, VtabTrial
 from openalign.evaluate.tasks.vtab_summary import SETS, TaskSet, task_sets
 from openalign.pages import charts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedMeans:
-    """A row as its source prints it, in percent; None where it gives none."""
-
-    model: str
-    protocol: str
-    means: tuple[str | None, ...]
-    """Over all 19, natural, specialized and structured."""
-
-    source: str
-
-
-PUBLISHED = (
-    PublishedMeans(
-        model="ALIGN (L2 + Large)",
-        protocol="all layers fine-tuned, 50 trials",
-        means=("79.99 \u00b1 0.15", "83.38", "87.56", "73.25"),
-        source="the paper, Table 6",
-    ),
-    PublishedMeans(
-        model="BiT-L",
-        protocol="all layers fine-tuned, 40 trials",
-        means=("78.72", None, None, None),
-        source="the paper, Table 6",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +50,6 @@ class VtabSection:
     pairs: Sequence[ShownPair]
     means: Sequence[ShownMean]
     """Over all tasks of the run: the same for each of them."""
-
-    published: Sequence[PublishedMeans] = PUBLISHED
 
 
 def section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: Tiles) -> VtabSection:
