@@ -48,6 +48,19 @@ def test_every_file_that_is_there_has_its_hash(tmp_path: Path) -> None:
     assert missing_files(urls) == [f"{tmp_path}/{name}" for name in ("none", "folder", "a/below")]
 
 
+def test_more_files_than_wait_at_once_have_their_own_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_cache, "_AT_ONCE", 3)
+    contents = {str(tmp_path / str(number)): str(number).encode() for number in range(8)}
+    for url, content in contents.items():
+        storage.write_bytes(url, content)
+
+    found = hashes_of(contents, cache=str(tmp_path / "cache.json"))
+
+    assert found == {url: sha256(content) for url, content in contents.items()}
+
+
 def test_a_file_is_read_once_and_from_any_folder(
     tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
