@@ -33,7 +33,9 @@ from openalign.train.local_ranks import (
 
 RANK_MODULE = "openalign.evaluate.rank"
 
-_STOPS = "evaluate  stops; the same command goes on from there"
+STOPS = "evaluate  stops; the same command goes on from there"
+"""What is said on SIGTERM."""
+
 _TAIL_LINES = 15
 _SECONDS_TO_STOP = 20.0
 
@@ -85,7 +87,7 @@ def launch(
     say(f"evaluate  starts {count} ranks; their logs are in {logs}")
     ended: queue.Queue[_Rank] = queue.Queue()
     failed: _Rank | None = None
-    with orderly_end(_STOPS), ExitStack() as held:
+    with orderly_end(STOPS), ExitStack() as held:
         progress = held.enter_context(closing(_Progress(count)))
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}

@@ -140,6 +140,32 @@ def test_ranks_end_with_the_process_that_started_them(
     wait_until(lambda: not any(map(is_alive, process_ids(tmp_path))))
 
 
+ONE_PROCESS = """
+import sys, tempfile, time
+from pathlib import Path
+from openalign.run import evaluating
+def stall(_):
+    with tempfile.TemporaryDirectory(dir=sys.argv[1], prefix="copy-"):
+        Path(sys.argv[1], "ready").touch()
+        time.sleep(600)
+evaluating.run_as_rank = stall
+evaluating.start(None, num_processes=1)
+"""
+
+
+def test_one_process_that_is_terminated_leaves_no_copies_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONE_PROCESS, str(tmp_path)]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:
+        wait_until((tmp_path / "ready").exists)
+
+        process.terminate()
+
+        assert process.wait(120) == 143
+        assert process.stderr is not None
+        assert b"evaluate  stops; the same command goes on from there" in process.stderr.read()
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+
+
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
