@@ -25,12 +25,14 @@ from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.left_out import UnreadableImage, check_bound
 from openalign.evaluate.pace import Pace, PaceKeeper
 from openalign.evaluate.plan import Plan, plan, say_needs, without_unreadable
+from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.contract import name_of
 from openalign.files import storage
+from openalign.files.fingerprints import fingerprint_of
 from openalign.files.names import RUN_LOG, embeddings_file
 from openalign.progress import display_of, reports_elsewhere
 from openalign.telemetry import JsonLines, say
-from openalign.train.ranks import RankGroup, from_every_rank, on_rank_0
+from openalign.train.ranks import RankGroup, check_same, from_every_rank, on_rank_0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,15 @@ def embed_plan(
     Raises:
         InputError: a task and its benchmark do not fit, the model cannot be used, or more images
             are missing or broken than the config lets pass.
-        StageError: a batch does not fit into the memory of the device.
+        StageError: ranks do not have the same model or libraries, or a batch does not fit into the
+            memory of the device.
     """
     planned = plan(config, benchmarks)
     if ranks.rank == 0:
         say_needs(planned)
     encoder = Encoder.load(model, decoding=config.decoding)
+    libraries = fingerprint_of(library_versions())
+    check_same(ranks, {"the model as it was loaded": encoder.identity, "libraries": libraries})
     with fixed_threads(ranks):
         images, texts = _images_of(planned), texts_of(planned)
         keeper = _keeper(ranks, images, texts)

@@ -5,7 +5,8 @@ pieces are made by the module that made them there, with the settings that lie b
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +110,7 @@ class Encoder:
         Raises:
             InputError: an embedding is not finite.
         """
-        with torch.inference_mode():
+        with _exactly():
             features = _rows(self.model.get_image_features(pixels.to(self.model.device)))
         if not np.isfinite(features).all():
             raise InputError("an image's embedding is not finite", hint=_BROKEN)
@@ -132,7 +133,7 @@ class Encoder:
             InputError: names the text whose row is not finite.
         """
         ids, mask = (part.to(self.model.device) for part in tokenize(self.tokenizer, texts))
-        with torch.inference_mode():
+        with _exactly():
             states = self.model.text_model(input_ids=ids, attention_mask=mask).last_hidden_state
             rows = _rows(self.model.text_projection(states[:, 0]) if projected else states[:, 0])
         broken = np.flatnonzero(~np.isfinite(rows).all(axis=1))
@@ -141,6 +142,22 @@ class Encoder:
                 f"the embedding of the text {texts[broken[0]]!r} is not finite", hint=_BROKEN
             )
         return unit_rows(rows)
+
+
+@contextmanager
+def _exactly() -> Generator[None]:
+    """Compute without gradients, in fp32 on GPUs too, and the same bits every time.
+
+    By default cuDNN rounds the inputs of convolutions to TF32, which has 10 bits of fp32's 23, and
+    may take algorithms that add in any order.
+    """
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ),
+    ):
+        yield
 
 
 def _read_preprocess(

@@ -33,7 +33,9 @@ from openalign.train.local_ranks import (
 
 RANK_MODULE = "openalign.evaluate.rank"
 
-_STOPS = "evaluate  stops; the same command goes on from there"
+STOPS = "evaluate  stops; the same command goes on from there"
+"""What is said on SIGTERM."""
+
 _TAIL_LINES = 15
 _SECONDS_TO_STOP = 20.0
 
@@ -68,7 +70,7 @@ def launch(
 
     The ranks end with this process: when it is interrupted or gets SIGTERM it ends them and waits,
     and when it is killed they notice. The first rank that fails ends the others. Logs lie in `work`
-    where it is local.
+    where it is local, and else in a folder of this machine that is removed when all goes well.
 
     Raises:
         SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
@@ -85,18 +87,20 @@ def launch(
     say(f"evaluate  starts {count} ranks; their logs are in {logs}")
     ended: queue.Queue[_Rank] = queue.Queue()
     failed: _Rank | None = None
-    with orderly_end(_STOPS), ExitStack() as held:
+    with orderly_end(STOPS), ExitStack() as held:
         progress = held.enter_context(closing(_Progress(count)))
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}
             rank = _start([module, *argv], number, logs, of_rank)
-            reader = threading.Thread(target=_read, args=(rank, progress, ended))
+            reader = threading.Thread(target=_read, args=(rank, progress, ended), daemon=True)
+            # Before the reader starts: an interrupt may come at any time.
+            held.callback(_end, rank, reader)
             reader.start()
-            held.callback(reader.join)
-            held.callback(_stop, rank)  # before the reader is waited for
         failed = _first_failure(ended, count)
     if failed is not None:
         raise _error_of(failed, count)
+    if not storage.is_local(work):
+        storage.remove(str(logs))
 
 
 def _start(
@@ -175,6 +179,16 @@ class _Progress:
         with self._lock:
             if self._bar is not None:
                 self._bar.close()
+
+
+def _end(rank: _Rank, reader: threading.Thread) -> None:
+    """End a rank and wait for its last messages."""
+    _stop(rank)
+    assert rank.process.stdout is not None
+    if reader.ident is None:  # it was never started
+        rank.process.stdout.close()
+    else:
+        reader.join()
 
 
 def _stop(rank: _Rank) -> None:

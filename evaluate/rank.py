@@ -14,6 +14,7 @@ from typing import Any
 
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.kinds import AnyDataset
+from openalign.files.fingerprints import fingerprint_of
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
 
@@ -46,15 +47,20 @@ def run(spec: RankSpec) -> None:
     ends every rank.
 
     Raises:
-        StageError: another run is at work on the stage, there is no task, or a batch does not fit
-            into the memory of the device.
+        StageError: another run is at work on the stage, there is no task, ranks do not have the
+            same settings, inputs or libraries, or a batch does not fit into the memory of the
+            device.
         InputError: the model, a benchmark or more images than may be left out cannot be used.
     """
     from openalign.evaluate import stage
-    from openalign.train.ranks import met_ranks, on_rank_0
+    from openalign.train.ranks import check_same, met_ranks, on_rank_0
 
     config = read_plain(RankConfig, spec.config, "the rank's spec")
     with met_ranks() as ranks, ExitStack() as held:
+        # Under torchrun each rank has read the settings and hashed the inputs of its own machine.
+        check_same(
+            ranks, {"settings": fingerprint_of(spec.inputs.settings), **spec.inputs.contents}
+        )
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
         folder = spec.folder

@@ -17,7 +17,7 @@ from openalign.files import storage
 RESULTS_VERSION = 3
 """Raised whenever a field changes its name, type or meaning."""
 
-LIBRARIES = ("numpy", "openalign", "pillow", "tokenizers", "torch", "transformers")
+LIBRARIES = ("numpy", "openalign", "pillow", "simplejpeg", "tokenizers", "torch", "transformers")
 _AGAIN = "run `openalign evaluate` again"
 
 R = TypeVar("R", bound=msgspec.Struct)

@@ -1,7 +1,7 @@
 """The processes that make a stage together, as each of them sees the others."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,6 +107,23 @@ def from_every_rank(ranks: RankGroup, value: T) -> list[T]:
     found: list[Any] = [None] * ranks.world_size
     dist.all_gather_object(found, value)
     return found
+
+
+def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
+    """See that every rank has the facts of rank 0, by their names; all ranks must call this.
+
+    Raises:
+        StageError: names the first rank that differs, and in what; on every rank.
+    """
+    first, *others = from_every_rank(ranks, dict(facts))
+    for rank, found in enumerate(others, start=1):
+        differing = [name for name in first | found if first.get(name) != found.get(name)]
+        if differing:
+            raise StageError(
+                f"rank {rank} does not have the same as rank 0: {', '.join(differing)}",
+                hint="start every rank with the same settings and the same versions of libraries, "
+                "and let each read the same files, which nobody may change meanwhile",
+            )
 
 
 def _for_the_others(error: Exception | None) -> OpenAlignError | None:

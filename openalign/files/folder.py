@@ -41,6 +41,8 @@ class Folder:
 
     is_local: bool
     _used: dict[str, str] = field(default_factory=dict[str, str])
+    _stamps: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    """What each file was when it was hashed."""
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -66,8 +68,22 @@ class Folder:
             if not self.is_local:
                 storage.fetch(self.url_of(name), path)
             with path.open("rb") as file:
+                self._stamps[name] = _stamp_of(path)
                 self._used[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return path
+
+    def check_unchanged(self) -> None:
+        """See that what was read after it was hashed is what was hashed.
+
+        Raises:
+            InputError: a file was changed or replaced meanwhile, as by a training that goes on.
+        """
+        for name, stamp in self._stamps.items():
+            if _stamp_of(self._local / name) != stamp:
+                raise InputError(
+                    f"{self.url_of(name)} was changed while it was read",
+                    hint="wait until it is whole; the same command reads it again",
+                )
 
     def read(self, name: str) -> bytes:
         """Return a small file: settings, or a vocabulary.
@@ -100,6 +116,14 @@ class Folder:
         return as_record(values, kind, where=self.url_of(name), hint=hint)
 
 
+def _stamp_of(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return ()
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
 def as_record(values: Any, kind: type[T], *, where: str, hint: str | None = None) -> T:
     """Return decoded JSON as a typed record; no value is made to fit.
 
@@ -117,14 +141,17 @@ def opened(url: str) -> Generator[Folder]:
     """Yield a folder, on a path or URL; copies of its files are deleted when the block ends.
 
     Raises:
-        InputError: it is no folder, or cannot be reached.
+        InputError: it is no folder, or cannot be reached; or, when the block ends, a file that was
+            read in it is not any more what was hashed.
     """
     with _reachable(url):
         names = frozenset(storage.list_names(url))
     if storage.is_local(url):
         if not storage.local_path(url).is_dir():
             raise InputError(f"{url} is a file, a folder is needed")
-        yield Folder(url, names, storage.local_path(url), is_local=True)
+        folder = Folder(url, names, storage.local_path(url), is_local=True)
+        yield folder
+        folder.check_unchanged()
         return
     with tempfile.TemporaryDirectory(prefix="openalign-") as copies:
         yield Folder(url, names, Path(copies), is_local=False)

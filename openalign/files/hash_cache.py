@@ -22,6 +22,9 @@ from openalign.files import storage
 from openalign.telemetry import progress_line
 
 _THREADS = 8
+_AT_ONCE = 4096
+"""Files that wait for a thread: for each of a million, they would take a gigabyte of memory."""
+
 _SETTLED_NS = 2_000_000_000
 """A file that changed a moment ago may change again without another stamp: clocks are coarse."""
 
@@ -102,9 +105,11 @@ def _add_hashes(hashes: dict[str, str], urls: Sequence[str]) -> None:
     pool = ThreadPoolExecutor(_THREADS)
     try:
         with progress_line("hashing", lambda: f"{done:,} of {len(urls):,} files"):
-            for url, sha256 in zip(urls, pool.map(_sha256_of, urls), strict=True):
-                hashes[url] = sha256
-                done += 1
+            for start in range(0, len(urls), _AT_ONCE):
+                part = urls[start : start + _AT_ONCE]
+                for url, sha256 in zip(part, pool.map(_sha256_of, part), strict=True):
+                    hashes[url] = sha256
+                    done += 1
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -35,12 +35,14 @@ def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
         OpenAlignError: what stops `evaluate.rank.run`.
         StageError: a rank failed.
     """
-    from openalign.evaluate.launch import launch, num_ranks
+    from openalign.evaluate.launch import STOPS, launch, num_ranks
+    from openalign.train.local_ranks import orderly_end
     from openalign.train.stage_spec import made_by_ranks
 
     count = num_ranks(num_processes)
     if count == 1:
-        run_as_rank(spec)
+        with orderly_end(STOPS):  # copies of a remote model do not stay behind
+            run_as_rank(spec)
         return spec.folder.require()
     return made_by_ranks(spec, lambda url: launch([url], count=count, work=spec.work))
 

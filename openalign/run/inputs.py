@@ -5,6 +5,7 @@ An input's content is part of a result's identity; its path is not.
 
 from typing import TYPE_CHECKING, Any
 
+from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.kinds import kind_of
@@ -100,6 +101,12 @@ def model_identity(folder: str, *, root: str) -> str:
         names = model_files(files)
     urls = {name: storage.join(folder, name) for name in names}
     hashes = hashes_of(urls.values(), cache=_cache(root, "model"))
+    if gone := [url for url in urls.values() if url not in hashes]:
+        raise InputError(
+            f"{gone[0]} is named in its folder, and there is no such file",
+            hint="a link that leads nowhere is what a download that was cut short, or a cache that "
+            "was cleared, leaves behind: fetch the model again",
+        )
     return fingerprint_of({name: hashes[url] for name, url in urls.items()})
 
 

@@ -94,6 +94,22 @@ def test_a_model_of_the_library_gives_the_librarys_embeddings(theirs: Path) -> N
     assert (found @ found.T).min() < 0.9  # images that look alike would prove nothing
 
 
+def test_towers_compute_in_fp32_and_the_same_bits_every_time(model_folder: str) -> None:
+    """A GPU's convolutions are in TF32 unless they are told; the caller's choice stays."""
+    encoder = Encoder.load(model_folder)
+    cudnn = torch.backends.cudnn
+    seen: list[tuple[bool, bool]] = []
+    for tower in (encoder.model.vision_model, encoder.model.text_model):
+        tower.register_forward_hook(lambda *_: seen.append((cudnn.allow_tf32, cudnn.deterministic)))
+
+    with cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=True):
+        encoder.embed_pixels(torch.zeros(1, 3, *encoder.preprocess.output_px))
+        encoder.embed_texts(["red"])
+
+        assert seen == [(False, True)] * 2
+        assert (cudnn.allow_tf32, cudnn.deterministic) == (True, False)
+
+
 def test_our_exports_are_decoded_as_in_training_and_others_as_their_processor_does(
     model_folder: str, theirs: Path
 ) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rank_processes import environment, is_alive, process_ids, wait_until
@@ -139,6 +140,32 @@ def test_ranks_end_with_the_process_that_started_them(
     wait_until(lambda: not any(map(is_alive, process_ids(tmp_path))))
 
 
+ONE_PROCESS = """
+import sys, tempfile, time
+from pathlib import Path
+from openalign.run import evaluating
+def stall(_):
+    with tempfile.TemporaryDirectory(dir=sys.argv[1], prefix="copy-"):
+        Path(sys.argv[1], "ready").touch()
+        time.sleep(600)
+evaluating.run_as_rank = stall
+evaluating.start(None, num_processes=1)
+"""
+
+
+def test_one_process_that_is_terminated_leaves_no_copies_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ONE_PROCESS, str(tmp_path)]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:
+        wait_until((tmp_path / "ready").exists)
+
+        process.terminate()
+
+        assert process.wait(120) == 143
+        assert process.stderr is not None
+        assert b"evaluate  stops; the same command goes on from there" in process.stderr.read()
+    assert [path.name for path in tmp_path.iterdir()] == ["ready"]
+
+
 def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
@@ -165,18 +192,48 @@ def test_there_are_as_many_ranks_as_asked_and_as_gpus(
     assert launch.num_ranks(asked) == expected
 
 
-def test_a_remote_stage_has_its_logs_on_this_machine(
+def test_ranks_of_a_remote_stage_leave_logs_on_this_machine_if_one_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    launch.launch(
-        ["0=say:hello"],
-        count=1,
-        work="memory://run/work",
-        module="toy_rank",
-        environment=environment(),
-    )
+    def start_remotely(orders: str) -> None:
+        launch.launch(
+            [orders],
+            count=1,
+            work="memory://run/work",
+            module="toy_rank",
+            environment=environment(),
+        )
 
+    start_remotely("0=say:hello")
+    assert list(tmp_path.iterdir()) == []
+
+    with pytest.raises(StageError, match=r"its log is .*/openalign-ranks-.*/rank-0\.log"):
+        start_remotely("0=say:hello,exit:2")
     (log,) = tmp_path.glob("openalign-ranks-*/rank-0.log")
     assert log.read_text() == "hello\n"
+
+
+def test_a_rank_ends_when_the_starter_is_interrupted_before_its_messages_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+    start_rank = launch._start
+
+    def noted(*arguments: Any) -> Any:
+        rank = start_rank(*arguments)
+        started.append(rank.process)
+        return rank
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "_start", noted)
+    monkeypatch.setattr("threading.Thread.start", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path, f"0=sleep:{tmp_path}")
+
+    (process,) = started
+    assert process.returncode is not None

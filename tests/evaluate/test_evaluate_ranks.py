@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
+from local_ports import free_port
 from rank_processes import environment, is_alive, process_ids, wait_until
+from saved_align import edit_json
 from squares import benchmarks_of, config_of
 
 from openalign.errors import InputError, StageError
@@ -24,6 +28,7 @@ from openalign.files.manifest import StageInputs
 from openalign.run import evaluating
 from openalign.settings.fields import to_plain
 from openalign.telemetry import read_json_lines
+from openalign.train.local_ranks import rank_environment
 from openalign.train.stage_spec import made_by_ranks, write_spec
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
@@ -170,6 +175,48 @@ def refuse_again(names: set[str]) -> object:
         return write(self, name, *arguments)  # type: ignore[arg-type]
 
     return refuse
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        pytest.param("inputs", "benchmarks.squares", id="other inputs"),
+        pytest.param("model", "the model as it was loaded", id="another model"),
+    ],
+)
+def test_ranks_that_would_mix_their_rows_are_refused(
+    changed: str, named: str, squares: Path, model_folder: str, tmp_path: Path
+) -> None:
+    """As under torchrun, each rank has what its own machine says."""
+    first = spec_of(squares, model_folder, tmp_path / "run")
+    other = Path(shutil.copytree(model_folder, tmp_path / "other"))
+    edit_json(other / "preprocess.json", max_tokens=5)
+    changes = {
+        "inputs": {"inputs": StageInputs(settings={}, contents={"benchmarks.squares": "b"})},
+        "model": {"model": str(other)},
+    }
+    specs = [first, msgspec.structs.replace(first, **changes[changed])]
+    port = free_port()
+
+    with ExitStack() as held:
+        started: list[subprocess.Popen[bytes]] = []
+        for number, spec in enumerate(specs):
+            write_spec(str(tmp_path / f"{number}.json"), spec)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "small_chunks", str(tmp_path / f"{number}.json")],
+                env=environment() | rank_environment(number, 2, port),
+                stdin=subprocess.PIPE,
+                stderr=held.enter_context((tmp_path / f"{number}.log").open("wb")),
+            )
+            started.append(held.enter_context(process))
+        codes = [process.wait(120) for process in started]
+
+    assert codes == [2, 2]
+    for number in range(2):
+        text = (tmp_path / f"{number}.log").read_text()
+        assert "error: rank 1 does not have the same as rank 0: " in text
+        assert named in text
+    assert not (tmp_path / "run" / "evaluate").exists()
 
 
 def test_ranks_find_every_broken_image_together(

@@ -146,6 +146,22 @@ def test_a_folder_without_a_model_is_named_before_anything_is_written(
     assert [path.name for path in (folder / "runs").iterdir()] == ["other"]
 
 
+@pytest.mark.parametrize("is_folder", [False, True], ids=["a broken link", "a folder"])
+def test_a_name_without_a_file_behind_it_is_named(
+    folder: Path, capsys: pytest.CaptureFixture[str], *, is_folder: bool
+) -> None:
+    weights = folder / "model" / "model.safetensors"
+    weights.unlink()
+    if is_folder:
+        weights.mkdir()
+    else:
+        weights.symlink_to("nowhere")
+
+    message = said(capsys, "evaluate", "squares", code=2)
+
+    assert "model/model.safetensors is named in its folder, and there is no such file" in message
+
+
 def seal_training(root: Path, model: Path) -> None:
     """Seal stages up to `train`, as if a run had trained the model."""
     inputs: dict[str, str] = {}

@@ -2,6 +2,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import fsspec
 import loopback_hub
 import msgspec
 import pytest
+from changed_files import overwrite, overwrite_and_set_back, replace
 from local_ports import free_port
 
 from openalign.errors import InputError
@@ -84,6 +86,36 @@ def test_the_local_folder_itself_is_read(tmp_path: Path) -> None:
     with opened(str(tmp_path)) as folder:
         assert folder.path("a") == tmp_path / "a"
     assert (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back, replace, Path.unlink])
+def test_a_file_that_is_changed_after_it_was_hashed_is_named(
+    change: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """What is loaded would not be what an identity says: a training may write there."""
+    write(str(tmp_path), a=b"one", b=b"other")
+    wait_for_another_stamp(tmp_path)
+
+    with pytest.raises(InputError, match="a was changed while it was read"):
+        read_and_then(tmp_path, "a", change)
+
+    read_and_then(tmp_path, "b", lambda _: (tmp_path / "a").write_bytes(b"three"))  # not the one
+
+
+def read_and_then(folder: Path, name: str, change: Callable[[Path], object]) -> None:
+    with opened(str(folder)) as files:
+        files.read(name)
+        change(folder / name)
+
+
+def wait_for_another_stamp(folder: Path) -> None:
+    """Wait until the file system's clock has gone on: its ticks are some milliseconds long."""
+    probe = folder / "probe"
+    probe.touch()
+    before = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == before:
+        probe.touch()
+    probe.unlink()
 
 
 def test_a_record_takes_no_value_of_another_type(url: str) -> None:

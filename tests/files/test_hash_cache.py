@@ -1,10 +1,10 @@
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from changed_files import overwrite, overwrite_and_set_back, replace
 
 from openalign.errors import InputError
 from openalign.files import hash_cache, storage
@@ -48,6 +48,19 @@ def test_every_file_that_is_there_has_its_hash(tmp_path: Path) -> None:
     assert missing_files(urls) == [f"{tmp_path}/{name}" for name in ("none", "folder", "a/below")]
 
 
+def test_more_files_than_wait_at_once_have_their_own_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_cache, "_AT_ONCE", 3)
+    contents = {str(tmp_path / str(number)): str(number).encode() for number in range(8)}
+    for url, content in contents.items():
+        storage.write_bytes(url, content)
+
+    found = hashes_of(contents, cache=str(tmp_path / "cache.json"))
+
+    assert found == {url: sha256(content) for url, content in contents.items()}
+
+
 def test_a_file_is_read_once_and_from_any_folder(
     tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,23 +76,6 @@ def test_a_file_is_read_once_and_from_any_folder(
     assert first == {"a": sha256(b"one")}
     assert second == {f"file://{tmp_path}/a": sha256(b"one"), "../a": sha256(b"one")}
     assert read == [f"{tmp_path}/a"]
-
-
-def overwrite(file: Path) -> None:
-    file.write_bytes(b"two")
-
-
-def overwrite_and_set_back(file: Path) -> None:
-    """Change a file so that neither its size nor its date shows it."""
-    before = file.stat()
-    file.write_bytes(b"two")
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-
-
-def replace(file: Path) -> None:
-    file.with_name("new").write_bytes(b"two")
-    file.with_name("new").replace(file)
 
 
 @pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back, replace])

@@ -5,6 +5,7 @@
 builds the tokenizer anew from those options, so both files must say the same.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
 from openalign.errors import InputError
-from openalign.files.folder import Folder
+from openalign.files.folder import Folder, as_record
 from openalign.train.saved_files import (
     CONFIG_FILE,
     SPECIAL_TOKENS_FILE,
@@ -36,9 +37,17 @@ _WHOLE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _PARTS = {"model": "WordPiece", "normalizer": "BertNormalizer", "pre_tokenizer": "BertPreTokenizer"}
 """What a BERT's tokenizer is made of."""
 
+_FIXED = {
+    "normalizer.clean_text": True,
+    "model.continuing_subword_prefix": "##",
+    "model.max_input_chars_per_word": 100,
+}
+"""Options of the parts that the library takes from no file."""
+
+_SPECIAL_TOKENS = re.compile(r".*_token$|additional_special_tokens$")
+"""The keys of `special_tokens_map.json`."""
+
 _ADDED_TOKENS_FILE = "added_tokens.json"
-
-
 _SAVE_AGAIN = "load the tokenizer with the library, and save it again"
 
 
@@ -69,9 +78,10 @@ class _Settings(_SpecialTokens, frozen=True, kw_only=True):
     model_max_length: int | float | None = None
     padding_side: str | None = None
     truncation_side: str | None = None
+    split_special_tokens: bool | None = None
     added_tokens_decoder: dict[str, _Token] | None = None
-    extra_special_tokens: Any = None
-    additional_special_tokens: Any = None
+    extra_special_tokens: list[str | _Token] | dict[str, str | _Token] | None = None
+    additional_special_tokens: list[str | _Token] | None = None
 
     @property
     def specials(self) -> dict[str, str]:
@@ -84,9 +94,12 @@ class _Settings(_SpecialTokens, frozen=True, kw_only=True):
             "mask": self.mask_token,
         }
         return {
-            part: token.content if isinstance(token, _Token) else token or f"[{part.upper()}]"
-            for part, token in named.items()
+            part: _content(token) if token else f"[{part.upper()}]" for part, token in named.items()
         }
+
+
+def _content(token: str | _Token) -> str:
+    return token.content if isinstance(token, _Token) else token
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,33 +119,38 @@ def load_tokenizer(folder: Folder, bounds: Bounds) -> Tokenizer:
         InputError: the files are broken, contradict each other, or are of another model.
     """
     url = folder.url_of(TOKENIZER_SETTINGS_FILE)
-    settings = _read_settings(folder)
+    settings, named = _read_settings(folder)
     name = tokenizer_file(folder)
     _check_class(url, settings.tokenizer_class, name)
     if name == TOKENIZER_FILE:
         tokenizer = _from_json(folder, settings)
     else:
-        tokenizer = _from_vocabulary(folder, settings)
+        tokenizer = _from_vocabulary(folder, settings, named)
     _check_ids(folder.url_of(name), tokenizer, bounds)
     pad = settings.specials["pad"]
     pad_id = tokenizer.token_to_id(pad)
     if pad_id is None:
         raise InputError(f"{folder.url_of(name)} has no token {pad!r}, which texts are padded with")
+    _check_named(folder.url_of(name), settings, named, tokenizer)
     tokenizer.enable_truncation(_max_tokens(url, settings, bounds))
     tokenizer.enable_padding(pad_id=pad_id, pad_token=pad)
     return tokenizer
 
 
-def _read_settings(folder: Folder) -> _Settings:
+def _read_settings(folder: Folder) -> tuple[_Settings, frozenset[str]]:
+    """Return the settings, and all tokens that they name: the library never cuts those."""
     url = folder.url_of(TOKENIZER_SETTINGS_FILE)
-    settings = _Settings()
+    values: dict[str, Any] = {}
     if TOKENIZER_SETTINGS_FILE in folder.names:
-        settings = folder.read_json(TOKENIZER_SETTINGS_FILE, _Settings)
+        values = folder.read_json(TOKENIZER_SETTINGS_FILE, dict[str, Any])
+    settings = as_record(values, _Settings, where=url)
     if settings.added_tokens_decoder is None and SPECIAL_TOKENS_FILE in folder.names:
         # The older form: special tokens in a file of their own, which go before.
-        older = folder.read_json(SPECIAL_TOKENS_FILE, _SpecialTokens)
-        named = {key: token for key, token in msgspec.structs.asdict(older).items() if token}
-        settings = msgspec.structs.replace(settings, **named)
+        older = folder.read_json(SPECIAL_TOKENS_FILE, dict[str, Any])
+        as_record(older, _Settings, where=folder.url_of(SPECIAL_TOKENS_FILE))
+        is_token = _SPECIAL_TOKENS.match
+        values |= {key: token for key, token in older.items() if token and is_token(key)}
+        settings = as_record(values, _Settings, where=url)
     if settings.auto_map is not None:
         raise InputError(f"{url}: `auto_map` names code to run, which is not done; remove the key")
     for key in ("padding_side", "truncation_side"):
@@ -141,7 +159,25 @@ def _read_settings(folder: Folder) -> _Settings:
                 f"{url}: `{key}` must be 'right', got {getattr(settings, key)!r}: a text's feature "
                 "is that of its first token"
             )
-    return settings
+    if settings.split_special_tokens:
+        raise InputError(
+            f"{url}: `split_special_tokens` must be absent or false, got true: special tokens in a "
+            "text are not cut"
+        )
+    return settings, _named_tokens(values, settings)
+
+
+def _named_tokens(values: Mapping[str, Any], settings: _Settings) -> frozenset[str]:
+    extra = settings.extra_special_tokens or []
+    typed = [
+        *(settings.added_tokens_decoder or {}).values(),
+        *(extra.values() if isinstance(extra, dict) else extra),
+        *(settings.additional_special_tokens or []),
+    ]
+    parts = [token for key, token in values.items() if key.endswith("_token")]
+    plain = [token.get("content") if isinstance(token, dict) else token for token in parts]
+    named = [*map(_content, typed), *(token for token in plain if isinstance(token, str))]
+    return frozenset(named)
 
 
 def _check_class(url: str, found: str | None, file: str) -> None:
@@ -163,6 +199,21 @@ def _max_tokens(url: str, settings: _Settings, bounds: Bounds) -> int:
             f"{url}: `model_max_length` must be at least 3, both ends and one word, got {said}"
         )
     return int(min(said, bounds.max_tokens))
+
+
+def _check_named(
+    url: str, settings: _Settings, named: frozenset[str], tokenizer: Tokenizer
+) -> None:
+    """Refuse a tokenizer that cuts a token which the settings name."""
+    whole = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    if settings.tokenizer_class in _BERT:
+        known = tokenizer.get_vocab(with_added_tokens=True)
+        named = named.union(token for token in settings.specials.values() if token in known)
+    for token in sorted(named - whole):
+        raise InputError(
+            f"{url} cuts {token!r} as any text, and the settings beside it name it as a token",
+            hint=_SAVE_AGAIN,
+        )
 
 
 def _check_ids(url: str, tokenizer: Tokenizer, bounds: Bounds) -> None:
@@ -202,12 +253,11 @@ def _from_json(folder: Folder, settings: _Settings) -> Tokenizer:
 def _check_agreement(url: str, settings: _Settings, saved: Mapping[str, Any]) -> None:
     """Refuse a `tokenizer.json` that is not what the library builds of the settings."""
     for part, wanted in _PARTS.items():
-        found = (saved.get(part) or {}).get("type")
-        if found != wanted:
-            raise InputError(
-                f"{url}: its {part} is {found!r}, and that of a BERT's tokenizer is {wanted!r}",
-                hint=_SAVE_AGAIN,
-            )
+        _check_part(url, part, (saved.get(part) or {}).get("type"), wanted)
+    for key, wanted in _FIXED.items():
+        part, _, option = key.partition(".")
+        _check_part(url, key, saved[part].get(option), wanted)
+    _check_part(url, "model.unk_token", saved["model"].get("unk_token"), settings.specials["unk"])
     normalizer = saved["normalizer"]
     pairs = {
         "do_lower_case": (settings.do_lower_case is not False, normalizer.get("lowercase")),
@@ -226,7 +276,15 @@ def _check_agreement(url: str, settings: _Settings, saved: Mapping[str, Any]) ->
             )
 
 
-def _from_vocabulary(folder: Folder, settings: _Settings) -> Tokenizer:
+def _check_part(url: str, part: str, found: Any, wanted: Any) -> None:
+    if found != wanted:
+        raise InputError(
+            f"{url}: its {part} is {found!r}, and that of a BERT's tokenizer is {wanted!r}",
+            hint=_SAVE_AGAIN,
+        )
+
+
+def _from_vocabulary(folder: Folder, settings: _Settings, named: frozenset[str]) -> Tokenizer:
     """Build what the library's `BertTokenizer` builds of `vocab.txt`."""
     url = folder.url_of(VOCABULARY_FILE)
     folder.read(VOCABULARY_FILE)  # for its length
@@ -238,7 +296,7 @@ def _from_vocabulary(folder: Folder, settings: _Settings) -> Tokenizer:
     for part in ("pad", "unk", "cls", "sep"):
         if specials[part] not in vocabulary:
             raise InputError(f"{url} has no line {specials[part]!r}, the {part} token")
-    _refuse_added_tokens(folder, settings, vocabulary)
+    _refuse_added_tokens(folder, named.difference(specials.values()))
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=specials["unk"]))
     tokenizer.normalizer = BertNormalizer(  # pyright: ignore[reportAttributeAccessIssue]
         clean_text=True,
@@ -258,13 +316,9 @@ def _from_vocabulary(folder: Folder, settings: _Settings) -> Tokenizer:
     return tokenizer
 
 
-def _refuse_added_tokens(
-    folder: Folder, settings: _Settings, vocabulary: Mapping[str, int]
-) -> None:
-    """Refuse tokens beside the vocabulary, which only `tokenizer.json` describes whole."""
-    added = dict.fromkeys(token.content for token in (settings.added_tokens_decoder or {}).values())
-    beyond = [token for token in added if token not in vocabulary]
-    if beyond or settings.extra_special_tokens or settings.additional_special_tokens:
+def _refuse_added_tokens(folder: Folder, added: frozenset[str]) -> None:
+    """Refuse tokens beside a BERT's own, which only `tokenizer.json` describes whole."""
+    if added:
         name = TOKENIZER_SETTINGS_FILE
     elif _ADDED_TOKENS_FILE in folder.names:
         name = _ADDED_TOKENS_FILE

@@ -176,6 +176,9 @@ def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
         ({"extra_special_tokens": ["<x>"]}, "tokenizer_config.json adds tokens to vocab.txt"),
         ({"additional_special_tokens": ["<x>"]}, "tokenizer_config.json adds tokens to vocab.txt"),
         ({"added_tokens_decoder": {"99": {"content": "<x>"}}}, "adds tokens to vocab.txt"),
+        ({"additional_special_tokens": ["red"]}, "tokenizer_config.json adds tokens to vocab.txt"),
+        ({"bos_token": "red"}, "tokenizer_config.json adds tokens to vocab.txt"),
+        ({"split_special_tokens": True}, "`split_special_tokens` must be absent or false"),
     ],
     ids=str,
 )
@@ -298,6 +301,60 @@ def test_the_library_takes_a_tokenizer_as_it_is_only_if_its_class_is_no_berts(
     assert (
         load(tmp_path).encode(text).ids == AutoTokenizer.from_pretrained(tmp_path)(text).input_ids
     )
+
+
+def other_part(name: str, **values: Any) -> dict[str, Any]:
+    """Return a part of the `tokenizer.json` of `saved_json` with other values."""
+    words = {word: number for number, word in enumerate(WORDS)}
+    saved = json.loads(BertTokenizer(vocab=words).backend_tokenizer.to_str())
+    return {name: saved[name] | values}
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "message"),
+    [
+        (other_part("normalizer", clean_text=False), {}, "its normalizer.clean_text is False, and"),
+        (
+            other_part("model", continuing_subword_prefix="b"),
+            {},
+            "its model.continuing_subword_prefix is 'b', and that of a BERT's tokenizer is '##'",
+        ),
+        (other_part("model", max_input_chars_per_word=2), {}, "its model.max_input_chars_per_word"),
+        (other_part("model", unk_token="a"), {}, "its model.unk_token is 'a', and that of"),
+        ({}, {"unk_token": "a"}, "its model.unk_token is '[UNK]', and that of a BERT's"),
+        ({}, {"pad_token": "red"}, "cuts 'red' as any text, and the settings beside it name it"),
+        ({}, {"bos_token": "red"}, "cuts 'red' as any text"),
+        ({}, {"new_token": {"__type": "AddedToken", "content": "red"}}, "cuts 'red' as any text"),
+        ({}, {"extra_special_tokens": {"color": "red"}}, "cuts 'red' as any text"),
+        ({}, {"added_tokens_decoder": {"6": {"content": "red"}}}, "cuts 'red' as any text"),
+        ({"added_tokens": []}, {}, "cuts '[CLS]' as any text"),
+    ],
+    ids=str,
+)
+def test_a_tokenizer_json_that_the_library_does_not_take_as_it_is_is_refused(
+    changes: dict[str, Any], settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    saved_json(tmp_path, **changes)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    (tmp_path / "config.json").write_text('{"model_type": "align"}')
+    text = "reds \x07red x [MASK]"
+    as_it_is = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).encode(text).ids
+
+    assert as_it_is != AutoTokenizer.from_pretrained(tmp_path)(text).input_ids
+    assert message in refusal(tmp_path)
+
+
+def test_tokens_of_the_older_file_are_named_too(tmp_path: Path) -> None:
+    saved_json(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    older = tmp_path / "special_tokens_map.json"
+    older.write_text('{"cls_token": "[CLS]", "mask_token": {"content": "[MASK]"}}')
+    load(tmp_path)
+
+    older.write_text('{"additional_special_tokens": ["red"]}')
+
+    assert "tokenizer.json cuts 'red' as any text" in refusal(tmp_path)
 
 
 def test_an_option_that_is_left_unsaid_is_the_librarys_default(tmp_path: Path) -> None:
