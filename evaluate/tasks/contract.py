@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -170,9 +171,10 @@ class TaskKind(Generic[S, F, E]):
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""
 
-    by_default: Callable[[str], S] | None = None
-    """Return the task on a benchmark, by its name, that is measured when nobody says more; None for
-    a kind whose settings have defaults for all the rest."""
+    by_default: Callable[[str, DatasetSettings], S] | None = None
+    """Return the task on a benchmark, by its name and its data set's settings, that is measured
+    when nobody says more; None for a kind whose settings have defaults for all the rest. Raises
+    ValueError as settings do."""
 
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""

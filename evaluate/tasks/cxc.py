@@ -2,7 +2,7 @@
 
 Names of metrics: cxc/<task>/<direction>/recall_at_K and cxc/<task>/correlation/<rating>
 
-No scorer for all of it is public, so every choice is named in the facts and in `docs/tasks.md`.
+No scorer for all of it is public: the facts and `docs/tasks/similarity.md` name every choice.
 The measuring lies in `cxc_measures`, the report's section in `cxc_section`.
 """
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_splits
+from openalign.evaluate.datasets.labels.vtab import VtabDataset
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
@@ -34,6 +36,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    name_of,
 )
 from openalign.evaluate.tasks.per_class import ConfusedPair
 from openalign.settings.fields import runtime
@@ -82,13 +85,19 @@ class VtabProbeTask:
     def __post_init__(self) -> None:
         if self.name:
             short_name(name=self.name)
-        if self.name == OVERALL:
+        if name_of(self) == OVERALL:
             raise ValueError(f"name must not be `{OVERALL}`: means over all tasks are called so")
         positive(trials=self.trials, runs=self.runs)
         not_negative(seed=self.seed, num_processes=self.num_processes)
         if called(self) not in TASK_OF:
             what = f"task must be one of {', '.join(TASK_OF)}, got {called(self)!r}"
             raise ValueError(what if self.task else f"{what}, the benchmark's name: name a `task`")
+
+
+def by_default(benchmark: str, dataset: DatasetSettings) -> VtabProbeTask:
+    """Return the task that a data set of VTAB's is, whatever the benchmark is called."""
+    task = dataset.task if isinstance(dataset, VtabDataset) else ""
+    return VtabProbeTask(benchmark=benchmark, task=task)
 
 
 def called(task: VtabProbeTask) -> str:
@@ -211,4 +220,5 @@ KIND = TaskKind(
     template=_template,
     overall=overall,
     headline=headline,
+    by_default=by_default,
 )
