@@ -5,9 +5,7 @@ Reads the manifests of the other stages, the results and examples of `evaluate`,
 sections: the page asks the table of kinds for their data and their templates.
 """
 
-import html
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +14,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from openalign.evaluate import results
+from openalign.evaluate.drawing import markdown
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.report import provenance
@@ -40,9 +39,6 @@ from openalign.pages.funnel import FunnelStage
 
 _OF_KIND = "kind/"
 """How the names of templates begin that a task kind offers: `kind/retrieval`."""
-
-_MARKUP = re.compile(r"[\\`*_~|\[\]]")
-"""What means something else than itself in Markdown, beside the characters of HTML."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +204,7 @@ def render(page: Page, name: str) -> str:
     )
     environment.filters["thousands"] = lambda number: f"{number:,}"
     environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = markdown.cell
     environment.globals["svg"] = Markup
     style = Markup(_template("report.css")) if is_html else ""  # noqa: S704  # our own file
     return environment.get_template(name).render(page=page, style=style)
@@ -216,12 +212,6 @@ def render(page: Page, name: str) -> str:
 
 def _template(name: str) -> str:
     return (files("openalign.evaluate.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _cell(text: str) -> str:
-    """Return a text for a cell of a Markdown table, where it is no tag, link or end of the cell."""
-    in_one_line = html.escape(" ".join(str(text).split()), quote=False)
-    return _MARKUP.sub(r"\\\g<0>", in_one_line)
 
 
 def _write(output: str, name: str, text: str) -> DataFile:

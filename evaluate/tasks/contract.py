@@ -148,6 +148,8 @@ class TaskKind(Generic[S, F, E]):
 
     settings: type[S]
     facts: type[F]
+    """Its field `split`, where it has one, is the split that numbers are of."""
+
     examples: type[E]
 
     needs: Callable[[S, Dataset], Needs]
@@ -170,6 +172,15 @@ class TaskKind(Generic[S, F, E]):
 
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""
+
+    page: str = ""
+    """The page of `docs/` that says the protocol and its traps."""
+
+    hub_task: str = ""
+    """What the Hugging Face Hub calls such a task; the kind's name when empty."""
+
+    protocol: Callable[[FinishedTask[F]], str] = lambda _: ""
+    """Return in a few sentences how a task was measured, for a model card."""
 
     by_default: Callable[[str, DatasetSettings], S] | None = None
     """Return the task on a benchmark, by its name and its data set's settings, that is measured

@@ -201,6 +201,17 @@ def headline(task: FinishedTask[CxcFacts]) -> list[str]:
     ]
 
 
+def protocol(task: FinishedTask[CxcFacts]) -> str:
+    """Say what was right, and how correlations were drawn."""
+    facts = task.facts
+    return (
+        f"Crisscrossed Captions, split {facts.split}: {facts.num_images:,} images and "
+        f"{facts.num_captions:,} captions. A pair is right from a rating of "
+        f"{facts.right_from_score:g} on. Spearman's correlation of ratings and cosines is the mean "
+        f"over {facts.correlation_resamples:,} draws of half of the queries."
+    )
+
+
 def _section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: "Tiles") -> TaskSection:
     from openalign.evaluate.tasks import cxc_section
 
@@ -221,4 +232,7 @@ KIND = TaskKind(
     section=_section,
     template=_template,
     headline=headline,
+    page="tasks/similarity.md",
+    hub_task="image-text-retrieval",
+    protocol=protocol,
 )

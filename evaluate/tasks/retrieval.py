@@ -185,6 +185,21 @@ def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
     return lines
 
 
+def protocol(task: FinishedTask[RetrievalFacts]) -> str:
+    """Say what searches what."""
+    facts = task.facts
+    words = (
+        f"Captions search the {facts.num_images:,} images of split {facts.split}, and images its "
+        f"{facts.num_captions:,} captions. Any own caption is a hit."
+    )
+    if facts.num_folds is not None:
+        words += f" folds: each query within one of {facts.num_folds:,} runs of images."
+    if facts.num_gallery_images > facts.num_images:
+        splits = ", ".join(facts.gallery_splits)
+        words += f" gallery: over the {facts.num_gallery_images:,} images of {splits}."
+    return words
+
+
 def _section(
     task: FinishedTask[RetrievalFacts], examples: RetrievalExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -207,6 +222,9 @@ KIND = TaskKind(
     section=_section,
     template=_template,
     headline=headline,
+    page="tasks/retrieval.md",
+    hub_task="image-text-retrieval",
+    protocol=protocol,
     # Published numbers are of the split alone: the images of other splits need not be there.
     by_default=lambda benchmark, _: RetrievalTask(benchmark=benchmark, gallery_splits=None),
 )

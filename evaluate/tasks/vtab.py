@@ -139,6 +139,11 @@ class VtabFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Test images that each run is right for."""
 
     @property
+    def split(self) -> str:
+        """The split that is tested."""
+        return TEST
+
+    @property
     def is_whole(self) -> bool:
         """Whether the splits have their published sizes."""
         whole = (NUM_TRAIN, NUM_VAL, TASK_OF[self.task].num_test)
@@ -199,6 +204,18 @@ def headline(task: FinishedTask[VtabFacts]) -> list[str]:
     return [line]
 
 
+def protocol(task: FinishedTask[VtabFacts]) -> str:
+    """Say what was tried and how often it was trained."""
+    facts = task.facts
+    words = (
+        f"VTAB-1k's {TASK_OF[facts.task].title} on frozen features: {len(facts.trials):,} trials "
+        f"on {facts.num_train:,} images, judged by {facts.num_val:,}; the best is trained on all "
+        f"of them in {len(facts.run_right):,} runs and tested once on {facts.num_test:,} images. "
+        "The paper fine-tunes all layers."
+    )
+    return words if facts.is_whole else f"{words} The splits are not of the published sizes."
+
+
 def _section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: "Tiles") -> TaskSection:
     from openalign.evaluate.tasks import vtab_section
 
@@ -220,5 +237,8 @@ KIND = TaskKind(
     template=_template,
     overall=overall,
     headline=headline,
+    page="tasks/probes.md",
+    hub_task="image-classification",
+    protocol=protocol,
     by_default=by_default,
 )

@@ -43,6 +43,9 @@ SEARCH_FOLDERS_FILE = "search/folders.json"
 # report
 REPORT_HTML = "report.html"
 REPORT_MARKDOWN = "report.md"
+MODEL_CARD = "model-card/README.md"
+DATA_CARD = "data-card/README.md"
+"""A folder each, because the hub looks for a card in `README.md`."""
 
 # The run itself
 RUN_LOG = "run.jsonl"
