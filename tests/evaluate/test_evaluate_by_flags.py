@@ -59,7 +59,10 @@ def test_a_model_is_measured_reported_and_searched_without_settings(
     found = results.read("runs/tiny-align/evaluate/results.json")
     assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 10
     for source in (["--model", "tiny-align"], ["runs/tiny-align"], ["runs/tiny-align/"]):
-        assert "report: runs/tiny-align/report/report.html" in said(capsys, "report", *source)
+        shown = said(capsys, "report", *source)
+        assert "report: runs/tiny-align/report/report.html" in shown
+        assert "model card: runs/tiny-align/report/model-card/README.md" in shown
+        assert "data card" not in shown
         assert cli.main(["search", *source, "red", "square", "-k", "1"]) == 0
         [line] = capsys.readouterr().out.splitlines()
         assert Path(line.split()[-1]).exists()
