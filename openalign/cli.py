@@ -184,7 +184,8 @@ def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> 
     _refuse(beam_options)
     copies = checking.check(options.path, options.kind)
     for copy in copies:
-        print("\n".join([copy.name, "", *copy.table, ""]))  # noqa: T201
+        parts = [part for part in ([copy.name], copy.table, copy.notes) if part]
+        print("\n\n".join("\n".join(part) for part in parts), end="\n\n")  # noqa: T201
     problems = [problem for copy in copies for problem in copy.problems]
     if problems:
         raise InputError("\n".join(problems))

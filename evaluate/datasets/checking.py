@@ -24,6 +24,9 @@ class CheckedCopy:
     table: Sequence[str]
     """A line a split, and a heading."""
 
+    notes: Sequence[str]
+    """What the reader left out, a sentence each."""
+
     problems: Sequence[str]
     """What is wrong; none where nothing is."""
 
@@ -55,6 +58,7 @@ def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
     return CheckedCopy(
         name=f"{name}, {title}" if name not in ("", settings.kind) else title,
         table=_table(dataset, missing),
+        notes=dataset.notes,
         problems=problems,
     )
 

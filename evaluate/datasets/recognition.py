@@ -5,8 +5,13 @@ from collections.abc import Mapping
 from openalign.errors import ConfigError, InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import KINDS
+from openalign.evaluate.datasets.reading.image_folders import list_images, some
+from openalign.evaluate.datasets.reading.text import refuse_utf16
 from openalign.files import storage
 from openalign.settings.yaml_reader import did_you_mean
+
+_SHOWN_BYTES = 40
+"""How much of a file of no known form an error shows."""
 
 
 def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
@@ -32,10 +37,31 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
     hint += "kind and all its parts"
     if kinds == list(KINDS):
         raise InputError(
-            f"{path} is of no form that is known", hint=f"`openalign datasets` lists them; {hint}"
+            f"{path} is of no form that is known: {_held(path)}",
+            hint=f"`openalign datasets` lists them; {hint}",
         )
     forms = "; ".join(f"{kind} ({KINDS[kind].title})" for kind in kinds)
-    raise InputError(f"{path} is of none of the forms of `{name}`: {forms}", hint=hint)
+    raise InputError(
+        f"{path} is of none of the forms of `{name}`: {forms}; {_held(path)}", hint=hint
+    )
+
+
+def _held(path: str) -> str:
+    """Say what lies at a path that no kind knows.
+
+    Raises:
+        InputError: it is a text in another encoding than UTF-8.
+    """
+    if storage.is_folder(path):
+        folder = list_images(path)
+        parts = {"folders": folder.folders, "images": folder.images, "files": folder.others}
+        held = [f"the {what} {some(names)}" for what, names in parts.items() if names]
+        return f"it holds {', '.join(held) or 'nothing'}"
+    head = storage.read_range(path, 0, min(storage.size_of(path), _SHOWN_BYTES))
+    refuse_utf16(path, head)
+    if not head:
+        return "it is an empty file"
+    return f"it is a file that begins with {head.decode(errors='replace')!r}"
 
 
 def kinds_called(name: str) -> list[str]:

@@ -1,8 +1,6 @@
 """How templates become a page or Markdown, and how both are written with the tables' files."""
 
-import html
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from openalign.evaluate.drawing.markdown import cell
 from openalign.evaluate.tables.export import files_of
 from openalign.evaluate.tables.filling import ReportTables
 from openalign.evaluate.tasks.kinds import KINDS
@@ -22,8 +21,6 @@ OF_KIND = "kind/"
 
 _STYLES = ("report.css", "tables.css")
 _SCRIPT = "tables.js"
-_MARKUP = re.compile(r"[\\`*_~|\[\]]")
-"""What means something else than itself in Markdown, beside the characters of HTML."""
 
 
 def render(name: str, **values: Any) -> str:
@@ -62,12 +59,6 @@ def write(output: str, pages: Mapping[str, str], tables: ReportTables) -> list[D
         DataFile.of(name, storage.write_text(storage.join(output, name), text), num_rows=1)
         for name, text in {**pages, **of_tables}.items()
     ]
-
-
-def cell(text: str) -> str:
-    """Return a text for a cell of a Markdown table, where it is no tag, link or end of the cell."""
-    in_one_line = html.escape(" ".join(str(text).split()), quote=False)
-    return _MARKUP.sub(r"\\\g<0>", in_one_line)
 
 
 def _runs_of(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:

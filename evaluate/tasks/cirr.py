@@ -128,6 +128,17 @@ def headline(task: FinishedTask[CirrFacts]) -> list[str]:
     ]
 
 
+def protocol(task: FinishedTask[CirrFacts]) -> str:
+    """Say what a query is and what it searches."""
+    facts = task.facts
+    return (
+        f"CIRR, split {facts.split}: {facts.num_queries:,} queries of an image and a text, "
+        f"weighted {facts.image_weight:g} : {facts.text_weight:g}, over the "
+        f"{facts.num_gallery_images:,} images but the query's own; in the subset, over the five "
+        "others of its set."
+    )
+
+
 def _section(task: FinishedTask[CirrFacts], examples: EditExamples, tiles: "Tiles") -> TaskSection:
     from openalign.evaluate.tasks import cirr_section
 
@@ -143,4 +154,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("cirr"),
     headline=headline,
+    page="tasks/composed.md",
+    hub_task="composed-image-retrieval",
+    protocol=protocol,
 )

@@ -151,6 +151,16 @@ def headline(task: FinishedTask[ComposedFacts]) -> list[str]:
     return lines
 
 
+def protocol(task: FinishedTask[ComposedFacts]) -> str:
+    """Say what a query is and what it searches."""
+    facts = task.facts
+    return (
+        f"{facts.num_queries:,} queries of an image, plus words, minus words, weighted "
+        f"{facts.image_weight:g} : {facts.plus_weight:g} : {facts.minus_weight:g}. The gallery "
+        f"holds the {facts.num_gallery_images:,} images but the query's own."
+    )
+
+
 def top(k: int) -> str:
     """Return the last part of the name of a top-K."""
     return f"top_{k}"
@@ -184,6 +194,9 @@ KIND = TaskKind(
     section=_section,
     template=template_of("composed"),
     headline=headline,
+    page="tasks/composed.md",
+    hub_task="composed-image-retrieval",
+    protocol=protocol,
     fingerprint=_fingerprint,
     query_weights=query_weights,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
+from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class TaskKind(Generic[S, F, E]):
 
     settings: type[S]
     facts: type[F]
+    """Its field `split`, where it has one, is the split that numbers are of."""
+
     examples: type[E]
 
     needs: Callable[[S, Dataset], Needs]
@@ -171,9 +174,19 @@ class TaskKind(Generic[S, F, E]):
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""
 
-    by_default: Callable[[str], S] | None = None
-    """Return the task on a benchmark, by its name, that is measured when nobody says more; None for
-    a kind whose settings have defaults for all the rest."""
+    page: str = ""
+    """The page of `docs/` that says the protocol and its traps."""
+
+    hub_task: str = ""
+    """What the Hugging Face Hub calls such a task; the kind's name when empty."""
+
+    protocol: Callable[[FinishedTask[F]], str] = lambda _: ""
+    """Return in a few sentences how a task was measured, for a model card."""
+
+    by_default: Callable[[str, DatasetSettings], S] | None = None
+    """Return the task on a benchmark, by its name and its data set's settings, that is measured
+    when nobody says more; None for a kind whose settings have defaults for all the rest. Raises
+    ValueError as settings do."""
 
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""

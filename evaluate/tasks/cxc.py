@@ -2,7 +2,7 @@
 
 Names of metrics: cxc/<task>/<direction>/recall_at_K and cxc/<task>/correlation/<rating>
 
-No scorer for all of it is public, so every choice is named in the facts and in `docs/tasks.md`.
+No scorer for all of it is public: the facts and `docs/tasks/similarity.md` name every choice.
 The measuring lies in `cxc_measures`, the report's section in `cxc_section`.
 """
 
@@ -201,6 +201,17 @@ def headline(task: FinishedTask[CxcFacts]) -> list[str]:
     ]
 
 
+def protocol(task: FinishedTask[CxcFacts]) -> str:
+    """Say what was right, and how correlations were drawn."""
+    facts = task.facts
+    return (
+        f"Crisscrossed Captions, split {facts.split}: {facts.num_images:,} images and "
+        f"{facts.num_captions:,} captions. A pair is right from a rating of "
+        f"{facts.right_from_score:g} on. Spearman's correlation of ratings and cosines is the mean "
+        f"over {facts.correlation_resamples:,} draws of half of the queries."
+    )
+
+
 def _section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: "Tiles") -> TaskSection:
     from openalign.evaluate.tasks import cxc_section
 
@@ -216,4 +227,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("cxc"),
     headline=headline,
+    page="tasks/similarity.md",
+    hub_task="image-text-retrieval",
+    protocol=protocol,
 )

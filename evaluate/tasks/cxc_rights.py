@@ -1,6 +1,6 @@
 """What is right for what in Crisscrossed Captions: rated pairs, own captions, co-captions.
 
-The papers leave open what they count. What is done here stands in `docs/tasks.md`.
+The papers leave open what they count. What is done here stands in `docs/tasks/similarity.md`.
 """
 
 import itertools

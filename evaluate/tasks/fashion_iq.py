@@ -127,6 +127,19 @@ def headline(task: FinishedTask[FashionIqFacts]) -> list[str]:
     return [f"{of}, image and text: mean R@10/50 {found} ({num_queries:,} queries)"]
 
 
+def protocol(task: FinishedTask[FashionIqFacts]) -> str:
+    """Say what a query is and what it searches."""
+    facts = task.facts
+    galleries = ", ".join(
+        f"{name} {each.num_gallery_images:,}" for name, each in facts.categories.items()
+    )
+    return (
+        f"FashionIQ, split {facts.split}: queries of an image and two captions joined by `and`, "
+        f"weighted {facts.image_weight:g} : {facts.text_weight:g}, over the images of the "
+        f"category ({galleries}), the query's own among them."
+    )
+
+
 def _section(
     task: FinishedTask[FashionIqFacts], examples: EditExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -144,4 +157,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("fashion_iq"),
     headline=headline,
+    page="tasks/composed.md",
+    hub_task="composed-image-retrieval",
+    protocol=protocol,
 )

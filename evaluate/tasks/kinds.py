@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.tasks import (
     cirr,
     composed,
@@ -53,10 +54,16 @@ def kind_of(task: TaskSettings) -> TaskKind[Any, Any, Any]:
     return KINDS[task.kind]
 
 
-def task_by_default(kind: str, benchmark: str) -> TaskSettings:
-    """Return the task of a kind on a benchmark, where nobody says more."""
+def task_by_default(kind: str, benchmark: str, dataset: DatasetSettings) -> TaskSettings:
+    """Return the task of a kind on a benchmark of such a data set, where nobody says more.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
     make = KINDS[kind].by_default
-    return make(benchmark) if make is not None else KINDS[kind].settings(benchmark=benchmark)
+    if make is None:
+        return KINDS[kind].settings(benchmark=benchmark)
+    return make(benchmark, dataset)
 
 
 def query_weights(tasks: Iterable[TaskSettings]) -> QueryWeights:

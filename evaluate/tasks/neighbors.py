@@ -141,6 +141,15 @@ def headline(task: FinishedTask[NeighborsFacts]) -> list[str]:
     return [line]
 
 
+def protocol(task: FinishedTask[NeighborsFacts]) -> str:
+    """Say what was a hit among which images."""
+    facts = task.facts
+    return (
+        f"An image of split {facts.split} is a hit at K if one of its class is among the K nearest "
+        f"of the {facts.num_train_images:,} images of split {facts.train_split}. There is no vote."
+    )
+
+
 def _section(
     task: FinishedTask[NeighborsFacts], examples: NeighborsExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -158,4 +167,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("neighbors"),
     headline=headline,
+    page="tasks/classification.md",
+    hub_task="image-classification",
+    protocol=protocol,
 )

@@ -264,6 +264,17 @@ def headline(task: FinishedTask[ProbeFacts]) -> list[str]:
     return [line]
 
 
+def protocol(task: FinishedTask[ProbeFacts]) -> str:
+    """Say what was fitted on what, and how."""
+    facts = task.facts
+    how = f"L-BFGS, penalty {facts.sweep.penalty:g}" if facts.sweep else "SGD, the paper's recipe"
+    return (
+        f"A linear classifier on embeddings that stay as they are, fitted by {how}, on "
+        f"{facts.num_train_images:,} images of split {facts.train_split}, and tested once on split "
+        f"{facts.split}. Crops and resolutions are not those of the paper."
+    )
+
+
 def _section(
     task: FinishedTask[ProbeFacts], examples: ProbeExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -281,4 +292,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("probe"),
     headline=headline,
+    page="tasks/probes.md",
+    hub_task="image-classification",
+    protocol=protocol,
 )

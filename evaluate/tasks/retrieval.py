@@ -54,11 +54,13 @@ class RetrievalTask:
     benchmark: str
     """A name under `benchmarks:`."""
 
-    split: str = "test"
-    """Queries come from this split, and it is the first gallery."""
+    split: str = ""
+    """Queries come from this split, and it is the first gallery; the data set's own test split when
+    empty."""
 
-    gallery_splits: tuple[str, ...] = ()
-    """The second, larger gallery: the split and these; every split of the data set when empty."""
+    gallery_splits: tuple[str, ...] | None = ()
+    """The second, larger gallery: the split and these; every split of the data set when empty. null
+    leaves it out, and images of other splits need not be there."""
 
     folds: int | None = None
     """Also cut the split into so many runs of consecutive images, as even as can be, each a gallery
@@ -69,8 +71,6 @@ class RetrievalTask:
             at_least(2, folds=self.folds)
         if self.name:
             short_name(name=self.name)
-        if not self.split:
-            raise ValueError("split must be named, got nothing: queries come from it")
 
 
 class RetrievalFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,22 +125,35 @@ class RetrievalExamples(msgspec.Struct, frozen=True, kw_only=True):
     image_to_text: tuple[ImageQuery, ...]
 
 
+def split_of(task: RetrievalTask, dataset: Dataset) -> str:
+    """Return the split that queries come from."""
+    return task.split or dataset.test_split
+
+
+def gallery_of(task: RetrievalTask, dataset: Dataset) -> set[str] | None:
+    """Return the splits of the larger gallery; None for every split of the data set."""
+    if task.gallery_splits == ():
+        return None
+    return {split_of(task, dataset), *(task.gallery_splits or ())}
+
+
 def needs(task: RetrievalTask, dataset: Dataset) -> Needs:
     """Return the splits whose images and captions are searched.
 
     Raises:
         InputError: a split that the task names is not there, or has fewer images than folds.
     """
-    splits, of = {task.split, *task.gallery_splits}, f"benchmark `{task.benchmark}`"
-    check_splits(dataset, sorted(splits), of=of)
-    check_captions(dataset, {task.split}, of=of)
-    num_images = sum(image.split == task.split for image in dataset.images)
+    of, split = f"benchmark `{task.benchmark}`", split_of(task, dataset)
+    gallery = gallery_of(task, dataset)
+    check_splits(dataset, sorted(gallery or {split}), of=of)
+    check_captions(dataset, {split}, of=of)
+    num_images = sum(image.split == split for image in dataset.images)
     if task.folds is not None and num_images < task.folds:
         raise InputError(
-            f"{of}: the {num_images:,} images of split `{task.split}` make no {task.folds} folds",
+            f"{of}: the {num_images:,} images of split `{split}` make no {task.folds} folds",
             hint="name a smaller number of `folds`, or leave it out",
         )
-    return Needs(splits=splits if task.gallery_splits else None, captions=True)
+    return Needs(splits=gallery, captions=True)
 
 
 def measure(
@@ -172,6 +185,21 @@ def headline(task: FinishedTask[RetrievalFacts]) -> list[str]:
     return lines
 
 
+def protocol(task: FinishedTask[RetrievalFacts]) -> str:
+    """Say what searches what."""
+    facts = task.facts
+    words = (
+        f"Captions search the {facts.num_images:,} images of split {facts.split}, and images its "
+        f"{facts.num_captions:,} captions. Any own caption is a hit."
+    )
+    if facts.num_folds is not None:
+        words += f" folds: each query within one of {facts.num_folds:,} runs of images."
+    if facts.num_gallery_images > facts.num_images:
+        splits = ", ".join(facts.gallery_splits)
+        words += f" gallery: over the {facts.num_gallery_images:,} images of {splits}."
+    return words
+
+
 def _section(
     task: FinishedTask[RetrievalFacts], examples: RetrievalExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -189,6 +217,9 @@ KIND = TaskKind(
     section=_section,
     template=template_of("retrieval"),
     headline=headline,
+    page="tasks/retrieval.md",
+    hub_task="image-text-retrieval",
+    protocol=protocol,
     # Published numbers are of the split alone: the images of other splits need not be there.
-    by_default=lambda benchmark: RetrievalTask(benchmark=benchmark, gallery_splits=("test",)),
+    by_default=lambda benchmark, _: RetrievalTask(benchmark=benchmark, gallery_splits=None),
 )

@@ -44,7 +44,9 @@ from openalign.evaluate.tasks.retrieval import (
     RetrievalFacts,
     RetrievalTask,
     TextQuery,
+    gallery_of,
     num_fold_images,
+    split_of,
 )
 from openalign.evaluate.vectors import Vectors
 
@@ -96,9 +98,9 @@ def measure(
 
     A gallery that is the split itself is measured once.
     """
-    splits = {task.split, *task.gallery_splits} if task.gallery_splits else None
-    small = _gallery(benchmark, {task.split})
-    large = _gallery(benchmark, splits)
+    split = split_of(task, benchmark.dataset)
+    small = _gallery(benchmark, {split})
+    large = _gallery(benchmark, gallery_of(task, benchmark.dataset))
     searched = {SPLIT: [(small, small)]}
     if task.folds is not None:
         searched[FOLDS] = [(fold, fold) for fold in _folds(benchmark, small, task.folds)]
@@ -114,7 +116,7 @@ def measure(
     return Measured(
         metrics=metrics,
         facts=RetrievalFacts(
-            split=task.split,
+            split=split,
             num_images=len(small.images),
             num_captions=len(small.captions),
             gallery_splits=tuple(sorted({benchmark.images[at].split for at in large.images})),

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_splits
+from openalign.evaluate.datasets.labels.vtab import VtabDataset
 from openalign.evaluate.datasets.labels.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
@@ -33,6 +35,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    name_of,
     template_of,
 )
 from openalign.evaluate.tasks.per_class import ConfusedPair
@@ -82,13 +85,19 @@ class VtabProbeTask:
     def __post_init__(self) -> None:
         if self.name:
             short_name(name=self.name)
-        if self.name == OVERALL:
+        if name_of(self) == OVERALL:
             raise ValueError(f"name must not be `{OVERALL}`: means over all tasks are called so")
         positive(trials=self.trials, runs=self.runs)
         not_negative(seed=self.seed, num_processes=self.num_processes)
         if called(self) not in TASK_OF:
             what = f"task must be one of {', '.join(TASK_OF)}, got {called(self)!r}"
             raise ValueError(what if self.task else f"{what}, the benchmark's name: name a `task`")
+
+
+def by_default(benchmark: str, dataset: DatasetSettings) -> VtabProbeTask:
+    """Return the task that a data set of VTAB's is, whatever the benchmark is called."""
+    task = dataset.task if isinstance(dataset, VtabDataset) else ""
+    return VtabProbeTask(benchmark=benchmark, task=task)
 
 
 def called(task: VtabProbeTask) -> str:
@@ -128,6 +137,11 @@ class VtabFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     run_right: tuple[int, ...]
     """Test images that each run is right for."""
+
+    @property
+    def split(self) -> str:
+        """The split that is tested."""
+        return TEST
 
     @property
     def is_whole(self) -> bool:
@@ -190,6 +204,18 @@ def headline(task: FinishedTask[VtabFacts]) -> list[str]:
     return [line]
 
 
+def protocol(task: FinishedTask[VtabFacts]) -> str:
+    """Say what was tried and how often it was trained."""
+    facts = task.facts
+    words = (
+        f"VTAB-1k's {TASK_OF[facts.task].title} on frozen features: {len(facts.trials):,} trials "
+        f"on {facts.num_train:,} images, judged by {facts.num_val:,}; the best is trained on all "
+        f"of them in {len(facts.run_right):,} runs and tested once on {facts.num_test:,} images. "
+        "The paper fine-tunes all layers."
+    )
+    return words if facts.is_whole else f"{words} The splits are not of the published sizes."
+
+
 def _section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: "Tiles") -> TaskSection:
     from openalign.evaluate.tasks import vtab_section
 
@@ -206,4 +232,8 @@ KIND = TaskKind(
     template=template_of("vtab"),
     overall=overall,
     headline=headline,
+    page="tasks/probes.md",
+    hub_task="image-classification",
+    protocol=protocol,
+    by_default=by_default,
 )

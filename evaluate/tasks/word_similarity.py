@@ -132,6 +132,14 @@ def headline(task: FinishedTask[WordSimilarityFacts]) -> list[str]:
     return [f"{task.name}, words: Spearman x 100 {value} ({low} to {high}; {found.n:,} pairs)"]
 
 
+def protocol(task: FinishedTask[WordSimilarityFacts]) -> str:
+    """Say which vectors were compared."""
+    return (
+        f"Spearman's correlation of people's ratings with the cosines of {task.facts.num_words:,} "
+        "words, each the text tower's state before the projection."
+    )
+
+
 def _section(
     task: FinishedTask[WordSimilarityFacts], examples: WordSimilarityExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -149,4 +157,7 @@ KIND = TaskKind(
     section=_section,
     template=template_of("word_similarity"),
     headline=headline,
+    page="tasks/similarity.md",
+    hub_task="sentence-similarity",
+    protocol=protocol,
 )

@@ -170,6 +170,16 @@ def headline(task: FinishedTask[ZeroShotFacts]) -> list[str]:
     return [line]
 
 
+def protocol(task: FinishedTask[ZeroShotFacts]) -> str:
+    """Say what was classified by which prompts."""
+    facts = task.facts
+    return (
+        f"The {facts.num_images:,} images of split {facts.split} go to the nearest of "
+        f"{facts.num_classes:,} classes; nothing is trained. A class is the mean of its prompts: "
+        f"{len(facts.templates):,} templates ({facts.templates_from}), with every name."
+    )
+
+
 def _section(
     task: FinishedTask[ZeroShotFacts], examples: ZeroShotExamples, tiles: "Tiles"
 ) -> TaskSection:
@@ -193,5 +203,8 @@ KIND = TaskKind(
     section=_section,
     template=template_of("zero_shot"),
     headline=headline,
+    page="tasks/classification.md",
+    hub_task="zero-shot-image-classification",
+    protocol=protocol,
     fingerprint=_fingerprint,
 )

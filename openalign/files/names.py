@@ -45,6 +45,9 @@ REPORT_HTML = "report.html"
 REPORT_MARKDOWN = "report.md"
 TABLES_FOLDER = "tables"
 """The report's tables as CSV and LaTeX."""
+MODEL_CARD = "model-card/README.md"
+DATA_CARD = "data-card/README.md"
+"""A folder each, because the hub looks for a card in `README.md`."""
 
 # The run itself
 RUN_LOG = "run.jsonl"

@@ -7,6 +7,7 @@ the pipeline < `--set`. A section that has variants says which by `kind:`. `{roo
 the run's root. Imports nothing but the standard library, PyYAML and the folders' config modules.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,16 @@ class ReportConfig:
 
     credits: tuple[str, ...] = ()
     """Who made the images it shows, and under which license; a line each."""
+
+    license: str = ""
+    """License of the model, as the Hugging Face Hub calls it (`apache-2.0`), for the model card; it
+    names none when empty."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9.+-]*", self.license):
+            raise ValueError(
+                f"license must be an identifier of the hub such as apache-2.0, got {self.license!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

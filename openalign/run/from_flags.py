@@ -17,6 +17,7 @@ from openalign.errors import ConfigError, StageError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.recognition import recognized
+from openalign.evaluate.tasks.contract import TaskSettings
 from openalign.evaluate.tasks.kinds import task_by_default
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
@@ -65,11 +66,7 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
                     hint="write a pipeline with the task under `evaluate.tasks`",
                 )
             benchmarks[each] = dataset
-    tasks = [
-        task_by_default(kind, name)
-        for name, dataset in benchmarks.items()
-        for kind in kind_of(dataset).tasks
-    ]
+    tasks = [task for name, dataset in benchmarks.items() for task in _usual_tasks(name, dataset)]
     sections = {
         "benchmarks": {name: to_plain(dataset) for name, dataset in benchmarks.items()},
         "evaluate": {"model": storage.absolute(model), "tasks": [to_plain(t) for t in tasks]},
@@ -82,6 +79,16 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
     config = _in_root(node, root_of(model, overrides), _FLAGS)
     _refuse_another_model(config)
     return DescribedRun(config=config, text=text)
+
+
+def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
+    """Return what is measured on a data set when nobody says more."""
+    try:
+        return [task_by_default(kind, name, dataset) for kind in kind_of(dataset).tasks]
+    except ValueError as error:
+        raise ConfigError(
+            f"--data {name}=...: {error}", hint="give the data set another name"
+        ) from error
 
 
 def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> PipelineConfig:

@@ -19,7 +19,8 @@ from openalign.files.hash_cache import hashes_of
 from openalign.files.names import HASHES_FOLDER
 from openalign.filtering.config import HeldOut
 from openalign.run.config import PipelineConfig
-from openalign.train.saved_files import model_files
+from openalign.train.model.architecture import read_architecture
+from openalign.train.saved_files import CONFIG_FILE, model_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,10 +79,13 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
     Raises:
         InputError: one of them cannot be read.
     """
+    if config.evaluate.model:
+        check_model(config.evaluate.model)
+    planned = plan(config.evaluate, config.benchmarks)
     found: dict[str, str] = {}
     if config.evaluate.model:
         found["model"] = model_identity(config.evaluate.model, root=config.root)
-    for name, benchmark in plan(config.evaluate, config.benchmarks).benchmarks.items():
+    for name, benchmark in planned.benchmarks.items():
         key = f"benchmarks.{name}"
         found[key] = content_of(benchmark, cache=_cache(config.root, key))
     for task in config.evaluate.tasks:
@@ -89,6 +93,20 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
         if fingerprint is not None:
             found[f"tasks.{key_of(task)}"] = fingerprint(task)
     return found
+
+
+def check_model(folder: str) -> None:
+    """Check that a folder holds an ALIGN, by its names and its `config.json`.
+
+    No weights are read, so the answer comes before they and the benchmarks' images are hashed.
+
+    Raises:
+        InputError: it holds none, or cannot be reached.
+    """
+    with opened(folder) as files:
+        if CONFIG_FILE in files.names:
+            read_architecture(files)
+        model_files(files)
 
 
 def model_identity(folder: str, *, root: str) -> str:

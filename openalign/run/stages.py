@@ -5,6 +5,7 @@ fingerprints of the benchmarks that `evaluate` reads. A stage's libraries are im
 so the command line can read this table. `openalign.run.runner` is what runs a stage.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -166,11 +167,12 @@ def _start_evaluation(run: Run, inputs: StageInputs) -> Manifest:
 
 def _report(setup: StageSetup) -> StageResult:
     from openalign.evaluate.report import page
+    from openalign.run import reporting
 
     run = setup.run
     names = stages_read(run.config, "report")
     manifests = {name: run.folder(name).require() for name in names}
-    return page.write(
+    shown = page.write(
         manifests=manifests,
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
@@ -181,6 +183,8 @@ def _report(setup: StageSetup) -> StageResult:
         title=run.config.report.title or run.config.name,
         credits=run.config.report.credits,
     )
+    cards = reporting.write_cards(run, manifests, output=setup.output)
+    return replace(shown, files=[*shown.files, *cards], num_outputs=shown.num_inputs)
 
 
 def _report_reads(config: PipelineConfig) -> tuple[str, ...]:

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest
-from openalign.files.names import REPORT_HTML
+from openalign.files.names import DATA_CARD, MODEL_CARD, REPORT_HTML
 from openalign.run.contract import Run
 from openalign.telemetry import say
+
+_PAGES = {"report": REPORT_HTML, "model card": MODEL_CARD, "data card": DATA_CARD}
+"""What people open, by what it is called."""
 
 
 def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
@@ -29,10 +32,11 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
 
 
 def show_findings(run: Run, manifests: Mapping[str, Manifest]) -> None:
-    """Print on stderr what stages found: the headline of an evaluation, and where a report lies."""
+    """Print on stderr what stages found: an evaluation's headline, where report and cards lie."""
     for manifest in manifests.values():
         for line in manifest.facts.get("headline", []):
             say(line)
     for name, manifest in manifests.items():
-        for file in manifest.names(REPORT_HTML):
-            say(f"report: {storage.join(run.folder(name).url, file)}")
+        for title, file in _PAGES.items():
+            if manifest.names(file):
+                say(f"{title}: {storage.join(run.folder(name).url, file)}")

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / n for n in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docker/README.md")),
     ROOT / "benchmarks" / "RESULTS.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 _NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGES_WITH_SETTINGS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES_WITH_SETTINGS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _NAMES_WITH_SETTINGS = [str(page.relative_to(ROOT)) for page in PAGES_WITH_SETTINGS]
 _KEY = r"(\w+(?:\[\])?(?:\.\w+(?:\[\])?)+)"
 """Two or more names with dots between them; `[]` stands for each item of a list."""

@@ -1,5 +1,6 @@
 """`openalign evaluate --model FOLDER --data NAME=PATH`, and what goes on from it."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -58,7 +59,10 @@ def test_a_model_is_measured_reported_and_searched_without_settings(
     found = results.read("runs/tiny-align/evaluate/results.json")
     assert found.metric("retrieval/flickr30k/split/text_to_image/recall_at_1").n == 10
     for source in (["--model", "tiny-align"], ["runs/tiny-align"], ["runs/tiny-align/"]):
-        assert "report: runs/tiny-align/report/report.html" in said(capsys, "report", *source)
+        shown = said(capsys, "report", *source)
+        assert "report: runs/tiny-align/report/report.html" in shown
+        assert "model card: runs/tiny-align/report/model-card/README.md" in shown
+        assert "data card" not in shown
         assert cli.main(["search", *source, "red", "square", "-k", "1"]) == 0
         [line] = capsys.readouterr().out.splitlines()
         assert Path(line.split()[-1]).exists()
@@ -420,6 +424,49 @@ def test_a_result_is_up_to_date_as_long_as_its_images_have_the_same_bytes(
     again = said(capsys, *EVALUATE)
     assert ("its input `benchmarks.flickr30k`" in again) is is_new
     assert ("up to date" in again) is not is_new
+
+
+def test_the_split_that_a_published_file_is_of_is_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """COCO's own `captions_val2017.json` has a `val`, and no `test`."""
+    colors = ("red", "green", "blue")
+    names = [{"id": at, "file_name": f"{color}.png"} for at, color in enumerate(colors)]
+    texts = [{"id": at, "image_id": at, "caption": color} for at, color in enumerate(colors)]
+    file = Path("squares/captions_val2017.json")
+    file.write_text(json.dumps({"images": names, "annotations": texts}))
+
+    found = said(capsys, *EVALUATE[:3], "--data", f"mscoco={file}")
+
+    assert "mscoco val, text to image: R@1/5/10 " in found
+
+
+def test_a_task_of_vtab_may_have_any_name_but_the_means_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{path.name} {at % 2}\n" for at, path in enumerate(Path("squares").glob("*.png"))]
+    for split, of_split in {"train800": lines[:4], "val200": lines[4:6], "test": lines[6:]}.items():
+        Path(f"squares/{split}.txt").write_text("".join(of_split))
+    Path("squares/dataset.json").unlink()
+    Path("squares").rename("cifar")
+
+    found = said(capsys, *EVALUATE[:3], "--data", "mine=cifar", "--fast")
+    refused = said(capsys, *EVALUATE[:3], "--data", "all=cifar", code=2)
+
+    assert "mine, VTAB's CIFAR-100, frozen features: top-1 " in found
+    assert "error: --data all=...: name must not be `all`" in refused
+
+
+def test_another_architecture_is_refused_before_the_data_sets_are_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("tiny-align/config.json").write_text('{"model_type": "clip"}')
+    Path("tiny-align/tokenizer.json").unlink()  # a CLIP may have other files, too
+    Path("squares/red.png").unlink()
+
+    assert "error: tiny-align/config.json: holds a model of type `clip`, `align` is needed" in said(
+        capsys, *EVALUATE, code=2
+    ).replace(f"{folder}/", "")
 
 
 # Data sets ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from squares import RETRIEVAL, benchmarks_of, config_of
 from openalign import cli
 from openalign.evaluate import results
 from openalign.files import storage
+from openalign.files.facts import Facts, NearDuplicateFacts, SelectFacts, TrainFacts
 from openalign.files.manifest import DataFile, StageFolder, StageInputs, StageResult
 from openalign.run.config import load_pipeline
 from openalign.settings.fields import to_plain
@@ -146,6 +147,14 @@ def test_a_folder_without_a_model_is_named_before_anything_is_written(
     assert [path.name for path in (folder / "runs").iterdir()] == ["other"]
 
 
+FACTS: dict[str, Facts] = {
+    "selected": SelectFacts(
+        near_duplicates=NearDuplicateFacts(method="exact", radius_bits=6, num_held_out=0)
+    ),
+    "train": TrainFacts(steps=7, skipped_steps=0, sample_hash="5a", vocabulary_size=18),
+}
+
+
 @pytest.mark.parametrize("is_folder", [False, True], ids=["a broken link", "a folder"])
 def test_a_name_without_a_file_behind_it_is_named(
     folder: Path, capsys: pytest.CaptureFixture[str], *, is_folder: bool
@@ -173,7 +182,9 @@ def seal_training(root: Path, model: Path) -> None:
         ("train", ("select", "fetch")),
     ):
         place = StageFolder(str(root), stage)
-        depends = StageInputs(settings={}, contents={name: inputs[name] for name in reads})
+        depends = StageInputs(
+            settings={"settings": {}}, contents={name: inputs[name] for name in reads}
+        )
         partial = Path(place.partial_url(depends.fingerprint))
         partial.mkdir(parents=True)
         files: list[DataFile] = []
@@ -183,7 +194,10 @@ def seal_training(root: Path, model: Path) -> None:
                 DataFile.of(f"export/{f.name}", storage.found_at(str(f)), num_rows=1)
                 for f in model.iterdir()
             ]
-        result = StageResult(num_inputs=1, states={"made": 1}, num_outputs=1, files=files)
+        facts = FACTS.get(stage, Facts())
+        result = StageResult(
+            num_inputs=1, states={"made": 1}, num_outputs=1, files=files, facts=facts
+        )
         names = {"candidates": "harvest", "filtered": "filter", "shards": "fetch"}
         name = names.get(stage, "select" if stage == "selected" else stage)
         inputs[name] = place.seal(result, depends).content_fingerprint()
@@ -239,19 +253,32 @@ def test_an_export_that_is_not_what_train_wrote_is_neither_measured_nor_searched
         assert "remove runs/squares/train and run `openalign train squares`" in refused
 
 
+def cards_in(report: str) -> dict[str, str]:
+    """Return the cards that the manifest of a report lists, by their names."""
+    names = StageFolder(*report.rsplit("/", 1)).require().names("")
+    return {name: Path(report, name).read_text() for name in names if name.endswith("README.md")}
+
+
 def test_the_report_tells_nothing_of_a_training_that_made_another_model(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said(capsys, "evaluate", "squares")
     said(capsys, "report", "squares")
     of_another = Path("runs/squares/report/report.html").read_text()
+    cards_of_another = cards_in("runs/squares/report")
     said(capsys, "evaluate", "squares", *OWN)
     said(capsys, "report", "squares", *OWN)
     of_its_own = Path("runs/squares/report/report.html").read_text()
+    its_cards = cards_in("runs/squares/report")
 
     assert "trained on 1 pairs" in of_its_own
     assert "trained on" not in of_another.partition("<main>")[0]
     assert "This run has no stages that gather data." in of_another
+    assert list(cards_of_another) == ["model-card/README.md"]
+    assert list(its_cards) == ["data-card/README.md", "model-card/README.md"]
+    assert "not trained here" in cards_of_another["model-card/README.md"]
+    assert "trained on\n1 pairs of images" in its_cards["model-card/README.md"]
+    assert "| updates | 7 |" in its_cards["model-card/README.md"]
     error = said(capsys, "report", "squares", code=2)
     assert "runs/squares/evaluate was made from a result of `train`, which this pipeline" in error
     assert "run `openalign evaluate squares` first" in error

@@ -3,6 +3,7 @@
 Another encoding is an error that names the line. Nothing is guessed.
 """
 
+import codecs
 import gzip
 import re
 import zlib
@@ -16,7 +17,6 @@ from openalign.files import storage
 
 T = TypeVar("T")
 
-_BOM = b"\xef\xbb\xbf"
 _PLACE = re.compile(r"`\$(?:\.(?P<key>\w+))?\[(?P<number>\d+)\]")
 
 
@@ -35,7 +35,8 @@ def decode_text(where: str, content: bytes) -> str:
     Raises:
         InputError: its encoding is not UTF-8; names the line.
     """
-    content = content.removeprefix(_BOM)
+    refuse_utf16(where, content)
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -44,6 +45,19 @@ def decode_text(where: str, content: bytes) -> str:
             f"{where}:{line}: is not UTF-8: byte {content[error.start]:#04x}",
             hint="convert the file, for example with iconv -f latin1 -t utf-8",
         ) from error
+
+
+def refuse_utf16(where: str, content: bytes) -> None:
+    """Refuse a text that begins with the byte-order mark of UTF-16, as Excel and Windows write it.
+
+    Raises:
+        InputError: it does; the hint tells how to convert it.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(
+            f"{where}: is not UTF-8: it begins with the mark of UTF-16",
+            hint="convert the file, for example with iconv -f utf-16 -t utf-8",
+        )
 
 
 def read_lines(url: str) -> list[str]:
@@ -68,7 +82,7 @@ def read_json(url: str, decoder: msgspec.json.Decoder[T], *, form: str) -> T:
     """
     content = _content(url)
     try:
-        return decoder.decode(content.removeprefix(_BOM))
+        return decoder.decode(content.removeprefix(codecs.BOM_UTF8))
     except msgspec.ValidationError as error:
         raise InputError(f"{url}: {_entry(str(error))}{error}", hint=form) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

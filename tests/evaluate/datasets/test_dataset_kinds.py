@@ -15,9 +15,9 @@ from openalign.evaluate.datasets.labels.objectnet_reading import BorderedImage
 from openalign.evaluate.datasets.labels.vtab_records import BinaryImage
 from openalign.evaluate.datasets.reading.slices import FileSlice
 from openalign.evaluate.tasks.kinds import KINDS as TASKS
+from openalign.evaluate.tasks.kinds import task_by_default
 
 DOCS = Path(__file__).parents[3] / "docs"
-KNOWN_TASKS = {"cirr", "fashion_iq", *TASKS, "zero_shot", "neighbors", "probe", "vtab"}
 
 
 @pytest.mark.parametrize("name", list(KINDS))
@@ -28,7 +28,19 @@ def test_a_kind_says_what_it_is(name: str) -> None:
     assert setting.default == name
     assert kind.title
     assert (DOCS / kind.page).is_file()
-    assert set(kind.tasks) <= KNOWN_TASKS
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_what_is_measured_by_default_is_a_kind_of_task(name: str) -> None:
+    kind: DatasetKind[Any] = KINDS[name]
+
+    of_vtab = {"task": "svhn"} if name == "vtab" else {}
+    dataset = kind.settings(path="somewhere", **of_vtab)
+
+    assert set(kind.tasks) <= set(TASKS)
+    for task in kind.tasks:
+        settings = task_by_default(task, "mine", dataset)
+        assert (settings.kind, settings.benchmark) == (task, "mine")
 
 
 @pytest.mark.parametrize("name", list(KINDS))

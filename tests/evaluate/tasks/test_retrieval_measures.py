@@ -1,5 +1,7 @@
 """Retrieval on a few images, whose embeddings are written down by hand or drawn at random."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from embedded import embedded_benchmark, image_called, random_rows
@@ -182,6 +184,31 @@ def test_an_image_without_captions_may_stand_in_the_larger_gallery() -> None:
     benchmark = embedded_benchmark(dataset, AXES[:3], [AXES[0], AXES[2]])
     # Caption 1 lies on the image without captions, its own at the third place of three.
     assert metrics_of(benchmark)["gallery/text_to_image/recall_at_1"].value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "gallery"),
+    [
+        pytest.param({}, None, id="every split"),
+        pytest.param({"gallery_splits": None}, {"val"}, id="the split alone"),
+        pytest.param({"gallery_splits": ("rest",)}, {"val", "rest"}, id="one more"),
+        pytest.param({"split": "rest", "gallery_splits": None}, {"rest"}, id="another split"),
+    ],
+)
+def test_queries_come_from_the_data_sets_own_test_split_unless_one_is_named(
+    asked: dict[str, Any], gallery: set[str] | None
+) -> None:
+    splits = ("val", "rest", "train")
+    images = [image_called(f"{split}.png", f"a {split}", split=split) for split in splits]
+    dataset = Dataset(images=images, test_split="val")
+    material = Material(benchmark=embedded_benchmark(dataset, AXES[:3], AXES[:3]), texts={})
+    task = RetrievalTask(benchmark="pets", **asked)
+
+    facts = retrieval.measure(task, material, SAMPLING).facts
+
+    assert retrieval.needs(task, dataset).splits == gallery
+    assert facts.split == asked.get("split", "val")
+    assert facts.gallery_splits == tuple(sorted(gallery or splits))
 
 
 def test_one_fold_is_no_fold() -> None:

@@ -1,0 +1,41 @@
+"""The cards of a run: which of its stages tell of the model, and which of the pairs."""
+
+from collections.abc import Mapping
+
+from openalign.files.manifest import DataFile, Manifest
+from openalign.run.contract import Run
+
+
+def write_cards(run: Run, manifests: Mapping[str, Manifest], *, output: str) -> list[DataFile]:
+    """Write a model card, and a data card where the run gathered the pairs.
+
+    `manifests` are those of the stages that the report tells of: an evaluation of another model
+    has none of training and gathering among them.
+    """
+    from openalign.evaluate.cards import data_card, model_card
+    from openalign.pages import funnel
+
+    report = run.config.report
+    title = report.title or run.config.name
+    cards = [
+        model_card.write(
+            evaluated=run.folder("evaluate").url,
+            train=manifests.get("train"),
+            output=output,
+            title=title,
+            license=report.license,
+            credits=report.credits,
+        )
+    ]
+    if "select" in manifests:
+        facts = [stage.facts for stage in run.stages.values()]
+        gathering = {each.name for each in facts if each.drops}
+        gathered = data_card.Gathered(
+            harvest=manifests["harvest"],
+            fetch=manifests["fetch"],
+            select=manifests["select"],
+            funnel=funnel.build(manifests, facts),
+            manifests={name: each for name, each in manifests.items() if name in gathering},
+        )
+        cards.append(data_card.write(gathered, output=output, title=title, credits=report.credits))
+    return cards
