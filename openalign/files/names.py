@@ -33,6 +33,7 @@ SKIPPED_FILE = "skipped.jsonl"
 
 # evaluate
 RESULTS_FILE = "results.json"
+RESAMPLES_FILE = "resamples.parquet"
 EXAMPLES_FILE = "examples.json"
 THUMBNAILS_FILE = "thumbnails.parquet"
 CHUNKS_FILE = "embeddings/chunks.json"
