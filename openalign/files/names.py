@@ -47,6 +47,12 @@ REPORT_MARKDOWN = "report.md"
 TABLES_FOLDER = "tables"
 """The report's tables as CSV and LaTeX."""
 
+# compare
+COMPARE_FOLDER = "compare"
+COMPARE_HTML = "compare.html"
+COMPARE_MARKDOWN = "compare.md"
+COMPARE_JSON = "compare.json"
+
 # The run itself
 RUN_LOG = "run.jsonl"
 """Times and rates, which no data file may hold."""
