@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from openalign.evaluate.compare import wording
 from openalign.evaluate.compare.records import ComparedRun, Comparison, Difference, Verdict, to_json
@@ -59,6 +59,7 @@ def render(comparison: Comparison, name: str) -> str:
     )
     environment.filters["cell"] = cell
     environment.filters["minus"] = lambda text: text.replace("-", "\u2212")
+    environment.filters["breakable"] = _breakable
     environment.globals["svg"] = Markup
     style = files("openalign.evaluate.report") / "templates" / "report.css"
     return environment.get_template(name).render(
@@ -86,6 +87,11 @@ def _tables(comparison: Comparison, run: ComparedRun) -> RunTables:
         limit=f"{100 * limit:.2f}",
         by_chance=wording.about_chance(comparison, run),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a metric's name that may be broken behind each of its parts."""
+    return escape(name).replace("/", Markup("/<wbr>"))
 
 
 def _row(difference: Difference, limit: float) -> Row:
