@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from openalign.errors import ConfigError, InputError
 from openalign.evaluate.bootstrap import interval_ends
-from openalign.evaluate.compare.evaluated import EvaluatedRun
+from openalign.evaluate.compare.evaluation import Evaluation
 from openalign.evaluate.compare.pairing import why_not
 from openalign.evaluate.compare.records import (
     Baseline,
@@ -30,8 +30,8 @@ _EQUAL = 1e-12
 
 
 def compare(
-    base: EvaluatedRun,
-    others: Sequence[EvaluatedRun],
+    base: Evaluation,
+    others: Sequence[Evaluation],
     *,
     confidence: float | None = None,
     patterns: Sequence[str] = (),
@@ -62,7 +62,7 @@ def compare(
 
 
 def difference_of(
-    metric: str, base: EvaluatedRun, other: EvaluatedRun, *, confidence: float
+    metric: str, base: Evaluation, other: Evaluation, *, confidence: float
 ) -> Difference:
     """Return the difference of a metric that may be compared."""
     ours, theirs = base.metrics[metric], other.metrics[metric]
@@ -104,7 +104,7 @@ def _chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 
 def _compared(
-    base: EvaluatedRun, other: EvaluatedRun, names: Iterable[str], confidence: float
+    base: Evaluation, other: Evaluation, names: Iterable[str], confidence: float
 ) -> ComparedRun:
     reasons = {name: why_not(name, base, other, confidence=confidence) for name in names}
     compared = ComparedRun(

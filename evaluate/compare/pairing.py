@@ -6,7 +6,7 @@ images and how its batches are cut may differ.
 
 from collections.abc import Iterator
 
-from openalign.evaluate.compare.evaluated import EvaluatedRun
+from openalign.evaluate.compare.evaluation import Evaluation
 from openalign.evaluate.results import TaskResult
 from openalign.files.manifest import settings_that_differ
 
@@ -14,14 +14,12 @@ _DRAWN_BY = ("seed", "bootstrap_resamples", "fast")
 """Settings of the stage that say what is drawn, and of how many images numbers are."""
 
 
-def why_not(metric: str, base: EvaluatedRun, other: EvaluatedRun, *, confidence: float) -> str:
+def why_not(metric: str, base: Evaluation, other: Evaluation, *, confidence: float) -> str:
     """Return why the metric of two runs has no paired difference; empty where it has one."""
     return next(_reasons(metric, base, other, confidence), "")
 
 
-def _reasons(
-    metric: str, base: EvaluatedRun, other: EvaluatedRun, confidence: float
-) -> Iterator[str]:
+def _reasons(metric: str, base: Evaluation, other: Evaluation, confidence: float) -> Iterator[str]:
     """Yield what stands in the way, what explains most first."""
     for run in (base, other):
         if metric not in run.metrics:
@@ -43,7 +41,7 @@ def _reasons(
     yield from _too_few(len(base.resamples[metric]), confidence)
 
 
-def _differing_tasks(metric: str, base: EvaluatedRun, other: EvaluatedRun) -> Iterator[str]:
+def _differing_tasks(metric: str, base: Evaluation, other: Evaluation) -> Iterator[str]:
     tasks, theirs = ({task.key: task for task in run.tasks_of(metric)} for run in (base, other))
     if tasks.keys() != theirs.keys():
         yield f"other tasks ({', '.join(sorted(tasks.keys() ^ theirs.keys()))})"
@@ -53,7 +51,7 @@ def _differing_tasks(metric: str, base: EvaluatedRun, other: EvaluatedRun) -> It
 
 
 def _differing_task(
-    task: TaskResult, base: EvaluatedRun, counterpart: TaskResult, other: EvaluatedRun
+    task: TaskResult, base: Evaluation, counterpart: TaskResult, other: Evaluation
 ) -> Iterator[str]:
     changed = settings_that_differ(base.settings_of(task), other.settings_of(counterpart))
     if changed:

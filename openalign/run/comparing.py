@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from openalign.errors import InputError
 from openalign.evaluate.compare import page
 from openalign.evaluate.compare.differences import compare
-from openalign.evaluate.compare.evaluated import EvaluatedRun, read_run
+from openalign.evaluate.compare.evaluation import Evaluation, read_evaluation
 from openalign.evaluate.compare.records import Comparison
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
@@ -84,6 +84,6 @@ def _distinct(runs: Sequence[NamedRun]) -> list[NamedRun]:
     ]
 
 
-def _read(run: NamedRun) -> EvaluatedRun:
+def _read(run: NamedRun) -> Evaluation:
     storage.check_reachable(run.root)
-    return read_run(run.name, StageFolder(run.root, _EVALUATE))
+    return read_evaluation(run.name, StageFolder(run.root, _EVALUATE))

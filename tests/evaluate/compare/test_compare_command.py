@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluated_runs import Run, number
+from chosen_evaluations import Run, number
 
 from openalign import cli
 from openalign.evaluate.resampled import read_resamples

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from evaluated_runs import Run, number
+from chosen_evaluations import Run, number
 
 from openalign.evaluate.compare import page, terminal
 from openalign.evaluate.compare.differences import compare

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from evaluated_runs import PETS, SETTINGS, Run, number
+from chosen_evaluations import PETS, SETTINGS, Run, number
 
 from openalign.errors import ConfigError, InputError
 from openalign.evaluate.bootstrap import (

@@ -15,7 +15,7 @@ from openalign.files.names import RESAMPLES_FILE, RESULTS_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluatedRun:
+class Evaluation:
     """One of the runs that are compared."""
 
     name: str
@@ -51,7 +51,7 @@ class EvaluatedRun:
         return self.results.hashes[f"dataset/{task.benchmark}"]
 
 
-def read_run(name: str, folder: StageFolder) -> EvaluatedRun:
+def read_evaluation(name: str, folder: StageFolder) -> Evaluation:
     """Read the result of an evaluation.
 
     Raises:
@@ -66,6 +66,6 @@ def read_run(name: str, folder: StageFolder) -> EvaluatedRun:
             f"{url} is gone, and nothing is compared without it",
             hint=f"remove {folder.url} and run `openalign evaluate` again",
         )
-    return EvaluatedRun(
+    return Evaluation(
         name=name, results=found, resamples=read_resamples(url), inputs=manifest.inputs
     )

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from openalign.evaluate import results
-from openalign.evaluate.compare.evaluated import EvaluatedRun
+from openalign.evaluate.compare.evaluation import Evaluation
 from openalign.evaluate.resampled import Resampled, values_by_name, write_resamples
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.files import storage
@@ -62,9 +62,9 @@ class Run:
             hashes={"weights": "w", "dataset/pets": "d", **self.hashes},
         )
 
-    def named(self, name: str) -> EvaluatedRun:
+    def named(self, name: str) -> Evaluation:
         """Return the run as it is read."""
-        return EvaluatedRun(
+        return Evaluation(
             name=name,
             results=self.results,
             resamples=values_by_name(self.numbers),
