@@ -1,7 +1,8 @@
 """Bootstrap intervals: how far a number moves when the queries are drawn anew.
 
 What is drawn is a group (an image with all its captions), because queries of one group are not
-independent. The same seed gives the same draws, so differences are paired.
+independent. The same seed gives the same draws, so differences are paired: of two measures of one
+model, and of two models on the same queries.
 
 Shape suffixes:
     Q  queries
@@ -32,11 +33,6 @@ class Bootstrap:
     seed: int
 
 
-def mean_intervals(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[Floats, Floats]:
-    """Return the low and high end of each column's mean over the queries."""
-    return interval_ends(resampled_means(values_QM, group_Q, bootstrap), bootstrap.confidence)
-
-
 def resampled_means(values_QM: Floats, group_Q: Ints, bootstrap: Bootstrap) -> Floats:
     """Return each column's mean over the queries, a row a resample [R, M].
 
@@ -65,10 +61,8 @@ def class_mean(value_Q: Floats, class_Q: Ints) -> float:
     return float((sum_C[num_C > 0] / num_C[num_C > 0]).mean())
 
 
-def class_mean_interval(
-    value_Q: Floats, class_Q: Ints, bootstrap: Bootstrap
-) -> tuple[float, float]:
-    """Return the low and high end of `class_mean`.
+def resampled_class_means(value_Q: Floats, class_Q: Ints, bootstrap: Bootstrap) -> Floats:
+    """Return `class_mean` of each resample [R].
 
     Single queries are drawn, whatever their class. A class that a draw misses is left out of it.
     """
@@ -76,24 +70,18 @@ def class_mean_interval(
     def of_draw(places: Ints) -> float:
         return class_mean(value_Q[places], class_Q[places])
 
-    value_R = resampled(len(value_Q), of_draw, bootstrap)
-    low, high = interval_ends(value_R[:, None], bootstrap.confidence)
-    return float(low[0]), float(high[0])
+    return resampled(len(value_Q), of_draw, bootstrap)
 
 
-def median_interval(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> tuple[float, float]:
-    """Return the low and high end of the (lower) median over the queries."""
+def resampled_medians(values_Q: Floats, group_Q: Ints, bootstrap: Bootstrap) -> Floats:
+    """Return the (lower) median over the queries of each resample [R]."""
     unit_Q = np.unique(group_Q, return_inverse=True)[1].ravel()
     order_Q = np.argsort(values_Q, kind="stable")
     sorted_Q, unit_Q = values_Q[order_Q], unit_Q[order_Q]
-    medians_R1 = np.array(
-        [
-            [_weighted_median(sorted_Q, w_U[unit_Q])]
-            for w_U in _draws(int(unit_Q.max()) + 1, bootstrap)
-        ]
+    num_units = int(unit_Q.max()) + 1
+    return np.array(
+        [_weighted_median(sorted_Q, w_U[unit_Q]) for w_U in _draws(num_units, bootstrap)]
     )
-    low, high = interval_ends(medians_R1, bootstrap.confidence)
-    return float(low[0]), float(high[0])
 
 
 def lower_median(values_Q: Floats) -> float:
@@ -114,8 +102,8 @@ def _draws(num_units: int, bootstrap: Bootstrap) -> Iterator[Ints]:
         yield np.bincount(drawn_U, minlength=num_units).astype(np.int64)
 
 
-def interval_ends(values_RM: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Return the low and high end of each column's resampled values."""
+def interval_ends(value_R: Floats, confidence: float) -> tuple[float, float]:
+    """Return the low and high end of the interval that holds a share of the resampled values."""
     outside = (1.0 - confidence) / 2.0
-    low_M, high_M = np.quantile(values_RM, [outside, 1.0 - outside], axis=0)
-    return low_M, high_M
+    low, high = np.quantile(value_R, [outside, 1.0 - outside])
+    return float(low), float(high)

@@ -14,8 +14,9 @@ import msgspec
 from openalign.errors import InputError
 from openalign.files import storage
 
-RESULTS_VERSION = 3
-"""Raised whenever a field changes its name, type or meaning."""
+RESULTS_VERSION = 4
+"""Raised whenever a field changes its name, type or meaning, and when a file is new beside it. The
+stage then runs again."""
 
 LIBRARIES = ("numpy", "openalign", "pillow", "simplejpeg", "tokenizers", "torch", "transformers")
 _AGAIN = "run `openalign evaluate` again"

@@ -1,6 +1,7 @@
 """The stage `evaluate`: reads a model and benchmarks, writes numbers, embeddings and search.
 
     results.json                          every number with its interval (`results.Results`)
+    resamples.parquet                     the values that the intervals are of (`resampled`)
     embeddings/                           unit rows of images, captions and words (`chunks`)
     search/items.parquet                  the images that `openalign search` finds
     examples.json, thumbnails.parquet     what the report shows
@@ -30,6 +31,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embedded_plan import EmbeddedPlan, embed_plan
 from openalign.evaluate.plan import FAST_IMAGES
+from openalign.evaluate.resampled import values_by_name, write_resamples
 from openalign.evaluate.results import LeftOutImage, Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
 from openalign.evaluate.tasks.contract import (
@@ -40,7 +42,7 @@ from openalign.evaluate.tasks.contract import (
     key_of,
     name_of,
 )
-from openalign.evaluate.tasks.kinds import headline, kind_of, with_overall
+from openalign.evaluate.tasks.kinds import headline, kind_of, overall
 from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
@@ -113,13 +115,20 @@ def run_as_rank(
         return None
     rows = {file: store.write_file(output, file, chunks) for file, chunks in made.chunks.items()}
     embedded = {name: _benchmark(name, made, rows) for name in used}
-    measured = _measure(config, made, embedded, rows, work)
-    found = with_overall(_results(config, benchmarks, made, embedded, measured))
+    bootstrap = Bootstrap(
+        resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
+    )
+    measured = _measure(config, made, embedded, rows, bootstrap=bootstrap, work=work)
+    of_tasks = _results(config, benchmarks, made, embedded, measured)
+    metrics = [metric for outcome in measured.values() for metric in outcome.resampled]
+    metrics += overall(of_tasks, values_by_name(metrics), bootstrap)
+    found = msgspec.structs.replace(of_tasks, metrics=tuple(each.metric for each in metrics))
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
     files = [
         *store.write_list(output),
         _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
+        write_resamples(output, metrics),
         _write_text(output, EXAMPLES_FILE, examples, len(measured)),
         write_items(output, _found_by_search(embedded), folders),
         write_thumbnails(output, _shown_by_report(config, measured, embedded)),
@@ -149,16 +158,12 @@ def _measure(
     made: EmbeddedPlan,
     embedded: Mapping[str, EmbeddedBenchmark],
     rows: Mapping[str, Vectors],
+    *,
+    bootstrap: Bootstrap,
     work: str,
 ) -> dict[str, Measured[Any, Any]]:
     """Return what each task found, by its key."""
-    sampling = Sampling(
-        bootstrap=Bootstrap(
-            resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
-        ),
-        num_examples=config.num_examples,
-        fast=config.fast,
-    )
+    sampling = Sampling(bootstrap=bootstrap, num_examples=config.num_examples, fast=config.fast)
     measured: dict[str, Measured[Any, Any]] = {}
     for task, needs in made.plan.tasks:
         owner = f"{task.kind}-{name_of(task)}"
@@ -184,6 +189,7 @@ def _results(
     embedded: Mapping[str, EmbeddedBenchmark],
     measured: Mapping[str, Measured[Any, Any]],
 ) -> Results:
+    """Return what the tasks found, without what is measured over several of them."""
     return Results(
         metrics=tuple(metric for outcome in measured.values() for metric in outcome.metrics),
         tasks=tuple(_task_result(task, measured[key_of(task)]) for task in config.tasks),

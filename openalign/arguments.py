@@ -84,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
             if stage.name == REPORT:
                 _add_more_runs(verb)
     _add_search(_add_verb(add, "search", "find images by words, an image, or both", by_model=True))
+    _add_compare(add)
     _add_datasets(add("datasets", help="list the forms of data sets, or check a copy of one"))
     doctor = _add_verb(
         add, "doctor", "see whether jobs can run on a cluster", beam=True, optional=True
@@ -196,6 +197,38 @@ def _add_search(verb: argparse.ArgumentParser) -> None:
             help="how much it counts; the first composed task of the pipeline has the default",
         )
     verb.add_argument("-k", type=int, metavar="N", help="how many to print (10)")
+
+
+def _add_compare(add: Callable[..., argparse.ArgumentParser]) -> None:
+    title = "test whether a model is better or worse than another"
+    verb = add(
+        "compare",
+        help=title,
+        description=f"{title[0].upper()}{title[1:]}: paired differences with bootstrap intervals.",
+        epilog="The exit code is 1 if any metric got worse beyond its interval (docs/compare.md).",
+    )
+    verb.set_defaults(verb="compare")
+    run = "a name in pipelines.yaml, or the root of a run, such as runs/align-base"
+    verb.add_argument("baseline", metavar="RUN_A", help=f"what is compared with: {run}")
+    verb.add_argument("runs", metavar="RUN_B", nargs="+", help="the runs that are compared with it")
+    verb.add_argument("--config", default=SETTINGS_FILE, metavar="PATH", help="the settings file")
+    verb.add_argument(
+        "--metrics",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="compare these metrics, for example '*/recall_at_1'; may be given more than once",
+    )
+    verb.add_argument(
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="share of the resampled differences that an interval holds; the baseline's own "
+        "(`evaluate.confidence`) unless it is given",
+    )
+    verb.add_argument(
+        "--output", metavar="FOLDER", help="where the page goes; RUN_B's root, in compare/"
+    )
 
 
 def _add_datasets(verb: argparse.ArgumentParser) -> None:

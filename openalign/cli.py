@@ -6,7 +6,7 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from openalign import arguments
@@ -30,12 +30,16 @@ def entry() -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0, or 2 for a mistake that the user can fix."""
+    """Run one command and return its exit code.
+
+    0 is for success, 1 for a comparison in which something got worse, and 2 for a mistake that the
+    user can fix.
+    """
     words = list(argv)
     split = words.index("--") if "--" in words else len(words)
     options = arguments.read(words[:split])
     try:
-        _VERBS[options.verb](options, words[split + 1 :])
+        code = _VERBS[options.verb](options, words[split + 1 :])
     except OpenAlignError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # the one place that prints
         if error.hint:
@@ -44,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
-    return 0
+    return code or 0
 
 
 def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
@@ -165,6 +169,28 @@ def _query(run: "Run", options: argparse.Namespace) -> "Query":
         plus_weight=weight(options.plus_weight, default.plus),
         minus_weight=weight(options.minus_weight, default.minus),
     )
+
+
+def _compare(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
+    from openalign.run.readiness import require_libraries
+    from openalign.telemetry import say, set_up_logging
+
+    _refuse(beam_options)
+    set_up_logging()
+    require_libraries(STAGES["report"])
+    from openalign.evaluate.compare import terminal
+    from openalign.run.comparing import compare_runs
+
+    comparison, page = compare_runs(
+        [options.baseline, *options.runs],
+        settings_file=options.config,
+        output=options.output,
+        confidence=options.confidence,
+        patterns=options.metrics,
+    )
+    print("\n".join(terminal.lines(comparison)))  # noqa: T201
+    say(f"comparison: {page}")
+    return int(comparison.is_worse)
 
 
 def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
@@ -327,10 +353,11 @@ def _refuse(beam_options: Sequence[str]) -> None:
         )
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[[argparse.Namespace, Sequence[str]], int | None]] = {
     "run": _run_pipeline,
     "stage": _run_one,
     "search": _search,
+    "compare": _compare,
     "datasets": _datasets,
     "datasets check": _check_dataset,
     "doctor": _doctor,

@@ -13,7 +13,7 @@ Shape suffixes:
 import numpy as np
 
 from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled
 from openalign.evaluate.tasks.cirr import (
     MEAN,
     RECALL_AT,
@@ -58,7 +58,7 @@ def measure(
     (part,) = searched(edits, without_reference=True)
     examples = examples_of(edits, [part], sampling.num_examples)
     return Measured(
-        metrics=[
+        resampled=[
             metric
             for method in edits.query_QD
             for metric in _metrics(
@@ -79,7 +79,7 @@ def measure(
 
 def _metrics(
     prefix: str, edits: EmbeddedEdits, part: Searched, method: str, bootstrap: Bootstrap
-) -> list[Metric]:
+) -> list[Resampled]:
     """Return a method's recalls and their mean; the bootstrap draws targets."""
     one_Q = np.ones_like(part.target_Q)
     others_Q = np.full_like(one_Q, len(part.gallery_G) - 1)
@@ -102,8 +102,8 @@ def _metrics(
     )
     compared = [everywhere[RECALL_AT.index(5)], in_group[SUBSET_RECALL_AT.index(1)]]
     return [
-        *(found.metric for found in everywhere),
-        *(found.metric for found in in_group),
+        *everywhere,
+        *in_group,
         mean_of(f"{prefix}/{MEAN}", compared, n=len(one_Q), bootstrap=bootstrap),
     ]
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from openalign.evaluate.bootstrap import Bootstrap, Ints
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled
 from openalign.evaluate.tasks.composed import (
     COMBINED,
     GAIN,
@@ -101,7 +101,7 @@ def measure(
         )
     )
     return Measured(
-        metrics=gain_metrics(
+        resampled=gain_metrics(
             f"composed/{name_of(task)}",
             ranks,
             queries,
@@ -165,12 +165,12 @@ def gain_metrics(
     target_Q: Ints,
     num_gallery: int,
     bootstrap: Bootstrap,
-) -> list[Metric]:
+) -> list[Resampled]:
     """Return top-K of every method and the gain over image-only, kind by kind.
 
     The bootstrap draws target images with all queries that lead to them.
     """
-    metrics: list[Metric] = []
+    metrics: list[Resampled] = []
     for kind in kinds_of(queries):
         of_kind = np.flatnonzero([query.kind == kind for query in queries])
         found = {
@@ -184,7 +184,7 @@ def gain_metrics(
             )
             for method in ranks
         }
-        metrics += [part.metric for of_method in found.values() for part in of_method]
+        metrics += [part for of_method in found.values() for part in of_method]
         metrics += [
             difference_of(
                 f"{prefix}/{kind}/{GAIN}/{top(k)}", combined, image_only, bootstrap=bootstrap

@@ -17,9 +17,10 @@ from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
     from openalign.evaluate.benchmark import EmbeddedBenchmark
-    from openalign.evaluate.bootstrap import Bootstrap
+    from openalign.evaluate.bootstrap import Bootstrap, Floats
     from openalign.evaluate.drawing.metric_numbers import Number
     from openalign.evaluate.drawing.tiles import Tiles
+    from openalign.evaluate.resampled import Resampled
     from openalign.evaluate.results import Metric, Results
     from openalign.evaluate.vectors import Vectors
 
@@ -112,7 +113,9 @@ E = TypeVar("E", bound=msgspec.Struct)
 class Measured(Generic[F, E]):
     """What a task found."""
 
-    metrics: Sequence["Metric"]
+    resampled: Sequence["Resampled"]
+    """The metrics, each with its values in the resamples."""
+
     facts: F
     """How large the task was, for the report and the headline."""
 
@@ -121,6 +124,11 @@ class Measured(Generic[F, E]):
 
     shown: AbstractSet[str]
     """Names of the images that the examples show."""
+
+    @property
+    def metrics(self) -> list["Metric"]:
+        """The metrics alone."""
+        return [each.metric for each in self.resampled]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,9 +175,11 @@ class TaskKind(Generic[S, F, E]):
     `lede(task)` (a sentence before the opening numbers), `navigation(tasks)` (HTML only) and
     `sections(tasks, confidence)`. `tasks` are the sections of all tasks of the kind, or none."""
 
-    overall: Callable[[Sequence[FinishedTask[F]]], Sequence["Metric"]] = lambda _: ()
-    """Return what is measured over all tasks of the kind, such as a mean over data sets. Names
-    begin with `<kind>/all/`."""
+    overall: Callable[
+        [Sequence[FinishedTask[F]], Mapping[str, "Floats"], "Bootstrap"], Sequence["Resampled"]
+    ] = lambda *_: ()
+    """Return what is measured over all tasks of the kind, such as a mean over data sets, of the
+    tasks and of their metrics' values in the resamples, by name. Names begin with `<kind>/all/`."""
 
     headline: Callable[[FinishedTask[F]], Sequence[str]] = lambda _: ()
     """Return the lines that a run ends with."""

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from openalign.evaluate.benchmark import owners
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, interval_ends
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints
 from openalign.evaluate.correlation import codes_of, spearman
 from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.contract import (
     RECALL_AT,
     Material,
@@ -119,7 +119,7 @@ def measure(
     correlations = _correlations(rated, num_resamples, seed=bootstrap.seed)
     examples = _examples(rated, directions.get(IMAGE_TO_IMAGE), sampling.num_examples)
     return Measured(
-        metrics=[
+        resampled=[
             *(
                 metric
                 for name, direction in directions.items()
@@ -196,10 +196,10 @@ def _direction(
     )
 
 
-def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Metric]:
+def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Resampled]:
     num_right_Q = direction.right.num_Q
     num_gallery_Q = np.full_like(num_right_Q, direction.num_gallery)
-    found = recalls(
+    return recalls(
         prefix,
         direction.ranks,
         at={k: recall_at(k) for k in RECALL_AT},
@@ -207,7 +207,6 @@ def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Me
         chance=[chance_recall(k, num_right_Q, num_gallery_Q) for k in RECALL_AT],
         bootstrap=bootstrap,
     )
-    return [part.metric for part in found]
 
 
 def _correlations(rated: Rated, num_resamples: int, *, seed: int) -> dict[str, Correlation]:
@@ -263,27 +262,24 @@ def resampled_correlation(
 
 def _correlation_metrics(
     task: str, correlations: Mapping[str, Correlation], confidence: float
-) -> list[Metric]:
+) -> list[Resampled]:
     """Return the mean over resamples of each correlation, and of the mean of all three."""
     value_R = {name: each.value_R for name, each in correlations.items()}
     num = {name: each.num_queries for name, each in correlations.items()}
     if len(correlations) == len(RATINGS):
         value_R[MEAN] = np.mean(list(value_R.values()), axis=0)
         num[MEAN] = sum(num.values())
-    metrics: list[Metric] = []
-    for name, values in value_R.items():
-        low, high = interval_ends(values[:, None], confidence)
-        metrics.append(
-            Metric(
-                name=correlation_name(task, name),
-                value=float(values.mean()),
-                low=float(low[0]),
-                high=float(high[0]),
-                n=num[name],
-                chance=0.0,
-            )
+    return [
+        resampled_metric(
+            correlation_name(task, name),
+            float(values.mean()),
+            values,
+            confidence=confidence,
+            n=num[name],
+            chance=0.0,
         )
-    return metrics
+        for name, values in value_R.items()
+    ]
 
 
 def _facts(

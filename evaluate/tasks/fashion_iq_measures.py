@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from openalign.evaluate.bootstrap import Bootstrap, Floats
+from openalign.evaluate.resampled import Resampled
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
@@ -40,7 +41,6 @@ from openalign.evaluate.tasks.fashion_iq import (
 )
 from openalign.evaluate.tasks.ranking import (
     Ranks,
-    Resampled,
     chance_recall,
     even_weights,
     mean_of,
@@ -58,19 +58,19 @@ def measure(
     examples = examples_of(edits, parts, sampling.num_examples)
     prefix, bootstrap = f"fashion_iq/{name_of(task)}", sampling.bootstrap
     metrics = [
-        found.metric
+        found
         for part in parts
         for method in edits.query_QD
         for found in _recalls(f"{prefix}/{part.category}/{method}", [part], method, bootstrap)
     ]
     for method in edits.query_QD:
         means = _recalls(f"{prefix}/{MEAN}/{method}", parts, method, bootstrap)
-        metrics += [found.metric for found in means]
+        metrics += means
         num_queries = len(edits.dataset.queries)
         name = f"{prefix}/{MEAN}/{method}/{MEAN}"
         metrics.append(mean_of(name, means, n=num_queries, bootstrap=bootstrap))
     return Measured(
-        metrics=metrics,
+        resampled=metrics,
         facts=FashionIqFacts(
             split=edits.dataset.test_split,
             categories={

@@ -3,7 +3,7 @@
 Settings are made from this table, so a kind's module imports nothing heavy at its top.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
@@ -42,6 +42,8 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
 """In the order in which the report shows them."""
 
 if TYPE_CHECKING:
+    from openalign.evaluate.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.resampled import Resampled
     from openalign.evaluate.results import Results
 
     AnyTask = TaskSettings
@@ -101,17 +103,18 @@ def finished_tasks(
     return found
 
 
-def with_overall(results: "Results") -> "Results":
-    """Return results with what each kind measures over all of its tasks."""
-    import msgspec
-
+def overall(
+    results: "Results", resamples: "Mapping[str, Floats]", bootstrap: "Bootstrap"
+) -> "list[Resampled]":
+    """Return what each kind measures over all of its tasks; `resamples` are those of the tasks."""
     finished = finished_tasks(results)
-    overall = [
+    return [
         metric
         for name, kind in KINDS.items()
-        for metric in kind.overall([task for of_kind, _, task in finished if of_kind == name])
+        for metric in kind.overall(
+            [task for of_kind, _, task in finished if of_kind == name], resamples, bootstrap
+        )
     ]
-    return msgspec.structs.replace(results, metrics=(*results.metrics, *overall))
 
 
 def headline(results: "Results") -> list[str]:

@@ -81,7 +81,7 @@ def measure(
         bootstrap=sampling.bootstrap,
     )
     return Measured(
-        metrics=[recall.metric for recall in found_recalls],
+        resampled=found_recalls,
         facts=NeighborsFacts(
             split=split,
             train_split=train_split,

@@ -13,10 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, class_mean, class_mean_interval
+from openalign.evaluate.bootstrap import (
+    Bootstrap,
+    Floats,
+    Ints,
+    class_mean,
+    resampled_class_means,
+)
 from openalign.evaluate.datasets.dataset import ImageClass
 from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
     TOP_AT,
@@ -52,7 +58,7 @@ def titles_of(classes: Sequence[ImageClass]) -> list[str]:
 
 def accuracy_metrics(
     prefix: str, outcome: Outcome, *, num_classes: int, bootstrap: Bootstrap
-) -> list[Metric]:
+) -> list[Resampled]:
     """Return top-K and the mean over classes of their top-1.
 
     A K that holds every class says nothing and is left out. A class without an image in the split
@@ -70,17 +76,16 @@ def accuracy_metrics(
     )
     hit_Q, expected_Q = ranks.hits((1,))[:, 0], ranks.expected_hits((1,))[:, 0]
     value = class_mean(hit_Q, label_Q)
-    low, high = class_mean_interval(hit_Q, label_Q, bootstrap)
-    mean = Metric(
-        name=f"{prefix}/{MEAN_PER_CLASS}",
-        value=value,
-        low=low,
-        high=high,
+    mean = resampled_metric(
+        f"{prefix}/{MEAN_PER_CLASS}",
+        value,
+        resampled_class_means(hit_Q, label_Q, bootstrap),
+        confidence=bootstrap.confidence,
         n=len(label_Q),
         chance=1 / num_classes,
         ties_at_random=where_different(class_mean(expected_Q, label_Q), value),
     )
-    return [*(top.metric for top in tops), mean]
+    return [*tops, mean]
 
 
 def classified_images(

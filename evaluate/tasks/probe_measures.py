@@ -82,7 +82,7 @@ def measure(
     num_classes = asked.num_classes
     examples = _examples(benchmark, head, asked, outcome, sampling.num_examples)
     return Measured(
-        metrics=accuracy_metrics(
+        resampled=accuracy_metrics(
             f"probe/{name_of(task)}",
             outcome,
             num_classes=num_classes,

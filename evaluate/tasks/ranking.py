@@ -21,14 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import (
-    Bootstrap,
-    Floats,
-    Ints,
-    interval_ends,
-    resampled_means,
-)
-from openalign.evaluate.results import Metric
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, resampled_means
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.vectors import Vectors, exceeds, expected_hit, reaches, score_blocks
 
 _EQUAL = 1e-12
@@ -152,14 +146,6 @@ def rank_among(score_G: Vectors, right: Ints, *, left_out: int | None) -> tuple[
     return num_above, num_wrong - num_above, num_right
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resampled:
-    """A metric, and its values in the resamples that its interval is of."""
-
-    metric: Metric
-    value_R: Floats
-
-
 def recalls(
     prefix: str,
     ranks: Ranks,
@@ -179,52 +165,47 @@ def recalls(
     if weight_Q is not None:
         hit_QK, expected_QK = hit_QK * weight_Q[:, None], expected_QK * weight_Q[:, None]
     value_RK = resampled_means(hit_QK, group_Q, bootstrap)
-    low_K, high_K = interval_ends(value_RK, bootstrap.confidence)
     return [
-        Resampled(
-            metric=Metric(
-                name=f"{prefix}/{last}",
-                value=float(hit_QK[:, column].mean()),
-                low=float(low_K[column]),
-                high=float(high_K[column]),
-                n=len(hit_QK),
-                chance=chance[column],
-                ties_at_random=where_different(
-                    float(expected_QK[:, column].mean()), float(hit_QK[:, column].mean())
-                ),
+        resampled_metric(
+            f"{prefix}/{last}",
+            float(hit_QK[:, column].mean()),
+            value_RK[:, column],
+            confidence=bootstrap.confidence,
+            n=len(hit_QK),
+            chance=chance[column],
+            ties_at_random=where_different(
+                float(expected_QK[:, column].mean()), float(hit_QK[:, column].mean())
             ),
-            value_R=value_RK[:, column],
         )
         for column, last in enumerate(at.values())
     ]
 
 
-def mean_of(name: str, parts: Sequence[Resampled], *, n: int, bootstrap: Bootstrap) -> Metric:
+def mean_of(name: str, parts: Sequence[Resampled], *, n: int, bootstrap: Bootstrap) -> Resampled:
     """Return the mean of some metrics; their resamples are of the same groups, and so paired."""
-    value_R = np.mean([part.value_R for part in parts], axis=0)
-    low, high = interval_ends(value_R[:, None], bootstrap.confidence)
     value = _mean(part.metric.value for part in parts)
     expected = _mean(_at_random(part) for part in parts)
-    return Metric(
-        name=name,
-        value=value,
-        low=float(low[0]),
-        high=float(high[0]),
+    return resampled_metric(
+        name,
+        value,
+        np.mean([part.value_R for part in parts], axis=0),
+        confidence=bootstrap.confidence,
         n=n,
         chance=_mean(part.metric.chance for part in parts),
         ties_at_random=where_different(expected, value),
     )
 
 
-def difference_of(name: str, part: Resampled, base: Resampled, *, bootstrap: Bootstrap) -> Metric:
+def difference_of(
+    name: str, part: Resampled, base: Resampled, *, bootstrap: Bootstrap
+) -> Resampled:
     """Return a metric less another; their resamples are of the same groups, and so paired."""
-    low, high = interval_ends((part.value_R - base.value_R)[:, None], bootstrap.confidence)
     value = part.metric.value - base.metric.value
-    return Metric(
-        name=name,
-        value=value,
-        low=float(low[0]),
-        high=float(high[0]),
+    return resampled_metric(
+        name,
+        value,
+        part.value_R - base.value_R,
+        confidence=bootstrap.confidence,
         n=part.metric.n,
         chance=0.0,
         ties_at_random=where_different(_at_random(part) - _at_random(base), value),

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, lower_median, median_interval
+from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, lower_median, resampled_medians
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
 from openalign.evaluate.tasks.ranking import (
     Ranks,
-    Resampled,
     RightItems,
     chance_recall,
     even_weights,
@@ -114,7 +113,7 @@ def measure(
     ]
     examples = _examples(benchmark, small, found[SPLIT], sampling.num_examples)
     return Measured(
-        metrics=metrics,
+        resampled=metrics,
         facts=RetrievalFacts(
             split=split,
             num_images=len(small.images),
@@ -189,9 +188,9 @@ def _direction(
 
 def _metrics(
     prefix: str, directions: Mapping[str, Direction], bootstrap: Bootstrap
-) -> list[Metric]:
+) -> list[Resampled]:
     """Return both directions' recalls and median ranks, and the mean of all recalls."""
-    metrics: list[Metric] = []
+    metrics: list[Resampled] = []
     parts: list[Resampled] = []
     for name, direction in directions.items():
         of_direction = recalls(
@@ -204,22 +203,21 @@ def _metrics(
             weight_Q=direction.weight_Q,
         )
         parts += of_direction
-        metrics += [part.metric for part in of_direction]
+        metrics += of_direction
         metrics.append(_median_rank(f"{prefix}/{name}/{MEDIAN_RANK}", direction, bootstrap))
     num_queries = sum(len(direction.group_Q) for direction in directions.values())
     mean = mean_of(f"{prefix}/{MEAN_RECALL}", parts, n=num_queries, bootstrap=bootstrap)
     return [*metrics, mean]
 
 
-def _median_rank(name: str, direction: Direction, bootstrap: Bootstrap) -> Metric:
+def _median_rank(name: str, direction: Direction, bootstrap: Bootstrap) -> Resampled:
     """Return the place that half of the queries reach; 1 is the first."""
     place_Q = direction.ranks.rank_Q.astype(np.float64) + 1.0
-    low, high = median_interval(place_Q, direction.group_Q, bootstrap)
-    return Metric(
-        name=name,
-        value=lower_median(place_Q),
-        low=low,
-        high=high,
+    return resampled_metric(
+        name,
+        lower_median(place_Q),
+        resampled_medians(place_Q, direction.group_Q, bootstrap),
+        confidence=bootstrap.confidence,
         n=len(place_Q),
         chance=float(_chance_median_rank(direction)),
         higher_is_better=False,

@@ -7,7 +7,7 @@ The measuring lies in `vtab_measures`, means over tasks in `vtab_summary`, the r
 `vtab_section`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -43,8 +43,9 @@ from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, short_name
 
 if TYPE_CHECKING:
+    from openalign.evaluate.bootstrap import Bootstrap, Floats
     from openalign.evaluate.drawing.tiles import Tiles
-    from openalign.evaluate.results import Metric
+    from openalign.evaluate.resampled import Resampled
 
 OVERALL = "all"
 """What stands for the task's name in metrics over all tasks."""
@@ -184,11 +185,15 @@ def measure(
     return vtab_measures.measure(task, material, sampling)
 
 
-def overall(tasks: Sequence[FinishedTask[VtabFacts]]) -> Sequence["Metric"]:
+def overall(
+    tasks: Sequence[FinishedTask[VtabFacts]],
+    resamples: Mapping[str, "Floats"],
+    bootstrap: "Bootstrap",
+) -> Sequence["Resampled"]:
     """Return the means over all 19 tasks and over each group, of those that are complete."""
     from openalign.evaluate.tasks import vtab_summary
 
-    return vtab_summary.metrics(tasks)
+    return vtab_summary.metrics(tasks, resamples, bootstrap)
 
 
 def headline(task: FinishedTask[VtabFacts]) -> list[str]:

@@ -18,11 +18,12 @@ import msgspec
 import numpy as np
 
 from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap, Floats, mean_intervals
+from openalign.evaluate.bootstrap import Bootstrap, Floats, resampled_means
 from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, TEST, TRAIN, VAL
 from openalign.evaluate.linear.head import Head, num_right
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric, library_versions
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.head_outcomes import labeled_at, outcome_of
@@ -73,7 +74,7 @@ def measure(
     hit_QR = np.stack([outcome.ranks.hits((1,))[:, 0] for outcome in outcomes], axis=1)
     confused = confused_pairs(titles_of(benchmark.dataset.classes), outcomes[0])[:_NUM_PAIRS]
     return Measured(
-        metrics=metrics(
+        resampled=metrics(
             f"vtab/{name_of(task)}",
             hit_QR,
             num_classes=published.num_classes,
@@ -181,27 +182,31 @@ def _run(
         return [outcome_of(benchmark, head, test, on) for head in heads]
 
 
-def metrics(prefix: str, hit_QR: Floats, *, num_classes: int, bootstrap: Bootstrap) -> list[Metric]:
+def metrics(
+    prefix: str, hit_QR: Floats, *, num_classes: int, bootstrap: Bootstrap
+) -> list[Resampled]:
     """Return the mean over runs, whose interval draws the images anew, and the runs' deviation."""
     mean_Q1 = hit_QR.mean(axis=1, keepdims=True)
-    low, high = mean_intervals(mean_Q1, np.arange(len(mean_Q1)), bootstrap)
+    value_R1 = resampled_means(mean_Q1, np.arange(len(mean_Q1)), bootstrap)
     deviation = deviation_of(hit_QR.mean(axis=0).tolist())
     return [
-        Metric(
-            name=f"{prefix}/top_1",
-            value=float(mean_Q1.mean()),
-            low=float(low[0]),
-            high=float(high[0]),
+        resampled_metric(
+            f"{prefix}/top_1",
+            float(mean_Q1.mean()),
+            value_R1[:, 0],
+            confidence=bootstrap.confidence,
             n=len(hit_QR),
             chance=1 / num_classes,
         ),
-        Metric(
-            name=f"{prefix}/std_over_runs",
-            value=deviation,
-            low=deviation,
-            high=deviation,
-            n=hit_QR.shape[1],
-            chance=0.0,
-            higher_is_better=False,
+        Resampled(
+            metric=Metric(
+                name=f"{prefix}/std_over_runs",
+                value=deviation,
+                low=deviation,
+                high=deviation,
+                n=hit_QR.shape[1],
+                chance=0.0,
+                higher_is_better=False,
+            )
         ),
     ]

@@ -2,15 +2,23 @@
 
 "All" is the mean over tasks, not over groups, as in the paper (Table 6) and in VTAB. A set of tasks
 that is incomplete has no mean: it would be comparable with nothing.
+
+Shape suffixes:
+    R  resamples
 """
 
-import math
+# ruff: noqa: N806  # capitals are shape suffixes
+
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from openalign.evaluate.bootstrap import Bootstrap, Floats
 from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.vtab import OVERALL, VtabFacts
@@ -63,22 +71,30 @@ def task_sets(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[TaskSet]:
     return found
 
 
-def metrics(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[Metric]:
-    """Return the mean of each complete set, and the deviation of that mean over runs."""
-    return [metric for each in task_sets(tasks) if each.is_complete for metric in _metrics_of(each)]
+def metrics(
+    tasks: Sequence[FinishedTask[VtabFacts]], resamples: Mapping[str, Floats], bootstrap: Bootstrap
+) -> list[Resampled]:
+    """Return the mean of each complete set, and the deviation of that mean over runs.
+
+    `resamples` are the tasks' own, by the names of metrics.
+    """
+    return [
+        metric
+        for each in task_sets(tasks)
+        if each.is_complete
+        for metric in _metrics_of(each, resamples, bootstrap)
+    ]
 
 
-def _metrics_of(tasks: TaskSet) -> list[Metric]:
+def _metrics_of(
+    tasks: TaskSet, resamples: Mapping[str, Floats], bootstrap: Bootstrap
+) -> list[Resampled]:
     tops = [task.results.metric(f"vtab/{task.name}/top_1") for task in tasks.measured]
-    value = statistics.fmean(top.value for top in tops)
-    # The tasks' test images are other images, so their errors add up as independent ones do.
-    below = math.hypot(*(top.value - top.low for top in tops)) / len(tops)
-    above = math.hypot(*(top.high - top.value for top in tops)) / len(tops)
-    mean = Metric(
-        name=f"vtab/{OVERALL}/{tasks.name}",
-        value=value,
-        low=value - below,
-        high=value + above,
+    mean = resampled_metric(
+        f"vtab/{OVERALL}/{tasks.name}",
+        statistics.fmean(top.value for top in tops),
+        np.mean([_shuffled(task, resamples, bootstrap.seed) for task in tasks.measured], axis=0),
+        confidence=bootstrap.confidence,
         n=len(tops),
         chance=statistics.fmean(top.chance for top in tops),
     )
@@ -88,16 +104,30 @@ def _metrics_of(tasks: TaskSet) -> list[Metric]:
     deviation = deviation_of(runs)
     return [
         mean,
-        Metric(
-            name=f"vtab/{OVERALL}/{tasks.name}_std",
-            value=deviation,
-            low=deviation,
-            high=deviation,
-            n=len(runs),
-            chance=0.0,
-            higher_is_better=False,
+        Resampled(
+            metric=Metric(
+                name=f"vtab/{OVERALL}/{tasks.name}_std",
+                value=deviation,
+                low=deviation,
+                high=deviation,
+                n=len(runs),
+                chance=0.0,
+                higher_is_better=False,
+            )
         ),
     ]
+
+
+def _shuffled(task: FinishedTask[VtabFacts], resamples: Mapping[str, Floats], seed: int) -> Floats:
+    """Return a task's resamples in an order of its own, which is that of every model.
+
+    The test images of tasks are different images, so their errors add up as independent ones do.
+    In the order in which they were drawn they do not: the same seed drew the same places.
+    """
+    number = next(at for at, each in enumerate(VTAB_TASKS) if each.name == task.facts.task)
+    random = np.random.Generator(np.random.PCG64([seed, number]))
+    value_R: Floats = random.permutation(resamples[f"vtab/{task.name}/top_1"])
+    return value_R
 
 
 def means_of_runs(facts: Sequence[VtabFacts]) -> list[float] | None:

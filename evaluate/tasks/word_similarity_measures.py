@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Ints, interval_ends, resampled
+from openalign.evaluate.bootstrap import Bootstrap, Ints, resampled
 from openalign.evaluate.correlation import Codes, codes_of, mean_ranks, spearman
 from openalign.evaluate.datasets.word_pairs import WordPair
 from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.results import Metric
+from openalign.evaluate.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.word_similarity import (
     ALL,
@@ -61,7 +61,7 @@ def measure(
         np.array([row_of[pair.word2] for pair in pairs]),
     )
     cosine, rating = codes_of(cosine_N), codes_of(np.array([pair.similarity for pair in pairs]))
-    metrics: list[Metric] = []
+    metrics: list[Resampled] = []
     for group in GROUPS:
         chosen = places_of(group, pairs)
         if len(chosen):
@@ -71,7 +71,7 @@ def measure(
     cosine_place = len(pairs) + 1 - mean_ranks(cosine)
     rating_place = len(pairs) + 1 - mean_ranks(rating)
     return Measured(
-        metrics=metrics,
+        resampled=metrics,
         facts=WordSimilarityFacts(
             num_words=len(words),
             groups=tuple(group for group in GROUPS if len(places_of(group, pairs))),
@@ -98,15 +98,13 @@ def places_of(group: str, pairs: Sequence[WordPair]) -> Ints:
     return np.flatnonzero([GROUPS[group](pair) for pair in pairs])
 
 
-def _metric(name: str, cosine: Codes, rating: Codes, bootstrap: Bootstrap) -> Metric:
+def _metric(name: str, cosine: Codes, rating: Codes, bootstrap: Bootstrap) -> Resampled:
     """Return the correlation of some pairs; the bootstrap draws pairs."""
-    value_R = resampled(len(rating), lambda at: spearman(cosine[at], rating[at]), bootstrap)
-    low, high = interval_ends(value_R[:, None], bootstrap.confidence)
-    return Metric(
-        name=name,
-        value=spearman(cosine, rating),
-        low=float(low[0]),
-        high=float(high[0]),
+    return resampled_metric(
+        name,
+        spearman(cosine, rating),
+        resampled(len(rating), lambda at: spearman(cosine[at], rating[at]), bootstrap),
+        confidence=bootstrap.confidence,
         n=len(rating),
         chance=0.0,
     )

@@ -86,7 +86,7 @@ def measure(
     )
     examples = _examples(dataset.classes, outcome, image_QD, class_CD, sampling.num_examples)
     return Measured(
-        metrics=accuracy_metrics(
+        resampled=accuracy_metrics(
             f"zero_shot/{name_of(task)}",
             outcome,
             num_classes=len(class_CD),

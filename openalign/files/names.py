@@ -33,6 +33,7 @@ SKIPPED_FILE = "skipped.jsonl"
 
 # evaluate
 RESULTS_FILE = "results.json"
+RESAMPLES_FILE = "resamples.parquet"
 EXAMPLES_FILE = "examples.json"
 THUMBNAILS_FILE = "thumbnails.parquet"
 CHUNKS_FILE = "embeddings/chunks.json"
@@ -48,6 +49,12 @@ TABLES_FOLDER = "tables"
 MODEL_CARD = "model-card/README.md"
 DATA_CARD = "data-card/README.md"
 """A folder each, because the hub looks for a card in `README.md`."""
+
+# compare
+COMPARE_FOLDER = "compare"
+COMPARE_HTML = "compare.html"
+COMPARE_MARKDOWN = "compare.md"
+COMPARE_JSON = "compare.json"
 
 # The run itself
 RUN_LOG = "run.jsonl"

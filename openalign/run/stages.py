@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.config import benchmarks_used, result_settings
+from openalign.evaluate.results import RESULTS_VERSION
 from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
@@ -165,6 +166,11 @@ def _start_evaluation(run: Run, inputs: StageInputs) -> Manifest:
     return evaluating.start(spec, num_processes=run.config.evaluate.num_processes)
 
 
+def _evaluation_settings(config: PipelineConfig) -> dict[str, Any]:
+    settings = result_settings(config.evaluate, config.benchmarks)
+    return {**settings, "results_version": RESULTS_VERSION}
+
+
 def _report(setup: StageSetup) -> StageResult:
     from openalign.evaluate.report import page
     from openalign.run import reporting
@@ -300,7 +306,7 @@ _TABLE = (
         title="measure the model on benchmarks",
         folder="evaluate",
         reads=lambda config: ("site",) if config.evaluate.model else ("train",),
-        settings=lambda config: result_settings(config.evaluate, config.benchmarks),
+        settings=_evaluation_settings,
         ranks=RankHooks(
             is_rank=training.is_rank,
             run=lambda run, inputs: evaluating.run_as_rank(evaluation_spec(run, inputs)),

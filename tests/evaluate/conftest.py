@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
 from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
@@ -21,7 +20,16 @@ SPLITS = ("test", "test", "train", "test", "val", "test", "test", "train")
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the export of a tiny model that was never trained."""
-    folder = tmp_path_factory.mktemp("model") / "export"
+    return _write_model(tmp_path_factory.mktemp("model") / "export", seed=0)
+
+
+@pytest.fixture(scope="session")
+def other_model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the export of a tiny model with other weights."""
+    return _write_model(tmp_path_factory.mktemp("other_model") / "export", seed=1)
+
+
+def _write_model(folder: Path, *, seed: int) -> str:
     model = ModelConfig(
         image_tower=ImageTower(preset="b0", width=0.1, depth=0.1),
         text_tower=TextTower(preset="mini", num_layers=1, hidden_size=32, num_heads=2),
@@ -31,9 +39,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         vocabulary_size=200,
     )
     vocabulary = [*SPECIAL_TOKENS, *COLORS, "a", "square", "big", "light", "dark"]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        towers = build_towers(TrainConfig(model=model), vocabulary_size=len(vocabulary))
+    config = TrainConfig(model=model, seed=seed)
+    towers = build_towers(config, vocabulary_size=len(vocabulary))
     write_export(str(folder), weights=towers.state_dict(), vocabulary=vocabulary, model=model)
     return str(folder)
 

@@ -282,6 +282,15 @@ def test_a_model_whose_files_changed_is_measured_again(
     assert "its input `model`" in said(capsys, *EVALUATE)
 
 
+def test_results_of_an_older_version_are_made_again(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(capsys, *EVALUATE)
+    monkeypatch.setattr("openalign.run.stages.RESULTS_VERSION", results.RESULTS_VERSION + 1)
+
+    assert "because this changed: results_version: 4 -> 5" in said(capsys, *EVALUATE)
+
+
 def test_a_moved_model_goes_on_and_another_one_of_its_name_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

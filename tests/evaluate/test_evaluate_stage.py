@@ -15,6 +15,7 @@ from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.resampled import read_resamples
 from openalign.evaluate.results import as_record
 from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
@@ -44,12 +45,25 @@ def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
         "embeddings/squares-captions.npy",
         "embeddings/squares-images.npy",
         "examples.json",
+        "resamples.parquet",
         "results.json",
         "search/items.parquet",
         "thumbnails.parquet",
     ]
     for file in result.files:
         assert (output / file.name).stat().st_size == file.num_bytes
+
+
+def test_every_interval_is_of_the_resamples_that_are_kept(
+    done: tuple[Path, StageResult],
+) -> None:
+    found = results.read(str(done[0] / "results.json"))
+    resamples = read_resamples(str(done[0] / "resamples.parquet"))
+
+    assert list(resamples) == [metric.name for metric in found.metrics]
+    for metric in found.metrics:
+        ends = np.quantile(resamples[metric.name], [0.025, 0.975])
+        assert (metric.low, metric.high) == pytest.approx(tuple(ends))
 
 
 def test_an_image_of_two_benchmarks_is_found_once(

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
+from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, VTAB_TASKS
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.vtab import VtabFacts, VtabTrial
-from openalign.evaluate.tasks.vtab_summary import deviation_of
+from openalign.evaluate.tasks.vtab_summary import deviation_of, metrics
 
 ALL = [task.name for task in VTAB_TASKS]
 TRIALS = (
@@ -77,3 +79,21 @@ def finished(
         FinishedTask(name=called[task], benchmark=called[task], facts=facts, results=results)
         for task, facts in found.items()
     ]
+
+
+def means(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[Metric]:
+    """Return what is measured over the tasks.
+
+    The resamples of each are spread evenly over its interval, as far as every other one's.
+    """
+    bootstrap = Bootstrap(resamples=1001, confidence=0.95, seed=0)
+    tops = {
+        top.name: top
+        for task in tasks
+        for top in task.results.metrics
+        if top.name.endswith("/top_1")
+    }
+    resamples = {
+        name: np.linspace(top.low, top.high, bootstrap.resamples) for name, top in tops.items()
+    }
+    return [found.metric for found in metrics(tasks, resamples, bootstrap)]

@@ -65,6 +65,7 @@ def measure(
     task: PromptTask, material: Material, sampling: Sampling
 ) -> Measured[PromptFacts, PromptExamples]:
     """Measure, on embeddings alone. A real kind imports its measures here, from a sibling."""
+    from openalign.evaluate.resampled import Resampled
     from openalign.evaluate.results import Metric
 
     del sampling  # no interval: nothing is drawn
@@ -81,7 +82,7 @@ def measure(
         chance=0.5,
     )
     return Measured(
-        metrics=[metric],
+        resampled=[Resampled(metric=metric)],
         facts=PromptFacts(prompt=task.prompt),
         examples=PromptExamples(nearest=nearest),
         shown={nearest},

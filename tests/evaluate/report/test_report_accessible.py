@@ -1,6 +1,7 @@
-"""The report under axe: in Chromium where it is found, which knows contrast, and in jsdom.
+"""The pages of reports and of a comparison under axe, in Chromium and in jsdom.
 
-Needs Node and axe: `npm install --no-save axe-core jsdom` in the top folder of the clone.
+Only Chromium knows contrast. Needs Node and axe: `npm install --no-save axe-core jsdom` in
+the top folder of the clone.
 """
 
 import json
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 from browser import TOP, found_in_chromium, node_module
+from chosen_evaluations import Run, number
 from given import report_on
 from paper_results import whole_run
 from squares import config_of, run_stage
 
+from openalign.evaluate.compare import page as comparison_page
+from openalign.evaluate.compare.differences import compare
 from openalign.evaluate.report import several
-from openalign.files.names import REPORT_HTML
+from openalign.files.names import COMPARE_HTML, REPORT_HTML
 
 DARK = "@media (prefers-color-scheme: dark)"
 LIGHT = "@media (prefers-color-scheme: light)"
@@ -59,10 +63,25 @@ def alone(shared_benchmark: Path, model_folder: str, tmp_path: Path) -> Path:
     return tmp_path / "report" / REPORT_HTML
 
 
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    """Return the page of a comparison, with every verdict and a metric that is not compared."""
+    low, high = [0.1] * 5, [0.9] * 5
+    values = {"split/text_to_image/recall_at_1": (low, high), "worse": (high, low)}
+    values |= {"equal": (low, low), "deviation": ([], [])}
+    base, other = (
+        Run(numbers=[number(name, 0.5, drawn[which]) for name, drawn in values.items()])
+        for which in (0, 1)
+    )
+    found = compare(base.named("a-long-name-of-a-run"), [other.named("other"), base.named("same")])
+    comparison_page.write(found, str(tmp_path / "compared"))
+    return tmp_path / "compared" / COMPARE_HTML
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width_px", [1440, 390])
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("which", ["side_by_side", "alone"])
+@pytest.mark.parametrize("which", ["side_by_side", "alone", "compared"])
 def test_axe_finds_nothing_in_chromium(
     which: str, width_px: int, *, is_dark: bool, request: pytest.FixtureRequest
 ) -> None:

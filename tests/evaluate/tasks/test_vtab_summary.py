@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from vtab_facts import ALL, finished
+from vtab_facts import ALL, finished, means
 
 from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
-from openalign.evaluate.tasks.vtab_summary import deviation_of, means_of_runs, metrics, task_sets
+from openalign.evaluate.tasks.vtab_summary import deviation_of, means_of_runs, task_sets
 
 NATURAL = [task.name for task in VTAB_TASKS if task.group == "natural"]
 PAPER = {"natural": 0.8338, "specialized": 0.8756, "structured": 0.7325}
@@ -17,7 +17,7 @@ def test_the_papers_groups_give_the_papers_mean() -> None:
     """Table 6: (7 * 83.38 + 4 * 87.56 + 8 * 73.25) / 19 = 79.99, a mean over tasks."""
     tasks = finished({each.name: [PAPER[each.group]] for each in VTAB_TASKS})
 
-    found = {metric.name: metric for metric in metrics(tasks)}
+    found = {metric.name: metric for metric in means(tasks)}
 
     # Runs are counts of 1,000 images, so each share is rounded to a thousandth.
     assert found["vtab/all/mean"].value == pytest.approx(0.7999, abs=6e-4)
@@ -30,10 +30,13 @@ def test_the_papers_groups_give_the_papers_mean() -> None:
 def test_a_mean_has_the_error_of_independent_tasks() -> None:
     tasks = finished({name: [0.5] for name in ALL}, half_width=0.02)
 
-    mean = metrics(tasks)[0]
+    mean = means(tasks)[0]
 
-    half = 0.02 / math.sqrt(19)
-    assert (mean.low, mean.high) == pytest.approx((0.5 - half, 0.5 + half))
+    # An even spread over +-0.02 has a deviation of 0.02 / sqrt(3); a mean of 19 has 1 / sqrt(19) of
+    # it, and 1.96 deviations hold 95 %. Errors that move together would give 0.019.
+    half = 1.96 * 0.02 / math.sqrt(3 * 19)
+    assert mean.low == pytest.approx(0.5 - half, abs=0.1 * half)
+    assert mean.high == pytest.approx(0.5 + half, abs=0.1 * half)
 
 
 def test_the_deviation_is_that_of_means_of_paired_runs() -> None:
@@ -41,7 +44,7 @@ def test_the_deviation_is_that_of_means_of_paired_runs() -> None:
     up, down = [0.4, 0.5, 0.6], [0.6, 0.5, 0.4]
     runs = {name: up if at % 2 else down for at, name in enumerate(NATURAL)}
 
-    found = {metric.name: metric for metric in metrics(finished(runs))}
+    found = {metric.name: metric for metric in means(finished(runs))}
 
     # Four of seven fall by 0.1 a run, three rise: the means are 0.5 + 0.1 / 7, 0.5, 0.5 - 0.1 / 7.
     assert list(found) == ["vtab/all/natural", "vtab/all/natural_std"]
@@ -55,11 +58,11 @@ def test_a_group_that_is_incomplete_has_no_mean_and_says_what_is_missing() -> No
 
     whole, natural, specialized, _ = task_sets(tasks)
 
-    assert metrics(tasks) == []
+    assert means(tasks) == []
     assert natural.missing == ["Caltech101"]
     assert len(specialized.missing) == 4
     assert len(whole.missing) == 13
-    assert metrics([]) == []
+    assert means([]) == []
 
 
 def test_a_task_that_was_measured_twice_is_averaged_with_nothing() -> None:
@@ -67,13 +70,13 @@ def test_a_task_that_was_measured_twice_is_averaged_with_nothing() -> None:
     again = replace(tasks[3], name="once more")
 
     assert task_sets([*tasks, again])[1].twice == ["Flowers102"]
-    assert metrics([*tasks, again]) == []
+    assert means([*tasks, again]) == []
 
 
 def test_tasks_of_different_numbers_of_runs_have_a_mean_but_no_deviation() -> None:
     runs = {name: [0.5, 0.7] for name in NATURAL} | {NATURAL[0]: [0.6]}
 
-    assert [metric.name for metric in metrics(finished(runs))] == ["vtab/all/natural"]
+    assert [metric.name for metric in means(finished(runs))] == ["vtab/all/natural"]
     assert means_of_runs([]) is None
 
 

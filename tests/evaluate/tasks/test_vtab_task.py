@@ -8,7 +8,7 @@ import pytest
 from embedded import image_called
 from given import report_on, run_on
 from labelled_squares import labelled_squares
-from vtab_facts import ALL, facts_of, finished
+from vtab_facts import ALL, facts_of, finished, means
 
 from openalign.errors import InputError
 from openalign.evaluate import results
@@ -17,7 +17,6 @@ from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.tasks import vtab
 from openalign.evaluate.tasks.vtab import VtabExamples, VtabProbeTask, called
 from openalign.evaluate.tasks.vtab_section import section, sweep_in_words
-from openalign.evaluate.tasks.vtab_summary import metrics
 from openalign.files.facts import EvaluateFacts
 from openalign.train.sweep import bit
 from openalign.train.sweep.ranges import Choice
@@ -130,7 +129,7 @@ def test_the_stage_and_the_report(
 def test_the_page_opens_with_the_means_of_a_whole_vtab_once() -> None:
     tasks = finished({name: [0.5, 0.6] for name in ALL})
     summed = msgspec.structs.replace(
-        tasks[0].results, metrics=(*tasks[0].results.metrics, *metrics(tasks))
+        tasks[0].results, metrics=(*tasks[0].results.metrics, *means(tasks))
     )
 
     sections = [section(replace(task, results=summed), NO_EXAMPLES, NO_TILES) for task in tasks]

@@ -1,0 +1,103 @@
+"""The page of a comparison, in HTML and in Markdown, and `compare.json`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from openalign.evaluate.compare import wording
+from openalign.evaluate.compare.records import ComparedRun, Comparison, Difference, Verdict, to_json
+from openalign.evaluate.compare.wording import Worded, is_of_ranks, worded
+from openalign.evaluate.report.rendering import cell
+from openalign.files import storage
+from openalign.files.names import COMPARE_HTML, COMPARE_JSON, COMPARE_MARKDOWN
+from openalign.pages import charts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A metric in the table."""
+
+    words: Worded
+    strip: str
+    """The difference as a drawing; empty for ranks, which have another scale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTables:
+    """What the page shows of one run."""
+
+    run: ComparedRun
+    by_verdict: Sequence[tuple[Verdict, Sequence[Row]]]
+    """The rows of each verdict that has some, the worst first."""
+
+    limit: str
+    """Points at both ends of the strips."""
+
+    by_chance: str
+
+
+def write(comparison: Comparison, output: str) -> None:
+    """Write `compare.html`, `compare.md` and `compare.json` into a folder."""
+    for name in (COMPARE_HTML, COMPARE_MARKDOWN):
+        storage.write_text(storage.join(output, name), render(comparison, name))
+    storage.write_text(storage.join(output, COMPARE_JSON), to_json(comparison))
+
+
+def render(comparison: Comparison, name: str) -> str:
+    """Return the page in one of its two forms."""
+    is_html = name == COMPARE_HTML
+    environment = Environment(
+        loader=PackageLoader("openalign.evaluate.compare"),
+        autoescape=is_html,  # noqa: S701  # in Markdown, the filter `cell` does it
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["cell"] = cell
+    environment.filters["minus"] = lambda text: text.replace("-", "\u2212")
+    environment.filters["breakable"] = _breakable
+    environment.globals["svg"] = Markup
+    style = files("openalign.evaluate.report") / "templates" / "report.css"
+    return environment.get_template(name).render(
+        comparison=comparison,
+        confidence=wording.confidence(comparison),
+        measured=[comparison.baseline, *comparison.runs],
+        tables=[_tables(comparison, run) for run in comparison.runs],
+        verdicts=list(Verdict),
+        worse=Verdict.WORSE,
+        better=Verdict.BETTER,
+        style=Markup(style.read_text(encoding="utf-8")) if is_html else "",  # noqa: S704  # ours
+    )
+
+
+def _tables(comparison: Comparison, run: ComparedRun) -> RunTables:
+    shares = [each for each in run.differences if not is_of_ranks(each)]
+    limit = max((abs(end) for each in shares for end in (each.low, each.high)), default=0.0)
+    return RunTables(
+        run=run,
+        by_verdict=[
+            (verdict, [_row(each, limit) for each in run.of_verdict(verdict)])
+            for verdict in Verdict
+            if run.of_verdict(verdict)
+        ],
+        limit=f"{100 * limit:.2f}",
+        by_chance=wording.about_chance(comparison, run),
+    )
+
+
+def _breakable(name: str) -> Markup:
+    """Return a metric's name that may be broken behind each of its parts."""
+    return escape(name).replace("/", Markup("/<wbr>"))
+
+
+def _row(difference: Difference, limit: float) -> Row:
+    words = worded(difference)
+    if is_of_ranks(difference) or not limit:
+        return Row(words=words, strip="")
+    parts = (difference.difference, difference.low, difference.high)
+    label = f"{words.difference} points, from {words.interval}"
+    return Row(words=words, strip=charts.gain_strip(*(x / limit for x in parts), label=label))

@@ -1,0 +1,89 @@
+"""The runs that `openalign compare` names, and where its page goes.
+
+A run is named by its pipeline, or by its root. Of a root nothing is read but the complete result of
+`evaluate`, so a copy of that folder alone, such as a CI job keeps, can be compared.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openalign.errors import InputError
+from openalign.evaluate.compare import page
+from openalign.evaluate.compare.differences import compare
+from openalign.evaluate.compare.evaluation import Evaluation, read_evaluation
+from openalign.evaluate.compare.records import Comparison
+from openalign.files import storage
+from openalign.files.manifest import StageFolder
+from openalign.files.names import COMPARE_FOLDER, COMPARE_HTML
+from openalign.run.config import load_pipeline
+
+_EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRun:
+    """A run as a command names it."""
+
+    name: str
+    root: str
+
+
+def compare_runs(
+    named: Sequence[str],
+    *,
+    settings_file: str,
+    output: str | None,
+    confidence: float | None,
+    patterns: Sequence[str],
+) -> tuple[Comparison, str]:
+    """Compare runs with the first of them; return what was found and the URL of the page.
+
+    Raises:
+        ConfigError: no pipeline is called so, or an option is wrong.
+        StageError: a run has no complete evaluation.
+        InputError: a run is named twice, cannot be read, or cannot be compared with the first.
+    """
+    runs = _distinct([_named_run(each, settings_file) for each in named])
+    base, *others = [_read(run) for run in runs]
+    comparison = compare(base, others, confidence=confidence, patterns=patterns)
+    folder = output or storage.join(runs[1].root, COMPARE_FOLDER)
+    storage.check_writable(folder)
+    page.write(comparison, folder)
+    return comparison, storage.join(folder, COMPARE_HTML)
+
+
+def _named_run(named: str, settings_file: str) -> NamedRun:
+    if "/" not in named:
+        return NamedRun(name=named, root=load_pipeline(settings_file, named, []).root)
+    root = named.rstrip("/")
+    return NamedRun(name=storage.absolute(root).rpartition("/")[2], root=root)
+
+
+def _distinct(runs: Sequence[NamedRun]) -> list[NamedRun]:
+    """Return runs with names that differ; those of one name get numbers.
+
+    Raises:
+        InputError: a run is there twice.
+    """
+    roots = [storage.absolute(run.root) for run in runs]
+    for number, run in enumerate(runs):
+        if roots[number] in roots[:number]:
+            raise InputError(
+                f"{run.root} is named twice",
+                hint="name the baseline, then the runs that are compared with it",
+            )
+    names = [run.name for run in runs]
+    return [
+        NamedRun(
+            name=run.name
+            if names.count(run.name) == 1
+            else f"{run.name} ({names[:number].count(run.name) + 1})",
+            root=run.root,
+        )
+        for number, run in enumerate(runs)
+    ]
+
+
+def _read(run: NamedRun) -> Evaluation:
+    storage.check_reachable(run.root)
+    return read_evaluation(run.name, StageFolder(run.root, _EVALUATE))
