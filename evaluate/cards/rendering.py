@@ -1,15 +1,14 @@
 """Cards from their templates, and their files."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-
 from openalign.evaluate.cards.front_matter import to_yaml
-from openalign.evaluate.drawing import markdown
+from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.files import storage
 from openalign.files.manifest import DataFile
+
+_template = templates_in("openalign.evaluate.cards")
 
 
 def write_card(output: str, name: str, *, metadata: Mapping[str, Any], card: object) -> DataFile:
@@ -21,20 +20,4 @@ def write_card(output: str, name: str, *, metadata: Mapping[str, Any], card: obj
 
 
 def _render(template: str, card: object) -> str:
-    environment = Environment(
-        loader=FunctionLoader(_template),
-        autoescape=False,  # noqa: S701  # Markdown: the filters `cell` and `code` do it
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["thousands"] = lambda number: f"{number:,}"
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["cell"] = markdown.cell
-    environment.filters["code"] = markdown.code
-    return environment.get_template(template).render(card=card)
-
-
-def _template(name: str) -> str:
-    return (files("openalign.evaluate.cards") / "templates" / name).read_text(encoding="utf-8")
+    return environment(_template, is_html=False).get_template(template).render(card=card)

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from openalign.evaluate.compare import wording
 from openalign.evaluate.compare.records import ComparedRun, Comparison, Difference, Verdict, to_json
 from openalign.evaluate.compare.wording import Worded, is_of_ranks, worded
-from openalign.evaluate.report.rendering import cell
+from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.files import storage
 from openalign.files.names import COMPARE_HTML, COMPARE_JSON, COMPARE_MARKDOWN
 from openalign.pages import charts
+
+_template = templates_in("openalign.evaluate.compare")
+_template_of_report = templates_in("openalign.evaluate.report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +50,10 @@ def write(comparison: Comparison, output: str) -> None:
 def render(comparison: Comparison, name: str) -> str:
     """Return the page in one of its two forms."""
     is_html = name == COMPARE_HTML
-    environment = Environment(
-        loader=PackageLoader("openalign.evaluate.compare"),
-        autoescape=is_html,  # noqa: S701  # in Markdown, the filter `cell` does it
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = cell
-    environment.filters["minus"] = lambda text: text.replace("-", "\u2212")
-    environment.filters["breakable"] = _breakable
-    environment.globals["svg"] = Markup
-    style = files("openalign.evaluate.report") / "templates" / "report.css"
-    return environment.get_template(name).render(
+    made = environment(_template, is_html=is_html)
+    made.filters["minus"] = lambda text: text.replace("-", "\u2212")
+    made.filters["breakable"] = _breakable
+    return made.get_template(name).render(
         comparison=comparison,
         confidence=wording.confidence(comparison),
         measured=[comparison.baseline, *comparison.runs],
@@ -70,7 +61,7 @@ def render(comparison: Comparison, name: str) -> str:
         verdicts=list(Verdict),
         worse=Verdict.WORSE,
         better=Verdict.BETTER,
-        style=Markup(style.read_text(encoding="utf-8")) if is_html else "",  # noqa: S704  # ours
+        style=Markup(_template_of_report("report.css")) if is_html else "",  # noqa: S704  # ours
     )
 
 

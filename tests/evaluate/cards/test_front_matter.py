@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 import yaml
 from huggingface_hub.repocard_data import EvalResult, model_index_to_eval_results
-from vtab_facts import ALL, finished
+from vtab_facts import ALL, finished, means
 
 from openalign.evaluate.cards.front_matter import model_index, to_yaml
 from openalign.evaluate.results import Metric, Results, TaskResult
-from openalign.evaluate.tasks import vtab_summary
 
 RETRIEVAL: dict[str, Any] = {
     "split": "val",
@@ -106,14 +105,14 @@ def test_each_metric_is_one_result_of_its_task_data_set_and_split() -> None:
 def test_means_over_all_tasks_of_a_kind_are_an_entry_of_their_own() -> None:
     tasks = finished({name: [0.5] for name in ALL})
     own = tuple(each for task in tasks for each in task.results.under(f"vtab/{task.name}"))
-    means = tuple(vtab_summary.metrics(tasks))
+    of_all = tuple(means(tasks))
     whole = tasks[0].results.tasks
-    found = results_of(*whole, metrics=(*own, *means))
+    found = results_of(*whole, metrics=(*own, *of_all))
 
     _, read = model_index_to_eval_results(model_index("Tiny", found))
 
     overall = [each for each in read if each.dataset_type == "vtab"]
-    assert [each.metric_name for each in overall] == [each.name for each in means]
+    assert [each.metric_name for each in overall] == [each.name for each in of_all]
     assert {each.task_type for each in read} == {"image-classification"}
     top = [each for each in read if str(each.metric_name).endswith("/top_1")]
     assert {each.metric_type for each in top} == {"accuracy"}
