@@ -151,7 +151,9 @@ def test_classification_stands_beside_retrieval_on_the_same_embeddings(root: Pat
         ("zero_shot", "openmoji-groups"),
         ("zero_shot", "openmoji-tones"),
         ("neighbors", "openmoji-groups"),
+        ("neighbors", "openmoji-tones"),
         ("probe", "openmoji-groups"),
+        ("probe", "openmoji-tones"),
     ]
     assert evaluated.metric("zero_shot/openmoji-groups/top_1").n == 194 + 293
     assert evaluated.metric("probe/openmoji-groups/top_1").n == 194 + 293
