@@ -83,13 +83,13 @@ def test_a_packed_table_is_read(tmp_path: Path) -> None:
 
 
 def test_columns_have_the_names_that_settings_say(tmp_path: Path) -> None:
-    table = "split,file_name,label\nb,cats/1.jpg,x\n"
-    path = write(tmp_path, table)
+    path = write(tmp_path, "split,file_name,label\nb,cats/1.jpg,x\na,cats/2.jpg,x\n")
 
     found = read(path, image_column="file_name", class_column="label")
 
     assert labelled(found, "b") == [("cats/1.jpg", 0)]
     assert class_ids(found) == ["x"]
+    assert (found.test_split, found.train_split) == ("b", "b")  # no name says more than the order
 
 
 def test_all_images_are_test_where_no_column_tells_splits(tmp_path: Path) -> None:
