@@ -7,7 +7,7 @@ import ast
 import difflib
 import re
 import runpy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ from openalign.evaluate.datasets.class_name_lists import (
     ListPlace,
 )
 from openalign.evaluate.datasets.dataset import ImageClass
+from openalign.evaluate.datasets.reading.image_folders import is_number
 from openalign.evaluate.datasets.reading.text import read_json, read_lines
 
 EXTRA = "names"
@@ -104,6 +105,14 @@ def named_classes(
             )
         names = [(name,) for name in found]
     return tuple(ImageClass(id=id_, names=of) for id_, of in zip(ids, names, strict=True))
+
+
+def own_names(ids: Iterable[str]) -> dict[str, str]:
+    """Return the names of classes that are called by words, by what the data set calls each.
+
+    A synset or a number says nothing to people.
+    """
+    return {id_: id_.replace("_", " ") for id_ in ids if not is_wnid(id_) and not is_number(id_)}
 
 
 @cache

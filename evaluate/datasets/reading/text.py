@@ -4,10 +4,12 @@ Another encoding is an error that names the line. Nothing is guessed.
 """
 
 import codecs
+import csv
 import gzip
+import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -117,6 +119,51 @@ def read_columns(
                 hint=form,
             )
         yield number, [cells[column].strip() for column in columns]
+
+
+def read_csv(
+    url: str, names: Sequence[str], *, separator: str, form: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the last line of each row of a CSV table and its cells in the order of `names`.
+
+    As `read_columns`, but a cell may stand in double quotes, and then hold the separator, line ends
+    and quotes (each written twice).
+
+    Raises:
+        InputError: a column is missing or there twice, a row has more or fewer cells than the
+            first, or quotes do not close.
+    """
+    rows = csv.reader(io.StringIO(read_text(url), newline=""), delimiter=separator, strict=True)
+    try:
+        header = _stripped(next(rows, []))
+        for name in names:
+            if header.count(name) > 1:
+                raise InputError(f"{url}:1: has column `{name}` more than once", hint=form)
+            if name not in header:
+                there = f"its columns are {', '.join(header)}" if header else "it is empty"
+                raise InputError(f"{url}:1: has no column `{name}`; {there}", hint=form)
+        columns = [header.index(name) for name in names]
+        for cells in rows:
+            if not any(_stripped(cells)):
+                continue
+            if len(cells) != len(header):
+                raise InputError(
+                    f"{url}:{rows.line_num}: has {len(cells)} cells, the first row has "
+                    f"{len(header)}",
+                    hint=form,
+                )
+            yield rows.line_num, _stripped(cells[column] for column in columns)
+    except csv.Error as error:
+        raise InputError(f"{url}:{rows.line_num}: is not CSV: {error}", hint=form) from error
+
+
+def csv_header(text: str, *, separator: str) -> list[str]:
+    """Return the names of the columns of a CSV table, from its text or the beginning of it."""
+    return _stripped(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
+
+
+def _stripped(cells: Iterable[str]) -> list[str]:
+    return [cell.strip() for cell in cells]
 
 
 def _content(url: str) -> bytes:

@@ -171,7 +171,9 @@ def test_lists_that_do_not_fit_are_refused(
         pytest.param(
             PLAIN + "../12.jpg,A dog\n", "a.csv:6: the image must stay inside", id="outside"
         ),
-        pytest.param(ROWS + "[],[]\n", "a.csv:4: has more or fewer cells", id="too few cells"),
+        pytest.param(
+            ROWS + "[],[]\n", "a.csv:4: has 2 cells, the first row has 5", id="too few cells"
+        ),
         pytest.param(ROWS + "a,[],test,9.jpg,1\n", "a.csv:4: `raw` and `sentids`", id="no JSON"),
         pytest.param(ROWS + "[],[1],test,9.jpg,1\n", "a.csv:4: has 0 captions and 1", id="unequal"),
         pytest.param(ROWS + '"[""a""]",[1],,9.jpg,1\n', "a.csv:4: has no `split`", id="no split"),

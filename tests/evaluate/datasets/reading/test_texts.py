@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.reading.text import read_columns, read_json, read_lines, read_text
+from openalign.evaluate.datasets.reading.text import (
+    read_columns,
+    read_csv,
+    read_json,
+    read_lines,
+    read_text,
+)
 
 BOM = b"\xef\xbb\xbf"
 
@@ -141,4 +147,31 @@ def test_columns_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
 def test_a_broken_table_is_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         columns(tmp_path / "a.tsv", content)
+    assert caught.value.hint == "the form"
+
+
+def csv_rows(path: Path, content: str) -> list[tuple[int, list[str]]]:
+    path.write_bytes(content.encode())
+    return list(read_csv(str(path), ["b", "a"], separator=",", form="the form"))
+
+
+def test_quoted_cells_hold_the_separator_quotes_and_line_ends(tmp_path: Path) -> None:
+    found = csv_rows(tmp_path / "a.csv", 'a,"b"\r\n"1,""2""\r\n3",  4 \r\n\r\n , \r\n5,6')
+
+    assert found == [(3, ["4", '1,"2"\r\n3']), (6, ["6", "5"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("", "a.csv:1: has no column `b`; it is empty", id="empty"),
+        pytest.param("a,c\n", "a.csv:1: has no column `b`; its columns are a, c", id="missing"),
+        pytest.param("a,b,a\n", "a.csv:1: has column `a` more than once", id="twice"),
+        pytest.param('a,b\n"1\n2",3\n4\n', "a.csv:4: has 1 cells, the first row has 2", id="short"),
+        pytest.param('a,b\n"1"2,3\n', "a.csv:2: is not CSV", id="text after a quote"),
+    ],
+)
+def test_a_broken_csv_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        csv_rows(tmp_path / "a.csv", content)
     assert caught.value.hint == "the form"
