@@ -175,6 +175,9 @@ class TaskKind(Generic[S, F, E]):
     """Return the task on a benchmark, by its name, that is measured when nobody says more; None for
     a kind whose settings have defaults for all the rest."""
 
+    learns: bool = False
+    """Whether it needs a training split beside the split that it is measured on."""
+
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""
 

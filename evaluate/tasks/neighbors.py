@@ -158,4 +158,5 @@ KIND = TaskKind(
     section=_section,
     template=template_of("neighbors"),
     headline=headline,
+    learns=True,
 )

@@ -281,4 +281,5 @@ KIND = TaskKind(
     section=_section,
     template=template_of("probe"),
     headline=headline,
+    learns=True,
 )

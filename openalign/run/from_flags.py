@@ -17,7 +17,7 @@ from openalign.errors import ConfigError, StageError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.recognition import recognized
-from openalign.evaluate.tasks.kinds import task_by_default
+from openalign.evaluate.tasks.kinds import task_by_default, usual_kinds
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import RUN_SETTINGS_FILE
@@ -68,7 +68,7 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
     tasks = [
         task_by_default(kind, name)
         for name, dataset in benchmarks.items()
-        for kind in kind_of(dataset).tasks
+        for kind in usual_kinds(dataset)
     ]
     sections = {
         "benchmarks": {name: to_plain(dataset) for name, dataset in benchmarks.items()},

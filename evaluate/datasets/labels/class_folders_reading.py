@@ -108,6 +108,16 @@ def class_folder_above(path: str) -> str | None:
     return None
 
 
+def has_train(path: str) -> bool:
+    """Tell whether there is a folder of a split to learn from, and one of another split.
+
+    Raises:
+        InputError: there is no such folder, or splits are of several layers.
+    """
+    names = {name.lower() for name in _split_folders(list_images(path))}
+    return not names.isdisjoint(_TRAIN) and not names.isdisjoint(_TEST)
+
+
 def tells_a_name(folder: str) -> bool:
     """Tell whether a class folder's name is a word: a synset or a number says nothing."""
     return not is_wnid(folder) and not is_number(folder)
