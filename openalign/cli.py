@@ -4,6 +4,7 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 """
 
 import argparse
+import json
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -182,12 +183,16 @@ def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> 
     from openalign.evaluate.datasets import checking
 
     _refuse(beam_options)
-    copies = checking.check(options.path, options.kind)
+    changes = list(options.overrides)
+    if options.images is not None:
+        changes.append(f"images={json.dumps(options.images)}")
+    copies = checking.check(options.path, options.kind, changes)
     for copy in copies:
         print("\n".join([copy.name, "", *copy.table, ""]))  # noqa: T201
     problems = [problem for copy in copies for problem in copy.problems]
     if problems:
-        raise InputError("\n".join(problems))
+        hints = dict.fromkeys(copy.hint for copy in copies if copy.hint)
+        raise InputError("\n".join(problems), hint="; ".join(hints) or None)
 
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
