@@ -175,7 +175,11 @@ def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
     width = max(map(len, KINDS)) + 2
     for name, kind in KINDS.items():
         said = (f"{kind.title} (docs/{kind.page})", ", ".join(kind.names))
-        lines = [line for text in said for line in textwrap.wrap(text, _LINE_WIDTH - width)]
+        lines = [
+            line
+            for text in said
+            for line in textwrap.wrap(text, _LINE_WIDTH - width, break_on_hyphens=False)
+        ]
         print(f"{name:{width}}" + f"\n{'':{width}}".join(lines))  # noqa: T201
 
 
