@@ -27,7 +27,7 @@ class CheckedCopy:
     """The data set's name, where it has one, and its kind."""
 
     table: Sequence[str]
-    """A line a split, and a heading."""
+    """A heading and a line a split, and what there is beside images."""
 
     problems: Sequence[str]
     """What is wrong; none where nothing is."""
@@ -104,8 +104,13 @@ def _missing(missing: Sequence[BenchmarkImage], num_images: int) -> str:
     return "\n".join(lines)
 
 
-def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[str]:
-    """Return a line a split: its images, how many are missing, their captions and classes."""
+def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> Sequence[str]:
+    """Return a line a split: its images, how many are missing, their captions and classes.
+
+    What there is beside images follows.
+    """
+    if not dataset.images:
+        return dataset.beside_images
     lines = [f"{'split':16} {'images':>10} {'missing':>10} {'captions':>10} {'classes':>10}"]
     for split in dataset.splits:
         images = [image for image in dataset.images if image.split == split]
@@ -116,4 +121,4 @@ def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[str]:
             f"{split:16} {len(images):>10,} {num_missing:>10,} {num_captions:>10,} "
             f"{num_classes:>10,}"
         )
-    return lines
+    return [*lines, *dataset.beside_images]

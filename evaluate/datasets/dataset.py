@@ -59,6 +59,11 @@ class Dataset:
         return tuple(dict.fromkeys(image.split for image in self.images))
 
     @property
+    def beside_images(self) -> tuple[str, ...]:
+        """What there is beside images, captions and classes, in words: `999 pairs of words`."""
+        return ()
+
+    @property
     def has_train(self) -> bool:
         """Whether there are images to learn from beside those that numbers are given for."""
         return self.train_split != self.test_split and {self.train_split, self.test_split} <= set(

@@ -8,6 +8,8 @@ import pytest
 from openalign import cli
 from openalign.errors import ConfigError
 from openalign.evaluate.datasets import checking
+from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 
 
 def counts(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
@@ -71,3 +73,27 @@ def test_a_kind_whose_images_lie_beside_gives_no_such_hint(
     assert "--images" not in capsys.readouterr().err
     assert cli.main(["datasets", "check", str(folder), "--images", "there"]) == 2
     assert "have no setting `images`" in capsys.readouterr().err
+
+
+def test_pairs_of_words_are_counted_in_place_of_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "word1 word2 POS SimLex999 conc(w1) conc(w2) concQ Assoc(USF) SimAssoc333 SD(SimLex)"
+    row = "old new A 1.58 2.72 2.81 2 7.25 1 0.41"
+    text = "".join("\t".join(line.split()) + "\n" for line in (header, row))
+    (tmp_path / "SimLex-999.txt").write_text(text)
+
+    assert cli.main(["datasets", "check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["", "1 pairs of words", ""]
+
+
+def test_ratings_and_queries_are_counted() -> None:
+    pair = RatedPair(first=0, second=1, score=3.0, method="")
+    rated = CxcDataset(
+        images=[], image_pairs=[pair], caption_image_pairs=[pair] * 2, caption_pairs=[pair] * 1_000
+    )
+    query = EditQuery(id="1", reference=0, target=1, captions=("redder",))
+
+    assert [each.split()[0] for each in rated.beside_images] == ["1", "2", "1,000"]
+    composed = ComposedDataset(images=[], queries=[query] * 3, galleries={})
+    assert composed.beside_images == ("3 queries",)
