@@ -65,23 +65,27 @@ def test_nothing_is_learned_from_an_imagenet_without_train(
 
 
 @pytest.mark.parametrize(
-    ("columns", "expected"),
+    ("splits", "train_split", "expected"),
     [
-        pytest.param(("train", "test"), ALL, id="two splits"),
-        pytest.param(("test", "test"), ZERO_SHOT, id="one split"),
+        pytest.param(("train", "test"), "train", ALL, id="two splits"),
+        pytest.param(("test", "test"), "train", ZERO_SHOT, id="no image to learn from"),
+        pytest.param(("test", "test"), "test", ZERO_SHOT, id="one split for both"),
+        pytest.param(("train", "train"), "train", ZERO_SHOT, id="no image to be measured on"),
     ],
 )
 def test_a_kind_without_a_quick_look_is_read(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    columns: tuple[str, str],
+    splits: tuple[str, str],
+    train_split: str,
     expected: list[str],
 ) -> None:
     images = [
         BenchmarkImage(name=f"{at}.jpg", split=split, place=ImageFile("", ""), label=0)
-        for at, split in enumerate(columns)
+        for at, split in enumerate(splits)
     ]
-    slow = replace(PETS, has_train=None, read=lambda _: Dataset(images=images))
+    dataset = Dataset(images=images, train_split=train_split)
+    slow = replace(PETS, has_train=None, read=lambda _: dataset)
     monkeypatch.setitem(DATASETS, "pets", slow)
 
     assert usual_kinds(PetsDataset(path=str(tmp_path))) == expected
