@@ -245,4 +245,14 @@ def _add_datasets(verb: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--kind", default="", help="its kind, or its published name; told by the path otherwise"
     )
+    check.add_argument("--images", metavar="FOLDER", help="where its images lie, if elsewhere")
+    check.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="a setting of its kind that the path does not tell, for example splits=FILE; may be "
+        "given more than once",
+    )
     check.set_defaults(verb="datasets check")

@@ -4,6 +4,7 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 """
 
 import argparse
+import json
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -200,7 +201,11 @@ def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
     width = max(map(len, KINDS)) + 2
     for name, kind in KINDS.items():
         said = (f"{kind.title} (docs/{kind.page})", ", ".join(kind.names))
-        lines = [line for text in said for line in textwrap.wrap(text, _LINE_WIDTH - width)]
+        lines = [
+            line
+            for text in said
+            for line in textwrap.wrap(text, _LINE_WIDTH - width, break_on_hyphens=False)
+        ]
         print(f"{name:{width}}" + f"\n{'':{width}}".join(lines))  # noqa: T201
 
 
@@ -208,13 +213,17 @@ def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> 
     from openalign.evaluate.datasets import checking
 
     _refuse(beam_options)
-    copies = checking.check(options.path, options.kind)
+    changes = list(options.overrides)
+    if options.images is not None:
+        changes.append(f"images={json.dumps(options.images)}")
+    copies = checking.check(options.path, options.kind, changes)
     for copy in copies:
         parts = [part for part in ([copy.name], copy.table, copy.notes) if part]
         print("\n\n".join("\n".join(part) for part in parts), end="\n\n")  # noqa: T201
     problems = [problem for copy in copies for problem in copy.problems]
     if problems:
-        raise InputError("\n".join(problems))
+        hints = dict.fromkeys(copy.hint for copy in copies if copy.hint)
+        raise InputError("\n".join(problems), hint="; ".join(hints) or None)
 
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

@@ -3,15 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from openalign.errors import ConfigError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.recognition import recognized, require_known
 from openalign.files.hash_cache import missing_files
+from openalign.settings.fields import to_plain
+from openalign.settings.yaml_reader import read_plain
 
 _NAMED = 5
 """Missing images that are named."""
+
+_ELSEWHERE = "if the images lie elsewhere, name their folder: --images FOLDER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +27,7 @@ class CheckedCopy:
     """The data set's name, where it has one, and its kind."""
 
     table: Sequence[str]
-    """A line a split, and a heading."""
+    """A heading and a line a split, and what there is beside images."""
 
     notes: Sequence[str]
     """What the reader left out, a sentence each."""
@@ -30,19 +35,41 @@ class CheckedCopy:
     problems: Sequence[str]
     """What is wrong; none where nothing is."""
 
+    hint: str = ""
+    """What may help; empty where there is nothing to say."""
 
-def check(path: str, name: str = "") -> list[CheckedCopy]:
+
+def check(path: str, name: str = "", changes: Sequence[str] = ()) -> list[CheckedCopy]:
     """Read a data set, or each one of a collection, and look for every image.
 
-    `name` is the kind's or that of a published data set; the latter tells how large it must be.
+    Args:
+        path: where it lies.
+        name: the kind's or that of a published data set; the latter tells how large it must be.
+        changes: settings of its kind that the path does not tell, each `KEY=VALUE`.
 
     Raises:
-        ConfigError: there is no such name.
+        ConfigError: there is no such name, or its kind has no such setting.
         InputError: there is nothing at the path, it is of no known form, or it cannot be read.
     """
     if name:
         require_known(name)
-    return [_checked(each, settings) for each, settings in recognized(name, path).items()]
+    return [
+        _checked(each, _changed(settings, changes))
+        for each, settings in recognized(name, path).items()
+    ]
+
+
+def _changed(settings: DatasetSettings, changes: Sequence[str]) -> DatasetSettings:
+    """Return settings with others laid over them."""
+    plain = to_plain(settings)
+    names = [name for name in plain if name != "kind"]
+    for change in changes:
+        if (key := change.partition("=")[0]) not in names:
+            raise ConfigError(
+                f"data sets of the kind `{settings.kind}` have no setting `{key}`",
+                hint=f"their settings are: {', '.join(names)}",
+            )
+    return read_plain(type(settings), plain, settings.kind, changes)
 
 
 def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
@@ -60,6 +87,7 @@ def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
         table=_table(dataset, missing),
         notes=dataset.notes,
         problems=problems,
+        hint=_ELSEWHERE if missing and hasattr(settings, "images") else "",
     )
 
 
@@ -80,8 +108,13 @@ def _missing(missing: Sequence[BenchmarkImage], num_images: int) -> str:
     return "\n".join(lines)
 
 
-def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[str]:
-    """Return a line a split: its images, how many are missing, their captions and classes."""
+def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> Sequence[str]:
+    """Return a line a split: its images, how many are missing, their captions and classes.
+
+    What there is beside images follows.
+    """
+    if not dataset.images:
+        return dataset.beside_images
     lines = [f"{'split':16} {'images':>10} {'missing':>10} {'captions':>10} {'classes':>10}"]
     for split in dataset.splits:
         images = [image for image in dataset.images if image.split == split]
@@ -92,4 +125,4 @@ def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[str]:
             f"{split:16} {len(images):>10,} {num_missing:>10,} {num_captions:>10,} "
             f"{num_classes:>10,}"
         )
-    return lines
+    return [*lines, *dataset.beside_images]

@@ -38,6 +38,11 @@ class ComposedDataset(Dataset):
     """The images among which a query's target is looked for, by category. One image may be in
     several."""
 
+    @property
+    def beside_images(self) -> tuple[str, ...]:
+        """How many queries there are."""
+        return (f"{len(self.queries):,} queries",)
+
     def keeping(self, places: Sequence[int]) -> Self:
         """Return the data set with only the images at these places, and the queries of them."""
         at = {place: number for number, place in enumerate(places)}

@@ -37,6 +37,10 @@ class DatasetKind(Generic[S]):
     tasks: tuple[str, ...] = ()
     """Task kinds that are measured on it when nobody says which."""
 
+    has_train: Callable[[S], bool] | None = None
+    """Tell, without reading it, whether a copy has a training split; None where reading is quick.
+    Raises InputError."""
+
     sizes: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     """How many images a whole copy has in each split, by published name."""
 

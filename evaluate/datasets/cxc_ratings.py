@@ -38,6 +38,15 @@ class CxcDataset(Dataset):
     caption_pairs: Sequence[RatedPair]
     """Semantic textual similarity (STS): two captions."""
 
+    @property
+    def beside_images(self) -> tuple[str, ...]:
+        """How many ratings there are, file by file."""
+        return (
+            f"{len(self.image_pairs):,} rated pairs of images",
+            f"{len(self.caption_image_pairs):,} rated pairs of a caption and an image",
+            f"{len(self.caption_pairs):,} rated pairs of captions",
+        )
+
     def keeping(self, places: Sequence[int]) -> Self:
         """Return the data set with only the images at these places, and the pairs of them."""
         image_at = {place: at for at, place in enumerate(places)}

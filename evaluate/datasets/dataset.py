@@ -58,6 +58,18 @@ class Dataset:
         """Every split that an image is in, in the order of the images."""
         return tuple(dict.fromkeys(image.split for image in self.images))
 
+    @property
+    def beside_images(self) -> tuple[str, ...]:
+        """What there is beside images, captions and classes, in words: `999 pairs of words`."""
+        return ()
+
+    @property
+    def has_train(self) -> bool:
+        """Whether there are images to learn from beside those that numbers are given for."""
+        return self.train_split != self.test_split and {self.train_split, self.test_split} <= set(
+            self.splits
+        )
+
     def keeping(self, places: Sequence[int]) -> Self:
         """Return the data set with only the images at these ascending places.
 
@@ -138,5 +150,6 @@ def check_names(dataset: Dataset, *, of: str) -> None:
         if not each.names:
             raise InputError(
                 f"{of}: class `{each.id}` has no name, so there is no prompt for it",
-                hint="give the data set `class_names:`, a known list or a file of names",
+                hint="say what classes are called: `class_names:` of the data set, or --set "
+                "benchmarks.NAME.class_names=LIST, with a known list such as `imagenet`, or a file",
             )

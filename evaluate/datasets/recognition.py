@@ -1,17 +1,23 @@
 """Which kind of data set lies at a path: for people who name a path and no kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from openalign.errors import ConfigError, InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import KINDS
-from openalign.evaluate.datasets.reading.image_folders import list_images, some
+from openalign.evaluate.datasets.reading.image_folders import IMAGE_SUFFIXES, list_images, some
 from openalign.evaluate.datasets.reading.text import refuse_utf16
 from openalign.files import storage
 from openalign.settings.yaml_reader import did_you_mean
 
 _SHOWN_BYTES = 40
 """How much of a file of no known form an error shows."""
+
+_LOOKED_AT = 50
+"""How many files and folders of a layer are looked at for what may be meant."""
+
+_NAMED = 3
+"""How many of them an error names."""
 
 
 def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
@@ -27,23 +33,55 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
     if not storage.exists(path):
         raise InputError(f"there is nothing at {path}")
     kinds = kinds_called(name) or list(KINDS)
+    if found := _recognized_as(kinds, name, path):
+        return found
+    pages = ", ".join(dict.fromkeys(f"docs/{KINDS[kind].page}" for kind in kinds))
+    hint = f"{pages} says how forms are laid out; under `benchmarks:` a settings file names the "
+    hint += "kind and all its parts"
+    held = _held(path)
+    forms = "; ".join(f"{kind} ({KINDS[kind].title})" for kind in kinds)
+    problem = f"{path} is of none of the forms of `{name}`: {forms}; {held}"
+    if kinds == list(KINDS):
+        problem = f"{path} is of no form that is known: {held}"
+        hint = f"`openalign datasets` lists them; {hint}"
+    if near := _known_near(kinds, name, path):
+        hint = f"of such a form is {' and '.join(near)}; {hint}"
+    raise InputError(problem, hint=hint)
+
+
+def _recognized_as(
+    kinds: Sequence[str], name: str, path: str
+) -> Mapping[str, DatasetSettings] | None:
     for kind in kinds:
         if collection := KINDS[kind].expand(name, path):
             return collection
         if (settings := KINDS[kind].recognize(name, path)) is not None:
             return {name: settings}
-    pages = ", ".join(dict.fromkeys(f"docs/{KINDS[kind].page}" for kind in kinds))
-    hint = f"{pages} says how forms are laid out; under `benchmarks:` a settings file names the "
-    hint += "kind and all its parts"
-    if kinds == list(KINDS):
-        raise InputError(
-            f"{path} is of no form that is known: {_held(path)}",
-            hint=f"`openalign datasets` lists them; {hint}",
-        )
-    forms = "; ".join(f"{kind} ({KINDS[kind].title})" for kind in kinds)
-    raise InputError(
-        f"{path} is of none of the forms of `{name}`: {forms}; {_held(path)}", hint=hint
-    )
+    return None
+
+
+def _known_near(kinds: Sequence[str], name: str, path: str) -> list[str]:
+    """Return paths of a known form around one of no such form: people name other layers.
+
+    What lies in the path comes first, then what lies in the folders there, then the folder above.
+    It raises nothing.
+    """
+    layer = [path]
+    for _ in range(2):
+        layer = [each for folder in layer for each in _inside(folder)][:_LOOKED_AT]
+        if found := [each for each in layer if _recognized_as(kinds, name, each)]:
+            return found[:_NAMED]
+    above = path.rstrip("/").rpartition("/")[0]
+    return [above] if above and _recognized_as(kinds, name, above) else []
+
+
+def _inside(folder: str) -> list[str]:
+    """Return what may be a data set directly inside a folder: no image is."""
+    try:
+        names = storage.list_names(folder) if storage.is_folder(folder) else []
+    except Exception:  # noqa: BLE001  # every driver has errors of its own
+        return []
+    return [storage.join(folder, n) for n in names if not n.lower().endswith(IMAGE_SUFFIXES)]
 
 
 def _held(path: str) -> str:

@@ -158,7 +158,16 @@ def _samples(root: str) -> Iterator[_Sample]:
 
 
 def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
-    """Yield the samples of a tar. Their labels and captions are read."""
+    """Yield the samples of a tar. Their labels and captions are read.
+
+    Raises:
+        InputError: the tar is not there, or broken.
+    """
+    if not storage.exists(tar):
+        raise InputError(
+            f"{tar} is not there, but {_SHARDS_FILE} beside it counts it",
+            hint="fetch the rest of the data set",
+        )
     sample = _Sample(split, tar, "")
     for member in members(tar, with_content=lambda name: _suffix(name) in (_LABEL, _TEXT)):
         found = _NAME.fullmatch(member.name)

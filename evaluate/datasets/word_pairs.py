@@ -34,6 +34,11 @@ class WordPairs(Dataset):
     images: tuple[()] = ()
     pairs: Sequence[WordPair]
 
+    @property
+    def beside_images(self) -> tuple[str, ...]:
+        """How many pairs there are."""
+        return (f"{len(self.pairs):,} pairs of words",)
+
     def content(self) -> list[Any]:
         """Return all that numbers depend on, for a hash."""
         return [*Dataset.content(self), list(self.pairs)]

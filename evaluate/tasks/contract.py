@@ -198,6 +198,9 @@ class TaskKind(Generic[S, F, E]):
     when nobody says more; None for a kind whose settings have defaults for all the rest. Raises
     ValueError as settings do."""
 
+    learns: bool = False
+    """Whether it needs a training split beside the split that it is measured on."""
+
     fingerprint: Callable[[S], str] | None = None
     """Return the hash of what the task reads beside its benchmark; None where it reads nothing."""
 

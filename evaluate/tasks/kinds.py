@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.kinds import kind_of as dataset_kind
 from openalign.evaluate.tasks import (
     cirr,
     composed,
@@ -54,6 +55,21 @@ else:
 def kind_of(task: TaskSettings) -> TaskKind[Any, Any, Any]:
     """Return the kind of a task."""
     return KINDS[task.kind]
+
+
+def usual_kinds(dataset: DatasetSettings) -> list[str]:
+    """Return the kinds of tasks that are measured on a data set where nobody says which.
+
+    Raises:
+        InputError: the data set cannot be read.
+    """
+    of_data = dataset_kind(dataset)
+    unlearned = [name for name in of_data.tasks if not KINDS[name].learns]
+    if len(unlearned) == len(of_data.tasks):
+        return unlearned
+    quick = of_data.has_train
+    has_train = quick(dataset) if quick is not None else of_data.read(dataset).has_train
+    return list(of_data.tasks) if has_train else unlearned
 
 
 def task_by_default(kind: str, benchmark: str, dataset: DatasetSettings) -> TaskSettings:

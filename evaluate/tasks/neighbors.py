@@ -170,4 +170,5 @@ KIND = TaskKind(
     page="tasks/classification.md",
     hub_task="image-classification",
     protocol=protocol,
+    learns=True,
 )

@@ -295,4 +295,5 @@ KIND = TaskKind(
     page="tasks/probes.md",
     hub_task="image-classification",
     protocol=protocol,
+    learns=True,
 )

@@ -18,7 +18,7 @@ from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.recognition import recognized
 from openalign.evaluate.tasks.contract import TaskSettings
-from openalign.evaluate.tasks.kinds import task_by_default
+from openalign.evaluate.tasks.kinds import task_by_default, usual_kinds
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import RUN_SETTINGS_FILE
@@ -84,7 +84,7 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
 def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
     """Return what is measured on a data set when nobody says more."""
     try:
-        return [task_by_default(kind, name, dataset) for kind in kind_of(dataset).tasks]
+        return [task_by_default(kind, name, dataset) for kind in usual_kinds(dataset)]
     except ValueError as error:
         raise ConfigError(
             f"--data {name}=...: {error}", hint="give the data set another name"

@@ -158,16 +158,21 @@ def compose(text: str, source: str) -> Node | None:
     return node
 
 
-def read_plain(kind: type[T], values: dict[str, Any], source: str) -> T:
+def read_plain(
+    kind: type[T], values: dict[str, Any], source: str, overrides: Iterable[str] = ()
+) -> T:
     """Return the dataclass that `settings.fields.to_plain` turned into `values`.
 
-    Values are checked like those of a file; errors call them `source`.
+    Values are checked like those of a file; errors call them `source`. `key=value` strings are laid
+    over them, in order.
 
     Raises:
         ConfigError: a value is missing, unknown or of another type.
     """
-    node = compose(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), source)
-    assert node is not None
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    node = cast("yaml.MappingNode", compose(text, source))
+    for override in overrides:
+        node = merged(node, override_node(override))
     return cast("T", Place(source, "").read(kind, node))
 
 

@@ -491,6 +491,8 @@ def test_datasets_lists_each_form_with_its_names_and_its_page(
     assert "with the usual splits (docs/datasets.md) flickr30k, mscoco, flickr8k" in in_one_line
     assert {line.split()[0] for line in lines if line[0] != " "} == set(kinds.KINDS)
     assert max(map(len, lines)) <= 100
+    words = {word.strip(",") for line in lines for word in line.split()}
+    assert {name for kind in kinds.KINDS.values() for name in kind.names} <= words  # none is cut
 
 
 def test_a_whole_copy_is_counted_split_by_split(

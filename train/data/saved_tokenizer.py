@@ -238,6 +238,7 @@ def _from_json(folder: Folder, settings: _Settings) -> Tokenizer:
         direction = (saved.get(section) or {}).get("direction", "Right")
         if direction != "Right":
             raise InputError(f"{url}: `{section}.direction` must be 'Right', got {direction!r}")
+    tokenizer.no_padding()  # what the last call before saving asked for is kept in the file
     if settings.tokenizer_class in _BERT:
         _check_agreement(url, settings, saved)
         ends = [tokenizer.token_to_id(settings.specials[part]) for part in ("cls", "sep")]

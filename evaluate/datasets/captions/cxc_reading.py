@@ -41,6 +41,12 @@ def read(path: str, *, captions: str, folder: str, split: str) -> CxcDataset:
     Raises:
         InputError: a file is missing or broken, or rates what the split does not have.
     """
+    if not storage.exists(captions):
+        raise InputError(
+            f"{captions}: there is no such file, and the captions are in it",
+            hint="name Karpathy's dataset_coco.json, the setting `karpathy` of the data set: --set "
+            "benchmarks.NAME.karpathy=FILE, or `openalign datasets check` with --set karpathy=FILE",
+        )
     everything = karpathy_reading.read(captions, folder=folder, max_captions=_NUM_CAPTIONS)
     check_splits(everything, [split], of=captions)
     images = [image for image in everything.images if image.split == split]

@@ -55,6 +55,12 @@ def read(dataset: ClassFoldersDataset) -> Dataset:
     )
 
 
+def _has_train(dataset: ClassFoldersDataset) -> bool:
+    from openalign.evaluate.datasets.labels import class_folders_reading
+
+    return class_folders_reading.has_train(dataset.path)
+
+
 def _recognize(name: str, path: str) -> ClassFoldersDataset | None:
     from openalign.evaluate.datasets.labels import class_folders_reading, imagenet_reading
 
@@ -74,6 +80,7 @@ KIND = DatasetKind(
     page=PAGE,
     names=tuple(_OF_IMAGENET),
     tasks=LABEL_TASKS,
+    has_train=_has_train,
     sizes={name: {"test": num_images} for name, num_images in _OF_IMAGENET.items()},
     read=read,
     image_folder=lambda dataset: dataset.path,

@@ -105,6 +105,16 @@ def class_folder_above(path: str) -> str | None:
     return None
 
 
+def has_train(path: str) -> bool:
+    """Tell whether there is a folder of a split to learn from, and one of another split.
+
+    Raises:
+        InputError: there is no such folder, or splits are of several layers.
+    """
+    names = {name.lower() for name in _split_folders(list_images(path))}
+    return not names.isdisjoint(TRAIN_SPLITS) and not names.isdisjoint(TEST_SPLITS)
+
+
 def _split_folders(root: Folder) -> list[str]:
     """Return the folders of splits: all of a folder with a `train` or `test` that holds folders."""
     known = [name for name in root.folders if name.lower() in (*TRAIN_SPLITS, *TEST_SPLITS)]

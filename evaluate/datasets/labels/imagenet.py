@@ -57,6 +57,12 @@ def _image_folder(dataset: ImageNetDataset) -> str:
     return imagenet_reading.data_folder(dataset.path)
 
 
+def _has_train(dataset: ImageNetDataset) -> bool:
+    from openalign.evaluate.datasets.labels import imagenet_reading
+
+    return imagenet_reading.has_train(dataset.path)
+
+
 def _recognize(name: str, path: str) -> ImageNetDataset | None:
     from openalign.evaluate.datasets.labels import imagenet_reading
 
@@ -72,6 +78,7 @@ KIND = DatasetKind(
     page=PAGE,
     names=("imagenet",),
     tasks=LABEL_TASKS,
+    has_train=_has_train,
     sizes={"imagenet": {"train": 1281167, "val": 50000}},
     read=read,
     image_folder=_image_folder,

@@ -90,6 +90,15 @@ def holds_imagenet(path: str) -> bool:
     return False
 
 
+def has_train(path: str) -> bool:
+    """Tell whether both splits are there.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    return set(_SPLITS) <= set(list_images(data_folder(path)).folders)
+
+
 def holds_synsets(path: str) -> bool:
     """Tell whether a folder holds synset folders."""
     return any(is_wnid(name) for name in list_images(path).folders[:1])

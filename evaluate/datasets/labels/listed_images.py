@@ -7,7 +7,11 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets.class_names_reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.reading.folders import check_inside
-from openalign.evaluate.datasets.reading.labelled import check_listed_once, labelled_file
+from openalign.evaluate.datasets.reading.labelled import (
+    check_listed_once,
+    check_names_some,
+    labelled_file,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +28,11 @@ def dataset_of_lists(root: str, lists: Mapping[str, ListedImages], *, class_name
     The classes are the folders in sorted order, over all splits.
 
     Raises:
-        InputError: an image lies in no class folder or is listed twice, or a class has no name in
-            `class_names`.
+        InputError: a list is empty, an image lies in no class folder or is listed twice, or a class
+            has no name in `class_names`.
     """
     for listed in lists.values():
+        check_names_some(listed.url, listed.images)
         for number, image in enumerate(listed.images, start=1):
             if image.count("/") != 1:
                 raise InputError(

@@ -14,6 +14,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import PETS
 from openalign.evaluate.datasets.reading.labelled import (
     check_listed_once,
+    check_names_some,
     check_number,
     first_folder_with,
     labelled_file,
@@ -37,7 +38,7 @@ def read(path: str, *, class_names: str) -> Dataset:
     images: list[BenchmarkImage] = []
     breeds: dict[int, str] = {}
     for split, file in _LISTS.items():
-        url = storage.join(root, file)
+        url, num_before = storage.join(root, file), len(images)
         for number, line in enumerate(read_lines(url), start=1):
             if line.startswith("#") or not line.strip():
                 continue
@@ -53,6 +54,7 @@ def read(path: str, *, class_names: str) -> Dataset:
                 )
             image = f"images/{cells[0]}.jpg"
             images.append(labelled_file(root, image, split=split, label=label))
+        check_names_some(url, images[num_before:])
     check_listed_once(root, images)
     ids = [breeds.get(label, str(label + 1)) for label in range(max(breeds, default=-1) + 1)]
     own = {breed: breed.replace("_", " ") for breed in breeds.values()}

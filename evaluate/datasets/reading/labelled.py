@@ -1,6 +1,6 @@
 """What readers of labels have in common."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
@@ -45,6 +45,16 @@ def check_number(where: str, number: str, *, first: int, last: int) -> int:
             f"{where}: a class must be a number from {first} to {last}, got {digits[:80]!r}"
         )
     return int(digits)
+
+
+def check_names_some(url: str, images: Collection[object]) -> None:
+    """Refuse a list of a split that names no image, as a copy that broke off leaves it.
+
+    Raises:
+        InputError: names the list.
+    """
+    if not images:
+        raise InputError(f"{url}: names no image", hint="fetch or unpack it anew")
 
 
 def check_listed_once(root: str, images: Iterable[BenchmarkImage]) -> None:

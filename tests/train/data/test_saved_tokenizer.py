@@ -141,6 +141,25 @@ def test_a_text_is_never_longer_than_the_model_has_positions(tmp_path: Path) -> 
     assert tokenize(load(tmp_path), ["red " * 200]).ids.tolist() == [[2, 6, 3]]
 
 
+@pytest.mark.parametrize("name", ["BertTokenizer", "PreTrainedTokenizerFast"])
+def test_a_tokenizer_that_was_used_before_it_was_saved_cuts_as_the_library_does(
+    tmp_path: Path, name: str
+) -> None:
+    write(tmp_path, {})
+    used = AutoTokenizer.from_pretrained(tmp_path)
+    used(["red"], padding="max_length", truncation=True, max_length=7)  # as `AlignProcessor` does
+    used.save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").unlink()
+    settings = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    settings |= {"tokenizer_class": name, "model_max_length": 64}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert saved["padding"]["strategy"] == {"Fixed": 7}
+    assert saved["truncation"]["max_length"] == 7
+
+    assert_cuts_as_the_library(tmp_path, 64)
+
+
 def test_padding_is_the_tokenizers_own_and_is_masked(tmp_path: Path) -> None:
     write(tmp_path, {"pad_token": "."}, WORDS)
 

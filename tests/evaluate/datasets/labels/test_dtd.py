@@ -98,6 +98,14 @@ def test_there_are_ten_partitions(partition: int) -> None:
         DtdDataset(path="x", partition=partition)
 
 
+def test_a_list_without_an_image_is_told(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "dtd/dtd/labels/test1.txt").write_text("")
+
+    with pytest.raises(InputError, match=r"/test1\.txt: names no image"):
+        read(tmp_path)
+
+
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("dtd", str(write(tmp_path))) == DtdDataset(path=str(tmp_path))
     assert KIND.recognize("dtd", str(tmp_path / "dtd" / "dtd" / "images")) is None

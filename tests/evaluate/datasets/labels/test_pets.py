@@ -75,6 +75,14 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str, message: str) -> None:
         read(tmp_path)
 
 
+def test_a_list_without_an_image_is_told(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "oxford-iiit-pet/annotations/test.txt").write_text("\n")
+
+    with pytest.raises(InputError, match=r"/test\.txt: names no image"):
+        read(tmp_path)
+
+
 def test_it_is_recognized_by_its_form(tmp_path: Path) -> None:
     assert KIND.recognize("pets", str(write(tmp_path))) == PetsDataset(path=str(tmp_path))
     assert KIND.recognize("pets", str(tmp_path / "oxford-iiit-pet" / "images")) is None
