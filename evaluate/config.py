@@ -33,6 +33,10 @@ class EvaluateConfig:
     """Folder or URL of the model that is measured, in Hugging Face's form; the one that the
     pipeline trains when empty. With it, nothing is read of the stages before."""
 
+    processor: str = location("")
+    """Folder or URL of the tokenizer and the image processor, for a model that was saved without
+    them; the model's own folder when empty."""
+
     decoding: Decoding = "auto"
     """How images are decoded: as training does (`ours`), as the model's Hugging Face processor does
     (`processor`), or the one for our exports and the other for all other models (`auto`)."""
@@ -76,6 +80,8 @@ class EvaluateConfig:
     """Threads of a process that read and decode images ahead of the model, of either kind."""
 
     def __post_init__(self) -> None:
+        if self.processor and not self.model:
+            raise ValueError("processor is for a model that `model` names, and there is none")
         names = [key_of(task) for task in self.tasks]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -72,7 +72,10 @@ def embed_plan(
     planned = plan(config, benchmarks)
     if ranks.rank == 0:
         say_needs(planned)
-    encoder = Encoder.load(model, decoding=config.decoding)
+    encoder = Encoder.load(model, processor=config.processor, decoding=config.decoding)
+    if ranks.rank == 0:
+        for note in encoder.notes:
+            say(f"evaluate  {note}")
     libraries = fingerprint_of(library_versions())
     check_same(ranks, {"the model as it was loaded": encoder.identity, "libraries": libraries})
     with fixed_threads(ranks):

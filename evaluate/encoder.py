@@ -6,7 +6,7 @@ pieces are made by the module that made them there, with the settings that lie b
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,13 @@ from openalign.train.model.architecture import (
     read_architecture,
 )
 from openalign.train.model.weights import load_align
-from openalign.train.saved_files import CONFIG_FILE, SETTINGS_FILE, model_files, weight_files
+from openalign.train.saved_files import (
+    CONFIG_FILE,
+    PROCESSOR_FILES,
+    SETTINGS_FILE,
+    processor_files,
+    weight_files,
+)
 
 _BROKEN = "the model is broken: its training diverged, or its weights hold NaN or infinity"
 
@@ -46,7 +52,10 @@ class Encoder:
     """How images are decoded."""
 
     files: Mapping[str, str]
-    """The sha256 of each file that was read, by its name in the model's folder."""
+    """The sha256 of each file that was read, by its name in its folder."""
+
+    notes: Sequence[str]
+    """What had to be assumed of the model, in sentences."""
 
     weights_hash: str
     """Over the files of the weights and the architecture: those that were loaded, and no others."""
@@ -55,32 +64,38 @@ class Encoder:
     """Over how images are decoded and prepared, and over the tokenizer."""
 
     @classmethod
-    def load(cls, folder: str, *, decoding: Decoding = "auto") -> "Encoder":
+    def load(cls, folder: str, *, processor: str = "", decoding: Decoding = "auto") -> "Encoder":
         """Read a model folder, on a path or an fsspec URL such as hf://OWNER/NAME.
+
+        The tokenizer and the image processor are those of `processor`, a folder too, or else of the
+        model's own. Where neither says what images go through, it is what the paper's do.
 
         Raises:
             InputError: it is not the folder of an ALIGN model, lacks a part of it, or asks for
                 something that is not done; names the file and what is allowed.
         """
-        with opened(folder) as files:
-            model_files(files)
+        with ExitStack() as held:
+            files = held.enter_context(opened(folder))
+            beside = held.enter_context(opened(processor)) if processor else files
+            weights = [CONFIG_FILE, *weight_files(files)]
             architecture = read_architecture(files)
-            preprocess, policy = _read_preprocess(files, decoding)
+            processor_files(beside)
+            preprocess, policy, notes = _read_preprocess(beside, decoding, architecture)
             _check_image_size(files, architecture, preprocess)
             text = architecture.text_config
             max_tokens = text.max_position_embeddings
             if isinstance(preprocess, Preprocess):
                 max_tokens = min(max_tokens, preprocess.max_tokens)
             bounds = Bounds(vocabulary_size=text.vocab_size, max_tokens=max_tokens)
-            tokenizer = load_tokenizer(files, bounds)
-            weights = [CONFIG_FILE, *weight_files(files)]
+            tokenizer = load_tokenizer(beside, bounds)
             model: Any = load_align(files)
             return cls(
                 model=model.to("cuda" if torch.cuda.is_available() else "cpu"),
                 tokenizer=tokenizer,
                 preprocess=preprocess,
                 decoding=policy,
-                files=files.sha256,
+                files={**beside.sha256, **files.sha256},
+                notes=notes,
                 weights_hash=fingerprint_of([[name, files.sha256[name]] for name in weights]),
                 preprocess_hash=fingerprint_of([preprocess, policy, tokenizer.to_str()]),
             )
@@ -161,13 +176,25 @@ def _exactly() -> Generator[None]:
 
 
 def _read_preprocess(
-    files: Folder, decoding: Decoding
-) -> tuple[Preprocess | ImageProcessor, Policy]:
-    """Return what images go through. Our exports say it as training does, unless told otherwise."""
+    files: Folder, decoding: Decoding, architecture: Architecture
+) -> tuple[Preprocess | ImageProcessor, Policy, list[str]]:
+    """Return what images go through, and what is assumed of it.
+
+    Our exports say it as training does, unless told otherwise.
+    """
     if decoding != "processor" and SETTINGS_FILE in files.names:
-        return Preprocess.load(files), Policy.OURS
+        return Preprocess.load(files), Policy.OURS, []
     policy = Policy.OURS if decoding == "ours" else Policy.PROCESSOR
-    return read_image_processor(files, policy), policy
+    saved = read_image_processor(files, policy)
+    if saved is not None:
+        return saved, policy, []
+    assumed = ImageProcessor.of_paper(architecture.vision_config.image_size, policy)
+    sides = " x ".join(map(str, assumed.output_px))
+    note = (
+        f"{files.url} says nothing about its images (no {' or '.join(PROCESSOR_FILES)}): they are "
+        f"prepared as the paper's, {sides} pixels with colors from -1 to 1"
+    )
+    return assumed, policy, [note]
 
 
 def _check_image_size(

@@ -142,6 +142,7 @@ def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     searcher = Searcher.open(
         run.folder("evaluate").url,
         model=model_url(run),
+        processor=run.config.evaluate.processor,
         image_folders={
             name: kind_of(dataset).image_folder(dataset)
             for name, dataset in run.config.benchmarks.items()

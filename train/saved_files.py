@@ -44,14 +44,18 @@ def model_files(folder: Folder) -> list[str]:
     Raises:
         InputError: the folder is not that of a model, or lacks a part of it.
     """
+    return [CONFIG_FILE, *weight_files(folder), *processor_files(folder)]
+
+
+def processor_files(folder: Folder) -> list[str]:
+    """Return the names of the files that say what texts and images go through.
+
+    Raises:
+        InputError: the vocabulary is not there.
+    """
     of_texts = (TOKENIZER_SETTINGS_FILE, SPECIAL_TOKENS_FILE)
     optional = (*of_texts, SETTINGS_FILE, *PROCESSOR_FILES)
-    return [
-        CONFIG_FILE,
-        *weight_files(folder),
-        tokenizer_file(folder),
-        *(name for name in optional if name in folder.names),
-    ]
+    return [tokenizer_file(folder), *(name for name in optional if name in folder.names)]
 
 
 def weight_files(folder: Folder) -> list[str]:
@@ -105,7 +109,13 @@ def tokenizer_file(folder: Folder) -> str:
     for name in (TOKENIZER_FILE, VOCABULARY_FILE):
         if name in folder.names:
             return name
-    raise _lacks(folder, [TOKENIZER_FILE])
+    if WEIGHTS_FILE not in folder.names and INDEX_FILE not in folder.names:
+        raise _lacks(folder, [TOKENIZER_FILE])
+    raise InputError(
+        f"{folder.url} holds a model without its vocabulary: neither {TOKENIZER_FILE} nor "
+        f"{VOCABULARY_FILE} is there",
+        hint="name a folder that holds the model's tokenizer, as --set evaluate.processor=FOLDER",
+    )
 
 
 def _lacks(folder: Folder, names: Sequence[str]) -> InputError:

@@ -24,9 +24,16 @@ class Searcher:
 
     @classmethod
     def open(
-        cls, folder: str, *, model: str, image_folders: Mapping[str, str] | None = None
+        cls,
+        folder: str,
+        *,
+        model: str,
+        processor: str = "",
+        image_folders: Mapping[str, str] | None = None,
     ) -> "Searcher":
         """Load the index of an `evaluate` folder and the model that made it.
+
+        `processor` is the folder of its tokenizer and image processor, if it is not the model's.
 
         `image_folders` says where the images of a benchmark lie now, by its name; it wins over
         where `evaluate` saw them.
@@ -38,7 +45,7 @@ class Searcher:
         made_with = results.read(storage.join(folder, RESULTS_FILE))
         from openalign.evaluate.encoder import Encoder
 
-        encoder = Encoder.load(model, decoding=made_with.settings["decoding"])
+        encoder = Encoder.load(model, processor=processor, decoding=made_with.settings["decoding"])
         hashes = {"weights": encoder.weights_hash, "preprocess": encoder.preprocess_hash}
         if any(made_with.hashes.get(part) != value for part, value in hashes.items()):
             raise InputError(

@@ -4,6 +4,7 @@ As in training, every way leads to one function, `evaluate.rank.run`: of this pr
 it starts, or of ranks that torchrun and its like have started.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from openalign.evaluate.config import EvaluateConfig
@@ -58,6 +59,8 @@ def rank_spec(
     """Return what the ranks of a run are told; every URL means the same in their folders."""
     from openalign.evaluate.rank import RankConfig, RankSpec
 
+    if config.processor:
+        config = replace(config, processor=storage.absolute(config.processor))
     return RankSpec(
         config=to_plain(RankConfig(evaluate=config, benchmarks=benchmarks)),
         model=storage.absolute(model),

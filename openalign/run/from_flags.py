@@ -192,7 +192,7 @@ def _refuse_another_model(config: PipelineConfig) -> None:
     manifest = StageFolder(config.root, "evaluate").read()
     if manifest is None:
         return
-    if manifest.inputs.get("model") != model_identity(config.evaluate.model, root=config.root):
+    if manifest.inputs.get("model") != model_identity(config.evaluate, root=config.root):
         raise StageError(
             f"{config.root} holds what was measured on another model than {config.evaluate.model}",
             hint="give this model a root of its own, as --set root=runs/NAME; or remove "

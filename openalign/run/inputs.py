@@ -6,6 +6,7 @@ An input's content is part of a result's identity; its path is not.
 from typing import TYPE_CHECKING, Any
 
 from openalign.errors import InputError
+from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.kinds import kind_of
@@ -20,7 +21,7 @@ from openalign.files.names import HASHES_FOLDER
 from openalign.filtering.config import HeldOut
 from openalign.run.config import PipelineConfig
 from openalign.train.model.architecture import read_architecture
-from openalign.train.saved_files import CONFIG_FILE, model_files
+from openalign.train.saved_files import CONFIG_FILE, model_files, processor_files, weight_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,11 +81,11 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
         InputError: one of them cannot be read.
     """
     if config.evaluate.model:
-        check_model(config.evaluate.model)
+        check_model(config.evaluate)
     planned = plan(config.evaluate, config.benchmarks)
     found: dict[str, str] = {}
     if config.evaluate.model:
-        found["model"] = model_identity(config.evaluate.model, root=config.root)
+        found["model"] = model_identity(config.evaluate, root=config.root)
     for name, benchmark in planned.benchmarks.items():
         key = f"benchmarks.{name}"
         found[key] = content_of(benchmark, cache=_cache(config.root, key))
@@ -95,29 +96,27 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
     return found
 
 
-def check_model(folder: str) -> None:
-    """Check that a folder holds an ALIGN, by its names and its `config.json`.
+def check_model(config: EvaluateConfig) -> None:
+    """Check that the model's folder holds an ALIGN, by its names and its `config.json`.
 
     No weights are read, so the answer comes before they and the benchmarks' images are hashed.
 
     Raises:
         InputError: it holds none, or cannot be reached.
     """
-    with opened(folder) as files:
+    with opened(config.model) as files:
         if CONFIG_FILE in files.names:
             read_architecture(files)
-        model_files(files)
+    _model_urls(config)
 
 
-def model_identity(folder: str, *, root: str) -> str:
+def model_identity(config: EvaluateConfig, *, root: str) -> str:
     """Return the hash of a model's files; where they lie does not enter it.
 
     Raises:
         InputError: the folder holds no model, or cannot be reached.
     """
-    with opened(folder) as files:
-        names = model_files(files)
-    urls = {name: storage.join(folder, name) for name in names}
+    urls = _model_urls(config)
     hashes = hashes_of(urls.values(), cache=_cache(root, "model"))
     if gone := [url for url in urls.values() if url not in hashes]:
         raise InputError(
@@ -126,6 +125,16 @@ def model_identity(folder: str, *, root: str) -> str:
             "was cleared, leaves behind: fetch the model again",
         )
     return fingerprint_of({name: hashes[url] for name, url in urls.items()})
+
+
+def _model_urls(config: EvaluateConfig) -> dict[str, str]:
+    """Return where each file lies that reading the model may open, by its name."""
+    with opened(config.model) as files:
+        if not config.processor:
+            return {name: files.url_of(name) for name in model_files(files)}
+        urls = {name: files.url_of(name) for name in (CONFIG_FILE, *weight_files(files))}
+    with opened(config.processor) as files:
+        return urls | {name: files.url_of(name) for name in processor_files(files)}
 
 
 def _cache(root: str, name: str) -> str:

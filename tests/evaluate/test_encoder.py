@@ -129,6 +129,49 @@ def test_our_exports_are_decoded_as_in_training_and_others_as_their_processor_do
     assert corner(model_folder, "auto") == corner(model_folder, "ours") == white
 
 
+def test_a_model_that_was_saved_alone_takes_another_folders_processor(
+    theirs: Path, tmp_path: Path
+) -> None:
+    """`AlignModel.save_pretrained` writes `config.json` and the weights, and nothing else."""
+    alone, beside = tmp_path / "alone", tmp_path / "beside"
+    AlignModel.from_pretrained(theirs).save_pretrained(alone)
+    beside.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json"):
+        shutil.copy(theirs / name, beside)
+    whole = Encoder.load(str(theirs))
+
+    with pytest.raises(InputError, match="holds a model without its vocabulary") as refused:
+        Encoder.load(str(alone))
+    found = Encoder.load(str(alone), processor=str(beside))
+
+    assert "--set evaluate.processor=FOLDER" in str(refused.value.hint)
+    assert found.preprocess_hash == whole.preprocess_hash
+    files = odd_files()
+    np.testing.assert_array_equal(found.embed_images(files), whole.embed_images(files))
+    np.testing.assert_array_equal(found.embed_texts(["red"]), whole.embed_texts(["red"]))
+    assert list(found.notes) == []
+
+
+def test_images_of_a_model_that_says_nothing_of_them_are_prepared_as_the_papers(
+    theirs: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(theirs, tmp_path / "silent")
+    (folder / "processor_config.json").unlink()
+    edit_json(folder / "config.json", "vision_config", image_size=289)
+    said = tmp_path / "said"
+    shutil.copytree(folder, said)
+    sizes = {"size": {"height": 346, "width": 346}, "crop_size": {"height": 289, "width": 289}}
+    save_processor(said, ALIGN_BASE | sizes)
+
+    silent, spoken = Encoder.load(str(folder)), Encoder.load(str(said))
+
+    files = odd_files()
+    assert silent.preprocess == spoken.preprocess
+    np.testing.assert_array_equal(silent.embed_images(files), spoken.embed_images(files))
+    assert "prepared as the paper's, 289 x 289 pixels" in silent.notes[0]
+    assert list(spoken.notes) == []
+
+
 def test_the_decoding_is_part_of_an_embeddings_identity(model_folder: str, theirs: Path) -> None:
     for folder in (model_folder, str(theirs)):
         ours = Encoder.load(folder, decoding="ours")
@@ -290,7 +333,7 @@ def test_an_embedding_that_is_not_finite_is_refused_by_name(
     assert "its training diverged" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_what_a_folder_lacks_is_named(name: str, model_folder: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(model_folder, broken)

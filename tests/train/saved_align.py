@@ -80,7 +80,9 @@ def save_processor(folder: Path, options: dict[str, Any]) -> EfficientNetImagePr
 def read_processor(folder: Path, policy: Policy = Policy.PROCESSOR) -> ImageProcessor:
     """Return a folder's image processor as it is read here."""
     with opened(str(folder)) as files:
-        return read_image_processor(files, policy)
+        found = read_image_processor(files, policy)
+    assert found is not None
+    return found
 
 
 def edit_json(path: Path, *keys: str, **values: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from saved_align import read_processor
 from tokenizers import Tokenizer
 from transformers import (
     AlignModel,
@@ -25,7 +26,6 @@ from openalign.train.data.preprocess import (
     build_tokenizer,
     tokenize,
 )
-from openalign.train.data.saved_image_processor import read_image_processor
 from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers
@@ -61,11 +61,6 @@ def read(folder: str) -> tuple[Preprocess, Tokenizer]:
         return Preprocess.load(files), load_tokenizer(files, bounds)
 
 
-def processor_of(folder: str) -> ImageProcessor:
-    with opened(folder) as files:
-        return read_image_processor(files, Policy.PROCESSOR)
-
-
 def test_the_library_loads_an_export_with_equal_embeddings(exported: tuple[Towers, str]) -> None:
     towers, folder = exported
     loaded: Any = AlignModel.from_pretrained(folder, output_loading_info=True)
@@ -98,7 +93,7 @@ def test_an_export_says_what_its_images_went_through(exported: tuple[Towers, str
     _, folder = exported
 
     assert read(folder)[0] == preprocess_of(tiny_config().model)
-    assert processor_of(folder) == ImageProcessor(
+    assert read_processor(Path(folder)) == ImageProcessor(
         size=(36, 36),
         resample=2,
         do_center_crop=True,
@@ -141,7 +136,7 @@ def test_the_librarys_auto_classes_make_our_ids_and_pixels(
         assert longest == inputs["input_ids"].shape[1] == tiny_config().model.max_tokens
         assert torch.equal(inputs["input_ids"], ours.ids)
         assert torch.equal(inputs["attention_mask"], ours.mask)
-        pixels = processor_of(folder).pixels([content])
+        pixels = read_processor(Path(folder)).pixels([content])
         assert torch.equal(inputs["pixel_values"], pixels)
     assert AutoTokenizer.from_pretrained(folder).model_max_length == longest
     alone: Any = AutoImageProcessor.from_pretrained(folder, backend="pil")

@@ -63,6 +63,25 @@ class ImageProcessor:
     policy: Policy = Policy.PROCESSOR
     """How an image is decoded."""
 
+    @classmethod
+    def of_paper(cls, side_px: int, policy: Policy) -> "ImageProcessor":
+        """Return what the paper's images of a side go through (§5), with `align-base`'s values.
+
+        A resize to 346/289 of the side, its middle, and colors from -1 to 1.
+        """
+        whole_px = round(side_px * 346 / 289)
+        return cls(
+            size=(whole_px, whole_px),
+            resample=2,
+            do_center_crop=True,
+            crop_size=(side_px, side_px),
+            rescale_factor=1 / 127.5,
+            rescale_offset=True,
+            do_normalize=False,
+            include_top=False,
+            policy=policy,
+        )
+
     @property
     def output_px(self) -> tuple[int, int]:
         """Height and width of every prepared image."""

@@ -79,8 +79,8 @@ _NEEDED_BY = {
 """The options that are no flags, and the flags that ask for them."""
 
 
-def read_image_processor(folder: Folder, policy: Policy) -> ImageProcessor:
-    """Read the image processor of a model's folder.
+def read_image_processor(folder: Folder, policy: Policy) -> ImageProcessor | None:
+    """Read the image processor of a model's folder; None where the folder says nothing of it.
 
     It is a part of `processor_config.json`, or all of `preprocessor_config.json`: the forms of
     newer and of older versions of the library.
@@ -100,11 +100,7 @@ def read_image_processor(folder: Folder, policy: Policy) -> ImageProcessor:
         if values:
             found[name] = _processor(as_record(values, _Options, where=where), where, policy)
     if not found:
-        raise InputError(
-            f"{folder.url} says nothing about its images: neither "
-            f"{' nor '.join(PROCESSOR_FILES)} does",
-            hint="save the model's `AlignProcessor` or its image processor into the folder",
-        )
+        return None
     processor, *others = found.values()
     for other in others:
         _check_same(folder, processor, other)

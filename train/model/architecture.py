@@ -71,6 +71,9 @@ class ImageShape(msgspec.Struct, frozen=True, kw_only=True):
     """`vision_config`: an EfficientNet, by the library's names and with the library's defaults."""
 
     num_channels: int = 3
+    image_size: _Size = 600
+    """Side in pixels of the images that the tower is meant for; it takes others too."""
+
     width_coefficient: _Factor = 2.0
     depth_coefficient: _Factor = 3.1
     depth_divisor: Annotated[int, Meta(ge=1, le=1024)] = 8
