@@ -188,8 +188,8 @@ def missing_images(name: str, images: Sequence[BenchmarkImage]) -> list[Benchmar
         raise InputError(
             f"benchmark `{name}` lacks all of the {len(images):,} images that are needed; the "
             f"first is {images[0].where}",
-            hint=f"if they lie elsewhere, name the folder: --set benchmarks.{name}.images=FOLDER, "
-            "or `images:` in the settings; docs/datasets.md says how each form is laid out",
+            hint="docs/datasets.md says how each form is laid out; if it has a setting for the "
+            f"folder of images, name them: --set benchmarks.{name}.images=FOLDER",
         )
     return [image for image, file in zip(images, files, strict=True) if file in gone]
 

@@ -161,11 +161,12 @@ def headline(task: FinishedTask[ZeroShotFacts]) -> list[str]:
     prefix = f"zero_shot/{task.name}"
     found = [m for m in task.results.under(prefix) if m.name != f"{prefix}/{MEAN_PER_CLASS}"]
     names = "/".join(metric.name.rpartition("_")[2] for metric in found)
+    num_templates = len(facts.templates)
+    templates = "1 template" if num_templates == 1 else f"{num_templates:,} templates"
     line = (
         f"{task.name} {facts.split}, zero-shot: top-{names} "
         f"{percents(m.value for m in found)} (chance {percents(m.chance for m in found)}; "
-        f"{facts.num_images:,} images, {facts.num_classes:,} classes, "
-        f"{len(facts.templates):,} templates)"
+        f"{facts.num_images:,} images, {facts.num_classes:,} classes, {templates})"
     )
     return [line]
 
