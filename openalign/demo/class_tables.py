@@ -26,11 +26,8 @@ GROUP_NAMES = {
 
 
 def group_table(images: Sequence[OpenMojiImage], splits: Mapping[str, str]) -> str:
-    """Return every image with its group, in the order of the retrieval benchmark.
-
-    Equal images in equal order have equal embeddings, so these are not computed again.
-    """
-    return _table([(image, image.group) for image in images], splits)
+    """Return every image that has a group, in the order of the retrieval benchmark."""
+    return _table([(image, image.group) for image in images if image.group], splits)
 
 
 def tone_table(images: Sequence[OpenMojiImage], splits: Mapping[str, str]) -> str:

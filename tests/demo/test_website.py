@@ -2,8 +2,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from openalign.demo.class_tables import GROUP_NAMES, group_table, tone_table
-from openalign.demo.openmoji import OpenMojiImage, distinct, groups_in
+from openalign.demo.openmoji import OpenMojiImage, distinct, group_of
 from openalign.demo.website import alt_texts, assign_splits, composed_queries
 from openalign.evaluate.datasets.labels import class_table
 from openalign.evaluate.datasets.labels.class_table import ClassTableDataset
@@ -126,22 +128,23 @@ def test_the_site_calls_a_varied_image_by_parts_of_its_name_too() -> None:
     assert len(alt_texts(image("red apple"))) == 5
 
 
-def test_groups_are_read_from_unicodes_list() -> None:
-    lines = [
-        "# emoji-test.txt",
-        "",
-        "# group: Food & Drink",
-        "# subgroup: food-fruit",
-        "1F347                  ; fully-qualified     # E0.6 grapes",
-        "# Food & Drink subtotal:		1",
-        "# group: Flags",
-        "1F3F4 200D 2620 FE0F   ; fully-qualified     # E11.0 pirate flag",
-    ]
+@pytest.mark.parametrize(
+    ("code", "group"),
+    [
+        pytest.param("1F347", "Food & Drink", id="listed"),
+        pytest.param("1F3F4-200D-2620-FE0F", "Flags", id="spelled in full"),
+        pytest.param("1F93C-1F3FB", "People & Body", id="a newer tone"),
+        pytest.param("1FACD", "", id="newer than the list"),
+    ],
+)
+def test_an_image_is_in_the_group_of_the_same_one_without_tones(code: str, group: str) -> None:
+    groups = {
+        "1F347": "Food & Drink",
+        "1F3F4-200D-2620": "Flags",
+        "1F93C": "People & Body",
+    }
 
-    assert list(groups_in(lines)) == [
-        ("1F347", "Food & Drink"),
-        ("1F3F4-200D-2620-FE0F", "Flags"),
-    ]
+    assert group_of(code, groups) == group
 
 
 IN_SPLITS = [
@@ -150,11 +153,12 @@ IN_SPLITS = [
     image("handshake light skin tone dark skin tone", "C", group="People & Body"),
     image("woman light skin tone", "D", group="People & Body"),
     image("pirate flag", "E", group="Flags"),
+    image("ballet dancer", "F"),
 ]
-SPLITS = {"A": "train", "B": "test", "C": "val", "D": "hard", "E": "hard"}
+SPLITS = {"A": "train", "B": "test", "C": "val", "D": "hard", "E": "hard", "F": "test"}
 
 
-def test_all_images_have_their_group_and_what_retrieval_asks_for_is_held_out() -> None:
+def test_images_with_a_group_are_listed_and_what_retrieval_asks_for_is_held_out() -> None:
     assert group_table(IN_SPLITS, SPLITS) == (
         "image,class,split\n"
         "A.png,Food & Drink,train\n"

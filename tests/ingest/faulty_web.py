@@ -83,13 +83,14 @@ def serve(routes: Mapping[str, Route]) -> Generator[Web]:
             with web.lock:
                 web.at_once += 1
                 web.most_at_once = max(web.most_at_once, web.at_once)
+            reply = web.reply_to(self)
+            time.sleep(reply.before_seconds)
+            with web.lock:  # a client that has its answer may ask again at once
+                web.at_once -= 1
             try:
-                _answer(self, web.reply_to(self))
+                _answer(self, reply)
             except OSError:  # the client was the first to go
                 self.close_connection = True
-            finally:
-                with web.lock:
-                    web.at_once -= 1
 
         def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
 
@@ -112,7 +113,6 @@ def serve(routes: Mapping[str, Route]) -> Generator[Web]:
 
 
 def _answer(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
-    time.sleep(reply.before_seconds)
     if reply.hang_up:
         handler.close_connection = True
         return
