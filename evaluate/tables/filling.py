@@ -232,7 +232,7 @@ def _other_sizes(filled_by: FilledBy, task: TaskResult | None) -> Iterator[str]:
 
 def _our_cell(column: Column, metric: Metric, anchor: str) -> Cell:
     def shown(value: float) -> str:
-        return f"{column.scale * value:.{column.decimals}f}"
+        return f"{column.scale * value:z.{column.decimals}f}"
 
     return _cell(metric, anchor, shown, scale=column.scale)
 

@@ -117,7 +117,7 @@ def test_an_earlier_report_is_replaced_whole_and_the_same_runs_give_the_same_byt
     ],
     ids=[
         "no output", "one run", "a run twice", "a name twice", "no results", "no pipeline",
-        "no root", "the root of the file system", "a file", "a folder in use", "no folder", "a model",
+        "no root", "the highest root", "a file", "a folder in use", "no folder", "a model",
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_before_anything_is_written(

@@ -77,6 +77,16 @@ def test_a_number_is_a_percentage_with_interval_queries_and_ties() -> None:
     assert row.protocol == "yes"
 
 
+def test_a_correlation_that_rounds_to_zero_has_no_sign() -> None:
+    number = metric("word_similarity/simlex999/all/spearman", -0.0002, half=0.0002, n=999)
+    tables = tables_of([run_of("ours", [task("word_similarity", "simlex999")], [number])])
+
+    [row] = ours(filled(tables, 12))
+    assert row.cells[0].text == "0.0"
+    assert row.cells[0].ours is not None
+    assert (row.cells[0].ours.low, row.cells[0].ours.high) == ("0.0", "0.0")
+
+
 def test_ties_that_read_the_same_are_not_shown() -> None:
     name = f"retrieval/flickr30k/{I2T}"
     number = metric(name, 0.8864, n=1_000, ties_at_random=0.8861)
