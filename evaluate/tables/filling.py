@@ -227,7 +227,7 @@ def _other_sizes(filled_by: FilledBy, task: TaskResult | None) -> Iterator[str]:
             continue
         found = fact if isinstance(fact, int) else len(fact)
         if found != size.number:
-            yield f"{found:,} {size.words}, not {size.number:,}"
+            yield f"{size.words}: {found:,}, not {size.number:,}"
 
 
 def _our_cell(column: Column, metric: Metric, anchor: str) -> Cell:

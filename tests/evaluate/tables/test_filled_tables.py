@@ -227,8 +227,8 @@ def sized(kind: str, metric_name: str, **facts: Any) -> EvaluatedRun:
     ("templates", "num_classes", "protocol"),
     [
         (80, 1_000, "yes"),
-        (79, 1_000, "79 templates, not 80"),
-        (1, 999, "999 classes, not 1,000; 1 templates, not 80"),
+        (79, 1_000, "templates: 79, not 80"),
+        (1, 999, "classes: 999, not 1,000; templates: 1, not 80"),
     ],
 )
 def test_other_prompts_and_classes_are_another_protocol(
@@ -243,7 +243,7 @@ def test_other_prompts_and_classes_are_another_protocol(
 
 @pytest.mark.parametrize(
     ("num", "protocol"),
-    [(1_281_167, "yes"), (50_000, "50,000 training images, not 1,281,167")],
+    [(1_281_167, "yes"), (50_000, "training images: 50,000, not 1,281,167")],
 )
 def test_neighbors_among_fewer_images_are_another_protocol(num: int, protocol: str) -> None:
     table = filled(tables_of([sized("neighbors", "recall_at_1", num_train_images=num)]), 9)
