@@ -29,6 +29,8 @@ from openalign.files.tables import write_table
 
 _RESAMPLED = pa.schema([("name", pa.string()), ("values", pa.list_(pa.float64()))])
 
+_AGAIN = "run `openalign evaluate` again"
+
 _NO_VALUES: Floats = np.empty(0)
 
 
@@ -101,9 +103,12 @@ def read_resamples(url: str) -> dict[str, Floats]:
     try:
         table = pq.read_table(io.BytesIO(storage.read_bytes(url)), schema=_RESAMPLED)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise InputError(
-            f"{url}: is not a file of resamples: {error}", hint="run `openalign evaluate` again"
-        ) from error
+        raise InputError(f"{url}: is not a file of resamples: {error}", hint=_AGAIN) from error
+    for column in table.column_names:
+        if table[column].null_count:  # as where a table of another sort has no such column
+            raise InputError(
+                f"{url}: is not a file of resamples: `{column}` is missing", hint=_AGAIN
+            )
     return {
         name: values.values.to_numpy(zero_copy_only=False)
         for name, values in zip(table["name"].to_pylist(), table["values"], strict=True)

@@ -315,7 +315,7 @@ def _config_named(options: argparse.Namespace, name: str) -> "PipelineConfig":
     from openalign.run.config import load_pipeline
 
     if "/" in name:
-        return from_flags.recorded(name.rstrip("/"), options.overrides)
+        return from_flags.recorded(name.rstrip("/") or "/", options.overrides)
     return load_pipeline(options.config, name, options.overrides)
 
 

@@ -33,7 +33,7 @@ def worded(difference: Difference) -> Worded:
     factor, digits = (1, 0) if is_rank else (100, 2)
 
     def plain(number: float) -> str:
-        return f"{factor * number:.{digits}f}"
+        return f"{factor * number:z.{digits}f}"
 
     def signed(number: float) -> str:
         rounded = round(factor * number, digits)

@@ -22,12 +22,12 @@ class Number:
 
 def percent(value: float) -> str:
     """Return a share as percent with one decimal, without the sign."""
-    return f"{100 * value:.1f}"
+    return f"{100 * value:z.1f}"
 
 
 def signed(share: float) -> str:
     """Return a difference of shares in points, with a sign that is as wide as a digit."""
-    return f"{100 * share:+.1f}".replace("-", "\u2212")
+    return f"{100 * share:+z.1f}".replace("-", "\u2212")
 
 
 def share_number(metric: Metric) -> Number:

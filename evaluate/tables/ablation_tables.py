@@ -4,6 +4,7 @@ from openalign.evaluate.tables.class_tables import (
     IMAGENET,
     IMAGENET_SPLITS,
     NUM_IMAGENET_QUERIES,
+    NUM_IMAGENET_TRAIN,
 )
 from openalign.evaluate.tables.contract import (
     ALIGN_BASE,
@@ -18,6 +19,7 @@ from openalign.evaluate.tables.contract import (
     FilledBy,
     PaperTable,
     PublishedRow,
+    Size,
     printed,
 )
 from openalign.evaluate.tables.retrieval_tables import (
@@ -51,6 +53,9 @@ _COLUMNS = (
             benchmarks=IMAGENET,
             splits=IMAGENET_SPLITS,
             num_queries=NUM_IMAGENET_QUERIES,
+            sizes=(
+                Size(fact="num_train_images", number=NUM_IMAGENET_TRAIN, words="training images"),
+            ),
         ),
     ),
 )

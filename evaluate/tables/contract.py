@@ -21,6 +21,18 @@ _MISSING = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How many of something the published number rests on beside its queries."""
+
+    fact: str
+    """What the task's facts call it: a number, or a list of so many."""
+
+    number: int
+    words: str
+    """What is counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilledBy:
     """Which metric of a run stands in a column, and what it must be a number of."""
 
@@ -39,6 +51,9 @@ class FilledBy:
 
     num_queries: int | None = None
     """How many queries the published number is over; None where it is not known."""
+
+    sizes: tuple[Size, ...] = ()
+    """What else must be as large; a task that does not say a size is not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from openalign.evaluate.tables.contract import Column
 from openalign.evaluate.tables.filling import Cell, FilledTable, OtherRow, ReportTables, Row
 
+_FORMULA = ("=", "+", "-", "@")
+"""How texts begin that a spreadsheet computes instead of showing them."""
+
 OTHERS = "other-numbers"
 """What the files of the numbers are called that stand in no table of the paper."""
 
@@ -28,7 +31,10 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "\u00b1": r"$\pm$",
+    "[": "{[}",
+    "*": "{*}",
 }
+"""The last two would be an option of the `\\\\` that ends the line before."""
 
 
 def files_of(tables: ReportTables) -> dict[str, str]:
@@ -50,7 +56,7 @@ def to_csv(table: FilledTable) -> str:
         heading += _headings(column.full_title, is_filled=column.filled_by is not None)
     lines = [[*heading, "Source", "Same protocol?"]]
     for row in table.rows:
-        line = [row.model, row.data, row.setting]
+        line = [_shown(row.model), row.data, row.setting]
         for column, cell in zip(table.table.columns, row.cells, strict=True):
             line += _fields(cell, is_filled=column.filled_by is not None)
         lines.append([*line, row.source, row.protocol])
@@ -61,7 +67,7 @@ def others_to_csv(rows: Sequence[OtherRow], runs: Sequence[str]) -> str:
     """Return the numbers that stand in no table of the paper, a line a metric."""
     heading = ["Metric"]
     for run in runs:
-        heading += _headings(run, is_filled=True)
+        heading += _headings(_shown(run), is_filled=True)
     lines = [heading]
     for row in rows:
         line = [row.metric]
@@ -82,6 +88,12 @@ def _fields(cell: Cell, *, is_filled: bool) -> list[str]:
     if ours is None:
         return [cell.text, *("" for _ in _BESIDE)]
     return [cell.text, ours.low, ours.high, str(ours.n), ours.ties]
+
+
+def _shown(text: str) -> str:
+    """Return a text of a user in one line; a spreadsheet shows it and computes nothing."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def _csv(lines: Sequence[Sequence[str]]) -> str:

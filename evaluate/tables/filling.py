@@ -215,12 +215,24 @@ def _differences(table: PaperTable, results: Results, placed: Mapping[int, _Plac
         expected = filled_by.num_queries
         if expected is not None and number.metric.n != expected:
             found.append(f"{number.metric.n:,} queries, not {expected:,}")
+        found += _other_sizes(filled_by, number.task)
     return list(dict.fromkeys(found))
+
+
+def _other_sizes(filled_by: FilledBy, task: TaskResult | None) -> Iterator[str]:
+    """Yield what a task had more or less of than the published number rests on."""
+    for size in filled_by.sizes:
+        fact = task.facts.get(size.fact) if task is not None else None
+        if fact is None:
+            continue
+        found = fact if isinstance(fact, int) else len(fact)
+        if found != size.number:
+            yield f"{size.words}: {found:,}, not {size.number:,}"
 
 
 def _our_cell(column: Column, metric: Metric, anchor: str) -> Cell:
     def shown(value: float) -> str:
-        return f"{column.scale * value:.{column.decimals}f}"
+        return f"{column.scale * value:z.{column.decimals}f}"
 
     return _cell(metric, anchor, shown, scale=column.scale)
 
@@ -280,7 +292,7 @@ def _with_best(table: PaperTable, rows: Sequence[Row]) -> list[Row]:
 def best_of(cells: Sequence[Cell], *, sign: float = 1.0) -> list[int]:
     """Return the places of the best cells; none where an interval leaves it open.
 
-    A run's number is best if the whole of its interval lies at or above every other number, and
+    A run's number is best if the whole of its interval lies at or above every published number, and
     above the intervals of other runs. A published number is best if none is higher and the
     intervals of all runs lie below it. Without a number of a run, or of another model, nothing is
     best. With a `sign` of -1 lower numbers are better.
@@ -289,10 +301,13 @@ def best_of(cells: Sequence[Cell], *, sign: float = 1.0) -> list[int]:
     ours = [i for i, cell in enumerate(cells) if cell.ours is not None]
     if not ours or len(cells) < 2:
         return []
-    for i in ours:
-        if all(ends[i][0] >= ends[j][1] for j in range(len(cells)) if j != i):
-            return [i]
     published = [i for i in range(len(cells)) if i not in ours]
+    for i in ours:
+        others = (j for j in ours if j != i)
+        if all(ends[i][0] >= ends[j][1] for j in published) and all(
+            ends[i][0] > ends[j][1] for j in others
+        ):
+            return [i]
     highest = max((ends[i][0] for i in published), default=None)
     if highest is None or any(ends[i][1] >= highest for i in ours):
         return []

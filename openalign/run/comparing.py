@@ -55,8 +55,8 @@ def compare_runs(
 def _named_run(named: str, settings_file: str) -> NamedRun:
     if "/" not in named:
         return NamedRun(name=named, root=load_pipeline(settings_file, named, []).root)
-    root = named.rstrip("/")
-    return NamedRun(name=storage.absolute(root).rpartition("/")[2], root=root)
+    root = named.rstrip("/") or "/"
+    return NamedRun(name=storage.absolute(root).rpartition("/")[2] or root, root=root)
 
 
 def _distinct(runs: Sequence[NamedRun]) -> list[NamedRun]:

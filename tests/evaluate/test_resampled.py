@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from openalign.errors import InputError
@@ -59,3 +61,10 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_resamples(f"{tmp_path}/resamples.parquet")
 
     assert said.value.hint == "run `openalign evaluate` again"
+
+
+def test_a_table_of_another_sort_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"name": ["a.png"], "webp": [b"x"]}), tmp_path / "resamples.parquet")
+
+    with pytest.raises(InputError, match=r"not a file of resamples: `values` is missing"):
+        read_resamples(f"{tmp_path}/resamples.parquet")

@@ -109,6 +109,7 @@ def test_an_earlier_report_is_replaced_whole_and_the_same_runs_give_the_same_byt
         (["first", "bare", "--output", "both"], "runs/bare/evaluate is not complete"),
         (["first", "third", "--output", "both"], "third"),
         (["first", "elsewhere/third", "--output", "both"], "elsewhere/third is not the root"),
+        (["first", "/", "--output", "both"], "/ is not the root of a run"),
         (["first", "second", "--output", "pipelines.yaml"], "--output pipelines.yaml is a file"),
         (["first", "second", "--output", "runs"], "--output runs holds other files, such as first"),
         (["first", "second", "--output", "pipelines.yaml/x"], "--output pipelines.yaml/x cannot"),
@@ -116,7 +117,7 @@ def test_an_earlier_report_is_replaced_whole_and_the_same_runs_give_the_same_byt
     ],
     ids=[
         "no output", "one run", "a run twice", "a name twice", "no results", "no pipeline",
-        "no root", "a file", "a folder in use", "no folder", "a model",
+        "no root", "the highest root", "a file", "a folder in use", "no folder", "a model",
     ],
 )  # fmt: skip
 def test_bad_input_is_an_error_before_anything_is_written(

@@ -50,7 +50,9 @@ def in_class_order(names: Iterable[str]) -> list[str]:
     """
     found = list(names)
     if all(is_number(name) for name in found):
-        return sorted(found, key=lambda name: (int(name), name))
+        # By digits: `int` refuses more than 4,300 of them, and a table's cell may hold more.
+        digits = {name: name.lstrip("0") for name in found}
+        return sorted(found, key=lambda name: (len(digits[name]), digits[name], name))
     return sorted(found)
 
 

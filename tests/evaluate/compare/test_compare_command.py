@@ -103,6 +103,12 @@ def test_neither_path_nor_clock_enters_the_files(runs: Path) -> None:
             id="no results",
         ),
         pytest.param(
+            ["runs/good", "/"],
+            "/evaluate is not complete",
+            "run the stage that writes `evaluate` first",
+            id="the root of the file system",
+        ),
+        pytest.param(
             ["runs/good", "runs/old"],
             "runs/old/evaluate/results.json: has version 3, this program reads 4",
             "run `openalign evaluate` again",

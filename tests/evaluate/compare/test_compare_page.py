@@ -169,3 +169,12 @@ def test_the_json_comes_back_as_its_record(comparison: Comparison, tmp_path: Pat
         "compare.json",
         "compare.md",
     ]
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    base = Run(numbers=[number("spearman", -0.00001, BASE)])
+    found = list(terminal.lines(compare(base.named("base"), [base.named("same")])))
+
+    assert re.sub(r"  +", "|", found[3]) == (
+        "retrieval/pets/spearman|0.00|0.00|0.00|0.00 to 0.00|no difference seen"
+    )

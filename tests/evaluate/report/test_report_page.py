@@ -272,13 +272,14 @@ def test_what_was_fetched_is_not_among_the_rejects(whole: tuple[Page, str]) -> N
 def test_markdown_holds_the_same_tables(whole: tuple[Page, str]) -> None:
     markdown = whole[1]
 
-    assert markdown.startswith('# A "tiny" model & more\n')
+    assert markdown.startswith('# A "tiny" model &amp; more\n')
     assert "| text to image | the 5 images of test | 10 |" in markdown
     assert "| filter | too few unigrams | 5 | 12 | 6 | 5 |" in markdown
     assert "| fetch | http gone | 2 | gone |" in markdown
     assert r"home \| page &lt;img src=x&gt; \[a\](b) \`c\` \\\\ &amp; d" in markdown
     assert "| CLIP | - | zero-shot | 76.2 | 88.9 | 77.2 | 70.1 | yes | ALIGN, Table 4 |" in markdown
     assert "<" not in markdown.split("## Settings", maxsplit=1)[0]
+    assert "\n- Pictures: &lt;b&gt;somebody&lt;/b&gt;, CC BY 4.0" in markdown
     assert "{{" not in markdown
     for table in markdown.split("\n\n"):
         rows = [line for line in table.splitlines() if line.startswith("|")]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from paper_results import metric, run_of, task, whole_run
@@ -16,6 +17,8 @@ from openalign.evaluate.tables.filling import (
     tables_of,
 )
 from openalign.evaluate.tables.origins import EvaluatedRun
+from openalign.evaluate.tables.paper import TABLES
+from openalign.evaluate.tasks.kinds import KINDS
 
 I2T = "split/image_to_text/recall_at_1"
 FLICKR = "Flickr30K, image to text, R@1"
@@ -72,6 +75,16 @@ def test_a_number_is_a_percentage_with_interval_queries_and_ties() -> None:
     beside = row.cells[0].ours
     assert beside == OurNumber(low="86.6", high="90.7", n=1_000, ties="89.1", anchor="from-1-1")
     assert row.protocol == "yes"
+
+
+def test_a_correlation_that_rounds_to_zero_has_no_sign() -> None:
+    number = metric("word_similarity/simlex999/all/spearman", -0.0002, half=0.0002, n=999)
+    tables = tables_of([run_of("ours", [task("word_similarity", "simlex999")], [number])])
+
+    [row] = ours(filled(tables, 12))
+    assert row.cells[0].text == "0.0"
+    assert row.cells[0].ours is not None
+    assert (row.cells[0].ours.low, row.cells[0].ours.high) == ("0.0", "0.0")
 
 
 def test_ties_that_read_the_same_are_not_shown() -> None:
@@ -204,6 +217,54 @@ def test_where_the_protocol_is_another_nothing_is_marked() -> None:
         assert all(cell.is_best for cell in row.cells)
 
 
+def sized(kind: str, metric_name: str, **facts: Any) -> EvaluatedRun:
+    """Return a run with a perfect number on all of ImageNet's validation images."""
+    number = metric(f"{kind}/imagenet/{metric_name}", 1.0, half=0.0, n=50_000)
+    return run_of("ours", [task(kind, "imagenet", **facts)], [number])
+
+
+@pytest.mark.parametrize(
+    ("templates", "num_classes", "protocol"),
+    [
+        (80, 1_000, "yes"),
+        (79, 1_000, "templates: 79, not 80"),
+        (1, 999, "classes: 999, not 1,000; templates: 1, not 80"),
+    ],
+)
+def test_other_prompts_and_classes_are_another_protocol(
+    templates: int, num_classes: int, protocol: str
+) -> None:
+    facts = {"templates": ["a {}"] * templates, "num_classes": num_classes}
+    table = filled(tables_of([sized("zero_shot", "top_1", **facts)]), 4)
+
+    assert ours(table)[0].protocol == protocol
+    assert best(table, "ImageNet") == (["ours"] if protocol == "yes" else [])
+
+
+@pytest.mark.parametrize(
+    ("num", "protocol"),
+    [(1_281_167, "yes"), (50_000, "training images: 50,000, not 1,281,167")],
+)
+def test_neighbors_among_fewer_images_are_another_protocol(num: int, protocol: str) -> None:
+    table = filled(tables_of([sized("neighbors", "recall_at_1", num_train_images=num)]), 9)
+
+    assert ours(table)[0].protocol == protocol
+
+
+def test_the_facts_that_sizes_are_read_from_are_those_of_the_kinds() -> None:
+    columns = [column for table in TABLES for column in table.columns]
+    filled_by = [column.filled_by for column in columns if column.filled_by is not None]
+
+    asked = {(each.kind, size.fact) for each in filled_by for size in each.sizes}
+    assert asked == {
+        ("zero_shot", "num_classes"),
+        ("zero_shot", "templates"),
+        ("neighbors", "num_train_images"),
+    }
+    for kind, fact in asked:
+        assert fact in KINDS[kind].facts.__struct_fields__
+
+
 def our_cell(low: float, high: float) -> Cell:
     beside = OurNumber(low="", high="", n=1, ties="", anchor="a")
     return Cell(text="x", value=(low + high) / 2, low=low, high=high, ours=beside)
@@ -216,8 +277,10 @@ def published(value: float) -> Cell:
 @pytest.mark.parametrize(
     ("cells", "sign", "expected"),
     [
-        ([our_cell(5, 6), our_cell(3, 5)], 1.0, [0]),
+        ([our_cell(5, 6), our_cell(3, 4.9)], 1.0, [0]),
+        ([our_cell(5, 6), our_cell(3, 5)], 1.0, []),
         ([our_cell(5, 6), our_cell(3, 5.1)], 1.0, []),
+        ([our_cell(5, 5), our_cell(5, 5), published(4)], 1.0, []),
         ([our_cell(5, 6), our_cell(3, 5.1), published(7)], 1.0, [2]),
         ([our_cell(5, 6), published(6.1), published(6.1), published(1)], 1.0, [1, 2]),
         ([our_cell(5, 6), published(6)], 1.0, []),

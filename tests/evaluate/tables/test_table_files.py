@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pytest
 from paper_results import metric, run_of, task, whole_run
 
 from openalign.evaluate.tables.export import files_of
@@ -99,3 +100,24 @@ def test_what_means_something_to_latex_is_escaped() -> None:
         r"a\_b \& 50\% \#1 \{x\} \textbackslash{}y \textasciitilde{}z \textasciicircum{}w \$v &"
         in text
     )
+
+
+@pytest.mark.parametrize("name", ["[1ex] a", "* a"])
+def test_no_row_of_latex_begins_with_an_option_of_the_line_before(name: str) -> None:
+    lines = files(name)["table-1.tex"].splitlines()
+
+    assert [line.partition(" & ")[0] for line in lines if " a & " in line] == [
+        f"{{{name[0]}}}{name[1:]}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
+def test_a_spreadsheet_computes_nothing_from_the_name_of_a_run(name: str) -> None:
+    shown = f"'{name.strip()}"
+
+    table, others = (
+        list(csv.reader(io.StringIO(files(name)[f"{file}.csv"])))
+        for file in ("table-1", "other-numbers")
+    )
+    assert table[1][0] == shown
+    assert others[0][:2] == ["Metric", shown]

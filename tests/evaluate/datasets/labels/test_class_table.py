@@ -111,6 +111,15 @@ def test_images_may_lie_elsewhere(tmp_path: Path) -> None:
     assert found.images[0].place.read()
 
 
+def test_numbers_of_any_length_come_in_their_order(tmp_path: Path) -> None:
+    ids = ["9" * 5_000, "10", "01", "1", "0", "00"]
+    rows = "".join(f"{at}.jpg,{id_},test\n" for at, id_ in enumerate(ids))
+
+    found = read(write(tmp_path, "image,class,split\n" + rows))
+
+    assert class_ids(found) == ["0", "00", "01", "1", "10", "9" * 5_000]
+
+
 def test_classes_that_are_numbers_come_in_the_order_of_the_numbers(tmp_path: Path) -> None:
     rows = "".join(f"{number}.jpg,{number},test\n" for number in (10, 9, 100, 2))
     names = write_text(tmp_path / "names.txt", "two\nnine\nten\nhundred\n")
