@@ -35,6 +35,12 @@ def test_the_raw_address_is_kept_as_the_page_spells_it() -> None:
         pytest.param("<html xml:lang=de>", "de", id="xml:lang"),
         pytest.param("<html lang=en xml:lang=de>", "en", id="lang before xml:lang"),
         pytest.param("<html lang=''>", None, id="empty"),
+        pytest.param("<html lang=english>", None, id="a name"),
+        pytest.param("<html lang='{{ lang }}'>", None, id="a template"),
+        pytest.param("<html lang=eng>", "en", id="three letters for two"),
+        pytest.param("<html lang=GER>", "de", id="three letters of libraries"),
+        pytest.param("<html lang=haw>", "haw", id="three letters"),
+        pytest.param("<html lang=en,fr>", None, id="a list"),
         pytest.param("<html lang=x-default>", None, id="private use"),
         pytest.param("<body lang=fr>", None, id="elsewhere"),
         pytest.param("", None, id="none"),
@@ -65,6 +71,22 @@ def test_robots_meta_elements_are_handed_on() -> None:
     )
 
     assert page.directives == ["noindex, nofollow", "noai"]
+    assert not page.reserves_tdm
+
+
+def test_a_meta_element_reserves_text_and_data_mining() -> None:
+    assert parse("<meta name='TDM-Reservation' content=' 1 '>").reserves_tdm
+    assert not parse("<meta name=tdm-reservation content=0>").reserves_tdm
+
+
+def test_links_that_say_nofollow_are_apart() -> None:
+    page = parse(
+        "<a rel=nofollow href=/a><a rel='noopener NoFollow' href=/b><a href=/b>"
+        "<a rel=nofollowed href=/c>"
+    )
+
+    assert page.links == ["http://site.example/b", "http://site.example/c"]
+    assert page.nofollow_links == ["http://site.example/a"]
 
 
 def test_a_caption_that_holds_another_is_none() -> None:
