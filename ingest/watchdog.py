@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from openalign.errors import StageError
+
 LIMIT_SECONDS = 300.0
 """A hundred times what the dearest page within its budget takes on a slow machine."""
 
@@ -36,7 +38,11 @@ class Watchdog:
 
     @contextmanager
     def watched(self, name: str) -> Iterator[None]:
-        """Watch a piece of this thread's work; its name is one line."""
+        """Watch a piece of this thread's work; its name is one line.
+
+        Raises:
+            StageError: somebody has ended the process.
+        """
         self._tell(name)
         try:
             yield
@@ -51,9 +57,15 @@ class Watchdog:
 
     def _tell(self, name: str) -> None:
         assert self._process.stdin is not None
-        with self._lock:
-            self._process.stdin.write(f"{threading.get_ident()} {name}\n".encode())
-            self._process.stdin.flush()
+        try:
+            with self._lock:
+                self._process.stdin.write(f"{threading.get_ident()} {name}\n".encode())
+                self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise StageError(
+                "the process that watches over pages was ended",
+                hint="run the same command again; it goes on where it was",
+            ) from error
 
 
 @contextmanager

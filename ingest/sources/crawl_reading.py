@@ -21,23 +21,19 @@ from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
+from openalign.ingest.page_verdict import HTML, XHTML, judge_page
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.watchdog import watched
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.opt_outs import forbids_following, opt_out_on_page
-from openalign.ingest.web.outcomes import Failure, Outcome, Response
+from openalign.ingest.web.outcomes import Failure, Outcome
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.urls import canonical_url, host_of
-from openalign.ingest.webpage.budget import PageTooComplexError
-from openalign.ingest.webpage.page import PageContent, parse_page
+from openalign.ingest.webpage.page import PageContent
 
 CHUNK_PAGES = 64
 """At most so many pages are asked for again after a crawl was killed."""
 
-_HTML = "text/html"
-_XHTML = "application/xhtml+xml"
 _STATES: dict[str, PageState] = {
     FetchState.ROBOTS_DENIED: PageState.ROBOTS_DENIED,
     FetchState.OPTED_OUT: PageState.ROBOTS_DENIED,
@@ -138,13 +134,13 @@ def crawl_host(
 def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
     # A byte more than is read tells whether a page goes on.
     body = BodyRule(max_bytes=source.max_page_bytes + 1, cut=True, look=_look)
-    return WebClient(web, accept=f"{_HTML},{_XHTML}", body=body, judge_redirect=_judge_redirect)
+    return WebClient(web, accept=f"{HTML},{XHTML}", body=body, judge_redirect=_judge_redirect)
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
     """Accept answers declared as HTML, and undeclared ones that look like it."""
     kind = head.content_type
-    if kind in (_HTML, _XHTML):
+    if kind in (HTML, XHTML):
         return Glance.TAKE
     if kind is None and body.lstrip()[:1] in (b"<", b""):
         return Glance.TAKE
@@ -245,36 +241,18 @@ def _judge(
         if isinstance(outcome.state, PageState):
             return outcome.state, None
         return _STATES.get(outcome.state, PageState.UNREACHABLE), None
-    return judge_page(outcome, web=web, max_bytes=max_bytes)
-
-
-def judge_page(
-    response: Response, *, web: WebConfig, max_bytes: int
-) -> tuple[PageState, PageContent | None]:
-    """Return how a page that answered ends, and what it holds where that may be taken."""
-    head, body = response.head, response.body
-    if isinstance(_look(head, body), Refusal):  # an empty body
+    head = outcome.head
+    if isinstance(_look(head, outcome.body), Refusal):  # an empty body
         return PageState.NOT_HTML, None
-    is_cut = len(body) > max_bytes
-    try:
-        with watched(response.url):
-            page = parse_page(
-                body[:max_bytes],
-                page_url=head.url,
-                charset=head.charset,
-                is_xml=head.content_type == _XHTML,
-                is_cut=is_cut,
-            )
-    except PageTooComplexError:
-        return PageState.PAGE_TOO_COMPLEX, None
-    if web.respect_opt_outs:
-        if opt_out_on_page(page.directives, reserves_tdm=page.reserves_tdm, as_of=web.opt_outs_day):
-            return PageState.ROBOTS_DENIED, None
-        if forbids_following(head.headers, page.directives):
-            page.links = []
-    else:
-        page.links = sorted({*page.links, *page.nofollow_links})
-    return PageState.CUT if is_cut else PageState.PARSED, page
+    return judge_page(
+        outcome.body,
+        url=head.url,
+        headers=head.headers,
+        content_type=head.content_type,
+        charset=head.charset,
+        web=web,
+        max_bytes=max_bytes,
+    )
 
 
 def _out_of_budget(urls: Sequence[str], depth: int) -> _Chunk:

@@ -11,7 +11,7 @@ MAX_PARSER_STEPS = 200_000_000
 """Steps of the parser: for each tag the elements around it, and half the square of its attributes.
 About half a second."""
 
-MAX_TAGS = 200_000
+MAX_TAGS = 500_000
 """Tags of a page, which bounds what the rules below overlook."""
 
 MAX_ELEMENTS = 100_000

@@ -136,7 +136,7 @@ def _tree(decoded: PageText, *, is_xml: bool) -> LexborHTMLParser:
     text = as_html(decoded.text) if is_xml else decoded.text
     require_parsable(text)
     tree = LexborHTMLParser(text, options=_PARSER_OPTIONS)
-    tree.strip_tags(["script", "style", "template"], recursive=True)
+    tree.strip_tags(["script", "style"], recursive=True)
     return tree
 
 

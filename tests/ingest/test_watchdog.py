@@ -68,3 +68,18 @@ def test_each_thread_has_its_own_work() -> None:
 
     assert done.returncode == -signal.SIGKILL
     assert "reading http://site.example/slow has" in done.stderr
+
+
+def test_a_watchdog_that_somebody_ended_is_an_error() -> None:
+    done = run("""
+        from openalign.errors import StageError
+        watchdog._process.kill()
+        watchdog._process.wait()
+        try:
+            with watchdog.watched("http://site.example/"):
+                pass
+        except StageError as error:
+            print(error)
+    """)
+
+    assert "the process that watches over pages was ended" in done.stdout

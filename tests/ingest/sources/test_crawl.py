@@ -260,7 +260,7 @@ def test_a_page_of_just_the_limit_is_not_cut(web: Web, tmp_path: Path) -> None:
 
 def test_a_page_beyond_its_budget_costs_itself_alone(web: Web, tmp_path: Path) -> None:
     web.routes |= {"/": page("/a", "/b"), "/b": page(alt="cat")}
-    web.routes |= {"/a": Reply(body=b"<img src=a alt=dog>" * 200_001, headers=HTML)}
+    web.routes |= {"/a": Reply(body=b"<img src=a alt=dog>" * 100_001, headers=HTML)}
 
     crawled = crawl(web, tmp_path)
 

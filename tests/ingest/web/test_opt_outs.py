@@ -52,6 +52,7 @@ TODAY = date(2026, 11, 1)
         pytest.param("noindex nofollow", "noindex", id="spaces"),
         pytest.param('"noai"', "noai", id="quotation marks"),
         pytest.param("noai:", "noai", id="a colon behind"),
+        pytest.param("noai: yes", "noai", id="a value behind"),
         pytest.param(" : noai", "noai", id="a colon before"),
         pytest.param("max-image-preview: none", None, id="the value of another directive"),
         pytest.param("indexifembedded, noindex", "noindex", id="second of two"),

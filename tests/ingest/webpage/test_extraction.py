@@ -183,6 +183,8 @@ PLACEHOLDERS = [
     img("src=x.png data-src=y.png", "/a/y.png", id="a script's address first"),
     img("data-src=photo", "/a/photo", id="a word, where there is nothing else"),
     img("src=x.svg", "/a/x.svg", id="a drawing alone stays"),
+    img("src=x.svg srcset='y.svg .5x'", "/a/x.svg", id="the first of two drawings"),
+    img("src=1x1.gif srcset='x.png .5x'", "/a/x.png", id="1x1.gif"),
     img("src=x.svg?v=1 data-src=y.jxl srcset='z.png 2x'", "/a/z.png", id="what is decoded"),
 ]
 
@@ -314,6 +316,12 @@ BASES = [
     pytest.param("<svg><image href=x.png /></svg>", [], id="an image in a drawing"),
     pytest.param("<img alt=cat src=x.png alt=dog>", [("/a/x.png", "cat", "img_alt")], id="twice"),
     pytest.param("<textarea><img src=x.png alt=cat></textarea>", [], id="a textarea"),
+    pytest.param(
+        "<select><button><selectedcontent></selectedcontent></button>"
+        "<option selected><img src=x.png alt=cat></option></select>",
+        [("/a/x.png", "cat", "img_alt")],
+        id="an option that a browser shows twice",
+    ),
     pytest.param("<title><img src=x.png alt=cat></title>", [], id="the title"),
     pytest.param(
         "<select><option><img src=x alt=cat></select>", [("/a/x", "cat", "img_alt")], id="an option"

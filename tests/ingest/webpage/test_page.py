@@ -82,7 +82,7 @@ def test_a_meta_element_reserves_text_and_data_mining() -> None:
 def test_links_that_say_nofollow_are_apart() -> None:
     page = parse(
         "<a rel=nofollow href=/a><a rel='noopener NoFollow' href=/b><a href=/b>"
-        "<a rel=nofollowed href=/c>"
+        "<a rel=nofollowed href=/c><a rel=nofollow href=/c>"
     )
 
     assert page.links == ["http://site.example/b", "http://site.example/c"]

@@ -47,6 +47,7 @@ def test_an_element_that_is_closed_by_a_slash_holds_nothing() -> None:
     html = f"<figure/>{IMG}<figure><figcaption>dog</figcaption></figure>"
 
     assert pairs(html, is_xml=True) == CAT
+    assert as_html("<br></br>") == "<br>"
     assert as_html("<a id='x'/>b<br/>") == "<a id='x'/></a>b<br/>"
 
 
