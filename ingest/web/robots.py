@@ -1,5 +1,7 @@
 """Rules of hosts: robots.txt (RFC 9309). Pure."""
 
+import re
+
 from protego import Protego
 
 AGENT = "OpenALIGN"
@@ -9,6 +11,10 @@ MAX_ROBOTS_BYTES = 512_000
 """Bytes that are read of a robots.txt; RFC 9309 2.5 asks for at least 500 KiB."""
 
 _MAX_CRAWL_DELAY_SECONDS = 30.0
+# A group is for a name alone (RFC 9309 2.2.1); owners copy it from their logs with its version.
+_VERSION = re.compile(
+    rf"^([ \t]*user-agent[ \t]*:[ \t]*{AGENT})/[^\r\n#]*", re.IGNORECASE | re.MULTILINE
+)
 
 
 class HostRules:
@@ -41,7 +47,7 @@ def rules_from(status: int, body: bytes) -> HostRules:
     """
     if 200 <= status < 300:
         text = body[:MAX_ROBOTS_BYTES].decode("utf-8-sig", errors="replace")
-        return HostRules(Protego.parse(text))
+        return HostRules(Protego.parse(_VERSION.sub(r"\1", text)))
     if status >= 500 or status == 429:
         return HostRules(None, refusal=f"robots.txt was answered with HTTP {status}")
     return HostRules(None)

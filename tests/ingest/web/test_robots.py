@@ -40,6 +40,15 @@ def test_a_robots_txt_that_is_not_there_allows_all_and_a_broken_one_nothing(
         ),
         pytest.param("User-agent: other\nDisallow: /", "/x", True, id="about somebody else"),
         pytest.param(
+            "User-agent: OpenALIGN/0.1.0\nDisallow: /", "/x", False, id="our name with a version"
+        ),
+        pytest.param(
+            " user-agent : openalign/2 (+me) # us\r\nDisallow: /", "/x", False, id="and with more"
+        ),
+        pytest.param(
+            "User-agent: other/0.1.0\nDisallow: /", "/x", True, id="another with a version"
+        ),
+        pytest.param(
             "User-agent: *\nDisallow: /a\nAllow: /a/b", "/a/b/c", True, id="longer rule wins"
         ),
         pytest.param("User-agent: *\nDisallow: /*.png$", "/a/x.png", False, id="wildcards"),
