@@ -6,7 +6,7 @@ after them. Every page that the crawl finds ends in a `PageState`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,20 +21,19 @@ from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
+from openalign.ingest.page_verdict import HTML, XHTML, judge_page
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.outcomes import Failure, Outcome, Response
-from openalign.ingest.web.robots import opt_out_on_page
+from openalign.ingest.web.outcomes import Failure, Outcome
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.urls import canonical_url, host_of
-from openalign.ingest.webpage import PageContent, parse_page
+from openalign.ingest.webpage.page import PageContent
 
 CHUNK_PAGES = 64
 """At most so many pages are asked for again after a crawl was killed."""
 
-_ACCEPT = "text/html,application/xhtml+xml"
 _STATES: dict[str, PageState] = {
     FetchState.ROBOTS_DENIED: PageState.ROBOTS_DENIED,
     FetchState.OPTED_OUT: PageState.ROBOTS_DENIED,
@@ -120,7 +119,7 @@ def crawl_host(
                 urls = level[start : start + min(CHUNK_PAGES, budget)]
                 url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
                 chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    client, url, urls, depth=depth, host=host, setup=setup
+                    client, url, urls, depth=depth, host=host, source=source, setup=setup
                 )
                 start += len(urls)
                 budget -= chunk.num_asked
@@ -133,14 +132,15 @@ def crawl_host(
 
 
 def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
-    body = BodyRule(max_bytes=source.max_page_bytes, cut=True, look=_look)
-    return WebClient(web, accept=_ACCEPT, body=body, judge_redirect=_judge_redirect)
+    # A byte more than is read tells whether a page goes on.
+    body = BodyRule(max_bytes=source.max_page_bytes + 1, cut=True, look=_look)
+    return WebClient(web, accept=f"{HTML},{XHTML}", body=body, judge_redirect=_judge_redirect)
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
     """Accept answers declared as HTML, and undeclared ones that look like it."""
     kind = head.content_type
-    if kind in ("text/html", "application/xhtml+xml"):
+    if kind in (HTML, XHTML):
         return Glance.TAKE
     if kind is None and body.lstrip()[:1] in (b"<", b""):
         return Glance.TAKE
@@ -169,13 +169,15 @@ def _crawl_chunk(
     *,
     depth: int,
     host: str,
+    source: SiteSource,
     setup: ReadingSetup,
 ) -> _Chunk:
     chunk = _Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
-    add = partial(_add_page, chunk, dropped, links, depth=depth, web=setup.web)
+    judge = partial(_judge, web=setup.web, max_bytes=source.max_page_bytes)
+    add = partial(_add_page, chunk, dropped, links, depth=depth, judge=judge)
     for outcome in client.ask(urls):
         add(outcome)
     chunk.pages.sort(key=lambda page: page["page_url"])
@@ -194,13 +196,14 @@ def _add_page(
     outcome: Outcome,
     *,
     depth: int,
-    web: WebConfig,
+    judge: Callable[[Outcome], tuple[PageState, PageContent | None]],
 ) -> None:
-    state, page = _judge(outcome, web)
+    state, page = judge(outcome)
     chunk.num_asked += not _was_never_asked(outcome)
     chunk.pages.append(
         {
             "page_url": outcome.url,
+            "final_url": outcome.head.url if outcome.head is not None else None,
             "depth": depth,
             "state": state.value,
             "http_status": outcome.head.status if outcome.head is not None else None,
@@ -231,30 +234,32 @@ def _was_never_asked(outcome: Outcome) -> bool:
     return is_denied and outcome.head is None
 
 
-def _judge(outcome: Outcome, web: WebConfig) -> tuple[PageState, PageContent | None]:
+def _judge(
+    outcome: Outcome, *, web: WebConfig, max_bytes: int
+) -> tuple[PageState, PageContent | None]:
     if isinstance(outcome, Failure):
         if isinstance(outcome.state, PageState):
             return outcome.state, None
         return _STATES.get(outcome.state, PageState.UNREACHABLE), None
-    return _judge_page(outcome, respect_opt_outs=web.respect_opt_outs)
-
-
-def _judge_page(
-    response: Response, *, respect_opt_outs: bool
-) -> tuple[PageState, PageContent | None]:
-    if isinstance(_look(response.head, response.body), Refusal):  # an empty body
+    head = outcome.head
+    if isinstance(_look(head, outcome.body), Refusal):  # an empty body
         return PageState.NOT_HTML, None
-    head = response.head
-    page = parse_page(response.body, page_url=head.url, charset=head.charset)
-    if respect_opt_outs and opt_out_on_page(page.directives):
-        return PageState.ROBOTS_DENIED, None
-    return PageState.PARSED, page
+    return judge_page(
+        outcome.body,
+        url=head.url,
+        headers=head.headers,
+        content_type=head.content_type,
+        charset=head.charset,
+        web=web,
+        max_bytes=max_bytes,
+    )
 
 
 def _out_of_budget(urls: Sequence[str], depth: int) -> _Chunk:
     pages = [
         {
             "page_url": url,
+            "final_url": None,
             "depth": depth,
             "state": PageState.OUT_OF_BUDGET.value,
             "http_status": None,

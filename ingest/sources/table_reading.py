@@ -19,7 +19,7 @@ from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.web.urls import canonical_url
-from openalign.ingest.webpage import collapse
+from openalign.ingest.webpage.texts import collapse
 
 _TEXT = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary())
 _BLOCK_BYTES = 16 << 20

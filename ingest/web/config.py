@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from openalign.settings.fields import runtime, runtime_factory
 from openalign.settings.limits import not_negative, positive
@@ -64,8 +65,12 @@ class WebConfig:
     """Ask for robots.txt and obey it (RFC 9309)."""
 
     respect_opt_outs: bool = True
-    """Skip images and pages that X-Robots-Tag (noai, noimageai, noindex, none) or a TDM reservation
-    withholds."""
+    """Skip images and pages that X-Robots-Tag, robots meta elements (noai, noimageai, noimageindex,
+    noindex, noml, none) or a TDM reservation withhold, and links that say nofollow."""
+
+    opt_outs_as_of: str = "2026-11-01"
+    """Day (YYYY-MM-DD) that `unavailable_after` is judged on: a page or image whose date lies
+    before it is withheld. It is set here, because what is read must not depend on the clock."""
 
     allowed_networks: tuple[str, ...] = ()
     """Networks (CIDR) that may be reached although they are private, such as 127.0.0.0/8."""
@@ -96,6 +101,12 @@ class WebConfig:
             retry_seconds=self.retry_seconds,
             max_retry_seconds=self.max_retry_seconds,
         )
+        try:
+            date.fromisoformat(self.opt_outs_as_of)
+        except ValueError as error:
+            raise ValueError(
+                f"opt_outs_as_of must be a day such as 2026-11-01, got {self.opt_outs_as_of!r}"
+            ) from error
         for network in self.allowed_networks:
             _check_network(network)
         for host, target in self.connect_to.items():
@@ -103,6 +114,11 @@ class WebConfig:
                 raise ValueError(
                     f"connect_to must map a host to address:port, got {host}: {target!r}"
                 )
+
+    @property
+    def opt_outs_day(self) -> date:
+        """`opt_outs_as_of` as a date."""
+        return date.fromisoformat(self.opt_outs_as_of)
 
 
 def _check_network(network: str) -> None:

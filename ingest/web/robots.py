@@ -1,24 +1,20 @@
-"""Rules of hosts and answers: robots.txt (RFC 9309), X-Robots-Tag, TDM reservation. Pure."""
+"""Rules of hosts: robots.txt (RFC 9309). Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
 
 from protego import Protego
 
 AGENT = "OpenALIGN"
-"""Our name in robots.txt files and scoped X-Robots-Tag headers."""
+"""Our name in robots.txt files, X-Robots-Tag headers and robots meta elements."""
 
 MAX_ROBOTS_BYTES = 512_000
 """Bytes that are read of a robots.txt; RFC 9309 2.5 asks for at least 500 KiB."""
 
 _MAX_CRAWL_DELAY_SECONDS = 30.0
-_WITHHELD = frozenset({"noai", "noimageai", "noindex", "none"})
-# Directives with a value of their own; another name before a colon limits what follows to an agent.
-# A value may be a date with colons and commas: text that is not a name belongs to the value.
-_WITH_VALUE = frozenset(
-    {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}
+# A group is for a name alone (RFC 9309 2.2.1); owners copy it from their logs with its version.
+_VERSION = re.compile(
+    rf"^([ \t]*user-agent[ \t]*:[ \t]*{AGENT})/[^\r\n#]*", re.IGNORECASE | re.MULTILINE
 )
-_AGENT_NAME = re.compile(r"[a-z][a-z0-9_-]*|\*")
 
 
 class HostRules:
@@ -51,43 +47,7 @@ def rules_from(status: int, body: bytes) -> HostRules:
     """
     if 200 <= status < 300:
         text = body[:MAX_ROBOTS_BYTES].decode("utf-8-sig", errors="replace")
-        return HostRules(Protego.parse(text))
+        return HostRules(Protego.parse(_VERSION.sub(r"\1", text)))
     if status >= 500 or status == 429:
         return HostRules(None, refusal=f"robots.txt was answered with HTTP {status}")
     return HostRules(None)
-
-
-def opt_out_in(headers: Iterable[tuple[str, str]]) -> str | None:
-    """Return the header that withholds an answer from us, or None.
-
-    Header names are in lower case; a name may stand more than once.
-    """
-    for name, value in headers:
-        if name == "x-robots-tag" and (directive := withheld_by(value)):
-            return f"X-Robots-Tag: {directive}"
-        if name == "tdm-reservation" and value.strip() == "1":
-            return "TDM-Reservation: 1"
-    return None
-
-
-def opt_out_on_page(directives: Sequence[str]) -> str | None:
-    """Return the directive of a robots meta element that withholds a page, or None."""
-    for content in directives:
-        if directive := withheld_by(content):
-            return directive
-    return None
-
-
-def withheld_by(value: str) -> str | None:
-    """Return the directive in a robots header or meta element that concerns us, or None."""
-    concerns_us = True
-    for part in value.lower().split(","):
-        name, colon, rest = part.partition(":")
-        directive = part.strip()
-        name = name.strip()
-        if colon and name not in _WITH_VALUE and _AGENT_NAME.fullmatch(name):
-            concerns_us = name in (AGENT.lower(), "*")
-            directive = rest.strip()
-        if concerns_us and directive in _WITHHELD:
-            return directive
-    return None

@@ -20,8 +20,9 @@ import pycurl
 from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import is_allowed, parse_networks
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.opt_outs import opt_out_in
 from openalign.ingest.web.outages import Trouble
-from openalign.ingest.web.robots import AGENT, opt_out_in
+from openalign.ingest.web.robots import AGENT
 from openalign.ingest.web.urls import address_name_of
 
 Headers = Sequence[tuple[str, str]]
@@ -339,7 +340,8 @@ class Transfer:
         if answer.is_judged or not answer.status:
             return
         answer.is_judged = True
-        withheld = opt_out_in(answer.headers) if self._judge_opt_out else None
+        as_of = self._config.opt_outs_day
+        withheld = opt_out_in(answer.headers, as_of=as_of) if self._judge_opt_out else None
         if withheld is not None and answer.status < 400:
             answer.refusal = Refusal(state=FetchState.OPTED_OUT, detail=withheld)
 

@@ -66,7 +66,8 @@ DECISION = _versioned(("key", pa.string()), ("rule", pa.string()))
 """A pair that select leaves out, and the rule that did it; sorted by key."""
 
 PAGE = _versioned(
-    ("page_url", pa.string()),
+    ("page_url", pa.string()),  # as it was linked to
+    ("final_url", pa.string()),  # what answered, after redirects: candidates name it; null if none
     ("depth", pa.int32()),
     ("state", pa.string()),  # a PageState value
     ("http_status", pa.int32()),

@@ -22,6 +22,8 @@ class PageState(StrEnum):
     """How a page that a crawl came across ended."""
 
     PARSED = "parsed"
+    CUT = "cut"  # longer than its limit: parsed as far as that
+    PAGE_TOO_COMPLEX = "page_too_complex"  # it would cost more than its budget
     NOT_HTML = "not_html"
     ROBOTS_DENIED = "robots_denied"
     OUT_OF_BUDGET = "out_of_budget"

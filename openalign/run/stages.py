@@ -237,7 +237,7 @@ _TABLE = (
         left_out=_without_source,
         is_dear=True,
         extra="ingest",
-        needs=(*_BEAM, "pycurl", "selectolax"),
+        needs=(*_BEAM, "pycurl", "selectolax", "webencodings"),
         states=tuple(HarvestState),
     ),
     Stage(

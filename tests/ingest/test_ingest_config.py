@@ -73,9 +73,10 @@ def test_what_may_be_zero_is_not_below(name: str) -> None:
         pytest.param({"allowed_networks": ("10.0.0.1/8",)}, "host bits", id="host bits"),
         pytest.param({"connect_to": {"a.example": "127.0.0.1"}}, "address:port", id="no port"),
         pytest.param({"connect_to": {"a.example": "::1:80"}}, "address:port", id="bare IPv6"),
+        pytest.param({"opt_outs_as_of": "1 May 2026"}, "a day such as 2026-11-01", id="no day"),
     ],
 )
-def test_networks_and_targets_have_their_form(changes: dict[str, Any], message: str) -> None:
+def test_networks_targets_and_days_have_their_form(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WebConfig(contact=CONTACT, **changes)
 

@@ -216,7 +216,7 @@ def test_candidates_know_their_page_and_its_language(web: Web, tmp_path: Path) -
     crawled = crawl(web, tmp_path)
 
     [row] = crawled.rows
-    assert row["page_url"] == f"{SITE}/start"
+    assert row["page_url"] == crawled.pages["/"]["final_url"] == f"{SITE}/start"
     assert (row["image_url"], row["alt_text"]) == (f"{SITE}/p/cat.png", "cat")
     assert row["page_language"] == "de"
     assert crawled.pages["/"]["num_candidates"] == 1
@@ -241,9 +241,99 @@ def test_a_page_is_read_as_far_as_the_limit(web: Web, tmp_path: Path) -> None:
     start = b"<img src=a.png alt=cat>"
     web.routes["/"] = Reply(body=start + b" " * 10_000 + b"<img src=b.png alt=dog>", headers=HTML)
 
-    rows = crawl(web, tmp_path, max_page_bytes=5_000).rows
+    crawled = crawl(web, tmp_path, max_page_bytes=5_000)
 
-    assert [row["alt_text"] for row in rows] == ["cat"]
+    assert [row["alt_text"] for row in crawled.rows] == ["cat"]
+    assert crawled.states() == {"/": "cut"}
+
+
+def test_a_page_of_just_the_limit_is_not_cut(web: Web, tmp_path: Path) -> None:
+    body = "<img src=a.png alt='\u043a\u043e\u0442'>".encode()
+    web.routes["/"] = Reply(body=body, headers=[("Content-Type", "text/html")])
+
+    whole = crawl(web, tmp_path / "a", max_page_bytes=len(body))
+    cut = crawl(web, tmp_path / "b", max_page_bytes=len(body) - 3)
+
+    assert (whole.states(), len(whole.rows)) == ({"/": "parsed"}, 1)
+    assert (cut.states(), cut.rows) == ({"/": "cut"}, [])
+
+
+def test_a_page_beyond_its_budget_costs_itself_alone(web: Web, tmp_path: Path) -> None:
+    web.routes |= {"/": page("/a", "/b"), "/b": page(alt="cat")}
+    web.routes |= {"/a": Reply(body=b"<img src=a alt=dog>" * 100_001, headers=HTML)}
+
+    crawled = crawl(web, tmp_path)
+
+    assert crawled.states() == {"/": "parsed", "/a": "page_too_complex", "/b": "parsed"}
+    assert crawled.pages["/a"]["num_candidates"] == 0
+    assert [row["alt_text"] for row in crawled.rows] == ["cat"]
+
+
+def test_xhtml_is_read_as_its_server_declares_it(web: Web, tmp_path: Path) -> None:
+    body = b"<html><script src='a.js'/><a href='/b'/><img src='a.png' alt='cat'/></html>"
+    web.routes |= {"/": Reply(body=body, headers=[("Content-Type", "application/xhtml+xml")])}
+    web.routes |= {"/b": Reply(body=body, headers=HTML)}
+
+    crawled = crawl(web, tmp_path)
+
+    assert crawled.states() == {"/": "parsed", "/b": "parsed"}
+    assert [row["page_url"] for row in crawled.rows] == [f"{SITE}/"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param('<meta name="tdm-reservation" content="1">', id="TDM"),
+        pytest.param("<meta name=robots content=noimageindex>", id="no images"),
+        pytest.param("<meta name=robots content='index, noml'>", id="no machine learning"),
+        pytest.param("<meta name=OpenALIGN/0.1 content=noindex>", id="our name and version"),
+        pytest.param(
+            "<meta name=robots content='unavailable_after: 25 Aug 2020 15:00:00 EST'>",
+            id="a date that is over",
+        ),
+    ],
+)
+def test_a_page_can_withhold_itself(web: Web, tmp_path: Path, head: str) -> None:
+    web.routes["/"] = page("/a", alt="cat", head=head)
+
+    assert crawl(web, tmp_path / "a").states() == {"/": "robots_denied"}
+    assert len(crawl(web, tmp_path / "b", {"respect_opt_outs": False}, max_depth=0).rows) == 1
+
+
+def test_the_day_that_dates_are_judged_on_is_a_setting(web: Web, tmp_path: Path) -> None:
+    web.routes["/"] = page(head="<meta name=robots content='unavailable_after: 2020-08-25'>")
+
+    crawled = crawl(web, tmp_path, {"opt_outs_as_of": "2020-08-25"})
+
+    assert crawled.states() == {"/": "parsed"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "followed"),
+    [
+        pytest.param(page("/a", head="<meta name=robots content=nofollow>"), set(), id="meta"),
+        pytest.param(
+            Reply(body=page("/a").body, headers=[*HTML, ("X-Robots-Tag", "nofollow")]),
+            set(),
+            id="header",
+        ),
+        pytest.param(
+            Reply(
+                body=b"<a rel='me NOFOLLOW' href=/a></a><a rel=nofollow href=/b></a><a href=/b>",
+                headers=HTML,
+            ),
+            {"/b"},
+            id="rel, unless another link says otherwise",
+        ),
+    ],
+)
+def test_links_that_say_nofollow(
+    web: Web, tmp_path: Path, reply: Reply, followed: set[str]
+) -> None:
+    web.routes |= {"/": reply, "/a": page(), "/b": page()}
+
+    assert set(crawl(web, tmp_path / "a").pages) == {"/", *followed}
+    assert "/a" in crawl(web, tmp_path / "b", {"respect_opt_outs": False}).pages
 
 
 def wide_site(num_pages: int) -> dict[str, Any]:

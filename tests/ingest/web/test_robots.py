@@ -2,10 +2,7 @@ import pytest
 
 from openalign.ingest.web.robots import (
     MAX_ROBOTS_BYTES,
-    opt_out_in,
-    opt_out_on_page,
     rules_from,
-    withheld_by,
 )
 
 SITE = "http://site.example"
@@ -43,6 +40,15 @@ def test_a_robots_txt_that_is_not_there_allows_all_and_a_broken_one_nothing(
         ),
         pytest.param("User-agent: other\nDisallow: /", "/x", True, id="about somebody else"),
         pytest.param(
+            "User-agent: OpenALIGN/0.1.0\nDisallow: /", "/x", False, id="our name with a version"
+        ),
+        pytest.param(
+            " user-agent : openalign/2 (+me) # us\r\nDisallow: /", "/x", False, id="and with more"
+        ),
+        pytest.param(
+            "User-agent: other/0.1.0\nDisallow: /", "/x", True, id="another with a version"
+        ),
+        pytest.param(
             "User-agent: *\nDisallow: /a\nAllow: /a/b", "/a/b/c", True, id="longer rule wins"
         ),
         pytest.param("User-agent: *\nDisallow: /*.png$", "/a/x.png", False, id="wildcards"),
@@ -71,68 +77,3 @@ def test_a_crawl_delay_is_kept_up_to_half_a_minute(line: str, seconds: float) ->
 
     assert rules.crawl_delay_seconds == seconds
     assert rules_from(404, b"").crawl_delay_seconds == 0.0
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        pytest.param("noai", "noai", id="noai"),
-        pytest.param("NoImageAI", "noimageai", id="noimageai, any case"),
-        pytest.param("nofollow, noindex", "noindex", id="second of a list"),
-        pytest.param("none", "none", id="none"),
-        pytest.param("nofollow", None, id="nofollow alone"),
-        pytest.param("noarchive, max-snippet: -1", None, id="nothing to us"),
-        pytest.param("openalign: noai", "noai", id="said to us"),
-        pytest.param("*: noai", "noai", id="said to all"),
-        pytest.param("otherbot: noai", None, id="said to another"),
-        pytest.param("otherbot: nofollow, noindex", None, id="the name holds for the list"),
-        pytest.param("otherbot: noindex, openalign: noai", "noai", id="until the next name"),
-        pytest.param(
-            "unavailable_after: 25 Jun 2030 15:00:00 PST, noai", "noai", id="a value is no name"
-        ),
-        pytest.param(
-            "unavailable_after: Wed, 02 Oct 2002 13:00:00 GMT, noai",
-            "noai",
-            id="a date with a comma is no name",
-        ),
-        pytest.param(
-            "otherbot: unavailable_after: Wed, 02 Oct 2002 13:00:00 GMT, noai",
-            None,
-            id="a date does not end what a name limits",
-        ),
-        pytest.param("other-bot_2: noai", None, id="said to another, with all a name may have"),
-        pytest.param("max-snippet: 5, noai", "noai", id="a number is no name"),
-        pytest.param("", None, id="empty"),
-        pytest.param("noaiart", None, id="a longer word"),
-    ],
-)
-def test_robots_directives(value: str, expected: str | None) -> None:
-    assert withheld_by(value) == expected
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        pytest.param([("x-robots-tag", "noai")], "X-Robots-Tag: noai", id="one header"),
-        pytest.param(
-            [("x-robots-tag", "nofollow"), ("x-robots-tag", "none")],
-            "X-Robots-Tag: none",
-            id="second of two headers",
-        ),
-        pytest.param(
-            [("x-robots-tag", "otherbot: noindex"), ("x-robots-tag", "nofollow")],
-            None,
-            id="a name ends with its header",
-        ),
-        pytest.param([("tdm-reservation", "1")], "TDM-Reservation: 1", id="reserved"),
-        pytest.param([("tdm-reservation", "0")], None, id="not reserved"),
-        pytest.param([("content-type", "noai")], None, id="another header"),
-    ],
-)
-def test_headers_that_withhold(headers: list[tuple[str, str]], expected: str | None) -> None:
-    assert opt_out_in(headers) == expected
-
-
-def test_a_page_withholds_itself_with_any_of_its_meta_elements() -> None:
-    assert opt_out_on_page(["nofollow", "noai"]) == "noai"
-    assert opt_out_on_page(["index, follow"]) is None

@@ -1,0 +1,49 @@
+"""How a page that answered ends, and what may be taken from it; any source of pages asks here."""
+
+from collections.abc import Sequence
+
+from openalign.files.states import PageState
+from openalign.ingest.watchdog import watched
+from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.opt_outs import forbids_following, opt_out_on_page
+from openalign.ingest.webpage.budget import PageTooComplexError
+from openalign.ingest.webpage.page import PageContent, parse_page
+
+HTML = "text/html"
+XHTML = "application/xhtml+xml"
+
+
+def judge_page(
+    body: bytes,
+    *,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    content_type: str | None,
+    charset: str | None,
+    web: WebConfig,
+    max_bytes: int,
+) -> tuple[PageState, PageContent | None]:
+    """Return the state of a page, and its content where that may be taken.
+
+    `url` is the canonical address that answered. A body above `max_bytes` is read as far as that.
+    Links that must not be followed are left out of the content's `links`.
+    """
+    is_cut = len(body) > max_bytes
+    try:
+        with watched(url):
+            page = parse_page(
+                body[:max_bytes],
+                page_url=url,
+                charset=charset,
+                is_xml=content_type == XHTML,
+                is_cut=is_cut,
+            )
+    except PageTooComplexError:
+        return PageState.PAGE_TOO_COMPLEX, None
+    if not web.respect_opt_outs:
+        page.links = sorted({*page.links, *page.nofollow_links})
+    elif opt_out_on_page(page.directives, reserves_tdm=page.reserves_tdm, as_of=web.opt_outs_day):
+        return PageState.ROBOTS_DENIED, None
+    elif forbids_following(headers, page.directives):
+        page.links = []
+    return PageState.CUT if is_cut else PageState.PARSED, page

@@ -1,0 +1,111 @@
+import pytest
+from webpages import pairs, parse
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        pytest.param("<img src=x.png>", {"no_alt_text": 1}, id="no alt"),
+        pytest.param("<img src=x.png alt=' \n'>", {"no_alt_text": 1}, id="empty alt"),
+        pytest.param("<img src='data:image/gif;base64,AA'>", {"no_alt_text": 1}, id="text first"),
+        pytest.param("<img src='DATA:image/gif;base64,AA' alt=cat>", {"data_url": 1}, id="data"),
+        pytest.param("<img alt=cat>", {"bad_url": 1}, id="no address"),
+        pytest.param("<img src='ftp://h/x.png' alt=cat>", {"bad_url": 1}, id="ftp"),
+        pytest.param("<img src='http://' alt=cat title=dog>", {"bad_url": 2}, id="two pairs"),
+        pytest.param("<img src=x.png alt=cat>", {}, id="a good one"),
+    ],
+)
+def test_what_is_no_candidate_is_counted(html: str, expected: dict[str, int]) -> None:
+    assert dict(parse(html).dropped) == expected
+
+
+def test_the_raw_address_is_kept_as_the_page_spells_it() -> None:
+    [pair] = parse("<img src=' ../X%7e.png#top ' alt=cat>").pairs
+
+    assert pair.raw_image_url == "../X%7e.png#top"
+    assert pair.image_url == "http://site.example/X%7e.png"
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        pytest.param("<html lang=en>", "en", id="plain"),
+        pytest.param("<html lang=' EN-us '>", "en", id="region, capitals, spaces"),
+        pytest.param("<html lang=pt_BR>", "pt", id="underscore"),
+        pytest.param("<html xml:lang=de>", "de", id="xml:lang"),
+        pytest.param("<html lang=en xml:lang=de>", "en", id="lang before xml:lang"),
+        pytest.param("<html lang=''>", None, id="empty"),
+        pytest.param("<html lang=english>", None, id="a name"),
+        pytest.param("<html lang='{{ lang }}'>", None, id="a template"),
+        pytest.param("<html lang=eng>", "en", id="three letters for two"),
+        pytest.param("<html lang=GER>", "de", id="three letters of libraries"),
+        pytest.param("<html lang=haw>", "haw", id="three letters"),
+        pytest.param("<html lang=en,fr>", None, id="a list"),
+        pytest.param("<html lang=x-default>", None, id="private use"),
+        pytest.param("<body lang=fr>", None, id="elsewhere"),
+        pytest.param("", None, id="none"),
+    ],
+)
+def test_language_of_a_page(html: str, expected: str | None) -> None:
+    assert parse(html).language == expected
+
+
+def test_links_are_canonical_sorted_and_single() -> None:
+    page = parse(
+        "<base href=/b/><a href=z.html#top>z</a><a href=z.html>z again</a><area href='/a.html'>"
+        "<a>no address</a><a href='mailto:x@y'>mail</a><link href=/style.css>"
+        "<a href='http://other.example/'>elsewhere</a>"
+    )
+
+    assert page.links == [
+        "http://other.example/",
+        "http://site.example/a.html",
+        "http://site.example/b/z.html",
+    ]
+
+
+def test_robots_meta_elements_are_handed_on() -> None:
+    page = parse(
+        "<meta name=Robots content='noindex, nofollow'><meta name=openalign content=noai>"
+        "<meta name=description content=none>"
+    )
+
+    assert page.directives == ["noindex, nofollow", "noai"]
+    assert not page.reserves_tdm
+
+
+def test_a_meta_element_reserves_text_and_data_mining() -> None:
+    assert parse("<meta name='TDM-Reservation' content=' 1 '>").reserves_tdm
+    assert not parse("<meta name=tdm-reservation content=0>").reserves_tdm
+
+
+def test_links_that_say_nofollow_are_apart() -> None:
+    page = parse(
+        "<a rel=nofollow href=/a><a rel='noopener NoFollow' href=/b><a href=/b>"
+        "<a rel=nofollowed href=/c><a rel=nofollow href=/c>"
+    )
+
+    assert page.links == ["http://site.example/b", "http://site.example/c"]
+    assert page.nofollow_links == ["http://site.example/a"]
+
+
+def test_a_caption_that_holds_another_is_none() -> None:
+    depth = 100
+    html = "<figure><img src=x.png><figcaption>outer " * depth + "inner"
+
+    assert pairs(html) == [("/a/x.png", "outer inner", "figcaption")]
+
+
+def test_an_image_of_a_figure_without_a_caption_has_not_that_of_the_figure_around() -> None:
+    inner = "<figure><div><img src=x.png alt=cat></div><div><img src=y.png alt=dog></div></figure>"
+
+    assert pairs(f"<figure><figcaption>outer</figcaption>{inner}</figure>") == [
+        ("/a/x.png", "cat", "img_alt"),
+        ("/a/y.png", "dog", "img_alt"),
+    ]
+
+
+def test_of_two_captions_of_a_figure_the_first_holds() -> None:
+    html = "<figure><img src=x.png><figcaption>one</figcaption><figcaption>two</figcaption>"
+
+    assert pairs(html) == [("/a/x.png", "one", "figcaption")]
