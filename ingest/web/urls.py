@@ -1,9 +1,21 @@
 """URLs in the canonical form of the WHATWG standard."""
 
+import re
+
 import ada_url
 
 MAX_URL_CHARS = 4096
 """Longer URLs count as broken."""
+
+
+_CANONICAL = re.compile(
+    r"https?://(?:(?!xn--)[a-z0-9-]+\.)*(?!xn--)[a-z][a-z0-9-]*"
+    r"(?:/(?:[A-Za-z0-9_~!$&()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@%-]*)?)+"
+    r"(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]*)?"
+)
+"""URLs that are canonical as they stand, seen without the parser. It leaves out what may change: a
+host that could be a number or is encoded, a port, a segment that begins with a dot or with `%2e`,
+and every character that one of the standard's percent-encode sets holds."""
 
 
 def canonical_url(raw: str, base: str | None = None) -> str | None:
@@ -14,16 +26,17 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
     """
     if len(raw) > MAX_URL_CHARS:
         return None
+    if _CANONICAL.fullmatch(raw):
+        return raw
     try:
-        url = ada_url.URL(raw, base=base)
+        href = ada_url.normalize_url(raw) if base is None else ada_url.join_url(base, raw)
     except ValueError:
         return None
-    if url.protocol not in ("http:", "https:") or not url.hostname:
+    if not href.startswith(("http://", "https://")):
         return None
-    if url.username or url.password:
-        return None
-    href = str(url.href)
-    return href.partition("#")[0]
+    url = href.partition("#")[0]
+    authority = url.split("/", 3)[2]  # a path always follows, if only a slash
+    return None if "@" in authority else url
 
 
 def host_of(url: str) -> str:
