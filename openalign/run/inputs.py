@@ -62,7 +62,7 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
     for number, held_out in enumerate(config.select.held_out):
         images = _images(config, held_out)
         files = (image.place.file for image in images)
-        hashes = hashes_of(files, cache=_cache(config.root, f"held_out-{number}"))
+        hashes = hashes_of(files, cache=cache_of_hashes(config.root, f"held_out-{number}"))
         found[f"held_out[{number}]"] = fingerprint_of(
             [[image.name, image.split, hashes[image.place.file]] for image in images]
         )
@@ -82,7 +82,7 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
         found["model"] = model_identity(config.evaluate.model, root=config.root)
     for name, benchmark in plan(config.evaluate, config.benchmarks).benchmarks.items():
         key = f"benchmarks.{name}"
-        found[key] = content_of(benchmark, cache=_cache(config.root, key))
+        found[key] = content_of(benchmark, cache=cache_of_hashes(config.root, key))
     for task in config.evaluate.tasks:
         fingerprint = task_kinds.kind_of(task).fingerprint
         if fingerprint is not None:
@@ -99,11 +99,12 @@ def model_identity(folder: str, *, root: str) -> str:
     with opened(folder) as files:
         names = model_files(files)
     urls = {name: storage.join(folder, name) for name in names}
-    hashes = hashes_of(urls.values(), cache=_cache(root, "model"))
+    hashes = hashes_of(urls.values(), cache=cache_of_hashes(root, "model"))
     return fingerprint_of({name: hashes[url] for name, url in urls.items()})
 
 
-def _cache(root: str, name: str) -> str:
+def cache_of_hashes(root: str, name: str) -> str:
+    """Return the URL of the cache that holds the hashes of one input's files."""
     return storage.join(root, HASHES_FOLDER, f"{name}.json")
 
 

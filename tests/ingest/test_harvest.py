@@ -88,6 +88,8 @@ def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
         "no_alt_text": 200,
         "data_url": 200,
         "bad_url": 0,
+        "bad_row": 0,
+        "left_out": 0,
     }
     assert result.num_outputs == 100
     assert result.facts == HarvestFacts(pages={"http_error": 2, "parsed": 202})
@@ -161,6 +163,8 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
         "no_alt_text": 2,
         "data_url": 0,
         "bad_url": 2,
+        "bad_row": 0,
+        "left_out": 0,
     }
     assert result.num_inputs == 104
     assert result.facts == HarvestFacts()

@@ -74,11 +74,12 @@ def test_a_table_has_the_fingerprint_of_its_files_contents(tmp_path: Path) -> No
     hashes = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
     expected = hashlib.sha256("".join(hashes).encode()).hexdigest()
 
-    assert fingerprints(TableSource(path=str(tmp_path / "*.csv"))) == {"table": expected}
+    source = TableSource(path=str(tmp_path / "*.csv"))
+    assert fingerprints(source, cache=str(tmp_path / "cache.json")) == {"table": expected}
 
 
 def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:
     harvest = load(tmp_path, SITE).config.harvest
 
     assert harvest is not None
-    assert fingerprints(harvest.source) == {}
+    assert fingerprints(harvest.source, cache=str(tmp_path / "cache.json")) == {}
