@@ -1,5 +1,6 @@
 """Read image URLs and captions from tables, wherever fsspec reaches."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,14 @@ from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
 from openalign.ingest.sources.url_tables.text import as_text, is_text
-from openalign.ingest.web.urls import canonical_url
+from openalign.ingest.web.urls import canonical_urls
 from openalign.ingest.webpage import collapse
+
+_WHITE_SPACE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
+"""What `str.strip` and `str.split` take for white space, which is more than polars does."""
+
+_UNTIDY = rf"[\x00{re.escape(_WHITE_SPACE.replace(' ', ''))}]|  |^ | $"
+"""Texts that `collapse` may change."""
 
 _LANGUAGE = r"^([a-z]{2,8})(?:[-_].*)?$"
 """A language label; its primary subtag is what `page_language` holds."""
@@ -87,12 +94,11 @@ def _pairs(batch: pa.RecordBatch, source: TableSource) -> pl.DataFrame:
     rows = pl.DataFrame(table)
     if isinstance(rows.schema["caption"], pl.List):
         rows = rows.explode("caption", empty_as_null=True, keep_nulls=True)
-    raw_urls = [raw.strip() for raw in rows["url"].fill_null("")]
-    texts = [collapse(caption) for caption in rows["caption"].fill_null("")]
+    raw_urls = rows["url"].fill_null("").str.strip_chars(_WHITE_SPACE)
     pairs = rows.with_columns(
-        raw_image_url=pl.Series(raw_urls, dtype=pl.String),
-        image_url=pl.Series([_image_url(raw) for raw in raw_urls], dtype=pl.String),
-        alt_text=pl.Series(texts, dtype=pl.String),
+        raw_image_url=raw_urls,
+        image_url=canonical_urls(_with_scheme(raw_urls)),
+        alt_text=_collapsed(rows["caption"].fill_null("")),
     )
     raw_start = pl.col("raw_image_url").str.head(5).str.to_lowercase()
     return pairs.with_columns(
@@ -105,9 +111,17 @@ def _pairs(batch: pa.RecordBatch, source: TableSource) -> pl.DataFrame:
     )
 
 
-def _image_url(raw: str) -> str | None:
-    """Return the canonical URL of a cell; one that names no scheme is taken for https."""
-    return canonical_url(f"https:{raw}" if raw.startswith("//") else raw)
+def _with_scheme(raw_urls: pl.Series) -> pl.Series:
+    """Return addresses with https where they name no scheme."""
+    is_without = raw_urls.str.starts_with("//")
+    return ("https:" + raw_urls).zip_with(is_without, raw_urls) if is_without.any() else raw_urls
+
+
+def _collapsed(texts: pl.Series) -> pl.Series:
+    """Return what `collapse` makes of each text of a column without nulls."""
+    untidy = texts.str.contains(_UNTIDY).arg_true()
+    tidied = pl.Series([collapse(text) for text in texts.gather(untidy)], dtype=pl.String)
+    return texts.clone().scatter(untidy, tidied)
 
 
 def _carried(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:

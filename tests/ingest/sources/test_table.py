@@ -1,4 +1,5 @@
 import gzip
+import random
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -12,6 +13,7 @@ from openalign.errors import InputError
 from openalign.files.hashing import candidate_key
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_layouts import LAYOUTS
+from openalign.ingest.webpage import collapse
 
 
 def test_a_row_becomes_a_candidate(tmp_path: Path) -> None:
@@ -254,3 +256,16 @@ def test_a_layout_names_the_columns_alone(changes: dict[str, Any]) -> None:
 def test_a_condition_is_checked_with_the_settings() -> None:
     with pytest.raises(ValueError, match="where must hold conditions such as"):
         TableSource(path="x", where=("similarity",))
+
+
+def test_white_space_is_collapsed_as_the_crawl_collapses_it(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    letters = "ab  \0\t\n\x1c\x1f\x85\xa0\u1680\u2000\u2028\u202f\u3000\u200b\ufeff]^-\\"
+    texts = ["".join(rng.choices(letters, k=rng.randint(0, 6))) + "c" for _ in range(3000)]
+    urls = [f"\x1c\u3000 {CAT}?{n}\x1f\xa0" for n in range(len(texts))]
+    pl.DataFrame({"url": urls, "caption": texts}).write_parquet(tmp_path / "t.parquet")
+
+    rows, _ = read(tmp_path / "t.parquet")
+
+    assert [row["alt_text"] for row in rows] == [collapse(text) for text in texts]
+    assert [row["raw_image_url"] for row in rows] == [url.strip() for url in urls]
