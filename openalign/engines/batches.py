@@ -8,9 +8,11 @@ A shuffle carries `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage looks li
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,9 +170,13 @@ def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator
     rows = pl.DataFrame(batch)
     if rows.is_empty():
         return
-    buckets = rows.select(bucket=hash64_expr(by) % num_buckets).to_series()
-    for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
+    buckets = rows.select(hash64_expr(by) % num_buckets).to_series().to_numpy()
+    order = np.argsort(buckets, kind="stable")
+    rows, buckets = rows[order], buckets[order]
+    starts = np.flatnonzero(np.concatenate([[True], buckets[1:] != buckets[:-1]]))
+    for start, end in pairwise([*starts.tolist(), len(buckets)]):
+        bucket = int(buckets[start])
+        yield from ((bucket, piece) for piece in to_ipc_pieces(rows[start:end]))
 
 
 def to_ipc_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
