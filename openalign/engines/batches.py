@@ -109,18 +109,36 @@ class ReadTables(beam.PTransform[Any, Any]):
 
     urls: Sequence[str]
     columns: Sequence[str] | None = None
+    schema: pa.Schema | None = None
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[pa.RecordBatch]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        read: Any = beam.FlatMap(read_batches, self.columns).with_output_types(pa.RecordBatch)
-        return pipeline | Paths(self.urls) | "Read" >> read
+        read: Any = beam.FlatMap(read_batches, self.columns, self.schema)
+        return pipeline | Paths(self.urls) | "Read" >> read.with_output_types(pa.RecordBatch)
 
 
-def read_batches(url: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows, `BATCH_ROWS` at a time."""
+def read_batches(
+    url: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, `BATCH_ROWS` at a time.
+
+    With a schema its columns are read. Those that an earlier version did not write yet are null.
+    """
+    if schema is not None:
+        columns = schema.names
     with storage.open_read(url) as source:
         wanted = list(columns) if columns is not None else None
-        yield from pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=wanted)
+        for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=wanted):
+            yield batch if schema is None else _completed(batch, schema)
+
+
+def _completed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    there = set(batch.schema.names)
+    columns = [
+        batch.column(column.name) if column.name in there else pa.nulls(batch.num_rows, column.type)
+        for column in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
 
 
 @dataclass
