@@ -110,10 +110,12 @@ def _walk(block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_
         if not is_last and end == len(block) and end - start <= max_bytes:
             return Cut(b"".join(kept), num_bad, block[record:])
         if cell is None or (block[end : end + 1] not in after_cell and _is_doubtful(cell[0])):
-            num_bad += 1
             at = block.find(b"\n", start)
             if at < 0:
-                return Cut(b"".join(kept), num_bad, b"")
+                if not is_last:
+                    return Cut(b"".join(kept), num_bad, block[record:])
+                return Cut(b"".join(kept), num_bad + 1, b"")
+            num_bad += 1
             current, record, done = [], at + 1, at + 1
             continue
         if quoting == "backslash":

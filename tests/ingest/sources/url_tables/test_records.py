@@ -117,3 +117,22 @@ def test_what_a_writer_writes_is_cut_into_its_rows_wherever_a_block_ends() -> No
         assert (whole + rest, num_bad) == (text[:end], 0)
         read = list(csv.reader(io.StringIO(whole, newline="")))
         assert read == rows[: len(read)]
+
+
+@pytest.mark.parametrize("quoting", ["doubled", "backslash", "none"])
+def test_broken_text_is_read_alike_wherever_blocks_end(quoting: Quoting) -> None:
+    rng = random.Random(2)
+
+    def read_in_blocks(text: str, num_chars: int) -> tuple[str, int]:
+        whole, num_bad, rest = "", 0, ""
+        for start in range(0, len(text), num_chars):
+            block = rest + text[start : start + num_chars]
+            more, bad, rest = cut(block, quoting=quoting, is_last=False)
+            whole, num_bad = whole + more, num_bad + bad
+        more, bad, _ = cut(rest, quoting=quoting)
+        return whole + more, num_bad + bad
+
+    for _ in range(4000):
+        text = "".join(rng.choices('ab,"\n\\\r', weights=(3, 2, 3, 4, 3, 1, 1), k=24))
+        at_once = read_in_blocks(text, len(text))
+        assert [read_in_blocks(text, n) for n in (1, 3, 7)] == [at_once] * 3, text
