@@ -22,6 +22,8 @@ it alike.
 """
 
 _ENCODED_HOST = "xn--"
+"""The standard refuses a host whose encoded part is broken; versions of the parser differ in it."""
+
 _CANONICAL = re.compile(_AS_IT_STANDS)
 
 

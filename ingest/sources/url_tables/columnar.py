@@ -69,5 +69,5 @@ def _batches(reader: Any) -> Iterator[pa.RecordBatch]:
 
 
 def _together(batches: Sequence[pa.RecordBatch]) -> Rows:
-    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(batches).combine_chunks()
     return Rows(table.to_batches()[0] if table.num_rows else batches[0])

@@ -261,7 +261,8 @@ def test_a_condition_is_checked_with_the_settings() -> None:
 def test_white_space_is_collapsed_as_the_crawl_collapses_it(tmp_path: Path) -> None:
     rng = random.Random(0)
     letters = "ab  \0\t\n\x1c\x1f\x85\xa0\u1680\u2000\u2028\u202f\u3000\u200b\ufeff]^-\\"
-    texts = ["".join(rng.choices(letters, k=rng.randint(0, 6))) + "c" for _ in range(3000)]
+    around = ["".join(rng.choices(letters, k=rng.randint(0, 3))) for _ in range(6000)]
+    texts = [before + "c" + after for before, after in zip(around[::2], around[1::2], strict=True)]
     urls = [f"\x1c\u3000 {CAT}?{n}\x1f\xa0" for n in range(len(texts))]
     pl.DataFrame({"url": urls, "caption": texts}).write_parquet(tmp_path / "t.parquet")
 

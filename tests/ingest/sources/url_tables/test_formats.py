@@ -113,6 +113,10 @@ def test_a_text_with_a_byte_order_mark_is_read(
 
     assert pairs(tmp_path / "t.csv") == [(CAT, "a c\U0001f431t"), (DOG, "h\xfcndchen")]
 
+    line = json.dumps({"url": CAT, "caption": "cat"})
+    (tmp_path / "t.jsonl").write_bytes((mark + line).encode(encoding))
+    assert read(tmp_path / "t.jsonl")[1] == {"found": 1}
+
 
 def test_utf16_without_its_mark_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes(f"url,caption\n{CAT},cat\n".encode("utf-16-le"))
@@ -374,11 +378,15 @@ def test_a_column_without_a_value_has_no_texts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
 def test_categories_are_what_they_name(tmp_path: Path, name: str) -> None:
-    columns = {n: pa.array(COLUMNS[n] * 2).dictionary_encode() for n in ("url", "caption")}
-    packed = parquet(columns) if name.endswith("parquet") else arrow_file(columns)
+    chunks = [COLUMNS["url"], COLUMNS["url"][::-1]]
+    columns = {
+        "url": pa.chunked_array([pa.array(chunk).dictionary_encode() for chunk in chunks]),
+        "caption": pa.array(COLUMNS["caption"] + COLUMNS["caption"][::-1]).dictionary_encode(),
+    }
+    packed = parquet(columns) if name.endswith("parquet") else arrow_stream(columns)
     (tmp_path / name).write_bytes(packed)
 
-    assert pairs(tmp_path / name) == ROWS * 2
+    assert pairs(tmp_path / name) == ROWS + ROWS[::-1]
 
 
 @pytest.mark.parametrize(
