@@ -183,7 +183,9 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_file_among_several_stops_the_job_and_is_named(tmp_path: Path) -> None:
+def test_a_damaged_file_among_several_stops_the_job_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "in").mkdir()
     frame = pl.DataFrame({"url": [f"{SITE}/{n}.png" for n in range(100)], "caption": "a cat"})
     for name in ("p0", "p1", "p2"):
@@ -197,6 +199,7 @@ def test_a_damaged_file_among_several_stops_the_job_and_is_named(tmp_path: Path)
         run(config, tmp_path / "out")
 
     assert not list((tmp_path / "out").glob("candidates-*"))
+    assert not [record for record in caplog.records if record.exc_info]  # no traceback
 
 
 @pytest.mark.distributed
