@@ -83,6 +83,8 @@ def generate(folder: Path, num_rows: int) -> None:
                 "archive": pl.Series([None] * part, dtype=pl.String),
                 "archive_offset": pl.Series([None] * part, dtype=pl.Int64),
                 "page_language": ["en"] * part,
+                "expected_sha256": pl.Series([None] * part, dtype=pl.String),
+                "carried": pl.Series([None] * part, dtype=pl.String),
             }
         ).unique("key")
         from openalign.files.tables import write_table

@@ -214,7 +214,7 @@ class _JudgeTables(_Judging):
             open_table(self._folder, f"{KEPT}{tail}", self._schema) as to_kept,
             open_table(self._folder, f"{REJECTED}{tail}", with_reason(self._schema)) as to_rejected,
         ):
-            for batch in read_batches(element):
+            for batch in read_batches(element, schema=self._schema):
                 kept, rejected = self.split(batch)
                 to_kept.write(kept)
                 to_rejected.write(rejected.cast(with_reason(self._schema)))

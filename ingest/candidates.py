@@ -41,7 +41,7 @@ def candidate_row(
     page_url: str | None = None,
     page_language: str | None = None,
 ) -> dict[str, Any]:
-    """Return a row of `schemas.CANDIDATE` of a source that has no archive."""
+    """Return a row of `schemas.CANDIDATE` of a source that has no archive and no other columns."""
     return {
         "key": candidate_key(image_url, alt_text),
         "image_url": image_url,
@@ -52,6 +52,8 @@ def candidate_row(
         "archive": None,
         "archive_offset": None,
         "page_language": page_language,
+        "expected_sha256": None,
+        "carried": None,
     }
 
 

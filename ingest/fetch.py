@@ -46,7 +46,7 @@ def jobs(
         check = partial(_check, output=output, attempt=attempt)
         return (
             pipeline
-            | "Candidates" >> ReadTables(urls=kept, columns=CANDIDATE.names)
+            | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
             | "Cut" >> _cut(config.num_buckets)
             | "Own" >> beam.GroupByKey()
             | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)

@@ -76,6 +76,9 @@ class _Shard:
 
     name: str
     spool: IO[bytes]
+    expected: dict[str, set[str]]
+    """By image URL, the sha256 that tables name for it; an image without any may be what it is."""
+
     facts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By image URL, a row of `IMAGE_FACTS` each."""
 
@@ -107,7 +110,7 @@ class FetchBucket:
             return part
         self.attempt.require()
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
-            shard = _Shard(name=name, spool=spool)
+            shard = _Shard(name=name, spool=spool, expected=_expected_hashes(rows))
             for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
                 self._take(shard, outcome)
             # Another attempt may have finished the shard; its files must not be overwritten.
@@ -173,7 +176,7 @@ class FetchBucket:
             facts |= {"state": outcome.state.value, "detail": outcome.detail}
             facts |= _size_facts(outcome.body)
             return
-        stored = self._store(outcome)
+        stored = _other_bytes(outcome, shard) or self._store(outcome)
         if isinstance(stored, Refusal):
             facts |= {"state": stored.state.value, "detail": stored.detail}
             facts |= _size_facts(outcome.body)
@@ -297,6 +300,23 @@ def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]
     content["image_url"] = url
     content["alt_texts"] = list(texts)
     return canonical_json(content).encode()
+
+
+def _expected_hashes(rows: pl.DataFrame) -> dict[str, set[str]]:
+    named = rows.filter(pl.col("expected_sha256").is_not_null())
+    by_image = named.group_by("image_url").agg("expected_sha256")
+    return {url: set(hashes) for url, hashes in by_image.iter_rows()}
+
+
+def _other_bytes(response: Response, shard: _Shard) -> Refusal | None:
+    """Refuse an image whose bytes are not those that a table names."""
+    expected = shard.expected.get(response.url)
+    if expected is None:
+        return None
+    found = hashlib.sha256(response.body).hexdigest()
+    if found in expected:
+        return None
+    return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {found}")
 
 
 def _refusal(error: ImageError) -> Refusal:

@@ -52,9 +52,10 @@ class SourceKind(Generic[S]):
     """Return the transform that reads the source: from an empty pipeline to a collection of
     `Harvested`. Imports its libraries itself. Two reads must give the same pieces."""
 
-    fingerprint: Callable[[S], str] | None = None
+    fingerprint: Callable[[S, str], str] | None = None
     """Return the hash of what the source holds; None for a kind whose content is only known once
-    it has been read, such as the web."""
+    it has been read, such as the web. The second argument is the URL of a cache for
+    `files.hash_cache`, which knows files that did not change without reading them."""
 
     asks_web: bool = False
     """Whether hosts are asked through the polite client: such a harvest needs a contact."""

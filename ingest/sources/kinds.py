@@ -24,7 +24,10 @@ def kind_of(source: SourceSettings) -> SourceKind[Any]:
     return KINDS[source.kind]
 
 
-def fingerprints(source: SourceSettings) -> dict[str, str]:
-    """Return the hash of what a source holds, by the name of its kind; empty where it has none."""
+def fingerprints(source: SourceSettings, *, cache: str) -> dict[str, str]:
+    """Return the hash of what a source holds, by the name of its kind; empty where it has none.
+
+    `cache` is the URL of a cache of files' hashes.
+    """
     fingerprint = kind_of(source).fingerprint
-    return {} if fingerprint is None else {source.kind: fingerprint(source)}
+    return {} if fingerprint is None else {source.kind: fingerprint(source, cache)}

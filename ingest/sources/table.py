@@ -1,9 +1,12 @@
-"""The source kind `table`: image URLs and their captions in Parquet, CSV or TSV files."""
+"""The source kind `table`: image URLs and their captions in tables of many formats."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from openalign.ingest.sources.contract import ReadingSetup, SourceKind
+from openalign.ingest.sources.table_conditions import Condition, parse_condition
+from openalign.ingest.sources.table_layouts import LAYOUTS, Layout
 from openalign.settings.fields import location
 
 if TYPE_CHECKING:
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableSource:
-    """Read image URLs and their captions from Parquet, CSV or TSV files."""
+    """Read image URLs and their captions from Parquet, CSV, TSV, JSON, text or Arrow files."""
 
     kind: Literal["table"] = "table"
     """Which source this is."""
@@ -21,14 +24,37 @@ class TableSource:
     """A file, a folder, or several files by a pattern with stars; any fsspec URL. The ending of a
     file says which format it has."""
 
+    layout: Literal["", "cc3m", "cc12m", "laion", "coyo", "datacomp", "redcaps", "sbu"] = ""
+    """A published table whose columns are known; then `url_column`, `caption_column` and `header`
+    are not set."""
+
     url_column: str = "url"
     """Column with the images' addresses."""
 
     caption_column: str = "caption"
-    """Column with their texts."""
+    """Column with their texts: one a row, or a list of several."""
 
     header: tuple[str, ...] = ()
-    """Names of the columns of a CSV or TSV that has no line of names."""
+    """Names of the columns of a CSV, TSV or TXT that has no line of names."""
+
+    quoting: Literal["by_format", "doubled", "backslash", "none"] = "by_format"
+    """What quotation marks mean in a CSV, TSV or TXT. `doubled`: a cell may stand between two, and
+    one inside is doubled. `backslash`: one inside is behind a backslash, as Spark writes it.
+    `none`: nothing. By format a CSV is doubled, and the others are none."""
+
+    language_column: str = ""
+    """Column with a row's language, which becomes the candidate's `page_language`; empty for
+    none."""
+
+    sha256_column: str = ""
+    """Column with the sha256 that the image's bytes had, in hex. Fetch refuses other bytes."""
+
+    carry_columns: tuple[str, ...] = ()
+    """Columns that travel with each candidate to the ledger, as JSON in its column `carried`."""
+
+    where: tuple[str, ...] = ()
+    """Conditions that a row must meet, such as `similarity >= 0.3` or `LANGUAGE in en, de`; others
+    are counted as `left_out`."""
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -37,37 +63,72 @@ class TableSource:
             raise ValueError(
                 f"caption_column must not be the url_column, got {self.caption_column!r} for both"
             )
+        if self.layout and (self.url_column, self.caption_column, self.header) != (
+            *("url", "caption"),
+            (),
+        ):
+            raise ValueError(
+                f"layout {self.layout} names the columns itself: url_column, caption_column and "
+                "header must not be set beside it"
+            )
+        _ = self.conditions
+
+    @property
+    def columns(self) -> Layout:
+        """Return which column holds what, from the layout and the settings beside it."""
+        layout = LAYOUTS.get(self.layout)
+        named = layout or Layout(
+            url=self.url_column, caption=self.caption_column, header=self.header
+        )
+        return Layout(
+            url=named.url,
+            caption=named.caption,
+            header=named.header,
+            language=self.language_column or named.language,
+            sha256=self.sha256_column or named.sha256,
+        )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions of `where`, parsed.
+
+        Raises:
+            ValueError: one of them has another form.
+        """
+        return tuple(parse_condition(text) for text in self.where)
 
 
 def check(source: TableSource) -> None:
-    """Check that every file of a table can be read and has both columns.
+    """Check that every file of a table can be read and has all columns that are named.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
     """
-    from openalign.ingest.sources.table_files import table_files
-    from openalign.ingest.sources.table_reading import check_file
+    from openalign.ingest.sources.url_tables.formats import check_file
+    from openalign.ingest.sources.url_tables.found import table_files
 
     for url in table_files(source.path):
         check_file(url, source)
 
 
-def fingerprint(source: TableSource) -> str:
+def fingerprint(source: TableSource, cache: str) -> str:
     """Return the hash of the files' contents; where they lie makes no difference.
 
     Raises:
-        InputError: no file is there.
+        InputError: no file is there, or one cannot be read.
     """
-    from openalign.files import storage
-    from openalign.ingest.sources.table_files import table_files
+    from openalign.files.hash_cache import hashes_of
+    from openalign.ingest.sources.url_tables.found import table_files
 
-    return storage.sha256_of_all(table_files(source.path))
+    urls = table_files(source.path)
+    hashes = hashes_of(urls, cache=cache)
+    return hashlib.sha256("".join(hashes[url] for url in urls).encode()).hexdigest()
 
 
 def reading(source: TableSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all files."""
-    from openalign.ingest.sources.table_files import table_files
     from openalign.ingest.sources.table_reading import ReadPairs
+    from openalign.ingest.sources.url_tables.found import table_files
 
     del setup  # files are read in place; nothing is cached
     return ReadPairs(urls=table_files(source.path), source=source)

@@ -1,30 +1,40 @@
-"""Read image URLs and captions from Parquet, CSV or TSV files, wherever fsspec reaches."""
+"""Read image URLs and captions from tables, wherever fsspec reaches."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import msgspec
+import polars as pl
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection
 
-from openalign.engines.batches import BATCH_ROWS, Paths
-from openalign.errors import InputError
-from openalign.files import storage
+from openalign.engines.batches import Paths
+from openalign.files.hashing import candidate_key
+from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
+from openalign.ingest.candidates import FOUND, Harvested, to_batch
 from openalign.ingest.sources.table import TableSource
-from openalign.ingest.web.urls import canonical_url
+from openalign.ingest.sources.table_conditions import holds
+from openalign.ingest.sources.url_tables.formats import read_rows
+from openalign.ingest.sources.url_tables.text import as_text, is_text
+from openalign.ingest.web.urls import canonical_urls
 from openalign.ingest.webpage.texts import collapse
 
-_TEXT = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary())
-_BLOCK_BYTES = 16 << 20
+_WHITE_SPACE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
+"""What `str.strip` and `str.split` take for white space, which is more than polars does."""
 
-BadRow = Callable[[Any], str]
+_UNTIDY = rf"[\x00{re.escape(_WHITE_SPACE.replace(' ', ''))}]|  |^ | $"
+"""Texts that `collapse` may change."""
+
+_LANGUAGE = r"^([a-z]{2,8})(?:[-_].*)?$"
+"""A language label; its primary subtag is what `page_language` holds."""
+
+_SHA256 = r"^([0-9a-f]{64})$"
+_JSON = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass
@@ -41,149 +51,106 @@ class ReadPairs(beam.PTransform[Any, Any]):
 
 
 def read_candidates(url: str, *, source: TableSource) -> Iterator[Harvested]:
-    """Yield the candidates of one file, in its order, batch by batch."""
-    num_bad_rows = 0
+    """Yield the candidates of one file, in its order, batch by batch.
 
-    def skip(row: Any) -> str:
-        nonlocal num_bad_rows
-        del row
-        num_bad_rows += 1
-        return "skip"
-
-    for batch in _batches(url, source, skip):
-        yield _harvest(batch, source)
-    if num_bad_rows:  # a line with too few or too many cells has no URL that could be trusted
-        counts = Counter({FOUND: num_bad_rows, HarvestState.BAD_URL.value: num_bad_rows})
-        yield Harvested(candidates=to_batch([]), counts=counts)
-
-
-def _harvest(batch: pa.RecordBatch, source: TableSource) -> Harvested:
-    rows: list[dict[str, Any]] = []
-    counts: Counter[str] = Counter({FOUND: batch.num_rows})
-    addresses = _texts(batch.column(source.url_column))
-    captions = _texts(batch.column(source.caption_column))
-    for raw, caption in zip(addresses, captions, strict=True):
-        text = collapse(caption)
-        raw_url = raw.strip()
-        image_url = canonical_url(raw_url)
-        if not text:
-            counts[HarvestState.NO_ALT_TEXT.value] += 1
-        elif raw_url[:5].lower() == "data:":
-            counts[HarvestState.DATA_URL.value] += 1
-        elif image_url is None:
-            counts[HarvestState.BAD_URL.value] += 1
-        else:
-            rows.append(
-                candidate_row(
-                    image_url=image_url,
-                    alt_text=text,
-                    found_in=FoundIn.TABLE.value,
-                    raw_image_url=raw_url,
-                )
-            )
-    return Harvested(candidates=to_batch(rows), counts=counts)
-
-
-def _texts(column: pa.Array) -> list[str]:
-    return [
-        value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value or ""
-        for value in column.to_pylist()
-    ]
-
-
-# Formats ------------------------------------------------------------------------------------------
-
-
-def check_file(url: str, source: TableSource) -> None:
-    """Check that a file can be read and has both columns.
+    A row with a list of captions is as many pairs; one without a caption is a pair without a text.
 
     Raises:
-        InputError: names the file, what is missing and what was found instead.
+        InputError: the file is damaged.
     """
-    try:
-        schema = _schema(url, source)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(
-            f"{url} cannot be read as {_format(url)}: {error}",
-            hint="its ending says which format it has: .parquet, .csv or .tsv, also with .gz",
-        ) from error
-    for setting in ("url_column", "caption_column"):
-        name = getattr(source, setting)
-        if name not in schema.names:
-            raise InputError(
-                f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
-                hint=f"name it with `harvest.source.{setting}`, or all with `header`",
-            )
-        if schema.field(name).type not in _TEXT:
-            raise InputError(
-                f"{url}: column `{name}` holds {schema.field(name).type}, but must hold text",
-                hint=f"name another one with `harvest.source.{setting}`",
-            )
+    for rows in read_rows(url, source):
+        counts = Counter({HarvestState.BAD_ROW.value: rows.num_bad})
+        read = _matching(rows.batch, source)
+        counts[HarvestState.LEFT_OUT.value] = rows.batch.num_rows - read.num_rows
+        pairs = _pairs(read, source)
+        states = pairs["state"].drop_nulls().value_counts()
+        counts.update(dict(states.iter_rows()))
+        counts[FOUND] = rows.num_bad + counts[HarvestState.LEFT_OUT.value] + pairs.height
+        yield Harvested(candidates=_candidates(pairs), counts=+counts)
 
 
-def _schema(url: str, source: TableSource) -> pa.Schema:
-    with storage.open_read(url) as file:
-        if _format(url) == "parquet":
-            return pq.ParquetFile(file).schema_arrow
-        # Two blocks and a byte: Arrow looks into the second one, and sees that the file goes on.
-        head = pa.BufferOutputStream()
-        head.write(_decompressed(url, file).read(2 * _BLOCK_BYTES + 1))
-    # From Arrow's own memory: its read-ahead thread can outlive this call.
-    stream = pa.BufferReader(head.getvalue())
-    return _open_csv(url, stream, source, skip=lambda _: "skip", columns=None).schema
+def _matching(batch: pa.RecordBatch, source: TableSource) -> pa.RecordBatch:
+    """Return the rows that meet every condition."""
+    for condition in source.conditions:
+        column = batch.column(condition.column)
+        values = pl.Series(as_text(column) if is_text(column.type) else column)
+        batch = batch.filter(holds(condition, values).to_arrow())
+    return batch
 
 
-def _batches(url: str, source: TableSource, skip: BadRow) -> Iterator[pa.RecordBatch]:
-    columns = [source.url_column, source.caption_column]
-    if _format(url) == "parquet":
-        with storage.open_read(url) as file:
-            yield from pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns)
-        return
-    with _open_native(url) as file:
-        yield from _open_csv(url, _decompressed(url, file), source, skip=skip, columns=columns)
-
-
-def _open_native(url: str) -> Any:
-    """Open a file for Arrow, a local one without Python.
-
-    Arrow's read-ahead thread goes on when a reader is left early. Where it runs Python code, the
-    process can abort at its exit, or wait for the thread without an end. Arrow closes a local file
-    when the thread has ended.
-    """
-    if storage.is_local(url):
-        return nullcontext(pa.OSFile(str(storage.local_path(url)), mode="rb"))
-    return storage.open_read(url)
-
-
-def _decompressed(url: str, file: Any) -> Any:
-    return pa.CompressedInputStream(file, "gzip") if url.endswith(".gz") else file
-
-
-def _open_csv(
-    url: str, stream: Any, source: TableSource, *, skip: BadRow, columns: Sequence[str] | None
-) -> Any:
-    """Open a csv for the columns that are named; None stands for all."""
-    is_tsv = _format(url) == "tsv"
-    names: Sequence[str] = (source.url_column, source.caption_column)
-    return pa_csv.open_csv(
-        stream,
-        read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=_BLOCK_BYTES, column_names=list(source.header) or None
-        ),
-        parse_options=pa_csv.ParseOptions(
-            delimiter="\t" if is_tsv else ",",
-            # Quotation marks have no meaning in a TSV.
-            quote_char=False if is_tsv else '"',
-            newlines_in_values=not is_tsv,
-            invalid_row_handler=skip,
-        ),
-        # As bytes: one cell that is not UTF-8 must not cost the block.
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.binary()), include_columns=columns
-        ),
+def _pairs(batch: pa.RecordBatch, source: TableSource) -> pl.DataFrame:
+    """Return a row for each caption, with the state of a pair that is no candidate."""
+    columns = source.columns
+    nothing = pa.nulls(batch.num_rows, pa.large_string())
+    table = pa.table(
+        {
+            "url": as_text(batch.column(columns.url)),
+            "caption": as_text(batch.column(columns.caption)),
+            "language": as_text(batch.column(columns.language)) if columns.language else nothing,
+            "sha256": as_text(batch.column(columns.sha256)) if columns.sha256 else nothing,
+            "carried": _carried(batch, source.carry_columns) if source.carry_columns else nothing,
+        }
+    )
+    rows = pl.DataFrame(table)
+    if isinstance(rows.schema["caption"], pl.List):
+        rows = rows.explode("caption", empty_as_null=True, keep_nulls=True)
+    raw_urls = rows["url"].fill_null("").str.strip_chars(_WHITE_SPACE)
+    pairs = rows.with_columns(
+        raw_image_url=raw_urls,
+        image_url=canonical_urls(_with_scheme(raw_urls)),
+        alt_text=_collapsed(rows["caption"].fill_null("")),
+    )
+    raw_start = pl.col("raw_image_url").str.head(5).str.to_lowercase()
+    return pairs.with_columns(
+        state=pl.when(pl.col("alt_text") == "")
+        .then(pl.lit(HarvestState.NO_ALT_TEXT.value))
+        .when(raw_start == "data:")
+        .then(pl.lit(HarvestState.DATA_URL.value))
+        .when(pl.col("image_url").is_null())
+        .then(pl.lit(HarvestState.BAD_URL.value))
     )
 
 
-def _format(url: str) -> str:
-    name = url.lower().removesuffix(".gz")
-    return next((kind for kind in ("csv", "tsv") if name.endswith(f".{kind}")), "parquet")
+def _with_scheme(raw_urls: pl.Series) -> pl.Series:
+    """Return addresses with https where they name no scheme."""
+    is_without = raw_urls.str.starts_with("//")
+    return ("https:" + raw_urls).zip_with(is_without, raw_urls) if is_without.any() else raw_urls
+
+
+def _collapsed(texts: pl.Series) -> pl.Series:
+    """Return what `collapse` makes of each text of a column without nulls."""
+    untidy = texts.str.contains(_UNTIDY).arg_true()
+    tidied = pl.Series([collapse(text) for text in texts.gather(untidy)], dtype=pl.String)
+    return texts.clone().scatter(untidy, tidied)
+
+
+def _carried(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
+    """Return the columns that travel along, each row as one JSON object."""
+    values = {
+        name: as_text(column) if is_text(column.type) else column
+        for name, column in ((name, batch.column(name)) for name in columns)
+    }
+    rows = pa.table(values).to_pylist()
+    return pa.array([_JSON.encode(row).decode() for row in rows], pa.large_string())
+
+
+def _candidates(pairs: pl.DataFrame) -> pa.RecordBatch:
+    """Return the pairs that are candidates, as `schemas.CANDIDATE`."""
+    kept = pairs.filter(pl.col("state").is_null())
+    if kept.is_empty():
+        return to_batch([])
+    keys = list(map(candidate_key, kept["image_url"], kept["alt_text"]))
+    labels = pl.col("language", "sha256").str.strip_chars().str.to_lowercase()
+    rows = kept.with_columns(
+        labels,
+        key=pl.Series(keys, dtype=pl.String),
+        page_url=pl.lit(None, pl.String),
+        found_in=pl.lit(FoundIn.TABLE.value),
+        archive=pl.lit(None, pl.String),
+        archive_offset=pl.lit(None, pl.Int64),
+    ).with_columns(
+        page_language=pl.col("language").str.extract(_LANGUAGE),
+        expected_sha256=pl.col("sha256").str.extract(_SHA256),
+    )
+    [batch] = rows.select(CANDIDATE.names).to_arrow().cast(CANDIDATE).combine_chunks().to_batches()
+    return batch

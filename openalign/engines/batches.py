@@ -8,9 +8,11 @@ A shuffle carries `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage looks li
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -107,18 +109,36 @@ class ReadTables(beam.PTransform[Any, Any]):
 
     urls: Sequence[str]
     columns: Sequence[str] | None = None
+    schema: pa.Schema | None = None
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[pa.RecordBatch]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        read: Any = beam.FlatMap(read_batches, self.columns).with_output_types(pa.RecordBatch)
-        return pipeline | Paths(self.urls) | "Read" >> read
+        read: Any = beam.FlatMap(read_batches, self.columns, self.schema)
+        return pipeline | Paths(self.urls) | "Read" >> read.with_output_types(pa.RecordBatch)
 
 
-def read_batches(url: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows, `BATCH_ROWS` at a time."""
+def read_batches(
+    url: str, columns: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a Parquet file's rows, `BATCH_ROWS` at a time.
+
+    With a schema its columns are read. Those that an earlier version did not write yet are null.
+    """
+    if schema is not None:
+        columns = schema.names
     with storage.open_read(url) as source:
         wanted = list(columns) if columns is not None else None
-        yield from pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=wanted)
+        for batch in pq.ParquetFile(source).iter_batches(BATCH_ROWS, columns=wanted):
+            yield batch if schema is None else _completed(batch, schema)
+
+
+def _completed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    there = set(batch.schema.names)
+    columns = [
+        batch.column(column.name) if column.name in there else pa.nulls(batch.num_rows, column.type)
+        for column in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
 
 
 @dataclass
@@ -168,9 +188,13 @@ def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator
     rows = pl.DataFrame(batch)
     if rows.is_empty():
         return
-    buckets = rows.select(bucket=hash64_expr(by) % num_buckets).to_series()
-    for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
+    buckets = rows.select(hash64_expr(by) % num_buckets).to_series().to_numpy()
+    order = np.argsort(buckets, kind="stable")
+    rows, buckets = rows[order], buckets[order]
+    starts = np.flatnonzero(np.concatenate([[True], buckets[1:] != buckets[:-1]]))
+    for start, end in pairwise([*starts.tolist(), len(buckets)]):
+        bucket = int(buckets[start])
+        yield from ((bucket, piece) for piece in to_ipc_pieces(rows[start:end]))
 
 
 def to_ipc_pieces(rows: pl.DataFrame) -> Iterator[bytes]:

@@ -87,7 +87,7 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
         with (
             nullcontext() if local else _files_of_a_job(),
             nullcontext() if local else _sigterm(),
-            _quiet_interrupt(),
+            _quiet(users_mistakes=local),
         ):
             result = pipeline.run()
             sent = True
@@ -191,11 +191,16 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _quiet_interrupt() -> Generator[None]:
-    """Keep Beam from logging the traceback of an interrupt, once for each step it passes."""
+def _quiet(*, users_mistakes: bool) -> Generator[None]:
+    """Keep Beam from logging the traceback of an interrupt, once for each step it passes.
+
+    A user's mistake is as quiet where it is raised again here.
+    """
 
     def keep(record: logging.LogRecord) -> bool:
-        return not (record.exc_info and _is_interrupt(record.exc_info[1]))
+        error = record.exc_info[1] if record.exc_info else None
+        is_mistake = users_mistakes and isinstance(error, OpenAlignError)
+        return not (is_mistake or _is_interrupt(error))
 
     logger = logging.getLogger("apache_beam.runners.common")
     logger.addFilter(keep)

@@ -24,6 +24,8 @@ CANDIDATE = _versioned(
     ("archive", pa.string()),  # the WARC or WAT file, where there is one
     ("archive_offset", pa.int64()),  # bytes
     ("page_language", pa.string()),  # lower-case primary subtag (`en`), null when a page says none
+    ("expected_sha256", pa.string()),  # of the image's bytes, in hex, where a table names it
+    ("carried", pa.string()),  # a table's other columns that travel along, as a JSON object
 )
 """One (image, alt-text) as found; the same pair found twice is one candidate."""
 

@@ -39,6 +39,8 @@ class HarvestState(StrEnum):
     NO_ALT_TEXT = "no_alt_text"
     DATA_URL = "data_url"
     BAD_URL = "bad_url"
+    BAD_ROW = "bad_row"  # of a table: it cannot be told apart into cells
+    LEFT_OUT = "left_out"  # of a table: its source asks for other rows
 
 
 class FilterState(StrEnum):
@@ -74,6 +76,7 @@ class FetchState(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     TOO_MANY_PIXELS = "too_many_pixels"
     DECODE_FAILURE = "decode_failure"
+    HASH_MISMATCH = "hash_mismatch"  # other bytes than a table promised
     SHORT_SIDE = "short_side"  # rejected on its header, before the body
     ASPECT_RATIO = "aspect_ratio"  # likewise
 

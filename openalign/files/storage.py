@@ -6,8 +6,10 @@ flushed to disk and renamed; object stores commit when the upload ends.
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -222,10 +224,17 @@ def list_details(folder: str) -> dict[str, Mapping[str, Any]]:
 
 
 def list_glob(pattern: str) -> list[str]:
-    """Return the files that match a pattern, in order; without a star, the path itself."""
+    """Return what matches a pattern, in order; without a star, the path itself.
+
+    Only stars have a meaning. On this machine, links to folders are followed.
+    """
     fs, path = _filesystem(pattern)
-    names = sorted(str(name) for name in fs.glob(path)) if "*" in path else [path]
-    return [str(fs.unstrip_protocol(name)) if not is_local(pattern) else name for name in names]
+    if "*" not in path:
+        return [path if is_local(pattern) else str(fs.unstrip_protocol(path))]
+    stars_only = re.sub(r"[?[]", r"[\g<0>]", path)
+    if is_local(pattern):
+        return sorted(glob.glob(stars_only, recursive=True, include_hidden=True))  # noqa: PTH207  # keeps a path's spelling
+    return sorted(str(fs.unstrip_protocol(name)) for name in fs.glob(stars_only))
 
 
 @contextmanager

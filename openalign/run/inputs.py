@@ -65,7 +65,7 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
     for number, held_out in enumerate(config.select.held_out):
         images = _images(config, held_out)
         files = (image.place.file for image in images)
-        hashes = hashes_of(files, cache=_cache(config.root, f"held_out-{number}"))
+        hashes = hashes_of(files, cache=cache_of_hashes(config.root, f"held_out-{number}"))
         found[f"held_out[{number}]"] = fingerprint_of(
             [[image.name, image.split, hashes[image.place.file]] for image in images]
         )
@@ -88,7 +88,7 @@ def of_evaluate(config: PipelineConfig) -> dict[str, str]:
         found["model"] = model_identity(config.evaluate, root=config.root)
     for name, benchmark in planned.benchmarks.items():
         key = f"benchmarks.{name}"
-        found[key] = content_of(benchmark, cache=_cache(config.root, key))
+        found[key] = content_of(benchmark, cache=cache_of_hashes(config.root, key))
     for task in config.evaluate.tasks:
         fingerprint = task_kinds.kind_of(task).fingerprint
         if fingerprint is not None:
@@ -117,7 +117,7 @@ def model_identity(config: EvaluateConfig, *, root: str) -> str:
         InputError: the folder holds no model, or cannot be reached.
     """
     urls = _model_urls(config)
-    hashes = hashes_of(urls.values(), cache=_cache(root, "model"))
+    hashes = hashes_of(urls.values(), cache=cache_of_hashes(root, "model"))
     if gone := [url for url in urls.values() if url not in hashes]:
         raise InputError(
             f"{gone[0]} is named in its folder, and there is no such file",
@@ -137,7 +137,8 @@ def _model_urls(config: EvaluateConfig) -> dict[str, str]:
         return urls | {name: files.url_of(name) for name in processor_files(files)}
 
 
-def _cache(root: str, name: str) -> str:
+def cache_of_hashes(root: str, name: str) -> str:
+    """Return the URL of the cache that holds the hashes of one input's files."""
     return storage.join(root, HASHES_FOLDER, f"{name}.json")
 
 

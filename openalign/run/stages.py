@@ -83,7 +83,8 @@ def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
 
 def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
     assert config.harvest is not None
-    return fingerprints(config.harvest.source)
+    cache = inputs.cache_of_hashes(config.root, "harvest.source")
+    return fingerprints(config.harvest.source, cache=cache)
 
 
 def _filter(setup: StageSetup) -> "Jobs":

@@ -6,6 +6,7 @@ from typing import Any
 import apache_beam as beam
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from openalign.engines import batches, jobs
@@ -14,6 +15,7 @@ from openalign.engines.batches import (
     SortIntoFiles,
     cut_by_hash,
     from_ipc,
+    read_batches,
     to_ipc,
     to_ipc_pieces,
 )
@@ -90,6 +92,16 @@ def test_a_rows_file_follows_the_hash_of_its_key() -> None:
     for bucket, piece in cut_by_hash(batch, by="key", num_buckets=3):
         for key in from_ipc(piece).column("key").to_pylist():
             assert hash64(key) % 3 == bucket
+
+
+def test_columns_that_a_file_does_not_have_yet_are_null(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"b": [1], "more": [2], "a": ["x"]}), tmp_path / "old.parquet")
+    schema = pa.schema([("a", pa.string()), ("new", pa.string()), ("b", pa.int64())])
+
+    [batch] = read_batches(str(tmp_path / "old.parquet"), schema=schema)
+
+    assert batch.to_pylist() == [{"a": "x", "new": None, "b": 1}]
+    assert batch.schema.equals(schema)
 
 
 def test_pieces_are_cut_to_the_shuffles_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,14 +195,14 @@ import os, signal, sys
 from openalign.cli import main
 from openalign.ingest.sources import table_reading
 
-real = table_reading.canonical_url
+real = table_reading.canonical_urls
 
-def interrupted(url):
+def interrupted(urls):
     os.kill(os.getpid(), signal.SIGINT)
-    return real(url)
+    return real(urls)
 
 if sys.argv[1] == "interrupt":
-    table_reading.canonical_url = interrupted
+    table_reading.canonical_urls = interrupted
 sys.exit(main(["harvest", "tables"]))
 """
 

@@ -63,6 +63,8 @@ def test_a_toy_source_is_harvested_and_nobody_is_asked_for_a_contact(folder: Pat
         "no_alt_text": 1,
         "data_url": 0,
         "bad_url": 1,
+        "bad_row": 0,
+        "left_out": 0,
     }
 
 

@@ -31,12 +31,12 @@ def check(source: LinesSource) -> None:
         raise InputError(f"{source.path} is not there", hint="check `harvest.source.path`")
 
 
-def fingerprint(source: LinesSource) -> str:
+def fingerprint(source: LinesSource, cache: str) -> str:
     """Return the hash of the content: another content is another harvest."""
-    from openalign.files import storage
+    from openalign.files.hash_cache import hashes_of
 
     check(source)
-    return storage.sha256_of(source.path)
+    return hashes_of([source.path], cache=cache)[source.path]
 
 
 def reading(source: LinesSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":

@@ -1,6 +1,7 @@
 """The fetch stage as a whole: shards, ledgers, counts, and every way an image can end."""
 
 import gc
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def test_a_ledger_row_says_what_is_known_of_the_image(web: Web, tmp_path: Path) 
     assert found == row(f"{SITE}/big.png", "a cat") | {
         "archive": None,
         "archive_offset": None,
+        "expected_sha256": None,
+        "carried": None,
         "image_key": image_key(f"{SITE}/big.png"),
         "state": "fetched",
         "detail": None,
@@ -91,6 +94,33 @@ def test_a_ledger_row_says_what_is_known_of_the_image(web: Web, tmp_path: Path) 
     schema = read_table(str(path)).schema
     assert schema.equals(LEDGER)
     assert schema.metadata.items() > LEDGER.metadata.items()
+
+
+def test_an_image_must_have_a_hash_that_its_table_names(web: Web, tmp_path: Path) -> None:
+    right, wrong = hashlib.sha256(image_file(1)).hexdigest(), "0" * 64
+    expected = {
+        "1": [right],
+        "2": [wrong],
+        "3": [wrong, hashlib.sha256(image_file(3)).hexdigest()],
+        "4": [None],
+        "5": [None, wrong],
+    }
+    rows = [
+        row(f"{SITE}/{name}.png", f"text {n}") | {"expected_sha256": sha256}
+        for name, hashes in expected.items()
+        for n, sha256 in enumerate(hashes)
+    ]
+
+    result = run(config_of(web), rows, tmp_path / "out")
+
+    ledger = ledger_of(tmp_path / "out").unique("image_url").sort("image_url")
+    assert ledger["state"].to_list() == [
+        *("fetched", "hash_mismatch", "fetched", "fetched", "hash_mismatch"),
+    ]
+    found = hashlib.sha256(image_file(2)).hexdigest()
+    assert ledger["detail"].to_list()[1] == f"sha256 is {found}"
+    assert ledger["shard"].is_null().to_list() == [False, True, False, False, True]
+    assert result.num_inputs == 7 == sum(result.states.values())
 
 
 @pytest.mark.filterwarnings(

@@ -88,6 +88,8 @@ def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
         "no_alt_text": 200,
         "data_url": 200,
         "bad_url": 0,
+        "bad_row": 0,
+        "left_out": 0,
     }
     assert result.num_outputs == 100
     assert result.facts == HarvestFacts(pages={"http_error": 2, "parsed": 202})
@@ -161,6 +163,8 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
         "no_alt_text": 2,
         "data_url": 0,
         "bad_url": 2,
+        "bad_row": 0,
+        "left_out": 0,
     }
     assert result.num_inputs == 104
     assert result.facts == HarvestFacts()
@@ -177,6 +181,55 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
     with pytest.raises(InputError, match="has no column `url`; it has link, text"):
         run(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_file_among_several_stops_the_job_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "in").mkdir()
+    frame = pl.DataFrame({"url": [f"{SITE}/{n}.png" for n in range(100)], "caption": "a cat"})
+    for name in ("p0", "p1", "p2"):
+        frame.write_parquet(tmp_path / "in" / f"{name}.parquet")
+    damaged = bytearray((tmp_path / "in" / "p1.parquet").read_bytes())
+    damaged[40:140] = bytes(100)
+    (tmp_path / "in" / "p1.parquet").write_bytes(damaged)
+    config = HarvestConfig(source=TableSource(path=str(tmp_path / "in")))
+
+    with pytest.raises(InputError, match=r"in/p1\.parquet cannot be read as parquet: "):
+        run(config, tmp_path / "out")
+
+    assert not list((tmp_path / "out").glob("candidates-*"))
+    assert not [record for record in caplog.records if record.exc_info]  # no traceback
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_table_read_twice_or_by_two_workers_gives_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, order in (("a", 1), ("b", -1)):  # the same pairs, with other columns beside them
+        numbers = list(range(50))[::order]
+        pl.DataFrame(
+            {
+                "url": [f"{SITE}/{n}.png" for n in numbers],
+                "caption": [f"cat {n}" for n in numbers],
+                "score": [n * order for n in numbers],
+            }
+        ).write_ndjson(tmp_path / "in" / f"{name}.jsonl")
+    source = TableSource(path=str(tmp_path / "in"), carry_columns=("score",))
+    config = HarvestConfig(source=source, num_files=3)
+
+    plain = run(config, tmp_path / "plain")
+    repeated = run(config, tmp_path / "repeated", ["--direct_runner_bundle_repeat=2"])
+    apart = run(
+        config,
+        tmp_path / "apart",
+        ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+    )
+
+    assert (plain.states["kept"], plain.states["duplicate"]) == (50, 50)
+    assert asdict(plain) == asdict(repeated) == asdict(apart)
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
+    assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
 
 
 def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) -> None:

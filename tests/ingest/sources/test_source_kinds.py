@@ -8,6 +8,7 @@ import pytest
 
 from openalign.cli import main
 from openalign.errors import ConfigError
+from openalign.files import hash_cache, storage
 from openalign.ingest.sources.kinds import KINDS, fingerprints
 from openalign.ingest.sources.table import TableSource
 from openalign.run.config import load_pipeline
@@ -74,11 +75,47 @@ def test_a_table_has_the_fingerprint_of_its_files_contents(tmp_path: Path) -> No
     hashes = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
     expected = hashlib.sha256("".join(hashes).encode()).hexdigest()
 
-    assert fingerprints(TableSource(path=str(tmp_path / "*.csv"))) == {"table": expected}
+    source = TableSource(path=str(tmp_path / "*.csv"))
+    assert fingerprints(source, cache=str(tmp_path / "cache.json")) == {"table": expected}
+
+
+def test_a_table_that_did_not_change_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hash_cache, "_SETTLED_NS", -1)  # files of this moment
+    (tmp_path / "a.csv").write_bytes(b"1")
+    source = TableSource(path=str(tmp_path / "a.csv"))
+    cache = str(tmp_path / "cache.json")
+    first = fingerprints(source, cache=cache)
+    read: list[str] = []
+    monkeypatch.setattr(storage, "sha256_of", lambda url: read.append(url) or "0" * 64)
+
+    assert fingerprints(source, cache=cache) == first
+    assert read == []
+
+    (tmp_path / "a.csv").write_bytes(b"22")
+    assert fingerprints(source, cache=cache) != first
+    assert read == [str(tmp_path / "a.csv")]
+
+
+def test_a_table_without_rows_is_no_matter_of_the_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("url,caption\n")
+    source = f"harvest.source={{kind: table, path: '{tmp_path / 't.csv'}'}}"
+    load(tmp_path, source)  # writes the file
+
+    words = ["--config", str(tmp_path / "pipelines.yaml"), "--set", source]
+    code = main(["harvest", "p", *words, "--set", f"root={tmp_path / 'run'}"])
+
+    assert code == 2
+    said = capsys.readouterr().err
+    assert "harvest found nothing to hand on: nothing was there" in said
+    assert "hint: see that the source holds rows with an address and a text" in said
 
 
 def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:
     harvest = load(tmp_path, SITE).config.harvest
 
     assert harvest is not None
-    assert fingerprints(harvest.source) == {}
+    assert fingerprints(harvest.source, cache=str(tmp_path / "cache.json")) == {}

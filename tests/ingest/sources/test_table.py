@@ -1,46 +1,19 @@
 import gzip
-from collections import Counter
+import random
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tables_read import CAT, DOG, message, pairs, read
 
 from openalign.errors import InputError
-from openalign.files import storage
 from openalign.files.hashing import candidate_key
-from openalign.ingest.sources import table_reading
-from openalign.ingest.sources.table import TableSource, check
-from openalign.ingest.sources.table_files import table_files
-from openalign.ingest.sources.table_reading import read_candidates
-
-CAT = "http://a.example/cat.png"
-DOG = "http://a.example/dog.png"
-
-
-def read(path: Path, **changes: Any) -> tuple[list[dict[str, Any]], Counter[str]]:
-    source = TableSource(path=str(path), **changes)
-    rows: list[dict[str, Any]] = []
-    counts: Counter[str] = Counter()
-    check(source)
-    for url in table_files(source.path):
-        for piece in read_candidates(url, source=source):
-            rows += pl.DataFrame(piece.candidates).to_dicts()
-            counts.update(piece.counts)
-    return rows, counts
-
-
-def pairs(path: Path, **changes: Any) -> list[tuple[str, str]]:
-    return [(row["image_url"], row["alt_text"]) for row in read(path, **changes)[0]]
-
-
-def message(path: Path, **changes: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        check(TableSource(path=str(path), **changes))
-    assert caught.value.hint
-    return str(caught.value)
+from openalign.ingest.sources.table import TableSource
+from openalign.ingest.sources.table_layouts import LAYOUTS
+from openalign.ingest.webpage.texts import collapse
 
 
 def test_a_row_becomes_a_candidate(tmp_path: Path) -> None:
@@ -59,6 +32,8 @@ def test_a_row_becomes_a_candidate(tmp_path: Path) -> None:
         "archive": None,
         "archive_offset": None,
         "page_language": None,
+        "expected_sha256": None,
+        "carried": None,
     }
     assert counts == {"found": 1}
 
@@ -105,13 +80,6 @@ def test_parquet_columns_may_hold_text_of_any_type_and_other_names(
     assert rows == [(CAT, "cat")]
 
 
-def test_a_pattern_names_several_files_in_order(tmp_path: Path) -> None:
-    for name, url in (("b", DOG), ("a", CAT)):
-        (tmp_path / f"{name}.csv").write_text(f"url,caption\n{url},{name}\n")
-
-    assert pairs(tmp_path / "*.csv") == [(CAT, "a"), (DOG, "b")]
-
-
 def test_every_row_is_counted_once(tmp_path: Path) -> None:
     lines = [
         f"{CAT}\ta cat",
@@ -127,7 +95,7 @@ def test_every_row_is_counted_once(tmp_path: Path) -> None:
     rows, counts = read(tmp_path / "t.tsv")
 
     assert len(rows) == 1
-    assert counts == {"found": 7, "no_alt_text": 1, "data_url": 1, "bad_url": 4}
+    assert counts == {"found": 7, "no_alt_text": 1, "data_url": 1, "bad_url": 2, "bad_row": 2}
 
 
 def test_a_cell_that_is_not_utf8_costs_only_its_broken_bytes(tmp_path: Path) -> None:
@@ -164,122 +132,141 @@ def test_a_column_of_numbers_is_an_error(tmp_path: Path) -> None:
     assert "column `caption` holds int64, but must hold text" in message(tmp_path / "t.parquet")
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.csv.gz", "no-ending"])
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow", "no-ending"])
 def test_a_file_that_is_not_what_it_seems_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
 
     assert f"{tmp_path / name} cannot be read as " in message(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "*.parquet", "folder"])
-def test_a_table_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
-    assert message(tmp_path / name) == f"{tmp_path / name} names no file"
+def test_an_address_without_a_scheme_is_one_of_https(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("url,caption\n//A.example/cat.png,cat\n")
+
+    [row], _ = read(tmp_path / "t.csv")
+
+    assert row["image_url"] == "https://a.example/cat.png"
+    assert row["raw_image_url"] == "//A.example/cat.png"
 
 
-def test_a_folder_stands_for_every_table_below_it(tmp_path: Path) -> None:
-    pl.DataFrame({"url": [CAT], "caption": ["a"]}).write_parquet(tmp_path / "a.parquet")
-    (tmp_path / "below").mkdir()
-    write(tmp_path / "below" / "B.CSV", f"url,caption\n{CAT},b\n")
-    write(tmp_path / "c.tsv.gz", f"url\tcaption\n{CAT}\tc\n")
-    for other in ("readme.md", "_metadata.parquet", ".hidden.csv"):
-        (tmp_path / other).write_text("not a table")
+def test_rows_that_are_not_asked_for_are_counted(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "URL": [CAT, DOG, CAT, DOG],
+            "TEXT": ["cat", "dog", "chat", "Hund"],
+            "similarity": [0.3, 0.29, 0.4, 0.4],
+            "LANGUAGE": ["en", "en", "fr", "de-CH"],
+        }
+    )
+    frame.write_parquet(tmp_path / "t.parquet")
+    where = ("similarity >= 0.3", "LANGUAGE in en, de-CH")
 
-    assert [text for _, text in pairs(tmp_path)] == ["a", "b", "c"]
-    assert table_files(str(tmp_path)) == [
-        f"{tmp_path}/{name}" for name in ("a.parquet", "below/B.CSV", "c.tsv.gz")
-    ]
-
-
-def test_a_folder_may_have_the_name_of_a_table(tmp_path: Path) -> None:
-    (tmp_path / "t.parquet").mkdir()
-    pl.DataFrame({"url": [CAT], "caption": ["a"]}).write_parquet(
-        tmp_path / "t.parquet" / "0.parquet"
+    rows, counts = read(
+        tmp_path / "t.parquet", layout="laion", where=where, language_column="LANGUAGE"
     )
 
-    assert table_files(f"{tmp_path}/t.parquet/") == [f"{tmp_path}/t.parquet/0.parquet"]
-    assert pairs(tmp_path / "t.parquet") == [(CAT, "a")]
+    assert [(row["alt_text"], row["page_language"]) for row in rows] == [
+        ("cat", "en"),
+        ("Hund", "de"),
+    ]
+    assert counts == {"found": 4, "left_out": 2}
 
 
-def test_a_folder_elsewhere_than_on_this_machine_is_a_folder_too() -> None:
-    for name in ("b.csv", "a.csv"):
-        storage.write_text(f"memory://tables/{name}", f"url,caption\n{CAT},{name}\n")
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_columns_travel_along_as_json(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"url": [CAT], "b": [2], "a": ["x"], "caption": ["cat"], "none": [None]})
+    if name.endswith("csv"):
+        frame.write_csv(tmp_path / name)
+    else:
+        frame.write_parquet(tmp_path / name)
 
-    assert table_files("memory://tables") == ["memory://tables/a.csv", "memory://tables/b.csv"]
-    assert table_files("memory://tables/a.csv") == ["memory:///tables/a.csv"]
+    [row], _ = read(tmp_path / name, carry_columns=("b", "a", "none"))
 
-
-@pytest.mark.parametrize("content", ["", "notes.txt"], ids=["empty", "without a table"])
-def test_a_folder_without_a_table_is_an_error(tmp_path: Path, content: str) -> None:
-    (tmp_path / "t").mkdir()
-    if content:
-        (tmp_path / "t" / content).write_text("x")
-
-    assert message(tmp_path / "t") == f"{tmp_path / 't'} names no file"
-
-
-def test_columns_that_are_not_used_may_hold_anything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 64)
-    lines = [f"{n},{CAT},cat {n}" for n in range(50)]
-    (tmp_path / "t.csv").write_text("id,url,caption\n" + "\n".join(lines) + f"\nA7,{DOG},dog\n")
-
-    rows = pairs(tmp_path / "t.csv")
-
-    assert len(rows) == 51
-    assert rows[-1] == (DOG, "dog")
+    is_csv = name.endswith("csv")
+    assert row["carried"] == (
+        '{"a":"x","b":"2","none":""}' if is_csv else '{"a":"x","b":2,"none":null}'
+    )
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_no_thread_that_reads_ahead_runs_python(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 64)
-    write(tmp_path / name, "url,caption\n" + f"{CAT},cat\n" * 50)
-    opened: list[object] = []
-    real = table_reading.pa_csv.open_csv
+@pytest.mark.parametrize("setting", ["where", "carry_columns"])
+def test_columns_that_are_named_must_be_there(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "t.csv").write_text("url,caption\n")
+    named = ("score > 1",) if setting == "where" else ("score",)
 
-    def open_csv(stream: object, **options: Any) -> Any:
-        opened.append(stream)
-        return real(stream, **options)
-
-    monkeypatch.setattr(table_reading.pa_csv, "open_csv", open_csv)
-    monkeypatch.setattr(storage, "open_read", lambda _: (tmp_path / name).open("rb"))
-    source = TableSource(path=str(tmp_path / name))
-
-    check(source)
-    monkeypatch.setattr(storage, "open_read", None)  # rows of a local file come without it
-    rows = list(read_candidates(str(tmp_path / name), source=source))
-
-    assert len(rows) > 1
-    native = pa.CompressedInputStream if name.endswith("gz") else pa.OSFile
-    assert [type(stream) for stream in opened] == [pa.BufferReader, native]
+    assert "has no column `score`" in message(tmp_path / "t.csv", **{setting: named})
 
 
-@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_an_expected_hash_travels_along(tmp_path: Path) -> None:
+    hashes = ["AB" * 32, "ab" * 31, None]
+    frame = pl.DataFrame({"url": [CAT] * 3, "text": ["a", "b", "c"], "sha256": hashes})
+    frame.write_parquet(tmp_path / "t.parquet")
+
+    rows, _ = read(tmp_path / "t.parquet", layout="datacomp")
+
+    assert [row["expected_sha256"] for row in rows] == ["ab" * 32, None, None]
+
+
+PUBLISHED: dict[str, tuple[str, Any]] = {
+    "cc3m": ("Train_GCC-training.tsv", f"a cat\t{CAT}\n"),
+    "cc12m": ("cc12m.tsv", f"{CAT}\ta cat\n"),
+    "laion": ("part-0.snappy.parquet", {"SAMPLE_ID": [1], "URL": [CAT], "TEXT": ["a cat"]}),
+    "coyo": ("part-0.snappy.parquet", {"id": [1], "url": [CAT], "text": ["a cat"]}),
+    "datacomp": ("0.parquet", {"url": [CAT], "text": ["a cat"], "sha256": ["ab" * 32]}),
+    "redcaps": (
+        "shiba_2019.json",
+        f'{{"info": {{}}, "annotations": [{{"url": "{CAT}", "caption": "a cat"}}]}}',
+    ),
+    "sbu": ("sbu-captions-all.json", f'{{"image_urls": ["{CAT}"], "captions": ["a cat"]}}'),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_published_table_is_read_as_it_is_published(tmp_path: Path, layout: str) -> None:
+    name, table = PUBLISHED[layout]
+    if isinstance(table, str):
+        (tmp_path / name).write_text(table)
+    else:
+        pl.DataFrame(table).write_parquet(tmp_path / name)
+
+    assert pairs(tmp_path / name, layout=layout) == [(CAT, "a cat")]
+
+
+def test_every_layout_can_be_set() -> None:
+    assert set(get_args(get_type_hints(TableSource)["layout"])) == {"", *LAYOUTS}
+
+
+def test_a_table_with_the_columns_of_a_layout_is_recognized(tmp_path: Path) -> None:
+    pl.DataFrame({"URL": [CAT], "TEXT": ["cat"]}).write_parquet(tmp_path / "t.parquet")
+
+    with pytest.raises(InputError) as caught:
+        pairs(tmp_path / "t.parquet")
+
+    assert caught.value.hint == (
+        "these are the columns of a published table: write `layout: laion`"
+    )
+
+
 @pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param("url,caption\n", id="header only"),
-        pytest.param(f"url,caption\n{CAT},cat", id="no final newline"),
-        pytest.param('url,caption\na,b\nc,"' + "d\n" * 20 + '"\n' + "e,f\n" * 20, id="quoted cut"),
-    ],
+    "changes", [{"url_column": "x"}, {"caption_column": "x"}, {"header": ("url", "caption")}]
 )
-def test_a_check_reads_the_head_of_a_file_however_it_is_cut(
-    tmp_path: Path, ending: str, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)  # two and a byte end within the quotes
-    write(tmp_path / f"t.{ending}", text)
-
-    check(TableSource(path=str(tmp_path / f"t.{ending}")))
-    check(TableSource(path=str(tmp_path / f"t.{ending}"), header=("url", "caption")))
-    assert "it has url, caption" in message(tmp_path / f"t.{ending}", caption_column="text")
+def test_a_layout_names_the_columns_alone(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="layout coyo names the columns itself"):
+        TableSource(path="x", layout="coyo", **changes)
 
 
-def test_a_line_longer_than_a_block_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table_reading, "_BLOCK_BYTES", 24)
-    (tmp_path / "t.csv").write_text(f"url,caption\n{CAT},{'cat ' * 50}\n")
+def test_a_condition_is_checked_with_the_settings() -> None:
+    with pytest.raises(ValueError, match="where must hold conditions such as"):
+        TableSource(path="x", where=("similarity",))
 
-    assert "straddles two block boundaries" in message(tmp_path / "t.csv")
+
+def test_white_space_is_collapsed_as_the_crawl_collapses_it(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    letters = "ab  \0\t\n\x1c\x1f\x85\xa0\u1680\u2000\u2028\u202f\u3000\u200b\ufeff]^-\\"
+    around = ["".join(rng.choices(letters, k=rng.randint(0, 3))) for _ in range(6000)]
+    texts = [before + "c" + after for before, after in zip(around[::2], around[1::2], strict=True)]
+    urls = [f"\x1c\u3000 {CAT}?{n}\x1f\xa0" for n in range(len(texts))]
+    pl.DataFrame({"url": urls, "caption": texts}).write_parquet(tmp_path / "t.parquet")
+
+    rows, _ = read(tmp_path / "t.parquet")
+
+    assert [row["alt_text"] for row in rows] == [collapse(text) for text in texts]
+    assert [row["raw_image_url"] for row in rows] == [url.strip() for url in urls]

@@ -1,9 +1,15 @@
+import random
+
+import ada_url
+import polars as pl
 import pytest
 
 from openalign.ingest.web.urls import (
+    _CANONICAL,
     MAX_URL_CHARS,
     address_name_of,
     canonical_url,
+    canonical_urls,
     host_of,
     origin_of,
 )
@@ -43,10 +49,81 @@ def test_a_url_may_be_so_long_and_no_longer() -> None:
 
     assert canonical_url(longest) == longest
     assert canonical_url(longest + "a") is None
+    assert canonical_urls(pl.Series([longest, longest + "a"])).to_list() == [longest, None]
 
 
 def test_without_a_base_only_whole_addresses_are_urls() -> None:
     assert canonical_url("x.png") is None
+
+
+def by_properties(raw: str, base: str | None) -> str | None:
+    """Return what `canonical_url` does, from the parser's own properties: the slow way."""
+    try:
+        url = ada_url.URL(raw, base=base)
+    except ValueError:
+        return None
+    is_web = url.protocol in ("http:", "https:") and bool(url.hostname)
+    if not is_web or url.username or url.password:
+        return None
+    return str(url.href).partition("#")[0]
+
+
+HOSTS = [
+    *("a.example", "A.Example", "1.2.3.4", "0x7f.1", "256", "a.1", "a.0x1f", "a.0xg", "a.1."),
+    *("xn--bcher-kva.example", "xn--a", "axn--a.com", "b.xn--", "xN--a.b", "bücher.example"),
+    *("a..b", ".a", "a.", "-a.com", "a-.com", "ab--c.com", "[::1]", "[::1", "a_b.com", "a b"),
+    *("a%41.com", "\u3002com", "faß.de", "a\u00adb.com", "a,b.com", "a'b", "%00", "①.com", "", "."),
+    *("u@a", "u:p@a", "@a", "a@b@c", "a:80", "a:443", "a:8080", "a:", "a:0080", "a:65536", "a:x"),
+]
+PIECES = [
+    *"ab09-._~!$&'()*+,;=:@/?%#[]|\\^`{}<>\" \t\n\0\x7fé漢\u2028\ud800",
+    *("%2e", "%2E%2e", "/../", "/./", "/..", "/.", "//", "%z", "/.a", "/a.", "C|/", "&amp;"),
+]
+SCHEMES = [
+    "http://",
+    "https://",
+    "HTTP:",
+    "http:/",
+    "//",
+    "",
+    "ftp://",
+    "data:",
+    "http:\\\\",
+    " http://",
+]
+BASES = [None, PAGE, "http://u:p@h/", "mailto:a@b", "about:blank", "http://h/a;b?c#d"]
+
+
+def test_an_odd_url_comes_out_as_the_parsers_properties_tell() -> None:
+    rng = random.Random(0)
+    bare = [scheme + host + end for scheme in SCHEMES for host in HOSTS for end in ("", "/", "?")]
+    paths = [f"http://a.b/{start}{piece}c" for start in ("", "x", "x/", "?") for piece in PIECES]
+    mixed = [
+        rng.choice(SCHEMES) + rng.choice(HOSTS) + "/" + "".join(rng.choices(PIECES, k=5))
+        for _ in range(20_000)
+    ]
+    odd = bare + paths + mixed
+
+    expected = [by_properties(raw, base) for base in BASES for raw in odd]
+
+    assert [canonical_url(raw, base) for base in BASES for raw in odd] == expected
+    whole = [raw for raw in odd if "\ud800" not in raw]  # a column holds no half a character
+    assert canonical_urls(pl.Series(whole)).to_list() == [by_properties(raw, None) for raw in whole]
+    assert sum(url is not None for url in expected) > len(odd)
+
+
+def test_what_needs_no_parser_is_what_the_parser_would_leave_as_it_is() -> None:
+    rng = random.Random(1)
+    letters = [*"ab019-.-.", "xn--", "0x", "1a", "--"]
+    urls = [
+        f"http://{''.join(rng.choices(letters, k=rng.randint(1, 6)))}{rng.choice(['', '.com'])}/"
+        + "".join(rng.choices(PIECES, k=rng.randint(0, 3)))
+        for _ in range(50_000)
+    ]
+    passed = [url for url in urls if "xn--" not in url and _CANONICAL.fullmatch(url)]
+
+    assert len(passed) > 2_000
+    assert [by_properties(url, None) for url in passed] == passed
 
 
 def test_hosts_have_no_port_and_origins_do() -> None:

@@ -1,0 +1,97 @@
+"""The bytes of a file: without its compression, and as blocks of UTF-8 text."""
+
+import codecs
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import pyarrow as pa
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.ingest.sources.url_tables.found import codec_of
+
+BLOCK_BYTES = 16 << 20
+"""Bytes of text that are read and parsed at a time; no row may be longer."""
+
+HEAD_BYTES = 1 << 20
+"""Bytes that are read at a time where only the columns are asked for."""
+
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_SNIFFED_BYTES = 1024
+
+
+@contextmanager
+def open_stream(url: str) -> Generator[Any]:
+    """Open a file's content from its beginning to its end."""
+    with storage.open_read(url) as file:
+        codec = codec_of(url)
+        yield file if codec is None else pa.CompressedInputStream(file, codec)
+
+
+@contextmanager
+def open_seekable(url: str) -> Generator[IO[bytes]]:
+    """Open a file's content for reads at any place; what is compressed is unpacked to the disk."""
+    if codec_of(url) is None:
+        with storage.open_read(url) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile(prefix="openalign-") as unpacked:
+        with open_stream(url) as stream:
+            shutil.copyfileobj(stream, unpacked, BLOCK_BYTES)
+        unpacked.seek(0)
+        yield unpacked
+
+
+def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
+    """Yield a text file as UTF-8, about `num_bytes` at a time; nothing where it holds nothing.
+
+    The byte order mark of UTF-8 or UTF-16 is obeyed and left out. Blocks are not checked for bytes
+    that are not UTF-8: they may end within a character.
+
+    Raises:
+        InputError: the file is no text in one of these encodings.
+    """
+    with open_stream(url) as stream:
+        block = bytes(stream.read(num_bytes))
+        encoding = _MARKS.get(block[:2])
+        if encoding is None:
+            _refuse_binary(url, block[:_SNIFFED_BYTES])
+            block = block.removeprefix(codecs.BOM_UTF8)
+            while block:
+                yield block
+                block = bytes(stream.read(num_bytes))
+            return
+        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        block = block[2:]
+        while block:
+            yield decoder.decode(block).encode()
+            block = bytes(stream.read(num_bytes))
+        yield decoder.decode(b"", final=True).encode()
+
+
+def longer_than_allowed(url: str, line: int) -> InputError:
+    """Return the error of a row that is longer than a block."""
+    return InputError(
+        f"{url}: the row that begins on line {line:,} is longer than {BLOCK_BYTES:,} bytes",
+        hint="see that the file has the format that its ending says; lines end with \\n or \\r\\n",
+    )
+
+
+def as_utf8(block: bytes) -> bytes:
+    """Return a block of whole lines with each byte that is not UTF-8 as U+FFFD."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors="replace").encode()
+    return block
+
+
+def _refuse_binary(url: str, head: bytes) -> None:
+    if head.count(0) * 4 > len(head):
+        raise InputError(
+            f"{url} is no UTF-8 text: it begins with {head[:8].hex(' ')}",
+            hint="save it as UTF-8; UTF-16 is read where the file begins with its byte order mark",
+        )

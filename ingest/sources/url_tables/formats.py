@@ -1,0 +1,157 @@
+"""The table of formats, and what holds for all: the check of a file's columns and its rows."""
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from openalign.errors import InputError
+from openalign.ingest.sources.table import TableSource
+from openalign.ingest.sources.table_layouts import layouts_with
+from openalign.ingest.sources.url_tables import columnar, delimited, json_values
+from openalign.ingest.sources.url_tables.found import ENDINGS, format_of
+from openalign.ingest.sources.url_tables.rows import Rows
+from openalign.ingest.sources.url_tables.text import is_list, is_text
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How the files of a format are read."""
+
+    schema: Callable[[str, TableSource], pa.Schema | None]
+    """Return a file's columns; None where it holds nothing at all, as empty parts do."""
+
+    rows: Callable[[str, TableSource, Sequence[str]], Iterator[Rows]]
+    """Yield the columns that are named."""
+
+
+_DELIMITED = Format(schema=delimited.schema, rows=delimited.rows)
+
+FORMATS = {
+    "parquet": Format(schema=columnar.parquet_schema, rows=columnar.parquet_rows),
+    "arrow": Format(schema=columnar.arrow_schema, rows=columnar.arrow_rows),
+    "csv": _DELIMITED,
+    "tsv": _DELIMITED,
+    "txt": _DELIMITED,
+    "json": Format(schema=json_values.document_schema, rows=json_values.document_rows),
+    "jsonl": Format(schema=json_values.lines_schema, rows=json_values.lines_rows),
+}
+_WANTED = {
+    "url_column": "text",
+    "caption_column": "text, or lists of it",
+    "language_column": "text",
+    "sha256_column": "text",
+    "where": "single values",
+}
+_BY_DEFAULT = "parquet"
+"""A file whose ending says nothing: some writers give none."""
+
+
+def check_file(url: str, source: TableSource) -> None:
+    """Check that a file can be read and has every column that a source names.
+
+    Raises:
+        InputError: names the file, what is missing and what was found instead.
+    """
+    with _errors_name(url):
+        schema = _format(url).schema(url, source)
+    if schema is None:
+        return
+    columns = source.columns
+    for name, setting in (
+        (columns.url, "url_column"),
+        (columns.language, "language_column"),
+        (columns.sha256, "sha256_column"),
+    ):
+        if name:
+            _require(url, schema, name, setting=setting, holds=is_text)
+    _require(url, schema, columns.caption, setting="caption_column", holds=_is_caption)
+    for name in (condition.column for condition in source.conditions):
+        _require(url, schema, name, setting="where", holds=_is_single)
+    for name in source.carry_columns:
+        _require(url, schema, name, setting="carry_columns", holds=_is_anything)
+
+
+def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
+    """Yield the columns of a file that a source uses.
+
+    Raises:
+        InputError: the file is damaged; it is named.
+    """
+    columns = source.columns
+    used = (
+        *(columns.url, columns.caption, columns.language, columns.sha256),
+        *(condition.column for condition in source.conditions),
+        *source.carry_columns,
+    )
+    names = [name for name in dict.fromkeys(used) if name]
+    with _errors_name(url):
+        yield from _format(url).rows(url, source, names)
+
+
+def _format(url: str) -> Format:
+    return FORMATS[format_of(url) or _BY_DEFAULT]
+
+
+@contextmanager
+def _errors_name(url: str) -> Generator[None]:
+    """Say which file an error of a library is about."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError) as error:
+        name = format_of(url)
+        raise InputError(
+            f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
+            hint="the file is damaged, or has another format than its ending says"
+            if name
+            else f"its ending should say which format it has: {ENDINGS}",
+        ) from error
+
+
+def _require(
+    url: str,
+    schema: pa.Schema,
+    name: str,
+    *,
+    setting: str,
+    holds: Callable[[pa.DataType], bool],
+) -> None:
+    number = schema.names.count(name)
+    if number == 0:
+        raise InputError(
+            f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
+            hint=_hint_about_names(schema.names, setting),
+        )
+    if number > 1:
+        raise InputError(
+            f"{url} has {number} columns `{name}`; it has {', '.join(schema.names)}",
+            hint="rename one of them; a file without a line of names can be given others with "
+            "`harvest.source.header`",
+        )
+    kind = schema.field(name).type
+    if not holds(kind):
+        raise InputError(
+            f"{url}: column `{name}` holds {kind}, but must hold {_WANTED[setting]}",
+            hint=f"name another one with `harvest.source.{setting}`",
+        )
+
+
+def _hint_about_names(names: Sequence[str], setting: str) -> str:
+    if len(names) == 1 and setting == "caption_column":
+        return "URLs alone are no pairs: ALIGN needs a text for each image, in a second column"
+    if layouts := layouts_with(list(names)):
+        return f"these are the columns of a published table: write `layout: {layouts[0]}`"
+    return f"name it with `harvest.source.{setting}`, or all with `header`"
+
+
+def _is_caption(kind: pa.DataType) -> bool:
+    return is_text(kind.value_type if is_list(kind) else kind)
+
+
+def _is_single(kind: pa.DataType) -> bool:
+    return not pa.types.is_nested(kind)
+
+
+def _is_anything(_: pa.DataType) -> bool:
+    return True

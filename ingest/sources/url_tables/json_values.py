@@ -1,0 +1,193 @@
+"""Rows of JSON lines, and of JSON documents that hold a table.
+
+A document is a list of objects, an object of columns (lists, or objects by row number as pandas
+writes them), or an object that holds a list of objects beside other facts. A file that ends in
+`.json` may also hold JSON lines: that is how Spark names them.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, cast
+
+import msgspec
+import pyarrow as pa
+
+from openalign.engines.batches import BATCH_ROWS
+from openalign.errors import InputError
+from openalign.ingest.sources.table import TableSource
+from openalign.ingest.sources.url_tables import content
+from openalign.ingest.sources.url_tables.rows import Rows
+
+_Object = dict[str, Any]
+_OBJECT = msgspec.json.Decoder(_Object)
+
+
+def lines_schema(url: str, source: TableSource) -> pa.Schema | None:
+    """Return the members of the first objects; None for a file that holds nothing."""
+    del source
+    for number, (objects, num_bad) in enumerate(_objects_by_line(url, content.HEAD_BYTES)):
+        if objects:
+            return _schema(objects)
+        if num_bad and number == 0:
+            raise InputError(
+                f"{url} cannot be read as jsonl: its first lines are no JSON objects",
+                hint="a line holds one object, such as "
+                '{"url": "https://...", "caption": "..."}; a whole document ends in .json',
+            )
+    return None
+
+
+def lines_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterator[Rows]:
+    """Yield members of a file's objects. A line that is no object is a bad row."""
+    del source
+    for objects, num_bad in _objects_by_line(url, content.BLOCK_BYTES):
+        yield _rows(objects, columns, num_bad=num_bad)
+
+
+def document_schema(url: str, source: TableSource) -> pa.Schema | None:
+    """Return a document's columns; None for a file that holds nothing."""
+    if _has_lines(url):
+        return lines_schema(url, source)
+    objects = _objects_of_document(url, source.columns.url)
+    return _schema(objects) if objects else None
+
+
+def document_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterator[Rows]:
+    """Yield columns of a document, which is read as a whole."""
+    if _has_lines(url):
+        yield from lines_rows(url, source, columns)
+        return
+    objects = _objects_of_document(url, source.columns.url)
+    for start in range(0, len(objects), BATCH_ROWS):
+        yield _rows(objects[start : start + BATCH_ROWS], columns)
+
+
+# Lines --------------------------------------------------------------------------------------------
+
+
+def _objects_by_line(url: str, num_bytes: int) -> Iterator[tuple[list[_Object], int]]:
+    """Yield the objects of each block and the number of its lines that are none."""
+    rest, line = b"", 1
+    for block in chain(content.text_blocks(url, num_bytes), (b"\n",)):
+        text = rest + block
+        end = text.rfind(b"\n") + 1
+        rest = text[end:]
+        line += text.count(b"\n", 0, end)
+        if len(rest) > content.BLOCK_BYTES:
+            raise content.longer_than_allowed(url, line)
+        objects: list[_Object] = []
+        num_bad = 0
+        for one in content.as_utf8(text[:end]).split(b"\n"):
+            if not one or one.isspace():
+                continue
+            try:
+                objects.append(_OBJECT.decode(one))
+            except msgspec.DecodeError:
+                num_bad += 1
+        yield objects, num_bad
+
+
+def _has_lines(url: str) -> bool:
+    """Tell whether the first line of a file is an object, and more follows."""
+    head = b""
+    for block in content.text_blocks(url, content.HEAD_BYTES):
+        head = (head + block).lstrip()
+        first, newline, more = head.partition(b"\n")
+        if not newline and len(head) <= content.BLOCK_BYTES:
+            continue
+        try:
+            _OBJECT.decode(content.as_utf8(first))
+        except msgspec.DecodeError:
+            return False
+        if more.strip():
+            return True
+    return False
+
+
+# Documents ----------------------------------------------------------------------------------------
+
+
+def _objects_of_document(url: str, url_column: str) -> list[_Object]:
+    text = content.as_utf8(b"".join(content.text_blocks(url, content.BLOCK_BYTES)))
+    if not text.strip():
+        return []
+    try:
+        document: object = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"{url} cannot be read as json: {error}",
+            hint="a file of JSON lines ends in .jsonl, and is read line by line",
+        ) from error
+    objects = _table_in(document, url_column)
+    if objects is None:
+        raise InputError(
+            f"{url} holds no table",
+            hint="a list of objects is read, an object of columns, or an object with one list of "
+            "objects in it",
+        )
+    return objects
+
+
+def _table_in(document: object, url_column: str) -> list[_Object] | None:
+    if isinstance(document, list):
+        return _objects(document)
+    if not isinstance(document, dict):
+        return None
+    members = cast("_Object", document)
+    if url_column in members:
+        return _objects_of_columns(members, url_column)
+    tables = [_objects(value) for value in members.values() if isinstance(value, list) and value]
+    found = [table for table in tables if table is not None]
+    return found[0] if len(found) == 1 else None
+
+
+def _objects(values: list[Any]) -> list[_Object] | None:
+    return values if all(isinstance(value, dict) for value in values) else None
+
+
+def _objects_of_columns(members: _Object, url_column: str) -> list[_Object] | None:
+    """Return the rows of an object of columns; an object of single values is one row."""
+    if isinstance(members[url_column], str):
+        return [members]
+    columns = {
+        name: list(value.values()) if isinstance(value, dict) else value
+        for name, value in members.items()
+        if isinstance(value, (dict, list))
+    }
+    num_rows = len(columns.get(url_column, ()))
+    whole = {name: column for name, column in columns.items() if len(column) == num_rows}
+    if url_column not in whole:
+        return None
+    return [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
+
+
+# Columns ------------------------------------------------------------------------------------------
+
+
+def _schema(objects: Sequence[_Object]) -> pa.Schema:
+    names = dict.fromkeys(name for row in objects for name in row)
+    return pa.schema([(name, _array(objects, name).type) for name in names])
+
+
+def _rows(objects: Sequence[_Object], columns: Sequence[str], *, num_bad: int = 0) -> Rows:
+    batch = pa.record_batch({name: _array(objects, name) for name in columns})
+    return Rows(batch, num_bad)
+
+
+def _array(objects: Sequence[_Object], name: str) -> pa.Array:
+    """Return a member of each object; values of several types become JSON text."""
+    values = [row.get(name) for row in objects]
+    if any(isinstance(value, list) for value in values):
+        values = [
+            value if isinstance(value, list) or value is None else [value] for value in values
+        ]
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([_text(value) for value in values], pa.string())
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
