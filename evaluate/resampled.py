@@ -100,9 +100,10 @@ def read_resamples(url: str) -> dict[str, Floats]:
     Raises:
         InputError: it is not a file of resamples.
     """
+    content = storage.read_bytes(url)
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(url)), schema=_RESAMPLED)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        table = pq.read_table(io.BytesIO(content), schema=_RESAMPLED)
+    except (pa.ArrowException, OSError) as error:  # OSError: bytes that were changed
         raise InputError(f"{url}: is not a file of resamples: {error}", hint=_AGAIN) from error
     for column in table.column_names:
         if table[column].null_count:  # as where a table of another sort has no such column

@@ -151,7 +151,7 @@ def read(url: str) -> Results:
         )
     try:
         return _RESULTS.decode(content)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(
             f"{url}: does not follow version {RESULTS_VERSION}: {error}", hint=_AGAIN
         ) from error

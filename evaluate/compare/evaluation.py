@@ -1,5 +1,6 @@
 """The result of a complete evaluation, read without its model."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,7 +11,7 @@ from openalign.evaluate.bootstrap import Floats
 from openalign.evaluate.resampled import read_resamples
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.files import storage
-from openalign.files.manifest import StageFolder
+from openalign.files.manifest import DataFile, StageFolder
 from openalign.files.names import RESAMPLES_FILE, RESULTS_FILE
 
 
@@ -56,7 +57,7 @@ def read_evaluation(name: str, folder: StageFolder) -> Evaluation:
 
     Raises:
         StageError: it is not complete.
-        InputError: it is of another version, or a file of it cannot be used.
+        InputError: it is of another version, or a file of it cannot be used or was changed.
     """
     manifest = folder.require()
     found = results.read(storage.join(folder.url, RESULTS_FILE))
@@ -66,6 +67,19 @@ def read_evaluation(name: str, folder: StageFolder) -> Evaluation:
             f"{url} is gone, and nothing is compared without it",
             hint=f"remove {folder.url} and run `openalign evaluate` again",
         )
-    return Evaluation(
-        name=name, results=found, resamples=read_resamples(url), inputs=manifest.inputs
-    )
+    resamples = read_resamples(url)
+    for file in manifest.files:
+        if file.name in (RESULTS_FILE, RESAMPLES_FILE):
+            _check_unchanged(folder, file)
+    return Evaluation(name=name, results=found, resamples=resamples, inputs=manifest.inputs)
+
+
+def _check_unchanged(folder: StageFolder, file: DataFile) -> None:
+    """Refuse numbers that are not those that were measured."""
+    url = storage.join(folder.url, file.name)
+    if hashlib.sha256(storage.read_bytes(url)).hexdigest() != file.sha256:
+        raise InputError(
+            f"{url} was changed after it was written: its sha256 is not the manifest's",
+            hint=f"take an unchanged copy, or remove {folder.url} and run `openalign evaluate` "
+            "again",
+        )

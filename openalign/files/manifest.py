@@ -242,7 +242,7 @@ class StageFolder:
         url = storage.join(self.url, MANIFEST)
         try:
             return _MANIFEST.decode(storage.read_bytes(url))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StageError(
                 f"{url} is not the manifest of a stage: {error}",
                 hint=f"remove {self.url} and run the stage again",

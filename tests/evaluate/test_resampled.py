@@ -68,3 +68,13 @@ def test_a_table_of_another_sort_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"not a file of resamples: `values` is missing"):
         read_resamples(f"{tmp_path}/resamples.parquet")
+
+
+def test_changed_bytes_are_refused(tmp_path: Path) -> None:
+    write_resamples(str(tmp_path), [resampled("a/x", [0.25, 0.5, 0.75])])
+    path = tmp_path / "resamples.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + bytes(60) + whole[64:])
+
+    with pytest.raises(InputError, match=r"resamples\.parquet: is not a file of resamples: "):
+        read_resamples(str(path))

@@ -73,6 +73,14 @@ def test_another_version_is_refused_with_a_way_out(tmp_path: Path) -> None:
     assert caught.value.hint == "run `openalign evaluate` again"
 
 
+def test_a_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_bytes(results.to_json(FOUND).encode().replace(b'"libraries": {', b'"\xff": {', 1))
+
+    with pytest.raises(InputError, match="does not follow version 4"):
+        results.read(str(path))
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}"])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match="is not a file of results"):

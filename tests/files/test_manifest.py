@@ -185,10 +185,13 @@ def test_a_run_killed_while_it_seals_keeps_what_a_rerun_goes_on_from(
     assert not (tmp_path / "candidates" / "work").exists()
 
 
-def test_a_manifest_of_another_form_is_an_error_with_its_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"stage": 3}', b'{"stage": "\xff"}', b"{"])
+def test_a_manifest_of_another_form_is_an_error_with_its_name(
+    tmp_path: Path, content: bytes
+) -> None:
     folder = StageFolder(str(tmp_path), "candidates")
     folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
-    (tmp_path / "candidates" / "manifest.json").write_text('{"stage": 3}')
+    (tmp_path / "candidates" / "manifest.json").write_bytes(content)
 
     with pytest.raises(StageError, match=r"candidates/manifest\.json is not the manifest"):
         folder.read()

@@ -115,6 +115,18 @@ def test_neither_path_nor_clock_enters_the_files(runs: Path) -> None:
             id="an older version",
         ),
         pytest.param(
+            ["runs/good", "runs/edited"],
+            "runs/edited/evaluate/results.json was changed after it was written",
+            "take an unchanged copy",
+            id="an edited number",
+        ),
+        pytest.param(
+            ["runs/good", "runs/swapped"],
+            "runs/swapped/evaluate/resamples.parquet was changed after it was written",
+            "take an unchanged copy",
+            id="resamples of another run",
+        ),
+        pytest.param(
             ["runs/good", "runs/half"],
             "runs/half/evaluate/resamples.parquet is gone",
             "remove runs/half/evaluate and run `openalign evaluate` again",
@@ -147,9 +159,12 @@ def test_a_mistake_is_said_and_nothing_is_written(
     runs: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str, hint: str
 ) -> None:
     Run(numbers=GOOD.numbers, hashes={"dataset/pets": "e"}).sealed("runs/other")
-    for name in ("old", "half"):
+    for name in ("old", "half", "edited", "swapped"):
         shutil.copytree("runs/good", f"runs/{name}")
     Path("runs/half/evaluate/resamples.parquet").unlink()
+    edited = Path("runs/edited/evaluate/results.json")
+    edited.write_text(edited.read_text().replace('"value": 0.5', '"value": 0.9'))
+    shutil.copy("runs/bad/evaluate/resamples.parquet", "runs/swapped/evaluate/")
     old = Path("runs/old/evaluate/results.json")
     old.write_text(old.read_text().replace('"version": 4', '"version": 3'))
 
