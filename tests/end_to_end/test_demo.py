@@ -24,7 +24,7 @@ PIPELINES = str(ROOT / "pipelines.yaml")
 STAGE_NAMES = ["site", "harvest", "filter", "fetch", "select", "train", "evaluate", "report"]
 
 GROUPS = {"test": 186, "hard": 293}
-"""Images of the benchmark's splits that a class is asked of; 8 of `test` are newer than the list."""
+"""Images of the splits that a class is asked of; 8 of `test` are newer than the list of groups."""
 TONES = {"test": 139, "hard": 100}
 
 pytestmark = pytest.mark.slow
