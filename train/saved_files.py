@@ -109,11 +109,8 @@ def tokenizer_file(folder: Folder) -> str:
     for name in (TOKENIZER_FILE, VOCABULARY_FILE):
         if name in folder.names:
             return name
-    if WEIGHTS_FILE not in folder.names and INDEX_FILE not in folder.names:
-        raise _lacks(folder, [TOKENIZER_FILE])
     raise InputError(
-        f"{folder.url} holds a model without its vocabulary: neither {TOKENIZER_FILE} nor "
-        f"{VOCABULARY_FILE} is there",
+        f"{folder.url} has no vocabulary: neither {TOKENIZER_FILE} nor {VOCABULARY_FILE} is there",
         hint="name a folder that holds the model's tokenizer, as --set evaluate.processor=FOLDER",
     )
 

@@ -84,7 +84,9 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     assert message in str(refusal(url))
 
     folder_of(tmp_path, "config.json", "model.safetensors")
-    assert "is not a model folder: tokenizer.json cannot be found" in str(refusal(url))
+    found = refusal(url)
+    assert "has no vocabulary: neither tokenizer.json nor vocab.txt is there" in str(found)
+    assert "evaluate.processor=FOLDER" in str(found.hint)
 
 
 def test_an_adapter_is_not_read(tmp_path: Path) -> None:
