@@ -23,7 +23,7 @@ from openalign.evaluate.embeddings import (
 )
 from openalign.evaluate.encoder import Encoder
 from openalign.evaluate.left_out import UnreadableImage, check_bound
-from openalign.evaluate.pace import Pace, PaceKeeper
+from openalign.evaluate.pace import EmbeddingPace, PaceKeeper
 from openalign.evaluate.plan import Plan, plan, say_needs, without_unreadable
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.contract import name_of
@@ -72,12 +72,7 @@ def embed_plan(
     planned = plan(config, benchmarks)
     if ranks.rank == 0:
         say_needs(planned)
-    encoder = Encoder.load(model, processor=config.processor, decoding=config.decoding)
-    if ranks.rank == 0:
-        for note in encoder.notes:
-            say(f"evaluate  {note}")
-    libraries = fingerprint_of(library_versions())
-    check_same(ranks, {"the model as it was loaded": encoder.identity, "libraries": libraries})
+    encoder = _loaded(config, model, ranks)
     with fixed_threads(ranks):
         images, texts = _images_of(planned), texts_of(planned)
         keeper = _keeper(ranks, images, texts)
@@ -113,6 +108,17 @@ def embed_plan(
         preprocess_hash=encoder.preprocess_hash,
         temperature=encoder.temperature,
     )
+
+
+def _loaded(config: EvaluateConfig, model: str, ranks: RankGroup) -> Encoder:
+    """Return the model, once every rank has the same one."""
+    encoder = Encoder.load(model, processor=config.processor, decoding=config.decoding)
+    if ranks.rank == 0:
+        for note in encoder.notes:
+            say(f"evaluate  {note}")
+    libraries = fingerprint_of(library_versions())
+    check_same(ranks, {"the model as it was loaded": encoder.identity, "libraries": libraries})
+    return encoder
 
 
 def texts_of(planned: Plan) -> dict[str, Texts]:
@@ -199,13 +205,15 @@ def _say_what_is_there(
         say(f"evaluate  {' and '.join(there)} are there from an earlier run")
 
 
-def _note(ranks: RankGroup, *, of_images: Pace, of_all: Pace, output: str) -> None:
+def _note(
+    ranks: RankGroup, *, of_images: EmbeddingPace, of_all: EmbeddingPace, output: str
+) -> None:
     """Say how fast it went, and note it beside the result, where it is no part of it."""
     paces = from_every_rank(ranks, (of_images, of_all))
     if ranks.rank != 0:
         return
-    whole = Pace.together([pace for _, pace in paces])
-    waiting = Pace.together([pace for pace, _ in paces]).waiting_share
+    whole = EmbeddingPace.together([pace for _, pace in paces])
+    waiting = EmbeddingPace.together([pace for pace, _ in paces]).waiting_share
     if not whole.made:
         return
     on = f" on {ranks.world_size} processes" if ranks.world_size > 1 else ""

@@ -12,7 +12,7 @@ _A_MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class EmbeddingPace:
     """What one process, or all of them, came to."""
 
     made: int
@@ -23,7 +23,7 @@ class Pace:
     """Seconds in which the model had to wait until images were read and decoded."""
 
     @classmethod
-    def together(cls, paces: "list[Pace]") -> "Pace":
+    def together(cls, paces: "list[EmbeddingPace]") -> "EmbeddingPace":
         """Return the pace of processes that worked at the same time."""
         return cls(
             made=sum(pace.made for pace in paces),
@@ -79,10 +79,10 @@ class PaceKeeper:
         finally:
             self._waited += time.monotonic() - began
 
-    def pace(self) -> Pace:
+    def pace(self) -> EmbeddingPace:
         """Return what it came to so far."""
         seconds = time.monotonic() - self._started
-        return Pace(made=self._made, seconds=seconds, waited=self._waited)
+        return EmbeddingPace(made=self._made, seconds=seconds, waited=self._waited)
 
     def close(self) -> None:
         """End the display."""

@@ -1,9 +1,9 @@
 """One rank of an evaluation: what it is told, and all that it does.
 
-`openalign evaluate` is the only rank where one process is asked for, and else writes a `RankSpec`
-and starts `python -m openalign.evaluate.rank SPEC` for each. Under torchrun and its like every
-process builds the same spec and calls `run`. Rank 0 locks the stage, sees whether it is up to date,
-measures and seals it.
+`openalign evaluate` is the only rank where one process is asked for, and else writes an
+`EvaluationSpec` and starts `python -m openalign.evaluate.rank SPEC` for each. Under torchrun and
+its like every process builds the same spec and calls `run`. Rank 0 locks the stage, sees whether it
+is up to date, measures and seals it.
 """
 
 import sys
@@ -30,7 +30,7 @@ class RankConfig:
     """Data sets, by name."""
 
 
-class RankSpec(StageSpec, frozen=True, kw_only=True):
+class EvaluationSpec(StageSpec, frozen=True, kw_only=True):
     """What every rank of an evaluation is told; all of it is the same for every rank."""
 
     config: dict[str, Any]
@@ -40,7 +40,7 @@ class RankSpec(StageSpec, frozen=True, kw_only=True):
     """URL of the model's folder."""
 
 
-def run(spec: RankSpec) -> None:
+def run(spec: EvaluationSpec) -> None:
     """Evaluate as one of the ranks that the environment names, or alone; rank 0 seals the stage.
 
     Nothing is done where the stage is up to date. An error of rank 0 before or after the embedding
@@ -78,4 +78,4 @@ def run(spec: RankSpec) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main_of_rank(sys.argv[1:], RankSpec, run))
+    sys.exit(main_of_rank(sys.argv[1:], EvaluationSpec, run))

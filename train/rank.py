@@ -1,6 +1,6 @@
 """One rank of a training run: what it is told, and all that it does.
 
-`openalign train` writes a `RankSpec` and starts `python -m openalign.train.rank SPEC` under
+`openalign train` writes a `TrainingSpec` and starts `python -m openalign.train.rank SPEC` under
 DeepSpeed's launcher. Under torchrun and its like every process builds the same spec and calls
 `run`. Either way rank 0 locks the stage, sees whether it is up to date, and seals it.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from openalign.train.loop import Trained
 
 
-class RankSpec(StageSpec, frozen=True, kw_only=True):
+class TrainingSpec(StageSpec, frozen=True, kw_only=True):
     """What every rank of a run is told; all of it is the same for every rank."""
 
     config: dict[str, Any]
@@ -33,7 +33,7 @@ class RankSpec(StageSpec, frozen=True, kw_only=True):
     """URL of the folder that holds the shards."""
 
 
-def run(spec: RankSpec) -> None:
+def run(spec: TrainingSpec) -> None:
     """Train as one of the ranks that the environment names, or alone; rank 0 seals the stage.
 
     Nothing is done where the stage is up to date. An error of rank 0 outside the steps themselves
@@ -61,7 +61,7 @@ def run(spec: RankSpec) -> None:
         on_rank_0(ranks, partial(_seal, spec, config, trained))
 
 
-def _seal(spec: RankSpec, config: TrainConfig, trained: "Trained") -> None:
+def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:
     from openalign.train.result import write_result
 
     folders = local_folders(spec.output, spec.work)
@@ -72,4 +72,4 @@ def _seal(spec: RankSpec, config: TrainConfig, trained: "Trained") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main_of_rank(sys.argv[1:], RankSpec, run))
+    sys.exit(main_of_rank(sys.argv[1:], TrainingSpec, run))

@@ -21,8 +21,8 @@ from openalign.evaluate.compare.records import (
     ComparedRun,
     Comparison,
     Difference,
+    DifferenceVerdict,
     NotCompared,
-    Verdict,
 )
 
 _EQUAL = 1e-12
@@ -82,13 +82,13 @@ def difference_of(
     )
 
 
-def verdict_of(low: float, high: float, *, higher_is_better: bool) -> Verdict:
+def verdict_of(low: float, high: float, *, higher_is_better: bool) -> DifferenceVerdict:
     """Return what an interval says: nothing, unless it lies on one side of zero."""
     if not higher_is_better:
         low, high = -high, -low
     if low > _EQUAL:
-        return Verdict.BETTER
-    return Verdict.WORSE if high < -_EQUAL else Verdict.NO_DIFFERENCE
+        return DifferenceVerdict.BETTER
+    return DifferenceVerdict.WORSE if high < -_EQUAL else DifferenceVerdict.NO_DIFFERENCE
 
 
 def _chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:

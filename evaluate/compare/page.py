@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from openalign.evaluate.compare import wording
-from openalign.evaluate.compare.records import ComparedRun, Comparison, Difference, Verdict, to_json
+from openalign.evaluate.compare.records import (
+    ComparedRun,
+    Comparison,
+    Difference,
+    DifferenceVerdict,
+    to_json,
+)
 from openalign.evaluate.compare.wording import Worded, is_of_ranks, worded
 from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.files import storage
@@ -18,7 +24,7 @@ _template_of_report = templates_in("openalign.evaluate.report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class DifferenceRow:
     """A metric in the table."""
 
     words: Worded
@@ -31,7 +37,7 @@ class RunTables:
     """What the page shows of one run."""
 
     run: ComparedRun
-    by_verdict: Sequence[tuple[Verdict, Sequence[Row]]]
+    by_verdict: Sequence[tuple[DifferenceVerdict, Sequence[DifferenceRow]]]
     """The rows of each verdict that has some, the worst first."""
 
     limit: str
@@ -58,9 +64,9 @@ def render(comparison: Comparison, name: str) -> str:
         confidence=wording.confidence(comparison),
         measured=[comparison.baseline, *comparison.runs],
         tables=[_tables(comparison, run) for run in comparison.runs],
-        verdicts=list(Verdict),
-        worse=Verdict.WORSE,
-        better=Verdict.BETTER,
+        verdicts=list(DifferenceVerdict),
+        worse=DifferenceVerdict.WORSE,
+        better=DifferenceVerdict.BETTER,
         style=Markup(_template_of_report("report.css")) if is_html else "",  # noqa: S704  # ours
     )
 
@@ -72,7 +78,7 @@ def _tables(comparison: Comparison, run: ComparedRun) -> RunTables:
         run=run,
         by_verdict=[
             (verdict, [_row(each, limit) for each in run.of_verdict(verdict)])
-            for verdict in Verdict
+            for verdict in DifferenceVerdict
             if run.of_verdict(verdict)
         ],
         limit=f"{100 * limit:.2f}",
@@ -85,10 +91,12 @@ def _breakable(name: str) -> Markup:
     return escape(name).replace("/", Markup("/<wbr>"))
 
 
-def _row(difference: Difference, limit: float) -> Row:
+def _row(difference: Difference, limit: float) -> DifferenceRow:
     words = worded(difference)
     if is_of_ranks(difference) or not limit:
-        return Row(words=words, strip="")
+        return DifferenceRow(words=words, strip="")
     parts = (difference.difference, difference.low, difference.high)
     label = f"{words.difference} points, from {words.interval}"
-    return Row(words=words, strip=charts.gain_strip(*(x / limit for x in parts), label=label))
+    return DifferenceRow(
+        words=words, strip=charts.gain_strip(*(x / limit for x in parts), label=label)
+    )

@@ -10,7 +10,7 @@ COMPARE_VERSION = 1
 """Raised whenever a field changes its name, type or meaning."""
 
 
-class Verdict(StrEnum):
+class DifferenceVerdict(StrEnum):
     """What the paired interval of a difference says."""
 
     WORSE = "worse"
@@ -38,7 +38,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     resamples: int
     higher_is_better: bool
-    verdict: Verdict
+    verdict: DifferenceVerdict
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +58,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     differences: tuple[Difference, ...]
     not_compared: tuple[NotCompared, ...]
 
-    def of_verdict(self, verdict: Verdict) -> list[Difference]:
+    def of_verdict(self, verdict: DifferenceVerdict) -> list[Difference]:
         """Return the differences of a verdict, in the order of the results."""
         return [each for each in self.differences if each.verdict is verdict]
 
@@ -94,7 +94,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     @property
     def is_worse(self) -> bool:
         """Whether a metric of some run got worse beyond its interval."""
-        return any(run.of_verdict(Verdict.WORSE) for run in self.runs)
+        return any(run.of_verdict(DifferenceVerdict.WORSE) for run in self.runs)
 
     def worse_by_chance(self, run: ComparedRun) -> float:
         """Return how many metrics would be called worse on average if both models were equal."""

@@ -5,7 +5,12 @@ Shares and correlations are shown times 100, and median ranks as they are.
 
 from dataclasses import dataclass
 
-from openalign.evaluate.compare.records import ComparedRun, Comparison, Difference, Verdict
+from openalign.evaluate.compare.records import (
+    ComparedRun,
+    Comparison,
+    Difference,
+    DifferenceVerdict,
+)
 from openalign.evaluate.tasks.retrieval import MEDIAN_RANK
 
 
@@ -19,7 +24,7 @@ class Worded:
     difference: str
     low: str
     high: str
-    verdict: Verdict
+    verdict: DifferenceVerdict
 
     @property
     def interval(self) -> str:
@@ -57,7 +62,7 @@ def is_of_ranks(difference: Difference) -> bool:
 
 def counts(run: ComparedRun) -> str:
     """Return how many metrics got each verdict."""
-    return ", ".join(f"{len(run.of_verdict(verdict))} {verdict}" for verdict in Verdict)
+    return ", ".join(f"{len(run.of_verdict(verdict))} {verdict}" for verdict in DifferenceVerdict)
 
 
 def about_chance(comparison: Comparison, run: ComparedRun) -> str:

@@ -23,7 +23,7 @@ from openalign.evaluate.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class LinearHead:
     """Weights of a softmax over classes; rows are taken as they are."""
 
     weight_CD: Tensor
@@ -47,7 +47,7 @@ class ClassRanks(NamedTuple):
     """The other class that scores highest."""
 
 
-def rank_classes(head: Head, labeled: Labeled, on: Threads) -> ClassRanks:
+def rank_classes(head: LinearHead, labeled: Labeled, on: Threads) -> ClassRanks:
     """Return how the own class of each row is placed; there are at least two classes."""
 
     def ranks_of(row_BD: Tensor, label_B: Tensor) -> tuple[Ints, Ints, Ints]:
@@ -66,13 +66,13 @@ def rank_classes(head: Head, labeled: Labeled, on: Threads) -> ClassRanks:
     return ClassRanks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def num_right(head: Head, labeled: Labeled, on: Threads) -> int:
+def num_right(head: LinearHead, labeled: Labeled, on: Threads) -> int:
     """Return how many rows have their own class first, and no other beside it."""
     ranks = rank_classes(head, labeled, on)
     return int(np.count_nonzero(ranks.above_N + ranks.tied_N == 0))
 
 
-def first_classes(head: Head, rows_QD: Vectors, k: int) -> list[list[int]]:
+def first_classes(head: LinearHead, rows_QD: Vectors, k: int) -> list[list[int]]:
     """Return the k best classes of each row, the earlier one first where two score alike."""
     score_QC = head.scores(torch.from_numpy(rows_QD))
     order_QC = torch.sort(score_QC, dim=1, descending=True, stable=True).indices

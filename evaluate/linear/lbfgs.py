@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from openalign.evaluate.linear.cross_entropy import gradient
-from openalign.evaluate.linear.head import Head
+from openalign.evaluate.linear.head import LinearHead
 from openalign.evaluate.linear.rows import Labeled, Threads, moments
 
 _GRADIENT_AT_MOST = 1e-7
@@ -30,7 +30,7 @@ _REMEMBERED_STEPS = 10
 class Fit(NamedTuple):
     """A head, and how it was found."""
 
-    head: Head
+    head: LinearHead
     iterations: int
     converged: bool
     """Whether it ended before the last iteration that was allowed."""
@@ -67,5 +67,5 @@ def fit(labeled: Labeled, *, penalty: float, max_iterations: int, on: Threads) -
     optimizer.step(mean_loss)  # pyright: ignore[reportArgumentType]  # it takes the loss as it is
     iterations = int(optimizer.state[scaled_CD]["n_iter"])
     weight_CD = scaled_CD * weight_scale
-    head = Head(weight_CD=weight_CD, bias_C=scaled_C * bias_scale - weight_CD @ mean_D)
+    head = LinearHead(weight_CD=weight_CD, bias_C=scaled_C * bias_scale - weight_CD @ mean_D)
     return Fit(head=head, iterations=iterations, converged=iterations < max_iterations)

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.cross_entropy import Gradient, rows_gradient, total_of
-from openalign.evaluate.linear.head import Head
+from openalign.evaluate.linear.head import LinearHead
 from openalign.evaluate.linear.rows import Labeled, Threads, moments
 from openalign.train.data.order import rows_at, seed_at
 
@@ -70,7 +70,7 @@ def num_steps(*, epochs: float, num_rows: int, batch_size: int) -> int:
     return math.ceil(epochs * num_rows / min(batch_size, num_rows))
 
 
-def descend(labeled: Labeled, descent: Descent, on: Threads, *, seed: int) -> Head:
+def descend(labeled: Labeled, descent: Descent, on: Threads, *, seed: int) -> LinearHead:
     """Return the head after the last step. Steps are taken in float32."""
     batch_size = min(descent.batch_size, len(labeled))
     mean_D, variance = moments(labeled, on)
@@ -93,7 +93,7 @@ def descend(labeled: Labeled, descent: Descent, on: Threads, *, seed: int) -> He
             velocity.mul_(MOMENTUM).add_(slope)
             variable.sub_(velocity, alpha=rate)
     weight_CD = variables[0].double() * scale
-    return Head(weight_CD=weight_CD, bias_C=variables[1].double() - weight_CD @ mean_D)
+    return LinearHead(weight_CD=weight_CD, bias_C=variables[1].double() - weight_CD @ mean_D)
 
 
 def _batches(steps: int, batch_size: int, num_rows: int, *, seed: int) -> Iterator[Ints]:

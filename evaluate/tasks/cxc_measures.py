@@ -73,7 +73,7 @@ class Rated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Direction:
+class CxcDirection:
     """Queries for which something in a gallery is right, and where the best of it came."""
 
     query_Q: Ints
@@ -152,7 +152,7 @@ def _rated(task: CxcTask, material: Material) -> Rated:
     )
 
 
-def _directions(task: CxcTask, rated: Rated) -> dict[str, Direction]:
+def _directions(task: CxcTask, rated: Rated) -> dict[str, CxcDirection]:
     rights = right_items(
         rated.dataset,
         from_score=task.right_from_score,
@@ -175,7 +175,7 @@ def _directions(task: CxcTask, rated: Rated) -> dict[str, Direction]:
 
 def _direction(
     rights: Rights, queries: tuple[Vectors, Ints], gallery: tuple[Vectors, Ints]
-) -> Direction:
+) -> CxcDirection:
     """Search a gallery; where it is that of the queries, a query does not find itself.
 
     Queries and gallery are given with the image of each.
@@ -184,7 +184,7 @@ def _direction(
     is_within = queries is gallery
     query_Q = np.array(sorted(rights), dtype=np.int64)
     right = RightItems.of(sorted(rights[int(query)]) for query in query_Q)
-    return Direction(
+    return CxcDirection(
         query_Q=query_Q,
         right=right,
         ranks=ranks_of(
@@ -196,7 +196,7 @@ def _direction(
     )
 
 
-def _recalls(prefix: str, direction: Direction, bootstrap: Bootstrap) -> list[Resampled]:
+def _recalls(prefix: str, direction: CxcDirection, bootstrap: Bootstrap) -> list[Resampled]:
     num_right_Q = direction.right.num_Q
     num_gallery_Q = np.full_like(num_right_Q, direction.num_gallery)
     return recalls(
@@ -285,7 +285,7 @@ def _correlation_metrics(
 def _facts(
     task: CxcTask,
     rated: Rated,
-    directions: Mapping[str, Direction],
+    directions: Mapping[str, CxcDirection],
     correlations: Mapping[str, Correlation],
     num_resamples: int,
 ) -> CxcFacts:
@@ -316,7 +316,7 @@ def _facts(
     )
 
 
-def _examples(rated: Rated, direction: Direction | None, num_examples: int) -> CxcExamples:
+def _examples(rated: Rated, direction: CxcDirection | None, num_examples: int) -> CxcExamples:
     """Return some queries of images by images with their first results."""
     if direction is None:
         return CxcExamples(image_to_image=())

@@ -6,7 +6,7 @@ import numpy as np
 
 from openalign.evaluate.benchmark import EmbeddedBenchmark
 from openalign.evaluate.bootstrap import Ints
-from openalign.evaluate.linear.head import Head, rank_classes
+from openalign.evaluate.linear.head import LinearHead, rank_classes
 from openalign.evaluate.linear.rows import Labeled, Threads
 from openalign.evaluate.tasks.per_class_measures import Outcome
 from openalign.evaluate.tasks.ranking import Ranks
@@ -22,7 +22,9 @@ def labeled_at(benchmark: EmbeddedBenchmark, places: Ints) -> Labeled:
     )
 
 
-def outcome_of(benchmark: EmbeddedBenchmark, head: Head, asked: Labeled, on: Threads) -> Outcome:
+def outcome_of(
+    benchmark: EmbeddedBenchmark, head: LinearHead, asked: Labeled, on: Threads
+) -> Outcome:
     """Return what became of each image that was asked about."""
     found = rank_classes(head, asked, on)
     one_Q = np.ones_like(found.tied_N)

@@ -18,7 +18,7 @@ import numpy as np
 from openalign.evaluate.benchmark import EmbeddedBenchmark
 from openalign.evaluate.drawing.sampling import FIRST, sample
 from openalign.evaluate.linear import lbfgs
-from openalign.evaluate.linear.head import Head, first_classes, num_right
+from openalign.evaluate.linear.head import LinearHead, first_classes, num_right
 from openalign.evaluate.linear.rows import Labeled, Threads, threads
 from openalign.evaluate.linear.sgd import Descent, descend, num_steps
 from openalign.evaluate.results import library_versions
@@ -132,7 +132,7 @@ def parts_of(task: ProbeTask, benchmark: EmbeddedBenchmark) -> Parts:
 
 def _by_lbfgs(
     parts: Parts, method: Lbfgs, material: Material, *, fast: bool, on: Threads
-) -> tuple[Head, PenaltySweep]:
+) -> tuple[LinearHead, PenaltySweep]:
     fit = partial(lbfgs.fit, max_iterations=method.max_iterations, on=on)
     ledger = Ledger(
         material.work,
@@ -209,7 +209,9 @@ def best_of(trials: Iterable[PenaltyTrial]) -> PenaltyTrial:
     return max(trials, key=lambda trial: (trial.num_right, trial.penalty))
 
 
-def _by_sgd(whole: Labeled, method: Sgd, *, fast: bool, on: Threads) -> tuple[Head, Descended]:
+def _by_sgd(
+    whole: Labeled, method: Sgd, *, fast: bool, on: Threads
+) -> tuple[LinearHead, Descended]:
     epochs = 1.0 if fast else method.epochs
     steps = num_steps(epochs=epochs, num_rows=len(whole), batch_size=method.batch_size)
     descent = Descent(
@@ -228,7 +230,11 @@ def _by_sgd(whole: Labeled, method: Sgd, *, fast: bool, on: Threads) -> tuple[He
 
 
 def _examples(
-    benchmark: EmbeddedBenchmark, head: Head, asked: Labeled, outcome: Outcome, num_examples: int
+    benchmark: EmbeddedBenchmark,
+    head: LinearHead,
+    asked: Labeled,
+    outcome: Outcome,
+    num_examples: int,
 ) -> ProbeExamples:
     titles = titles_of(benchmark.dataset.classes)
     shown = sample(outcome.name_Q, num_examples)

@@ -20,7 +20,7 @@ import numpy as np
 from openalign.evaluate.benchmark import EmbeddedBenchmark
 from openalign.evaluate.bootstrap import Bootstrap, Floats, resampled_means
 from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, TEST, TRAIN, VAL
-from openalign.evaluate.linear.head import Head, num_right
+from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend
 from openalign.evaluate.resampled import Resampled, resampled_metric
@@ -176,7 +176,7 @@ def _run(
 ) -> list[Outcome]:
     """Return what each run makes of the test set."""
     with threads() as on:
-        heads: list[Head] = [
+        heads: list[LinearHead] = [
             descend(both, descent_of(trial), on, seed=seed_at(seed, run)) for run in range(num_runs)
         ]
         return [outcome_of(benchmark, head, test, on) for head in heads]

@@ -14,10 +14,10 @@ from openalign.files.manifest import Manifest, StageFolder, StageInputs
 from openalign.settings.fields import to_plain
 
 if TYPE_CHECKING:
-    from openalign.evaluate.rank import RankSpec
+    from openalign.evaluate.rank import EvaluationSpec
 
 
-def run_as_rank(spec: "RankSpec") -> None:
+def run_as_rank(spec: "EvaluationSpec") -> None:
     """Evaluate as one of the ranks that the environment names; rank 0 seals the stage.
 
     Raises:
@@ -28,7 +28,7 @@ def run_as_rank(spec: "RankSpec") -> None:
     rank.run(spec)
 
 
-def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
+def start(spec: "EvaluationSpec", *, num_processes: int) -> Manifest:
     """Evaluate, in this process or in as many as are asked for; return the sealed manifest.
 
     Raises:
@@ -55,13 +55,13 @@ def rank_spec(
     model: str,
     folder: StageFolder,
     inputs: StageInputs,
-) -> "RankSpec":
+) -> "EvaluationSpec":
     """Return what the ranks of a run are told; every URL means the same in their folders."""
-    from openalign.evaluate.rank import RankConfig, RankSpec
+    from openalign.evaluate.rank import EvaluationSpec, RankConfig
 
     if config.processor:
         config = replace(config, processor=storage.absolute(config.processor))
-    return RankSpec(
+    return EvaluationSpec(
         config=to_plain(RankConfig(evaluate=config, benchmarks=benchmarks)),
         model=storage.absolute(model),
         root=storage.absolute(folder.root),

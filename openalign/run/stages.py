@@ -24,8 +24,8 @@ from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
     from openalign.engines.jobs import Jobs
-    from openalign.evaluate.rank import RankSpec as EvaluationSpec
-    from openalign.train.rank import RankSpec
+    from openalign.evaluate.rank import EvaluationSpec
+    from openalign.train.rank import TrainingSpec
 
 
 def stage_names(config: PipelineConfig) -> list[str]:
@@ -131,7 +131,7 @@ def _select(setup: StageSetup) -> "Jobs":
     )
 
 
-def training_spec(run: Run, inputs: StageInputs) -> "RankSpec":
+def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
     """Return what the ranks of a run's training are told.
 
     Raises:

@@ -14,7 +14,7 @@ from openalign.settings.fields import to_plain
 from openalign.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from openalign.train.rank import RankSpec
+    from openalign.train.rank import TrainingSpec
 
 
 def is_rank() -> bool:
@@ -28,7 +28,7 @@ def is_rank() -> bool:
     return environment_names_a_rank()
 
 
-def run_as_rank(spec: "RankSpec") -> None:
+def run_as_rank(spec: "TrainingSpec") -> None:
     """Train as one of the ranks that the environment names; rank 0 seals the stage.
 
     Raises:
@@ -39,7 +39,7 @@ def run_as_rank(spec: "RankSpec") -> None:
     rank.run(spec)
 
 
-def start(spec: "RankSpec", *, num_processes: int) -> Manifest:
+def start(spec: "TrainingSpec", *, num_processes: int) -> Manifest:
     """Start the ranks, wait for them and return the manifest that rank 0 has sealed.
 
     Raises:
@@ -62,11 +62,11 @@ def rank_spec(
     shards: str,
     folder: StageFolder,
     inputs: StageInputs,
-) -> "RankSpec":
+) -> "TrainingSpec":
     """Return what the ranks of a run are told; every URL means the same in their folders."""
-    from openalign.train.rank import RankSpec
+    from openalign.train.rank import TrainingSpec
 
-    return RankSpec(
+    return TrainingSpec(
         config=to_plain(config),
         training=list(training),
         shards=storage.absolute(shards),

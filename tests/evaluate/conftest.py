@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,3 +93,16 @@ def _write_benchmark(folder: Path) -> Path:
     (folder / "dataset.json").write_text(json.dumps({"dataset": "squares", "images": images}))
     (folder / "composed.json").write_text(json.dumps({"queries": queries}))
     return folder
+
+
+@pytest.fixture
+def folder(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a folder with a model and a benchmark, and without settings."""
+    shutil.copytree(model_folder, tmp_path / "tiny-align")
+    shutil.copytree(benchmark_folder / "images", tmp_path / "squares")
+    for name in ("dataset.json", "composed.json"):
+        shutil.copy(benchmark_folder / name, tmp_path / "squares")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -40,4 +40,4 @@ if __name__ == "__main__":
         (Path(folder) / "all" / f"{os.getpid()}.pid").touch()
         if os.environ["RANK"] == stalled:
             stall(Path(folder))
-    sys.exit(main_of_rank(sys.argv[1:], rank.RankSpec, rank.run))
+    sys.exit(main_of_rank(sys.argv[1:], rank.EvaluationSpec, rank.run))

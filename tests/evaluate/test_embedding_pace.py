@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from openalign.evaluate.pace import Pace, PaceKeeper
+from openalign.evaluate.pace import EmbeddingPace, PaceKeeper
 
 
 class Shown:
@@ -20,9 +20,12 @@ class Shown:
 
 
 def test_processes_at_work_together_are_one_pace() -> None:
-    paces = [Pace(made=30, seconds=10, waited=1), Pace(made=10, seconds=8, waited=3)]
+    paces = [
+        EmbeddingPace(made=30, seconds=10, waited=1),
+        EmbeddingPace(made=10, seconds=8, waited=3),
+    ]
 
-    together = Pace.together(paces)
+    together = EmbeddingPace.together(paces)
 
     assert (together.made, together.seconds, together.waited) == (40, 10, 2)
     assert together.per_second == 4
@@ -60,7 +63,7 @@ def test_the_first_batch_tells_how_long_the_rest_takes(
     assert capsys.readouterr().err == (
         "evaluate  about 3 min for 850 more, at the speed of the first\n"
     )
-    assert keeper.pace() == Pace(made=100, seconds=10.0, waited=4.0)
+    assert keeper.pace() == EmbeddingPace(made=100, seconds=10.0, waited=4.0)
 
 
 @pytest.mark.parametrize(

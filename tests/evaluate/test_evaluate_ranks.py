@@ -23,7 +23,7 @@ from openalign.errors import InputError, StageError
 from openalign.evaluate import chunks, rank
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.launch import launch
-from openalign.evaluate.rank import RankConfig, RankSpec
+from openalign.evaluate.rank import EvaluationSpec, RankConfig
 from openalign.files.manifest import StageInputs
 from openalign.run import evaluating
 from openalign.settings.fields import to_plain
@@ -56,9 +56,9 @@ def alone(
 
 def spec_of(
     squares: Path, model: str, root: Path, config: EvaluateConfig | None = None
-) -> RankSpec:
+) -> EvaluationSpec:
     settings = RankConfig(evaluate=config or config_of(squares), benchmarks=benchmarks_of(squares))
-    return RankSpec(
+    return EvaluationSpec(
         config=to_plain(settings),
         model=model,
         root=str(root),
@@ -67,7 +67,7 @@ def spec_of(
     )
 
 
-def result_of(spec: RankSpec) -> dict[str, bytes]:
+def result_of(spec: EvaluationSpec) -> dict[str, bytes]:
     folder = Path(spec.folder.url)
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -76,7 +76,7 @@ def result_of(spec: RankSpec) -> dict[str, bytes]:
     }
 
 
-def run_ranks(spec: RankSpec, **variables: str) -> None:
+def run_ranks(spec: EvaluationSpec, **variables: str) -> None:
     """Run two ranks; as under torchrun, the environment asks for one thread in each."""
     made_by_ranks(
         spec,
@@ -90,7 +90,7 @@ def run_ranks(spec: RankSpec, **variables: str) -> None:
     )
 
 
-def kept(spec: RankSpec) -> dict[str, int]:
+def kept(spec: EvaluationSpec) -> dict[str, int]:
     """Return when each chunk of images that is kept was written, by its name."""
     folder = Path(spec.work, "chunks")
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}

@@ -18,7 +18,7 @@ from openalign.run.stages import STAGES, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration, Lamb, TrainConfig
-from openalign.train.rank import RankSpec
+from openalign.train.rank import TrainingSpec
 from openalign.train.stage_spec import read_spec, write_spec
 
 CONFIG = tiny_config(num_processes=2, optimizer=Lamb(epsilon=1e-7, weight_decay=1e-05))
@@ -41,7 +41,7 @@ def as_rank(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def spec_of(pipelines: Path) -> RankSpec:
+def spec_of(pipelines: Path) -> TrainingSpec:
     run = Run(stages=STAGES, config=load_pipeline(str(pipelines), "tiny"))
     settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}
     return training_spec(run, StageInputs(settings=settings, contents=contents))
@@ -81,8 +81,8 @@ def test_a_spec_is_read_as_it_was_written(pipelines: Path) -> None:
 
     write_spec(url, spec)
 
-    assert read_spec(url, RankSpec) == spec
-    assert read_plain(TrainConfig, read_spec(url, RankSpec).config, "the spec") == CONFIG
+    assert read_spec(url, TrainingSpec) == spec
+    assert read_plain(TrainConfig, read_spec(url, TrainingSpec).config, "the spec") == CONFIG
     assert "num_processes" not in spec.inputs.settings["settings"]
 
 

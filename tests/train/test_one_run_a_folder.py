@@ -12,7 +12,7 @@ from tiny_training import Corpus, spec_for, tiny_config
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageResult
-from openalign.train.rank import RankSpec
+from openalign.train.rank import TrainingSpec
 from openalign.train.stage_spec import begin
 
 
@@ -25,11 +25,11 @@ def take(folder: StageFolder, *, patience_seconds: float = 0) -> None:
         pass
 
 
-def spec(root: Path) -> RankSpec:
+def spec(root: Path) -> TrainingSpec:
     return spec_for(tiny_config(), Corpus([], ""), str(root))
 
 
-def seal(spec: RankSpec) -> None:
+def seal(spec: TrainingSpec) -> None:
     result = StageResult(num_inputs=1, states={"trained_on": 1}, num_outputs=1, files=[])
     spec.folder.seal(result, spec.inputs)
 

@@ -40,7 +40,7 @@ from openalign.train.config import (
     TextTower,
     TrainConfig,
 )
-from openalign.train.rank import RankSpec
+from openalign.train.rank import TrainingSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SHAPES = ("circle", "square", "stripe", "corner")
@@ -238,11 +238,11 @@ def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
     return said
 
 
-def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> RankSpec:
+def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> TrainingSpec:
     """Return what the ranks of a run in `root` are told."""
     settings = {"settings": identity(config)}
     contents = {"select": "what was selected", "fetch": "what was fetched"}
-    return RankSpec(
+    return TrainingSpec(
         config=to_plain(config),
         training=corpus.training,
         shards=corpus.shards,

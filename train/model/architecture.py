@@ -49,7 +49,7 @@ _ALLOWED: Mapping[str, tuple[Any, ...]] = {
 """Keys that change a model beyond its sizes, and the values that leave it as it is."""
 
 
-class TextShape(msgspec.Struct, frozen=True, kw_only=True):
+class TextConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`text_config`: a BERT, by the library's names and with the library's defaults."""
 
     vocab_size: Annotated[int, Meta(ge=1, le=10_000_000)] = 30522
@@ -67,7 +67,7 @@ class TextShape(msgspec.Struct, frozen=True, kw_only=True):
     pad_token_id: Annotated[int, Meta(ge=0)] | None = 0
 
 
-class ImageShape(msgspec.Struct, frozen=True, kw_only=True):
+class VisionConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`vision_config`: an EfficientNet, by the library's names and with the library's defaults."""
 
     num_channels: int = 3
@@ -126,8 +126,8 @@ class ImageShape(msgspec.Struct, frozen=True, kw_only=True):
 class Architecture(msgspec.Struct, frozen=True, kw_only=True):
     """What `config.json` says of the two towers."""
 
-    text_config: TextShape
-    vision_config: ImageShape
+    text_config: TextConfig
+    vision_config: VisionConfig
     projection_dim: _Size = 640
     attention: str | None = None
     """The kernel that the file asks for, `eager` or `sdpa`; None leaves it to the library."""
@@ -201,7 +201,7 @@ def _check_steering(url: str, values: Mapping[str, Any], parts: Mapping[str, str
     return asked[0] if asked else None
 
 
-def _check_text(url: str, text: TextShape) -> None:
+def _check_text(url: str, text: TextConfig) -> None:
     _check_choice(url, "text_config.hidden_act", text.hidden_act, ACTIVATIONS)
     if text.hidden_size % text.num_attention_heads:
         raise InputError(
@@ -215,7 +215,7 @@ def _check_text(url: str, text: TextShape) -> None:
         )
 
 
-def _check_image(url: str, image: ImageShape) -> None:
+def _check_image(url: str, image: VisionConfig) -> None:
     _check_choice(url, "vision_config.num_channels", image.num_channels, (3,))
     _check_choice(url, "vision_config.hidden_act", image.hidden_act, ACTIVATIONS)
     _check_choice(url, "vision_config.pooling_type", image.pooling_type, ("mean", "max"))

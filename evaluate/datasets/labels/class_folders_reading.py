@@ -14,7 +14,7 @@ from openalign.evaluate.datasets.class_names_reading import named_classes, own_n
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.reading.image_folders import (
-    Folder,
+    FolderListing,
     in_class_order,
     list_class_folder,
     list_images,
@@ -115,7 +115,7 @@ def has_train(path: str) -> bool:
     return not names.isdisjoint(TRAIN_SPLITS) and not names.isdisjoint(TEST_SPLITS)
 
 
-def _split_folders(root: Folder) -> list[str]:
+def _split_folders(root: FolderListing) -> list[str]:
     """Return the folders of splits: all of a folder with a `train` or `test` that holds folders."""
     known = [name for name in root.folders if name.lower() in (*TRAIN_SPLITS, *TEST_SPLITS)]
     layers = {name: bool(list_images(storage.join(root.url, name)).folders) for name in known}
@@ -131,7 +131,7 @@ def _split_folders(root: Folder) -> list[str]:
     return known
 
 
-def _classes_of(split: Folder) -> list[str]:
+def _classes_of(split: FolderListing) -> list[str]:
     if split.images:
         raise InputError(
             f"{split.url}: {some(split.images)} lie in no class folder",
@@ -140,7 +140,7 @@ def _classes_of(split: Folder) -> list[str]:
     return split.folders
 
 
-def _class_folders(root: Folder) -> list[str]:
+def _class_folders(root: FolderListing) -> list[str]:
     if root.images:
         raise InputError(
             f"{root.url}: {some(root.images)} lie in it, in no class folder",

@@ -21,7 +21,7 @@ from openalign.evaluate.datasets.class_names_reading import is_wnid, named_class
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.class_folders_reading import class_images
-from openalign.evaluate.datasets.reading.image_folders import Folder, list_images, some
+from openalign.evaluate.datasets.reading.image_folders import FolderListing, list_images, some
 from openalign.evaluate.datasets.reading.labelled import check_number, labelled_file
 from openalign.evaluate.datasets.reading.mat import column, read_mat
 from openalign.evaluate.datasets.reading.text import read_lines
@@ -110,7 +110,7 @@ def data_folder(path: str) -> str:
     return deeper if storage.exists(deeper) else path
 
 
-def _synset_folders(split: Folder) -> list[str]:
+def _synset_folders(split: FolderListing) -> list[str]:
     tars = [name for name in split.others if name.lower().endswith(".tar")]
     if tars and not split.folders:
         raise InputError(
@@ -133,7 +133,7 @@ def _synset_folders(split: Folder) -> list[str]:
     return split.folders
 
 
-def _val_synsets(path: str, flat: Folder, val_labels: str, synsets: str) -> list[str]:
+def _val_synsets(path: str, flat: FolderListing, val_labels: str, synsets: str) -> list[str]:
     """Return the synset of each image of a flat `val`, in the order of its images."""
     if flat.folders:
         raise InputError(
@@ -159,14 +159,14 @@ def _val_synsets(path: str, flat: Folder, val_labels: str, synsets: str) -> list
 
 
 def _flat_images(
-    root: str, flat: Folder, synsets: list[str], classes: list[str]
+    root: str, flat: FolderListing, synsets: list[str], classes: list[str]
 ) -> Iterator[BenchmarkImage]:
     label_of = {synset: label for label, synset in enumerate(classes)}
     for name, synset in zip(flat.images, synsets, strict=True):
         yield labelled_file(root, f"val/{name}", split="val", label=label_of[synset])
 
 
-def _labels_near(path: str, flat: Folder) -> str:
+def _labels_near(path: str, flat: FolderListing) -> str:
     """Return the file of labels in the data set's folder or in the devkit in it."""
     places = [storage.join(path, _CSV)]
     places += [storage.join(path, folder, _GROUND_TRUTH) for folder in _DEVKITS]

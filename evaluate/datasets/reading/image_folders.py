@@ -16,7 +16,7 @@ _LEFT_BEHIND = "__MACOSX"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folder:
+class FolderListing:
     """What is directly inside a folder. Names that begin with a dot are left out."""
 
     url: str
@@ -26,7 +26,7 @@ class Folder:
     """Files that are no images."""
 
 
-def list_images(url: str) -> Folder:
+def list_images(url: str) -> FolderListing:
     """Return what is directly inside a folder, in order.
 
     Raises:
@@ -34,7 +34,7 @@ def list_images(url: str) -> Folder:
     """
     folders, files = storage.list_folder(url)
     shown = [name for name in files if not name.startswith(".")]
-    return Folder(
+    return FolderListing(
         url=url,
         folders=[name for name in folders if not name.startswith(".") and name != _LEFT_BEHIND],
         images=[name for name in shown if name.lower().endswith(IMAGE_SUFFIXES)],

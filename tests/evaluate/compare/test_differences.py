@@ -20,7 +20,7 @@ from openalign.evaluate.bootstrap import (
 )
 from openalign.evaluate.compare.differences import compare, verdict_of
 from openalign.evaluate.compare.pairing import why_not
-from openalign.evaluate.compare.records import ComparedRun, Difference, Verdict
+from openalign.evaluate.compare.records import ComparedRun, Difference, DifferenceVerdict
 from openalign.evaluate.resampled import Resampled
 from openalign.evaluate.results import TaskResult
 
@@ -44,26 +44,30 @@ def test_an_interval_is_that_of_the_differences_resample_by_resample() -> None:
 
     assert (found.baseline, found.value) == (0.3, 0.6)
     assert (found.difference, found.low, found.high) == pytest.approx((0.3, 0.2, 0.4))
-    assert (found.n, found.resamples, found.verdict) == (10, 5, Verdict.BETTER)
+    assert (found.n, found.resamples, found.verdict) == (10, 5, DifferenceVerdict.BETTER)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "higher_is_better", "verdict"),
     [
-        pytest.param(0.01, 0.2, True, Verdict.BETTER, id="above zero"),
-        pytest.param(-0.2, -0.01, True, Verdict.WORSE, id="below zero"),
-        pytest.param(-0.1, 0.1, True, Verdict.NO_DIFFERENCE, id="on both sides"),
-        pytest.param(0.0, 0.1, True, Verdict.NO_DIFFERENCE, id="from zero"),
-        pytest.param(-0.1, 0.0, True, Verdict.NO_DIFFERENCE, id="to zero"),
-        pytest.param(1e-17, 0.1, True, Verdict.NO_DIFFERENCE, id="from a rounding above zero"),
-        pytest.param(-0.1, -1e-17, True, Verdict.NO_DIFFERENCE, id="to a rounding below zero"),
-        pytest.param(1.0, 3.0, False, Verdict.WORSE, id="a rank that rises"),
-        pytest.param(-3.0, -1.0, False, Verdict.BETTER, id="a rank that falls"),
-        pytest.param(-3.0, 1.0, False, Verdict.NO_DIFFERENCE, id="a rank, on both sides"),
+        pytest.param(0.01, 0.2, True, DifferenceVerdict.BETTER, id="above zero"),
+        pytest.param(-0.2, -0.01, True, DifferenceVerdict.WORSE, id="below zero"),
+        pytest.param(-0.1, 0.1, True, DifferenceVerdict.NO_DIFFERENCE, id="on both sides"),
+        pytest.param(0.0, 0.1, True, DifferenceVerdict.NO_DIFFERENCE, id="from zero"),
+        pytest.param(-0.1, 0.0, True, DifferenceVerdict.NO_DIFFERENCE, id="to zero"),
+        pytest.param(
+            1e-17, 0.1, True, DifferenceVerdict.NO_DIFFERENCE, id="from a rounding above zero"
+        ),
+        pytest.param(
+            -0.1, -1e-17, True, DifferenceVerdict.NO_DIFFERENCE, id="to a rounding below zero"
+        ),
+        pytest.param(1.0, 3.0, False, DifferenceVerdict.WORSE, id="a rank that rises"),
+        pytest.param(-3.0, -1.0, False, DifferenceVerdict.BETTER, id="a rank that falls"),
+        pytest.param(-3.0, 1.0, False, DifferenceVerdict.NO_DIFFERENCE, id="a rank, on both sides"),
     ],
 )
 def test_a_verdict_needs_an_interval_on_one_side_of_zero(
-    low: float, high: float, *, higher_is_better: bool, verdict: Verdict
+    low: float, high: float, *, higher_is_better: bool, verdict: DifferenceVerdict
 ) -> None:
     assert verdict_of(low, high, higher_is_better=higher_is_better) is verdict
 
@@ -76,7 +80,7 @@ def test_equal_runs_differ_by_exactly_nothing() -> None:
     assert not comparison.is_worse
     for each in comparison.runs[0].differences:
         assert (each.difference, each.low, each.high) == (0.0, 0.0, 0.0)
-        assert each.verdict is Verdict.NO_DIFFERENCE
+        assert each.verdict is DifferenceVerdict.NO_DIFFERENCE
 
 
 def test_one_metric_of_one_run_that_got_worse_is_enough() -> None:

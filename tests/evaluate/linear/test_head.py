@@ -6,11 +6,11 @@ import torch
 from linear_sets import labeled
 
 from openalign.evaluate.linear import rows
-from openalign.evaluate.linear.head import Head, first_classes, num_right, rank_classes
+from openalign.evaluate.linear.head import LinearHead, first_classes, num_right, rank_classes
 from openalign.evaluate.linear.rows import threads
 
 # A row's scores are the row itself: three classes, no bias but the last's.
-HEAD = Head(weight_CD=torch.eye(3), bias_C=torch.tensor([0.0, 0.0, 0.5]))
+HEAD = LinearHead(weight_CD=torch.eye(3), bias_C=torch.tensor([0.0, 0.0, 0.5]))
 ROWS = np.array(
     [
         [0.9, 0.1, 0.0],  # .9 .1 .5

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from openalign.evaluate.linear import rows
-from openalign.evaluate.linear.head import Head, num_right
+from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.lbfgs import fit
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.vectors import unit_rows
@@ -34,7 +34,7 @@ def objective(chosen: Labeled, weight_CD: Any, bias_C: Any, penalty: float) -> f
     return float((total_N - own_N).sum() + penalty / 2 * np.square(weight_CD).sum())
 
 
-def fitted(chosen: Labeled, penalty: float, *, num_threads: int = 1) -> Head:
+def fitted(chosen: Labeled, penalty: float, *, num_threads: int = 1) -> LinearHead:
     with threads(num_threads) as on:
         found = fit(chosen, penalty=penalty, max_iterations=1000, on=on)
     assert found.converged

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from linear_sets import labeled, random_set
 
 from openalign.evaluate.linear import sgd
-from openalign.evaluate.linear.head import Head, num_right
+from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend, num_steps
 from openalign.train.data.order import rows_at
@@ -25,7 +25,9 @@ DESCENT = Descent(
 )
 
 
-def descended(chosen: Labeled, descent: Descent, *, num_threads: int = 1, seed: int = 3) -> Head:
+def descended(
+    chosen: Labeled, descent: Descent, *, num_threads: int = 1, seed: int = 3
+) -> LinearHead:
     with threads(num_threads) as on:
         return descend(chosen, descent, on, seed=seed)
 

@@ -2,10 +2,11 @@
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from embedded import embedded_benchmark, image_called, random_rows
@@ -240,6 +241,29 @@ def test_images_of_unlike_confidence_do_not_make_up_for_each_other() -> None:
     assert found.error == pytest.approx((1 * 0.0 + 2 * 0.25) / 3, abs=1e-6)
 
 
+class Texts:
+    """What stands for token ids: the texts themselves."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+
+    def to(self, _: str) -> "Texts":
+        return self
+
+
+class LookedUp:
+    """A model that looks up what is to be encoded."""
+
+    def __init__(self, rows: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        self.rows = rows
+
+    def encode_text(self, texts: Texts) -> torch.Tensor:
+        return torch.tensor(np.array([self.rows[text] for text in texts.texts]))
+
+    def encode_image(self, rows: torch.Tensor) -> torch.Tensor:
+        return rows
+
+
 def test_clip_benchmark_finds_the_same_without_ties(monkeypatch: pytest.MonkeyPatch) -> None:
     from clip_benchmark.metrics import zeroshot_classification as oracle
     from sklearn.metrics import balanced_accuracy_score
@@ -259,30 +283,19 @@ def test_clip_benchmark_finds_the_same_without_ties(monkeypatch: pytest.MonkeyPa
         )
     }
 
-    class Model:
-        """Looks up what is to be encoded."""
-
-        def encode_text(self, texts: "Texts") -> torch.Tensor:
-            return torch.tensor(np.array([prompts[text] for text in texts.texts]))
-
-        def encode_image(self, rows: torch.Tensor) -> torch.Tensor:
-            return rows
-
-    class Texts:
-        def __init__(self, texts: Sequence[str]) -> None:
-            self.texts = texts
-
-        def to(self, _: str) -> "Texts":
-            return self
-
     theirs = oracle.zero_shot_classifier(
-        Model(), Texts, names, [t.replace("{}", "{c}") for t in templates], "cpu", amp=False
+        LookedUp(prompts),
+        Texts,
+        names,
+        [t.replace("{}", "{c}") for t in templates],
+        "cpu",
+        amp=False,
     )
     batches = [
         (torch.tensor(images[at : at + 50]), torch.tensor(label[at : at + 50]))
         for at in range(0, 200, 50)
     ]
-    logits, target = oracle.run_classification(Model(), theirs, batches, "cpu", amp=False)
+    logits, target = oracle.run_classification(LookedUp(prompts), theirs, batches, "cpu", amp=False)
     top_1, top_5 = oracle.accuracy(logits, target, topk=(1, 5))
     dataset = Dataset(
         images=[image_called(f"{at}.png", label=int(of)) for at, of in enumerate(label)],

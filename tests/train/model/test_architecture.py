@@ -13,8 +13,8 @@ from openalign.files.folder import opened
 from openalign.train.model.architecture import (
     ACTIVATIONS,
     Architecture,
-    ImageShape,
-    TextShape,
+    TextConfig,
+    VisionConfig,
     check_image_size,
     read_architecture,
 )
@@ -49,7 +49,7 @@ def config(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
 def test_what_is_left_unsaid_is_the_librarys_default(tmp_path: Path) -> None:
     found = read(tmp_path, config())
 
-    assert found == Architecture(text_config=TextShape(), vision_config=ImageShape())
+    assert found == Architecture(text_config=TextConfig(), vision_config=VisionConfig())
     assert found.to_library().to_dict() == AlignConfig().to_dict()
 
 
@@ -241,8 +241,8 @@ def test_activations_are_the_librarys() -> None:
     ids=str,
 )
 def test_the_side_of_the_last_map_is_the_towers(changes: dict[str, Any]) -> None:
-    shape = ImageShape(width_coefficient=0.1, depth_coefficient=0.3, **changes)
-    architecture = Architecture(text_config=TextShape(), vision_config=shape)
+    shape = VisionConfig(width_coefficient=0.1, depth_coefficient=0.3, **changes)
+    architecture = Architecture(text_config=TextConfig(), vision_config=shape)
     vision_config: Any = architecture.to_library().vision_config
     with torch.device("meta"):  # shapes, without arithmetic
         tower = AlignVisionModel(vision_config).eval()
@@ -255,8 +255,8 @@ def test_the_side_of_the_last_map_is_the_towers(changes: dict[str, Any]) -> None
 
 def test_an_image_must_become_one_vector() -> None:
     """Five halvings: 95 pixels become 2, 96 become 3, which a window of 2 does not cover."""
-    shape = ImageShape(width_coefficient=0.1, depth_coefficient=0.3, hidden_dim=2)
-    architecture = Architecture(text_config=TextShape(), vision_config=shape)
+    shape = VisionConfig(width_coefficient=0.1, depth_coefficient=0.3, hidden_dim=2)
+    architecture = Architecture(text_config=TextConfig(), vision_config=shape)
 
     check_image_size(architecture, height_px=95, width_px=32)
     with pytest.raises(

@@ -142,8 +142,8 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path, ran: Pat
     parent.send_signal(signal.SIGKILL)
     parent.wait()
 
-    for worker in workers:
-        _until(lambda worker=worker: not _is_running(worker))
+    _until(lambda: not any(map(_is_running, workers)))
+    assert not any(map(_is_running, workers))
 
 
 def _when_written(file: Path) -> str:
