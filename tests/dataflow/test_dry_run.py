@@ -7,15 +7,17 @@ from small_run import run_here
 from staging import DATAFLOW
 
 from openalign import cli
+from openalign.files.names import HASHES_FOLDER
 
 DRY = (*DATAFLOW, "--dry_run=True")
 
 
 def everything(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Return all files but the cache of hashes, which is no part of a run."""
     return {
         str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != HASHES_FOLDER
     }
 
 
