@@ -15,6 +15,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from openalign.errors import InputError
 from openalign.evaluate.chunks import Chunk, ChunkStore, Unreadable
 from openalign.evaluate.datasets.images import BenchmarkImage
@@ -207,8 +209,6 @@ def _together(
     parts: "Sequence[tuple[int, BenchmarkImage, Future[Tensor | str]]]", num_images: int
 ) -> DecodedBatch:
     """Wait for images and return them as one tensor."""
-    import torch
-
     images: list[BenchmarkImage] = []
     tensors: list[Tensor] = []
     unreadable: list[Unreadable] = []
@@ -221,7 +221,20 @@ def _together(
             tensors.append(result)
     return DecodedBatch(
         images=images,
-        pixels=torch.cat(tensors) if tensors else None,
+        pixels=_concatenated(tensors) if tensors else None,
         unreadable=unreadable,
         num_images=num_images,
     )
+
+
+def _concatenated(tensors: "Sequence[Tensor]") -> "Tensor":
+    """Return images in one tensor, laid out in memory as they are.
+
+    NumPy does it, on this thread: Torch would start a team of threads for each decoding thread, and
+    they spin.
+    """
+    import torch
+
+    images = [tensor.numpy() for tensor in tensors]
+    shape = (sum(map(len, images)), *images[0].shape[1:])
+    return torch.from_numpy(np.concatenate(images, out=np.empty_like(images[0], shape=shape)))

@@ -18,8 +18,12 @@ from openalign.evaluate.linear.cross_entropy import gradient
 from openalign.evaluate.linear.head import LinearHead
 from openalign.evaluate.linear.rows import Labeled, Threads, moments
 
-_GRADIENT_AT_MOST = 1e-7
-"""Where it ends: the largest part of the gradient of the mean loss by the scaled variables."""
+EXACT_GRADIENT = 1e-7
+"""Where a fit ends: the largest part of the gradient of the mean loss by the scaled variables."""
+
+ROUGH_GRADIENT = 1e-5
+"""Where one ends that only tells penalties apart, after half the passes; scikit-learn's own bound
+is 1e-4."""
 
 _CHANGE_AT_MOST = 1e-12
 """Where it ends too: the mean loss, or every variable, moved by less."""
@@ -36,7 +40,14 @@ class Fit(NamedTuple):
     """Whether it ended before the last iteration that was allowed."""
 
 
-def fit(labeled: Labeled, *, penalty: float, max_iterations: int, on: Threads) -> Fit:
+def fit(
+    labeled: Labeled,
+    *,
+    penalty: float,
+    max_iterations: int,
+    on: Threads,
+    gradient_at_most: float = EXACT_GRADIENT,
+) -> Fit:
     """Return the head of a penalty: nothing is drawn, and threads change no bit."""
     num_rows, num_classes = len(labeled), labeled.num_classes
     mean_D, variance = moments(labeled, on)
@@ -50,7 +61,7 @@ def fit(labeled: Labeled, *, penalty: float, max_iterations: int, on: Threads) -
         [scaled_CD, scaled_C],
         max_iter=max_iterations,
         max_eval=100 * max_iterations,
-        tolerance_grad=_GRADIENT_AT_MOST,
+        tolerance_grad=gradient_at_most,
         tolerance_change=_CHANGE_AT_MOST,
         history_size=_REMEMBERED_STEPS,
         line_search_fn="strong_wolfe",

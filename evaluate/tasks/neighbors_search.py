@@ -1,7 +1,7 @@
 """The items with the highest scores, exact, in blocks of both sides.
 
-Memory beside the rows themselves: one block of scores (`_QUERIES_AT_ONCE` x `_ITEMS_AT_ONCE`
-numbers, 64 MiB), and k scores and places a query. The gallery is read once, whatever the number of
+Memory beside the rows themselves: a block of scores a core (`_QUERIES_A_THREAD` x `_ITEMS_AT_ONCE`
+numbers, 4 MiB), and k scores and places a query. The gallery is read once, whatever the number of
 queries.
 
 Shape suffixes:
@@ -21,10 +21,11 @@ from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.row_parts import in_parts
 from openalign.evaluate.vectors import Vectors
 
-_QUERIES_AT_ONCE = 4096
-_QUERIES_A_THREAD = 256
+_QUERIES_A_THREAD = 512
 _ITEMS_AT_FIRST = 256
-_ITEMS_AT_ONCE = 4096
+_ITEMS_AT_ONCE = 2048
+_BLOCKS_A_TURN = 16
+"""Blocks of items that a thread takes some queries through before the others must catch up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +50,15 @@ def first_items(query_QD: Vectors, gallery_GD: Vectors, k: int) -> FirstItems:
         score_QK=np.full((num_queries, k), -np.inf, dtype=np.float32),
         place_QK=np.full((num_queries, k), -1, dtype=np.int64),
     )
-    stop = 0
-    while stop < len(gallery_GD):
-        # As many items again as were seen: about k of them are better, so little must be sorted.
-        start, stop = stop, stop + min(max(stop, _ITEMS_AT_FIRST), _ITEMS_AT_ONCE)
-        block_GD = gallery_GD[start:stop]
-        for first in range(0, num_queries, _QUERIES_AT_ONCE):
-            rows = slice(first, first + _QUERIES_AT_ONCE)
-            _keep_best(query_QD[rows] @ block_GD.T, start, found.rows(rows))
+    blocks = _blocks(len(gallery_GD))
+    for turn in range(0, len(blocks), _BLOCKS_A_TURN):
+
+        def part(rows: slice, turn: int = turn) -> None:
+            for items in blocks[turn : turn + _BLOCKS_A_TURN]:
+                scores = query_QD[rows] @ gallery_GD[items].T
+                _keep_best(scores, items.start, found.rows(rows))
+
+        in_parts(part, num_queries, step=_QUERIES_A_THREAD)
     order_QK = np.lexsort((found.place_QK, -found.score_QK))
     return FirstItems(
         score_QK=np.take_along_axis(found.score_QK, order_QK, axis=1),
@@ -64,16 +66,21 @@ def first_items(query_QD: Vectors, gallery_GD: Vectors, k: int) -> FirstItems:
     )
 
 
+def _blocks(num_items: int) -> list[slice]:
+    """Return the blocks of a gallery, each of as many items as all before it, up to a size.
+
+    So about k items of a block are better than what was found, and little must be sorted.
+    """
+    blocks: list[slice] = []
+    stop = 0
+    while stop < num_items:
+        start, stop = stop, stop + min(max(stop, _ITEMS_AT_FIRST), _ITEMS_AT_ONCE)
+        blocks.append(slice(start, min(stop, num_items)))
+    return blocks
+
+
 def _keep_best(scores_QG: Vectors, start: int, found: FirstItems) -> None:
     """Replace what was found by the better items of a block, whose first has the place `start`."""
-
-    def part(rows: slice) -> None:
-        _keep_best_of(scores_QG[rows], start, found.rows(rows))
-
-    in_parts(part, len(scores_QG), step=_QUERIES_A_THREAD)
-
-
-def _keep_best_of(scores_QG: Vectors, start: int, found: FirstItems) -> None:
     # Most blocks have nothing better for most queries: they cost a maximum, and no sorting.
     k = found.score_QK.shape[1]
     bound_Q = found.score_QK.min(axis=1)

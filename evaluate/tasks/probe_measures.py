@@ -49,7 +49,7 @@ from openalign.train.fine_tune.schedule import falling_factor
 from openalign.train.sweep.ledger import Ledger
 from openalign.train.sweep.trials import run_trials
 
-_VERSION = 1
+_VERSION = 2
 """Raised when a fit ends elsewhere than before: fits of an earlier version are not gone on from."""
 
 
@@ -147,7 +147,7 @@ def _by_lbfgs(
     )
 
     def try_out(penalty: float) -> PenaltyTrial:
-        found = fit(parts.fitted, penalty=penalty)
+        found = fit(parts.fitted, penalty=penalty, gradient_at_most=lbfgs.ROUGH_GRADIENT)
         return PenaltyTrial(
             penalty=penalty,
             num_right=num_right(found.head, parts.held_out, on),

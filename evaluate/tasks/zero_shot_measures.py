@@ -43,7 +43,7 @@ from openalign.evaluate.tasks.zero_shot import (
     split_of,
 )
 from openalign.evaluate.tasks.zero_shot_prompts import class_rows, names_of, templates_for
-from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at, score_blocks
+from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at
 
 NUM_BINS = 15
 """Ranges of confidence, as in the paper that made the error known (Guo et al., 2017)."""
@@ -130,12 +130,10 @@ def classify(
         if temperature is not None:
             confidence_Q[rows] = _confidence(scores, own, first_wrong, temperature)
 
-    for block, scores in score_blocks(image_QD, class_CD):
+    def part(rows: slice) -> None:
+        look(image_QD[rows] @ class_CD.T, rows)
 
-        def part(of: slice, scores: Vectors = scores, first: int = block.start) -> None:
-            look(scores[of], slice(first + of.start, first + of.stop))
-
-        in_parts(part, len(scores), step=max(1, _LOOKED_AT_ONCE // len(class_CD)))
+    in_parts(part, len(image_QD), step=max(1, _LOOKED_AT_ONCE // len(class_CD)))
     return Classified(
         ranks=Ranks(above_Q=above_Q, tied_Q=tied_Q, right_tied_Q=np.ones_like(above_Q)),
         wrong_Q=wrong_Q,

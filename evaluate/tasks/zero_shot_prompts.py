@@ -22,6 +22,7 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets.class_names import templates_of
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.reading.text import read_lines
+from openalign.evaluate.row_parts import in_parts
 from openalign.evaluate.tasks.zero_shot import AUTO, ZeroShotTask
 from openalign.evaluate.vectors import Vectors, unit_rows
 from openalign.files import storage
@@ -32,6 +33,8 @@ PLACE = "{}"
 
 PLAIN = f"a photo of a {PLACE}."
 """What is asked where nothing is known of a data set."""
+
+_CLASSES_A_THREAD = 64
 
 _FORM = f"write `{PLACE}` where the class's name belongs, as in `{PLAIN}`"
 
@@ -122,9 +125,14 @@ def class_rows(prompt_PD: Vectors, classes: Sequence[ImageClass], num_templates:
     stops = np.cumsum([len(names) * num_templates for names in distinct])
     starts = [0, *stops[:-1]]
     # A sum points where its mean points.
-    distinct_CD = unit_rows(
-        np.stack([prompt_PD[a:b].sum(axis=0) for a, b in zip(starts, stops, strict=True)])
-    )
+    sum_CD = np.empty((len(distinct), prompt_PD.shape[1]), dtype=np.float32)
+
+    def part(rows: slice) -> None:
+        for place in range(rows.start, rows.stop):
+            prompt_PD[starts[place] : stops[place]].sum(axis=0, out=sum_CD[place])
+
+    in_parts(part, len(distinct), step=_CLASSES_A_THREAD)
+    distinct_CD = unit_rows(sum_CD)
     place = {names: number for number, names in enumerate(distinct)}
     return distinct_CD[[place[names_of(each)] for each in classes]]
 

@@ -16,20 +16,20 @@ def rows(num: int, seed: int) -> Vectors:
 
 
 @pytest.mark.parametrize(
-    ("queries", "first", "items", "a_thread"),
+    ("queries", "first", "items", "a_turn"),
     [
         pytest.param(1, 1, 1, 1, id="one by one"),
-        pytest.param(7, 3, 16, 2, id="blocks that do not fit"),
-        pytest.param(4096, 256, 4096, 256, id="one block"),
+        pytest.param(7, 3, 16, 3, id="blocks that do not fit"),
+        pytest.param(512, 256, 2048, 16, id="one block"),
     ],
 )
 def test_the_first_items_are_those_of_a_full_sort_whatever_the_blocks(
-    queries: int, first: int, items: int, a_thread: int, monkeypatch: pytest.MonkeyPatch
+    queries: int, first: int, items: int, a_turn: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbors_search, "_QUERIES_AT_ONCE", queries)
+    monkeypatch.setattr(neighbors_search, "_QUERIES_A_THREAD", queries)
     monkeypatch.setattr(neighbors_search, "_ITEMS_AT_FIRST", first)
     monkeypatch.setattr(neighbors_search, "_ITEMS_AT_ONCE", items)
-    monkeypatch.setattr(neighbors_search, "_QUERIES_A_THREAD", a_thread)
+    monkeypatch.setattr(neighbors_search, "_BLOCKS_A_TURN", a_turn)
     query_QD, gallery_GD = rows(19, 1), rows(61, 2)
     scores = query_QD.astype(float) @ gallery_GD.astype(float).T
     order = np.argsort(-scores, axis=1)[:, :5]
