@@ -7,7 +7,7 @@ from openalign.files import storage
 from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
-from openalign.files.states import FetchState
+from openalign.files.states import FetchState, PageState
 from openalign.pages import funnel
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
@@ -81,6 +81,13 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
         hint = "see that the source holds rows with an address and a text"
     elif refused:
         hint = "private addresses are refused unless `web.allowed_networks` lets them in"
+    elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
+        hint = (
+            "the seeds lead to another host: name that one in `harvest.source.seeds`, or set "
+            "`harvest.source.scope` to `domain`"
+        )
+    elif set(result.facts.other_counts) == {PageState.ROBOTS_DENIED}:
+        hint = "robots.txt or the pages themselves withhold the seeds"
     else:
         hint = "see that the network and the hosts answer; the same command tries again"
     return StageError(
