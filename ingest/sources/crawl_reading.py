@@ -93,7 +93,7 @@ def crawl_site(
     """
     for chunk in _chunks(site, seeds, source=source, setup=setup):
         if chunk.pages:
-            yield _harvested(chunk)
+            yield _harvested(chunk, site)
 
 
 def _chunks(
@@ -246,7 +246,9 @@ def _judge(
     )
 
 
-def _harvested(chunk: Chunk) -> Harvested:
+def _harvested(chunk: Chunk, site: str) -> Harvested:
     counts = Counter(chunk.dropped)
     counts[FOUND] = len(chunk.candidates) + sum(chunk.dropped.values())
-    return Harvested(candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages)
+    return Harvested(
+        candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages, origin=site
+    )
