@@ -17,6 +17,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from openalign.engines.batches import FileTallies, SortIntoFiles
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
+from openalign.engines.live_counts import add_live
 from openalign.engines.parts import Part
 from openalign.files import storage
 from openalign.files.manifest import DataFile, StageResult
@@ -51,7 +52,7 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
         setup = ReadingSetup(web=web, work=work, attempt=attempt)
         reading = kind.reading(config.source, setup)
-        split: Any = beam.FlatMap(_split, num_files=config.num_files).with_output_types(
+        split: Any = beam.FlatMap(_split, num_files=config.num_files, work=work).with_output_types(
             Any,
             candidates=pa.RecordBatch,
             pages=pa.RecordBatch,
@@ -77,8 +78,9 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     )
 
 
-def _split(piece: Harvested, *, num_files: int) -> Iterator[Any]:
+def _split(piece: Harvested, *, num_files: int, work: str) -> Iterator[Any]:
     """Send a piece's candidates, pages and counts to where each is collected."""
+    add_live(work, {"pages": len(piece.pages), "pairs": piece.counts[FOUND]})
     if piece.candidates.num_rows:
         yield TaggedOutput("candidates", piece.candidates)
     if piece.pages:
