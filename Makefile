@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
 
-.PHONY: demo test test-spark check format clean
+.PHONY: demo test test-spark kill check format clean
 
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
@@ -16,6 +16,12 @@ BUILT_JAR := $(VENV)/job-server/spark-job-server.jar
 SPARK_JAR := $(or $(OPENALIGN_SPARK_JOB_SERVER_JAR),$(BUILT_JAR))
 test-spark: $(VENV)/spark.ready $(SPARK_JAR)
 	OPENALIGN_SPARK_JOB_SERVER_JAR=$(SPARK_JAR) $(RUN)/pytest -m spark tests/spark
+
+# Kills harvests at random moments and compares bytes: make kill ROUNDS=100 SEED=0
+ROUNDS ?= 100
+SEED ?= 0
+kill: $(VENV)/dev.ready
+	PYTHONPATH=tests:tests/ingest $(RUN)/python tests/ingest/kill_rounds.py --rounds $(ROUNDS) --seed $(SEED)
 
 $(BUILT_JAR): tests/spark/job-server/pom.xml
 	mvn --batch-mode --quiet --file $< package -Doutput=$(abspath $(@D))

@@ -21,8 +21,9 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from openalign.engines.batches import cut_by_hash, from_ipc, read_batches
-from openalign.engines.parts import Note, Part, Summary
+from openalign.engines.batches import read_batches
+from openalign.engines.parts import Part, Summary
+from openalign.engines.tallies import MergeTallies, pieces_of, shown
 from openalign.files.facts import DroppedExample, FrequentText, HostRows, JudgedFacts
 from openalign.files.names import KEPT, REJECTED
 from openalign.files.schemas import with_reason
@@ -35,15 +36,6 @@ _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
 _TALLY_BUCKETS = 16
 _HELD_ROWS = 200_000
 _FLAGS = "flags_"
-
-
-class TallyNote(Note, frozen=True, kw_only=True):
-    """The rows of one bucket of a tally that may be shown."""
-
-    name: str
-    """A key of `tallies.TALLIES`."""
-
-    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,10 @@ class JudgeRows(beam.PTransform[Any, Any]):
         sides: Any = batches | "Judge" >> judge.with_outputs(
             _REJECTED, _PARTS, _TALLIES, main="kept"
         )
-        parts = (sides[_PARTS], _merge_tallies(sides[_TALLIES])) | "Parts" >> beam.Flatten()
+        parts = (
+            sides[_PARTS],
+            sides[_TALLIES] | MergeTallies(tallies.TALLIES),
+        ) | "Parts" >> beam.Flatten()
         return Sides(kept=sides["kept"], rejected=sides[_REJECTED], parts=parts)
 
 
@@ -105,7 +100,10 @@ class JudgeFiles(beam.PTransform[Any, Any]):
         tables = _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
         judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
         sides: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
-        return (sides[_PARTS], _merge_tallies(sides[_TALLIES])) | "Parts" >> beam.Flatten()
+        return (
+            sides[_PARTS],
+            sides[_TALLIES] | MergeTallies(tallies.TALLIES),
+        ) | "Parts" >> beam.Flatten()
 
 
 def check_tails(urls: Iterable[str]) -> None:
@@ -174,10 +172,9 @@ class _Judging(beam.DoFn, ABC):
             if frames:
                 merged = tallies.merge(name, frames)
                 self._held[name] = []
-                for batch in merged.to_arrow().combine_chunks().to_batches():
-                    by = tallies.TALLIES[name].by
-                    for bucket, piece in cut_by_hash(batch, by=by, num_buckets=_TALLY_BUCKETS):
-                        items.append(TaggedOutput(_TALLIES, (f"{name}-{bucket}", piece)))
+                tally = tallies.TALLIES[name]
+                pieces = pieces_of(name, tally, merged, num_buckets=_TALLY_BUCKETS)
+                items += [TaggedOutput(_TALLIES, piece) for piece in pieces]
         return items
 
     def _tally(self, batch: pa.RecordBatch, out: pa.RecordBatch, verdict: Verdict) -> None:
@@ -223,18 +220,6 @@ class _JudgeTables(_Judging):
         yield TaggedOutput(_PARTS, part.to_json())
 
 
-def _merge_tallies(tallied: PCollection[tuple[str, bytes]]) -> PCollection[str]:
-    gathered: Any = tallied | "Gather" >> beam.GroupByKey()
-    return gathered | "MergeTallies" >> beam.MapTuple(_merge_bucket).with_output_types(str)
-
-
-def _merge_bucket(key: str, pieces: Iterable[bytes]) -> str:
-    name = key.split("-", maxsplit=1)[0]
-    merged = tallies.merge(name, [pl.DataFrame(from_ipc(piece)) for piece in pieces])
-    note = TallyNote(name=name, rows=tallies.TALLIES[name].top(merged).to_dicts())
-    return Part(notes=[note]).to_json()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Judged:
     """The verdicts of a finished job, added up."""
@@ -255,18 +240,14 @@ def add_up(summary: Summary, rules: tuple[str, ...]) -> Judged:
         }
     )
     effects = rule_effects(num_by_flags, rules)
-    notes = summary.notes(TallyNote)
-    shown = {
-        name: tallies.shown(name, [row for note in notes if note.name == name for row in note.rows])
-        for name in tallies.TALLIES
-    }
+    found = shown(summary, tallies.TALLIES)
     return Judged(
         states={"kept": num_by_flags[0], **{e.rule: e.dropped for e in effects if e.dropped}},
         facts=JudgedFacts(
             rules=effects,
-            examples=_by_rule(shown["examples"], rules),
-            top_texts=msgspec.convert(shown["texts"], list[FrequentText]),
-            top_hosts=msgspec.convert(shown["hosts"], list[HostRows]),
+            examples=_by_rule(found["examples"], rules),
+            top_texts=msgspec.convert(found["texts"], list[FrequentText]),
+            top_hosts=msgspec.convert(found["hosts"], list[HostRows]),
         ),
     )
 

@@ -1,16 +1,14 @@
-"""Tallies for people, beside the numbers: largest hosts, most dropped texts, examples.
+"""The tallies of rows that are judged: largest hosts, most dropped texts, examples.
 
-A tally is a small table that merges in any order and stays bounded. Examples are those with the
-smallest keys. Texts are counted only if they stand on many images: no other text can be frequent.
-Only the largest hosts reach the manifest.
+Examples are those with the smallest keys. Texts are counted only if they stand on many images: no
+other text can be frequent. Only the largest hosts reach the manifest.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
 
 import polars as pl
 
+from openalign.engines.tallies import Tally
 from openalign.filtering.counts.tokens import U64
 
 NUM_EXAMPLES = 5
@@ -18,17 +16,6 @@ NUM_EXAMPLES = 5
 
 NUM_TOP = 20
 """Texts and hosts that are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How one kind of tally is merged, and which of its rows are shown."""
-
-    by: str
-    """The column whose equal values must meet to be merged."""
-
-    merged: Callable[[pl.DataFrame], pl.DataFrame]
-    top: Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def _merge_examples(rows: pl.DataFrame) -> pl.DataFrame:
@@ -49,18 +36,22 @@ def _merge_hosts(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by("host").agg(pl.col("rows", "kept").sum())
 
 
+def _shown_examples(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort("rule", "key")
+
+
+def _top_texts(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort("rows", "key", descending=[True, False]).head(NUM_TOP)
+
+
+def _top_hosts(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.sort("rows", "host", descending=[True, False]).head(NUM_TOP)
+
+
 TALLIES: dict[str, Tally] = {
-    "examples": Tally("rule", _merge_examples, lambda rows: rows.sort("rule", "key")),
-    "texts": Tally(
-        "hash",
-        _merge_texts,
-        lambda rows: rows.sort("rows", "key", descending=[True, False]).head(NUM_TOP),
-    ),
-    "hosts": Tally(
-        "host",
-        _merge_hosts,
-        lambda rows: rows.sort("rows", "host", descending=[True, False]).head(NUM_TOP),
-    ),
+    "examples": Tally("rule", _merge_examples, _shown_examples),
+    "texts": Tally("hash", _merge_texts, _top_texts),
+    "hosts": Tally("host", _merge_hosts, _top_hosts),
 }
 
 
@@ -97,10 +88,3 @@ def of_hosts(rows: pl.DataFrame, kept: pl.Series) -> pl.DataFrame:
 def merge(name: str, pieces: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Merge tallies of one kind."""
     return TALLIES[name].merged(pl.concat(pieces))
-
-
-def shown(name: str, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that are shown, given the candidates of every bucket."""
-    if not found:
-        return []
-    return TALLIES[name].top(pl.DataFrame(found)).to_dicts()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import polars as pl
@@ -30,6 +31,16 @@ class Harvested:
 
     pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Rows of `schemas.PAGE`; only a source that reads pages has some."""
+
+    origin: str = ""
+    """The file or site that gave the piece, as the harvest's page names it."""
+
+
+def common_folder(urls: Sequence[str]) -> str:
+    """Return the folder that all files lie in, with its slash; what stands behind it names one."""
+    first, last = (url.split("/")[:-1] for url in (min(urls), max(urls)))
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(f"{part}/" for part, _ in same)
 
 
 def candidate_row(

@@ -1,10 +1,11 @@
 """Settings of `harvest` and `fetch`. How the web is asked is said in `web.config`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from openalign.ingest.sources.kinds import AnySource
+from openalign.ingest.sources.kinds import AnySource, kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.settings.fields import renamed
+from openalign.settings.fields import identity, renamed
 from openalign.settings.limits import positive, within
 
 PILLOW_LIMIT_PX = 178_956_970
@@ -32,6 +33,14 @@ class HarvestConfig:
 
     def __post_init__(self) -> None:
         positive(num_files=self.num_files)
+
+
+def settings_of_result(config: HarvestConfig) -> dict[str, Any]:
+    """Return the settings that can change a byte of a harvest, the web's only if it is asked."""
+    settings = identity(config)
+    if not kind_of(config.source).asks_web:
+        del settings["web"]
+    return settings
 
 
 @renamed({"download": _SAID_ONCE % "fetch"})

@@ -2,27 +2,36 @@
 
 The source named by `harvest.source` hands over pieces. Harvest writes their
 candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
-A pair that is found ends in a `HarvestState`; only `kept` ones are written.
+A pair that is found ends in a `HarvestState`; only `kept` ones are written. `harvest.html` shows
+people what came of it.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from openalign.engines.batches import SortIntoFiles
+from openalign.engines.batches import FileTallies, SortIntoFiles
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
+from openalign.engines.live_counts import add_live
 from openalign.engines.parts import Part
-from openalign.files.facts import HarvestFacts
-from openalign.files.manifest import StageResult
-from openalign.files.names import CANDIDATES, PAGES
+from openalign.files import storage
+from openalign.files.manifest import DataFile, StageResult
+from openalign.files.names import CANDIDATES, HARVEST_PAGE, PAGES
 from openalign.files.schemas import CANDIDATE, PAGE
 from openalign.files.states import HarvestState
 from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collapse_duplicates
-from openalign.ingest.config import HarvestConfig
+from openalign.ingest.config import HarvestConfig, settings_of_result
+from openalign.ingest.harvest_tallies import (
+    facts_of,
+    merged_tallies,
+    tally_candidates,
+    tally_source,
+)
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.web.config import WebConfig
@@ -43,26 +52,35 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
         setup = ReadingSetup(web=web, work=work, attempt=attempt)
         reading = kind.reading(config.source, setup)
-        split: Any = beam.FlatMap(_split).with_output_types(
-            Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str
+        split: Any = beam.FlatMap(_split, num_files=config.num_files, work=work).with_output_types(
+            Any,
+            candidates=pa.RecordBatch,
+            pages=pa.RecordBatch,
+            counts=str,
+            sources=tuple[str, bytes],
         )
         found: Any = (
             pipeline
             | "Source" >> reading
-            | "Split" >> split.with_outputs("candidates", "pages", "counts")
+            | "Split" >> split.with_outputs("candidates", "pages", "counts", "sources")
         )
         written = (
             found["candidates"] | "Candidates" >> _candidate_files(config, output),
             found["pages"] | "Pages" >> _page_files(config, output),
             found["counts"],
+            found["sources"] | "Sources" >> merged_tallies(),
         )
         return written | beam.Flatten()
 
-    return Jobs(jobs=[Job(name="harvested", build=build)], collect=_collect)
+    return Jobs(
+        jobs=[Job(name="harvested", build=build)],
+        collect=partial(_collect, config=config, output=output),
+    )
 
 
-def _split(piece: Harvested) -> Iterator[Any]:
+def _split(piece: Harvested, *, num_files: int, work: str) -> Iterator[Any]:
     """Send a piece's candidates, pages and counts to where each is collected."""
+    add_live(work, {"pages": len(piece.pages), "pairs": piece.counts[FOUND]})
     if piece.candidates.num_rows:
         yield TaggedOutput("candidates", piece.candidates)
     if piece.pages:
@@ -70,6 +88,8 @@ def _split(piece: Harvested) -> Iterator[Any]:
     counts = Counter(piece.counts)
     counts.update(_PAGES_BY_STATE + page["state"] for page in piece.pages)
     yield TaggedOutput("counts", Part(counts=dict(counts)).to_json())
+    for tallied in tally_source(piece, num_buckets=num_files):
+        yield TaggedOutput("sources", tallied)
 
 
 def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
@@ -80,6 +100,10 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
         num_files=config.num_files,
         sort_by=SURVIVOR_ORDER,
         finish=collapse_duplicates,
+        # As many buckets as files: a worker that merges hosts holds no more than one that sorts.
+        tallies=FileTallies(
+            of=partial(tally_candidates, num_buckets=config.num_files), merge=merged_tallies()
+        ),
     )
 
 
@@ -94,18 +118,25 @@ def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
     )
 
 
-def _collect(ended: EndedJob) -> StageResult:
+def _collect(ended: EndedJob, *, config: HarvestConfig, output: str) -> StageResult:
+    from openalign.pages.harvest_page import render
+
     counts = ended.summary.counts
+    pages = {
+        name.removeprefix(_PAGES_BY_STATE): number
+        for name, number in sorted(counts.items())
+        if name.startswith(_PAGES_BY_STATE)
+    }
+    facts = facts_of(ended.summary, pages=pages)
+    states = {state.value: counts[state.value] for state in HarvestState}
+    page = render(
+        facts, states=states, num_found=counts[FOUND], settings=settings_of_result(config)
+    )
+    written = storage.write_text(storage.join(output, HARVEST_PAGE), page)
     return StageResult(
         num_inputs=counts[FOUND],
-        states={state.value: counts[state.value] for state in HarvestState},
+        states=states,
         num_outputs=counts[HarvestState.KEPT.value],
-        files=ended.summary.files,
-        facts=HarvestFacts(
-            pages={
-                name.removeprefix(_PAGES_BY_STATE): number
-                for name, number in sorted(counts.items())
-                if name.startswith(_PAGES_BY_STATE)
-            }
-        ),
+        files=[*ended.summary.files, DataFile.of(HARVEST_PAGE, written, num_rows=1)],
+        facts=facts,
     )

@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
         choices=RUNNERS,
         help="where jobs would run; local, unless Beam's options name one",
     )
+    _add_init(add)
     validate = _add_verb(add, "validate", "check pipelines and show their settings", optional=True)
     validate.add_argument(
         "--explain", action="store_true", help="print what each setting does above it"
@@ -173,6 +174,28 @@ def _add_more_runs(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--output", default="", metavar="FOLDER", help="where a report on several runs goes"
     )
+
+
+def _add_init(add: Callable[..., argparse.ArgumentParser]) -> None:
+    title = "make a pipeline of a command of img2dataset"
+    verb = add(
+        "init",
+        help=title,
+        description=f"{title[0].upper()}{title[1:]}, and print it.",
+        epilog="docs/coming_from_img2dataset.md says what becomes of each argument.",
+    )
+    verb.set_defaults(verb="init")
+    verb.add_argument("pipeline", metavar="NAME", help="what the pipeline is called")
+    verb.add_argument(
+        "--from-img2dataset",
+        required=True,
+        metavar="COMMAND",
+        help="the command, in quotation marks, with or without the program's name",
+    )
+    verb.add_argument(
+        "--append", action="store_true", help="add it to the settings file and print nothing"
+    )
+    verb.add_argument("--config", default=SETTINGS_FILE, metavar="PATH", help="the settings file")
 
 
 def _add_consent(verb: argparse.ArgumentParser) -> None:

@@ -264,6 +264,19 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         raise StageError(f"jobs cannot run there: {num_failed} of the checks failed")
 
 
+def _init(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.run import from_img2dataset
+    from openalign.telemetry import say
+
+    _refuse(beam_options)
+    text = from_img2dataset.pipeline_text(options.pipeline, options.from_img2dataset)
+    if not options.append:
+        print(text, end="")  # noqa: T201
+        return
+    from_img2dataset.append(options.config, options.pipeline, text)
+    say(f"{options.pipeline}: added to {options.config}")
+
+
 def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     import yaml
 
@@ -371,5 +384,6 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Sequence[str]], int | None]] = {
     "datasets": _datasets,
     "datasets check": _check_dataset,
     "doctor": _doctor,
+    "init": _init,
     "validate": _validate,
 }

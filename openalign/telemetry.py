@@ -9,11 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("openalign")
+
+_SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal on which a line can be drawn anew."""
 
 
 def say(message: str) -> None:
@@ -56,20 +59,21 @@ def read_json_lines(text: str) -> list[dict[str, Any]]:
 def progress_line(label: str, measure: Callable[[], str]) -> Generator[None]:
     """Show `label`, what `measure` returns and the time spent, until the block ends.
 
-    On a terminal the line is redrawn twice a second; elsewhere nothing is shown before the end.
+    On a terminal the line is redrawn twice a second; elsewhere it is printed twice a minute.
     A separate thread calls `measure`, so it must only read (files, counters).
     """
     console = _console()
-    if not console.is_terminal:
-        yield
-        return
     done = threading.Event()
     started = time.monotonic()
-    with console.status(label) as status:
+    with console.status(label) if console.is_terminal else nullcontext() as status:
 
         def watch() -> None:
-            while not done.wait(0.5):
-                status.update(f"{label}  {measure()}  {time.monotonic() - started:.0f} s")
+            while not done.wait(_SECONDS_BETWEEN_LINES if status is None else 0.5):
+                line = f"{label}  {measure()}  {time.monotonic() - started:.0f} s"
+                if status is None:
+                    say(line)
+                else:
+                    status.update(line)
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()

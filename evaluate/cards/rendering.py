@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from openalign.evaluate.cards.front_matter import to_yaml
-from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.files import storage
 from openalign.files.manifest import DataFile
+from openalign.pages.templating import environment, templates_in
 
 _template = templates_in("openalign.evaluate.cards")
 

@@ -14,13 +14,12 @@ from openalign.evaluate.compare.records import (
     to_json,
 )
 from openalign.evaluate.compare.wording import Worded, is_of_ranks, worded
-from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.files import storage
 from openalign.files.names import COMPARE_HTML, COMPARE_JSON, COMPARE_MARKDOWN
 from openalign.pages import charts
+from openalign.pages.templating import environment, page_style, templates_in
 
 _template = templates_in("openalign.evaluate.compare")
-_template_of_report = templates_in("openalign.evaluate.report")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ def render(comparison: Comparison, name: str) -> str:
         verdicts=list(DifferenceVerdict),
         worse=DifferenceVerdict.WORSE,
         better=DifferenceVerdict.BETTER,
-        style=Markup(_template_of_report("report.css")) if is_html else "",  # noqa: S704  # ours
+        style=page_style() if is_html else "",
     )
 
 

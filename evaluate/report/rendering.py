@@ -6,20 +6,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from openalign.evaluate.drawing.templates import environment, templates_in
 from openalign.evaluate.tables.export import files_of
 from openalign.evaluate.tables.filling import ReportTables
 from openalign.evaluate.tasks.kinds import KINDS
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import TABLES_FOLDER
+from openalign.pages.templating import environment, page_style, templates_in
 
 _template = templates_in("openalign.evaluate.report")
 
 OF_KIND = "kind/"
 """How the names of templates begin that a task kind offers: `kind/retrieval`."""
 
-_STYLES = ("report.css", "tables.css")
+_STYLE = "tables.css"
 _SCRIPT = "tables.js"
 
 
@@ -36,8 +36,8 @@ def render(name: str, **values: Any) -> str:
     made = environment(load, is_html=is_html)
     made.filters["groupby_in_order"] = _runs_of
     if is_html:
-        style = "".join(map(_template, _STYLES))
-        values |= {"style": Markup(style), "script": Markup(_template(_SCRIPT))}  # noqa: S704  # our own files
+        style = page_style() + Markup(_template(_STYLE))  # noqa: S704  # our own files
+        values |= {"style": style, "script": Markup(_template(_SCRIPT))}  # noqa: S704
     return made.get_template(name).render(**values)
 
 

@@ -1,29 +1,37 @@
-"""The crawl of one host from its seeds, breadth first. The order of answers makes no difference.
+"""The crawl of one site from its seeds, breadth first. The order of answers makes no difference.
 
 The pages of one depth are asked for in the order of their URLs, in chunks. A finished chunk is
 written to the work folder in one step. A crawl that was killed reads its chunks back and resumes
-after them. Every page that the crawl finds ends in a `PageState`.
+after them. Every page of the site that the crawl finds ends in a `PageState`.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import apache_beam as beam
-import msgspec
 from apache_beam.pvalue import PCollection
 
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.files.fingerprints import canonical_json
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.candidates import FOUND, Harvested, candidate_row, to_batch
 from openalign.ingest.page_verdict import HTML, XHTML, judge_page
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
+from openalign.ingest.sources.site_crawl.chunks import (
+    Chunk,
+    asked_row,
+    read_chunk,
+    state_of_failure,
+    unasked,
+    write_chunk,
+)
+from openalign.ingest.sources.site_crawl.scope import Place, Scope, outermost, site_of
+from openalign.ingest.sources.site_crawl.sitemaps import Sitemaps
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Outcome
@@ -34,38 +42,12 @@ from openalign.ingest.webpage.page import PageContent
 CHUNK_PAGES = 64
 """At most so many pages are asked for again after a crawl was killed."""
 
-_STATES: dict[str, PageState] = {
-    FetchState.ROBOTS_DENIED: PageState.ROBOTS_DENIED,
-    FetchState.OPTED_OUT: PageState.ROBOTS_DENIED,
-    FetchState.HTTP_GONE: PageState.HTTP_ERROR,
-    FetchState.HTTP_CLIENT_ERROR: PageState.HTTP_ERROR,
-    FetchState.HTTP_SERVER_ERROR: PageState.HTTP_ERROR,
-    FetchState.TOO_MANY_REDIRECTS: PageState.HTTP_ERROR,
-    FetchState.BAD_URL: PageState.HTTP_ERROR,
-}
-"""Any other failure makes a page unreachable."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Chunk:
-    """What a few pages gave; the work folder keeps it as JSON."""
-
-    urls: list[str]
-    num_asked: int = 0
-    """Pages that count against the budget: all but those that robots.txt refuses."""
-
-    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    links: list[str] = field(default_factory=list[str])
-
-
-_CHUNK = msgspec.json.Decoder(_Chunk)
+_ACCEPT = f"{HTML},{XHTML},application/xml;q=0.5,text/plain;q=0.5"
 
 
 @dataclass
 class Crawl(beam.PTransform[Any, Any]):
-    """Crawl every seed's host; a host is crawled by one worker."""
+    """Crawl every seed's site; a site is crawled by one worker."""
 
     source: SiteSource
     setup: ReadingSetup
@@ -74,18 +56,18 @@ class Crawl(beam.PTransform[Any, Any]):
         """Apply the crawl."""
         pieces: Any = (
             pipeline
-            | "Seeds" >> beam.Create(seeds_by_host(self.source), reshuffle=False)
+            | "Seeds" >> beam.Create(seeds_by_site(self.source), reshuffle=False)
             | "Own" >> beam.GroupByKey()
             | "Crawl" >> beam.FlatMapTuple(self._crawl)
         )
         return pieces
 
-    def _crawl(self, host: str, seeds: Iterable[str]) -> Iterator[Harvested]:
-        return crawl_host(host, list(seeds), source=self.source, setup=self.setup)
+    def _crawl(self, site: str, seeds: Iterable[str]) -> Iterator[Harvested]:
+        return crawl_site(site, list(seeds), source=self.source, setup=self.setup)
 
 
-def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
-    """Return each seed's canonical URL with its host, each once.
+def seeds_by_site(source: SiteSource) -> list[tuple[str, str]]:
+    """Return each seed's canonical URL with its site, each once.
 
     Raises:
         InputError: a seed is not a URL.
@@ -96,45 +78,71 @@ def seeds_by_host(source: SiteSource) -> list[tuple[str, str]]:
         if url is None:
             raise InputError(f"{seed} is not a URL", hint="mend `harvest.source.seeds`")
         urls.add(url)
-    return [(host_of(url), url) for url in sorted(urls)]
+    sites = {url: site_of(host_of(url), source) for url in urls}
+    owners = outermost(sites.values(), source)
+    return [(owners[sites[url]], url) for url in sorted(urls)]
 
 
-def crawl_host(
-    host: str, seeds: Sequence[str], *, source: SiteSource, setup: ReadingSetup
+def crawl_site(
+    site: str, seeds: Sequence[str], *, source: SiteSource, setup: ReadingSetup
 ) -> Iterator[Harvested]:
-    """Yield what each chunk of a host's pages holds, the seeds' first.
+    """Yield what each chunk of a site's pages holds, the seeds' first.
 
     Raises:
         StageError: the job has ended, or this machine cannot reach anything; no chunk is written.
     """
-    folder = storage.join(setup.work, "crawl", quote(host, safe=""))
+    for chunk in _chunks(site, seeds, source=source, setup=setup):
+        if chunk.pages:
+            yield _harvested(chunk, site)
+
+
+def _chunks(
+    site: str, seeds: Sequence[str], *, source: SiteSource, setup: ReadingSetup
+) -> Iterator[Chunk]:
+    folder = storage.join(setup.work, "crawl", quote(site, safe=""))
+    scope = Scope(site, source)
     level = sorted(set(seeds))
     seen = set(level)
     budget = source.max_pages
-    with _web_client(source, setup.web) as client:
+    with _web_client(source, setup.web, scope) as client:
+        sitemaps = Sitemaps(client=client, scope=scope, setup=setup, folder=folder)
         for depth in range(source.max_depth + 1):
             links: set[str] = set()
+            left_out: set[str] = set()
             start = 0
             while start < len(level) and budget > 0:
                 urls = level[start : start + min(CHUNK_PAGES, budget)]
                 url = storage.join(folder, f"{depth:05d}-{start:08d}.json")
-                chunk = _read_chunk(url, urls) or _crawl_chunk(
-                    client, url, urls, depth=depth, host=host, source=source, setup=setup
-                )
+                chunk = read_chunk(url, urls)
+                if chunk is None:
+                    chunk = _crawl_chunk(
+                        client, urls, depth=depth, scope=scope, source=source, setup=setup
+                    )
+                    write_chunk(url, chunk, setup=setup)
                 start += len(urls)
                 budget -= chunk.num_asked
                 links.update(chunk.links)
-                yield _harvested(chunk)
-            yield _harvested(_out_of_budget(level[start:], depth))
+                left_out.update(chunk.left_out)
+                yield chunk
+            yield unasked(level[start:], depth, PageState.OUT_OF_BUDGET)
+            if depth == 0 and source.sitemaps and source.max_depth > 0:
+                for chunk in sitemaps.chunks(seeds, max_pages=budget):
+                    links.update(chunk.links)
+                    left_out.update(chunk.left_out)
+                    yield chunk
             level = sorted(links - seen)
             seen.update(level)
-    yield _harvested(_out_of_budget(level, source.max_depth + 1))
+            left_out -= seen
+            seen.update(left_out)
+            yield unasked(sorted(left_out), depth + 1, PageState.OUT_OF_SCOPE)
+    yield unasked(level, source.max_depth + 1, PageState.OUT_OF_BUDGET)
 
 
-def _web_client(source: SiteSource, web: WebConfig) -> WebClient:
+def _web_client(source: SiteSource, web: WebConfig, scope: Scope) -> WebClient:
     # A byte more than is read tells whether a page goes on.
     body = BodyRule(max_bytes=source.max_page_bytes + 1, cut=True, look=_look)
-    return WebClient(web, accept=f"{HTML},{XHTML}", body=body, judge_redirect=_judge_redirect)
+    judge = partial(_judge_redirect, scope=scope)
+    return WebClient(web, accept=_ACCEPT, body=body, judge_redirect=judge)
 
 
 def _look(head: Head, body: bytes) -> Glance | Refusal:
@@ -147,32 +155,25 @@ def _look(head: Head, body: bytes) -> Glance | Refusal:
     return Refusal(state=PageState.NOT_HTML, detail=f"content type {kind}")
 
 
-def _judge_redirect(url: str, target: str) -> Refusal | None:
-    """Refuse redirects to another host: it may have another owner."""
-    if host_of(url) == host_of(target):
-        return None
-    return Refusal(state=PageState.HTTP_ERROR, detail="redirects to another host")
-
-
-def _read_chunk(url: str, urls: Sequence[str]) -> _Chunk | None:
-    """Return a chunk that an earlier run finished, or None when it is one of other pages."""
-    if not storage.exists(url):
-        return None
-    chunk = _CHUNK.decode(storage.read_bytes(url))
-    return chunk if chunk.urls == list(urls) else None
+def _judge_redirect(_: str, target: str, *, scope: Scope) -> Refusal | None:
+    """Refuse redirects to another site, which may have another owner, and to what is excluded."""
+    if not scope.has_host_of(target):
+        return Refusal(state=PageState.OUT_OF_SCOPE, detail="redirects to another host")
+    if scope.excludes(target):
+        return Refusal(state=PageState.OUT_OF_SCOPE, detail="redirects to an excluded page")
+    return None
 
 
 def _crawl_chunk(
     client: WebClient,
-    url: str,
     urls: Sequence[str],
     *,
     depth: int,
-    host: str,
+    scope: Scope,
     source: SiteSource,
     setup: ReadingSetup,
-) -> _Chunk:
-    chunk = _Chunk(urls=list(urls))
+) -> Chunk:
+    chunk = Chunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
@@ -183,14 +184,14 @@ def _crawl_chunk(
     chunk.pages.sort(key=lambda page: page["page_url"])
     chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))
     chunk.dropped = dict(dropped)
-    chunk.links = sorted(link for link in links if host_of(link) == host)
-    setup.attempt.require()
-    storage.write_text(url, canonical_json(chunk))
+    places = {link: scope.place_of(link) for link in sorted(links)}
+    chunk.links = [link for link, place in places.items() if place is Place.INSIDE]
+    chunk.left_out = [link for link, place in places.items() if place is Place.LEFT_OUT]
     return chunk
 
 
 def _add_page(
-    chunk: _Chunk,
+    chunk: Chunk,
     dropped: Counter[str],
     links: set[str],
     outcome: Outcome,
@@ -200,16 +201,8 @@ def _add_page(
 ) -> None:
     state, page = judge(outcome)
     chunk.num_asked += not _was_never_asked(outcome)
-    chunk.pages.append(
-        {
-            "page_url": outcome.url,
-            "final_url": outcome.head.url if outcome.head is not None else None,
-            "depth": depth,
-            "state": state.value,
-            "http_status": outcome.head.status if outcome.head is not None else None,
-            "num_candidates": len(page.pairs) if page is not None else 0,
-        }
-    )
+    num_candidates = len(page.pairs) if page is not None else 0
+    chunk.pages.append(asked_row(outcome, depth=depth, state=state, num_candidates=num_candidates))
     if page is None:
         return
     assert outcome.head is not None
@@ -230,17 +223,15 @@ def _add_page(
 
 def _was_never_asked(outcome: Outcome) -> bool:
     """Tell whether robots.txt refused a page itself; a redirect to a refused page was asked for."""
-    is_denied = isinstance(outcome, Failure) and outcome.state is FetchState.ROBOTS_DENIED
-    return is_denied and outcome.head is None
+    refused = (FetchState.ROBOTS_DENIED, FetchState.OPTED_OUT)
+    return isinstance(outcome, Failure) and outcome.state in refused and outcome.head is None
 
 
 def _judge(
     outcome: Outcome, *, web: WebConfig, max_bytes: int
 ) -> tuple[PageState, PageContent | None]:
     if isinstance(outcome, Failure):
-        if isinstance(outcome.state, PageState):
-            return outcome.state, None
-        return _STATES.get(outcome.state, PageState.UNREACHABLE), None
+        return state_of_failure(outcome), None
     head = outcome.head
     if isinstance(_look(head, outcome.body), Refusal):  # an empty body
         return PageState.NOT_HTML, None
@@ -255,22 +246,9 @@ def _judge(
     )
 
 
-def _out_of_budget(urls: Sequence[str], depth: int) -> _Chunk:
-    pages = [
-        {
-            "page_url": url,
-            "final_url": None,
-            "depth": depth,
-            "state": PageState.OUT_OF_BUDGET.value,
-            "http_status": None,
-            "num_candidates": 0,
-        }
-        for url in urls
-    ]
-    return _Chunk(urls=list(urls), pages=pages)
-
-
-def _harvested(chunk: _Chunk) -> Harvested:
+def _harvested(chunk: Chunk, site: str) -> Harvested:
     counts = Counter(chunk.dropped)
     counts[FOUND] = len(chunk.candidates) + sum(chunk.dropped.values())
-    return Harvested(candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages)
+    return Harvested(
+        candidates=to_batch(chunk.candidates), counts=counts, pages=chunk.pages, origin=site
+    )

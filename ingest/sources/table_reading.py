@@ -16,7 +16,7 @@ from openalign.engines.batches import Paths
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import FOUND, Harvested, to_batch
+from openalign.ingest.candidates import FOUND, Harvested, common_folder, to_batch
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
@@ -46,11 +46,12 @@ class ReadPairs(beam.PTransform[Any, Any]):
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        read: Any = beam.FlatMap(read_candidates, source=self.source)
+        folder = common_folder(self.urls)
+        read: Any = beam.FlatMap(read_candidates, source=self.source, folder=folder)
         return pipeline | Paths(self.urls) | "Read" >> read
 
 
-def read_candidates(url: str, *, source: TableSource) -> Iterator[Harvested]:
+def read_candidates(url: str, *, source: TableSource, folder: str = "") -> Iterator[Harvested]:
     """Yield the candidates of one file, in its order, batch by batch.
 
     A row with a list of captions is as many pairs; one without a caption is a pair without a text.
@@ -66,7 +67,8 @@ def read_candidates(url: str, *, source: TableSource) -> Iterator[Harvested]:
         states = pairs["state"].drop_nulls().value_counts()
         counts.update(dict(states.iter_rows()))
         counts[FOUND] = rows.num_bad + counts[HarvestState.LEFT_OUT.value] + pairs.height
-        yield Harvested(candidates=_candidates(pairs), counts=+counts)
+        origin = url.removeprefix(folder)
+        yield Harvested(candidates=_candidates(pairs), counts=+counts, origin=origin)
 
 
 def _matching(batch: pa.RecordBatch, source: TableSource) -> pa.RecordBatch:

@@ -18,7 +18,13 @@ from typing import Self
 from openalign.files.states import FetchState
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Outages, outage_error
-from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
+from openalign.ingest.web.outcomes import (
+    Failure,
+    Outcome,
+    Response,
+    refusal_of_status,
+    rules_without_answer,
+)
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share
 from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
@@ -32,11 +38,6 @@ _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
 _UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
 """Failures that cost time at each attempt; the others come at once."""
-
-_OF_STATUS = frozenset(
-    {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
-)
-"""What `refusal_of_status` makes of a whole answer."""
 
 
 @dataclass(slots=True)
@@ -73,8 +74,9 @@ class WebClient:
         self._max_held_bytes = max_held_bytes
         self._judge_redirect = judge_redirect
         self._accept = accept
-        self._body = body
-        self._robots_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES, cut=True)
+        self._body = self._asked_body = body
+        # A byte more than is read tells whether the file goes on.
+        self._robots_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES + 1, cut=True)
         self._reactor = Reactor(max_connections=config.connections)
         self._pace: Pace[_Visit] = Pace(
             requests_per_second=config.requests_per_second,
@@ -113,15 +115,17 @@ class WebClient:
         self._idle.clear()
         self._reactor.close()
 
-    def ask(self, urls: Iterable[str]) -> Iterator[Outcome]:
+    def ask(self, urls: Iterable[str], *, body: BodyRule | None = None) -> Iterator[Outcome]:
         """Yield one outcome for each canonical URL, in the order in which they end.
 
+        `body` is how much of an answer is taken, where that is not what the client was told.
         Transfers pause while the caller works on an outcome. Memory holds at most about one answer
         a connection, and no request starts while the answers are too large.
 
         Raises:
             StageError: the cause is this machine and not the host: see `outages`.
         """
+        self._asked_body = body or self._body
         try:
             for url in urls:
                 self._num_open += 1
@@ -132,6 +136,11 @@ class WebClient:
                     yield self._ready.popleft()
         finally:
             self._abandon()
+
+    def sitemaps_of(self, origin: str) -> list[str]:
+        """Return the sitemaps that an origin's robots.txt names, once it has been asked for."""
+        rules = self._rules.get(origin)
+        return rules.sitemaps if isinstance(rules, HostRules) else []
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -174,7 +183,7 @@ class WebClient:
             transfer = self._idle.pop() if self._idle else self._new_transfer()
             transfer.prepare(
                 visit.url,
-                rule=self._robots_body if visit.robots_of else self._body,
+                rule=self._robots_body if visit.robots_of else self._asked_body,
                 judge_opt_out=self._config.respect_opt_outs and not visit.robots_of,
                 look_up=visit.num_attempts > 1 or origin not in self._asked,
                 now=now,
@@ -231,6 +240,9 @@ class WebClient:
             self._end(visit, rules)
         elif reason := rules.reason_against(visit.url):
             self._end(visit, Refusal(state=FetchState.ROBOTS_DENIED, detail=reason))
+        elif self._config.respect_opt_outs and (record := rules.reservation_of(visit.url)):
+            detail = f"robots.txt: {record}"
+            self._end(visit, Refusal(state=FetchState.OPTED_OUT, detail=detail))
         else:
             self._enqueue(visit)
 
@@ -348,7 +360,7 @@ class WebClient:
         self, visit: _Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
     ) -> None:
         if visit.robots_of:
-            self._learn_rules(visit, _rules_without_answer(refusal, head))
+            self._learn_rules(visit, rules_without_answer(refusal, head))
             return
         self._num_open -= 1
         self._ready.append(
@@ -381,16 +393,3 @@ class WebClient:
         self._doubtful.clear()
         self._ready.clear()
         self._num_open = 0
-
-
-def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
-    """Return the rules that follow from a failed request for robots.txt (RFC 9309 2.3.1).
-
-    The URLs of an unreachable host end with the reason of that failure, not as `robots_denied`.
-    Too many redirects count as unavailable.
-    """
-    if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
-        return rules_from(404, b"")
-    if head is not None and refusal.state in _OF_STATUS:
-        return rules_from(head.status, b"")
-    return Refusal(state=refusal.state, detail=f"robots.txt: {refusal.detail}")

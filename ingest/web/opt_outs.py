@@ -1,10 +1,10 @@
-"""What withholds an answer or a page from us: X-Robots-Tag, robots meta elements, TDM. Pure."""
+"""What withholds an answer or a page from us: X-Robots-Tag, meta elements, TDM, signals. Pure."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
-from openalign.ingest.web.robots import AGENT
+from openalign.ingest.web.robots import AGENT, TRAINING, reservation, training_in
 
 _WITHHELD = frozenset(["noai", "noimageai", "noimageindex", "noindex", "noml", "none"])
 _UNAVAILABLE_AFTER = "unavailable_after"
@@ -33,6 +33,8 @@ def opt_out_in(headers: Iterable[tuple[str, str]], *, as_of: date) -> str | None
             return f"X-Robots-Tag: {directive}"
         if name == "tdm-reservation" and value.strip() == "1":
             return "TDM-Reservation: 1"
+        if name in TRAINING and training_in(name, value) is False:
+            return reservation(name)
     return None
 
 

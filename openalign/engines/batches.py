@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.coders import Coder
 from apache_beam.coders.typecoders import registry
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from openalign.engines.parts import Part
 from openalign.files import storage
@@ -141,6 +141,15 @@ def _completed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=schema.names)
 
 
+@dataclass(frozen=True, slots=True)
+class FileTallies:
+    """What is tallied of the rows of each file, beside writing them (`engines.tallies`)."""
+
+    of: Callable[[pl.DataFrame], Iterable[tuple[str, bytes]]]
+    merge: beam.PTransform[Any, Any]
+    """Makes Parts of what `of` returns."""
+
+
 @dataclass
 class SortIntoFiles(beam.PTransform[Any, Any]):
     """Write rows to `<folder>/<table>00003-of-00008.parquet`, each file sorted, as Parts.
@@ -159,19 +168,26 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
     by: str = "key"
     sort_by: Sequence[str] = ("key",)
     finish: Callable[[pl.DataFrame], tuple[pl.DataFrame, dict[str, int]]] | None = None
+    tallies: FileTallies | None = None
 
     def expand(self, batches: PCollection[pa.RecordBatch]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the shuffle and the write."""
         cut: Any = batches | "Cut" >> beam.FlatMap(
             cut_by_hash, by=self.by, num_buckets=self.num_files
         ).with_output_types(tuple[int, bytes])
-        return (
+        write = beam.FlatMapTuple(self._write).with_output_types(str, tallies=tuple[str, bytes])
+        written: Any = (
             cut
             | "Gather" >> beam.GroupByKey()
-            | "Write" >> beam.MapTuple(self._write).with_output_types(str)
+            | "Write" >> write.with_outputs("tallies", main="parts")
         )
+        if self.tallies is None:
+            return written["parts"]
+        tallied: Any = written["tallies"] | "Tally" >> self.tallies.merge
+        both: Any = (written["parts"], tallied) | beam.Flatten()
+        return both
 
-    def _write(self, bucket: int, pieces: Iterable[bytes]) -> str:
+    def _write(self, bucket: int, pieces: Iterable[bytes]) -> Iterator[Any]:
         rows = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
         # All columns break ties; rows equal in `sort_by` would otherwise keep their arrival order.
         rows = rows.sort([*self.sort_by, *(c for c in rows.columns if c not in self.sort_by)])
@@ -180,7 +196,9 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
             rows, counts = self.finish(rows)
         table = rows.to_arrow().cast(self.schema)
         name = table_file(self.table, bucket, self.num_files)
-        return Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
+        yield Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
+        if self.tallies is not None:
+            yield from (TaggedOutput("tallies", piece) for piece in self.tallies.of(rows))
 
 
 def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:

@@ -106,11 +106,63 @@ class SiteFacts(Facts, frozen=True, kw_only=True):
     """Images of the benchmark by split."""
 
 
+class CountedValue(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a value occurs."""
+
+    value: str
+    rows: int
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """The most frequent values of something, exactly counted."""
+
+    top: list[CountedValue] = []
+    num_values: int = 0
+    """How many different ones there are."""
+
+
+class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file or a site gave."""
+
+    source: str
+    pages: int
+    found: int
+    """Pairs, whatever state they ended in."""
+
+    candidates: int
+    """Pairs that became candidates, before duplicates were collapsed."""
+
+
+class HarvestSample(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate, as an example."""
+
+    found_in: str
+    key: str
+    alt_text: str
+    image_url: str
+    page_url: str | None
+
+
 class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
-    """Harvest."""
+    """Harvest. Sources aside, everything is counted over the candidates that are kept."""
 
     pages: dict[str, int] = {}
     """Pages that a crawl came across, by `PageState`."""
+
+    sources: list[SourceRows] = []
+    """Those that gave most."""
+
+    num_sources: int = 0
+    found_in: dict[str, int] = {}
+    """By `FoundIn`, the most frequent first."""
+
+    languages: Ranking = Ranking()
+    """Of pages; empty for those that name none."""
+
+    hosts: Ranking = Ranking()
+    """Of images."""
+
+    samples: list[HarvestSample] = []
 
     @property
     def other_counts(self) -> dict[str, int]:

@@ -24,6 +24,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
+from openalign.files.names import HARVEST_PAGE
 
 MANIFEST = "manifest.json"
 COMPLETE = "COMPLETE"
@@ -107,8 +108,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Plain JSON values; `facts_as` returns the record."""
 
     def content_fingerprint(self) -> str:
-        """Return the hash of the data files; it changes exactly when the data changes."""
-        return fingerprint_of([[f.name, f.num_rows, f.sha256] for f in self.files])
+        """Return the hash of the data files; it changes exactly when the data changes.
+
+        A page for people is no data: one that looks different makes no stage run again.
+        """
+        data = [f for f in self.files if f.name != HARVEST_PAGE]
+        return fingerprint_of([[f.name, f.num_rows, f.sha256] for f in data])
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the data files that begin with `prefix`, in order."""

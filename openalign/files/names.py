@@ -7,6 +7,8 @@ the file formats, so older results cannot be read after a change here.
 # harvest
 CANDIDATES = "candidates-"
 PAGES = "pages-"
+HARVEST_PAGE = "harvest.html"
+"""For people. No stage reads it."""
 
 # filter
 KEPT = "kept-"

@@ -19,16 +19,19 @@ class FoundIn(StrEnum):
 
 
 class PageState(StrEnum):
-    """How a page that a crawl came across ended."""
+    """How a page, or a sitemap, that a crawl came across ended."""
 
     PARSED = "parsed"
     CUT = "cut"  # longer than its limit: parsed as far as that
     PAGE_TOO_COMPLEX = "page_too_complex"  # it would cost more than its budget
     NOT_HTML = "not_html"
     ROBOTS_DENIED = "robots_denied"
+    OUT_OF_SCOPE = "out_of_scope"  # a setting leaves it out, or it leads to another site
     OUT_OF_BUDGET = "out_of_budget"
     HTTP_ERROR = "http_error"
     UNREACHABLE = "unreachable"
+    SITEMAP = "sitemap"  # not a page, but a list of pages
+    BAD_SITEMAP = "bad_sitemap"  # likewise, not read to its end
 
 
 class HarvestState(StrEnum):

@@ -1,13 +1,14 @@
 """A run's messages about stages: why one runs again, what it kept, why it kept nothing."""
 
 import time
+from collections.abc import Mapping
 
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
-from openalign.files.states import FetchState
+from openalign.files.states import FetchState, PageState
 from openalign.pages import funnel
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
@@ -48,13 +49,31 @@ def say_why(stage: Stage, why: str) -> None:
     say(f"{stage.name:9} runs again, because this changed: {why}")
 
 
+def counts_so_far(counts: Mapping[str, int], seconds: float) -> str:
+    """Return counts with their rates: `1,204 pages (40 a second), 5,433 pairs (181 a second)`."""
+    return ", ".join(
+        f"{count:,} {what} ({count / max(seconds, 1.0):,.0f} a second)"
+        for what, count in counts.items()
+        if count
+    )
+
+
 def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None:
     """Say what a stage kept, and note how long it took."""
     name = stage.name
-    say(f"{name:9} {manifest.num_outputs:,} of {manifest.num_inputs:,} in {seconds:.0f} s")
+    took = f"{seconds:.0f} s"
+    if stage.jobs is not None and seconds >= 1:
+        took += f", {manifest.num_inputs / seconds:,.0f} a second"
+    say(f"{name:9} {manifest.num_outputs:,} of {manifest.num_inputs:,} in {took}")
     if storage.is_local(run.config.root):
         log = JsonLines(storage.local_path(storage.join(run.config.root, RUN_LOG)))
-        log.write(stage=name, ended=time.time(), seconds=seconds, outputs=manifest.num_outputs)
+        log.write(
+            stage=name,
+            ended=time.time(),
+            seconds=seconds,
+            inputs=manifest.num_inputs,
+            outputs=manifest.num_outputs,
+        )
 
 
 def complete_manifests(run: Run) -> dict[str, Manifest]:
@@ -81,6 +100,13 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
         hint = "see that the source holds rows with an address and a text"
     elif refused:
         hint = "private addresses are refused unless `web.allowed_networks` lets them in"
+    elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
+        hint = (
+            "the seeds lead to another host: name that one in `harvest.source.seeds`, or set "
+            "`harvest.source.scope` to `domain`"
+        )
+    elif set(result.facts.other_counts) == {PageState.ROBOTS_DENIED}:
+        hint = "robots.txt or the pages themselves withhold the seeds"
     else:
         hint = "see that the network and the hosts answer; the same command tries again"
     return StageError(

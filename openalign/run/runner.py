@@ -4,6 +4,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import replace
 
+from openalign.engines.live_counts import clear_live, read_live
 from openalign.errors import ConfigError, StageError
 from openalign.files import storage
 from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
@@ -131,8 +132,12 @@ def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
     setup = _setup(run, stage, partial_url)
 
+    clear_live(setup.work)
+    started = time.monotonic()
+
     def measure() -> str:
-        return f"{len(storage.list_files(partial_url))} files"
+        so_far = messages.counts_so_far(read_live(setup.work), time.monotonic() - started)
+        return so_far or f"{len(storage.list_files(partial_url))} files"
 
     with (
         served_site(run) if setup.web is not None else nullcontext({}) as served,

@@ -14,6 +14,7 @@ from openalign.evaluate.results import RESULTS_VERSION
 from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
+from openalign.ingest.config import settings_of_result
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
 from openalign.run import evaluating, inputs, training
@@ -75,10 +76,8 @@ def _harvest_web(config: PipelineConfig) -> WebConfig | None:
 
 
 def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
-    settings = identity(config.harvest)
-    if _harvest_web(config) is None:  # web settings then change no byte
-        del settings["web"]
-    return settings
+    assert config.harvest is not None
+    return settings_of_result(config.harvest)
 
 
 def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
@@ -238,7 +237,7 @@ _TABLE = (
         left_out=_without_source,
         is_dear=True,
         extra="ingest",
-        needs=(*_BEAM, "pycurl", "selectolax", "webencodings"),
+        needs=(*_BEAM, "jinja2", "pycurl", "selectolax", "webencodings"),
         states=tuple(HarvestState),
     ),
     Stage(

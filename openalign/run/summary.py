@@ -4,11 +4,16 @@ from collections.abc import Mapping
 
 from openalign.files import storage
 from openalign.files.manifest import Manifest
-from openalign.files.names import DATA_CARD, MODEL_CARD, REPORT_HTML
+from openalign.files.names import DATA_CARD, HARVEST_PAGE, MODEL_CARD, REPORT_HTML
 from openalign.run.contract import Run
 from openalign.telemetry import say
 
-_PAGES = {"report": REPORT_HTML, "model card": MODEL_CARD, "data card": DATA_CARD}
+_PAGES = {
+    "harvest": HARVEST_PAGE,
+    "report": REPORT_HTML,
+    "model card": MODEL_CARD,
+    "data card": DATA_CARD,
+}
 """What people open, by what it is called."""
 
 

@@ -49,7 +49,8 @@ def result(folder: Path) -> Manifest:
 def test_a_toy_source_is_harvested_and_nobody_is_asked_for_a_contact(folder: Path) -> None:
     assert harvest(folder) == 0
 
-    [file] = result(folder).files  # a file of candidates; the source has no pages
+    [file, page] = result(folder).files  # the source has no pages, so no file of them
+    assert page.name == "harvest.html"
     assert file.name == "candidates-00000-of-00001.parquet"
     rows = read_table(f"{folder}/run/candidates/{file.name}").to_pylist()
     assert {(row["image_url"], row["alt_text"]) for row in rows} == {

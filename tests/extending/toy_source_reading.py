@@ -45,7 +45,7 @@ def read_lines(path: str) -> Iterator[Harvested]:
                 image_url=url, alt_text=text, found_in=FoundIn.TABLE, raw_image_url=raw_url
             )
             rows.append(row)
-    yield Harvested(candidates=to_batch(rows), counts=counts)
+    yield Harvested(candidates=to_batch(rows), counts=counts, origin=path.rpartition("/")[2])
 
 
 # [/reading]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,16 @@ def test_a_manifest_of_another_form_is_an_error_with_its_name(
 
     with pytest.raises(StageError, match=r"candidates/manifest\.json is not the manifest"):
         folder.read()
+
+
+def test_a_page_for_people_is_no_content(folder: StageFolder) -> None:
+    inputs = StageInputs(settings=SETTINGS, contents=INPUTS)
+    without = folder.seal(make(folder, "a"), inputs).content_fingerprint()
+    result = make(folder, "a")
+    url = storage.join(folder.partial_url(inputs.fingerprint), "harvest.html")
+    page = DataFile.of("harvest.html", storage.write_text(url, "<h1>Harvest"), num_rows=1)
+
+    sealed = folder.seal(replace(result, files=[*result.files, page]), inputs)
+
+    assert sealed.names("harvest.html") == ["harvest.html"]
+    assert sealed.content_fingerprint() == without

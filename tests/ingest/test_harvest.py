@@ -67,12 +67,21 @@ def run(config: HarvestConfig, folder: Path, options: Sequence[str] = ()) -> Sta
     return run_jobs(jobs, work=work, beam_options=options)
 
 
+def facts_of(result: StageResult) -> HarvestFacts:
+    assert isinstance(result.facts, HarvestFacts)
+    return result.facts
+
+
 def rows_of(folder: Path) -> pl.DataFrame:
     return duckdb.sql(f"from '{folder}/candidates-*.parquet'").pl()  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+
+
+def page_of(folder: Path) -> str:
+    return (folder / "harvest.html").read_text()
 
 
 def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
@@ -92,8 +101,8 @@ def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
         "left_out": 0,
     }
     assert result.num_outputs == 100
-    assert result.facts == HarvestFacts(pages={"http_error": 2, "parsed": 202})
-    names = [f.name for f in result.files]
+    assert facts_of(result).pages == {"http_error": 2, "parsed": 202}
+    names = [f.name for f in result.files if f.name != "harvest.html"]
     assert names == sorted(bytes_of(tmp_path))
     candidates = [read_table(str(tmp_path / n)) for n in names if n.startswith("candidates-")]
     for table in candidates:
@@ -139,6 +148,8 @@ def test_bundles_repeated_and_workers_apart_give_the_same_bytes(web: Web, tmp_pa
     assert asdict(plain) == asdict(repeated) == asdict(apart)
     assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
     assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
+    pages = {page_of(tmp_path / name) for name in ("plain", "repeated", "apart")}
+    assert len(pages) == 1
 
 
 def test_a_table_becomes_candidates(tmp_path: Path) -> None:
@@ -167,8 +178,8 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
         "left_out": 0,
     }
     assert result.num_inputs == 104
-    assert result.facts == HarvestFacts()
-    assert {f.name[:11] for f in result.files} == {"candidates-"}
+    assert facts_of(result).pages == {}
+    assert {f.name[:11] for f in result.files} == {"candidates-", "harvest.htm"}
 
 
 def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: Path) -> None:
@@ -230,6 +241,8 @@ def test_a_table_read_twice_or_by_two_workers_gives_the_same_bytes(tmp_path: Pat
     assert asdict(plain) == asdict(repeated) == asdict(apart)
     assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "repeated")
     assert bytes_of(tmp_path / "plain") == bytes_of(tmp_path / "apart")
+    pages = {page_of(tmp_path / name) for name in ("plain", "repeated", "apart")}
+    assert len(pages) == 1
 
 
 def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) -> None:
@@ -242,7 +255,7 @@ def test_a_host_that_is_not_there_leaves_pages_and_no_candidate(tmp_path: Path) 
     result = run(config, tmp_path)
 
     assert result.num_inputs == result.num_outputs == 0
-    assert result.facts == HarvestFacts(pages={"unreachable": 1})
+    assert facts_of(result).pages == {"unreachable": 1}
 
 
 _CRAWL = """
@@ -292,3 +305,4 @@ def test_a_crawl_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
     assert 0 < sum(web.asked.values()) < 204
     assert asdict(resumed) == asdict(whole)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
+    assert page_of(tmp_path / "cut") == page_of(tmp_path / "whole")

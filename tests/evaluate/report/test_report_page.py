@@ -18,6 +18,7 @@ from openalign.evaluate.report import page as report_page
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.names import METRICS_FILE
 from openalign.files.states import FetchState
+from openalign.pages.templating import page_style
 from openalign.run.stages import STAGES
 from openalign.train import journal
 
@@ -208,8 +209,8 @@ def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(whole: tuple[Page,
     assert len(sources) > 10
     assert all((source or "").startswith("data:image/webp;base64,") for source in sources)
     templates = Path(report_page.__file__).parent / "templates"
-    for name in ("report.css", "tables.css", "tables.js"):
-        text = (templates / name).read_text()
+    files = [(templates / name).read_text() for name in ("tables.css", "tables.js")]
+    for text in (page_style(), *files):
         assert not [word for word in ("url(", "@import", "http", "fetch(") if word in text]
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
     assert links == ["https://example.org/by"]

@@ -6,56 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crawls import HTML, crawl, page, setup_of
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
 
-from openalign.engines.jobs import Attempt
 from openalign.errors import InputError, StageError
 from openalign.files import storage
-from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource, check
-from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_host, seeds_by_host
-
-HTML = [("Content-Type", "text/html; charset=utf-8")]
-
-
-def page(*links: str, alt: str = "", head: str = "", lang: str = "en") -> Reply:
-    anchors = "".join(f"<a href='{link}'>x</a>" for link in links)
-    image = f"<img src='/p/{alt}.png' alt='{alt}'>" if alt else ""
-    body = f"<html lang={lang}><head>{head}</head><body>{anchors}{image}</body></html>"
-    return Reply(body=body.encode(), headers=HTML)
+from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_site, seeds_by_site
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
     with serve({}) as running:
         yield running
-
-
-def setup_of(web: Web, work: Path, **changes: Any) -> ReadingSetup:
-    attempt = Attempt(str(work / "attempt"))
-    storage.write_text(attempt.url, "")
-    return ReadingSetup(web=web.download(**changes), work=str(work), attempt=attempt)
-
-
-class Crawled:
-    def __init__(self, web: Web, work: Path, changes: dict[str, Any], **settings: Any) -> None:
-        source = SiteSource(seeds=(f"{SITE}/",), **settings)
-        self.pieces = list(
-            crawl_host(HOST, [f"{SITE}/"], source=source, setup=setup_of(web, work, **changes))
-        )
-        self.pages = {
-            p["page_url"].removeprefix(SITE): p for piece in self.pieces for p in piece.pages
-        }
-        self.rows = [row for piece in self.pieces for row in piece.candidates.to_pylist()]
-        self.counts: Counter[str] = sum((piece.counts for piece in self.pieces), Counter())
-
-    def states(self) -> dict[str, str]:
-        return {url: page["state"] for url, page in self.pages.items()}
-
-
-def crawl(web: Web, work: Path, changes: dict[str, Any] | None = None, **settings: Any) -> Crawled:
-    return Crawled(web, work, changes or {}, **settings)
 
 
 def test_links_are_followed_breadth_first_to_a_depth(web: Web, tmp_path: Path) -> None:
@@ -87,7 +51,7 @@ def test_only_the_seeds_own_host_is_visited(web: Web, tmp_path: Path) -> None:
     }
 
     assert crawl(web, tmp_path).states() == {"/": "parsed", "/a": "parsed"}
-    assert set(web.asked) == {"/robots.txt", "/", "/a"}
+    assert set(web.asked) == {"/robots.txt", "/sitemap.xml", "/", "/a"}
 
 
 def test_every_page_ends_in_a_state(web: Web, tmp_path: Path) -> None:
@@ -98,7 +62,7 @@ def test_every_page_ends_in_a_state(web: Web, tmp_path: Path) -> None:
         "/loop": (Reply(status=302, headers=[("Location", "/loop")]), "http_error", 302),
         "/away": (
             Reply(status=302, headers=[("Location", "http://other.example/")]),
-            "http_error",
+            "out_of_scope",
             302,
         ),
         "/text": (Reply(body=html, headers=[("Content-Type", "text/plain")]), "not_html", 200),
@@ -184,6 +148,28 @@ def test_a_page_that_may_not_be_asked_for_costs_no_budget(web: Web, tmp_path: Pa
         "/b": "parsed",
         "/c": "parsed",
     }
+
+
+def test_training_that_robots_txt_reserves_withholds_pages_unasked(
+    web: Web, tmp_path: Path
+) -> None:
+    web.routes |= {"/": page("/a", "/free/b", "/free/c"), "/a": page(alt="cat")}
+    web.routes |= {"/free/b": page(alt="dog"), "/free/c": page()}
+    web.routes["/robots.txt"] = Reply(
+        body=b"User-agent: *\nContent-Signal: /a ai-train=no\nContent-Signal: ai-train=yes"
+    )
+
+    crawled = crawl(web, tmp_path / "a", max_pages=3)
+
+    assert crawled.states() == {
+        "/": "parsed",
+        "/a": "robots_denied",  # it costs no budget
+        "/free/b": "parsed",
+        "/free/c": "parsed",
+    }
+    assert web.asked["/a"] == 0
+    anyway = crawl(web, tmp_path / "b", {"respect_opt_outs": False})
+    assert sorted(row["alt_text"] for row in anyway.rows) == ["cat", "dog"]
 
 
 def test_a_page_that_was_asked_for_costs_budget_whatever_it_says(web: Web, tmp_path: Path) -> None:
@@ -344,8 +330,8 @@ def wide_site(num_pages: int) -> dict[str, Any]:
 def test_a_crawl_goes_on_behind_its_finished_chunks(web: Web, tmp_path: Path) -> None:
     web.routes |= wide_site(2 * CHUNK_PAGES + 10)
     source = SiteSource(seeds=(f"{SITE}/",))
-    first_run = crawl_host(HOST, [f"{SITE}/"], source=source, setup=setup_of(web, tmp_path / "a"))
-    for _ in range(3):  # the seed, the end of its depth, the first chunk of the next
+    first_run = crawl_site(HOST, [f"{SITE}/"], source=source, setup=setup_of(web, tmp_path / "a"))
+    for _ in range(2):  # the seed, and the first chunk of the next depth
         next(first_run)
     del first_run  # closes its connections
     web.asked.clear()
@@ -390,12 +376,12 @@ def test_the_order_in_which_pages_arrive_does_not_show(web: Web, tmp_path: Path)
     assert crawl(web, tmp_path / "b", {"connections_per_host": 40}).pieces == forwards
 
 
-def test_seeds_are_grouped_by_their_host() -> None:
+def test_seeds_are_grouped_by_their_site() -> None:
     source = SiteSource(
         seeds=("http://B.example/#x", "http://b.example/", "https://a.example:8443/p")
     )
 
-    assert seeds_by_host(source) == [
+    assert seeds_by_site(source) == [
         ("b.example", "http://b.example/"),
         ("a.example", "https://a.example:8443/p"),
     ]
@@ -423,6 +409,6 @@ def test_a_crawl_that_outlives_its_job_writes_no_chunk(web: Web, tmp_path: Path)
     storage.remove(setup.attempt.url)
 
     with pytest.raises(StageError, match="the job that this worker belongs to has ended"):
-        list(crawl_host(HOST, [f"{SITE}/"], source=SiteSource(seeds=(f"{SITE}/",)), setup=setup))
+        list(crawl_site(HOST, [f"{SITE}/"], source=SiteSource(seeds=(f"{SITE}/",)), setup=setup))
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

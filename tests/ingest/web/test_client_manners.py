@@ -57,6 +57,18 @@ def test_robots_txt_is_kept_to_and_can_be_left_aside(web: Web) -> None:
     assert content(fetch_one(web, "/x", respect_robots=False)) == b"x"
 
 
+def test_training_that_robots_txt_reserves_is_an_opt_out(web: Web) -> None:
+    web.routes["/robots.txt"] = Reply(body=b"User-agent: *\nContent-Signal: ai-train=no")
+
+    assert failure(fetch_one(web, "/x")) == (
+        "opted_out",
+        "robots.txt: content-signal: ai-train=no",
+    )
+    assert web.asked["/x"] == 0
+    web.routes["/x"] = Reply(body=b"x")
+    assert content(fetch_one(web, "/x", respect_opt_outs=False)) == b"x"
+
+
 def test_a_robots_txt_that_is_broken_for_the_moment_is_tried_again(web: Web) -> None:
     web.routes["/robots.txt"] = [Reply(status=503), Reply(body=b"User-agent: *\nAllow: /")]
 

@@ -78,6 +78,13 @@ def test_robots_directives(value: str, expected: str | None) -> None:
         ),
         pytest.param([("tdm-reservation", "1")], "TDM-Reservation: 1", id="reserved"),
         pytest.param([("tdm-reservation", "0")], None, id="not reserved"),
+        pytest.param(
+            [("content-usage", "search=y, train-ai=n")], "content-usage: train-ai=n", id="usage"
+        ),
+        pytest.param([("content-usage", "train-ai=y")], None, id="usage that is granted"),
+        pytest.param(
+            [("content-signal", "ai-train=no")], "content-signal: ai-train=no", id="signal"
+        ),
         pytest.param([("content-type", "noai")], None, id="another header"),
     ],
 )

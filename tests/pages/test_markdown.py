@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from openalign.evaluate.drawing.markdown import cell, code
+from openalign.pages.markdown import cell, code
 
 PARSER = MarkdownIt("commonmark").enable("table")
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from openalign.evaluate.drawing.markdown import cell, code
+from openalign.pages.markdown import cell, code
 
 
 def environment(load: Callable[[str], str], *, is_html: bool) -> Environment:
@@ -28,6 +28,11 @@ def environment(load: Callable[[str], str], *, is_html: bool) -> Environment:
     made.filters["words"] = lambda name: name.replace("_", " ")
     made.globals["svg"] = Markup
     return made
+
+
+def page_style() -> Markup:
+    """Return the style that every page shares; colors follow the reader's light or dark theme."""
+    return Markup(templates_in("openalign.pages")("page.css"))  # noqa: S704  # our own file
 
 
 def templates_in(package: str) -> Callable[[str], str]:

@@ -1,0 +1,94 @@
+"""Tallies for people, beside the numbers: largest hosts, most frequent texts, examples.
+
+A tally is a small table that merges in any order. Rows with equal values meet in one bucket of a
+shuffle, so what they add up to is exact. Only the rows that may be shown leave a bucket.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import polars as pl
+from apache_beam.pvalue import PCollection
+
+from openalign.engines.batches import cut_by_hash, from_ipc
+from openalign.engines.parts import Note, Part, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How one kind of tally is merged, and which of its rows are shown."""
+
+    by: str
+    """The column whose equal values must meet to be merged."""
+
+    merged: Callable[[pl.DataFrame], pl.DataFrame]
+    top: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+Tallies = Mapping[str, Tally]
+"""The tallies of a job, by name."""
+
+TallyPiece = tuple[str, bytes]
+"""A piece of a tally on its way to its bucket."""
+
+
+class TallyNote(Note, frozen=True, kw_only=True):
+    """The rows of one bucket of a tally that may be shown."""
+
+    name: str
+    """A key of `Tallies`."""
+
+    rows: list[dict[str, Any]]
+
+    num_merged: int
+    """All rows of the bucket, once they are merged."""
+
+
+def pieces_of(
+    name: str, tally: Tally, rows: pl.DataFrame, *, num_buckets: int
+) -> Iterator[TallyPiece]:
+    """Cut a tally's rows into pieces of one bucket each."""
+    for batch in rows.to_arrow().combine_chunks().to_batches():
+        for bucket, piece in cut_by_hash(batch, by=tally.by, num_buckets=num_buckets):
+            yield f"{name}-{bucket}", piece
+
+
+@dataclass
+class MergeTallies(beam.PTransform[Any, Any]):
+    """Merge pieces of tallies into notes, as Parts. A worker holds one bucket at a time."""
+
+    tallies: Tallies
+
+    def expand(self, pieces: PCollection[TallyPiece]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle and the merge."""
+        merge: Any = beam.MapTuple(partial(_merged, tallies=self.tallies))
+        gathered: Any = pieces | "Gather" >> beam.GroupByKey()
+        return gathered | "MergeTallies" >> merge.with_output_types(str)
+
+
+def _merged(key: str, pieces: Iterable[bytes], *, tallies: Tallies) -> str:
+    name = key.rpartition("-")[0]
+    tally = tallies[name]
+    merged = tally.merged(pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces]))
+    note = TallyNote(name=name, rows=tally.top(merged).to_dicts(), num_merged=merged.height)
+    return Part(notes=[note]).to_json()
+
+
+def shown(summary: Summary, tallies: Tallies) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each tally that are shown."""
+    notes = summary.notes(TallyNote)
+    found = {
+        name: [row for note in notes if note.name == name for row in note.rows] for name in tallies
+    }
+    return {
+        name: tallies[name].top(pl.DataFrame(rows)).to_dicts() if rows else []
+        for name, rows in found.items()
+    }
+
+
+def num_merged(summary: Summary, name: str) -> int:
+    """Return how many rows a tally has in all."""
+    return sum(note.num_merged for note in summary.notes(TallyNote) if note.name == name)

@@ -1,0 +1,151 @@
+"""What a harvest tells people: exact counts, whatever order and bundles its rows came in."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from openalign.engines.jobs import run_jobs
+from openalign.files.facts import CountedValue, HarvestFacts, Ranking, SourceRows
+from openalign.files.manifest import StageResult
+from openalign.ingest import harvest
+from openalign.ingest.candidates import common_folder
+from openalign.ingest.config import HarvestConfig
+from openalign.ingest.harvest_tallies import NUM_TOP
+from openalign.ingest.sources.table import TableSource
+
+
+def harvest_of(folder: Path, out: Path, num_files: int = 4) -> tuple[StageResult, HarvestFacts]:
+    source = TableSource(path=str(folder), language_column="language")
+    config = HarvestConfig(source=source, num_files=num_files)
+    work = str(out / "work")
+    jobs = harvest.jobs(config, web=config.web, output=str(out), work=work)
+    result = run_jobs(jobs, work=work)
+    assert isinstance(result.facts, HarvestFacts)
+    return result, result.facts
+
+
+def write(path: Path, rows: list[tuple[str, str, str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(rows, schema=["url", "caption", "language"], orient="row").write_csv(path)
+
+
+def test_sources_count_what_they_gave_and_the_rest_what_is_kept(tmp_path: Path) -> None:
+    write(
+        tmp_path / "in" / "a" / "x.csv",
+        [
+            ("http://one.example/1.png", "a cat", "en"),
+            ("http://one.example/1.png", "a cat", "en"),  # a duplicate
+            ("http://one.example/2.png", "ein Hund", "de"),
+            ("http://two.example/3.png", "", "en"),
+        ],
+    )
+    write(
+        tmp_path / "in" / "b.csv",
+        [
+            ("http://one.example/1.png", "a cat", "en"),  # another
+            ("https://two.example:81/4.png", "a dog", ""),
+            ("nonsense", "a dog", "en"),
+        ],
+    )
+
+    result, facts = harvest_of(tmp_path / "in", tmp_path / "out", num_files=3)
+
+    assert result.num_inputs == 7
+    assert result.num_outputs == 3
+    assert facts.sources == [
+        SourceRows(source="a/x.csv", pages=0, found=4, candidates=3),
+        SourceRows(source="b.csv", pages=0, found=3, candidates=2),
+    ]
+    assert facts.num_sources == 2
+    assert facts.found_in == {"table": 3}
+    assert facts.hosts == Ranking(
+        top=[
+            CountedValue(value="one.example", rows=2),
+            CountedValue(value="two.example:81", rows=1),
+        ],
+        num_values=2,
+    )
+    assert facts.languages == Ranking(
+        top=[CountedValue(value=name, rows=1) for name in ("", "de", "en")], num_values=3
+    )
+    assert {(each.found_in, each.alt_text) for each in facts.samples} == {
+        ("table", "a cat"),
+        ("table", "ein Hund"),
+        ("table", "a dog"),
+    }
+
+
+def test_hosts_are_counted_exactly_over_many_files(tmp_path: Path) -> None:
+    # Host n stands on n rows, so the largest are known; as many as are shown, and some more.
+    rows = [
+        (f"http://h{host:03d}.example/{n}.png", f"cat {n}", "en")
+        for host in range(1, NUM_TOP + 16)
+        for n in range(host)
+    ]
+    write(tmp_path / "in" / "whole.csv", rows)
+    for number in range(4):
+        write(tmp_path / "parts" / f"{number}.csv", rows[number::4][::-1])
+
+    _, whole = harvest_of(tmp_path / "in", tmp_path / "a", num_files=2)
+    _, parts = harvest_of(tmp_path / "parts", tmp_path / "b", num_files=5)
+
+    largest = range(NUM_TOP + 15, 15, -1)
+    top = [CountedValue(value=f"h{host:03d}.example", rows=host) for host in largest]
+    assert whole.hosts == parts.hosts == Ranking(top=top, num_values=NUM_TOP + 15)
+    assert whole.samples == parts.samples
+    # The slow way: read the rows that were written.
+    written = duckdb.sql(f"select * from '{tmp_path}/b/candidates-*.parquet'").pl()  # pyright: ignore[reportOptionalMemberAccess]
+    slow = Counter(url.split("/")[2] for url in written["image_url"])
+    assert [(each.value, each.rows) for each in parts.hosts.top] == slow.most_common(NUM_TOP)
+    assert [each.key for each in parts.samples] == sorted(written["key"])[:3]
+
+
+def test_of_many_sources_those_that_gave_most_are_named(tmp_path: Path) -> None:
+    for number in range(NUM_TOP + 3):
+        rows = [(f"http://a.example/{number}-{n}.png", "a cat", "en") for n in range(number + 1)]
+        write(tmp_path / "in" / f"{number:03d}.csv", rows)
+
+    _, facts = harvest_of(tmp_path / "in", tmp_path / "out", num_files=2)
+
+    assert facts.num_sources == NUM_TOP + 3
+    assert [each.found for each in facts.sources] == list(range(NUM_TOP + 3, 3, -1))
+    assert sum(each.rows for each in facts.hosts.top) == sum(range(NUM_TOP + 4))
+
+
+@pytest.mark.parametrize(
+    ("urls", "folder"),
+    [
+        pytest.param(["/a/b/x.csv"], "/a/b/", id="one file"),
+        pytest.param(["/a/b/x.csv", "/a/b/y.csv"], "/a/b/", id="two of a folder"),
+        pytest.param(["/a/b/part/1", "/a/b/party/1"], "/a/b/", id="names that begin alike"),
+        pytest.param(["/a/b/x", "/a/b/c/x"], "/a/b/", id="a folder within"),
+        pytest.param(["gs://one/x", "gs://two/x"], "gs://", id="two buckets"),
+        pytest.param(["/a/x", "gs://two/x"], "", id="nothing in common"),
+        pytest.param(["/a/b/c/x", "/a/b/x/x", "/a/b/x/y"], "/a/b/", id="three"),
+        pytest.param(["x.csv"], "", id="no folder"),
+    ],
+)
+def test_files_are_named_within_their_common_folder(urls: list[str], folder: str) -> None:
+    assert common_folder(urls) == common_folder(urls[::-1]) == folder
+
+
+def test_neither_paths_nor_patience_are_on_the_page(tmp_path: Path) -> None:
+    rows = [("http://a.example/1.png", "a cat", "en")]
+    write(tmp_path / "here" / "t.csv", rows)
+    write(tmp_path / "elsewhere" / "t.csv", rows)
+
+    first, _ = harvest_of(tmp_path / "here", tmp_path / "a")
+    second, _ = harvest_of(tmp_path / "elsewhere", tmp_path / "b")
+
+    [one, two] = [
+        next(f for f in result.files if f.name == "harvest.html") for result in (first, second)
+    ]
+    assert one.sha256 == two.sha256
+    page = (tmp_path / "a" / "harvest.html").read_text()
+    assert str(tmp_path) not in page
+    settings = page.partition("<pre>")[2].partition("</pre>")[0].replace("&#34;", '"')
+    assert set(json.loads(settings)) == {"source", "num_files"}

@@ -1,0 +1,148 @@
+"""The page of a harvest: what it says, and that it loads and runs nothing."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from openalign.files.facts import (
+    CountedValue,
+    HarvestFacts,
+    HarvestSample,
+    Ranking,
+    SourceRows,
+)
+from openalign.files.states import HarvestState, PageState
+from openalign.pages.harvest_page import MEANINGS, render
+
+EVIL = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=alert(1)>\"'&"
+
+STATES = {"kept": 3, "duplicate": 1, "no_alt_text": 4, "data_url": 0}
+
+
+class Seen(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.words.append(data.strip())
+
+
+def page_of(**facts: Any) -> str:
+    return render(
+        HarvestFacts(**facts),
+        states=STATES,
+        num_found=8,
+        settings={"source": {"kind": "site", "seeds": [EVIL]}, "num_files": 4},
+    )
+
+
+def whole() -> str:
+    return page_of(
+        pages={"parsed": 2, "http_error": 6},
+        sources=[SourceRows(source=EVIL, pages=8, found=1_234_567, candidates=4)],
+        num_sources=21,
+        found_in={"img_alt": 2, "og_image": 1},
+        languages=Ranking(
+            top=[CountedValue(value="", rows=2), CountedValue(value="en", rows=1)], num_values=2
+        ),
+        hosts=Ranking(top=[CountedValue(value="a.example", rows=3)], num_values=40),
+        samples=[
+            HarvestSample(
+                found_in="img_alt", key="0", alt_text=EVIL, image_url=EVIL, page_url=EVIL
+            ),
+            HarvestSample(
+                found_in="table", key="1", alt_text="cat", image_url="http://a/", page_url=None
+            ),
+        ],
+    )
+
+
+def rows_of(page: str, section: str) -> list[list[str]]:
+    """Return the cells of a section's table, without tags."""
+    part = re.search(rf'<section id="{section}">.*?</section>', page, re.DOTALL)
+    assert part is not None
+    return [
+        [re.sub("<[^>]*>", " ", cell).strip() for cell in re.split("</t[hd]>", row)[:-1]]
+        for row in re.findall(r"<tr>(.*?)</tr>", part[0], re.DOTALL)[1:]
+    ]
+
+
+def test_pairs_and_pages_are_shown_by_state_with_their_shares() -> None:
+    page = whole()
+
+    assert [row[:3] for row in rows_of(page, "pairs")] == [
+        ["kept written", "3", "37.5"],
+        ["duplicate the same image and text was found before", "1", "12.5"],
+        ["no alt text the image has no text", "4", "50.0"],
+    ]
+    assert [row[:3] for row in rows_of(page, "pages")] == [
+        ["http error the host answered with an error", "6", "75.0"],
+        ["parsed read", "2", "25.0"],
+    ]
+    assert [row[:3] for row in rows_of(page, "places")] == [
+        ["img alt", "2", "66.7"],
+        ["og image", "1", "33.3"],
+    ]
+
+
+def test_languages_hosts_and_sources_say_how_many_there_are_beside_those_named() -> None:
+    page = whole()
+
+    assert [row[:2] for row in rows_of(page, "languages")] == [["not named", "2"], ["en", "1"]]
+    assert [row[:2] for row in rows_of(page, "hosts")] == [["a.example", "3"]]
+    [[_, *numbers]] = rows_of(page, "sources")
+    assert numbers == ["8", "1,234,567", "4"]
+    words = " ".join(Seen(page).words)
+    assert "The first 1 of 21 files or sites." in words
+    assert "All 2 values." in words
+    assert "The first 1 of 40 hosts." in words
+
+
+def test_what_pages_say_is_text() -> None:
+    seen = Seen(whole())
+
+    assert not {"script", "img", "iframe", "link", "object"} & {tag for tag, _ in seen.tags}
+    assert not [name for _, of in seen.tags for name in of if name.startswith("on")]
+    links = [of["href"] or "" for tag, of in seen.tags if tag == "a"]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert " ".join(seen.words).count("<script>alert(1)</script>") == 5
+    assert "http" not in re.sub(r"<body>.*", "", whole(), flags=re.DOTALL)
+
+
+def test_every_link_leads_to_a_section_and_every_table_has_headings() -> None:
+    seen = Seen(whole())
+
+    ids = [of["id"] for _, of in seen.tags if "id" in of]
+    assert len(ids) == len(set(ids))
+    assert {of["href"] for tag, of in seen.tags if tag == "a"} == {f"#{name}" for name in ids}
+    assert all(of.get("scope") for tag, of in seen.tags if tag == "th")
+    tags = [tag for tag, _ in seen.tags]
+    assert tags.count("caption") == tags.count("table") == 6
+
+
+def test_a_harvest_without_pages_and_rows_has_a_page() -> None:
+    page = render(
+        HarvestFacts(),
+        states=dict.fromkeys(HarvestState, 0),
+        num_found=0,
+        settings={"source": {"kind": "table"}},
+    )
+
+    assert 'id="pages"' not in page
+    assert 'id="sources"' not in page
+    assert rows_of(page, "pairs") == []
+
+
+@pytest.mark.parametrize("state", [*HarvestState, *PageState])
+def test_every_state_is_explained(state: str) -> None:
+    assert MEANINGS[state]
