@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.evaluate.results import RESULTS_VERSION
+from openalign.files import storage
 from openalign.files.manifest import Manifest, StageInputs, StageResult
-from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
+from openalign.files.names import CANDIDATES, KEPT, LEDGERS, SOURCE_FOLDER, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
+from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.sources.kinds import fingerprints, kind_of
 from openalign.ingest.web.config import WebConfig
 from openalign.run import evaluating, inputs, training
@@ -103,20 +105,41 @@ def _fetch(setup: StageSetup) -> "Jobs":
     from openalign.ingest import fetch
 
     config = setup.config.fetch
-    assert setup.web is not None
+    images_from = setup.web or _own_images(setup.config)
+    assert images_from is not None, "images are on the web or with their source"
     rule = partial(header_state, rules=setup.config.select.image)
     return fetch.jobs(
         config,
-        web=setup.web,
+        images_from=images_from,
         kept=setup.run.urls("filter", KEPT),
         header_rule=rule if config.reject_on_header else None,
         output=setup.output,
     )
 
 
+def _own_images(config: PipelineConfig) -> OwnImages | None:
+    """Return where a source's images lie already; None where they are on the web."""
+    if config.harvest is None:
+        return None
+    own_images = kind_of(config.harvest.source).own_images
+    return None if own_images is None else own_images(config.harvest.source)
+
+
+def _fetch_web(config: PipelineConfig) -> WebConfig | None:
+    return config.fetch.web if _own_images(config) is None else None
+
+
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     bounds = config.select.image.header_bounds if config.fetch.reject_on_header else None
-    return {"fetch": identity(config.fetch), "header_rule": bounds}
+    settings = identity(config.fetch)
+    if _fetch_web(config) is None:  # web settings then change no byte
+        del settings["web"]
+    return {"fetch": settings, "header_rule": bounds}
+
+
+def _fetch_places(config: PipelineConfig) -> dict[str, str]:
+    images = _own_images(config)
+    return {SOURCE_FOLDER: storage.absolute(images.folder)} if images and images.stay else {}
 
 
 def _select(setup: StageSetup) -> "Jobs":
@@ -141,6 +164,7 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
         run.config.train,
         training=run.urls("select", TRAINING_PAIRS),
         shards=run.folder("fetch").url,
+        places=run.folder("fetch").require().places,
         folder=run.folder("train"),
         inputs=inputs,
     )
@@ -227,7 +251,7 @@ _TABLE = (
     ),
     Stage(
         name="harvest",
-        title="find (image, alt-text) candidates on web pages or in URL tables",
+        title="find (image, alt-text) candidates on web pages, in URL tables, among your own files",
         folder="candidates",
         reads=lambda _: ("site",),
         settings=_harvest_settings,
@@ -257,12 +281,13 @@ _TABLE = (
     ),
     Stage(
         name="fetch",
-        title="download the images of kept candidates into tar shards",
+        title="bring in the images of kept candidates, as tar shards or where they lie",
         folder="shards",
         reads=lambda _: ("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
-        web=lambda config: config.fetch.web,
+        web=_fetch_web,
+        places=_fetch_places,
         rows_from="filter",
         left_out=_without_source,
         is_dear=True,
