@@ -41,7 +41,7 @@ def ending_of(name: str) -> str:
 def with_braces_expanded(pattern: str) -> list[str]:
     """Return the names that a pattern with `{00000..00099}` or `{a,b}` stands for, in order.
 
-    A range has as many digits as its longer bound is written with, as in a shell.
+    A range whose bound is written with leading zeros keeps that many digits, as in a shell.
     """
     found = _BRACES.search(pattern)
     if found is None:
@@ -59,7 +59,8 @@ def _alternatives(inside: str) -> list[str]:
     if bounds is None:
         return inside.split(",")
     first, last = bounds.groups()
-    width = max(len(first), len(last)) if "0" in (first[0], last[0]) else 0
+    is_padded = any(len(bound) > 1 and bound.startswith("0") for bound in (first, last))
+    width = max(len(first), len(last)) if is_padded else 0
     step = 1 if int(first) <= int(last) else -1
     return [f"{number:0{width}d}" for number in range(int(first), int(last) + step, step)]
 

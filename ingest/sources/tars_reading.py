@@ -6,8 +6,9 @@ the last dot instead, so that `photo.v2.jpg` finds `photo.v2.txt`. What img2data
 in the Parquet file beside a tar counts where the sample's own JSON object does not.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,15 +110,7 @@ def tar_names(source: TarsSource) -> list[str]:
         InputError: none is there, one of a pattern is missing, or one is compressed.
     """
     storage.check_reachable(source.folder)
-    if "*" not in source.path and "{" not in source.path and source.path != source.folder:
-        urls = [source.path]
-    elif source.path.rstrip("/") == source.folder.rstrip("/"):
-        urls = [storage.join(source.folder, name) for name in _tars_below(source.folder)]
-    else:
-        patterns = with_braces_expanded(source.path)
-        urls = [url for pattern in patterns for url in _matches(pattern)]
-    if "*" not in source.path:
-        _require_all(source, urls)
+    urls = _urls_of(source.path)
     if not urls:
         raise InputError(
             f"{source.path} names no tar",
@@ -126,7 +119,17 @@ def tar_names(source: TarsSource) -> list[str]:
         )
     if packed := [url for url in urls if url.lower().endswith(_COMPRESSED)]:
         raise InputError(f"{packed[0]} is compressed", hint=_UNPACK)
-    return sorted({_within(source.folder, url) for url in urls})
+    return sorted({storage.relative_to(url, source.folder) for url in urls})
+
+
+def _urls_of(path: str) -> list[str]:
+    if not re.search(r"[*{]", path) and not path.lower().endswith((TAR, *_COMPRESSED)):
+        return [storage.join(path, name) for name in _tars_below(path)]
+    urls = [url for pattern in with_braces_expanded(path) for url in _matches(pattern)]
+    if "*" not in path and (missing := missing_files(urls)):
+        more = f", and {len(missing) - 1} more of {len(urls)}" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]} is not there{more}", hint="check `harvest.source.path`")
+    return urls
 
 
 def _tars_below(folder: str) -> list[str]:
@@ -139,26 +142,6 @@ def _tars_below(folder: str) -> list[str]:
 def _matches(pattern: str) -> list[str]:
     """Return the files of a pattern with stars; without one it is a file itself."""
     return storage.list_glob(pattern) if "*" in pattern else [pattern]
-
-
-def _require_all(source: TarsSource, urls: Sequence[str]) -> None:
-    """Refuse a pattern that names a tar which is not there."""
-    if missing := missing_files(urls):
-        more = f", and {len(missing) - 1} more of {len(urls)}" if len(missing) > 1 else ""
-        raise InputError(
-            f"{missing[0]} is not there{more}",
-            hint=f"`harvest.source.path` names it: {source.path}",
-        )
-
-
-def _within(folder: str, url: str) -> str:
-    """Return a tar's name relative to the source's folder, however its driver spells it."""
-    for base in (folder, storage.absolute(folder)):
-        prefix = base.rstrip("/") + "/"
-        if url.startswith(prefix):
-            return url.removeprefix(prefix)
-    assert folder == ".", f"{url} is not below {folder}"
-    return url
 
 
 def _url(source: TarsSource, name: str) -> str:
