@@ -116,11 +116,14 @@ def states_of(pieces: Sequence[Harvested]) -> dict[str, int]:
     return {str(name): number for name, number in counts.items()}
 
 
-def write_pipeline(folder: Path, source: Mapping[str, Any], root: str = "run") -> Path:
+def write_pipeline(
+    folder: Path, source: Mapping[str, Any], *, root: str = "run", **sections: Any
+) -> Path:
     """Write `pipelines.yaml` with the pipeline `own`; return its path."""
     path = folder / "pipelines.yaml"
     text = _PIPELINE.format(root=folder / root, source=json.dumps(dict(source)))
-    path.write_text(text)
+    more = [f"  {name}: {json.dumps(section)}\n" for name, section in sections.items()]
+    path.write_text("".join([text, *more]))
     return path
 
 
