@@ -1,6 +1,6 @@
 """The source kind `local_files`: images in a folder with texts beside them, or in a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from openalign.ingest.sources.contract import OwnImages, ReadingSetup, SourceKind
@@ -77,10 +77,12 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
 
 def reading(source: LocalFilesSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all files."""
+    from openalign.files import storage
     from openalign.ingest.sources.local_files_reading import ReadFiles
 
     del setup  # files are read in place; nothing is cached
-    return ReadFiles(source)
+    path, table = (url and storage.absolute(url) for url in (source.path, source.table))
+    return ReadFiles(replace(source, path=path, table=table))
 
 
 KIND = SourceKind(

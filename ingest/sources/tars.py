@@ -1,6 +1,6 @@
 """The source kind `tars`: tars of images and texts, as img2dataset and webdataset have them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from openalign.ingest.sources.contract import OwnImages, ReadingSetup, SourceKind
@@ -64,10 +64,11 @@ def fingerprint(source: TarsSource, cache: str) -> str:
 
 def reading(source: TarsSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all tars."""
+    from openalign.files import storage
     from openalign.ingest.sources.tars_reading import ReadTars
 
     del setup  # tars are read in place; nothing is cached
-    return ReadTars(source)
+    return ReadTars(replace(source, path=storage.absolute(source.path)))
 
 
 KIND = SourceKind(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from openalign.errors import StageError
 from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.evaluate.results import RESULTS_VERSION
 from openalign.files import storage
@@ -122,7 +123,10 @@ def _own_images(config: PipelineConfig) -> OwnImages | None:
     if config.harvest is None:
         return None
     own_images = kind_of(config.harvest.source).own_images
-    return None if own_images is None else own_images(config.harvest.source)
+    if own_images is None:
+        return None
+    images = own_images(config.harvest.source)
+    return replace(images, folder=storage.absolute(images.folder))  # workers may be elsewhere
 
 
 def _fetch_web(config: PipelineConfig) -> WebConfig | None:
@@ -139,7 +143,32 @@ def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
 
 def _fetch_places(config: PipelineConfig) -> dict[str, str]:
     images = _own_images(config)
-    return {SOURCE_FOLDER: storage.absolute(images.folder)} if images and images.stay else {}
+    return {SOURCE_FOLDER: images.folder} if images and images.stay else {}
+
+
+def _require_images(run: Run) -> None:
+    """Check that images which stay with their source are those that training pairs were made of.
+
+    Raises:
+        StageError: they changed, or were moved and `fetch` has not seen where to.
+        InputError: they are gone.
+    """
+    places = _fetch_places(run.config)
+    if not places:
+        return
+    if run.folder("fetch").require().places != places:
+        raise StageError(
+            f"the images lie in {places[SOURCE_FOLDER]} now, and `fetch` has another place written "
+            "down",
+            hint=f"run `openalign fetch {run.config.name}`: it fetches nothing again",
+        )
+    seen = run.folder("harvest").require().inputs
+    if any(seen.get(name) != content for name, content in _harvest_outside(run.config).items()):
+        raise StageError(
+            f"the images in {places[SOURCE_FOLDER]} are not those that `harvest` has seen",
+            hint=f"run `openalign run {run.config.name}`: pairs of other images are another "
+            "training",
+        )
 
 
 def _select(setup: StageSetup) -> "Jobs":
@@ -171,8 +200,14 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
 
 
 def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
+    _require_images(run)
     spec = training_spec(run, inputs)
     return training.start(spec, num_processes=run.config.train.num_processes)
+
+
+def _be_a_rank(run: Run, inputs: StageInputs) -> None:
+    _require_images(run)
+    training.run_as_rank(training_spec(run, inputs))
 
 
 def evaluation_spec(run: Run, inputs: StageInputs) -> "EvaluationSpec":
@@ -321,7 +356,7 @@ _TABLE = (
         left_out=_without_source,
         ranks=RankHooks(
             is_rank=training.is_rank,
-            run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
+            run=_be_a_rank,
             start=_start_ranks,
         ),
         extra="train",

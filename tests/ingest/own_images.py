@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image
 
 from openalign import cli
@@ -122,8 +124,8 @@ def write_pipeline(
     """Write `pipelines.yaml` with the pipeline `own`; return its path."""
     path = folder / "pipelines.yaml"
     text = _PIPELINE.format(root=folder / root, source=json.dumps(dict(source)))
-    more = [f"  {name}: {json.dumps(section)}\n" for name, section in sections.items()]
-    path.write_text("".join([text, *more]))
+    more = yaml.safe_dump(sections) if sections else ""
+    path.write_text(text + textwrap.indent(more, "  "))
     return path
 
 

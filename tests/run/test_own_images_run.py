@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +170,72 @@ def test_a_fetch_that_finds_nothing_says_what_to_look_at(
     shutil.rmtree(tmp_path / "tars")
     assert run_verb("fetch", pipelines) == 2
     assert "tars is not there, and the images lie in it" in capsys.readouterr().err
+
+
+def test_training_refuses_images_that_are_not_those_of_its_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_img2dataset(tmp_path / "tars", 0, range(3))
+    source = {"kind": "tars", "path": str(tmp_path / "tars")}
+    pipelines = write_pipeline(tmp_path, source)
+    run_all(pipelines)
+
+    def said() -> str:
+        assert run_verb("train", pipelines) == 2
+        return capsys.readouterr().err
+
+    write_img2dataset(tmp_path / "tars", 0, [2, 1, 0])
+    assert "tars are not those that `harvest` has seen" in said()
+    write_img2dataset(tmp_path / "tars", 0, range(3))
+    (tmp_path / "tars").rename(tmp_path / "moved")
+    assert "tars names no tar" in said()
+    write_pipeline(tmp_path, source | {"path": str(tmp_path / "moved")})
+    assert "moved now, and `fetch` has another place written down" in said()
+    assert "hint: run `openalign fetch own`" in said()
+    assert not (tmp_path / "run" / "train").exists()
+
+
+_KILLED = """
+import os, signal, sys
+from openalign import cli
+from openalign.files.shards import ShardReader
+from openalign.files.tars import TarMember
+
+owner, name = {"harvest": (TarMember, "sha256"), "fetch": (ShardReader, "read")}[sys.argv[1]]
+really, left = getattr(owner, name), [7]
+
+def read(*arguments):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return really(*arguments)
+
+setattr(owner, name, read)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["harvest", "fetch"])
+def test_a_killed_stage_gives_the_bytes_of_one_that_was_not(tmp_path: Path, verb: str) -> None:
+    for shard in range(3):
+        write_img2dataset(tmp_path / "tars", shard, range(4 * shard, 4 * shard + 4))
+    source = {"kind": "tars", "path": str(tmp_path / "tars")}
+    run_all(write_pipeline(tmp_path, source, root="whole"))
+    pipelines = write_pipeline(tmp_path, source, root="cut")
+    for earlier in VERBS[: VERBS.index(verb)]:
+        assert run_verb(earlier, pipelines) == 0
+
+    words = [verb, "own", "--config", str(pipelines)]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *words], check=False)
+    assert done.returncode == -signal.SIGKILL
+    sealed = list((tmp_path / "cut").glob(".shards.*/ledger-*"))
+    run_all(pipelines)
+
+    assert bool(sealed) is (verb == "fetch")
+    whole, cut = (data_files(tmp_path / root, FOLDERS) for root in ("whole", "cut"))
+    assert whole == cut
+    assert manifests(tmp_path / "whole") == manifests(tmp_path / "cut")
 
 
 @pytest.mark.parametrize("kind", ["tars", "local_files"])
