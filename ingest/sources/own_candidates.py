@@ -98,10 +98,10 @@ def texts_of(
 
 
 def captions_in(record: Mapping[str, Any], settings: OwnImageSettings) -> list[str]:
-    """Return the texts that a record has; none where it holds something else."""
+    """Return the texts that a record has; none where it holds something else, or blanks."""
     value = record.get(settings.caption_column)
     values = cast("list[object]", value) if isinstance(value, list) else [value]
-    return [text for text in values if isinstance(text, str)]
+    return [text for text in values if isinstance(text, str) and text.strip()]
 
 
 def harvested(

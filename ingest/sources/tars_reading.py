@@ -6,7 +6,6 @@ the last dot instead, so that `photo.v2.jpg` finds `photo.v2.txt`. What img2data
 in the Parquet file beside a tar counts where the sample's own JSON object does not.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ from openalign.ingest.sources.own_candidates import (
 from openalign.ingest.sources.tars import TAR, TarsSource
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+_TARS = (TAR, *_COMPRESSED)
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _UNPACK = "unpack it to a plain tar: images in a compressed one cannot be read where they lie"
 _KEY = "key"
@@ -110,38 +110,37 @@ def tar_names(source: TarsSource) -> list[str]:
         InputError: none is there, one of a pattern is missing, or one is compressed.
     """
     storage.check_reachable(source.folder)
-    urls = _urls_of(source.path)
-    if not urls:
+    urls = [url for pattern in with_braces_expanded(source.path) for url in _matches(pattern)]
+    names = {storage.relative_to(url, source.folder) for url in urls}
+    tars = sorted(name for name in names if name.lower().endswith(_TARS) and not is_hidden(name))
+    if not tars:
         raise InputError(
             f"{source.path} names no tar",
             hint="check `harvest.source.path`: a folder of tars, or a pattern such as "
             "cc3m/{00000..00331}.tar; images that are files are the source `local_files`",
         )
-    if packed := [url for url in urls if url.lower().endswith(_COMPRESSED)]:
-        raise InputError(f"{packed[0]} is compressed", hint=_UNPACK)
-    return sorted({storage.relative_to(url, source.folder) for url in urls})
-
-
-def _urls_of(path: str) -> list[str]:
-    if not re.search(r"[*{]", path) and not path.lower().endswith((TAR, *_COMPRESSED)):
-        return [storage.join(path, name) for name in _tars_below(path)]
-    urls = [url for pattern in with_braces_expanded(path) for url in _matches(pattern)]
-    if "*" not in path and (missing := missing_files(urls)):
-        more = f", and {len(missing) - 1} more of {len(urls)}" if len(missing) > 1 else ""
+    if packed := [name for name in tars if not name.lower().endswith(TAR)]:
+        raise InputError(f"{_url(source, packed[0])} is compressed", hint=_UNPACK)
+    if missing := missing_files(_url(source, name) for name in tars):
+        more = f", and {len(missing) - 1} more of {len(tars)}" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]} is not there{more}", hint="check `harvest.source.path`")
-    return urls
-
-
-def _tars_below(folder: str) -> list[str]:
-    if not storage.is_folder(folder):
-        return []
-    tars = [name for name in files_below(folder) if name.lower().endswith((TAR, *_COMPRESSED))]
-    return [name for name in tars if not is_hidden(name)]
+    return tars
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return the files of a pattern with stars; without one it is a file itself."""
-    return storage.list_glob(pattern) if "*" in pattern else [pattern]
+    """Return what a pattern without braces stands for, with the files of folders."""
+    found = storage.list_glob(pattern) if "*" in pattern else [pattern]
+    return [
+        url
+        for path in found
+        for url in ([path] if path.lower().endswith(_TARS) else _files_in(path))
+    ]
+
+
+def _files_in(path: str) -> list[str]:
+    if not storage.is_folder(path):
+        return []
+    return [storage.join(path, name) for name in files_below(path)]
 
 
 def _url(source: TarsSource, name: str) -> str:

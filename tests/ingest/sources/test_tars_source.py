@@ -135,6 +135,7 @@ def test_what_the_parquet_file_beside_says_counts_where_the_sample_says_nothing(
         ("000000002.json", own),
         ("000000003.jpg", JPEGS[3]),
     ]
+    members.insert(1, ("000000001.json", b'{"caption": " "}'))
     write_tar(tmp_path / "00000.tar", members)
 
     rows, states = read(tmp_path, carry_columns=("similarity",))
@@ -365,7 +366,28 @@ def test_a_path_may_be_a_tar_a_folder_or_a_pattern(tmp_path: Path) -> None:
     assert names(tmp_path / "*.tar") == ["00009.tar", "00010.tar", "00011.tar"]
     assert names(tmp_path / "{00009..00010}.tar") == ["00009.tar", "00010.tar"]
     assert names(tmp_path / "0001{0,1}.tar") == ["00010.tar", "00011.tar"]
-    assert names(tmp_path / "{more,.}" / "00*.[tT]AR".replace("[tT]", "T")) == ["more/00000.TAR"]
+    assert names(tmp_path / "mo*" / "*") == ["more/00000.TAR"]
+
+
+def test_a_pattern_may_name_folders_and_passes_over_what_is_no_tar(tmp_path: Path) -> None:
+    for name in ("train/0.tar", "val/deep/1.tar", "val/.hidden.tar", "test/2.tar"):
+        write_tar(tmp_path / name, [])
+    (tmp_path / "train" / "0.parquet").write_bytes(b"")
+    (tmp_path / "train" / "0_stats.json").write_bytes(b"{}")
+
+    assert names(tmp_path / "{train,val}") == ["train/0.tar", "val/deep/1.tar"]
+    assert names(tmp_path / "t*") == ["test/2.tar", "train/0.tar"]
+    assert names(tmp_path / "train" / "*") == ["0.tar"]
+    assert "names no tar" in message(tmp_path / "train" / "*.json")
+
+
+def test_a_path_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tar(tmp_path / "set" / "0.tar", [])
+    monkeypatch.chdir(tmp_path)
+
+    assert names("set") == names("set/0.tar") == names("set/*.tar") == ["0.tar"]
+    monkeypatch.chdir(tmp_path / "set")
+    assert names(".") == names("0.tar") == names("{0,0}.tar") == ["0.tar"]
 
 
 def test_a_number_that_is_missing_from_a_pattern_is_named(tmp_path: Path) -> None:
