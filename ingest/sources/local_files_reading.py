@@ -4,6 +4,7 @@ A folder is listed once, before the job starts. Images that share a name up to t
 the texts of that name.
 """
 
+import errno
 import hashlib
 import posixpath
 from collections import Counter
@@ -20,14 +21,14 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json, fingerprint_of
 from openalign.files.hash_cache import hashes_of
 from openalign.files.locators import Locator
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import Harvested
-from openalign.ingest.sources.listing import ending_of, files_below, is_hidden
+from openalign.ingest.sources.listing import check_names, ending_of, files_below, is_hidden
 from openalign.ingest.sources.local_files import LocalFilesSource
 from openalign.ingest.sources.own_candidates import (
     IMAGE_ENDINGS,
@@ -49,6 +50,7 @@ from openalign.ingest.sources.url_tables.found import table_files
 from openalign.ingest.sources.url_tables.text import as_text, is_text
 
 _READS_AT_ONCE = 16
+_NOT_THERE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class _Files(msgspec.Struct, array_like=True):
@@ -131,8 +133,10 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
 def _files_of(source: LocalFilesSource) -> list[str]:
     """Return the names of all files below a folder that may be read, in order."""
     wanted = (*IMAGE_ENDINGS, TEXT_ENDING, RECORD_ENDING)
-    names = files_below(source.folder)
-    return [name for name in names if not is_hidden(name) and ending_of(name) in wanted]
+    below = files_below(source.folder)
+    names = [name for name in below if not is_hidden(name) and ending_of(name) in wanted]
+    check_names(source.folder, names)
+    return names
 
 
 def _by_name(names: Sequence[str]) -> list[_Files]:
@@ -183,7 +187,7 @@ def _read_named(files: _Files, *, source: LocalFilesSource) -> _Named:
     try:
         text = decode_text(_content(source, files.text)) if files.text else None
         record = decode_record(_content(source, files.record)) if files.record else {}
-    except (BesideError, InputError, PermissionError):
+    except (BesideError, InputError):
         return _Named(ended=Counter({HarvestState.BAD_TEXT: len(files.images)}))
     found_in, texts = texts_of(text, record, source)
     images = [_measured(source, name) for name in files.images]
@@ -202,14 +206,31 @@ def _read_named(files: _Files, *, source: LocalFilesSource) -> _Named:
 
 
 def _content(source: LocalFilesSource, name: str) -> bytes:
-    return storage.read_bytes(storage.join(source.folder, name))
+    """Return what a file holds.
+
+    Raises:
+        InputError: it is not there, or may not be read.
+        StageError: its disk or object store fails.
+    """
+    url = storage.join(source.folder, name)
+    try:
+        return storage.read_bytes(url)
+    except ValueError as error:
+        raise InputError(f"{url!a} is no path: {error}") from error
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            raise InputError(f"{url} cannot be read: {error.strerror}") from error
+        raise StageError(
+            f"{url} cannot be read: {error.strerror or error}",
+            hint="see that the disk or the object store is well; the same command tries again",
+        ) from error
 
 
 def _measured(source: LocalFilesSource, name: str) -> _Image | None:
     """Return where an image lies, and the hash of its bytes; None where it is not there."""
     try:
         content = _content(source, name)
-    except (InputError, PermissionError, NotADirectoryError):
+    except InputError:
         return None
     return _Image(Locator(name, 0, len(content)), hashlib.sha256(content).hexdigest())
 

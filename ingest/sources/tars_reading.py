@@ -26,6 +26,7 @@ from openalign.files.states import FoundIn, HarvestState
 from openalign.files.tars import TarMember, sample_name, tar_members
 from openalign.ingest.candidates import Harvested
 from openalign.ingest.sources.listing import (
+    check_names,
     ending_of,
     files_below,
     is_hidden,
@@ -119,6 +120,7 @@ def tar_names(source: TarsSource) -> list[str]:
             hint="check `harvest.source.path`: a folder of tars, or a pattern such as "
             "cc3m/{00000..00331}.tar; images that are files are the source `local_files`",
         )
+    check_names(source.folder, tars)
     if packed := [name for name in tars if not name.lower().endswith(TAR)]:
         raise InputError(f"{_url(source, packed[0])} is compressed", hint=_UNPACK)
     if missing := missing_files(_url(source, name) for name in tars):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 
 _BLOCK = 512
@@ -69,6 +69,7 @@ def tar_members(url: str) -> Iterator[TarMember]:
 
     Raises:
         InputError: it is no tar, is compressed, broken or cut off; names the byte.
+        StageError: its disk or object store fails.
     """
     with storage.open_read(url) as source:
         with _errors_name(url), tarfile.open(fileobj=source, mode="r:") as archive:
@@ -109,6 +110,11 @@ def _errors_name(url: str) -> Generator[None]:
         raise InputError(
             f"{url}: is no tar, or a broken one: {error}",
             hint="a compressed tar must be unpacked to a plain one first",
+        ) from error
+    except OSError as error:
+        raise StageError(
+            f"{url} cannot be read: {error.strerror or error}",
+            hint="see that the disk or the object store is well; the same command tries again",
         ) from error
 
 

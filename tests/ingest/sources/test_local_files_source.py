@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from own_images import image_bytes, ni, rows_of, states_of
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.hashing import candidate_key
@@ -177,6 +178,25 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     assert "is a file" in message(path=tmp_path / "texts" / "a.txt")
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.jpg")).write_bytes(JPEGS[0])
+
+    assert r"whose name is not UTF-8: 'caf\udce9.jpg'" in message(path=tmp_path)
+
+
+def test_a_disk_that_fails_stops_the_harvest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, a__jpg=JPEGS[0], a__txt=b"a cat")
+
+    def fail(_: str) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(storage, "read_bytes", fail)
+    with pytest.raises(StageError, match="cannot be read: Input/output error"):
+        read(path=tmp_path)
+
+
 def test_settings_must_name_images() -> None:
     with pytest.raises(ValueError, match="path must name a folder of images, or table"):
         LocalFilesSource()
@@ -228,6 +248,8 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
         ("s3://bucket/a.jpg", "elsewhere", 0.5),
         ("in", "a folder", 0.5),
         ("", "no path", 0.5),
+        ("a\0.jpg", "a path that is none", 0.5),
+        ("n" * 300 + ".jpg", "a long name", 0.5),
         ("gone.jpg", "not similar", 0.1),
     ]
     rows = [{"file": file, "text": text, "score": score} for file, text, score in paths]
@@ -249,7 +271,7 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
         ("from the root", '{"score":0.5}'),
         ("relative", '{"score":0.5}'),
     ]
-    assert states_of(pieces) == {"left_out": 1, "no_alt_text": 1, "not_there": 6, "found": 11}
+    assert states_of(pieces) == {"left_out": 1, "no_alt_text": 1, "not_there": 8, "found": 13}
 
 
 def test_a_column_that_is_missing_from_a_table_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from own_images import (
     write_tar,
 )
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.hashing import candidate_key
 from openalign.files.locators import Locator
@@ -237,6 +237,19 @@ def test_every_sample_ends_in_one_state(tmp_path: Path) -> None:
     assert states == {"no_alt_text": 4, "no_image": 1, "scattered": 1, "found": 7}
 
 
+def test_a_key_that_comes_again_is_not_taken_again(tmp_path: Path) -> None:
+    """As in a tar that was appended to: webdataset would stop at the second image."""
+    rows, states = read_members(
+        tmp_path,
+        *[("a.jpg", JPEGS[0]), ("a.txt", b"first")],
+        *[("a.jpg", JPEGS[1]), ("a.txt", b"second")],
+    )
+
+    assert texts(rows) == [("first", "txt")]
+    assert rows[0]["image_url"] == ni(JPEGS[0])
+    assert states == {"scattered": 1, "found": 2}
+
+
 def test_keys_are_divided_as_the_library_webdataset_divides_them(tmp_path: Path) -> None:
     """The library is the oracle: the same images with the same texts, in the same order."""
     names = ["a", "./b", "deep/er/c", "dots.in/folder/d", "UPPER", "with space", "größe"]
@@ -338,6 +351,20 @@ def test_of_a_damaged_tar_what_lies_before_the_damage_is_read(
         ("b.tar", f"{n} is it") for n in left
     }
     assert states == {"damaged": 1, "found": 4 + len(left)}
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_tar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_samples(tmp_path / "a.tar")
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(tarfile.TarFile, "next", fail)
+    source = TarsSource(path=str(tmp_path / "a.tar"))
+    with pytest.raises(StageError, match=r"a\.tar cannot be read: Input/output error"):
+        list(read_tar("a.tar", source=source))
 
 
 def test_a_file_beside_that_cannot_be_read_is_named(tmp_path: Path) -> None:
