@@ -9,17 +9,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from openalign.errors import StageError
 from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.evaluate.results import RESULTS_VERSION
-from openalign.files import storage
 from openalign.files.manifest import Manifest, StageInputs, StageResult
-from openalign.files.names import CANDIDATES, KEPT, LEDGERS, SOURCE_FOLDER, TRAINING_PAIRS
+from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
-from openalign.ingest.sources.contract import OwnImages
-from openalign.ingest.sources.kinds import fingerprints, kind_of
+from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import evaluating, inputs, training
+from openalign.run import evaluating, inputs, source_images, training
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
 from openalign.run.measured_model import model_url
@@ -84,12 +81,6 @@ def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     return settings
 
 
-def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
-    assert config.harvest is not None
-    cache = inputs.cache_of_hashes(config.root, "harvest.source")
-    return fingerprints(config.harvest.source, cache=cache)
-
-
 def _filter(setup: StageSetup) -> "Jobs":
     from openalign.filtering import text_filter
 
@@ -106,7 +97,7 @@ def _fetch(setup: StageSetup) -> "Jobs":
     from openalign.ingest import fetch
 
     config = setup.config.fetch
-    images_from = setup.web or _own_images(setup.config)
+    images_from = setup.web or source_images.own_images(setup.config)
     assert images_from is not None, "images are on the web or with their source"
     rule = partial(header_state, rules=setup.config.select.image)
     return fetch.jobs(
@@ -118,19 +109,8 @@ def _fetch(setup: StageSetup) -> "Jobs":
     )
 
 
-def _own_images(config: PipelineConfig) -> OwnImages | None:
-    """Return where a source's images lie already; None where they are on the web."""
-    if config.harvest is None:
-        return None
-    own_images = kind_of(config.harvest.source).own_images
-    if own_images is None:
-        return None
-    images = own_images(config.harvest.source)
-    return replace(images, folder=storage.absolute(images.folder))  # workers may be elsewhere
-
-
 def _fetch_web(config: PipelineConfig) -> WebConfig | None:
-    return config.fetch.web if _own_images(config) is None else None
+    return config.fetch.web if source_images.own_images(config) is None else None
 
 
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
@@ -139,36 +119,6 @@ def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     if _fetch_web(config) is None:  # web settings then change no byte
         del settings["web"]
     return {"fetch": settings, "header_rule": bounds}
-
-
-def _fetch_places(config: PipelineConfig) -> dict[str, str]:
-    images = _own_images(config)
-    return {SOURCE_FOLDER: images.folder} if images and images.stay else {}
-
-
-def _require_images(run: Run) -> None:
-    """Check that images which stay with their source are those that training pairs were made of.
-
-    Raises:
-        StageError: they changed, or were moved and `fetch` has not seen where to.
-        InputError: they are gone.
-    """
-    places = _fetch_places(run.config)
-    if not places:
-        return
-    if run.folder("fetch").require().places != places:
-        raise StageError(
-            f"the images lie in {places[SOURCE_FOLDER]} now, and `fetch` has another place written "
-            "down",
-            hint=f"run `openalign fetch {run.config.name}`: it fetches nothing again",
-        )
-    seen = run.folder("harvest").require().inputs
-    if any(seen.get(name) != content for name, content in _harvest_outside(run.config).items()):
-        raise StageError(
-            f"the images in {places[SOURCE_FOLDER]} are not those that `harvest` has seen",
-            hint=f"run `openalign run {run.config.name}`: pairs of other images are another "
-            "training",
-        )
 
 
 def _select(setup: StageSetup) -> "Jobs":
@@ -200,13 +150,13 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
 
 
 def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
-    _require_images(run)
+    source_images.require_same(run)
     spec = training_spec(run, inputs)
     return training.start(spec, num_processes=run.config.train.num_processes)
 
 
 def _be_a_rank(run: Run, inputs: StageInputs) -> None:
-    _require_images(run)
+    source_images.require_same(run)
     training.run_as_rank(training_spec(run, inputs))
 
 
@@ -292,7 +242,7 @@ _TABLE = (
         settings=_harvest_settings,
         jobs=_harvest,
         web=_harvest_web,
-        outside=_harvest_outside,
+        outside=source_images.contents_of,
         outputs=CANDIDATES,
         left_out=_without_source,
         is_dear=True,
@@ -322,7 +272,7 @@ _TABLE = (
         settings=_fetch_settings,
         jobs=_fetch,
         web=_fetch_web,
-        places=_fetch_places,
+        places=source_images.places_of,
         rows_from="filter",
         left_out=_without_source,
         is_dear=True,

@@ -20,6 +20,8 @@ from PIL import Image
 from openalign import cli
 from openalign.files.locators import url_of_bytes
 from openalign.ingest.candidates import Harvested
+from openalign.ingest.sources.tars import TarsSource, check
+from openalign.ingest.sources.tars_reading import read_tar, tar_names
 
 _PIPELINE = """\
 own:
@@ -62,6 +64,28 @@ def write_tar(path: Path, members: Sequence[tuple[str, bytes]]) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
+
+
+def write_three_samples(path: Path) -> bytes:
+    """Write a tar of three images with texts; return its bytes."""
+    members = [
+        member
+        for number in range(3)
+        for member in (
+            (f"{number}.jpg", image_bytes(number)),
+            (f"{number}.txt", b"%d is it" % number),
+        )
+    ]
+    write_tar(path, members)
+    return path.read_bytes()
+
+
+def read_tars(path: Path | str, **changes: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return the candidates of tars and the counts of all pairs."""
+    source = TarsSource(path=str(path), **changes)
+    check(source)
+    pieces = [piece for name in tar_names(source) for piece in read_tar(name, source=source)]
+    return rows_of(pieces), states_of(pieces)
 
 
 def write_img2dataset(folder: Path, shard: int, numbers: Sequence[int]) -> None:

@@ -9,48 +9,24 @@ from typing import Any
 
 import pytest
 import webdataset
-from own_images import (
-    image_bytes,
-    ni,
-    rows_of,
-    states_of,
-    write_img2dataset,
-    write_tar,
-)
+from own_images import image_bytes, ni, read_tars, write_img2dataset, write_tar, write_three_samples
 
 from openalign.errors import InputError, StageError
-from openalign.files import storage
 from openalign.files.hashing import candidate_key
 from openalign.files.locators import Locator
-from openalign.ingest.sources.kinds import fingerprints
-from openalign.ingest.sources.tars import TarsSource, check, own_images
-from openalign.ingest.sources.tars_reading import read_tar, tar_names
+from openalign.ingest.sources.tars import TarsSource
+from openalign.ingest.sources.tars_reading import read_tar
 
 JPEGS = [image_bytes(number) for number in range(4)]
 
 
-def read(path: Path | str, **changes: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Return the candidates of tars and the counts of all pairs."""
-    source = TarsSource(path=str(path), **changes)
-    check(source)
-    pieces = [piece for name in tar_names(source) for piece in read_tar(name, source=source)]
-    return rows_of(pieces), states_of(pieces)
-
-
 def read_members(folder: Path, *members: tuple[str, bytes], **changes: Any) -> Any:
     write_tar(folder / "a.tar", members)
-    return read(folder / "a.tar", **changes)
+    return read_tars(folder / "a.tar", **changes)
 
 
 def texts(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(row["alt_text"], row["found_in"]) for row in rows]
-
-
-def message(path: Path | str, **changes: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        check(TarsSource(path=str(path), **changes))
-    assert caught.value.hint
-    return str(caught.value)
 
 
 # What a candidate is ------------------------------------------------------------------------------
@@ -89,7 +65,7 @@ def test_an_image_is_called_by_the_bytes_as_rfc_6920_says() -> None:
 def test_img2dataset_s_tars_keep_the_addresses_that_images_came_with(tmp_path: Path) -> None:
     write_img2dataset(tmp_path, 3, [1, 2])
 
-    rows, states = read(
+    rows, states = read_tars(
         tmp_path, language_column="LANGUAGE", carry_columns=("similarity", "original_width")
     )
 
@@ -117,7 +93,7 @@ def test_img2dataset_s_tars_keep_the_addresses_that_images_came_with(tmp_path: P
 def test_conditions_choose_samples(tmp_path: Path, where: str, kept: list[int]) -> None:
     write_img2dataset(tmp_path, 0, [1, 2, 3])
 
-    rows, states = read(tmp_path, where=(where,))
+    rows, states = read_tars(tmp_path, where=(where,))
 
     assert [row["alt_text"] for row in rows] == [f"a red bar number {n}" for n in kept]
     assert states.get("left_out", 0) == 3 - len(kept)
@@ -138,7 +114,7 @@ def test_what_the_parquet_file_beside_says_counts_where_the_sample_says_nothing(
     members.insert(1, ("000000001.json", b'{"caption": " "}'))
     write_tar(tmp_path / "00000.tar", members)
 
-    rows, states = read(tmp_path, carry_columns=("similarity",))
+    rows, states = read_tars(tmp_path, carry_columns=("similarity",))
 
     assert [(row["image_url"], row["alt_text"], row["found_in"]) for row in rows] == [
         ("http://pictures.example/1.jpg", "a red bar number 1", "table"),
@@ -270,7 +246,7 @@ def test_keys_are_divided_as_the_library_webdataset_divides_them(tmp_path: Path)
         )
         theirs = [(sample["jpg"], sample["txt"].decode()) for sample in library]
 
-    rows, states = read(tmp_path / "a.tar")
+    rows, states = read_tars(tmp_path / "a.tar")
 
     content = (tmp_path / "a.tar").read_bytes()
     lie = [(Locator.parse(row["locator"]), row["alt_text"]) for row in rows]
@@ -305,7 +281,7 @@ def test_long_names_and_links_do_not_shift_what_is_read(tmp_path: Path) -> None:
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
 
-        [row], states = read(path)
+        [row], states = read_tars(path)
 
         lies = Locator.parse(row["locator"])
         assert path.read_bytes()[lies.offset : lies.offset + lies.length] == JPEGS[0]
@@ -313,16 +289,6 @@ def test_long_names_and_links_do_not_shift_what_is_read(tmp_path: Path) -> None:
 
 
 # Damage -------------------------------------------------------------------------------------------
-
-
-def three_samples(path: Path) -> bytes:
-    members = [
-        member
-        for number in range(3)
-        for member in ((f"{number}.jpg", JPEGS[number]), (f"{number}.txt", b"%d is it" % number))
-    ]
-    write_tar(path, members)
-    return path.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -340,11 +306,11 @@ def three_samples(path: Path) -> bytes:
 def test_of_a_damaged_tar_what_lies_before_the_damage_is_read(
     tmp_path: Path, damage: Callable[[bytes, int], bytes], left: list[int]
 ) -> None:
-    whole = three_samples(tmp_path / "b.tar")
-    three_samples(tmp_path / "a.tar")
+    whole = write_three_samples(tmp_path / "b.tar")
+    write_three_samples(tmp_path / "a.tar")
     (tmp_path / "b.tar").write_bytes(damage(whole, whole.index(b"2.jpg")))
 
-    rows, states = read(tmp_path)
+    rows, states = read_tars(tmp_path)
 
     found = {(row["locator"].partition("#")[0], row["alt_text"]) for row in rows}
     assert found == {("a.tar", f"{n} is it") for n in range(3)} | {
@@ -356,7 +322,7 @@ def test_of_a_damaged_tar_what_lies_before_the_damage_is_read(
 def test_a_disk_that_fails_is_no_damage_of_the_tar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three_samples(tmp_path / "a.tar")
+    write_three_samples(tmp_path / "a.tar")
 
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
@@ -368,116 +334,8 @@ def test_a_disk_that_fails_is_no_damage_of_the_tar(
 
 
 def test_a_file_beside_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    three_samples(tmp_path / "a.tar")
+    write_three_samples(tmp_path / "a.tar")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
 
     with pytest.raises(InputError, match=r"a\.parquet cannot be read as parquet"):
-        read(tmp_path)
-
-
-# Which tars ---------------------------------------------------------------------------------------
-
-
-def names(path: Path | str) -> list[str]:
-    return tar_names(TarsSource(path=str(path)))
-
-
-def test_a_path_may_be_a_tar_a_folder_or_a_pattern(tmp_path: Path) -> None:
-    for name in ("00009.tar", "00010.tar", "00011.tar", "more/00000.TAR", ".hidden/1.tar"):
-        write_tar(tmp_path / name, [])
-    (tmp_path / "notes.txt").write_text("no tar")
-
-    assert names(tmp_path) == ["00009.tar", "00010.tar", "00011.tar", "more/00000.TAR"]
-    assert names(f"{tmp_path}/") == names(tmp_path)
-    assert names(tmp_path / "00010.tar") == ["00010.tar"]
-    assert names(tmp_path / "*.tar") == ["00009.tar", "00010.tar", "00011.tar"]
-    assert names(tmp_path / "{00009..00010}.tar") == ["00009.tar", "00010.tar"]
-    assert names(tmp_path / "0001{0,1}.tar") == ["00010.tar", "00011.tar"]
-    assert names(tmp_path / "mo*" / "*") == ["more/00000.TAR"]
-
-
-def test_a_pattern_may_name_folders_and_passes_over_what_is_no_tar(tmp_path: Path) -> None:
-    for name in ("train/0.tar", "val/deep/1.tar", "val/.hidden.tar", "test/2.tar"):
-        write_tar(tmp_path / name, [])
-    (tmp_path / "train" / "0.parquet").write_bytes(b"")
-    (tmp_path / "train" / "0_stats.json").write_bytes(b"{}")
-
-    assert names(tmp_path / "{train,val}") == ["train/0.tar", "val/deep/1.tar"]
-    assert names(tmp_path / "t*") == ["test/2.tar", "train/0.tar"]
-    assert names(tmp_path / "train" / "*") == ["0.tar"]
-    assert "names no tar" in message(tmp_path / "train" / "*.json")
-
-
-def test_a_path_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_tar(tmp_path / "set" / "0.tar", [])
-    monkeypatch.chdir(tmp_path)
-
-    assert names("set") == names("set/0.tar") == names("set/*.tar") == ["0.tar"]
-    monkeypatch.chdir(tmp_path / "set")
-    assert names(".") == names("0.tar") == names("{0,0}.tar") == ["0.tar"]
-
-
-def test_a_number_that_is_missing_from_a_pattern_is_named(tmp_path: Path) -> None:
-    for name in ("00000.tar", "00002.tar"):
-        write_tar(tmp_path / name, [])
-
-    said = message(tmp_path / "{00000..00003}.tar")
-
-    assert said == f"{tmp_path}/00001.tar is not there, and 1 more of 4"
-
-
-def test_paths_that_name_no_tar_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-
-    assert "names no tar" in message(tmp_path / "empty")
-    assert "names no tar" in message(tmp_path / "*.tar")
-    assert "a.tar is not there" in message(tmp_path / "a.tar")
-    assert "names no tar" in message(tmp_path / "nowhere")
-
-
-def test_what_is_no_plain_tar_is_refused(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "packed.tar", "w:gz"):
-        pass
-    (tmp_path / "page.tar").write_text("<html>not found</html>" * 100)
-    (tmp_path / "nothing.tar").write_bytes(b"")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "00000.tar.gz").write_bytes(b"")
-
-    assert "packed.tar is compressed with gzip" in message(tmp_path / "packed.tar")
-    assert "00000.tar.gz is compressed" in message(tmp_path / "folder")
-    assert "page.tar: is no tar, or a broken one" in message(tmp_path / "page.tar")
-    assert "nothing.tar: is no tar, or a broken one" in message(tmp_path / "nothing.tar")
-
-
-def test_tars_are_read_from_object_stores(tmp_path: Path) -> None:
-    three_samples(tmp_path / "a.tar")
-    storage.write_bytes("memory://own/set/a.tar", (tmp_path / "a.tar").read_bytes())
-
-    here, there = read(tmp_path), read("memory://own/set")
-
-    assert here == there == read("memory://own/set/*.tar") == read("memory://own/set/{a,a}.tar")
-    assert own_images(TarsSource(path="memory://own/set/{a,b}.tar")).folder == "memory://own/set"
-
-
-# The fingerprint ----------------------------------------------------------------------------------
-
-
-def test_the_fingerprint_is_of_names_and_contents_and_not_of_the_place(tmp_path: Path) -> None:
-    for folder in ("here", "there"):
-        write_img2dataset(tmp_path / folder, 0, [1, 2])
-
-    def of(path: str) -> dict[str, str]:
-        return fingerprints(
-            TarsSource(path=str(tmp_path / path)), cache=str(tmp_path / "cache.json")
-        )
-
-    first = of("here")
-    assert of("there") == of("here/*.tar") == of("here/00000.tar") == first
-    (tmp_path / "there" / "00000.parquet").unlink()
-    assert of("there") != first
-    write_img2dataset(tmp_path / "there", 0, [1, 3])
-    assert of("there") != first
-    write_img2dataset(tmp_path / "there", 0, [1, 2])
-    assert of("there") == first
-    (tmp_path / "there" / "00000.tar").rename(tmp_path / "there" / "00001.tar")
-    assert of("there") != first
+        read_tars(tmp_path)
