@@ -199,7 +199,7 @@ def run_fetch(
     )
     jobs = fetch.jobs(
         FetchConfig(num_buckets=8, images_per_shard=500),
-        web=web,
+        images_from=web,
         kept=[str(work / "kept-0.parquet")],
         header_rule=None,
         output=str(out / "shards"),

@@ -16,6 +16,9 @@ from openalign.files.states import HarvestState
 FOUND = "found"
 """Count of all pairs that a source found, whatever state they ended in."""
 
+LANGUAGE_LABEL = r"^([a-z]{2,8})(?:[-_].*)?$"
+"""A lower-case language label; its primary subtag is what `page_language` holds."""
+
 SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
 """Of candidates with the same key, the first in this order stays."""
 
@@ -51,8 +54,11 @@ def candidate_row(
     raw_image_url: str,
     page_url: str | None = None,
     page_language: str | None = None,
+    expected_sha256: str | None = None,
+    carried: str | None = None,
+    locator: str | None = None,
 ) -> dict[str, Any]:
-    """Return a row of `schemas.CANDIDATE` of a source that has no archive and no other columns."""
+    """Return a row of `schemas.CANDIDATE` of a source that has no archive."""
     return {
         "key": candidate_key(image_url, alt_text),
         "image_url": image_url,
@@ -63,8 +69,9 @@ def candidate_row(
         "archive": None,
         "archive_offset": None,
         "page_language": page_language,
-        "expected_sha256": None,
-        "carried": None,
+        "expected_sha256": expected_sha256,
+        "carried": carried,
+        "locator": locator,
     }
 
 

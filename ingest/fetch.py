@@ -2,11 +2,12 @@
 
 Reads candidates; writes `shard-<bucket>-<number>.tar`, its `.index.parquet` and
 `ledger-<bucket>-<number>.parquet`. All of a host falls into one bucket, which one worker fetches.
-Every candidate is a row of a ledger and ends in a `FetchState`.
+Images that a source has already are read where they lie; those that stay there need no tar, and
+the index points at them. Every candidate is a row of a ledger and ends in a `FetchState`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,10 @@ from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import FetchBucket, HeaderRule, ShardNote, check_part
+from openalign.ingest.image_shards import FetchBucket, HeaderRule, ShardNote
+from openalign.ingest.images_in_place import require_folder
+from openalign.ingest.ledger_files import check_part
+from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.urls import host_of
 
@@ -32,22 +36,33 @@ from openalign.ingest.web.urls import host_of
 def jobs(
     config: FetchConfig,
     *,
-    web: WebConfig,
+    images_from: WebConfig | OwnImages,
     kept: Sequence[str],
     header_rule: HeaderRule | None,
     output: str,
 ) -> Jobs:
-    """Declare the one job that fetches the images of the candidates in the Parquet files `kept`."""
+    """Declare the one job that fetches the images of the candidates in the Parquet files `kept`.
+
+    Raises:
+        InputError: the folder of a source's own images is not there.
+    """
+    cut_by = host_of if isinstance(images_from, WebConfig) else _itself
+    if isinstance(images_from, OwnImages):
+        require_folder(images_from)
 
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
         fetch_bucket = FetchBucket(
-            config=config, web=web, header_rule=header_rule, output=output, attempt=attempt
+            config=config,
+            images_from=images_from,
+            header_rule=header_rule,
+            output=output,
+            attempt=attempt,
         )
         check = partial(_check, output=output, attempt=attempt)
         return (
             pipeline
             | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
-            | "Cut" >> _cut(config.num_buckets)
+            | "Cut" >> _cut(config.num_buckets, cut_by)
             | "Own" >> beam.GroupByKey()
             | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)
             | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
@@ -77,18 +92,26 @@ def _collect(ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
     )
 
 
-def cut_by_host(batch: pa.RecordBatch, *, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Cut a batch into pieces of one bucket of hosts each."""
+def cut_into_buckets(
+    batch: pa.RecordBatch, *, num_buckets: int, by: Callable[[str], str]
+) -> Iterator[tuple[int, bytes]]:
+    """Cut a batch into pieces of one bucket each, by something about an image's URL."""
     rows = pl.DataFrame(batch)
     buckets = pl.Series(
-        [bucket_of(host_of(url), num_buckets) for url in rows["image_url"]], dtype=pl.Int64
+        [bucket_of(by(url), num_buckets) for url in rows["image_url"]], dtype=pl.Int64
     )
     for bucket in buckets.unique().sort():
         yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
 
 
-def _cut(num_buckets: int) -> Any:
-    return beam.FlatMap(cut_by_host, num_buckets=num_buckets).with_output_types(tuple[int, bytes])
+def _cut(num_buckets: int, by: Callable[[str], str]) -> Any:
+    cut: Any = beam.FlatMap(cut_into_buckets, num_buckets=num_buckets, by=by)
+    return cut.with_output_types(tuple[int, bytes])
+
+
+def _itself(url: str) -> str:
+    """Return an image's URL: where no host is asked, none needs one worker for all its images."""
+    return url
 
 
 def _fetch(owned: tuple[int, Iterable[bytes]], *, fetch_bucket: FetchBucket) -> Iterator[str]:

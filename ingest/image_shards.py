@@ -1,4 +1,4 @@
-"""One bucket of hosts to shards: its images fetched, stored, and accounted for in ledgers.
+"""One bucket of images to shards: its images fetched, stored, and accounted for in ledgers.
 
 A bucket's images are sorted by key and cut into shards by their number before anything is fetched.
 So a shard's name and content do not depend on the order of answers. A shard's tar and index are
@@ -11,42 +11,53 @@ Nothing is written for a shard when its job has ended, or when a failure is this
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
-import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.engines.jobs import Attempt
-from openalign.engines.parts import Note, Part, files_of
-from openalign.errors import StageError
+from openalign.engines.parts import Note, Part
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.hashing import image_key
+from openalign.files.locators import Locator
 from openalign.files.manifest import DataFile
-from openalign.files.names import IMAGE_MEMBER, index_name, ledger_name, shard_of_ledger
-from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, LEDGER
-from openalign.files.shards import Sample, write_shard
+from openalign.files.names import (
+    IMAGE_MEMBER,
+    index_name,
+    ledger_name,
+    shard_of_ledger,
+    source_shard,
+)
+from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, INDEX, LEDGER
+from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.images.headers import ImageError, read_size
-from openalign.images.stored import StoredImage, store
+from openalign.images.stored import ImageFacts, StoredImage, inspect, store
 from openalign.ingest.config import FetchConfig
+from openalign.ingest.images_in_place import OwnImage, read_images
+from openalign.ingest.ledger_files import is_there, named_by, naming
+from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.outcomes import Outcome, Response
+from openalign.ingest.web.outcomes import Failure, Outcome, Response
 from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
 """Judges an image's width and height: the reason to drop it, or None to keep it."""
 
+_Read = Callable[[pl.DataFrame], Iterator[Outcome | OwnImage]]
+"""Gives the images of candidates, each once."""
+
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
-_FILES = b"openalign_files"
-_NAMED_FILES = msgspec.json.Decoder(list[DataFile])
 
 
 class ShardNote(Note, frozen=True, kw_only=True):
@@ -77,21 +88,24 @@ class _Shard:
     name: str
     spool: IO[bytes]
     expected: dict[str, set[str]]
-    """By image URL, the sha256 that tables name for it; an image without any may be what it is."""
+    """By image URL, the sha256 promised for it; an image without any may be what it is."""
 
     facts: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     """By image URL, a row of `IMAGE_FACTS` each."""
 
     spooled: dict[str, _SpooledImage] = field(default_factory=dict[str, _SpooledImage])
-    """By image URL, for those that were fetched."""
+    """By image URL, for those that were fetched to be stored."""
+
+    in_place: dict[str, Locator] = field(default_factory=dict[str, Locator])
+    """By image URL, where those lie that were fetched and stay."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FetchBucket:
-    """Fetches all images of a bucket of hosts."""
+    """Fetches all images of a bucket."""
 
     config: FetchConfig
-    web: WebConfig
+    images_from: WebConfig | OwnImages
     header_rule: HeaderRule | None
     output: str
     attempt: Attempt
@@ -99,28 +113,38 @@ class FetchBucket:
 
     def fetch(self, bucket: int, candidates: pl.DataFrame) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
-        body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
-        with WebClient(self.web, accept=_ACCEPT, body=body) as client:
+        with self._opened() as read:
             for number, rows in enumerate(cut_into_shards(candidates, self.config)):
-                yield self._one_shard(client, ledger_name(bucket, number), rows)
+                yield self._one_shard(read, ledger_name(bucket, number), rows)
 
-    def _one_shard(self, client: WebClient, ledger_file: str, rows: pl.DataFrame) -> Part:
+    @contextmanager
+    def _opened(self) -> Generator[_Read]:
+        """Yield what gives the images of candidates, each once."""
+        if isinstance(self.images_from, OwnImages):
+            with closing(ShardReader(self.images_from.folder)) as reader:
+                yield partial(read_images, reader=reader, max_bytes=self.config.max_bytes)
+            return
+        body = BodyRule(max_bytes=self.config.max_bytes, look=self._look)
+        with WebClient(self.images_from, accept=_ACCEPT, body=body) as client:
+            yield lambda rows: client.ask(rows["image_url"].unique(maintain_order=True))
+
+    def _one_shard(self, read: _Read, ledger_file: str, rows: pl.DataFrame) -> Part:
         name = shard_of_ledger(ledger_file)
         if (part := self._finished_shard(ledger_file)) is not None:
             return part
         self.attempt.require()
         with tempfile.TemporaryFile(prefix="openalign-") as spool:
             shard = _Shard(name=name, spool=spool, expected=_expected_hashes(rows))
-            for outcome in client.ask(rows["image_url"].unique(maintain_order=True)):
+            for outcome in read(rows):
                 self._take(shard, outcome)
             # Another attempt may have finished the shard; its files must not be overwritten.
             if (part := self._finished_shard(ledger_file)) is not None:
                 return part
             # The demo's site outlives the attempt, so it still answered if the attempt is current.
             self.attempt.require()
-            files = self._write_tar(shard, rows)
+            files = self._write_shard(shard, rows)
         ledger = _ledger(shard, rows)
-        table = _naming(ledger.to_arrow().cast(LEDGER), files)
+        table = naming(ledger.to_arrow().cast(LEDGER), files)
         return _part(ledger, [*files, write_table(self.output, ledger_file, table)])
 
     def _finished_shard(self, ledger_file: str) -> Part | None:
@@ -130,13 +154,13 @@ class FetchBucket:
             return None
         content = storage.read_bytes(url)
         table = pq.read_table(pa.BufferReader(content))
-        files = _named_by(table)
+        files = named_by(table)
         shard = shard_of_ledger(ledger_file)
         names = {shard, index_name(shard)}
         present = {name for name in names if storage.exists(storage.join(self.output, name))}
         if files is None or present != {f.name for f in files}:
             return None
-        if not all(_is_there(self.output, f) for f in files):
+        if not all(is_there(self.output, f) for f in files):
             return None
         written = storage.Written(
             num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
@@ -146,9 +170,8 @@ class FetchBucket:
 
     # One image -----------------------------------------------------------------------------------
 
-    def _look(self, head: Head, body: bytes) -> Glance | Refusal:
+    def _look(self, _: Head | None, body: bytes) -> Glance | Refusal:
         """Judge an image by its first bytes: its format, its size, its shape."""
-        del head
         try:
             size = read_size(body)
         except ImageError as error:
@@ -164,45 +187,52 @@ class FetchBucket:
             return None
         return Refusal(state=state, detail=f"{width_px} x {height_px} pixels")
 
-    def _take(self, shard: _Shard, outcome: Outcome) -> None:
-        """Enter an outcome's facts, and spool its image where there is one."""
+    def _take(self, shard: _Shard, outcome: Outcome | OwnImage) -> None:
+        """Enter an outcome's facts, and where its image is, if there is one."""
         facts = dict.fromkeys(_FACT_NAMES)
         facts["image_key"] = image_key(outcome.url)
-        if outcome.head is not None:
+        if not isinstance(outcome, OwnImage) and outcome.head is not None:
             facts["http_status"] = outcome.head.status
             facts["content_type"] = outcome.head.content_type
         shard.facts[outcome.url] = facts
-        if not isinstance(outcome, Response):
+        if isinstance(outcome, Failure):
             facts |= {"state": outcome.state.value, "detail": outcome.detail}
             facts |= _size_facts(outcome.body)
             return
-        stored = _other_bytes(outcome, shard) or self._store(outcome)
-        if isinstance(stored, Refusal):
-            facts |= {"state": stored.state.value, "detail": stored.detail}
+        found = _other_bytes(outcome, shard) or self._decode(outcome)
+        if isinstance(found, Refusal):
+            facts |= {"state": found.state.value, "detail": found.detail}
             facts |= _size_facts(outcome.body)
             return
-        shard.spooled[outcome.url] = _SpooledImage(
-            offset=shard.spool.tell(), length=len(stored.jpeg)
-        )
-        shard.spool.write(stored.jpeg)
         facts |= {
             "state": FetchState.FETCHED.value,
-            "width_px": stored.width_px,
-            "height_px": stored.height_px,
+            "width_px": found.width_px,
+            "height_px": found.height_px,
             "num_bytes": len(outcome.body),
-            "sha256": stored.sha256,
-            "phash": stored.phash,
+            "sha256": found.sha256,
+            "phash": found.phash,
             "shard": shard.name,
         }
+        if isinstance(found, StoredImage):
+            place = _SpooledImage(offset=shard.spool.tell(), length=len(found.jpeg))
+            shard.spooled[outcome.url] = place
+            shard.spool.write(found.jpeg)
+        else:
+            assert isinstance(outcome, OwnImage), "only such an image stays where it lies"
+            shard.in_place[outcome.url] = outcome.locator
+            facts["shard"] = source_shard(outcome.locator.name)
 
-    def _store(self, response: Response) -> StoredImage | Refusal:
+    def _decode(self, found: Response | OwnImage) -> ImageFacts | Refusal:
+        """Return the facts about an image, with a JPEG of it where it is to be stored."""
         # Judged again with the whole body: some formats show their size only then.
-        seen = self._look(response.head, response.body)
+        seen = self._look(None, found.body)
         if isinstance(seen, Refusal):
             return seen
         try:
+            if isinstance(self.images_from, OwnImages) and self.images_from.stay:
+                return inspect(found.body, max_pixels=self.config.max_pixels)
             return store(
-                response.body,
+                found.body,
                 short_side_px=self.config.short_side_px,
                 jpeg_quality=self.config.jpeg_quality,
                 max_pixels=self.config.max_pixels,
@@ -210,34 +240,18 @@ class FetchBucket:
         except ImageError as error:
             return _refusal(error)
 
-    # One tar -------------------------------------------------------------------------------------
+    # One shard -----------------------------------------------------------------------------------
 
-    def _write_tar(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
+    def _write_shard(self, shard: _Shard, rows: pl.DataFrame) -> list[DataFile]:
+        if shard.in_place:
+            table = _index_in_place(shard, rows)
+            return [write_table(self.output, index_name(shard.name), table)]
         if not shard.spooled:
             # No ledger names a tar that a killed run left under this name.
             for name in (shard.name, index_name(shard.name)):
                 storage.remove(storage.join(self.output, name))
             return []
         return write_shard(self.output, shard.name, _samples(shard, rows))
-
-
-def check_part(line: str, *, output: str) -> str:
-    """Return a Part of `FetchBucket` if the files that it names exist.
-
-    Many workers call it after all images are fetched. It reads every byte again: sizes cannot tell
-    one attempt's tar from another's, because tars are padded to whole records.
-
-    Raises:
-        StageError: a file was overwritten. The next run fetches that shard again.
-    """
-    for file in files_of(line):
-        if not _is_there(output, file):
-            raise StageError(
-                f"{storage.join(output, file.name)} was written over by a second attempt",
-                hint="the same command fetches this shard again; on Spark, see that "
-                "spark.speculation is off",
-            )
-    return line
 
 
 def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.DataFrame]:
@@ -251,27 +265,6 @@ def cut_into_shards(candidates: pl.DataFrame, config: FetchConfig) -> list[pl.Da
     number = (pl.col("image_key").rank("dense").cast(pl.Int64) - 1) // config.images_per_shard
     return rows.with_columns(number=number).partition_by(
         "number", maintain_order=True, include_key=False
-    )
-
-
-def _naming(ledger: pa.Table, files: Sequence[DataFile]) -> pa.Table:
-    """Return a ledger that says in its metadata which files it belongs to."""
-    named = canonical_json(list(files)).encode()
-    return ledger.replace_schema_metadata({**(ledger.schema.metadata or {}), _FILES: named})
-
-
-def _named_by(ledger: pa.Table) -> list[DataFile] | None:
-    """Return the files that a ledger belongs to; None if it names none."""
-    named = (ledger.schema.metadata or {}).get(_FILES)
-    return None if named is None else _NAMED_FILES.decode(named)
-
-
-def _is_there(folder: str, file: DataFile) -> bool:
-    url = storage.join(folder, file.name)
-    return (
-        storage.exists(url)
-        and storage.size_of(url) == file.num_bytes
-        and storage.sha256_of(url) == file.sha256
     )
 
 
@@ -293,6 +286,19 @@ def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
         )
 
 
+def _index_in_place(shard: _Shard, rows: pl.DataFrame) -> pa.Table:
+    """Return where the images of a shard lie that stay; rows are sorted by image and key."""
+    images = rows.select("image_key", "image_url").unique(maintain_order=True)
+    return pa.Table.from_pylist(
+        [
+            {"key": key, "member": IMAGE_MEMBER, "offset": lies.offset, "length": lies.length}
+            for key, url in images.iter_rows()
+            if (lies := shard.in_place.get(url)) is not None
+        ],
+        schema=INDEX,
+    )
+
+
 def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]]) -> bytes:
     named = ("content_type", "width_px", "height_px", "num_bytes", "sha256")
     content = {name: facts[name] for name in named}
@@ -308,12 +314,12 @@ def _expected_hashes(rows: pl.DataFrame) -> dict[str, set[str]]:
     return {url: set(hashes) for url, hashes in by_image.iter_rows()}
 
 
-def _other_bytes(response: Response, shard: _Shard) -> Refusal | None:
-    """Refuse an image whose bytes are not those that a table names."""
-    expected = shard.expected.get(response.url)
+def _other_bytes(image: Response | OwnImage, shard: _Shard) -> Refusal | None:
+    """Refuse an image whose bytes are not those that were promised."""
+    expected = shard.expected.get(image.url)
     if expected is None:
         return None
-    found = hashlib.sha256(response.body).hexdigest()
+    found = hashlib.sha256(image.body).hexdigest()
     if found in expected:
         return None
     return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {found}")

@@ -21,6 +21,7 @@ from torch import Tensor
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
+from openalign.files.shards import ShardReader
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import seed_at
@@ -92,7 +93,7 @@ def run(
     ranks: RankGroup,
     *,
     training: Sequence[str],
-    shards: str,
+    shards: ShardReader,
     folders: Folders,
 ) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
@@ -126,7 +127,7 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: str, folders: Folders
+    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
 ) -> _Training:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size

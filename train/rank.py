@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openalign.files import storage
+from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
@@ -31,6 +32,9 @@ class TrainingSpec(StageSpec, frozen=True, kw_only=True):
 
     shards: str
     """URL of the folder that holds the shards."""
+
+    places: dict[str, str]
+    """URLs of the folders of shards that lie elsewhere, by the names that begin theirs."""
 
 
 def run(spec: TrainingSpec) -> None:
@@ -55,7 +59,7 @@ def run(spec: TrainingSpec) -> None:
             config,
             ranks,
             training=spec.training,
-            shards=spec.shards,
+            shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
         )
         on_rank_0(ranks, partial(_seal, spec, config, trained))

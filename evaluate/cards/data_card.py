@@ -51,7 +51,8 @@ class HarvestSettings(msgspec.Struct, frozen=True):
 
 
 class _FetchSection(msgspec.Struct, frozen=True):
-    web: AskedWeb = AskedWeb()
+    web: AskedWeb | None = None
+    """None for images that a source had already."""
 
 
 class FetchSettings(msgspec.Struct, frozen=True):
@@ -79,7 +80,9 @@ class OptOuts:
     pages: AskedWeb | None
     """How pages were asked; None where none was."""
 
-    images: AskedWeb
+    images: AskedWeb | None
+    """How images were asked for; None where they were there already."""
+
     num_pages_denied: int
     """Pages that robots.txt closes."""
 
@@ -106,7 +109,7 @@ class DataCard:
     """Pages that a crawl came across, by how they ended."""
 
     hosts: Sequence[HostRows]
-    """The hosts with most of the pairs."""
+    """The hosts with most of the pairs; images without an address have none."""
 
     funnel: Sequence[FunnelStage]
     opt_outs: OptOuts
@@ -134,7 +137,10 @@ def write(
         num_pairs=num_pairs,
         source=to_yaml(settings.source),
         pages=gathered.harvest.facts_as(HarvestFacts).pages,
-        hosts=sorted(facts.top_hosts, key=lambda host: (-host.kept, host.host))[:_HOSTS],
+        hosts=sorted(
+            (host for host in facts.top_hosts if host.host),
+            key=lambda host: (-host.kept, host.host),
+        )[:_HOSTS],
         funnel=gathered.funnel,
         opt_outs=_opt_outs(gathered, settings),
         near_duplicates=facts.near_duplicates,

@@ -23,6 +23,7 @@ from openalign.evaluate.datasets.reading.captions import CaptionChecker
 from openalign.evaluate.datasets.reading.tars import Member, members
 from openalign.evaluate.datasets.reading.text import decode_text, read_lines
 from openalign.files import storage
+from openalign.files.tars import sample_name
 
 CLASSES, CAPTIONS = "classification", "retrieval"
 """What `dataset_type.txt` says; `multilabel` is the third, and is not read."""
@@ -36,11 +37,6 @@ _USUAL_SPLITS = ("train", "val", "test")
 
 _IMAGES = ("webp", "png", "jpg", "jpeg")
 _LABEL, _TEXT = "cls", "txt"
-_NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
-"""A sample's key and a file's suffix, as the library webdataset divides them."""
-
-_META = re.compile(r"__[^/]*__($|/)")
-"""Members that webdataset keeps for itself."""
 
 
 @dataclass(slots=True)
@@ -170,10 +166,10 @@ def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
         )
     sample = _Sample(split, tar, "")
     for member in members(tar, with_content=lambda name: _suffix(name) in (_LABEL, _TEXT)):
-        found = _NAME.fullmatch(member.name)
-        if found is None or _META.match(member.name):
+        found = sample_name(member.name)
+        if found is None:
             continue
-        key, suffix = found[1], found[2].lower()
+        key, suffix = found
         if key != sample.key:
             if sample.files:
                 yield sample
@@ -191,8 +187,8 @@ def _name(root: str, sample: _Sample) -> str:
 
 
 def _suffix(name: str) -> str:
-    found = _NAME.fullmatch(name)
-    return found[2].lower() if found else ""
+    found = sample_name(name)
+    return found[1] if found else ""
 
 
 def _label(sample: _Sample, num_classes: int) -> int:

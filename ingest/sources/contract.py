@@ -36,6 +36,17 @@ class ReadingSetup:
     worker can outlive its job."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnImages:
+    """Where the images of a source lie that has them already, and asks no host for them."""
+
+    folder: str
+    """The folder or URL that locators are relative to."""
+
+    stay: bool
+    """Whether training reads them where they lie; otherwise fetch stores them in shards."""
+
+
 S = TypeVar("S", bound=SourceSettings)
 
 
@@ -56,6 +67,10 @@ class SourceKind(Generic[S]):
     """Return the hash of what the source holds; None for a kind whose content is only known once
     it has been read, such as the web. The second argument is the URL of a cache for
     `files.hash_cache`, which knows files that did not change without reading them."""
+
+    own_images: Callable[[S], OwnImages] | None = None
+    """Return where the images lie; None for a kind whose images are on the web. Such a kind gives
+    each candidate a `locator`, and the sha256 that the image's bytes had. Nothing is read here."""
 
     asks_web: bool = False
     """Whether hosts are asked through the polite client: such a harvest needs a contact."""

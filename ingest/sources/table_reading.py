@@ -16,7 +16,7 @@ from openalign.engines.batches import Paths
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import FOUND, Harvested, common_folder, to_batch
+from openalign.ingest.candidates import FOUND, LANGUAGE_LABEL, Harvested, common_folder, to_batch
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
@@ -29,9 +29,6 @@ _WHITE_SPACE = "".join(char for char in map(chr, range(0x3001)) if char.isspace(
 
 _UNTIDY = rf"[\x00{re.escape(_WHITE_SPACE.replace(' ', ''))}]|  |^ | $"
 """Texts that `collapse` may change."""
-
-_LANGUAGE = r"^([a-z]{2,8})(?:[-_].*)?$"
-"""A language label; its primary subtag is what `page_language` holds."""
 
 _SHA256 = r"^([0-9a-f]{64})$"
 _JSON = msgspec.json.Encoder(order="sorted")
@@ -150,8 +147,9 @@ def _candidates(pairs: pl.DataFrame) -> pa.RecordBatch:
         found_in=pl.lit(FoundIn.TABLE.value),
         archive=pl.lit(None, pl.String),
         archive_offset=pl.lit(None, pl.Int64),
+        locator=pl.lit(None, pl.String),
     ).with_columns(
-        page_language=pl.col("language").str.extract(_LANGUAGE),
+        page_language=pl.col("language").str.extract(LANGUAGE_LABEL),
         expected_sha256=pl.col("sha256").str.extract(_SHA256),
     )
     [batch] = rows.select(CANDIDATE.names).to_arrow().cast(CANDIDATE).combine_chunks().to_batches()

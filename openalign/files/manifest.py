@@ -90,7 +90,7 @@ class StageResult:
     """Further facts for the report: resulting thresholds, marginal effects, examples."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A complete stage, as `manifest.json` has it."""
 
     stage: str
@@ -106,6 +106,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[DataFile]
     facts: dict[str, Any]
     """Plain JSON values; `facts_as` returns the record."""
+
+    places: dict[str, str] = {}
+    """Where files lie that the result names and does not hold: URLs of folders, by the short names
+    that data files have for them. They are no part of any fingerprint."""
 
     def content_fingerprint(self) -> str:
         """Return the hash of the data files; it changes exactly when the data changes.
@@ -202,7 +206,9 @@ class StageFolder:
         if storage.exists(storage.join(self.url, CLEARED)):
             self._mark_complete()
 
-    def seal(self, result: StageResult, inputs: StageInputs) -> Manifest:
+    def seal(
+        self, result: StageResult, inputs: StageInputs, *, places: Mapping[str, str] | None = None
+    ) -> Manifest:
         """Write the manifest beside the data and swap the folder into place."""
         total = sum(result.states.values())
         assert total == result.num_inputs, (
@@ -219,6 +225,7 @@ class StageFolder:
             num_outputs=result.num_outputs,
             files=sorted(result.files, key=lambda f: f.name),
             facts=cast("dict[str, Any]", msgspec.to_builtins(result.facts)),
+            places=dict(places or {}),
         )
         partial = self.partial_url(manifest.fingerprint)
         for entry in manifest.files:
@@ -228,6 +235,12 @@ class StageFolder:
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(manifest) + "\n")
         self._swap(partial)
         return manifest
+
+    def move_places(self, manifest: Manifest, places: Mapping[str, str]) -> Manifest:
+        """Write down where files lie now that a complete result names and does not hold."""
+        moved = msgspec.structs.replace(manifest, places=dict(places))
+        storage.write_text(storage.join(self.url, MANIFEST), canonical_json(moved) + "\n")
+        return moved
 
     def _swap(self, partial: str) -> None:
         # Only now: until the manifest stands, a rerun goes on from what lies in `work/`.

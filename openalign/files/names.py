@@ -71,6 +71,14 @@ HASHES_FOLDER = ".hashes"
 IMAGE_MEMBER = "jpg"
 """The ending of a shard member that holds an image."""
 
+SOURCE_FOLDER = "source"
+"""The folder that a source's own images stay in, as the table of places in a manifest calls it."""
+
+
+def source_shard(name: str) -> str:
+    """Return the shard name of a file that lies in the source's folder."""
+    return f"{SOURCE_FOLDER}/{name}"
+
 
 def ledger_name(bucket: int, number: int) -> str:
     """Return the name of a shard's ledger."""

@@ -24,8 +24,10 @@ CANDIDATE = _versioned(
     ("archive", pa.string()),  # the WARC or WAT file, where there is one
     ("archive_offset", pa.int64()),  # bytes
     ("page_language", pa.string()),  # lower-case primary subtag (`en`), null when a page says none
-    ("expected_sha256", pa.string()),  # of the image's bytes, in hex, where a table names it
+    ("expected_sha256", pa.string()),  # of the image's bytes, in hex: as a table names it, or as
+    # harvest read it where the image is on no web
     ("carried", pa.string()),  # a table's other columns that travel along, as a JSON object
+    ("locator", pa.string()),  # where an image lies that is on no web: see `locators`; else null
 )
 """One (image, alt-text) as found; the same pair found twice is one candidate."""
 
@@ -40,7 +42,8 @@ IMAGE_FACTS = (
     ("num_bytes", pa.int64()),  # of the original
     ("sha256", pa.string()),  # of the original
     ("phash", pa.uint64()),  # 64-bit DCT hash of the luminance
-    ("shard", pa.string()),  # `shard-00003-00000.tar`, null unless fetched
+    ("shard", pa.string()),  # `shard-00003-00000.tar`; `source/NAME` for one that stays where it
+    # lies (`shards.ShardReader`); null unless fetched
 )
 """Facts about an image from fetch; the same on every ledger row of that image."""
 
@@ -57,7 +60,7 @@ INDEX = _versioned(
 
 TRAINING = _versioned(
     ("shard", pa.string()),
-    ("offset", pa.int64()),  # of the JPEG in the shard, bytes
+    ("offset", pa.int64()),  # of the image in the shard, bytes
     ("length", pa.int64()),  # bytes
     ("alt_text", pa.string()),
     ("key", pa.string()),  # the candidate's

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import index_name
@@ -60,24 +61,38 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
 class ShardReader:
     """Reads members of shards by offset, with one positioned read each, from any thread.
 
+    A shard lies in `folder`, unless its name begins with the name of one of `places` and a slash:
+    then the rest of the name is that of a file below that place.
+
     The `max_open` local shards that were read last stay open. Shards are opened on first use, so
     a reader can be handed to another process.
     """
 
-    def __init__(self, folder: str, *, max_open: int = 128) -> None:
+    def __init__(
+        self, folder: str, *, places: Mapping[str, str] | None = None, max_open: int = 128
+    ) -> None:
         self._folder = folder
-        self._local: Path | None = storage.local_path(folder) if storage.is_local(folder) else None
+        self._places = dict(places or {})
         self._max_open = max_open
-        self._descriptors: OrderedDict[str, int] = OrderedDict()
+        self._local = {url for url in (folder, *self._places.values()) if storage.is_local(url)}
+        self._descriptors: OrderedDict[Path, int] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, shard: str, offset: int, length: int) -> bytes:
-        """Return `length` bytes of a shard from `offset`."""
-        if self._local is None:
-            return storage.read_range(storage.join(self._folder, shard), offset, length)
+        """Return `length` bytes of a shard from `offset`; fewer where it ends before.
+
+        Raises:
+            InputError: there is no such shard, or it may not be read.
+        """
+        folder, name = self._folder, shard
+        place, slash, rest = shard.partition("/")
+        if slash and place in self._places:
+            folder, name = self._places[place], rest
+        if folder not in self._local:
+            return storage.read_range(storage.join(folder, name), offset, length)
         with self._lock:
             # A duplicate: another thread may close the descriptor, and the system reuse its number.
-            descriptor = os.dup(self._open(self._local, shard))
+            descriptor = os.dup(self._open(storage.local_path(folder) / name))
         try:
             return os.pread(descriptor, length, offset)
         finally:
@@ -89,13 +104,17 @@ class ShardReader:
             while self._descriptors:
                 os.close(self._descriptors.popitem()[1])
 
-    def _open(self, folder: Path, shard: str) -> int:
-        if shard not in self._descriptors:
+    def _open(self, path: Path) -> int:
+        if path not in self._descriptors:
             while len(self._descriptors) >= self._max_open:
                 os.close(self._descriptors.popitem(last=False)[1])
-            self._descriptors[shard] = os.open(folder / shard, os.O_RDONLY)
-        self._descriptors.move_to_end(shard)
-        return self._descriptors[shard]
+            try:
+                self._descriptors[path] = os.open(path, os.O_RDONLY)
+            except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+                raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        self._descriptors.move_to_end(path)
+        return self._descriptors[path]
 
     def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[str]]:
-        return partial(ShardReader, max_open=self._max_open), (self._folder,)
+        again = partial(ShardReader, places=self._places, max_open=self._max_open)
+        return again, (self._folder,)

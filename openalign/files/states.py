@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FoundIn(StrEnum):
-    """The place on a page that an alt-text comes from."""
+    """The place that an alt-text comes from, on a page or elsewhere."""
 
     IMG_ALT = "img_alt"
     PICTURE = "picture"
@@ -16,6 +16,8 @@ class FoundIn(StrEnum):
     TITLE = "title"
     OG_IMAGE = "og_image"
     TABLE = "table"
+    TXT = "txt"  # a text file that has the image's name, in a folder or a tar
+    JSON = "json"  # a JSON object that has it
 
 
 class PageState(StrEnum):
@@ -43,7 +45,12 @@ class HarvestState(StrEnum):
     DATA_URL = "data_url"
     BAD_URL = "bad_url"
     BAD_ROW = "bad_row"  # of a table: it cannot be told apart into cells
-    LEFT_OUT = "left_out"  # of a table: its source asks for other rows
+    LEFT_OUT = "left_out"  # its source asks for other rows of a table, or other images
+    NO_IMAGE = "no_image"  # of files: a text without an image
+    BAD_TEXT = "bad_text"  # of files: a text or JSON object that cannot be read
+    NOT_THERE = "not_there"  # a table names a file, and it is not below the source's folder
+    SCATTERED = "scattered"  # of a tar: its members do not lie side by side
+    DAMAGED = "damaged"  # a tar, as a whole: what lies behind the damage was not read
 
 
 class FilterState(StrEnum):
@@ -63,6 +70,7 @@ class FetchState(StrEnum):
 
     FETCHED = "fetched"
     BAD_URL = "bad_url"
+    NOT_THERE = "not_there"  # of an image on no web: its file is gone, or may not be read
     ROBOTS_DENIED = "robots_denied"
     OPTED_OUT = "opted_out"  # X-Robots-Tag or TDM reservation
     PRIVATE_ADDRESS = "private_address"
@@ -79,7 +87,7 @@ class FetchState(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     TOO_MANY_PIXELS = "too_many_pixels"
     DECODE_FAILURE = "decode_failure"
-    HASH_MISMATCH = "hash_mismatch"  # other bytes than a table promised
+    HASH_MISMATCH = "hash_mismatch"  # other bytes than a table promised, or harvest read
     SHORT_SIDE = "short_side"  # rejected on its header, before the body
     ASPECT_RATIO = "aspect_ratio"  # likewise
 

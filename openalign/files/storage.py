@@ -91,6 +91,14 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
+def relative_to(url: str, folder: str) -> str:
+    """Return the path of a file from a folder that it lies in, however their driver spells them."""
+    (_, path), (_, base) = _filesystem(url), _filesystem(folder)
+    prefix = base.rstrip("/") + "/"
+    assert path.startswith(prefix), f"{url} is not below {folder}"
+    return path.removeprefix(prefix)
+
+
 def is_local(url: str) -> bool:
     """Tell whether a URL is a path on this machine."""
     fs, _ = _filesystem(url)

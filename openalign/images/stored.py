@@ -1,4 +1,4 @@
-"""The image that `fetch` stores: a JPEG in sRGB, and facts about its original.
+"""What `fetch` keeps of an image: facts about the original, and a JPEG in sRGB where it is stored.
 
 `openalign.images.decoding` decodes the bytes; the JPEG has a given short side. The header is
 checked before any pixel is decoded.
@@ -24,16 +24,39 @@ from openalign.images.headers import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredImage:
-    """An image as it goes into a shard, and the facts about its original."""
+class ImageFacts:
+    """The facts about an original."""
 
-    jpeg: bytes
     width_px: int
-    """Of the original, after its orientation was applied; so is the height."""
+    """After its orientation was applied; so is the height."""
 
     height_px: int
     sha256: str
     phash: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage(ImageFacts):
+    """An image as it goes into a shard, and the facts about its original."""
+
+    jpeg: bytes
+
+
+def inspect(content: bytes, *, max_pixels: int) -> ImageFacts:
+    """Return the facts about an image that stays as it is; its pixels are decoded.
+
+    Raises:
+        ImageError: the bytes are no image of a web format, too large a one, or broken.
+    """
+    with quiet_decoders(), decoder_errors():
+        header = _small_enough(content, max_pixels)
+        size = header.size
+        image = decode_opened(header, content, min_side_px=HASH_PX)
+        width_px, height_px = _upright(size, header)
+        phash = phash_of(image)
+    return ImageFacts(
+        width_px=width_px, height_px=height_px, sha256=sha256_of_bytes(content), phash=phash
+    )
 
 
 def store(content: bytes, *, short_side_px: int, jpeg_quality: int, max_pixels: int) -> StoredImage:
@@ -43,15 +66,10 @@ def store(content: bytes, *, short_side_px: int, jpeg_quality: int, max_pixels: 
         ImageError: the bytes are no image of a web format, too large a one, or broken.
     """
     with quiet_decoders(), decoder_errors():
-        header = open_web_header(content)
-        width_px, height_px = header.size
-        if width_px * height_px > max_pixels:
-            raise ImageError(
-                ImageFault.TOO_MANY_PIXELS, f"{width_px} x {height_px} is more than {max_pixels}"
-            )
+        header = _small_enough(content, max_pixels)
+        size = header.size
         image = decode_opened(header, content, min_side_px=short_side_px)
-        if orientation_of(header) in SIDEWAYS:
-            width_px, height_px = height_px, width_px
+        width_px, height_px = _upright(size, header)
         hashed = image
         if header.format in JPEG_FORMATS and short_side_px != HASH_PX:
             hashed = decode_opened(open_web_header(content), content, min_side_px=HASH_PX)
@@ -64,6 +82,25 @@ def store(content: bytes, *, short_side_px: int, jpeg_quality: int, max_pixels: 
         sha256=sha256_of_bytes(content),
         phash=phash,
     )
+
+
+def _small_enough(content: bytes, max_pixels: int) -> Image.Image:
+    """Return the header of an image that may be decoded."""
+    header = open_web_header(content)
+    width_px, height_px = header.size
+    if width_px * height_px > max_pixels:
+        raise ImageError(
+            ImageFault.TOO_MANY_PIXELS, f"{width_px} x {height_px} is more than {max_pixels}"
+        )
+    return header
+
+
+def _upright(size: tuple[int, int], header: Image.Image) -> tuple[int, int]:
+    """Return the width and height of an image after its orientation is applied.
+
+    `size` is as the header said it; the header was decoded meanwhile (`orientation_of`).
+    """
+    return (size[1], size[0]) if orientation_of(header) in SIDEWAYS else size
 
 
 def _shrink(image: Image.Image, short_side_px: int) -> Image.Image:

@@ -95,6 +95,9 @@ class Stage:
     outside: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
     """Fingerprints of what it reads from outside the run, by name."""
 
+    places: Callable[[PipelineConfig], dict[str, str]] = lambda _: {}
+    """Where files lie that its result names and does not hold: `Manifest.places`."""
+
     rows_from: str = ""
     """The stage whose output rows are this stage's input rows; empty if there is none."""
 

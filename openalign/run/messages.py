@@ -96,7 +96,9 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     """Return the error of a stage that brought nothing in from outside."""
     ended = {**result.facts.other_counts, **result.states}
     refused = result.states.get(FetchState.PRIVATE_ADDRESS, 0) == result.num_inputs > 0
-    if setup.web is None:
+    if setup.web is None and stage.rows_from:
+        hint = "see that the source still holds its images, and that they are large enough"
+    elif setup.web is None:
         hint = "see that the source holds rows with an address and a text"
     elif refused:
         hint = "private addresses are refused unless `web.allowed_networks` lets them in"

@@ -70,7 +70,7 @@ def run_stage(run: Run, name: str) -> Manifest | None:
         is_new = manifest is None
         if manifest is None and stage.ranks is None:
             result = _make(run, stage, inputs)
-            manifest = run.folder(name).seal(result, inputs)
+            manifest = run.folder(name).seal(result, inputs, places=stage.places(run.config))
     if manifest is None:
         assert stage.ranks is not None
         manifest = stage.ranks.start(run, inputs)  # rank 0 takes the lock, and seals
@@ -119,7 +119,8 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     manifest = folder.read()
     if manifest is not None and manifest.fingerprint == inputs.fingerprint:
         messages.say_up_to_date(stage, manifest)
-        return manifest
+        places = stage.places(run.config)
+        return manifest if manifest.places == places else folder.move_places(manifest, places)
     readiness.require(run, stage)
     if manifest is not None:
         why = messages.changes(manifest, inputs)

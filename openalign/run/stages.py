@@ -15,9 +15,9 @@ from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.config import settings_of_result
-from openalign.ingest.sources.kinds import fingerprints, kind_of
+from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import evaluating, inputs, training
+from openalign.run import evaluating, inputs, source_images, training
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
 from openalign.run.measured_model import model_url
@@ -80,12 +80,6 @@ def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     return settings_of_result(config.harvest)
 
 
-def _harvest_outside(config: PipelineConfig) -> dict[str, str]:
-    assert config.harvest is not None
-    cache = inputs.cache_of_hashes(config.root, "harvest.source")
-    return fingerprints(config.harvest.source, cache=cache)
-
-
 def _filter(setup: StageSetup) -> "Jobs":
     from openalign.filtering import text_filter
 
@@ -102,20 +96,28 @@ def _fetch(setup: StageSetup) -> "Jobs":
     from openalign.ingest import fetch
 
     config = setup.config.fetch
-    assert setup.web is not None
+    images_from = setup.web or source_images.own_images(setup.config)
+    assert images_from is not None, "images are on the web or with their source"
     rule = partial(header_state, rules=setup.config.select.image)
     return fetch.jobs(
         config,
-        web=setup.web,
+        images_from=images_from,
         kept=setup.run.urls("filter", KEPT),
         header_rule=rule if config.reject_on_header else None,
         output=setup.output,
     )
 
 
+def _fetch_web(config: PipelineConfig) -> WebConfig | None:
+    return config.fetch.web if source_images.own_images(config) is None else None
+
+
 def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     bounds = config.select.image.header_bounds if config.fetch.reject_on_header else None
-    return {"fetch": identity(config.fetch), "header_rule": bounds}
+    settings = identity(config.fetch)
+    if _fetch_web(config) is None:  # web settings then change no byte
+        del settings["web"]
+    return {"fetch": settings, "header_rule": bounds}
 
 
 def _select(setup: StageSetup) -> "Jobs":
@@ -140,14 +142,21 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
         run.config.train,
         training=run.urls("select", TRAINING_PAIRS),
         shards=run.folder("fetch").url,
+        places=run.folder("fetch").require().places,
         folder=run.folder("train"),
         inputs=inputs,
     )
 
 
 def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
+    source_images.require_same(run)
     spec = training_spec(run, inputs)
     return training.start(spec, num_processes=run.config.train.num_processes)
+
+
+def _be_a_rank(run: Run, inputs: StageInputs) -> None:
+    source_images.require_same(run)
+    training.run_as_rank(training_spec(run, inputs))
 
 
 def evaluation_spec(run: Run, inputs: StageInputs) -> "EvaluationSpec":
@@ -226,13 +235,13 @@ _TABLE = (
     ),
     Stage(
         name="harvest",
-        title="find (image, alt-text) candidates on web pages or in URL tables",
+        title="find (image, alt-text) candidates on web pages, in URL tables, among your own files",
         folder="candidates",
         reads=lambda _: ("site",),
         settings=_harvest_settings,
         jobs=_harvest,
         web=_harvest_web,
-        outside=_harvest_outside,
+        outside=source_images.contents_of,
         outputs=CANDIDATES,
         left_out=_without_source,
         is_dear=True,
@@ -256,12 +265,13 @@ _TABLE = (
     ),
     Stage(
         name="fetch",
-        title="download the images of kept candidates into tar shards",
+        title="bring in the images of kept candidates, as tar shards or where they lie",
         folder="shards",
         reads=lambda _: ("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
-        web=lambda config: config.fetch.web,
+        web=_fetch_web,
+        places=source_images.places_of,
         rows_from="filter",
         left_out=_without_source,
         is_dear=True,
@@ -295,7 +305,7 @@ _TABLE = (
         left_out=_without_source,
         ranks=RankHooks(
             is_rank=training.is_rank,
-            run=lambda run, inputs: training.run_as_rank(training_spec(run, inputs)),
+            run=_be_a_rank,
             start=_start_ranks,
         ),
         extra="train",

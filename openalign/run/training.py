@@ -5,7 +5,7 @@ stage's `work/`, starts ranks and waits. Under torchrun and its like every proce
 already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from openalign.files import storage
@@ -60,6 +60,7 @@ def rank_spec(
     *,
     training: Sequence[str],
     shards: str,
+    places: Mapping[str, str],
     folder: StageFolder,
     inputs: StageInputs,
 ) -> "TrainingSpec":
@@ -70,6 +71,7 @@ def rank_spec(
         config=to_plain(config),
         training=list(training),
         shards=storage.absolute(shards),
+        places=dict(places),
         root=storage.absolute(folder.root),
         stage=folder.name,
         inputs=inputs,

@@ -13,6 +13,7 @@ import pytest
 import webdataset
 from patience import PATIENCE_SECONDS
 
+from openalign.errors import InputError
 from openalign.files.names import index_name
 from openalign.files.schemas import INDEX
 from openalign.files.shards import Sample, ShardReader, write_shard
@@ -48,6 +49,33 @@ def test_a_reader_reads_object_stores_too() -> None:
     reader = ShardReader("memory://shards")
 
     assert reader.read("s.tar", offsets[1]["offset"], offsets[1]["length"]) == b"one two"
+
+
+def test_a_name_with_a_place_in_front_is_read_there(tmp_path: Path) -> None:
+    for folder in ("own", "theirs", "theirs/deep"):
+        write_shard(str(tmp_path / folder), "s.tar", [Sample("aa", {"jpg": folder.encode()})])
+    write_shard("memory://theirs", "s.tar", [Sample("aa", {"jpg": b"remote"})])
+    places = {"source": str(tmp_path / "theirs"), "store": "memory://theirs"}
+    reader = ShardReader(str(tmp_path / "own"), places=places)
+    copy = pickle.loads(pickle.dumps(reader))
+
+    for each in (reader, copy):
+        assert each.read("s.tar", 512, 3) == b"own"
+        assert each.read("source/s.tar", 512, 6) == b"theirs"
+        assert each.read("source/deep/s.tar", 512, 11) == b"theirs/deep"
+        assert each.read("store/s.tar", 512, 6) == b"remote"
+        each.close()
+
+
+@pytest.mark.parametrize("shard", ["gone.tar", "source/gone.tar", "store/gone.tar", "a.tar/b.tar"])
+def test_a_shard_that_is_not_there_is_named(tmp_path: Path, shard: str) -> None:
+    (tmp_path / "a.tar").write_bytes(b"")
+    reader = ShardReader(
+        str(tmp_path), places={"source": str(tmp_path / "x"), "store": "memory://x"}
+    )
+
+    with pytest.raises(InputError, match=r"\.tar cannot be read"):
+        reader.read(shard, 0, 1)
 
 
 def test_a_reader_can_be_handed_to_another_process(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def run(
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    jobs = fetch.jobs(config, web=config.web, kept=urls, header_rule=rule, output=str(folder))
+    jobs = fetch.jobs(
+        config, images_from=config.web, kept=urls, header_rule=rule, output=str(folder)
+    )
     return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
 
 

@@ -99,7 +99,7 @@ from openalign.ingest import fetch
 
 output, config, *kept = sys.argv[1:]
 config = pickle.loads(Path(config).read_bytes())
-jobs = fetch.jobs(config, web=config.web, kept=kept, header_rule=None, output=output)
+jobs = fetch.jobs(config, images_from=config.web, kept=kept, header_rule=None, output=output)
 run_jobs(jobs, work=output + "/work")
 """
 

@@ -14,7 +14,7 @@ from fetches import bytes_of, config_of, image, rows_of, run
 from openalign.errors import StageError
 from openalign.files.hashing import image_key
 from openalign.files.tables import write_table
-from openalign.ingest.image_shards import check_part
+from openalign.ingest.ledger_files import check_part
 
 NUM_IMAGES = 10
 """Of one host, 7 a shard: 7 and 3."""

@@ -91,14 +91,12 @@ def test_a_site_becomes_sorted_files_and_every_pair_is_accounted_for(
 
     # On each of two hosts 100 pages with four pairs each; both name the same 100 images.
     assert result.num_inputs == 800 == sum(result.states.values())
-    assert result.states == {
+    ended = {state: number for state, number in result.states.items() if number}
+    assert ended == {
         "kept": 100,
         "duplicate": 300,
         "no_alt_text": 200,
         "data_url": 200,
-        "bad_url": 0,
-        "bad_row": 0,
-        "left_out": 0,
     }
     assert result.num_outputs == 100
     assert facts_of(result).pages == {"http_error": 2, "parsed": 202}
@@ -168,14 +166,12 @@ def test_a_table_becomes_candidates(tmp_path: Path) -> None:
 
     result = run(config, tmp_path / "out")
 
-    assert result.states == {
+    ended = {state: number for state, number in result.states.items() if number}
+    assert ended == {
         "kept": 40,
         "duplicate": 60,
         "no_alt_text": 2,
-        "data_url": 0,
         "bad_url": 2,
-        "bad_row": 0,
-        "left_out": 0,
     }
     assert result.num_inputs == 104
     assert facts_of(result).pages == {}

@@ -22,18 +22,28 @@ def train_until_killed(
     config: TrainConfig, corpus: Corpus, output: str, work: str, step: int
 ) -> None:
     """Train, and die without a word in the middle of a step."""
+    _die_in(Path(output), step)
+    tiny_training.train(config, corpus, output, work)
+
+
+def run_until_killed(spec: rank.TrainingSpec, step: int) -> None:
+    """Be a rank that dies without a word in the middle of a step."""
+    _die_in(Path(spec.output), step)
+    rank.run(spec)
+
+
+def _die_in(output: Path, step: int) -> None:
     make = TrainingSet.batch
 
     def batch(self: TrainingSet, number: int, **places: int) -> Batch:
         # Batches are made one step ahead: when this one is, the step before it is being taken.
         if number == step:
-            while not _has_step(Path(output) / "metrics.jsonl", step - 2):
+            while not _has_step(output / "metrics.jsonl", step - 2):
                 pass
             os.kill(os.getpid(), signal.SIGKILL)
         return make(self, number, **places)
 
     TrainingSet.batch = batch  # pyright: ignore[reportAttributeAccessIssue]
-    tiny_training.train(config, corpus, output, work)
 
 
 def train_with_bad_pixels(

@@ -26,7 +26,7 @@ from openalign.files import storage
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.manifest import DataFile, StageFolder, StageInputs, StageResult
 from openalign.files.schemas import TRAINING
-from openalign.files.shards import Sample, write_shard
+from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.settings.fields import identity, to_plain
 from openalign.train.config import (
@@ -246,6 +246,7 @@ def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> TrainingSpec:
         config=to_plain(config),
         training=corpus.training,
         shards=corpus.shards,
+        places={},
         root=root,
         stage="train",
         inputs=StageInputs(settings=settings, contents=contents),
@@ -261,7 +262,11 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
     folders = local_folders(output, work)
     with zero.joined_ranks() as ranks:
         trained = loop.run(
-            config, ranks, training=corpus.training, shards=corpus.shards, folders=folders
+            config,
+            ranks,
+            training=corpus.training,
+            shards=ShardReader(corpus.shards),
+            folders=folders,
         )
         if ranks.rank == 0:
             write_result(trained, config, folders)

@@ -80,7 +80,7 @@ class TrainingSet:
         self,
         table: pa.Table,
         *,
-        shards: str,
+        shards: ShardReader,
         preprocess: Preprocess,
         tokenizer: Tokenizer,
         augmentation: Augmentation,
@@ -92,7 +92,7 @@ class TrainingSet:
         self._keys = table["key"].combine_chunks()
         self._images = _Images(
             table,
-            ShardReader(shards),
+            shards,
             resize_px=preprocess.resize_px,
             cache_bytes=image_cache_mb * _MIB,
             num_threads=decode_threads,
@@ -201,8 +201,9 @@ class _Images:
     def _decode(self, row: int) -> Pixels:
         shard = self._names[self._shards[row]]
         offset, length = int(self._offsets[row]), int(self._lengths[row])
+        content = self._reader.read(shard, offset, length)
         try:
-            return read_pixels(self._reader.read(shard, offset, length), resize_px=self._resize_px)
+            return read_pixels(content, resize_px=self._resize_px)
         except InputError as error:
             raise InputError(
                 f"{shard}: the bytes from {offset} on are no image: {error}",

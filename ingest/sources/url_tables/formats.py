@@ -39,6 +39,7 @@ FORMATS = {
 }
 _WANTED = {
     "url_column": "text",
+    "path_column": "text",
     "caption_column": "text, or lists of it",
     "language_column": "text",
     "sha256_column": "text",
@@ -48,8 +49,10 @@ _BY_DEFAULT = "parquet"
 """A file whose ending says nothing: some writers give none."""
 
 
-def check_file(url: str, source: TableSource) -> None:
+def check_file(url: str, source: TableSource, *, url_setting: str = "url_column") -> None:
     """Check that a file can be read and has every column that a source names.
+
+    `url_setting` is what the setting of the first column is called.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
@@ -60,7 +63,7 @@ def check_file(url: str, source: TableSource) -> None:
         return
     columns = source.columns
     for name, setting in (
-        (columns.url, "url_column"),
+        (columns.url, url_setting),
         (columns.language, "language_column"),
         (columns.sha256, "sha256_column"),
     ):
@@ -71,6 +74,17 @@ def check_file(url: str, source: TableSource) -> None:
         _require(url, schema, name, setting="where", holds=_is_single)
     for name in source.carry_columns:
         _require(url, schema, name, setting="carry_columns", holds=_is_anything)
+
+
+def names_of_columns(url: str, source: TableSource) -> Sequence[str]:
+    """Return the names of a file's columns; none where it holds nothing at all.
+
+    Raises:
+        InputError: the file is damaged; it is named.
+    """
+    with _errors_name(url):
+        schema = _format(url).schema(url, source)
+    return schema.names if schema is not None else ()
 
 
 def read_rows(url: str, source: TableSource) -> Iterator[Rows]:

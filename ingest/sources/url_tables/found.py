@@ -1,9 +1,8 @@
 """Which files a table is made of, and which format and compression each has by its name."""
 
-from pathlib import Path
-
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.ingest.sources.listing import files_below, is_local_folder
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -37,7 +36,7 @@ def table_files(path: str) -> list[str]:
         found = [
             file
             for name in storage.list_glob(path)
-            for file in (_tables_below(name) if _is_local_folder(name) else [name])
+            for file in (_tables_below(name) if is_local_folder(name) else [name])
         ]
     else:
         found = _tables_below(path) or (storage.list_glob(path) if _is_file(path) else [])
@@ -75,45 +74,16 @@ def _tables_below(path: str) -> list[str]:
     """Return a folder's tables, in order; nothing for a file. Web servers list no folders."""
     if path.startswith(("http://", "https://")):
         return []
-    if not storage.is_local(path):
-        names = storage.list_files(path)
-    elif _is_local_folder(path):
-        names = sorted(_names_below(storage.local_path(path), ()))
-    else:
-        names = []
+    is_file = storage.is_local(path) and not is_local_folder(path)
+    names = [] if is_file else files_below(path)
     tables = [name for name in names if _is_table(name)]
     surely = [name for name in tables if format_of(name) not in _OFTEN_NOTES]
     return [storage.join(path, name) for name in surely or tables]
 
 
-def _names_below(folder: Path, above: tuple[Path, ...]) -> list[str]:
-    """Return the files below a local folder, relative to it. Links are followed."""
-    real = folder.resolve()
-    if real in above:
-        raise InputError(
-            f"{folder} is a link that leads back to {real}, which it lies in",
-            hint="name the files by a pattern in `harvest.source.path`",
-        )
-    folders, files = storage.list_folder(str(folder))
-    for name in files:
-        if (folder / name).is_symlink() and not (folder / name).exists():
-            raise InputError(
-                f"{folder / name} is a link that leads nowhere",
-                hint="mend it or remove it: what it stood for would be missing from the table",
-            )
-    below = (
-        f"{name}/{file}" for name in folders for file in _names_below(folder / name, (*above, real))
-    )
-    return [*files, *below]
-
-
-def _is_local_folder(path: str) -> bool:
-    return storage.is_local(path) and storage.local_path(path).is_dir()
-
-
 def _is_file(path: str) -> bool:
     """Tell whether a path that has nothing below it is a file; only a local folder can be empty."""
-    return storage.exists(path) and not _is_local_folder(path)
+    return storage.exists(path) and not is_local_folder(path)
 
 
 def _is_table(name: str) -> bool:

@@ -166,15 +166,15 @@ def _objects_of_columns(members: _Object, url_column: str) -> list[_Object] | No
 
 def _schema(objects: Sequence[_Object]) -> pa.Schema:
     names = dict.fromkeys(name for row in objects for name in row)
-    return pa.schema([(name, _array(objects, name).type) for name in names])
+    return pa.schema([(name, column_of(objects, name).type) for name in names])
 
 
 def _rows(objects: Sequence[_Object], columns: Sequence[str], *, num_bad: int = 0) -> Rows:
-    batch = pa.record_batch({name: _array(objects, name) for name in columns})
+    batch = pa.record_batch({name: column_of(objects, name) for name in columns})
     return Rows(batch, num_bad)
 
 
-def _array(objects: Sequence[_Object], name: str) -> pa.Array:
+def column_of(objects: Sequence[_Object], name: str) -> pa.Array:
     """Return a member of each object; values of several types become JSON text."""
     values = [row.get(name) for row in objects]
     if any(isinstance(value, list) for value in values):

@@ -156,6 +156,23 @@ def test_a_table_as_source_asks_no_page(tmp_path: Path) -> None:
     assert "**Images:** robots.txt was obeyed" in text
 
 
+def test_images_that_were_there_already_have_no_host(tmp_path: Path) -> None:
+    found = gathered(source={"kind": "tars"}, web=None)
+    select = found.select.facts_as(SelectFacts)
+    no_host = msgspec.structs.replace(select, top_hosts=[HostRows(host="", rows=8, kept=8)])
+    own = dataclasses.replace(
+        found,
+        fetch=manifest("fetch", {"fetched": 10}, {"fetch": {"short_side_px": 346}}, {}),
+        select=manifest("select", {"kept": 8}, {}, no_host),
+    )
+
+    text = write(own, tmp_path).text
+
+    assert "**Images:** no host was asked for one: they were there already." in text
+    assert "robots.txt was" not in text
+    assert "hosts with the most pairs" not in text
+
+
 def test_the_names_of_settings_are_those_of_the_stages() -> None:
     """The card reads them from a manifest, which knows no class of theirs."""
     web = WebConfig(respect_robots=False, respect_opt_outs=False)

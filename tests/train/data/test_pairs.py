@@ -9,6 +9,7 @@ import torch
 
 from openalign.errors import ConfigError, InputError, StageError
 from openalign.files.schemas import TRAINING
+from openalign.files.shards import ShardReader
 from openalign.files.tables import write_table
 from openalign.train.config import Augmentation
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
@@ -29,7 +30,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 def make_set(corpus: Corpus, **changes: Any) -> TrainingSet:
     preprocess = Preprocess(resize_px=36, crop_px=32, max_tokens=16)
     values: dict[str, Any] = {
-        "shards": corpus.shards,
+        "shards": ShardReader(corpus.shards),
         "preprocess": preprocess,
         "tokenizer": build_tokenizer(VOCABULARY, preprocess),
         "augmentation": Augmentation(scale=0.1),
@@ -128,7 +129,7 @@ def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
 def test_a_shard_that_was_changed_is_named(corpus: Corpus, tmp_path: Path) -> None:
     for shard in Path(corpus.shards).glob("*.tar"):
         (tmp_path / shard.name).write_bytes(bytes(shard.stat().st_size))
-    data = make_set(corpus, shards=str(tmp_path))
+    data = make_set(corpus, shards=ShardReader(str(tmp_path)))
 
     with pytest.raises(InputError, match=r"shard-0000\d-00000\.tar: the bytes from \d+ on are no"):
         next(data.batches(0, 1, global_batch_size=16, rank=0, world_size=1))
