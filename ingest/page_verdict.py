@@ -22,11 +22,13 @@ def judge_page(
     charset: str | None,
     web: WebConfig,
     max_bytes: int,
+    with_links: bool = True,
 ) -> tuple[PageState, PageContent | None]:
     """Return the state of a page, and its content where that may be taken.
 
     `url` is the canonical address that answered. A body above `max_bytes` is read as far as that.
-    Links that must not be followed are left out of the content's `links`.
+    Links that must not be followed are left out of the content's `links`; a source that follows
+    none says so `with_links`.
     """
     is_cut = len(body) > max_bytes
     try:
@@ -37,6 +39,7 @@ def judge_page(
                 charset=charset,
                 is_xml=content_type == XHTML,
                 is_cut=is_cut,
+                with_links=with_links,
             )
     except PageTooComplexError:
         return PageState.PAGE_TOO_COMPLEX, None

@@ -82,7 +82,8 @@ class PageContent:
     """Pairs that do not become candidates, by `HarvestState`."""
 
     links: list[str] = field(default_factory=list[str])
-    """Canonical URLs, sorted, each once; those that ask not to be followed are elsewhere."""
+    """Canonical URLs, sorted, each once; those that ask not to be followed are elsewhere. Empty
+    where links were not asked for."""
 
     nofollow_links: list[str] = field(default_factory=list[str])
     """Likewise, those that say `rel=nofollow` wherever they stand on the page."""
@@ -107,11 +108,12 @@ def parse_page(
     charset: str | None,
     is_xml: bool = False,
     is_cut: bool = False,
+    with_links: bool = True,
 ) -> PageContent:
     """Read a page; `charset` is what the server said about its encoding.
 
     `page_url` is canonical. `is_xml` says that the server declared XHTML; `is_cut` that the page
-    goes on behind the last byte.
+    goes on behind the last byte. A source that follows no links does without them.
 
     Raises:
         PageTooComplexError: the page costs more than its budget.
@@ -124,7 +126,7 @@ def parse_page(
     page = PageContent(language=_language(tree), encoding=decoded.encoding)
     base = _base(tree, page_url)
     images = tree.css("img")
-    anchors = tree.css("a, area")
+    anchors = tree.css("a, area") if with_links else []
     require_readable(len(images) + len(anchors) + len(tree.css("source, meta, figcaption")))
     _add_images(page, images, captions_of(tree, images), _Addresses(base, page_url))
     _add_metas(page, tree, base, page_url)

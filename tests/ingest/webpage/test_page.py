@@ -1,5 +1,7 @@
 import pytest
-from webpages import pairs, parse
+from webpages import PAGE_URL, pairs, parse
+
+from openalign.ingest.webpage.page import parse_page
 
 
 @pytest.mark.parametrize(
@@ -87,6 +89,16 @@ def test_links_that_say_nofollow_are_apart() -> None:
 
     assert page.links == ["http://site.example/b", "http://site.example/c"]
     assert page.nofollow_links == ["http://site.example/a"]
+
+
+def test_a_page_that_is_read_without_links_has_the_same_pairs() -> None:
+    html = b"<a href=/a><img src=x.png alt=cat></a><a rel=nofollow href=/b>"
+    page = parse_page(html, page_url=PAGE_URL, charset=None, with_links=False)
+
+    assert (page.links, page.nofollow_links) == ([], [])
+    assert [(p.image_url, p.alt_text) for p in page.pairs] == [
+        ("http://site.example/a/x.png", "cat")
+    ]
 
 
 def test_a_caption_that_holds_another_is_none() -> None:
