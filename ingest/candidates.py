@@ -15,7 +15,14 @@ from openalign.files.states import HarvestState
 FOUND = "found"
 """Count of all pairs that a source found, whatever state they ended in."""
 
-SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
+SURVIVOR_ORDER = (
+    "key",
+    "page_url",
+    "found_in",
+    "raw_image_url",
+    "address_from",
+    "page_language",
+)
 """Of candidates with the same key, the first in this order stays."""
 
 
@@ -40,6 +47,7 @@ def candidate_row(
     raw_image_url: str,
     page_url: str | None = None,
     page_language: str | None = None,
+    address_from: str | None = None,
 ) -> dict[str, Any]:
     """Return a row of `schemas.CANDIDATE` of a source that has no archive and no other columns."""
     return {
@@ -54,6 +62,7 @@ def candidate_row(
         "page_language": page_language,
         "expected_sha256": None,
         "carried": None,
+        "address_from": address_from,
     }
 
 

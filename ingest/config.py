@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from openalign.ingest.sources.kinds import AnySource
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.webpage.texts import TextKind
 from openalign.settings.fields import renamed
 from openalign.settings.limits import positive, within
 
@@ -27,11 +28,18 @@ class HarvestConfig:
     web: WebConfig = field(default_factory=WebConfig)
     """How the web is asked, by a source that asks it; laid over the pipeline's `web`."""
 
+    texts: tuple[TextKind, ...] = ("alt",)
+    """Which texts of a page's images make pairs (ALIGN §3: alt-texts). The others are `title`,
+    `aria_label`, `figcaption`, `area`, `og_image`, `twitter_image` and `json_ld`. Captions of
+    tables always do."""
+
     num_files: int = 64
     """Files that the candidates are written to; `filter` writes as many."""
 
     def __post_init__(self) -> None:
         positive(num_files=self.num_files)
+        if not self.texts:
+            raise ValueError("texts must name at least one kind, got none: no page gives a pair")
 
 
 @renamed({"download": _SAID_ONCE % "fetch"})

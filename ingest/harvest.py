@@ -41,7 +41,7 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     kind.check(config.source)
 
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
-        setup = ReadingSetup(web=web, work=work, attempt=attempt)
+        setup = ReadingSetup(web=web, texts=config.texts, work=work, attempt=attempt)
         reading = kind.reading(config.source, setup)
         split: Any = beam.FlatMap(_split).with_output_types(
             Any, candidates=pa.RecordBatch, pages=pa.RecordBatch, counts=str

@@ -1,6 +1,6 @@
 """How a page that answered ends, and what may be taken from it; any source of pages asks here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from openalign.files.states import PageState
 from openalign.ingest.watchdog import watched
@@ -8,6 +8,7 @@ from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.opt_outs import forbids_following, opt_out_on_page
 from openalign.ingest.webpage.budget import PageTooComplexError
 from openalign.ingest.webpage.page import PageContent, parse_page
+from openalign.ingest.webpage.texts import TextKind
 
 HTML = "text/html"
 XHTML = "application/xhtml+xml"
@@ -20,15 +21,16 @@ def judge_page(
     headers: Sequence[tuple[str, str]],
     content_type: str | None,
     charset: str | None,
+    texts: Collection[TextKind],
     web: WebConfig,
     max_bytes: int,
     with_links: bool = True,
 ) -> tuple[PageState, PageContent | None]:
     """Return the state of a page, and its content where that may be taken.
 
-    `url` is the canonical address that answered. A body above `max_bytes` is read as far as that.
-    Links that must not be followed are left out of the content's `links`; a source that follows
-    none says so `with_links`.
+    `url` is the canonical address that answered; `texts` are the kinds that make pairs. A body
+    above `max_bytes` is read as far as that. Links that must not be followed are left out of the
+    content's `links`; a source that follows none says so `with_links`.
     """
     is_cut = len(body) > max_bytes
     try:
@@ -37,6 +39,8 @@ def judge_page(
                 body[:max_bytes],
                 page_url=url,
                 charset=charset,
+                content_language=_content_language(headers),
+                texts=texts,
                 is_xml=content_type == XHTML,
                 is_cut=is_cut,
                 with_links=with_links,
@@ -50,3 +54,8 @@ def judge_page(
     elif forbids_following(headers, page.directives):
         page.links = []
     return PageState.CUT if is_cut else PageState.PARSED, page
+
+
+def _content_language(headers: Sequence[tuple[str, str]]) -> str | None:
+    """Return what the server says about the page's language; several lines are one list."""
+    return ",".join(value for name, value in headers if name == "content-language") or None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.webpage.texts import TextKind
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -27,6 +28,9 @@ class ReadingSetup:
 
     web: WebConfig
     """How the web is asked, for a kind that asks it."""
+
+    texts: tuple[TextKind, ...]
+    """Which texts of a page's images make pairs, for a kind that reads pages."""
 
     work: str
     """Folder for what a rerun goes on from."""

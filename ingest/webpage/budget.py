@@ -17,6 +17,9 @@ MAX_TAGS = 500_000
 MAX_ELEMENTS = 100_000
 """Images, sources, links and other elements of a page that are read."""
 
+MAX_PAIR_CHARS = 50_000_000
+"""Characters of the addresses and texts of a page's pairs: many images can share one caption."""
+
 _SHORT_TAG_CHARS = 256
 """Tags below this are cheap however many attributes they have, and are not counted through."""
 
@@ -48,6 +51,16 @@ def require_readable(num_elements: int) -> None:
     """
     if num_elements > MAX_ELEMENTS:
         raise PageTooComplexError(f"it has more than {MAX_ELEMENTS} images and links")
+
+
+def require_short(num_chars: int) -> None:
+    """Check that a page's pairs are no longer than its budget.
+
+    Raises:
+        PageTooComplexError: they are.
+    """
+    if num_chars > MAX_PAIR_CHARS:
+        raise PageTooComplexError(f"its pairs have more than {MAX_PAIR_CHARS} characters")
 
 
 def _most_steps(text: str, num_tags: int) -> int:

@@ -118,51 +118,65 @@ class ImageAddress(NamedTuple):
 
     promise: Promise
 
+    attribute: str
+    """The attribute that it stands in, such as `data-src`; behind the name of its element where
+    that is not the image's own (`source srcset`). Empty where there is no address."""
 
-NO_ADDRESS = ImageAddress("", None, Promise.NONE)
+
+NO_ADDRESS = ImageAddress("", None, Promise.NONE, "")
 
 
 class Offer(NamedTuple):
     """An address that an element offers."""
 
     raw: str
+    attribute: str
     media_type: str = ""
     is_lazy: bool = False
     """Whether it stands in an attribute that only scripts read."""
 
 
-def img_offers(attributes: Attributes) -> Iterator[Offer]:
-    """Yield the addresses of an `img` element: what scripts put in first, then what is there."""
+def img_offers(attributes: Attributes, *, element: str = "") -> Iterator[Offer]:
+    """Yield the addresses of an `img` element: what scripts put in first, then what is there.
+
+    `element` goes before the attributes' names, for an element that is not the image itself.
+    """
     if not attributes.keys().isdisjoint(_LAZY):
-        singles = [value for name in LAZY_ADDRESSES if (value := attributes.get(name))]
-        srcsets = [value for name in LAZY_SRCSETS if (value := attributes.get(name))]
-        for raw in _by_size(singles, srcsets):
-            yield Offer(raw, is_lazy=True)
-    src, srcset = attributes.get("src"), attributes.get("srcset")
-    for raw in _by_size([src] if src else [], [srcset] if srcset else []):
-        yield Offer(raw)
+        for raw, name in _by_size(attributes, LAZY_ADDRESSES, LAZY_SRCSETS):
+            yield Offer(raw, element + name, is_lazy=True)
+    for raw, name in _by_size(attributes, ("src",), ("srcset",)):
+        yield Offer(raw, element + name)
 
 
 def source_offers(attributes: Attributes) -> Iterator[Offer]:
     """Yield the addresses of a `source` element in a `picture` element."""
     media_type = (attributes.get("type") or "").partition(";")[0].strip().lower()
-    for offer in img_offers(attributes):
+    for offer in img_offers(attributes, element="source "):
         yield offer._replace(media_type=media_type)
 
 
-def _by_size(singles: Iterable[str], srcsets: Iterable[str]) -> Iterator[str]:
-    """Yield the addresses of one stage, the largest first.
+def _by_size(
+    attributes: Attributes, singles: Iterable[str], srcsets: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of some attributes, each with the attribute's name, the largest first.
 
     A single address has density 1, and takes no part where a set gives widths.
     """
-    candidates = [candidate for srcset in srcsets for candidate in srcset_candidates(srcset)]
-    for raw, width_px, density in candidates:
-        if width_px > 0 or density > 1:
-            yield raw
-    yield from singles
-    for raw, width_px, density in candidates:
-        if width_px == 0 and density <= 1:
-            yield raw
+    candidates = [
+        (candidate, name)
+        for name in srcsets
+        if (srcset := attributes.get(name))
+        for candidate in srcset_candidates(srcset)
+    ]
+    for candidate, name in candidates:
+        if candidate.is_large:
+            yield candidate.raw, name
+    for name in singles:
+        if single := attributes.get(name):
+            yield single, name
+    for candidate, name in candidates:
+        if not candidate.is_large:
+            yield candidate.raw, name
 
 
 def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddress:
@@ -180,14 +194,14 @@ def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddr
 def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
     raw = offer.raw.strip()
     if raw[:5].lower() == "data:":
-        return ImageAddress(raw, None, Promise.DATA)
+        return ImageAddress(raw, None, Promise.DATA, offer.attribute)
     if not raw or _NO_ADDRESS.match(raw) or _UNFILLED.search(raw):
-        return ImageAddress(raw, None, Promise.BROKEN)
+        return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)
     url = canonical_url(raw, base)
     # An address such as `?` is that of the page, which is no image.
     if url is None or url in (page_url, base):
-        return ImageAddress(raw, None, Promise.BROKEN)
-    return ImageAddress(raw, url, _promise(offer, raw))
+        return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)
+    return ImageAddress(raw, url, _promise(offer, raw), offer.attribute)
 
 
 def _promise(offer: Offer, raw: str) -> Promise:

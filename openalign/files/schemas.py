@@ -23,9 +23,10 @@ CANDIDATE = _versioned(
     ("raw_image_url", pa.string()),  # as the page spells it: some servers are picky
     ("archive", pa.string()),  # the WARC or WAT file, where there is one
     ("archive_offset", pa.int64()),  # bytes
-    ("page_language", pa.string()),  # lower-case primary subtag (`en`), null when a page says none
+    ("page_language", pa.string()),  # lower-case primary subtag (`en`), null where a page says none
     ("expected_sha256", pa.string()),  # of the image's bytes, in hex, where a table names it
     ("carried", pa.string()),  # a table's other columns that travel along, as a JSON object
+    ("address_from", pa.string()),  # the attribute that raw_image_url stands in; null of a table
 )
 """One (image, alt-text) as found; the same pair found twice is one candidate."""
 

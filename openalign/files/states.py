@@ -11,10 +11,19 @@ class FoundIn(StrEnum):
     """The place on a page that an alt-text comes from."""
 
     IMG_ALT = "img_alt"
-    PICTURE = "picture"
-    FIGCAPTION = "figcaption"
+    PICTURE = "picture"  # alt, of an image in a picture element
+    INPUT_IMAGE = "input_image"  # alt
+    AMP_IMG = "amp_img"  # alt
     TITLE = "title"
+    ARIA_LABEL = "aria_label"
+    ARIA_LABELLEDBY = "aria_labelledby"
+    FIGCAPTION = "figcaption"
+    AREA = "area"  # alt, of a part of an image map
     OG_IMAGE = "og_image"
+    TWITTER_IMAGE = "twitter_image"
+    JSON_LD_CAPTION = "json_ld_caption"
+    JSON_LD_DESCRIPTION = "json_ld_description"
+    JSON_LD_NAME = "json_ld_name"
     TABLE = "table"
 
 

@@ -118,7 +118,10 @@ def test_of_the_same_pair_found_twice_the_first_page_by_name_stays(
 def test_of_the_same_pair_on_one_page_the_smallest_place_and_spelling_stay(tmp_path: Path) -> None:
     html = "<img src=./x.png title=cat><img src=x.png alt=cat><img src=/x.png alt=cat>"
     with serve({"/": page(html)}) as web:
-        result = run(HarvestConfig(source=SiteSource(seeds=(SITE,)), web=web.download()), tmp_path)
+        config = HarvestConfig(
+            source=SiteSource(seeds=(SITE,)), web=web.download(), texts=("alt", "title")
+        )
+        result = run(config, tmp_path)
 
     [row] = rows_of(tmp_path).to_dicts()
     assert (row["found_in"], row["raw_image_url"]) == ("img_alt", "/x.png")

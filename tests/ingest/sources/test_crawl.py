@@ -35,7 +35,9 @@ def web() -> Iterator[Web]:
 def setup_of(web: Web, work: Path, **changes: Any) -> ReadingSetup:
     attempt = Attempt(str(work / "attempt"))
     storage.write_text(attempt.url, "")
-    return ReadingSetup(web=web.download(**changes), work=str(work), attempt=attempt)
+    return ReadingSetup(
+        web=web.download(**changes), texts=("alt",), work=str(work), attempt=attempt
+    )
 
 
 class Crawled:

@@ -34,6 +34,7 @@ def test_a_row_becomes_a_candidate(tmp_path: Path) -> None:
         "page_language": None,
         "expected_sha256": None,
         "carried": None,
+        "address_from": None,
     }
     assert counts == {"found": 1}
 

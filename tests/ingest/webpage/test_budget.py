@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
-from webpages import PAGE_URL, parse
+from webpages import parse
 
 from openalign.ingest.webpage import budget
 from openalign.ingest.webpage.budget import PageTooComplexError, parser_steps, require_parsable
 from openalign.ingest.webpage.markup import tags
 from openalign.ingest.webpage.open_tags import OpenTags
-from openalign.ingest.webpage.page import parse_page
 from openalign.ingest.webpage.texts import names
 
 NAMES = sorted(
@@ -223,4 +222,4 @@ def test_tags_and_elements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_page_beyond_its_budget_is_refused(html: str) -> None:
     with pytest.raises(PageTooComplexError):
-        parse_page(html.encode(), page_url=PAGE_URL, charset=None)
+        parse(html)

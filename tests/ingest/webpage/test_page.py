@@ -1,7 +1,5 @@
 import pytest
-from webpages import PAGE_URL, pairs, parse
-
-from openalign.ingest.webpage.page import parse_page
+from webpages import pairs, parse
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_links_that_say_nofollow_are_apart() -> None:
 
 def test_a_page_that_is_read_without_links_has_the_same_pairs() -> None:
     html = b"<a href=/a><img src=x.png alt=cat></a><a rel=nofollow href=/b>"
-    page = parse_page(html, page_url=PAGE_URL, charset=None, with_links=False)
+    page = parse(html, charset=None, with_links=False)
 
     assert (page.links, page.nofollow_links) == ([], [])
     assert [(p.image_url, p.alt_text) for p in page.pairs] == [
