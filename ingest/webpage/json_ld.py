@@ -13,7 +13,8 @@ from openalign.ingest.webpage.texts import collapse
 MAX_DEPTH = 64
 """Lists and objects in one another; data that are nested deeper are not read."""
 
-_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
+# A text that does not end goes to the end of the data, so that no search begins anew in it.
+_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL)
 _VOCABULARY = re.compile(r"(?:https?://schema\.org/|schema:)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
