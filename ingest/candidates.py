@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from openalign.files.facts import DamagedFile
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import HarvestState
@@ -38,6 +39,13 @@ class Harvested:
     pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     """Rows of `schemas.PAGE`; only a source that reads pages has some."""
 
+    bad_records: Counter[str] = field(default_factory=Counter[str])
+    """Records of archives that gave nothing, by `RecordFault`."""
+
+    damaged_files: Sequence[DamagedFile] = ()
+    """Files that could not be read, or not to their end. A damaged file does not end a harvest;
+    the run names it at its end."""
+
 
 def candidate_row(
     *,
@@ -48,8 +56,10 @@ def candidate_row(
     page_url: str | None = None,
     page_language: str | None = None,
     address_from: str | None = None,
+    archive: str | None = None,
+    archive_offset: int | None = None,
 ) -> dict[str, Any]:
-    """Return a row of `schemas.CANDIDATE` of a source that has no archive and no other columns."""
+    """Return a row of `schemas.CANDIDATE` of a source that has no other columns."""
     return {
         "key": candidate_key(image_url, alt_text),
         "image_url": image_url,
@@ -57,8 +67,8 @@ def candidate_row(
         "page_url": page_url,
         "found_in": found_in,
         "raw_image_url": raw_image_url,
-        "archive": None,
-        "archive_offset": None,
+        "archive": archive,
+        "archive_offset": archive_offset,
         "page_language": page_language,
         "expected_sha256": None,
         "carried": None,
@@ -69,6 +79,12 @@ def candidate_row(
 def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     """Return candidate rows as a batch."""
     return pa.RecordBatch.from_pylist(list(rows), schema=CANDIDATE)
+
+
+def damaged_file(name: str, reason: str) -> Harvested:
+    """Return the piece that says that a file could not be read, or not to its end."""
+    damaged = DamagedFile(name=name, reason=reason)
+    return Harvested(candidates=to_batch([]), counts=Counter(), damaged_files=[damaged])
 
 
 def collapse_duplicates(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

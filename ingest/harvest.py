@@ -2,7 +2,8 @@
 
 The source named by `harvest.source` hands over pieces. Harvest writes their
 candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
-A pair that is found ends in a `HarvestState`; only `kept` ones are written.
+A pair that is found ends in a `HarvestState`; only `kept` ones are written. A file that is damaged
+does not end the job: the manifest names it.
 """
 
 from collections import Counter
@@ -15,8 +16,8 @@ from apache_beam.pvalue import TaggedOutput
 
 from openalign.engines.batches import SortIntoFiles
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
-from openalign.engines.parts import Part
-from openalign.files.facts import HarvestFacts
+from openalign.engines.parts import Note, Part
+from openalign.files.facts import DamagedFile, HarvestFacts
 from openalign.files.manifest import StageResult
 from openalign.files.names import CANDIDATES, PAGES
 from openalign.files.schemas import CANDIDATE, PAGE
@@ -29,6 +30,15 @@ from openalign.ingest.web.config import WebConfig
 
 _PAGES_BY_STATE = "pages/"
 """Prefix of the counts of pages by state."""
+
+_BAD_RECORDS = "bad_records/"
+"""Prefix of the counts of bad records by fault."""
+
+
+class DamagedNote(Note, frozen=True, kw_only=True):
+    """A file that could not be read, or not to its end."""
+
+    file: DamagedFile
 
 
 def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jobs:
@@ -69,7 +79,9 @@ def _split(piece: Harvested) -> Iterator[Any]:
         yield TaggedOutput("pages", pa.RecordBatch.from_pylist(piece.pages, schema=PAGE))
     counts = Counter(piece.counts)
     counts.update(_PAGES_BY_STATE + page["state"] for page in piece.pages)
-    yield TaggedOutput("counts", Part(counts=dict(counts)).to_json())
+    counts.update({_BAD_RECORDS + fault: n for fault, n in piece.bad_records.items()})
+    notes = [DamagedNote(file=file) for file in piece.damaged_files]
+    yield TaggedOutput("counts", Part(counts=dict(counts), notes=notes).to_json())
 
 
 def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
@@ -102,10 +114,16 @@ def _collect(ended: EndedJob) -> StageResult:
         num_outputs=counts[HarvestState.KEPT.value],
         files=ended.summary.files,
         facts=HarvestFacts(
-            pages={
-                name.removeprefix(_PAGES_BY_STATE): number
-                for name, number in sorted(counts.items())
-                if name.startswith(_PAGES_BY_STATE)
-            }
+            pages=_with_prefix(counts, _PAGES_BY_STATE),
+            bad_records=_with_prefix(counts, _BAD_RECORDS),
         ),
+        damaged_files=sorted(note.file for note in ended.summary.notes(DamagedNote)),
     )
+
+
+def _with_prefix(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): number
+        for name, number in sorted(counts.items())
+        if name.startswith(prefix)
+    }

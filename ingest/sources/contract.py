@@ -63,3 +63,7 @@ class SourceKind(Generic[S]):
 
     asks_web: bool = False
     """Whether hosts are asked through the polite client: such a harvest needs a contact."""
+
+    judges_pages: bool = False
+    """Whether pages are read that somebody else has fetched: what they withhold is judged by the
+    settings of the web, which are then part of the result's identity."""

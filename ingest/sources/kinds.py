@@ -5,12 +5,14 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.ingest.sources import crawl, table
+from openalign.ingest.sources import crawl, table, warc, wat
 from openalign.ingest.sources.contract import SourceKind, SourceSettings
 
 KINDS: dict[str, SourceKind[Any]] = {
     "site": crawl.KIND,
     "table": table.KIND,
+    "warc": warc.KIND,
+    "wat": wat.KIND,
 }
 
 if TYPE_CHECKING:

@@ -13,10 +13,12 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
+from openalign.errors import InputError
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import FOUND, Harvested, to_batch
+from openalign.ingest.candidates import FOUND, Harvested, damaged_file, to_batch
+from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
@@ -46,8 +48,20 @@ class ReadPairs(beam.PTransform[Any, Any]):
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        read: Any = beam.FlatMap(read_candidates, source=self.source)
+        folder = folder_of(self.source.path, self.urls)
+        read: Any = beam.FlatMap(read_file, source=self.source, folder=folder)
         return pipeline | Paths(self.urls) | "Read" >> read
+
+
+def read_file(url: str, *, source: TableSource, folder: str) -> Iterator[Harvested]:
+    """Yield the candidates of one file; of one that is damaged, those before the damage.
+
+    `folder` is where names of files begin.
+    """
+    try:
+        yield from read_candidates(url, source=source)
+    except InputError as error:
+        yield damaged_file(name_in(folder, url), str(error).removeprefix(url).lstrip(": "))
 
 
 def read_candidates(url: str, *, source: TableSource) -> Iterator[Harvested]:

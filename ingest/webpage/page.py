@@ -6,7 +6,7 @@ found on the page.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
@@ -20,6 +20,7 @@ from openalign.ingest.webpage.encoding import (
     decode_page,
     encoding_of_meta_element,
 )
+from openalign.ingest.webpage.image_address import Attributes, ImageAddress, Offer
 from openalign.ingest.webpage.images import add_images
 from openalign.ingest.webpage.json_ld import described_images
 from openalign.ingest.webpage.languages import Languages
@@ -93,11 +94,11 @@ def parse_page(
     document = Document(tree, page_url)
     scripts = _json_scripts(document) if "json_ld" in texts else []
     tree.strip_tags(["script", "style"], recursive=True)
-    metas = _Metas(document)
-    languages = Languages(document, metas.language or _only_one(content_language))
+    metas = Metas(meta.attributes for meta in document.elements("meta"))
+    languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
     add_images(found, document, languages, texts)
-    _add_named_images(found, document, metas.named, texts, languages.of_page)
+    add_named_images(found, document.address, metas.named, texts, languages.of_page)
     for script in scripts:
         _add_described_images(found, document, script, languages.of_page)
     page = PageContent(
@@ -129,29 +130,28 @@ def _late_encoding(tree: LexborHTMLParser, decoded: PageText) -> str | None:
     return None
 
 
-def _only_one(content_language: str | None) -> str | None:
+def only_one(content_language: str | None) -> str | None:
     """Return the language of a page whose server or meta element names one (HTML 4.2.5.3)."""
     return None if "," in (content_language or "") else content_language
 
 
-class _Metas:
+class Metas:
     """What the meta elements of a page say."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, elements: Iterable[Attributes]) -> None:
         self.named: list[tuple[str, str]] = []
         """Names, in lower case, and contents."""
 
         self.directives: list[str] = []
         self.reserves_tdm = False
         self.language: str | None = None
-        for meta in document.elements("meta"):
-            attributes = meta.attributes
+        for attributes in elements:
             name = (attributes.get("property") or attributes.get("name") or "").strip().lower()
             content = attributes.get("content") or ""
             if name:
                 self.named.append((name, content))
             elif (attributes.get("http-equiv") or "").strip().lower() == "content-language":
-                words = (_only_one(content) or "").split()
+                words = (only_one(content) or "").split()
                 self.language = words[0] if words else self.language
             if name == "tdm-reservation":
                 self.reserves_tdm = self.reserves_tdm or content.strip() == "1"
@@ -159,17 +159,18 @@ class _Metas:
                 self.directives.append(content)
 
 
-def _add_named_images(
+def add_named_images(
     found: PairsFound,
-    document: Document,
+    address_of: Callable[[Iterable[Offer]], ImageAddress],
     metas: Sequence[tuple[str, str]],
     texts: Collection[TextKind],
     language: str | None,
 ) -> None:
+    """Add the images that a page's meta elements name, with the texts that count."""
     for kind, (root, place) in _META_IMAGES.items():
         for image in meta_images(metas, root) if kind in texts else ():
             for text in image.texts:
-                found.add(document.address(image.offers), text, place, language)
+                found.add(address_of(image.offers), text, place, language)
 
 
 def _json_scripts(document: Document) -> list[str]:

@@ -13,7 +13,7 @@ A fingerprint is the hash of the stage's settings, its schema version and its in
 Ports, clocks, paths, process counts and arrival order are no part of it.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, cast
@@ -22,7 +22,7 @@ import msgspec
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.facts import Facts
+from openalign.files.facts import DamagedFile, Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
 
 MANIFEST = "manifest.json"
@@ -88,8 +88,12 @@ class StageResult:
     facts: Facts = field(default_factory=Facts)
     """Further facts for the report: resulting thresholds, marginal effects, examples."""
 
+    damaged_files: Sequence[DamagedFile] = ()
+    """Files of the input that could not be read, or not to their end. The run names them, and ends
+    with exit code 3."""
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A complete stage, as `manifest.json` has it."""
 
     stage: str
@@ -105,6 +109,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[DataFile]
     facts: dict[str, Any]
     """Plain JSON values; `facts_as` returns the record."""
+
+    damaged_files: list[DamagedFile] = []
+    """Files of the input that could not be read, or not to their end."""
 
     def content_fingerprint(self) -> str:
         """Return the hash of the data files; it changes exactly when the data changes."""
@@ -214,6 +221,7 @@ class StageFolder:
             num_outputs=result.num_outputs,
             files=sorted(result.files, key=lambda f: f.name),
             facts=cast("dict[str, Any]", msgspec.to_builtins(result.facts)),
+            damaged_files=sorted(result.damaged_files),
         )
         partial = self.partial_url(manifest.fingerprint)
         for entry in manifest.files:

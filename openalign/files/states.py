@@ -28,16 +28,29 @@ class FoundIn(StrEnum):
 
 
 class PageState(StrEnum):
-    """How a page that a crawl came across ended."""
+    """How a page that a crawl or an archive came across ended."""
 
     PARSED = "parsed"
     CUT = "cut"  # longer than its limit: parsed as far as that
     PAGE_TOO_COMPLEX = "page_too_complex"  # it would cost more than its budget
+    BAD_URL = "bad_url"  # of an archive: no http URL, or one with a user name or password
     NOT_HTML = "not_html"
     ROBOTS_DENIED = "robots_denied"
     OUT_OF_BUDGET = "out_of_budget"
     HTTP_ERROR = "http_error"
     UNREACHABLE = "unreachable"
+
+
+class RecordFault(StrEnum):
+    """Why a record of an archive gave nothing. Bytes in a row that are no record count as one."""
+
+    DAMAGED = "damaged"  # what it is compressed to cannot be unpacked
+    NO_RECORD = "no_record"  # no record begins where one should
+    WRONG_LENGTH = "wrong_length"  # longer or shorter than it says
+    CUT_SHORT = "cut_short"  # its file ends within it
+    NO_HTTP = "no_http"  # a response that does not begin like one
+    BAD_ENCODING = "bad_encoding"  # its content encoding cannot be undone
+    NO_METADATA = "no_metadata"  # of a WAT: no JSON of the known form
 
 
 class HarvestState(StrEnum):

@@ -15,7 +15,7 @@ from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
 from openalign.ingest.sources.kinds import fingerprints, kind_of
-from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.config import OPT_OUT_SETTINGS, WebConfig
 from openalign.run import evaluating, inputs, training
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
@@ -76,8 +76,11 @@ def _harvest_web(config: PipelineConfig) -> WebConfig | None:
 
 def _harvest_settings(config: PipelineConfig) -> dict[str, Any]:
     settings = identity(config.harvest)
-    if _harvest_web(config) is None:  # web settings then change no byte
-        del settings["web"]
+    if _harvest_web(config) is None:  # most web settings then change no byte
+        assert config.harvest is not None
+        web = settings.pop("web")
+        if kind_of(config.harvest.source).judges_pages:
+            settings["web"] = {name: web[name] for name in OPT_OUT_SETTINGS}
     return settings
 
 
@@ -238,7 +241,7 @@ _TABLE = (
         left_out=_without_source,
         is_dear=True,
         extra="ingest",
-        needs=(*_BEAM, "pycurl", "selectolax", "webencodings"),
+        needs=(*_BEAM, "fastwarc", "pycurl", "selectolax", "webencodings", "zstandard"),
         states=tuple(HarvestState),
     ),
     Stage(

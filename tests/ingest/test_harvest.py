@@ -186,7 +186,7 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_file_among_several_stops_the_job_and_is_named(
+def test_a_damaged_file_among_several_costs_itself_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -198,10 +198,13 @@ def test_a_damaged_file_among_several_stops_the_job_and_is_named(
     (tmp_path / "in" / "p1.parquet").write_bytes(damaged)
     config = HarvestConfig(source=TableSource(path=str(tmp_path / "in")))
 
-    with pytest.raises(InputError, match=r"in/p1\.parquet cannot be read as parquet: "):
-        run(config, tmp_path / "out")
+    result = run(config, tmp_path / "out")
 
-    assert not list((tmp_path / "out").glob("candidates-*"))
+    [file] = result.damaged_files
+    assert file.name == "p1.parquet"
+    assert file.reason.startswith("cannot be read as parquet: ")
+    assert str(tmp_path) not in file.reason
+    assert (result.states["kept"], result.states["duplicate"]) == (100, 100)
     assert not [record for record in caplog.records if record.exc_info]  # no traceback
 
 
