@@ -1,7 +1,7 @@
 """Whether archives hold what their kind says, by their first records."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastwarc import WarcRecord, WarcRecordType
 
@@ -9,7 +9,7 @@ from openalign.errors import InputError
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpReader
-from openalign.ingest.sources.archives.records import read_records
+from openalign.ingest.sources.archives.records import Found, read_records
 from openalign.ingest.sources.archives.tape import ArchiveError, NoArchiveError, Source
 
 _HEAD_BYTES = 1 << 20
@@ -39,10 +39,12 @@ def _problem_of(archive: Archive, kind: str, reader: HttpReader) -> str:
     """Return why an archive cannot be read at its beginning; empty if it can."""
     found: set[str] = set()
     problem = ""
+    head: _Head | None = None
     try:
         with opened(archive.url, reader) as stream:
-            for record in read_records(_Head(stream), _kind_of):
-                found.add(getattr(record, "value", ""))
+            head = _Head(stream)
+            records = read_records(head, _kind_of)
+            found.update(record.value for record in records if isinstance(record, Found))
     except NoArchiveError as error:
         raise InputError(
             f"{archive.url} cannot be read as an archive: {error}",
@@ -58,7 +60,8 @@ def _problem_of(archive: Archive, kind: str, reader: HttpReader) -> str:
             if held == "wet"
             else f"write `kind: {held}`",
         )
-    return "" if found else problem
+    # A first record that is longer than what is looked at is no problem.
+    return "" if found or (head is not None and head.is_over) else problem
 
 
 def _kind_of(record: WarcRecord) -> str:
@@ -76,7 +79,12 @@ class _Head:
     """The first bytes of an archive."""
 
     source: Source
-    _left: int = field(default=_HEAD_BYTES)
+    _left: int = _HEAD_BYTES
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the archive may go on where this ends."""
+        return self._left == 0
 
     def read(self, num_bytes: int, /) -> bytes:
         data = self.source.read(min(num_bytes, self._left)) if self._left else b""
