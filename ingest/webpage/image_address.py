@@ -144,8 +144,11 @@ def img_offers(attributes: Attributes, *, element: str = "") -> Iterator[Offer]:
     if not attributes.keys().isdisjoint(_LAZY):
         for raw, name in _by_size(attributes, LAZY_ADDRESSES, LAZY_SRCSETS):
             yield Offer(raw, element + name, is_lazy=True)
-    for raw, name in _by_size(attributes, ("src",), ("srcset",)):
-        yield Offer(raw, element + name)
+    if attributes.get("srcset"):
+        for raw, name in _by_size(attributes, ("src",), ("srcset",)):
+            yield Offer(raw, element + name)
+    elif src := attributes.get("src"):
+        yield Offer(src, element + "src")
 
 
 def source_offers(attributes: Attributes) -> Iterator[Offer]:
@@ -162,21 +165,18 @@ def _by_size(
 
     A single address has density 1, and takes no part where a set gives widths.
     """
-    candidates = [
-        (candidate, name)
-        for name in srcsets
-        if (srcset := attributes.get(name))
-        for candidate in srcset_candidates(srcset)
-    ]
-    for candidate, name in candidates:
-        if candidate.is_large:
-            yield candidate.raw, name
+    small: list[tuple[str, str]] = []
+    for name in srcsets:
+        srcset = attributes.get(name)
+        for candidate in srcset_candidates(srcset) if srcset else ():
+            if candidate.is_large:
+                yield candidate.raw, name
+            else:
+                small.append((candidate.raw, name))
     for name in singles:
         if single := attributes.get(name):
             yield single, name
-    for candidate, name in candidates:
-        if not candidate.is_large:
-            yield candidate.raw, name
+    yield from small
 
 
 def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddress:

@@ -14,14 +14,9 @@ from openalign.ingest.webpage.nesting import inherited
 from openalign.ingest.webpage.texts import collapse, names
 
 # Elements that a browser sets on lines of their own, or in cells of their own.
-_BREAKS = ", ".join(
-    sorted(
-        names(
-            "address article aside blockquote br center dd details div dl dt figcaption figure"
-            " footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table td"
-            " th tr ul"
-        )
-    )
+_BREAKS = names(
+    "address article aside blockquote br center dd details div dl dt figcaption figure footer form"
+    " h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section summary table td th tr ul"
 )
 
 
@@ -80,8 +75,8 @@ def _disjoint(nodes: Sequence[LexborNode]) -> list[LexborNode]:
 
 
 def _text_of(node: LexborNode) -> str:
-    for part in node.css(_BREAKS):
-        if part.mem_id != node.mem_id:
+    for part in node.css("*"):
+        if part.tag in _BREAKS and part.mem_id != node.mem_id:
             part.insert_before(" ")
             part.insert_after(" ")
     return collapse(node.text())

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.webpage.budget import require_short
 from openalign.ingest.webpage.image_address import ImageAddress, Promise
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundPair:
+class FoundPair(NamedTuple):
     """An image and one of its texts, as found on a page."""
 
     image_url: str
