@@ -42,11 +42,8 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
         return None
     if _CANONICAL.fullmatch(raw) and _ENCODED_HOST not in raw:
         return raw
-    if base is not None:
-        if _BEHIND_HOST.fullmatch(raw):
-            return base[: base.index("/", len("https://"))] + raw
-        if _BEHIND_FOLDER.fullmatch(raw):
-            return base[: base.partition("?")[0].rindex("/") + 1] + raw
+    if base is not None and (joined := _joined_as_it_stands(raw, base)):
+        return joined
     try:
         href = ada_url.normalize_url(raw) if base is None else ada_url.join_url(base, raw)
     except ValueError:
@@ -56,6 +53,14 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
     url = href.partition("#")[0]
     authority = url.split("/", 3)[2]  # a path always follows, if only a slash
     return None if "@" in authority else url
+
+
+def _joined_as_it_stands(raw: str, base: str) -> str | None:
+    if _BEHIND_HOST.fullmatch(raw):
+        return base[: base.index("/", len("https://"))] + raw
+    if _BEHIND_FOLDER.fullmatch(raw):
+        return base[: base.partition("?")[0].rindex("/") + 1] + raw
+    return None
 
 
 def canonical_urls(raws: pl.Series) -> pl.Series:

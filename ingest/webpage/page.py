@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from openalign.files.states import FoundIn
+from openalign.ingest.webpage.allocator import keep_freed_memory
 from openalign.ingest.webpage.budget import require_parsable
 from openalign.ingest.webpage.document import Document
 from openalign.ingest.webpage.encoding import (
@@ -86,6 +87,7 @@ def parse_page(
     Raises:
         PageTooComplexError: the page costs more than its budget.
     """
+    keep_freed_memory()
     decoded = decode_page(body, charset, is_xml=is_xml, is_cut=is_cut)
     tree = _tree(decoded, is_xml=is_xml)
     if decoded.is_guess and not is_xml and (named := _late_encoding(tree, decoded)):
