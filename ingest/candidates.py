@@ -16,14 +16,7 @@ from openalign.files.states import HarvestState
 FOUND = "found"
 """Count of all pairs that a source found, whatever state they ended in."""
 
-SURVIVOR_ORDER = (
-    "key",
-    "page_url",
-    "found_in",
-    "raw_image_url",
-    "address_from",
-    "page_language",
-)
+SURVIVOR_ORDER = ("key", "page_url", "found_in", "raw_image_url")
 """Of candidates with the same key, the first in this order stays."""
 
 
@@ -73,6 +66,7 @@ def candidate_row(
         "expected_sha256": None,
         "carried": None,
         "address_from": address_from,
+        "text_language": None,
     }
 
 

@@ -33,6 +33,10 @@ class HarvestConfig:
     `aria_label`, `figcaption`, `area`, `og_image`, `twitter_image` and `json_ld`. Captions of
     tables always do."""
 
+    detect_languages: bool = False
+    """Whether the language of each text is told by its letters, for `filter` to judge by. It takes
+    about 0.05 ms a candidate."""
+
     num_files: int = 64
     """Files that the candidates are written to; `filter` writes as many."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import polars as pl
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
@@ -26,6 +27,7 @@ from openalign.ingest.candidates import FOUND, SURVIVOR_ORDER, Harvested, collap
 from openalign.ingest.config import HarvestConfig
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.kinds import kind_of
+from openalign.ingest.text_language import require_detector, with_languages
 from openalign.ingest.web.config import WebConfig
 
 _PAGES_BY_STATE = "pages/"
@@ -46,9 +48,12 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
 
     Raises:
         InputError: the source cannot be read; found before anything starts.
+        MissingExtraError: languages are to be detected, and the detector is not installed.
     """
     kind = kind_of(config.source)
     kind.check(config.source)
+    if config.detect_languages:
+        require_detector()
 
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
         setup = ReadingSetup(web=web, texts=config.texts, work=work, attempt=attempt)
@@ -91,8 +96,13 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
         schema=CANDIDATE,
         num_files=config.num_files,
         sort_by=SURVIVOR_ORDER,
-        finish=collapse_duplicates,
+        finish=_finish_with_languages if config.detect_languages else collapse_duplicates,
     )
+
+
+def _finish_with_languages(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    kept, counts = collapse_duplicates(rows)
+    return with_languages(kept), counts
 
 
 def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:

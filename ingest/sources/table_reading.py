@@ -163,6 +163,7 @@ def _candidates(pairs: pl.DataFrame) -> pa.RecordBatch:
         archive=pl.lit(None, pl.String),
         archive_offset=pl.lit(None, pl.Int64),
         address_from=pl.lit(None, pl.String),
+        text_language=pl.lit(None, pl.String),
     ).with_columns(
         page_language=pl.col("language").str.extract(_LANGUAGE),
         expected_sha256=pl.col("sha256").str.extract(_SHA256),

@@ -27,6 +27,7 @@ CANDIDATE = _versioned(
     ("expected_sha256", pa.string()),  # of the image's bytes, in hex, where a table names it
     ("carried", pa.string()),  # a table's other columns that travel along, as a JSON object
     ("address_from", pa.string()),  # the attribute that raw_image_url stands in; null of a table
+    ("text_language", pa.string()),  # of alt_text, as detected; null where it cannot be told
 )
 """One (image, alt-text) as found; the same pair found twice is one candidate."""
 

@@ -115,6 +115,19 @@ def test_of_the_same_pair_found_twice_the_first_page_by_name_stays(
     assert survivors["cat 0"] == f"{OTHER}/000.html"
 
 
+def test_languages_of_texts_are_detected_where_that_is_asked_for(tmp_path: Path) -> None:
+    html = "<img src=x.png alt='Ein rotes Boot im alten Hafen'>"
+    with serve({"/": page(html)}) as web:
+        source = SiteSource(seeds=(SITE,))
+        run(HarvestConfig(source=source, web=web.download()), tmp_path / "without")
+        config = HarvestConfig(source=source, web=web.download(), detect_languages=True)
+        run(config, tmp_path / "with")
+
+    [without] = rows_of(tmp_path / "without").to_dicts()
+    assert without["text_language"] is None
+    assert rows_of(tmp_path / "with").to_dicts() == [without | {"text_language": "de"}]
+
+
 def test_of_the_same_pair_on_one_page_the_smallest_place_and_spelling_stay(tmp_path: Path) -> None:
     html = "<img src=./x.png title=cat><img src=x.png alt=cat><img src=/x.png alt=cat>"
     with serve({"/": page(html)}) as web:
