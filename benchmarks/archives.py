@@ -332,9 +332,8 @@ def of_bare_msgspec(path: Path, decoder: Any) -> int:
         for one in ArchiveIterator(file, record_types=WarcRecordType.metadata, parse_http=False):
             response = decoder.decode(one.reader.read()).Envelope.payload.response
             if response is not None and response.html is not None:
-                for link in response.html.Links:
-                    if link.path == "IMG@/src" and link.alt:
-                        found.append((link.url, link.alt))
+                links = response.html.Links
+                found += [(i.url, i.alt) for i in links if i.path == "IMG@/src" and i.alt]
     return len(found)
 
 
@@ -370,11 +369,36 @@ def measure(contenders: dict[str, Callable[[], int]], *, num_pages: int, repeat:
         )
 
 
+def compare(mix: Mix, folder: Path, *, num_pages: int, repeat: int, cc2dataset: bool) -> None:
+    """Write a WARC and a WAT of the same pages, and measure each."""
+    pages = [page(mix, number) for number in range(num_pages)]
+    warc, wat = folder / "x.warc.gz", folder / "x.wat.gz"
+    write_warc(warc, pages)
+    write_wat(wat, pages)
+    web, decoder = WebConfig(), bare_decoder()
+    read_warc = partial(warc_reading.read_pages, texts=TEXTS, web=web, max_page_bytes=10_000_000)
+    read_wat = partial(wat_reading.read_pages, texts=TEXTS, web=web)
+    print(f" WARC, {warc.stat().st_size / 1e6:.0f} MB")
+    of_warc = {
+        "ours": lambda: ours(warc, read_warc),
+        "warcio + lxml": lambda: of_warcio_and_lxml(warc),
+        "bare loop": lambda: of_bare_lexbor(warc),
+    }
+    measure(of_warc, num_pages=num_pages, repeat=repeat)
+    print(f" WAT, {wat.stat().st_size / 1e6:.0f} MB")
+    of_wat = {
+        "ours": lambda: ours(wat, read_wat),
+        "bare loop": lambda: of_bare_msgspec(wat, decoder),
+    }
+    if cc2dataset:
+        of_wat["cc2dataset"] = lambda: of_cc2dataset(wat)
+    measure(of_wat, num_pages=num_pages, repeat=repeat)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--pages", type=int, default=2000)
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--pages", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--mix", choices=MIXES, action="append")
     parser.add_argument("--cc2dataset", help="folder that cc2dataset is installed in")
@@ -382,34 +406,16 @@ def main() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if options.cc2dataset:
         sys.path.append(options.cc2dataset)
-    web, decoder = WebConfig(), bare_decoder()
-    read_warc = partial(warc_reading.read_pages, texts=TEXTS, web=web, max_page_bytes=10_000_000)
-    read_wat = partial(wat_reading.read_pages, texts=TEXTS, web=web)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in options.mix or MIXES:
-            pages = [page(MIXES[name], number) for number in range(options.pages)]
-            warc, wat = Path(folder) / "x.warc.gz", Path(folder) / "x.wat.gz"
-            write_warc(warc, pages)
-            write_wat(wat, pages)
-            print(f"{name}: {MIXES[name]}")
-            print(f" WARC, {warc.stat().st_size / 1e6:.0f} MB")
-            measure(
-                {
-                    "ours": lambda: ours(warc, read_warc),
-                    "warcio + lxml": lambda: of_warcio_and_lxml(warc),
-                    "bare loop": lambda: of_bare_lexbor(warc),
-                },
-                num_pages=len(pages),
+    for name in options.mix or MIXES:
+        print(f"{name}: {MIXES[name]}")
+        with tempfile.TemporaryDirectory() as folder:
+            compare(
+                MIXES[name],
+                Path(folder),
+                num_pages=options.pages,
                 repeat=options.repeat,
+                cc2dataset=bool(options.cc2dataset),
             )
-            print(f" WAT, {wat.stat().st_size / 1e6:.0f} MB")
-            contenders = {
-                "ours": lambda: ours(wat, read_wat),
-                "bare loop": lambda: of_bare_msgspec(wat, decoder),
-            }
-            if options.cc2dataset:
-                contenders["cc2dataset"] = lambda: of_cc2dataset(wat)
-            measure(contenders, num_pages=len(pages), repeat=options.repeat)
 
 
 if __name__ == "__main__":

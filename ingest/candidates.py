@@ -49,8 +49,6 @@ def candidate_row(
     page_url: str | None = None,
     page_language: str | None = None,
     address_from: str | None = None,
-    archive: str | None = None,
-    archive_offset: int | None = None,
 ) -> dict[str, Any]:
     """Return a row of `schemas.CANDIDATE` of a source that has no other columns."""
     return {
@@ -60,8 +58,8 @@ def candidate_row(
         "page_url": page_url,
         "found_in": found_in,
         "raw_image_url": raw_image_url,
-        "archive": archive,
-        "archive_offset": archive_offset,
+        "archive": None,
+        "archive_offset": None,
         "page_language": page_language,
         "expected_sha256": None,
         "carried": None,

@@ -2,19 +2,36 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
+from openalign.files.hashing import candidate_key
+from openalign.files.schemas import CANDIDATE
 from openalign.files.states import PageState, RecordFault
-from openalign.ingest.candidates import FOUND, Harvested, candidate_row, damaged_file, to_batch
+from openalign.ingest.candidates import FOUND, Harvested, damaged_file
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReader
 from openalign.ingest.sources.archives.tape import ArchiveError, Source
 from openalign.ingest.webpage.page import PageContent
+
+_COLUMNS = (
+    "key",
+    "image_url",
+    "alt_text",
+    "page_url",
+    "found_in",
+    "raw_image_url",
+    "archive",
+    "archive_offset",
+    "page_language",
+    "address_from",
+)
+"""The columns of a candidate that an archive fills."""
 
 PIECE_ROWS = 20_000
 """Candidates and pages of a piece, after which the next one begins."""
@@ -92,27 +109,29 @@ def read_archive(archive: Archive, read: ReadPages, reader: HttpReader) -> Itera
     yield piece.harvested()
 
 
-@dataclass
 class _Piece:
     """The pages of an archive that are handed on together."""
 
-    pages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    candidates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    counts: Counter[str] = field(default_factory=Counter[str])
-    bad_records: Counter[str] = field(default_factory=Counter[str])
+    def __init__(self) -> None:
+        self._pages: list[dict[str, Any]] = []
+        self._candidates: list[tuple[Any, ...]] = []
+        """Values of `_COLUMNS`: a batch is made of whole columns, which is faster than of rows."""
+
+        self._counts: Counter[str] = Counter()
+        self._bad_records: Counter[str] = Counter()
 
     @property
     def num_rows(self) -> int:
         """Return how many rows the piece has."""
-        return len(self.pages) + len(self.candidates)
+        return len(self._pages) + len(self._candidates)
 
     def add(self, found: ArchivedPage | RecordFault) -> None:
         """Add a page, or count a bad record."""
         if isinstance(found, RecordFault):
-            self.bad_records[found.value] += 1
+            self._bad_records[found.value] += 1
             return
         content = found.content or PageContent()
-        self.pages.append(
+        self._pages.append(
             {
                 "page_url": found.url,
                 "final_url": found.final_url,
@@ -122,28 +141,39 @@ class _Piece:
                 "num_candidates": len(content.pairs),
             }
         )
-        self.counts.update(content.dropped)
-        self.counts[FOUND] += len(content.pairs) + content.dropped.total()
-        self.candidates += [
-            candidate_row(
-                image_url=pair.image_url,
-                alt_text=pair.alt_text,
-                found_in=pair.found_in,
-                raw_image_url=pair.raw_image_url,
-                page_url=found.final_url,
-                page_language=pair.language,
-                address_from=pair.address_from,
-                archive=found.archive,
-                archive_offset=found.offset,
+        self._counts.update(content.dropped)
+        self._counts[FOUND] += len(content.pairs) + content.dropped.total()
+        page_url, archive, offset = found.final_url, found.archive, found.offset
+        for pair in content.pairs:
+            image_url, text = pair.image_url, pair.alt_text
+            self._candidates.append(
+                (
+                    candidate_key(image_url, text),
+                    image_url,
+                    text,
+                    page_url,
+                    pair.found_in,
+                    pair.raw_image_url,
+                    archive,
+                    offset,
+                    pair.language,
+                    pair.address_from,
+                )
             )
-            for pair in content.pairs
-        ]
 
     def harvested(self) -> Harvested:
         """Return the piece as every source hands it on."""
+        num_rows = len(self._candidates)
+        given = dict(zip(_COLUMNS, zip(*self._candidates, strict=True), strict=False))
+        columns = [
+            pa.array(given[column.name], column.type)
+            if column.name in given
+            else pa.nulls(num_rows, column.type)
+            for column in CANDIDATE
+        ]
         return Harvested(
-            candidates=to_batch(self.candidates),
-            counts=self.counts,
-            pages=self.pages,
-            bad_records=self.bad_records,
+            candidates=pa.RecordBatch.from_arrays(columns, schema=CANDIDATE),
+            counts=self._counts,
+            pages=self._pages,
+            bad_records=self._bad_records,
         )

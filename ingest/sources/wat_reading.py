@@ -4,7 +4,7 @@ A WAT has of an image its `src`, `alt` and `title`, and of the page its meta ele
 lazy-load attributes, `srcset`, picture elements and captions, and images without a `src`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -138,9 +138,7 @@ def _content_of(
     label = labels[0] if labels else metas.language or only_one(content_language(headers))
     language = primary_subtag(label)
     found = PairsFound()
-    for link in html.links:
-        if link.path == _IMAGE:
-            _add_image(found, link, texts, language, base=base, page_url=page_url)
+    _add_images(found, html.links, texts, language, base=base, page_url=page_url)
     address_of = partial(best_address, base=base, page_url=page_url)
     add_named_images(found, address_of, metas.named, texts, language)
     return PageContent(
@@ -152,23 +150,26 @@ def _content_of(
     )
 
 
-def _add_image(
+def _add_images(
     found: PairsFound,
-    link: Link,
+    links: Sequence[Link],
     texts: Collection[TextKind],
     language: str | None,
     *,
     base: str,
     page_url: str,
 ) -> None:
-    offered = {
-        FoundIn.IMG_ALT: link.alt if "alt" in texts else "",
-        FoundIn.TITLE: link.title if "title" in texts else "",
-    }
-    named = {place: text for place, raw in offered.items() if (text := collapse(raw))}
-    if not named:
-        found.add_without_text()
-        return
-    address = best_address([Offer(link.url, "src")], base, page_url)
-    for place, text in named.items():
-        found.add(address, text, place, language)
+    with_alt, with_title = "alt" in texts, "title" in texts
+    for link in links:
+        if link.path != _IMAGE:
+            continue
+        alt = collapse(link.alt) if with_alt and link.alt else ""
+        title = collapse(link.title) if with_title and link.title else ""
+        if not alt and not title:
+            found.add_without_text()
+            continue
+        address = best_address((Offer(link.url, "src"),), base, page_url)
+        if alt:
+            found.add(address, alt, FoundIn.IMG_ALT, language)
+        if title:
+            found.add(address, title, FoundIn.TITLE, language)
