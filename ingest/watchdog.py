@@ -34,6 +34,9 @@ SLOT_BYTES = 512
 """Of a slot: a number that is odd while there is work, and goes up with each; the name's length;
 and as much of the name as there is room for."""
 
+_NOTES_BETWEEN_CHECKS = 1024
+"""To ask whether the other process lives takes longer than to note a page."""
+
 HEAD = struct.Struct("<QQ")
 
 _SCRIPT = Path(__file__).with_name("watchdog_process.py")
@@ -63,16 +66,16 @@ class Watchdog:
         Raises:
             StageError: somebody has ended the process.
         """
-        if self._process.poll() is not None:
-            raise StageError(
-                "the process that watches over pages was ended",
-                hint="run the same command again; it goes on where it was",
-            )
         try:
             slot = self._free.pop()
         except IndexError:
             yield
             return
+        if self._counts[slot] % _NOTES_BETWEEN_CHECKS == 0 and self._process.poll() is not None:
+            raise StageError(
+                "the process that watches over pages was ended",
+                hint="run the same command again; it goes on where it was",
+            )
         self._note(slot, name.encode())
         try:
             yield

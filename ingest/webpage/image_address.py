@@ -95,6 +95,18 @@ _UNDECODED_ENDINGS = names(
 )
 
 
+# Most addresses are such: plain in every character, of a format that is decoded, and with a name in
+# which no placeholder's word occurs. Each rule below says of them what is said here.
+_CERTAIN = re.compile(
+    r"(https?://(?!xn--|[^/]*\.xn--)(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)?"
+    r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*+"
+    rf"(?![^/]*(?:{'|'.join(sorted(_PLACEHOLDER_WORDS))}))"
+    r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(?:jpg|jpeg|png|webp|gif)"
+    r"(?:\?[A-Za-z0-9._~=&+-]*)?"
+)
+_CERTAIN_CHARS = 512
+
+
 class Promise(IntEnum):
     """How likely an address is that of the image, the best first."""
 
@@ -193,6 +205,10 @@ def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddr
 
 def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
     raw = offer.raw.strip()
+    if not offer.media_type and len(raw) < _CERTAIN_CHARS and (found := _CERTAIN.fullmatch(raw)):
+        url = raw if found[1] else base[: base.index("/", len("https://"))] + raw
+        if url not in (page_url, base):
+            return ImageAddress(raw, url, Promise.GOOD, offer.attribute)
     if raw[:5].lower() == "data:":
         return ImageAddress(raw, None, Promise.DATA, offer.attribute)
     if not raw or _NO_ADDRESS.match(raw) or _UNFILLED.search(raw):
