@@ -85,6 +85,8 @@ def generate(folder: Path, num_rows: int) -> None:
                 "page_language": ["en"] * part,
                 "expected_sha256": pl.Series([None] * part, dtype=pl.String),
                 "carried": pl.Series([None] * part, dtype=pl.String),
+                "address_from": pl.Series([None] * part, dtype=pl.String),
+                "text_language": pl.Series([None] * part, dtype=pl.String),
             }
         ).unique("key")
         from openalign.files.tables import write_table

@@ -160,6 +160,8 @@ def images_served(work: Path, number: int) -> Generator[dict[str, str]]:
         page_language=pl.lit("en"),
         expected_sha256=pl.lit(None, pl.String),
         carried=pl.lit(None, pl.String),
+        address_from=pl.lit(None, pl.String),
+        text_language=pl.lit(None, pl.String),
     )
     write_table(str(work), "kept-0.parquet", rows.sort("key").to_arrow().cast(CANDIDATE))
     with site_server.serve(str(www), host="host0.example") as connect_to:

@@ -11,6 +11,10 @@ _MAX_BUCKETS = 1 << 15
 _BUCKETS_RENAMED = {"num_buckets": "it is called `count_buckets` here"}
 
 
+LanguageFrom = Literal["page", "text", "page_or_text"]
+"""What names the language of an alt-text."""
+
+
 @renamed(
     {
         "top_k": "write `frequent: {kind: top_k, k: N}`",
@@ -25,8 +29,12 @@ class TextRules:
     languages: tuple[str, ...] = ("en",)
     """Keep an alt-text only from a page in one of these languages; an empty list keeps all."""
 
+    language_from: LanguageFrom = "page"
+    """What names an alt-text's language: its `page`, its `text` alone (which
+    `harvest.detect_languages` has to detect), or its text where its page names none."""
+
     keep_unknown_language: bool = True
-    """Keep alt-texts from pages that do not say their language, as rows of a table never do."""
+    """Keep alt-texts whose language is unknown, as that of rows of a table often is."""
 
     max_images_per_alt_text: int = 10
     """Drop an alt-text that stands on more different images than this."""

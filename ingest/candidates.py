@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from openalign.files.facts import DamagedFile
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import HarvestState
@@ -38,12 +38,12 @@ class Harvested:
     origin: str = ""
     """The file or site that gave the piece, as the harvest's page names it."""
 
+    bad_records: Counter[str] = field(default_factory=Counter[str])
+    """Records of archives that gave nothing, by `RecordFault`."""
 
-def common_folder(urls: Sequence[str]) -> str:
-    """Return the folder that all files lie in, with its slash; what stands behind it names one."""
-    first, last = (url.split("/")[:-1] for url in (min(urls), max(urls)))
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return "".join(f"{part}/" for part, _ in same)
+    damaged_files: Sequence[DamagedFile] = ()
+    """Files that could not be read, or not to their end. A damaged file does not end a harvest;
+    the run names it at its end."""
 
 
 def candidate_row(
@@ -57,6 +57,7 @@ def candidate_row(
     expected_sha256: str | None = None,
     carried: str | None = None,
     locator: str | None = None,
+    address_from: str | None = None,
 ) -> dict[str, Any]:
     """Return a row of `schemas.CANDIDATE` of a source that has no archive."""
     return {
@@ -72,12 +73,20 @@ def candidate_row(
         "expected_sha256": expected_sha256,
         "carried": carried,
         "locator": locator,
+        "address_from": address_from,
+        "text_language": None,
     }
 
 
 def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     """Return candidate rows as a batch."""
     return pa.RecordBatch.from_pylist(list(rows), schema=CANDIDATE)
+
+
+def damaged_file(name: str, reason: str) -> Harvested:
+    """Return the piece that says that a file could not be read, or not to its end."""
+    damaged = DamagedFile(name=name, reason=reason)
+    return Harvested(candidates=to_batch([]), counts=Counter(), damaged_files=[damaged])
 
 
 def collapse_duplicates(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

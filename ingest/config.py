@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from openalign.ingest.sources.kinds import AnySource, kind_of
-from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.config import OPT_OUT_SETTINGS, WebConfig
+from openalign.ingest.webpage.texts import TextKind
 from openalign.settings.fields import identity, renamed
 from openalign.settings.limits import positive, within
 
@@ -28,18 +29,35 @@ class HarvestConfig:
     web: WebConfig = field(default_factory=WebConfig)
     """How the web is asked, by a source that asks it; laid over the pipeline's `web`."""
 
+    texts: tuple[TextKind, ...] = ("alt",)
+    """Which texts of a page's images make pairs (ALIGN §3: alt-texts). The others are `title`,
+    `aria_label`, `figcaption`, `area`, `og_image`, `twitter_image` and `json_ld`. Captions of
+    tables always do."""
+
+    detect_languages: bool = False
+    """Whether the language of each text is told by its letters, for `filter` to judge by. It takes
+    about 0.05 ms a candidate."""
+
     num_files: int = 64
     """Files that the candidates are written to; `filter` writes as many."""
 
     def __post_init__(self) -> None:
         positive(num_files=self.num_files)
+        if not self.texts:
+            raise ValueError("texts must name at least one kind, got none: no page gives a pair")
 
 
 def settings_of_result(config: HarvestConfig) -> dict[str, Any]:
-    """Return the settings that can change a byte of a harvest, the web's only if it is asked."""
+    """Return the settings that can change a byte of a harvest.
+
+    Of the web's, all count if it is asked, and those on opt-outs if pages of archives are judged.
+    """
     settings = identity(config)
-    if not kind_of(config.source).asks_web:
-        del settings["web"]
+    kind = kind_of(config.source)
+    if not kind.asks_web:
+        web = settings.pop("web")
+        if kind.judges_pages:
+            settings["web"] = {name: web[name] for name in OPT_OUT_SETTINGS}
     return settings
 
 

@@ -2,8 +2,8 @@
 
 The source named by `harvest.source` hands over pieces. Harvest writes their
 candidates to `candidates-*.parquet` and their pages, where there are some, to `pages-*.parquet`.
-A pair that is found ends in a `HarvestState`; only `kept` ones are written. `harvest.html` shows
-people what came of it.
+A pair that is found ends in a `HarvestState`; only `kept` ones are written. A file that is damaged
+does not end the job: the manifest names it. `harvest.html` shows people what came of it.
 """
 
 from collections import Counter
@@ -12,14 +12,16 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
+import polars as pl
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from openalign.engines.batches import FileTallies, SortIntoFiles
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.live_counts import add_live
-from openalign.engines.parts import Part
+from openalign.engines.parts import Note, Part
 from openalign.files import storage
+from openalign.files.facts import DamagedFile
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import CANDIDATES, HARVEST_PAGE, PAGES
 from openalign.files.schemas import CANDIDATE, PAGE
@@ -34,10 +36,20 @@ from openalign.ingest.harvest_tallies import (
 )
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.kinds import kind_of
+from openalign.ingest.text_language import require_detector, with_languages
 from openalign.ingest.web.config import WebConfig
 
 _PAGES_BY_STATE = "pages/"
 """Prefix of the counts of pages by state."""
+
+_BAD_RECORDS = "bad_records/"
+"""Prefix of the counts of bad records by fault."""
+
+
+class DamagedNote(Note, frozen=True, kw_only=True):
+    """A file that could not be read, or not to its end."""
+
+    file: DamagedFile
 
 
 def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jobs:
@@ -45,12 +57,15 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
 
     Raises:
         InputError: the source cannot be read; found before anything starts.
+        MissingExtraError: languages are to be detected, and the detector is not installed.
     """
     kind = kind_of(config.source)
     kind.check(config.source)
+    if config.detect_languages:
+        require_detector()
 
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
-        setup = ReadingSetup(web=web, work=work, attempt=attempt)
+        setup = ReadingSetup(web=web, texts=config.texts, work=work, attempt=attempt)
         reading = kind.reading(config.source, setup)
         split: Any = beam.FlatMap(_split, num_files=config.num_files, work=work).with_output_types(
             Any,
@@ -87,7 +102,9 @@ def _split(piece: Harvested, *, num_files: int, work: str) -> Iterator[Any]:
         yield TaggedOutput("pages", pa.RecordBatch.from_pylist(piece.pages, schema=PAGE))
     counts = Counter(piece.counts)
     counts.update(_PAGES_BY_STATE + page["state"] for page in piece.pages)
-    yield TaggedOutput("counts", Part(counts=dict(counts)).to_json())
+    counts.update({_BAD_RECORDS + fault: n for fault, n in piece.bad_records.items()})
+    notes = [DamagedNote(file=file) for file in piece.damaged_files]
+    yield TaggedOutput("counts", Part(counts=dict(counts), notes=notes).to_json())
     for tallied in tally_source(piece, num_buckets=num_files):
         yield TaggedOutput("sources", tallied)
 
@@ -99,12 +116,17 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
         schema=CANDIDATE,
         num_files=config.num_files,
         sort_by=SURVIVOR_ORDER,
-        finish=collapse_duplicates,
+        finish=_finish_with_languages if config.detect_languages else collapse_duplicates,
         # As many buckets as files: a worker that merges hosts holds no more than one that sorts.
         tallies=FileTallies(
             of=partial(tally_candidates, num_buckets=config.num_files), merge=merged_tallies()
         ),
     )
+
+
+def _finish_with_languages(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    kept, counts = collapse_duplicates(rows)
+    return with_languages(kept), counts
 
 
 def _page_files(config: HarvestConfig, output: str) -> SortIntoFiles:
@@ -122,15 +144,19 @@ def _collect(ended: EndedJob, *, config: HarvestConfig, output: str) -> StageRes
     from openalign.pages.harvest_page import render
 
     counts = ended.summary.counts
-    pages = {
-        name.removeprefix(_PAGES_BY_STATE): number
-        for name, number in sorted(counts.items())
-        if name.startswith(_PAGES_BY_STATE)
-    }
-    facts = facts_of(ended.summary, pages=pages)
+    facts = facts_of(
+        ended.summary,
+        pages=_with_prefix(counts, _PAGES_BY_STATE),
+        bad_records=_with_prefix(counts, _BAD_RECORDS),
+    )
     states = {state.value: counts[state.value] for state in HarvestState}
+    damaged_files = sorted(note.file for note in ended.summary.notes(DamagedNote))
     page = render(
-        facts, states=states, num_found=counts[FOUND], settings=settings_of_result(config)
+        facts,
+        states=states,
+        num_found=counts[FOUND],
+        damaged_files=damaged_files,
+        settings=settings_of_result(config),
     )
     written = storage.write_text(storage.join(output, HARVEST_PAGE), page)
     return StageResult(
@@ -139,4 +165,13 @@ def _collect(ended: EndedJob, *, config: HarvestConfig, output: str) -> StageRes
         num_outputs=counts[HarvestState.KEPT.value],
         files=[*ended.summary.files, DataFile.of(HARVEST_PAGE, written, num_rows=1)],
         facts=facts,
+        damaged_files=damaged_files,
     )
+
+
+def _with_prefix(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {
+        name.removeprefix(prefix): number
+        for name, number in sorted(counts.items())
+        if name.startswith(prefix)
+    }

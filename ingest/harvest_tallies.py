@@ -27,6 +27,7 @@ NUM_SAMPLES = 3
 """Candidates that are shown of each place that texts come from."""
 
 _HOSTS, _LANGUAGES, _PLACES = "hosts", "languages", "places"
+_TEXT_LANGUAGES = "text_languages"
 _SAMPLES, _SOURCES = "samples", "sources"
 
 
@@ -60,6 +61,7 @@ _COUNTED = Tally("value", _add_counts, _top_counts)
 TALLIES = {
     _HOSTS: _COUNTED,
     _LANGUAGES: _COUNTED,
+    _TEXT_LANGUAGES: _COUNTED,
     _PLACES: _COUNTED,
     _SAMPLES: Tally("found_in", _merge_samples, _shown_samples),
     _SOURCES: Tally("source", _add_sources, _top_sources),
@@ -92,6 +94,8 @@ def tally_candidates(rows: pl.DataFrame, *, num_buckets: int) -> Iterator[TallyP
         _LANGUAGES: pl.col("page_language").fill_null(""),
         _PLACES: pl.col("found_in"),
     }
+    if rows["text_language"].null_count() < rows.height:  # a harvest that detects them
+        counted[_TEXT_LANGUAGES] = pl.col("text_language").fill_null("")
     for name, value in counted.items():
         counts = rows.select(value.alias("value"), pl.lit(1, pl.Int64).alias("rows"))
         yield from _pieces(name, _add_counts(counts), num_buckets)
@@ -103,16 +107,23 @@ def _pieces(name: str, rows: pl.DataFrame, num_buckets: int) -> Iterator[TallyPi
     yield from pieces_of(name, TALLIES[name], rows, num_buckets=num_buckets)
 
 
-def facts_of(summary: Summary, *, pages: dict[str, int]) -> HarvestFacts:
-    """Return the facts in a finished job's tallies; `pages` are counted by state."""
+def facts_of(
+    summary: Summary, *, pages: dict[str, int], bad_records: dict[str, int]
+) -> HarvestFacts:
+    """Return the facts in a finished job's tallies.
+
+    `pages` are counted by state, `bad_records` of archives by fault.
+    """
     found = shown(summary, TALLIES)
     return HarvestFacts(
         pages=pages,
+        bad_records=bad_records,
         sources=msgspec.convert(found[_SOURCES], list[SourceRows]),
         num_sources=num_merged(summary, _SOURCES),
         found_in={row["value"]: row["rows"] for row in found[_PLACES]},
         hosts=_ranking(summary, _HOSTS, found),
         languages=_ranking(summary, _LANGUAGES, found),
+        text_languages=_ranking(summary, _TEXT_LANGUAGES, found),
         samples=msgspec.convert(found[_SAMPLES], list[HarvestSample]),
     )
 

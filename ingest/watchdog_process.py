@@ -1,43 +1,43 @@
-"""The process behind `watchdog`: it reads what its parent works on, and ends it where that hangs.
+"""The process behind `watchdog`: it looks at its parent's work, and ends it where that hangs.
 
-Run as a script with the limit in seconds; it imports nothing of this package, so that it is there
-at once. Each line of its input is the number of a thread and the name of its work, empty at the end
-of the work.
+Run as a script with the limit in seconds and the number of a file that both processes map; it
+imports nothing of this package, so that it is there at once. It ends with its input, which is its
+parent's end of a pipe.
 """
 
+import mmap
 import os
 import select
 import signal
+import struct
 import sys
 import time
 
-
-def watch(limit_seconds: float) -> None:
-    """Read lines until the input ends; kill the parent where a piece of work reaches the limit."""
-    began: dict[bytes, tuple[float, bytes]] = {}
-    rest = b""
-    while True:
-        waits = [at + limit_seconds - time.monotonic() for at, _ in began.values()]
-        pause = max(0.0, min(waits)) if waits else None
-        ready, _, _ = select.select([0], [], [], pause)
-        if not ready:
-            _end_parent(*min(began.values()), limit_seconds)
-            return
-        data = os.read(0, 65536)
-        if not data:
-            return
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            thread, _, name = line.partition(b" ")
-            began.pop(thread, None)
-            if name:
-                began[thread] = (time.monotonic(), name)
+# As `watchdog` lays it out.
+_SLOT_BYTES = 512
+_HEAD = struct.Struct("<QQ")
+_LOOKS_PER_LIMIT = 10
 
 
-def _end_parent(at: float, name: bytes, limit_seconds: float) -> None:
-    spent = time.monotonic() - at
-    if spent < limit_seconds:
-        return
+def watch(limit_seconds: float, memory: mmap.mmap) -> None:
+    """Look at all slots from time to time; kill the parent where one holds its work too long."""
+    since: dict[int, tuple[int, float]] = {}
+    while not select.select([0], [], [], limit_seconds / _LOOKS_PER_LIMIT)[0]:
+        now = time.monotonic()
+        for place in range(0, len(memory), _SLOT_BYTES):
+            count, length = _HEAD.unpack_from(memory, place)
+            if count % 2 == 0:
+                continue
+            seen, began = since.get(place, (0, now))
+            if seen != count:
+                since[place] = (count, now)
+            elif now - began >= limit_seconds:
+                start = place + _HEAD.size
+                _end_parent(memory[start : start + length], limit_seconds)
+                return
+
+
+def _end_parent(name: bytes, limit_seconds: float) -> None:
     shown = name.decode(errors="replace")
     sys.stderr.write(
         f"error: reading {shown} has taken more than {limit_seconds:g} seconds; the job ends, and "
@@ -49,4 +49,4 @@ def _end_parent(at: float, name: bytes, limit_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    watch(float(sys.argv[1]))
+    watch(float(sys.argv[1]), mmap.mmap(int(sys.argv[2]), 0))

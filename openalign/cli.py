@@ -33,8 +33,8 @@ def entry() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run one command and return its exit code.
 
-    0 is for success, 1 for a comparison in which something got worse, and 2 for a mistake that the
-    user can fix.
+    0 is for success, 1 for a comparison in which something got worse, 2 for a mistake that the user
+    can fix, and 3 for a result that lacks what stood in damaged files of its input.
     """
     words = list(argv)
     split = words.index("--") if "--" in words else len(words)
@@ -52,14 +52,16 @@ def main(argv: Sequence[str]) -> int:
     return code or 0
 
 
-def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+def _run_pipeline(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
     from openalign.run import runner, summary
 
     run = _run_of(options, beam_options)
-    summary.show(run, runner.run_all(run))
+    manifests = runner.run_all(run)
+    summary.show(run, manifests)
+    return summary.exit_code(manifests)
 
 
-def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> int | None:
     from openalign.run import readiness, runner
 
     stage = STAGES[options.stage]
@@ -67,22 +69,22 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         _refuse(beam_options)
     if stage.name == arguments.REPORT and (options.more_runs or options.output):
         _report_side_by_side(options)
-        return
+        return None
     if stage.takes_data and options.allow_missing:
         options.overrides.append("evaluate.allow_missing=true")
     if stage.takes_data and options.fast:
         options.overrides.append("evaluate.fast=true")
     if stage.takes_data and options.data:
         _run_described(options)
-        return
+        return None
     run = _run_of(options, beam_options)
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
-        return
+        return None
     for name in stages_read(run.config, stage.name):
         if not STAGES[name].is_verb:
             runner.run_stage(run, name)  # nobody can ask for it by its name
-    _run_stage(run, stage.name)
+    return _run_stage(run, stage.name)
 
 
 def _run_described(options: argparse.Namespace) -> None:
@@ -119,12 +121,13 @@ def _report_side_by_side(options: argparse.Namespace) -> None:
     side_by_side.write(configs, options.output)
 
 
-def _run_stage(run: "Run", name: str) -> None:
+def _run_stage(run: "Run", name: str) -> int:
     from openalign.run import runner, summary
 
     manifest = runner.run_stage(run, name)
-    if manifest is not None:
-        summary.show_findings(run, {name: manifest})
+    manifests = {name: manifest} if manifest is not None else {}
+    summary.show_findings(run, manifests)
+    return summary.exit_code(manifests)
 
 
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from openalign.files.states import FilterState
-from openalign.filtering.config import TextRules
+from openalign.filtering.config import LanguageFrom, TextRules
 from openalign.filtering.counts.membership import absent, present
 from openalign.filtering.counts.tokens import (
     U64,
@@ -66,12 +66,21 @@ class TextBatch:
 
 
 def is_in_other_language(batch: TextBatch, _: TextCorpus, rules: TextRules) -> Bools:
-    """Tell which alt-texts come from a page in a language that is not asked for."""
-    languages = pl.Series(batch.rows.column("page_language"), dtype=pl.String)
+    """Tell which alt-texts are in a language that is not asked for."""
     if not rules.languages:
-        return np.zeros(len(languages), bool)
+        return np.zeros(batch.rows.num_rows, bool)
+    languages = _languages(batch.rows, rules.language_from)
     known = languages.is_in(pl.Series(rules.languages, dtype=pl.String).implode())
     return ~known.fill_null(rules.keep_unknown_language).to_numpy()
+
+
+def _languages(rows: pa.RecordBatch, language_from: LanguageFrom) -> pl.Series:
+    of_page, of_text = (
+        pl.Series(rows.column(name), dtype=pl.String) for name in ("page_language", "text_language")
+    )
+    if language_from == "page_or_text":
+        return of_page.zip_with(of_page.is_not_null(), of_text)
+    return of_text if language_from == "text" else of_page
 
 
 def is_on_many_images(batch: TextBatch, corpus: TextCorpus, _: TextRules) -> Bools:

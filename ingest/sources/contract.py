@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.webpage.texts import TextKind
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -27,6 +28,9 @@ class ReadingSetup:
 
     web: WebConfig
     """How the web is asked, for a kind that asks it."""
+
+    texts: tuple[TextKind, ...]
+    """Which texts of a page's images make pairs, for a kind that reads pages."""
 
     work: str
     """Folder for what a rerun goes on from."""
@@ -74,3 +78,7 @@ class SourceKind(Generic[S]):
 
     asks_web: bool = False
     """Whether hosts are asked through the polite client: such a harvest needs a contact."""
+
+    judges_pages: bool = False
+    """Whether pages are read that somebody else has fetched: what they withhold is judged by the
+    settings of the web, which are then part of the result's identity."""

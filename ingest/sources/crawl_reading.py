@@ -177,7 +177,7 @@ def _crawl_chunk(
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
-    judge = partial(_judge, web=setup.web, max_bytes=source.max_page_bytes)
+    judge = partial(_judge, setup=setup, max_bytes=source.max_page_bytes)
     add = partial(_add_page, chunk, dropped, links, depth=depth, judge=judge)
     for outcome in client.ask(urls):
         add(outcome)
@@ -215,7 +215,8 @@ def _add_page(
             found_in=pair.found_in,
             raw_image_url=pair.raw_image_url,
             page_url=outcome.head.url,
-            page_language=page.language,
+            page_language=pair.language,
+            address_from=pair.address_from,
         )
         for pair in page.pairs
     ]
@@ -228,7 +229,7 @@ def _was_never_asked(outcome: Outcome) -> bool:
 
 
 def _judge(
-    outcome: Outcome, *, web: WebConfig, max_bytes: int
+    outcome: Outcome, *, setup: ReadingSetup, max_bytes: int
 ) -> tuple[PageState, PageContent | None]:
     if isinstance(outcome, Failure):
         return state_of_failure(outcome), None
@@ -241,7 +242,8 @@ def _judge(
         headers=head.headers,
         content_type=head.content_type,
         charset=head.charset,
-        web=web,
+        texts=setup.texts,
+        web=setup.web,
         max_bytes=max_bytes,
     )
 

@@ -27,7 +27,7 @@ from openalign.files.fingerprints import canonical_json, fingerprint_of
 from openalign.files.hash_cache import hashes_of
 from openalign.files.locators import Locator
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import Harvested
+from openalign.ingest.candidates import Harvested, damaged_file
 from openalign.ingest.sources.listing import check_names, ending_of, files_below, is_hidden
 from openalign.ingest.sources.local_files import LocalFilesSource
 from openalign.ingest.sources.own_candidates import (
@@ -239,11 +239,15 @@ def _measured(source: LocalFilesSource, name: str) -> _Image | None:
 
 
 def read_table_part(url: str, *, source: LocalFilesSource) -> Iterator[Harvested]:
-    """Yield the candidates of a table, in its order, batch by batch.
+    """Yield the candidates of a table, in its order; of one that is damaged, those before that."""
+    name = url.rpartition("/")[2]
+    try:
+        yield from _read_table(url, name, source)
+    except InputError as error:
+        yield damaged_file(name, str(error).removeprefix(url).lstrip(": "))
 
-    Raises:
-        InputError: the table is damaged.
-    """
+
+def _read_table(url: str, name: str, source: LocalFilesSource) -> Iterator[Harvested]:
     read = partial(_read_row, source=source)
     table = _with_addresses(_as_table(source), url, source)
     with ThreadPoolExecutor(_READS_AT_ONCE) as threads:
@@ -256,7 +260,8 @@ def read_table_part(url: str, *, source: LocalFilesSource) -> Iterator[Harvested
             for start in range(0, max(len(wanted), 1), SAMPLES_AT_ONCE):
                 found = list(threads.map(read, wanted[start : start + SAMPLES_AT_ONCE]))
                 ended[HarvestState.NOT_THERE] = found.count(None)
-                yield harvested([each for each in found if each is not None], source, ended)
+                kept = [each for each in found if each is not None]
+                yield harvested(kept, source, ended, origin=name)
                 ended = Counter[HarvestState]()
 
 

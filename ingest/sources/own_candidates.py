@@ -9,7 +9,6 @@ from typing import Any, cast
 import msgspec
 import polars as pl
 
-from openalign.errors import InputError
 from openalign.files.locators import Locator, url_of_bytes
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import (
@@ -128,12 +127,6 @@ def harvested(
         rows += _rows(sample, texts, settings)
     counts[FOUND] = counts.total() + len(rows)
     return Harvested(candidates=to_batch(rows), counts=+counts, origin=origin)
-
-
-def damaged(error: InputError) -> Counter[HarvestState]:
-    """Return what a damaged file counts as. What lay before the damage is read; the job goes on."""
-    del error
-    return Counter({HarvestState.DAMAGED: 1})
 
 
 def _rows(

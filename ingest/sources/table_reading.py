@@ -13,10 +13,18 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
+from openalign.errors import InputError
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FoundIn, HarvestState
-from openalign.ingest.candidates import FOUND, LANGUAGE_LABEL, Harvested, common_folder, to_batch
+from openalign.ingest.candidates import (
+    FOUND,
+    LANGUAGE_LABEL,
+    Harvested,
+    damaged_file,
+    to_batch,
+)
+from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
@@ -43,12 +51,24 @@ class ReadPairs(beam.PTransform[Any, Any]):
 
     def expand(self, pipeline: beam.Pipeline) -> PCollection[Harvested]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the read."""
-        folder = common_folder(self.urls)
-        read: Any = beam.FlatMap(read_candidates, source=self.source, folder=folder)
+        folder = folder_of(self.source.path, self.urls)
+        read: Any = beam.FlatMap(read_file, source=self.source, folder=folder)
         return pipeline | Paths(self.urls) | "Read" >> read
 
 
-def read_candidates(url: str, *, source: TableSource, folder: str = "") -> Iterator[Harvested]:
+def read_file(url: str, *, source: TableSource, folder: str) -> Iterator[Harvested]:
+    """Yield the candidates of one file; of one that is damaged, those before the damage.
+
+    `folder` is where names of files begin.
+    """
+    name = name_in(folder, url)
+    try:
+        yield from read_candidates(url, source=source, origin=name)
+    except InputError as error:
+        yield damaged_file(name, str(error).removeprefix(url).lstrip(": "))
+
+
+def read_candidates(url: str, *, source: TableSource, origin: str = "") -> Iterator[Harvested]:
     """Yield the candidates of one file, in its order, batch by batch.
 
     A row with a list of captions is as many pairs; one without a caption is a pair without a text.
@@ -64,7 +84,6 @@ def read_candidates(url: str, *, source: TableSource, folder: str = "") -> Itera
         states = pairs["state"].drop_nulls().value_counts()
         counts.update(dict(states.iter_rows()))
         counts[FOUND] = rows.num_bad + counts[HarvestState.LEFT_OUT.value] + pairs.height
-        origin = url.removeprefix(folder)
         yield Harvested(candidates=_candidates(pairs), counts=+counts, origin=origin)
 
 
@@ -148,6 +167,8 @@ def _candidates(pairs: pl.DataFrame) -> pa.RecordBatch:
         archive=pl.lit(None, pl.String),
         archive_offset=pl.lit(None, pl.Int64),
         locator=pl.lit(None, pl.String),
+        address_from=pl.lit(None, pl.String),
+        text_language=pl.lit(None, pl.String),
     ).with_columns(
         page_language=pl.col("language").str.extract(LANGUAGE_LABEL),
         expected_sha256=pl.col("sha256").str.extract(_SHA256),

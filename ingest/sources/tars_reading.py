@@ -24,7 +24,7 @@ from openalign.files.hash_cache import hashes_of, missing_files
 from openalign.files.locators import Locator
 from openalign.files.states import FoundIn, HarvestState
 from openalign.files.tars import TarMember, sample_name, tar_members
-from openalign.ingest.candidates import Harvested
+from openalign.ingest.candidates import Harvested, damaged_file
 from openalign.ingest.sources.listing import (
     check_names,
     ending_of,
@@ -41,7 +41,6 @@ from openalign.ingest.sources.own_candidates import (
     BesideError,
     OwnSample,
     captions_in,
-    damaged,
     decode_record,
     decode_text,
     harvested,
@@ -195,7 +194,7 @@ def read_tar(name: str, *, source: TarsSource) -> Iterator[Harvested]:
                 yield harvested(samples, source, ended, origin=name)
                 samples, ended = [], Counter()
     except InputError as error:
-        ended += damaged(error)
+        yield damaged_file(name, str(error).removeprefix(_url(source, name)).lstrip(": "))
     yield harvested(samples, source, ended, origin=name)
 
 

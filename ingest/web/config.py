@@ -8,6 +8,9 @@ from datetime import date
 from openalign.settings.fields import runtime, runtime_factory
 from openalign.settings.limits import not_negative, positive
 
+OPT_OUT_SETTINGS = ("respect_opt_outs", "opt_outs_as_of")
+"""The settings that also hold for pages which somebody else has fetched."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:

@@ -389,8 +389,9 @@ class _Socket:
 
 
 def user_agent(contact: str) -> str:
-    """Return the User-Agent: the project, its version and a contact."""
-    return f"{AGENT}/{version('openalign')} (+{contact})"
+    """Return the User-Agent: the project, its version and a contact, where there is one."""
+    name = f"{AGENT}/{version('openalign')}"
+    return f"{name} (+{contact})" if contact else name
 
 
 def _status_of(line: bytes) -> int:

@@ -9,11 +9,10 @@ MAX_URL_CHARS = 4096
 """Longer URLs count as broken."""
 
 
-_AS_IT_STANDS = (
-    r"^https?://(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*"
-    r"(?:/(?:[A-Za-z0-9_~!$&()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@%-]*)?)+"
-    r"(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]*)?$"
-)
+_SEGMENT = r"[A-Za-z0-9_~!$&()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@%-]*"
+_QUERY = r"(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]*)?"
+
+_AS_IT_STANDS = rf"^https?://(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*(?:/(?:{_SEGMENT})?)+{_QUERY}$"
 """URLs that are canonical as they stand, if they hold no `xn--`, seen without the parser.
 
 It leaves out what may change: a host that could be a number, a port, a segment that begins with a
@@ -26,17 +25,25 @@ _ENCODED_HOST = "xn--"
 
 _CANONICAL = re.compile(_AS_IT_STANDS)
 
+_BEHIND_HOST = re.compile(rf"/(?:{_SEGMENT}(?:/(?:{_SEGMENT})?)*)?{_QUERY}")
+"""Relative addresses that stand behind the base's host as they are; likewise."""
+
+_BEHIND_FOLDER = re.compile(rf"(?![^/?]*:){_SEGMENT}(?:/(?:{_SEGMENT})?)*{_QUERY}")
+"""Those that stand behind the base's last slash; a colon may end a scheme."""
+
 
 def canonical_url(raw: str, base: str | None = None) -> str | None:
     """Return the canonical form of an http or https URL, or None when it is not one.
 
     Scheme and host in lower case, default port and fragment dropped, path and query escaped, dots
-    resolved. A URL that carries a user name or password is refused.
+    resolved. A URL that carries a user name or password is refused. `base` is canonical.
     """
     if len(raw) > MAX_URL_CHARS:
         return None
     if _CANONICAL.fullmatch(raw) and _ENCODED_HOST not in raw:
         return raw
+    if base is not None and (joined := _joined_as_it_stands(raw, base)):
+        return joined
     try:
         href = ada_url.normalize_url(raw) if base is None else ada_url.join_url(base, raw)
     except ValueError:
@@ -46,6 +53,14 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
     url = href.partition("#")[0]
     authority = url.split("/", 3)[2]  # a path always follows, if only a slash
     return None if "@" in authority else url
+
+
+def _joined_as_it_stands(raw: str, base: str) -> str | None:
+    if _BEHIND_HOST.fullmatch(raw):
+        return base[: base.index("/", len("https://"))] + raw
+    if _BEHIND_FOLDER.fullmatch(raw):
+        return base[: base.partition("?")[0].rindex("/") + 1] + raw
+    return None
 
 
 def canonical_urls(raws: pl.Series) -> pl.Series:

@@ -95,6 +95,18 @@ _UNDECODED_ENDINGS = names(
 )
 
 
+# Most addresses are such: plain in every character, of a format that is decoded, and with a name in
+# which no placeholder's word occurs. Each rule below says of them what is said here.
+_CERTAIN = re.compile(
+    r"(https?://(?!xn--|[^/]*\.xn--)(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)?"
+    r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*+"
+    rf"(?![^/]*(?:{'|'.join(sorted(_PLACEHOLDER_WORDS))}))"
+    r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(?:jpg|jpeg|png|webp|gif)"
+    r"(?:\?[A-Za-z0-9._~=&+-]*)?"
+)
+_CERTAIN_CHARS = 512
+
+
 class Promise(IntEnum):
     """How likely an address is that of the image, the best first."""
 
@@ -118,51 +130,65 @@ class ImageAddress(NamedTuple):
 
     promise: Promise
 
+    attribute: str
+    """The attribute that it stands in, such as `data-src`; behind the name of its element where
+    that is not the image's own (`source srcset`). Empty where there is no address."""
 
-NO_ADDRESS = ImageAddress("", None, Promise.NONE)
+
+NO_ADDRESS = ImageAddress("", None, Promise.NONE, "")
 
 
 class Offer(NamedTuple):
     """An address that an element offers."""
 
     raw: str
+    attribute: str
     media_type: str = ""
     is_lazy: bool = False
     """Whether it stands in an attribute that only scripts read."""
 
 
-def img_offers(attributes: Attributes) -> Iterator[Offer]:
-    """Yield the addresses of an `img` element: what scripts put in first, then what is there."""
+def img_offers(attributes: Attributes, *, element: str = "") -> Iterator[Offer]:
+    """Yield the addresses of an `img` element: what scripts put in first, then what is there.
+
+    `element` goes before the attributes' names, for an element that is not the image itself.
+    """
     if not attributes.keys().isdisjoint(_LAZY):
-        singles = [value for name in LAZY_ADDRESSES if (value := attributes.get(name))]
-        srcsets = [value for name in LAZY_SRCSETS if (value := attributes.get(name))]
-        for raw in _by_size(singles, srcsets):
-            yield Offer(raw, is_lazy=True)
-    src, srcset = attributes.get("src"), attributes.get("srcset")
-    for raw in _by_size([src] if src else [], [srcset] if srcset else []):
-        yield Offer(raw)
+        for raw, name in _by_size(attributes, LAZY_ADDRESSES, LAZY_SRCSETS):
+            yield Offer(raw, element + name, is_lazy=True)
+    if attributes.get("srcset"):
+        for raw, name in _by_size(attributes, ("src",), ("srcset",)):
+            yield Offer(raw, element + name)
+    elif src := attributes.get("src"):
+        yield Offer(src, element + "src")
 
 
 def source_offers(attributes: Attributes) -> Iterator[Offer]:
     """Yield the addresses of a `source` element in a `picture` element."""
     media_type = (attributes.get("type") or "").partition(";")[0].strip().lower()
-    for offer in img_offers(attributes):
+    for offer in img_offers(attributes, element="source "):
         yield offer._replace(media_type=media_type)
 
 
-def _by_size(singles: Iterable[str], srcsets: Iterable[str]) -> Iterator[str]:
-    """Yield the addresses of one stage, the largest first.
+def _by_size(
+    attributes: Attributes, singles: Iterable[str], srcsets: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield the addresses of some attributes, each with the attribute's name, the largest first.
 
     A single address has density 1, and takes no part where a set gives widths.
     """
-    candidates = [candidate for srcset in srcsets for candidate in srcset_candidates(srcset)]
-    for raw, width_px, density in candidates:
-        if width_px > 0 or density > 1:
-            yield raw
-    yield from singles
-    for raw, width_px, density in candidates:
-        if width_px == 0 and density <= 1:
-            yield raw
+    small: list[tuple[str, str]] = []
+    for name in srcsets:
+        srcset = attributes.get(name)
+        for candidate in srcset_candidates(srcset) if srcset else ():
+            if candidate.is_large:
+                yield candidate.raw, name
+            else:
+                small.append((candidate.raw, name))
+    for name in singles:
+        if single := attributes.get(name):
+            yield single, name
+    yield from small
 
 
 def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddress:
@@ -179,15 +205,19 @@ def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddr
 
 def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
     raw = offer.raw.strip()
+    if not offer.media_type and len(raw) < _CERTAIN_CHARS and (found := _CERTAIN.fullmatch(raw)):
+        url = raw if found[1] else base[: base.index("/", len("https://"))] + raw
+        if url not in (page_url, base):
+            return ImageAddress(raw, url, Promise.GOOD, offer.attribute)
     if raw[:5].lower() == "data:":
-        return ImageAddress(raw, None, Promise.DATA)
+        return ImageAddress(raw, None, Promise.DATA, offer.attribute)
     if not raw or _NO_ADDRESS.match(raw) or _UNFILLED.search(raw):
-        return ImageAddress(raw, None, Promise.BROKEN)
+        return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)
     url = canonical_url(raw, base)
     # An address such as `?` is that of the page, which is no image.
     if url is None or url in (page_url, base):
-        return ImageAddress(raw, None, Promise.BROKEN)
-    return ImageAddress(raw, url, _promise(offer, raw))
+        return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)
+    return ImageAddress(raw, url, _promise(offer, raw), offer.attribute)
 
 
 def _promise(offer: Offer, raw: str) -> Promise:

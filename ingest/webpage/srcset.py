@@ -20,6 +20,11 @@ class SrcsetCandidate(NamedTuple):
     density: float
     """1 where no density is given."""
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it comes before a single address, whose density is 1."""
+        return self.width_px > 0 or self.density > 1
+
 
 def srcset_candidates(srcset: str) -> list[SrcsetCandidate]:
     """Return the candidates, the largest first: by width where there is one, then by density.

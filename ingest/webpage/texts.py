@@ -1,4 +1,11 @@
-"""Texts as candidates have them, and lists of words."""
+"""Texts as candidates have them, their kinds, and lists of words."""
+
+from typing import Literal
+
+TextKind = Literal[
+    "alt", "title", "aria_label", "figcaption", "area", "og_image", "twitter_image", "json_ld"
+]
+"""What a page can call an image by; docs/harvest.md has them all."""
 
 
 def collapse(text: str) -> str:

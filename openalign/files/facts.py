@@ -18,6 +18,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return {}
 
 
+class DamagedFile(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A file of a stage's input that could not be read, or not to its end."""
+
+    name: str
+    """Relative to what the settings name, so that it is the same on every machine."""
+
+    reason: str
+
+
 class StageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What rooms below `run` know of a stage: its name and how its rows can end."""
 
@@ -147,7 +156,10 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     """Harvest. Sources aside, everything is counted over the candidates that are kept."""
 
     pages: dict[str, int] = {}
-    """Pages that a crawl came across, by `PageState`."""
+    """Pages that a source came across, by `PageState`."""
+
+    bad_records: dict[str, int] = {}
+    """Records of archives that gave nothing, by `RecordFault`."""
 
     sources: list[SourceRows] = []
     """Those that gave most."""
@@ -159,6 +171,9 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
     languages: Ranking = Ranking()
     """Of pages; empty for those that name none."""
 
+    text_languages: Ranking = Ranking()
+    """Of texts, as detected; empty for those that cannot be told."""
+
     hosts: Ranking = Ranking()
     """Of images."""
 
@@ -166,8 +181,8 @@ class HarvestFacts(Facts, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def other_counts(self) -> dict[str, int]:
-        """The pages."""
-        return self.pages
+        """The pages, and the bad records."""
+        return self.pages | self.bad_records
 
 
 class NgramFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ A fingerprint is the hash of the stage's settings, its schema version and its in
 Ports, clocks, paths, process counts and arrival order are no part of it.
 """
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, cast
@@ -22,7 +22,7 @@ import msgspec
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.facts import Facts
+from openalign.files.facts import DamagedFile, Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
 from openalign.files.names import HARVEST_PAGE
 
@@ -89,6 +89,10 @@ class StageResult:
     facts: Facts = field(default_factory=Facts)
     """Further facts for the report: resulting thresholds, marginal effects, examples."""
 
+    damaged_files: Sequence[DamagedFile] = ()
+    """Files of the input that could not be read, or not to their end. The run names them, and ends
+    with exit code 3."""
+
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A complete stage, as `manifest.json` has it."""
@@ -110,6 +114,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     places: dict[str, str] = {}
     """Where files lie that the result names and does not hold: URLs of folders, by the short names
     that data files have for them. They are no part of any fingerprint."""
+
+    damaged_files: list[DamagedFile] = []
+    """Files of the input that could not be read, or not to their end."""
 
     def content_fingerprint(self) -> str:
         """Return the hash of the data files; it changes exactly when the data changes.
@@ -226,6 +233,7 @@ class StageFolder:
             files=sorted(result.files, key=lambda f: f.name),
             facts=cast("dict[str, Any]", msgspec.to_builtins(result.facts)),
             places=dict(places or {}),
+            damaged_files=sorted(result.damaged_files),
         )
         partial = self.partial_url(manifest.fingerprint)
         for entry in manifest.files:

@@ -28,6 +28,8 @@ CANDIDATE = _versioned(
     # harvest read it where the image is on no web
     ("carried", pa.string()),  # a table's other columns that travel along, as a JSON object
     ("locator", pa.string()),  # where an image lies that is on no web: see `locators`; else null
+    ("address_from", pa.string()),  # the attribute that raw_image_url stands in; null of a table
+    ("text_language", pa.string()),  # of alt_text, as detected; null where it cannot be told
 )
 """One (image, alt-text) as found; the same pair found twice is one candidate."""
 

@@ -11,21 +11,31 @@ class FoundIn(StrEnum):
     """The place that an alt-text comes from, on a page or elsewhere."""
 
     IMG_ALT = "img_alt"
-    PICTURE = "picture"
-    FIGCAPTION = "figcaption"
+    PICTURE = "picture"  # alt, of an image in a picture element
+    INPUT_IMAGE = "input_image"  # alt
+    AMP_IMG = "amp_img"  # alt
     TITLE = "title"
+    ARIA_LABEL = "aria_label"
+    ARIA_LABELLEDBY = "aria_labelledby"
+    FIGCAPTION = "figcaption"
+    AREA = "area"  # alt, of a part of an image map
     OG_IMAGE = "og_image"
+    TWITTER_IMAGE = "twitter_image"
+    JSON_LD_CAPTION = "json_ld_caption"
+    JSON_LD_DESCRIPTION = "json_ld_description"
+    JSON_LD_NAME = "json_ld_name"
     TABLE = "table"
     TXT = "txt"  # a text file that has the image's name, in a folder or a tar
     JSON = "json"  # a JSON object that has it
 
 
 class PageState(StrEnum):
-    """How a page, or a sitemap, that a crawl came across ended."""
+    """How a page, or a sitemap, that a crawl or an archive came across ended."""
 
     PARSED = "parsed"
     CUT = "cut"  # longer than its limit: parsed as far as that
     PAGE_TOO_COMPLEX = "page_too_complex"  # it would cost more than its budget
+    BAD_URL = "bad_url"  # of an archive: no http URL, or one with a user name or password
     NOT_HTML = "not_html"
     ROBOTS_DENIED = "robots_denied"
     OUT_OF_SCOPE = "out_of_scope"  # a setting leaves it out, or it leads to another site
@@ -34,6 +44,18 @@ class PageState(StrEnum):
     UNREACHABLE = "unreachable"
     SITEMAP = "sitemap"  # not a page, but a list of pages
     BAD_SITEMAP = "bad_sitemap"  # likewise, not read to its end
+
+
+class RecordFault(StrEnum):
+    """Why a record of an archive gave nothing. Bytes in a row that are no record count as one."""
+
+    DAMAGED = "damaged"  # what it is compressed to cannot be unpacked
+    NO_RECORD = "no_record"  # no record begins where one should
+    WRONG_LENGTH = "wrong_length"  # longer or shorter than it says
+    CUT_SHORT = "cut_short"  # its file ends within it
+    NO_HTTP = "no_http"  # a response that does not begin like one
+    BAD_ENCODING = "bad_encoding"  # its content encoding cannot be undone
+    NO_METADATA = "no_metadata"  # of a WAT: no JSON of the known form
 
 
 class HarvestState(StrEnum):
@@ -50,7 +72,6 @@ class HarvestState(StrEnum):
     BAD_TEXT = "bad_text"  # of files: a text or JSON object that cannot be read
     NOT_THERE = "not_there"  # a table names a file, and it is not below the source's folder
     SCATTERED = "scattered"  # of a tar: its members do not lie side by side
-    DAMAGED = "damaged"  # a tar, as a whole: what lies behind the damage was not read
 
 
 class FilterState(StrEnum):

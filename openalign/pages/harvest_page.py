@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from openalign.files.facts import HarvestFacts, HarvestSample, Ranking
-from openalign.files.states import HarvestState, PageState
+from openalign.files.facts import DamagedFile, HarvestFacts, HarvestSample, Ranking
+from openalign.files.states import HarvestState, PageState, RecordFault
 from openalign.pages.templating import environment, page_style, templates_in
 
 NO_LANGUAGE = "not named"
+NO_TEXT_LANGUAGE = "not told"
+
+NUM_DAMAGED = 20
+"""Damaged files that are named; the manifest names all."""
 
 MEANINGS: dict[str, str] = {
     HarvestState.KEPT: "written",
@@ -23,7 +27,6 @@ MEANINGS: dict[str, str] = {
     HarvestState.BAD_TEXT: "a text or JSON object that cannot be read",
     HarvestState.NOT_THERE: "a table names a file that is not there",
     HarvestState.SCATTERED: "a sample whose members do not lie side by side",
-    HarvestState.DAMAGED: "a tar that is damaged; what lies behind that was not read",
     PageState.PARSED: "read",
     PageState.CUT: "read as far as its limit",
     PageState.PAGE_TOO_COMPLEX: "reading it would take too many steps",
@@ -35,6 +38,13 @@ MEANINGS: dict[str, str] = {
     PageState.UNREACHABLE: "the host did not answer",
     PageState.SITEMAP: "a list of pages",
     PageState.BAD_SITEMAP: "a list of pages that cannot be read to its end",
+    RecordFault.DAMAGED: "what it is compressed to cannot be unpacked",
+    RecordFault.NO_RECORD: "no record begins where one should",
+    RecordFault.WRONG_LENGTH: "longer or shorter than it says",
+    RecordFault.CUT_SHORT: "its file ends within it",
+    RecordFault.NO_HTTP: "a response that does not begin like one",
+    RecordFault.BAD_ENCODING: "its content encoding cannot be undone",
+    RecordFault.NO_METADATA: "of a WAT: no JSON of the known form",
 }
 """What the states mean, in a few words; one without words is shown by its name alone."""
 
@@ -50,7 +60,12 @@ class Line:
 
 
 def render(
-    facts: HarvestFacts, *, states: Mapping[str, int], num_found: int, settings: Mapping[str, Any]
+    facts: HarvestFacts,
+    *,
+    states: Mapping[str, int],
+    num_found: int,
+    damaged_files: Sequence[DamagedFile],
+    settings: Mapping[str, Any],
 ) -> str:
     """Return the page; `states` are those of the `num_found` pairs, in the order they are shown."""
     num_kept = states[HarvestState.KEPT]
@@ -63,8 +78,12 @@ def render(
         num_kept=num_kept,
         states=_lines(states, num_found),
         pages=_lines(dict(sorted(facts.pages.items(), key=_most_first)), sum(facts.pages.values())),
+        bad_records=_lines(facts.bad_records, sum(facts.bad_records.values())),
+        damaged_files=damaged_files[:NUM_DAMAGED],
+        num_damaged=len(damaged_files),
         places=_lines(facts.found_in, num_kept),
         languages=_top(facts.languages, num_kept, nothing=NO_LANGUAGE),
+        text_languages=_top(facts.text_languages, num_kept, nothing=NO_TEXT_LANGUAGE),
         hosts=_top(facts.hosts, num_kept),
         samples=_by_place(facts.samples),
         settings=json.dumps(settings, indent=2, ensure_ascii=False),

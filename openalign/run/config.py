@@ -165,6 +165,7 @@ def resolved(node: yaml.MappingNode, *, name: str, file: str) -> PipelineConfig:
     config = cast("PipelineConfig", where.read(PipelineConfig, node))
     _check_model(config, node)
     _check_benchmarks(config, node)
+    _check_languages(config, node)
     return config
 
 
@@ -264,6 +265,19 @@ def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
                 hint=did_you_mean(name, config.benchmarks)
                 or f"name the data set under `benchmarks:`, as {name}: {{kind: karpathy, ...}}",
             )
+
+
+def _check_languages(config: PipelineConfig, node: yaml.MappingNode) -> None:
+    """Refuse a pipeline that judges languages of texts, which its harvest does not detect."""
+    language_from = config.filter.text.language_from
+    is_detected = config.harvest is None or config.harvest.detect_languages
+    if language_from != "page" and config.filter.text.languages and not is_detected:
+        where = place_of(_node_at(node, "filter", "text", "language_from"))
+        raise ConfigError(
+            f"{where}: `filter.text.language_from` is {language_from!r}, but nothing detects the "
+            "languages of texts",
+            hint="set `harvest.detect_languages: true`, or judge by `page`",
+        )
 
 
 def _node_at(node: Node, *path: str | int) -> Node:

@@ -58,6 +58,17 @@ def counts_so_far(counts: Mapping[str, int], seconds: float) -> str:
     )
 
 
+def say_damaged_files_again(stage: Stage, manifest: Manifest) -> None:
+    """Say that a complete result is made again for the files that were damaged."""
+    count = num_files(len(manifest.damaged_files))
+    say(f"{stage.name:9} runs again: {count} of its input could not be read to the end")
+
+
+def num_files(number: int) -> str:
+    """Return a number of files in words."""
+    return "1 file" if number == 1 else f"{number:,} files"
+
+
 def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None:
     """Say what a stage kept, and note how long it took."""
     name = stage.name
@@ -111,7 +122,6 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
         hint = "robots.txt or the pages themselves withhold the seeds"
     else:
         hint = "see that the network and the hosts answer; the same command tries again"
-    return StageError(
-        f"{stage.name} found nothing to hand on: {counts_by(ended) or 'nothing was there'}",
-        hint=hint,
-    )
+    found = counts_by(ended) or "nothing was there"
+    damaged = "".join(f"\n{file.name}: {file.reason}" for file in result.damaged_files)
+    return StageError(f"{stage.name} found nothing to hand on: {found}{damaged}", hint=hint)

@@ -117,12 +117,16 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     folder = run.folder(stage.name)
     folder.finish_swap()
     manifest = folder.read()
-    if manifest is not None and manifest.fingerprint == inputs.fingerprint:
-        messages.say_up_to_date(stage, manifest)
-        places = stage.places(run.config)
-        return manifest if manifest.places == places else folder.move_places(manifest, places)
+    is_current = manifest is not None and manifest.fingerprint == inputs.fingerprint
+    if manifest is not None and is_current:
+        # A damaged file may be whole by now where no fingerprint shows it, as on a web server.
+        if not (run.replace and manifest.damaged_files):
+            messages.say_up_to_date(stage, manifest)
+            places = stage.places(run.config)
+            return manifest if manifest.places == places else folder.move_places(manifest, places)
+        messages.say_damaged_files_again(stage, manifest)
     readiness.require(run, stage)
-    if manifest is not None:
+    if manifest is not None and not is_current:
         why = messages.changes(manifest, inputs)
         consent.require(run, stage, why)
         messages.say_why(stage, why)

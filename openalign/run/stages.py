@@ -246,7 +246,7 @@ _TABLE = (
         left_out=_without_source,
         is_dear=True,
         extra="ingest",
-        needs=(*_BEAM, "jinja2", "pycurl", "selectolax", "webencodings"),
+        needs=(*_BEAM, "fastwarc", "jinja2", "pycurl", "selectolax", "webencodings", "zstandard"),
         states=tuple(HarvestState),
     ),
     Stage(

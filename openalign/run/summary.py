@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 
 from openalign.files import storage
-from openalign.files.manifest import Manifest
+from openalign.files.manifest import MANIFEST, Manifest
 from openalign.files.names import DATA_CARD, HARVEST_PAGE, MODEL_CARD, REPORT_HTML
 from openalign.run.contract import Run
+from openalign.run.messages import num_files
 from openalign.telemetry import say
+
+_NUM_NAMED = 20
+"""So many damaged files are named; the manifest names all."""
 
 _PAGES = {
     "harvest": HARVEST_PAGE,
@@ -36,8 +40,18 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
     show_findings(run, manifests)
 
 
+def exit_code(manifests: Mapping[str, Manifest]) -> int:
+    """Return 3 where a file of a stage's input was damaged, else 0."""
+    return 3 if any(manifest.damaged_files for manifest in manifests.values()) else 0
+
+
 def show_findings(run: Run, manifests: Mapping[str, Manifest]) -> None:
-    """Print on stderr what stages found: an evaluation's headline, where report and cards lie."""
+    """Print on stderr what stages found: an evaluation's headline, where report and cards lie.
+
+    Files that were damaged come first.
+    """
+    for name, manifest in manifests.items():
+        _show_damaged_files(run, name, manifest)
     for manifest in manifests.values():
         for line in manifest.facts.get("headline", []):
             say(line)
@@ -45,3 +59,16 @@ def show_findings(run: Run, manifests: Mapping[str, Manifest]) -> None:
         for title, file in _PAGES.items():
             if manifest.names(file):
                 say(f"{title}: {storage.join(run.folder(name).url, file)}")
+
+
+def _show_damaged_files(run: Run, name: str, manifest: Manifest) -> None:
+    damaged = manifest.damaged_files
+    if not damaged:
+        return
+    say(f"{name:9} could not read {num_files(len(damaged))} to the end; all else is there:")
+    for file in damaged[:_NUM_NAMED]:
+        say(f"{'':9} {file.name}: {file.reason}")
+    if len(damaged) > _NUM_NAMED:
+        more = num_files(len(damaged) - _NUM_NAMED)
+        say(f"{'':9} and {more} more: {storage.join(run.folder(name).url, MANIFEST)}")
+    say(f"{'':9} once they are whole, --yes makes the result again")

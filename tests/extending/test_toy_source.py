@@ -97,7 +97,7 @@ def test_a_toy_source_that_is_not_there_ends_before_anything_is_written(
 def test_an_unknown_kind_names_the_toy_among_the_kinds(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert harvest(folder, "--set", "harvest.source={kind: warc, path: x}") == 2
+    assert harvest(folder, "--set", "harvest.source={kind: letters, path: x}") == 2
 
     said = capsys.readouterr().err
     [hint] = [line for line in said.splitlines() if line.startswith("hint: kinds are: ")]

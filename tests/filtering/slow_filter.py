@@ -44,6 +44,7 @@ def row(image_url: str, alt_text: str, language: str | None = "en") -> Row:
         "found_in": "img_alt",
         "raw_image_url": image_url,
         "page_language": language,
+        "text_language": ("en", "de", None)[len(alt_text) % 3],
     }
 
 
@@ -123,8 +124,12 @@ def expected_of(rows: Sequence[Row], rules: TextRules) -> Expected:
     flags: dict[object, set[str]] = {}
     for r in rows:
         words = WORD.findall(one_spelling(r["alt_text"]))
-        unknown = r["page_language"] is None
-        good = rules.keep_unknown_language if unknown else r["page_language"] in rules.languages
+        language = {
+            "page": r["page_language"],
+            "text": r["text_language"],
+            "page_or_text": r["page_language"] or r["text_language"],
+        }[rules.language_from]
+        good = language in rules.languages if language else rules.keep_unknown_language
         asked = {
             "language": bool(rules.languages) and not good,
             "alt_text_on_many_images": len(images[one_spelling(r["alt_text"])])

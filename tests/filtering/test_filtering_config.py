@@ -141,3 +141,15 @@ def test_an_old_key_is_told_its_new_name(
         load_pipeline(str(path), "pairs")
 
     assert caught.value.hint == hint
+
+
+def test_languages_of_texts_are_judged_only_where_they_are_detected(tmp_path: Path) -> None:
+    path = tmp_path / "pipelines.yaml"
+    path.write_text(PIPELINE + "  filter:\n    text: {language_from: text}\n")
+
+    with pytest.raises(ConfigError, match=r":7: `filter\.text\.language_from` is 'text'") as caught:
+        load_pipeline(str(path), "pairs")
+    assert caught.value.hint == "set `harvest.detect_languages: true`, or judge by `page`"
+    load_pipeline(str(path), "pairs", ["harvest.detect_languages=true"])
+    load_pipeline(str(path), "pairs", ["filter.text.languages=[]"])
+    load_pipeline(str(path), "pairs", ["filter.text.language_from=page"])

@@ -89,6 +89,14 @@ RULES = [
         ),
         id="coverage",
     ),
+    pytest.param(
+        TextRules(frequent=TopK(k=500), language_from="page_or_text", min_unigrams=1),
+        id="languages of pages, and of texts",
+    ),
+    pytest.param(
+        TextRules(frequent=TopK(k=500), language_from="text", keep_unknown_language=False),
+        id="languages of texts",
+    ),
 ]
 
 

@@ -25,7 +25,9 @@ def page(*links: str, alt: str = "", head: str = "", lang: str = "en") -> Reply:
 def setup_of(web: Web, work: Path, **changes: Any) -> ReadingSetup:
     attempt = Attempt(str(work / "attempt"))
     storage.write_text(attempt.url, "")
-    return ReadingSetup(web=web.download(**changes), work=str(work), attempt=attempt)
+    return ReadingSetup(
+        web=web.download(**changes), texts=("alt",), work=str(work), attempt=attempt
+    )
 
 
 class Crawled:

@@ -79,6 +79,8 @@ def test_a_ledger_row_says_what_is_known_of_the_image(web: Web, tmp_path: Path) 
         "expected_sha256": None,
         "carried": None,
         "locator": None,
+        "address_from": None,
+        "text_language": None,
         "image_key": image_key(f"{SITE}/big.png"),
         "state": "fetched",
         "detail": None,

@@ -122,10 +122,26 @@ def test_of_the_same_pair_found_twice_the_first_page_by_name_stays(
     assert survivors["cat 0"] == f"{OTHER}/000.html"
 
 
+def test_languages_of_texts_are_detected_where_that_is_asked_for(tmp_path: Path) -> None:
+    html = "<img src=x.png alt='Ein rotes Boot im alten Hafen'>"
+    with serve({"/": page(html)}) as web:
+        source = SiteSource(seeds=(SITE,))
+        run(HarvestConfig(source=source, web=web.download()), tmp_path / "without")
+        config = HarvestConfig(source=source, web=web.download(), detect_languages=True)
+        run(config, tmp_path / "with")
+
+    [without] = rows_of(tmp_path / "without").to_dicts()
+    assert without["text_language"] is None
+    assert rows_of(tmp_path / "with").to_dicts() == [without | {"text_language": "de"}]
+
+
 def test_of_the_same_pair_on_one_page_the_smallest_place_and_spelling_stay(tmp_path: Path) -> None:
     html = "<img src=./x.png title=cat><img src=x.png alt=cat><img src=/x.png alt=cat>"
     with serve({"/": page(html)}) as web:
-        result = run(HarvestConfig(source=SiteSource(seeds=(SITE,)), web=web.download()), tmp_path)
+        config = HarvestConfig(
+            source=SiteSource(seeds=(SITE,)), web=web.download(), texts=("alt", "title")
+        )
+        result = run(config, tmp_path)
 
     [row] = rows_of(tmp_path).to_dicts()
     assert (row["found_in"], row["raw_image_url"]) == ("img_alt", "/x.png")
@@ -190,7 +206,7 @@ def test_a_table_without_its_columns_stops_before_anything_is_written(tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_file_among_several_stops_the_job_and_is_named(
+def test_a_damaged_file_among_several_costs_itself_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "in").mkdir()
@@ -202,10 +218,13 @@ def test_a_damaged_file_among_several_stops_the_job_and_is_named(
     (tmp_path / "in" / "p1.parquet").write_bytes(damaged)
     config = HarvestConfig(source=TableSource(path=str(tmp_path / "in")))
 
-    with pytest.raises(InputError, match=r"in/p1\.parquet cannot be read as parquet: "):
-        run(config, tmp_path / "out")
+    result = run(config, tmp_path / "out")
 
-    assert not list((tmp_path / "out").glob("candidates-*"))
+    [file] = result.damaged_files
+    assert file.name == "p1.parquet"
+    assert file.reason.startswith("cannot be read as parquet: ")
+    assert str(tmp_path) not in file.reason
+    assert (result.states["kept"], result.states["duplicate"]) == (100, 100)
     assert not [record for record in caplog.records if record.exc_info]  # no traceback
 
 

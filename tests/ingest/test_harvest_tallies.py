@@ -6,13 +6,11 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-import pytest
 
 from openalign.engines.jobs import run_jobs
 from openalign.files.facts import CountedValue, HarvestFacts, Ranking, SourceRows
 from openalign.files.manifest import StageResult
 from openalign.ingest import harvest
-from openalign.ingest.candidates import common_folder
 from openalign.ingest.config import HarvestConfig
 from openalign.ingest.harvest_tallies import NUM_TOP
 from openalign.ingest.sources.table import TableSource
@@ -114,23 +112,6 @@ def test_of_many_sources_those_that_gave_most_are_named(tmp_path: Path) -> None:
     assert facts.num_sources == NUM_TOP + 3
     assert [each.found for each in facts.sources] == list(range(NUM_TOP + 3, 3, -1))
     assert sum(each.rows for each in facts.hosts.top) == sum(range(NUM_TOP + 4))
-
-
-@pytest.mark.parametrize(
-    ("urls", "folder"),
-    [
-        pytest.param(["/a/b/x.csv"], "/a/b/", id="one file"),
-        pytest.param(["/a/b/x.csv", "/a/b/y.csv"], "/a/b/", id="two of a folder"),
-        pytest.param(["/a/b/part/1", "/a/b/party/1"], "/a/b/", id="names that begin alike"),
-        pytest.param(["/a/b/x", "/a/b/c/x"], "/a/b/", id="a folder within"),
-        pytest.param(["gs://one/x", "gs://two/x"], "gs://", id="two buckets"),
-        pytest.param(["/a/x", "gs://two/x"], "", id="nothing in common"),
-        pytest.param(["/a/b/c/x", "/a/b/x/x", "/a/b/x/y"], "/a/b/", id="three"),
-        pytest.param(["x.csv"], "", id="no folder"),
-    ],
-)
-def test_files_are_named_within_their_common_folder(urls: list[str], folder: str) -> None:
-    assert common_folder(urls) == common_folder(urls[::-1]) == folder
 
 
 def test_neither_paths_nor_patience_are_on_the_page(tmp_path: Path) -> None:

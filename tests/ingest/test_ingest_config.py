@@ -147,6 +147,11 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
             "num_files",
             id="no file",
         ),
+        pytest.param(
+            lambda: HarvestConfig(source=TableSource(path="x"), texts=()),
+            "texts must name at least one kind",
+            id="no texts",
+        ),
         pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=0), "1 to 100", id="q 0"),
         pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=101), "1 to 100", id="q 101"),
         pytest.param(

@@ -1,12 +1,35 @@
 """Pages in tests: their address, and what is found on them."""
 
+from collections.abc import Collection
+from typing import get_args
+
 from openalign.ingest.webpage.page import PageContent, parse_page
+from openalign.ingest.webpage.texts import TextKind
 
 PAGE_URL = "http://site.example/a/index.html"
 
+ALL_TEXTS: tuple[TextKind, ...] = get_args(TextKind)
 
-def parse(html: str, *, is_xml: bool = False) -> PageContent:
-    return parse_page(html.encode(), page_url=PAGE_URL, charset="utf-8", is_xml=is_xml)
+
+def parse(
+    html: str | bytes,
+    *,
+    charset: str | None = "utf-8",
+    texts: Collection[TextKind] = ALL_TEXTS,
+    content_language: str | None = None,
+    is_xml: bool = False,
+    with_links: bool = True,
+) -> PageContent:
+    """Read a page; unless a test says otherwise, every kind of text counts."""
+    return parse_page(
+        html.encode() if isinstance(html, str) else html,
+        page_url=PAGE_URL,
+        charset=charset,
+        content_language=content_language,
+        texts=texts,
+        is_xml=is_xml,
+        with_links=with_links,
+    )
 
 
 def pairs(html: str, *, is_xml: bool = False) -> list[tuple[str, str, str]]:

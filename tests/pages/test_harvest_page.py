@@ -8,12 +8,13 @@ import pytest
 
 from openalign.files.facts import (
     CountedValue,
+    DamagedFile,
     HarvestFacts,
     HarvestSample,
     Ranking,
     SourceRows,
 )
-from openalign.files.states import HarvestState, PageState
+from openalign.files.states import HarvestState, PageState, RecordFault
 from openalign.pages.harvest_page import MEANINGS, render
 
 EVIL = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=alert(1)>\"'&"
@@ -41,6 +42,7 @@ def page_of(**facts: Any) -> str:
         HarvestFacts(**facts),
         states=STATES,
         num_found=8,
+        damaged_files=[DamagedFile(name=EVIL, reason=EVIL)],
         settings={"source": {"kind": "site", "seeds": [EVIL]}, "num_files": 4},
     )
 
@@ -48,6 +50,8 @@ def page_of(**facts: Any) -> str:
 def whole() -> str:
     return page_of(
         pages={"parsed": 2, "http_error": 6},
+        bad_records={"no_record": 3},
+        text_languages=Ranking(top=[CountedValue(value="", rows=3)], num_values=1),
         sources=[SourceRows(source=EVIL, pages=8, found=1_234_567, candidates=4)],
         num_sources=21,
         found_in={"img_alt": 2, "og_image": 1},
@@ -127,7 +131,7 @@ def test_every_link_leads_to_a_section_and_every_table_has_headings() -> None:
     assert {of["href"] for tag, of in seen.tags if tag == "a"} == {f"#{name}" for name in ids}
     assert all(of.get("scope") for tag, of in seen.tags if tag == "th")
     tags = [tag for tag, _ in seen.tags]
-    assert tags.count("caption") == tags.count("table") == 6
+    assert tags.count("caption") == tags.count("table") == 9
 
 
 def test_a_harvest_without_pages_and_rows_has_a_page() -> None:
@@ -135,14 +139,18 @@ def test_a_harvest_without_pages_and_rows_has_a_page() -> None:
         HarvestFacts(),
         states=dict.fromkeys(HarvestState, 0),
         num_found=0,
+        damaged_files=[],
         settings={"source": {"kind": "table"}},
     )
 
     assert 'id="pages"' not in page
     assert 'id="sources"' not in page
+    assert 'id="damaged"' not in page
+    assert 'id="records"' not in page
+    assert 'id="text-languages"' not in page
     assert rows_of(page, "pairs") == []
 
 
-@pytest.mark.parametrize("state", [*HarvestState, *PageState])
+@pytest.mark.parametrize("state", [*HarvestState, *PageState, *RecordFault])
 def test_every_state_is_explained(state: str) -> None:
     assert MEANINGS[state]

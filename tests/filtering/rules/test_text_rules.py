@@ -1,10 +1,12 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FilterState
-from openalign.filtering.config import TextRules
+from openalign.filtering.config import LanguageFrom, TextRules
 from openalign.filtering.counts.tokens import U64, hash_strings, hash_words, normalize
 from openalign.filtering.rules.table import ask_rules, first_rule, names_of
 from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus, has_rare_ngram
@@ -17,13 +19,18 @@ def ngrams(*texts: str) -> U64:
     return np.unique(np.concatenate((tokens.unigrams, tokens.bigrams()[0])))
 
 
-def batch_of(texts: list[str], languages: list[str | None] | None = None) -> TextBatch:
+def batch_of(
+    texts: list[str],
+    languages: Sequence[str | None] | None = None,
+    of_texts: Sequence[str | None] | None = None,
+) -> TextBatch:
     rows = [
         {
             "key": str(i),
             "image_url": f"http://{i}",
             "alt_text": text,
             "page_language": languages[i] if languages else "en",
+            "text_language": of_texts[i] if of_texts else None,
         }
         for i, text in enumerate(texts)
     ]
@@ -86,6 +93,24 @@ def test_pages_are_judged_by_their_language(
     rules = TextRules(languages=languages, keep_unknown_language=keep_unknown)
 
     assert reasons(["a red apple"], rules=rules, languages=[language]) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("language_from", "reasons"),
+    [
+        pytest.param("page", [None, "language", None, None], id="page"),
+        pytest.param("text", ["language", None, None, "language"], id="text"),
+        pytest.param("page_or_text", [None, "language", None, "language"], id="page or text"),
+    ],
+)
+def test_a_setting_says_what_names_the_language(
+    language_from: LanguageFrom, reasons: list[str | None]
+) -> None:
+    batch = batch_of(["a red apple"] * 4, ["en", "de", None, None], ["de", "en", "en", "de"])
+    corpus = TextCorpus(ngrams("a red apple"), NONE, NONE)
+    flags = ask_rules(TEXT_RULES, batch, corpus, TextRules(language_from=language_from))
+
+    assert first_rule(flags, names_of(TEXT_RULES)).to_list() == reasons
 
 
 @pytest.mark.parametrize(

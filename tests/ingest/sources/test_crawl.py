@@ -195,6 +195,16 @@ def test_a_page_that_was_asked_for_costs_budget_whatever_it_says(web: Web, tmp_p
     assert crawl(web, tmp_path, max_pages=4).pieces == crawled.pieces
 
 
+def test_a_server_names_the_language_of_a_page_that_does_not(web: Web, tmp_path: Path) -> None:
+    body = b"<img src=/x.png alt=Katze><img lang=en src=/y.png alt=cat>"
+    web.routes["/"] = Reply(body=body, headers=[*HTML, ("Content-Language", "de-DE")])
+
+    rows = crawl(web, tmp_path).rows
+
+    languages = {row["alt_text"]: row["page_language"] for row in rows}
+    assert languages == {"Katze": "de", "cat": "en"}
+
+
 def test_candidates_know_their_page_and_its_language(web: Web, tmp_path: Path) -> None:
     web.routes |= {"/": Reply(status=301, headers=[("Location", "/start")])}
     web.routes |= {"/start": page(alt="cat", lang="de-AT")}

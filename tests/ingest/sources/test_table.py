@@ -35,6 +35,8 @@ def test_a_row_becomes_a_candidate(tmp_path: Path) -> None:
         "expected_sha256": None,
         "carried": None,
         "locator": None,
+        "address_from": None,
+        "text_language": None,
     }
     assert counts == {"found": 1}
 

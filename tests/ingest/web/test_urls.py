@@ -5,6 +5,8 @@ import polars as pl
 import pytest
 
 from openalign.ingest.web.urls import (
+    _BEHIND_FOLDER,
+    _BEHIND_HOST,
     _CANONICAL,
     MAX_URL_CHARS,
     address_name_of,
@@ -91,7 +93,7 @@ SCHEMES = [
     "http:\\\\",
     " http://",
 ]
-BASES = [None, PAGE, "http://u:p@h/", "mailto:a@b", "about:blank", "http://h/a;b?c#d"]
+BASES = [None, PAGE, "http://h/", "https://h:8080/a/b/", "http://h/a;b?c/d", "http://1.2.3.4//a//"]
 
 
 def test_an_odd_url_comes_out_as_the_parsers_properties_tell() -> None:
@@ -102,7 +104,8 @@ def test_an_odd_url_comes_out_as_the_parsers_properties_tell() -> None:
         rng.choice(SCHEMES) + rng.choice(HOSTS) + "/" + "".join(rng.choices(PIECES, k=5))
         for _ in range(20_000)
     ]
-    odd = bare + paths + mixed
+    relative = ["".join(rng.choices([*PIECES, *"aa///?"], k=4)) for _ in range(20_000)]
+    odd = bare + paths + mixed + relative
 
     expected = [by_properties(raw, base) for base in BASES for raw in odd]
 
@@ -142,3 +145,15 @@ def test_hosts_have_no_port_and_origins_do() -> None:
 )
 def test_an_address_name_is_a_host_with_its_port(url: str, expected: str) -> None:
     assert address_name_of(url) == expected
+
+
+def test_relative_addresses_that_need_no_parser_come_out_as_the_parser_would_join_them() -> None:
+    rng = random.Random(2)
+    letters = [*"ab01-_~!$&()*+,;=:@.%/?'", "a/", "/b", "//", "%2e", "..", "C|"]
+    raws = ["".join(rng.choices(letters, k=rng.randint(1, 7))) for _ in range(50_000)]
+    passed = [raw for raw in raws if _BEHIND_HOST.fullmatch(raw) or _BEHIND_FOLDER.fullmatch(raw)]
+
+    assert len(passed) > 2_000
+    for base in filter(None, BASES):
+        expected = [by_properties(raw, base) for raw in passed]
+        assert [canonical_url(raw, base) for raw in passed] == expected

@@ -2,34 +2,39 @@
 
 import random
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 import pytest
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
-from webpages import PAGE_URL, parse
+from webpages import parse
 
 from openalign.ingest.webpage import budget
 from openalign.ingest.webpage.budget import PageTooComplexError, parser_steps, require_parsable
 from openalign.ingest.webpage.markup import tags
 from openalign.ingest.webpage.open_tags import OpenTags
-from openalign.ingest.webpage.page import parse_page
 from openalign.ingest.webpage.texts import names
 
 NAMES = sorted(
     names(
         "a b font p div span li ul ol dl dt dd table tr td th tbody caption option optgroup button"
         " object svg g math figure figcaption picture section h1 pre form label template noscript"
-        " html body head i title style textarea script iframe colgroup col br img source"
+        " html body head i title style textarea script iframe colgroup col br img source map area"
+        " input amp-img meta"
     )
 )
 PIECES = sorted(
     names(
         ", ,, srcset= src= alt= href=x rel= charset= content= http-equiv= name=robots data-src= ="
         """ =" ' > < </ /> <!-- --> <![CDATA[ ]]> & &amp; {{ }} ( ) 2x 9w .5x data: // http:// #"""
-        " \0 x cat"
+        " \0 x cat lang=de lang= id=a id=b aria-labelledby='a b' aria-label=cat usemap=#a name=a"
+        " type=image type=application/ld+json property=og:image property=og:image:alt content=cat"
+        """ {"@type":"ImageObject","url":"x","caption":"cat"} [ { } ] { " \\"""
     )
 )
+
+IMAGE_OBJECT = '{"@type": "ImageObject", "url": "x.png", "caption": "cat"}'
 
 
 def steps_of(html: str, *, is_xml: bool = False) -> int:
@@ -62,6 +67,20 @@ def steps_of(html: str, *, is_xml: bool = False) -> int:
         pytest.param("<img srcset=',,,, , ,' alt=cat>", "", id="commas"),
         pytest.param("<img alt=cat><noscript>", "<img src=x>", id="nested noscript"),
         pytest.param("<script/>", "", id="scripts"),
+        pytest.param("<p lang=de><img src=x alt=cat>", "", id="nested languages"),
+        pytest.param("<p id=a><img src=x aria-labelledby='a b'>", "<p id=b>cat", id="nested ids"),
+        pytest.param("<img src=x usemap=#a>", "<map name=a><area alt=cat>", id="images of a map"),
+        pytest.param("<map name=a><area alt=cat>", "<img src=x usemap=#a>", id="nested maps"),
+        pytest.param("<picture><source srcset=#>", "<img alt=cat>", id="nested picture elements"),
+        pytest.param(
+            "<meta name=og:image content=x><meta name=og:image:alt content=cat>", "", id="og"
+        ),
+        pytest.param(
+            "<meta name=og:image:alt content=cat>", "<meta name=og:image content=x>", id="alts"
+        ),
+        pytest.param(
+            f"<script type=application/ld+json>[{IMAGE_OBJECT}]</script>", "", id="JSON-LD"
+        ),
     ],
 )
 @pytest.mark.parametrize("is_xml", [False, True])
@@ -84,6 +103,50 @@ def test_twice_as_long_a_srcset_takes_twice_as_many_steps() -> None:
     for piece in (",", ", ", " ,", "a 2x,", "(", "a ("):
         once = steps_of(f"<img alt=cat srcset='{piece * 500}'>")
         assert steps_of(f"<img alt=cat srcset='{piece * 1000}'>") < 2.5 * once
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(lambda num: f"[{', '.join([IMAGE_OBJECT] * num)}]", id="a list"),
+        pytest.param(lambda num: f"[{'1, ' * num}1]", id="numbers"),
+        pytest.param(lambda num: "[" + "[], " * num + "[]]", id="lists"),
+        pytest.param(lambda num: '{"image": [' * num + IMAGE_OBJECT + "]}" * num, id="nested"),
+        pytest.param(lambda num: "[" * num, id="broken"),
+        pytest.param(lambda num: '"\\' * num, id="broken texts"),
+    ],
+)
+def test_twice_as_much_json_takes_twice_as_many_steps(data: Callable[[int], str]) -> None:
+    def steps(num: int) -> int:
+        return steps_of(f"<script type=application/ld+json>{data(num)}</script>")
+
+    assert steps(400) < 2.5 * steps(200) + 100
+
+
+def test_a_description_is_read_as_deep_as_its_bound() -> None:
+    def page(depth: int, caption: str = "cat") -> str:
+        image = IMAGE_OBJECT.replace("cat", caption)
+        nested = "[" * (depth - 1) + image + "]" * (depth - 1)
+        return f"<script type=application/ld+json>{nested}</script>"
+
+    assert len(parse(page(64)).pairs) == 1
+    assert parse(page(65)).pairs == []
+    # Brackets in a text are none.
+    assert len(parse(page(64, r"\"[{" * 10)).pairs) == 1
+    # A text that does not end is passed over once, not once for each of its quotation marks.
+    assert parse(page(64, "[" + r"\"" * 200_000 + "\\")).pairs == []
+
+
+def test_a_page_whose_images_share_a_long_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The address, as the page spells it, and the text.
+    html = "<figure>" + "<img src=x>" * 10 + "<figcaption>" + "c" * 74
+    assert len("http://site.example/a/x") + len("x") + 74 == 98
+
+    monkeypatch.setattr(budget, "MAX_PAIR_CHARS", 980)
+    assert len(parse(html).pairs) == 10
+    monkeypatch.setattr(budget, "MAX_PAIR_CHARS", 979)
+    with pytest.raises(PageTooComplexError, match="more than 979 characters"):
+        parse(html)
 
 
 def test_no_soup_of_tags_takes_more_steps_than_its_length_allows() -> None:
@@ -208,6 +271,9 @@ def test_tags_and_elements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     parse("<img><a href=x></a>" * 5)
     with pytest.raises(PageTooComplexError, match="more than 10 images and links"):
         parse("<img><a href=x></a>" * 5 + "<meta>")
+    parse("<script type=application/ld+json>[" + "{}, " * 8 + "{}]</script>")
+    with pytest.raises(PageTooComplexError, match="more than 10 images and links"):
+        parse("<script type=application/ld+json>[" + "{}, " * 9 + "{}]</script>")
 
 
 @pytest.mark.parametrize(
@@ -218,9 +284,15 @@ def test_tags_and_elements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("<br " + " ".join(f"a{n}" for n in range(50_000)) + ">", id="attributes"),
         pytest.param("<p>" * 500_001, id="tags"),
         pytest.param("<img>" * 150_000, id="images"),
+        pytest.param(
+            f"<script type=application/ld+json>[{'[],' * 100_000}[]]</script>", id="JSON-LD"
+        ),
+        pytest.param(
+            "<figure>" + "<img src=x>" * 10_000 + "<figcaption>" + "c" * 10_000, id="shared texts"
+        ),
         pytest.param("<svg>" + "<g>" * 50_000 + "</x>" * 50_000, id="ends that end nothing"),
     ],
 )
 def test_a_page_beyond_its_budget_is_refused(html: str) -> None:
     with pytest.raises(PageTooComplexError):
-        parse_page(html.encode(), page_url=PAGE_URL, charset=None)
+        parse(html)

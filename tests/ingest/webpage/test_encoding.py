@@ -3,10 +3,9 @@
 import encodings.aliases
 
 import pytest
-from webpages import PAGE_URL
+from webpages import parse
 
 from openalign.ingest.webpage.encoding import decode_page
-from openalign.ingest.webpage.page import parse_page
 
 
 @pytest.mark.parametrize(
@@ -294,14 +293,14 @@ def test_a_cut_leaves_out_half_a_character_and_no_more(label: str, text: str) ->
 def test_a_meta_element_behind_the_first_kilobyte_counts(head: str, text: str, codec: str) -> None:
     for before in (f"<!--{FAR}-->", f"<title>{FAR}</title>", f"<style>{FAR}</style>"):
         body = page(head, f"<img src=x.png alt='{text}'>", codec, before)
-        [pair] = parse_page(body, page_url=PAGE_URL, charset=None).pairs
+        [pair] = parse(body, charset=None).pairs
         assert pair.alt_text == text
 
 
 def test_a_server_is_believed_before_a_late_meta_element() -> None:
     body = page("<meta charset=koi8-r>", f"<img src=x alt='{RUSSIAN}'>", "utf-8", f"<!--{FAR}-->")
 
-    [pair] = parse_page(body, page_url=PAGE_URL, charset="utf-8").pairs
+    [pair] = parse(body, charset="utf-8").pairs
     assert pair.alt_text == RUSSIAN
 
 
@@ -316,7 +315,7 @@ def test_a_label_that_is_no_encoding_of_a_page_is_passed_over(label: str) -> Non
     html = f"<meta charset='{label}'><img src=x.png alt='größe \\ud800 +2AA- a\\x41'>".encode()
 
     for charset in (None, label):
-        [pair] = parse_page(html, page_url=PAGE_URL, charset=charset).pairs
+        [pair] = parse(html, charset=charset).pairs
         assert pair.alt_text == "größe \\ud800 +2AA- a\\x41"
 
 
@@ -325,5 +324,5 @@ def test_no_label_breaks_a_page() -> None:
 
     for label in every_codec():
         meta = f"<meta charset={label}>".encode()
-        assert parse_page(body, page_url=PAGE_URL, charset=label) is not None
-        assert parse_page(meta + body, page_url=PAGE_URL, charset=None) is not None
+        assert parse(body, charset=label) is not None
+        assert parse(meta + body, charset=None) is not None

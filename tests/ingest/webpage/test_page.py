@@ -1,6 +1,8 @@
 import pytest
 from webpages import pairs, parse
 
+from openalign.ingest.webpage.texts import TextKind
+
 
 @pytest.mark.parametrize(
     ("html", "expected"),
@@ -50,6 +52,45 @@ def test_language_of_a_page(html: str, expected: str | None) -> None:
     assert parse(html).language == expected
 
 
+EVERY_TEXT = (
+    "<meta property=og:image content=x><meta property=og:image:alt content=og>"
+    "<meta name=twitter:image content=x><meta name=twitter:image:alt content=card>"
+    "<script type=application/ld+json>"
+    '{"@type": "ImageObject", "url": "x", "caption": "described"}</script>'
+    "<figure><img src=x alt=a title=t aria-label=l aria-labelledby=id usemap=#m>"
+    "<figcaption>c</figcaption></figure><p id=id>e</p><map name=m><area alt=part></map>"
+    "<picture><img src=x alt=p></picture><input type=image src=x alt=i><amp-img src=x alt=m>"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "num_without"),
+    [
+        pytest.param("alt", "a p i m", 0, id="alt"),
+        pytest.param("title", "t", 3, id="title"),
+        pytest.param("aria_label", "l e", 3, id="aria_label"),
+        pytest.param("figcaption", "c", 3, id="figcaption"),
+        pytest.param("area", "part", 4, id="area"),
+        pytest.param("og_image", "og", 4, id="og_image"),
+        pytest.param("twitter_image", "card", 4, id="twitter_image"),
+        pytest.param("json_ld", "described", 4, id="json_ld"),
+    ],
+)
+def test_texts_of_one_kind_alone(kind: TextKind, texts: str, num_without: int) -> None:
+    page = parse(EVERY_TEXT, texts=(kind,))
+
+    assert [pair.alt_text for pair in page.pairs] == texts.split()
+    assert page.dropped["no_alt_text"] == num_without
+
+
+def test_every_kind_of_text_together() -> None:
+    page = parse(EVERY_TEXT)
+
+    texts = " ".join(pair.alt_text for pair in page.pairs)
+    assert texts == "a t l e c p i m part og card described"
+    assert page.dropped.total() == 0
+
+
 def test_links_are_canonical_sorted_and_single() -> None:
     page = parse(
         "<base href=/b/><a href=z.html#top>z</a><a href=z.html>z again</a><area href='/a.html'>"
@@ -87,6 +128,16 @@ def test_links_that_say_nofollow_are_apart() -> None:
 
     assert page.links == ["http://site.example/b", "http://site.example/c"]
     assert page.nofollow_links == ["http://site.example/a"]
+
+
+def test_a_page_that_is_read_without_links_has_the_same_pairs() -> None:
+    html = b"<a href=/a><img src=x.png alt=cat></a><a rel=nofollow href=/b>"
+    page = parse(html, charset=None, with_links=False)
+
+    assert (page.links, page.nofollow_links) == ([], [])
+    assert [(p.image_url, p.alt_text) for p in page.pairs] == [
+        ("http://site.example/a/x.png", "cat")
+    ]
 
 
 def test_a_caption_that_holds_another_is_none() -> None:

@@ -1,9 +1,8 @@
 """XHTML, read as a parser of XML reads it."""
 
 import pytest
-from webpages import PAGE_URL, pairs, parse
+from webpages import pairs, parse
 
-from openalign.ingest.webpage.page import parse_page
 from openalign.ingest.webpage.xhtml import as_html
 
 CAT = [("/a/x.png", "cat", "img_alt")]
@@ -67,7 +66,7 @@ def test_language_and_links_of_xhtml() -> None:
 def test_encoding_of_xhtml(declared: str, codec: str) -> None:
     body = f"{declared}<img src='x' alt='\u043a\u043e\u0442'/>".encode(codec)
 
-    [pair] = parse_page(body, page_url=PAGE_URL, charset=None, is_xml=True).pairs
+    [pair] = parse(body, charset=None, is_xml=True).pairs
     assert pair.alt_text == "\u043a\u043e\u0442"
 
 

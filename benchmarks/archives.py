@@ -1,0 +1,422 @@
+"""WARC and WAT files to candidates, beside what people use and beside bare loops.
+
+    .venv/bin/python benchmarks/archives.py
+    .venv/bin/python benchmarks/archives.py --cc2dataset SITE    # where cc2dataset is installed
+
+A page of the mix `shop` has 24 images (18 with an alt-text, 6 lazy, 3 in picture elements, 1 in a
+figure), 90 links, 22 meta elements and about 45 KB of HTML. Of the mix `article` it has 9 images (7
+with an alt-text, 1 lazy, 2 in figures), 40 links, 16 meta elements and about 25 KB.
+
+Contenders for a WARC:
+    warcio + lxml       the same candidates from `src` and `alt`: robots, base, language, addresses
+                        joined and checked, keys, a record batch
+    bare loop           fastwarc and lexbor: the `src` and `alt` of every image, nothing else
+For a WAT:
+    cc2dataset          its function `extract_documents_from_wat`
+    bare loop           fastwarc and typed msgspec: the address and alt-text of every image
+
+All run on one core, in turn, in one process. A figure is the median over the repetitions of CPU
+time; a ratio the median of the ratios of each repetition. `cc2dataset` pins what cannot stand
+beside Beam, so it is installed apart: `pip install --no-deps --target SITE cc2dataset pysimdjson
+loguru fire termcolor pyspark`.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import lxml.etree
+import msgspec
+import pyarrow as pa
+from fastwarc import ArchiveIterator, WarcRecordType
+from selectolax.lexbor import LexborHTMLParser
+from warcio.archiveiterator import ArchiveIterator as WarcioIterator
+
+from openalign.files.hashing import candidate_key
+from openalign.files.schemas import CANDIDATE
+from openalign.ingest.sources import warc_reading, wat_reading
+from openalign.ingest.sources.archive_reading import ReadPages, read_archive
+from openalign.ingest.sources.archives.found import Archive
+from openalign.ingest.sources.archives.http_stream import HttpReader
+from openalign.ingest.sources.warc import WarcSource
+from openalign.ingest.web.config import WebConfig
+from openalign.ingest.webpage.texts import TextKind
+
+TEXTS: tuple[TextKind, ...] = ("alt",)
+WORDS = Path(__file__).read_text().split()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """What stands on a page."""
+
+    images: int
+    with_alt: int
+    lazy: int
+    pictures: int
+    figures: int
+    links: int
+    metas: int
+    num_bytes: int
+
+
+MIXES = {
+    "shop": Mix(
+        images=24, with_alt=18, lazy=6, pictures=3, figures=1, links=90, metas=22, num_bytes=45_000
+    ),
+    "article": Mix(
+        images=9, with_alt=7, lazy=1, pictures=0, figures=2, links=40, metas=16, num_bytes=25_000
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page, as its server sends it and as a WAT tells of it."""
+
+    url: str
+    html: str
+    images: list[dict[str, str]]
+    links: list[dict[str, str]]
+    metas: list[dict[str, str]]
+
+
+def words(rng: random.Random, number: int) -> str:
+    return " ".join(rng.choice(WORDS).replace('"', "").replace("<", "") for _ in range(number))
+
+
+def page(mix: Mix, number: int) -> Page:
+    """Return a page of a mix; the same for the same number."""
+    rng = random.Random(number)
+    url = f"https://www.site{number % 50}.example/section/{number}/index.html"
+    images: list[dict[str, str]] = []
+    parts: list[str] = []
+    for place in range(mix.images):
+        src = f"/media/{number}/{place}-{rng.randrange(10**9)}.jpg?w=640"
+        alt = words(rng, rng.randrange(2, 12)) if place < mix.with_alt else ""
+        images.append({"path": "IMG@/src", "url": src, "alt": alt})
+        tag = f'<img class="media-image" width="640" height="480" src="{src}" alt="{alt}">'
+        if place < mix.lazy:
+            tag = tag.replace(' src="', ' loading="lazy" src="/blank.gif" data-src="')
+        elif place < mix.lazy + mix.pictures:
+            source = f'<source type="image/webp" srcset="{src}&f=webp 1x, {src}&f=webp2 2x">'
+            tag = f"<picture>{source}{tag}</picture>"
+        elif place < mix.lazy + mix.pictures + mix.figures:
+            tag = f"<figure>{tag}<figcaption>{words(rng, 9)}</figcaption></figure>"
+        parts.append(f'<div class="card">{tag}</div>')
+    links: list[dict[str, str]] = []
+    for _ in range(mix.links):
+        href, text = f"/section/{rng.randrange(10**6)}/", words(rng, 3)
+        links.append({"path": "A@/href", "url": href, "text": text})
+        parts.append(f'<li class="nav-item"><a href="{href}">{text}</a></li>')
+    metas = [{"name": f"meta-{n}", "content": words(rng, 6)} for n in range(mix.metas)]
+    head = "".join(f'<meta name="{m["name"]}" content="{m["content"]}">' for m in metas)
+    rng.shuffle(parts)
+    body = "".join(parts)
+    while len(body) < mix.num_bytes:
+        body += f'<p class="text">{words(rng, 60)}</p>'
+    html = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{words(rng, 5)}'
+    html += f"</title>{head}<style>.a{{b:c}}</style></head><body>{body}</body></html>"
+    return Page(url=url, html=html, images=images, links=links, metas=metas)
+
+
+# Files --------------------------------------------------------------------------------------------
+
+
+def warc_record(kind: str, url: str, content_type: str, block: bytes) -> bytes:
+    header = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Date: 2026-01-01T00:00:00Z\r\n"
+        "WARC-Record-ID: <urn:uuid:12345678-1234-1234-1234-123456789012>\r\n"
+        f"WARC-Target-URI: {url}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(block)}\r\n\r\n"
+    )
+    return gzip.compress(header.encode() + block + b"\r\n\r\n", 6, mtime=0)
+
+
+def write_warc(path: Path, pages: Sequence[Page]) -> None:
+    """Write a request, a response and metadata for each page, as Common Crawl does."""
+    with path.open("wb") as file:
+        for one in pages:
+            body = one.html.encode()
+            header = (
+                "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: nginx\r\n"
+                "Content-Type: text/html; charset=utf-8\r\nCache-Control: max-age=60\r\n"
+                f"X-Crawler-Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            request = b"GET / HTTP/1.1\r\nUser-Agent: bot\r\nAccept: text/html\r\n\r\n"
+            http = "application/http; msgtype="
+            file.write(warc_record("request", one.url, http + "request", request))
+            file.write(warc_record("response", one.url, http + "response", header.encode() + body))
+            fields = b"fetchTimeMs: 123\r\ncharset-detected: UTF-8\r\n"
+            file.write(warc_record("metadata", one.url, "application/warc-fields", fields))
+
+
+def write_wat(path: Path, pages: Sequence[Page]) -> None:
+    """Write a record for each of the three that a page has in a WARC."""
+    with path.open("wb") as file:
+        for number, one in enumerate(pages):
+            for kind in ("request", "response", "metadata"):
+                content = json.dumps(wat_document(one, kind, number)).encode()
+                file.write(warc_record("metadata", one.url, "application/json", content))
+
+
+def wat_document(one: Page, kind: str, number: int) -> dict[str, Any]:
+    payload: dict[str, Any] = {"Actual-Content-Type": f"application/http; msgtype={kind}"}
+    if kind == "response":
+        payload["HTTP-Response-Metadata"] = {
+            "Response-Message": {"Status": "200", "Version": "HTTP/1.1", "Reason": "OK"},
+            "Headers-Length": "210",
+            "Headers": {
+                "Date": "Thu, 01 Jan 2026 00:00:00 GMT",
+                "Server": "nginx",
+                "Content-Type": "text/html; charset=utf-8",
+                "Cache-Control": "max-age=60",
+                "Content-Length": str(len(one.html)),
+            },
+            "HTML-Metadata": {
+                "Head": {
+                    "Title": "a title",
+                    "Metas": [{"name": "HTML@/lang", "content": "en"}, *one.metas],
+                    "Link": [{"path": "LINK@/href", "url": "/style.css", "rel": "stylesheet"}] * 8,
+                    "Scripts": [{"path": "SCRIPT@/src", "url": "/script.js"}] * 12,
+                },
+                "Links": [*one.images, *one.links],
+            },
+            "Entity-Length": str(len(one.html)),
+            "Entity-Digest": "sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "Entity-Trailing-Slop-Length": "0",
+        }
+    elif kind == "request":
+        payload["HTTP-Request-Metadata"] = {
+            "Headers": {"User-Agent": "bot", "Accept": "text/html", "Host": "site.example"},
+            "Request-Message": {"Method": "GET", "Path": "/", "Version": "HTTP/1.1"},
+        }
+    return {
+        "Container": {
+            "Filename": "CC-MAIN-00000.warc.gz",
+            "Compressed": True,
+            "Offset": str(number * 10_000),
+            "Gzip-Metadata": {"Inflated-Length": "9", "Footer-Length": "8", "Deflate-Length": "9"},
+        },
+        "Envelope": {
+            "Format": "WARC",
+            "WARC-Header-Length": "400",
+            "Actual-Content-Length": str(len(one.html)),
+            "WARC-Header-Metadata": {
+                "WARC-Type": kind,
+                "WARC-Date": "2026-01-01T00:00:00Z",
+                "WARC-Record-ID": "<urn:uuid:12345678-1234-1234-1234-123456789012>",
+                "WARC-Target-URI": one.url,
+                "Content-Type": f"application/http; msgtype={kind}",
+                "Content-Length": str(len(one.html)),
+            },
+            "Payload-Metadata": payload,
+        },
+    }
+
+
+# Contenders: each returns how many candidates it found --------------------------------------------
+
+
+def ours(path: Path, read: ReadPages) -> int:
+    reader = HttpReader(WarcSource(path=str(path)).manners(WebConfig()))
+    pieces = read_archive(Archive(path.name, str(path)), read, reader)
+    return sum(piece.candidates.num_rows for piece in pieces)
+
+
+def of_warcio_and_lxml(path: Path) -> int:
+    """Return the candidates that `src` and `alt` make, in batches with the columns of ours."""
+    parser = lxml.etree.HTMLParser(encoding="utf-8")
+    num_rows = 0
+    rows: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        archive = WarcioIterator(file)
+        for one in archive:
+            kind = one.http_headers and one.http_headers.get_header("Content-Type")
+            if one.rec_type != "response" or not (kind or "").startswith("text/html"):
+                continue
+            if "noai" in (one.http_headers.get_header("X-Robots-Tag") or ""):
+                continue
+            tree = lxml.etree.fromstring(one.content_stream().read(), parser)
+            url = one.rec_headers.get_header("WARC-Target-URI")
+            place = (path.name, archive.get_record_offset())
+            rows += candidates_of(tree, url, place)
+            if len(rows) > 20_000:
+                num_rows += pa.RecordBatch.from_pylist(rows, schema=CANDIDATE).num_rows
+                rows = []
+    return num_rows + pa.RecordBatch.from_pylist(rows, schema=CANDIDATE).num_rows
+
+
+def candidates_of(tree: Any, url: str, place: tuple[str, int]) -> Iterator[dict[str, Any]]:
+    base = url
+    for meta in tree.iter("meta"):
+        if (meta.get("name") or "").lower() == "robots" and "noai" in (meta.get("content") or ""):
+            return
+    for element in tree.iter("base"):
+        base = urljoin(url, element.get("href") or "")
+    language = (tree.get("lang") or "").partition("-")[0] or None
+    for image in tree.iter("img"):
+        text = " ".join((image.get("alt") or "").split())
+        raw = (image.get("src") or "").strip()
+        if not text or not raw or raw.startswith("data:"):
+            continue
+        address = urljoin(base, raw).partition("#")[0]
+        if not address.startswith(("http://", "https://")):
+            continue
+        yield {
+            "key": candidate_key(address, text),
+            "image_url": address,
+            "alt_text": text,
+            "page_url": url,
+            "found_in": "img_alt",
+            "raw_image_url": raw,
+            "archive": place[0],
+            "archive_offset": place[1],
+            "page_language": language,
+            "address_from": "src",
+        }
+
+
+def of_bare_lexbor(path: Path) -> int:
+    found: list[tuple[str | None, str]] = []
+    with path.open("rb") as file:
+        for one in ArchiveIterator(file, record_types=WarcRecordType.response):
+            for image in LexborHTMLParser(one.reader.read()).css("img"):
+                attributes = image.attributes
+                if alt := attributes.get("alt"):
+                    found.append((attributes.get("src"), alt))
+    return len(found)
+
+
+class BareLink(msgspec.Struct):
+    """An address on a page."""
+
+    path: str = ""
+    url: str = ""
+    alt: str = ""
+
+
+def bare_decoder() -> Any:
+    """Return a decoder that knows where links stand, and nothing else."""
+    html = msgspec.defstruct("Html", [("Links", list[BareLink], [])])
+    response = msgspec.defstruct(
+        "Response", [("html", html | None, None)], rename={"html": "HTML-Metadata"}
+    )
+    payload = msgspec.defstruct(
+        "Payload",
+        [("response", response | None, None)],
+        rename={"response": "HTTP-Response-Metadata"},
+    )
+    envelope = msgspec.defstruct(
+        "Envelope", [("payload", payload)], rename={"payload": "Payload-Metadata"}
+    )
+    return msgspec.json.Decoder(msgspec.defstruct("Wat", [("Envelope", envelope)]))
+
+
+def of_bare_msgspec(path: Path, decoder: Any) -> int:
+    found: list[tuple[str, str]] = []
+    with path.open("rb") as file:
+        for one in ArchiveIterator(file, record_types=WarcRecordType.metadata, parse_http=False):
+            response = decoder.decode(one.reader.read()).Envelope.payload.response
+            if response is not None and response.html is not None:
+                links = response.html.Links
+                found += [(i.url, i.alt) for i in links if i.path == "IMG@/src" and i.alt]
+    return len(found)
+
+
+def of_cc2dataset(path: Path) -> int:
+    from cc2dataset.main import (  # pyright: ignore[reportMissingImports]  # installed apart
+        extract_documents_from_wat,
+    )
+
+    return len(extract_documents_from_wat(BytesIO(path.read_bytes()), "image"))
+
+
+# Measuring ----------------------------------------------------------------------------------------
+
+
+def measure(contenders: dict[str, Callable[[], int]], *, num_pages: int, repeat: int) -> None:
+    """Run contenders in turn, and print what each takes and its ratio to the first."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    found: dict[str, int] = {}
+    for number in range(repeat + 1):
+        for name, run in contenders.items():
+            started = time.process_time()
+            found[name] = run()
+            if number:  # the first round warms up
+                seconds[name].append(time.process_time() - started)
+    first = next(iter(contenders))
+    for name, taken in seconds.items():
+        rate = num_pages / statistics.median(taken)
+        ratios = [other / own for other, own in zip(taken, seconds[first], strict=True)]
+        print(
+            f"  {name:16} {rate:9,.0f} pages/s {found[name]:9,} candidates   "
+            f"ours is {statistics.median(ratios):.2f} times as fast "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+
+
+def compare(mix: Mix, folder: Path, *, num_pages: int, repeat: int, cc2dataset: bool) -> None:
+    """Write a WARC and a WAT of the same pages, and measure each."""
+    pages = [page(mix, number) for number in range(num_pages)]
+    warc, wat = folder / "x.warc.gz", folder / "x.wat.gz"
+    write_warc(warc, pages)
+    write_wat(wat, pages)
+    web, decoder = WebConfig(), bare_decoder()
+    read_warc = partial(warc_reading.read_pages, texts=TEXTS, web=web, max_page_bytes=10_000_000)
+    read_wat = partial(wat_reading.read_pages, texts=TEXTS, web=web)
+    print(f" WARC, {warc.stat().st_size / 1e6:.0f} MB")
+    of_warc = {
+        "ours": lambda: ours(warc, read_warc),
+        "warcio + lxml": lambda: of_warcio_and_lxml(warc),
+        "bare loop": lambda: of_bare_lexbor(warc),
+    }
+    measure(of_warc, num_pages=num_pages, repeat=repeat)
+    print(f" WAT, {wat.stat().st_size / 1e6:.0f} MB")
+    of_wat = {
+        "ours": lambda: ours(wat, read_wat),
+        "bare loop": lambda: of_bare_msgspec(wat, decoder),
+    }
+    if cc2dataset:
+        of_wat["cc2dataset"] = lambda: of_cc2dataset(wat)
+    measure(of_wat, num_pages=num_pages, repeat=repeat)
+
+
+def main() -> None:
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--pages", type=int, default=1000)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--mix", choices=MIXES, action="append")
+    parser.add_argument("--cc2dataset", help="folder that cc2dataset is installed in")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if options.cc2dataset:
+        sys.path.append(options.cc2dataset)
+    for name in options.mix or MIXES:
+        print(f"{name}: {MIXES[name]}")
+        with tempfile.TemporaryDirectory() as folder:
+            compare(
+                MIXES[name],
+                Path(folder),
+                num_pages=options.pages,
+                repeat=options.repeat,
+                cc2dataset=bool(options.cc2dataset),
+            )
+
+
+if __name__ == "__main__":
+    main()

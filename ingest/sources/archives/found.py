@@ -1,0 +1,75 @@
+"""Which archives a source names: a path, or a list as Common Crawl publishes it."""
+
+import zlib
+from typing import NamedTuple
+
+from openalign.errors import InputError
+from openalign.ingest.sources.archive import ArchiveSource
+from openalign.ingest.sources.archives.content import opened
+from openalign.ingest.sources.archives.http_stream import HttpReader
+from openalign.ingest.sources.archives.tape import ArchiveError
+from openalign.ingest.sources.source_files import files_named, folder_of, name_in
+
+_GZIP = b"\x1f\x8b"
+_PACKED = ("", ".gz", ".zst")
+
+
+class Archive(NamedTuple):
+    """An archive, and what it is called in the results."""
+
+    name: str
+    url: str
+
+    @property
+    def is_on_web(self) -> bool:
+        """Tell whether a web server is asked for it."""
+        return self.url.startswith(("http://", "https://"))
+
+
+def archives_of(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
+    """Return the archives of a source, in order, at least one.
+
+    Raises:
+        InputError: nothing is there, or the list cannot be read.
+    """
+    if source.paths:
+        return _listed(source, reader)
+    if source.path.startswith(("http://", "https://")):
+        urls = [source.path]
+    else:
+        urls = files_named(source.path, lambda names: [n for n in names if _is(n, source.kind)])
+    folder = folder_of(source.path, urls)
+    return [Archive(name_in(folder, url), url) for url in urls]
+
+
+def _is(name: str, kind: str) -> bool:
+    return name.lower().endswith(tuple(f".{kind}{packed}" for packed in _PACKED))
+
+
+def _listed(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
+    try:
+        with opened(source.paths, reader) as stream:
+            content = b"".join(iter(lambda: stream.read(1 << 20), b""))
+        if content.startswith(_GZIP):
+            content = zlib.decompress(content, wbits=31)
+        lines = content.decode().split()
+    except (ArchiveError, zlib.error, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{source.paths} cannot be read as a list of archives: {error}",
+            hint="it holds a path a line, and may be packed with gzip; Common Crawl's are called "
+            f"{source.kind}.paths.gz",
+        ) from error
+    chosen = lines[source.skip :]
+    chosen = chosen if source.first is None else chosen[: source.first]
+    if not chosen:
+        raise InputError(
+            f"{source.paths} has {len(lines):,} archives, of which none is read",
+            hint="see `harvest.source.skip` and `first`",
+        )
+    return [_of_line(line, source.prefix) for line in chosen]
+
+
+def _of_line(line: str, prefix: str) -> Archive:
+    if "://" in line:
+        return Archive(line.split("://", 1)[1].partition("/")[2].partition("?")[0], line)
+    return Archive(line, f"{prefix.rstrip('/')}/{line.lstrip('/')}")

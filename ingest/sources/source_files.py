@@ -1,0 +1,76 @@
+"""Which files a path in the settings names, and names for them that are the same everywhere."""
+
+from collections.abc import Callable, Sequence
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.ingest.sources.listing import files_below, is_local_folder
+
+Choice = Callable[[Sequence[str]], Sequence[str]]
+"""Of the names of all files below a folder, returns those that belong to a source."""
+
+
+def files_named(path: str, choose: Choice) -> list[str]:
+    """Return the URLs of the files of a file, a folder or a pattern with stars, at least one.
+
+    Names that begin with a dot or an underscore are left out of folders: the tools that write such
+    folders keep notes of their own there. Links to folders are followed.
+
+    Raises:
+        InputError: nothing is there, or a link of a folder leads nowhere or in a circle.
+    """
+    if "*" in path:
+        found = [
+            file
+            for name in storage.list_glob(path)
+            for file in (_files_below(name, choose) if is_local_folder(name) else [name])
+        ]
+    else:
+        is_file = storage.exists(path) and not is_local_folder(path)
+        found = _files_below(path, choose) or (storage.list_glob(path) if is_file else [])
+    if not found:
+        raise InputError(f"{path} names no file", hint="check `harvest.source.path` and its stars")
+    return found
+
+
+def folder_of(path: str, urls: Sequence[str]) -> str:
+    """Return what `name_in` leaves out of each file's name: the folder that a path names.
+
+    For a pattern it is the folder before the first star, for a single file the one around it.
+    """
+    named, star, _ = path.partition("*")
+    folder = named.rpartition("/")[0] if star else named
+    base = f"{storage.absolute(folder).rstrip('/')}/" if folder else ""
+    if base and all(url.startswith(base) for url in urls):
+        return base
+    return _common_folder([_without_place(url) for url in urls])
+
+
+def name_in(folder: str, url: str) -> str:
+    """Return a file's name relative to a folder from `folder_of`; it holds no host or port."""
+    name = url if url.startswith(folder) else _without_place(url)
+    return name.removeprefix(folder)
+
+
+def _files_below(path: str, choose: Choice) -> list[str]:
+    """Return a folder's files, in order; nothing for a file. Web servers list no folders."""
+    if path.startswith(("http://", "https://")):
+        return []
+    is_file = storage.is_local(path) and not is_local_folder(path)
+    names = [] if is_file else files_below(path)
+    shown = [name for name in names if not any(p.startswith((".", "_")) for p in name.split("/"))]
+    return [storage.join(path, name) for name in choose(shown)]
+
+
+def _without_place(url: str) -> str:
+    """Return a URL without its scheme, host, port and query."""
+    is_web = url.startswith(("http://", "https://"))
+    return url.partition("?")[0].split("/", 3)[-1] if is_web else url
+
+
+def _common_folder(paths: Sequence[str]) -> str:
+    """Return the innermost folder that all paths lie in, with its slash."""
+    first, last = min(paths), max(paths)
+    pairs = zip(first, last, strict=False)
+    same = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(last)))
+    return first[: first.rfind("/", 0, same) + 1]
