@@ -33,7 +33,6 @@ from openalign.filtering.counts.tokens import U64, Bools
 from openalign.filtering.rules.table import Flags, first_rule, rule_effects
 
 _REJECTED, _PARTS, _TALLIES = "rejected", "parts", "tallies"
-_TALLY_BUCKETS = 16
 _HELD_ROWS = 200_000
 _FLAGS = "flags_"
 
@@ -66,10 +65,14 @@ class JudgeRows(beam.PTransform[Any, Any]):
 
     open_judge: OpenJudge
     rules: tuple[str, ...]
+    num_buckets: int
+    """Pieces that the tallies are cut into, of hosts above all."""
 
     def expand(self, batches: PCollection[pa.RecordBatch]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the judge; returns `Sides`."""
-        judge = beam.ParDo(_JudgeBatches(self.open_judge, self.rules)).with_output_types(
+        judge = beam.ParDo(
+            _JudgeBatches(self.open_judge, self.rules, self.num_buckets)
+        ).with_output_types(
             pa.RecordBatch, rejected=pa.RecordBatch, parts=str, tallies=tuple[str, bytes]
         )
         sides: Any = batches | "Judge" >> judge.with_outputs(
@@ -92,12 +95,17 @@ class JudgeFiles(beam.PTransform[Any, Any]):
 
     open_judge: OpenJudge
     rules: tuple[str, ...]
+    num_buckets: int
+    """Pieces that the tallies are cut into, of hosts above all."""
+
     folder: str
     schema: pa.Schema
 
     def expand(self, urls: PCollection[str]) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the judge and the writes."""
-        tables = _JudgeTables(self.open_judge, self.rules, self.folder, self.schema)
+        tables = _JudgeTables(
+            self.open_judge, self.rules, self.num_buckets, folder=self.folder, schema=self.schema
+        )
         judge = beam.ParDo(tables).with_output_types(Any, parts=str, tallies=tuple[str, bytes])
         sides: Any = urls | "Judge" >> judge.with_outputs(_PARTS, _TALLIES)
         return (
@@ -125,9 +133,10 @@ def tail_of(url: str) -> str:
 class _Judging(beam.DoFn, ABC):
     """Splits batches by the judge's verdict, and counts verdicts."""
 
-    def __init__(self, open_judge: OpenJudge, rules: tuple[str, ...]) -> None:
+    def __init__(self, open_judge: OpenJudge, rules: tuple[str, ...], num_buckets: int) -> None:
         self._open_judge = open_judge
         self._rules = rules
+        self._num_buckets = num_buckets
 
     def setup(self) -> None:
         self._stack = ExitStack()
@@ -173,7 +182,7 @@ class _Judging(beam.DoFn, ABC):
                 merged = tallies.merge(name, frames)
                 self._held[name] = []
                 tally = tallies.TALLIES[name]
-                pieces = pieces_of(name, tally, merged, num_buckets=_TALLY_BUCKETS)
+                pieces = pieces_of(name, tally, merged, num_buckets=self._num_buckets)
                 items += [TaggedOutput(_TALLIES, piece) for piece in pieces]
         return items
 
@@ -199,9 +208,15 @@ class _JudgeBatches(_Judging):
 
 class _JudgeTables(_Judging):
     def __init__(
-        self, open_judge: OpenJudge, rules: tuple[str, ...], folder: str, schema: pa.Schema
+        self,
+        open_judge: OpenJudge,
+        rules: tuple[str, ...],
+        num_buckets: int,
+        *,
+        folder: str,
+        schema: pa.Schema,
     ) -> None:
-        super().__init__(open_judge, rules)
+        super().__init__(open_judge, rules, num_buckets)
         self._folder = folder
         self._schema = schema
 

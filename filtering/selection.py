@@ -144,7 +144,11 @@ def _judge(
         pipeline
         | Paths(urls)
         | "Place" >> beam.FlatMap(_with_places).with_output_types(pa.RecordBatch)
-        | JudgeRows(partial(_open_judge, config=config, work=work), names_of(IMAGE_RULES))
+        | JudgeRows(
+            partial(_open_judge, config=config, work=work),
+            names_of(IMAGE_RULES),
+            config.count_buckets,
+        )
     )
     training = (
         sides.kept

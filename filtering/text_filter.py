@@ -145,7 +145,8 @@ def _judge(
 ) -> Any:
     check_tails(urls)
     open_judge = partial(_open_judge, settings=config.text, output=output, work=work)
-    return pipeline | Paths(urls) | JudgeFiles(open_judge, names_of(TEXT_RULES), output, CANDIDATE)
+    judge = JudgeFiles(open_judge, names_of(TEXT_RULES), config.count_buckets, output, CANDIDATE)
+    return pipeline | Paths(urls) | judge
 
 
 def _open_judge(stack: ExitStack, *, settings: TextRules, output: str, work: str) -> Judge:

@@ -7,7 +7,7 @@ the index points at them. Every candidate is a row of a ledger and ends in a `Fe
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.batches import ReadTables, from_ipc, to_ipc_pieces
+from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.batches import ReadTables
+from openalign.engines.buckets import Buckets, CutByBucket, hash_buckets
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
-from openalign.files.hashing import bucket_of
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
@@ -30,7 +31,7 @@ from openalign.ingest.images_in_place import require_folder
 from openalign.ingest.ledger_files import check_part
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.urls import host_of
+from openalign.ingest.web.urls import hosts_of
 
 
 def jobs(
@@ -46,7 +47,7 @@ def jobs(
     Raises:
         InputError: the folder of a source's own images is not there.
     """
-    cut_by = host_of if isinstance(images_from, WebConfig) else _itself
+    buckets_of = host_buckets if isinstance(images_from, WebConfig) else image_buckets
     if isinstance(images_from, OwnImages):
         require_folder(images_from)
 
@@ -58,11 +59,12 @@ def jobs(
             output=output,
             attempt=attempt,
         )
+        bucket_of_row = partial(buckets_of, num_buckets=config.num_buckets)
         check = partial(_check, output=output, attempt=attempt)
         return (
             pipeline
             | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
-            | "Cut" >> _cut(config.num_buckets, cut_by)
+            | "Cut" >> CutByBucket(config.num_buckets, bucket_of_row)
             | "Own" >> beam.GroupByKey()
             | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)
             | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
@@ -92,26 +94,16 @@ def _collect(ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
     )
 
 
-def cut_into_buckets(
-    batch: pa.RecordBatch, *, num_buckets: int, by: Callable[[str], str]
-) -> Iterator[tuple[int, bytes]]:
-    """Cut a batch into pieces of one bucket each, by something about an image's URL."""
-    rows = pl.DataFrame(batch)
-    buckets = pl.Series(
-        [bucket_of(by(url), num_buckets) for url in rows["image_url"]], dtype=pl.Int64
-    )
-    for bucket in buckets.unique().sort():
-        yield from ((bucket, piece) for piece in to_ipc_pieces(rows.filter(buckets == bucket)))
+def host_buckets(batch: pa.RecordBatch, *, num_buckets: int) -> Buckets:
+    """Return the bucket of each row: all images of a host are in one."""
+    hosts = hosts_of(pl.Series(batch.column("image_url")))
+    named = pa.RecordBatch.from_pydict({"host": hosts.to_arrow()})
+    return hash_buckets(named, by="host", num_buckets=num_buckets)
 
 
-def _cut(num_buckets: int, by: Callable[[str], str]) -> Any:
-    cut: Any = beam.FlatMap(cut_into_buckets, num_buckets=num_buckets, by=by)
-    return cut.with_output_types(tuple[int, bytes])
-
-
-def _itself(url: str) -> str:
-    """Return an image's URL: where no host is asked, none needs one worker for all its images."""
-    return url
+def image_buckets(batch: pa.RecordBatch, *, num_buckets: int) -> Buckets:
+    """Return the bucket of each row: where no host is asked, none needs one worker alone."""
+    return hash_buckets(batch, by="image_url", num_buckets=num_buckets)
 
 
 def _fetch(owned: tuple[int, Iterable[bytes]], *, fetch_bucket: FetchBucket) -> Iterator[str]:

@@ -80,6 +80,11 @@ def host_of(url: str) -> str:
     return str(ada_url.URL(url).hostname)
 
 
+def hosts_of(urls: pl.Series) -> pl.Series:
+    """Return what `host_of` does for each of a column of canonical URLs."""
+    return urls.str.extract(r"^https?://(\[[^\]]*\]|[^/:]*)").fill_null("")
+
+
 def address_name_of(url: str) -> str:
     """Return host and port of a canonical URL, as `host:port`."""
     parsed = ada_url.URL(url)

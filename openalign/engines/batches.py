@@ -8,66 +8,24 @@ A shuffle carries `(bucket, Arrow IPC bytes up to about 1 MB)`. A stage looks li
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.coders import Coder
-from apache_beam.coders.typecoders import registry
 from apache_beam.pvalue import PCollection, TaggedOutput
 
+from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.buckets import CutByBucket, hash_buckets
 from openalign.engines.parts import Part
 from openalign.files import storage
-from openalign.files.hashing import hash64_expr
 from openalign.files.names import table_file
 from openalign.files.tables import write_table
 
 BATCH_ROWS = 65_536
 """Rows in a batch that is read. Batches of 30k to 125k rows are equally fast."""
-
-SHUFFLE_BYTES = 1 << 20
-"""Upper size of a value in a shuffle. Larger values cost more a byte, smaller ones more a call."""
-
-
-# Compression halves text in less time than a shuffle takes to copy it.
-_IPC_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
-
-
-class ArrowCoder(Coder):
-    """Arrow IPC for edges that a runner does not fuse: pickle would send a slice's whole parent."""
-
-    def encode(self, value: pa.RecordBatch) -> bytes:
-        """Return the batch as an IPC stream."""
-        return to_ipc(value)
-
-    def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """Return the batch, without a copy."""
-        return from_ipc(encoded)
-
-    def is_deterministic(self) -> bool:
-        """Batches are never keys."""
-        return False
-
-
-registry.register_coder(pa.RecordBatch, ArrowCoder)
-
-
-def to_ipc(batch: pa.RecordBatch) -> bytes:
-    """Return a batch as Arrow IPC bytes."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=_IPC_OPTIONS) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
-
-
-def from_ipc(encoded: bytes) -> pa.RecordBatch:
-    """Return the batch that `to_ipc` wrote."""
-    with pa.ipc.open_stream(encoded) as reader:
-        return reader.read_next_batch()
 
 
 @dataclass
@@ -172,12 +130,11 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
 
     def expand(self, batches: PCollection[pa.RecordBatch]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the shuffle and the write."""
-        cut: Any = batches | "Cut" >> beam.FlatMap(
-            cut_by_hash, by=self.by, num_buckets=self.num_files
-        ).with_output_types(tuple[int, bytes])
+        file_of = partial(hash_buckets, by=self.by, num_buckets=self.num_files)
         write = beam.FlatMapTuple(self._write).with_output_types(str, tallies=tuple[str, bytes])
         written: Any = (
-            cut
+            batches
+            | "Cut" >> CutByBucket(self.num_files, file_of)
             | "Gather" >> beam.GroupByKey()
             | "Write" >> write.with_outputs("tallies", main="parts")
         )
@@ -199,25 +156,3 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
         yield Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
         if self.tallies is not None:
             yield from (TaggedOutput("tallies", piece) for piece in self.tallies.of(rows))
-
-
-def cut_by_hash(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Cut a batch into pieces of about `SHUFFLE_BYTES`, each of one bucket of `hash64(by)`."""
-    rows = pl.DataFrame(batch)
-    if rows.is_empty():
-        return
-    buckets = rows.select(hash64_expr(by) % num_buckets).to_series().to_numpy()
-    order = np.argsort(buckets, kind="stable")
-    rows, buckets = rows[order], buckets[order]
-    starts = np.flatnonzero(np.concatenate([[True], buckets[1:] != buckets[:-1]]))
-    for start, end in pairwise([*starts.tolist(), len(buckets)]):
-        bucket = int(buckets[start])
-        yield from ((bucket, piece) for piece in to_ipc_pieces(rows[start:end]))
-
-
-def to_ipc_pieces(rows: pl.DataFrame) -> Iterator[bytes]:
-    """Return rows as Arrow IPC bytes, each piece of about `SHUFFLE_BYTES` at most."""
-    num_pieces = max(1, -(-int(rows.estimated_size()) // SHUFFLE_BYTES))
-    for piece in rows.iter_slices(-(-rows.height // num_pieces)):
-        for batch in piece.to_arrow().combine_chunks().to_batches():
-            yield to_ipc(batch)

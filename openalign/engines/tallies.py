@@ -13,7 +13,8 @@ import apache_beam as beam
 import polars as pl
 from apache_beam.pvalue import PCollection
 
-from openalign.engines.batches import cut_by_hash, from_ipc
+from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.buckets import cut, hash_buckets
 from openalign.engines.parts import Note, Part, Summary
 
 
@@ -52,8 +53,8 @@ def pieces_of(
 ) -> Iterator[TallyPiece]:
     """Cut a tally's rows into pieces of one bucket each."""
     for batch in rows.to_arrow().combine_chunks().to_batches():
-        for bucket, piece in cut_by_hash(batch, by=tally.by, num_buckets=num_buckets):
-            yield f"{name}-{bucket}", piece
+        buckets = hash_buckets(batch, by=tally.by, num_buckets=num_buckets)
+        yield from ((f"{name}-{bucket}", piece) for bucket, piece in cut(batch, buckets))
 
 
 @dataclass

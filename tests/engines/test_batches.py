@@ -4,27 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from openalign.engines import batches, jobs
+from openalign.engines import jobs
 from openalign.engines.batches import (
     ReadTables,
     SortIntoFiles,
-    cut_by_hash,
-    from_ipc,
     read_batches,
-    to_ipc,
-    to_ipc_pieces,
 )
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs, run_jobs
 from openalign.engines.parts import Part, WriteSummary, read_summary
 from openalign.engines.runners import run_job
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.hashing import hash64
 from openalign.files.manifest import StageResult
 from openalign.files.tables import write_table
 
@@ -86,14 +80,6 @@ def test_bytes_do_not_depend_on_order_partition_or_runner(tmp_path: Path, flags:
     assert content(tmp_path / "a") == content(tmp_path / "b")
 
 
-def test_a_rows_file_follows_the_hash_of_its_key() -> None:
-    batch = pa.RecordBatch.from_pylist(ROWS, schema=SCHEMA)
-
-    for bucket, piece in cut_by_hash(batch, by="key", num_buckets=3):
-        for key in from_ipc(piece).column("key").to_pylist():
-            assert hash64(key) % 3 == bucket
-
-
 def test_columns_that_a_file_does_not_have_yet_are_null(tmp_path: Path) -> None:
     pq.write_table(pa.table({"b": [1], "more": [2], "a": ["x"]}), tmp_path / "old.parquet")
     schema = pa.schema([("a", pa.string()), ("new", pa.string()), ("b", pa.int64())])
@@ -102,26 +88,6 @@ def test_columns_that_a_file_does_not_have_yet_are_null(tmp_path: Path) -> None:
 
     assert batch.to_pylist() == [{"a": "x", "new": None, "b": 1}]
     assert batch.schema.equals(schema)
-
-
-def test_pieces_are_cut_to_the_shuffles_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = pl.DataFrame({"text": ["x" * 100] * 1000})
-    monkeypatch.setattr(batches, "SHUFFLE_BYTES", 10_000)
-
-    pieces = list(to_ipc_pieces(rows))
-
-    assert len(pieces) > 5
-    assert sum(from_ipc(piece).num_rows for piece in pieces) == 1000
-    assert max(len(piece) for piece in pieces) < 20_000
-
-
-def test_a_slice_is_encoded_without_its_parent() -> None:
-    batch = pa.RecordBatch.from_pydict({"text": ["x" * 1000] * 1000})
-
-    encoded = to_ipc(batch.slice(10, 2))
-
-    assert len(encoded) < 5_000
-    assert from_ipc(encoded).equals(batch.slice(10, 2))
 
 
 def test_a_job_without_rows_has_an_empty_summary(tmp_path: Path) -> None:

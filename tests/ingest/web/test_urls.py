@@ -13,6 +13,7 @@ from openalign.ingest.web.urls import (
     canonical_url,
     canonical_urls,
     host_of,
+    hosts_of,
     origin_of,
 )
 
@@ -127,6 +128,14 @@ def test_what_needs_no_parser_is_what_the_parser_would_leave_as_it_is() -> None:
 
     assert len(passed) > 2_000
     assert [by_properties(url, None) for url in passed] == passed
+
+
+def test_a_column_of_urls_has_the_hosts_of_each() -> None:
+    odd = [f"{scheme}{host}/x:y@z?a#b" for scheme in SCHEMES for host in HOSTS]
+    urls = [url for raw in odd if (url := canonical_url(raw)) is not None]
+
+    assert len(urls) > 100
+    assert hosts_of(pl.Series(urls)).to_list() == [host_of(url) for url in urls]
 
 
 def test_hosts_have_no_port_and_origins_do() -> None:

@@ -1,0 +1,138 @@
+"""Rows cut by bucket for a shuffle, and gathered behind it: many buckets against few.
+
+    .venv/bin/python benchmarks/buckets.py                 800,000 candidates, a minute
+    .venv/bin/python benchmarks/buckets.py --rows 100000   a quick look
+
+`key` is the cut of `harvest` and `select` into files, `host` that of `fetch` into buckets of hosts.
+Without a runner: batches are cut as a worker cuts them, and each bucket's pieces are read and put
+together as the next worker does. The slow way takes one filter over all rows for each bucket. Rates
+are per second of CPU time on one core, the median of 5; the number in brackets is what 64 buckets
+cost as a share of it.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+NUM_BUCKETS = (16, 64, 1024, 4096)
+NUM_HOSTS = 20_000
+BATCH_ROWS = 65_536
+ROUNDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, default=800_000)
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    from openalign.engines.buckets import hash_buckets
+    from openalign.ingest.fetch import host_buckets
+
+    batches = list(candidates(options.rows))
+    key = partial(hash_buckets, by="key")
+    print(f"| cut by | {' | '.join(f'{n:,} buckets' for n in NUM_BUCKETS)} |")
+    print("|---" * (len(NUM_BUCKETS) + 1) + "|")
+    for name, of, cut in (
+        ("key", key, held),
+        ("host", host_buckets, held),
+        ("key, slowly", key, slow),
+    ):
+        # The slow way is as slow for every batch.
+        part = batches if cut is held else batches[:2]
+        seconds = {n: median_seconds(part, partial(of, num_buckets=n), n, cut) for n in NUM_BUCKETS}
+        num_rows = sum(batch.num_rows for batch in part)
+        cells = (f"{num_rows / s:,.0f} ({seconds[64] / s:.2f})" for s in seconds.values())
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def candidates(num_rows: int) -> Iterator[Any]:
+    """Yield batches of candidates of many hosts."""
+    import polars as pl
+
+    from openalign.files.hashing import hash64_expr
+    from openalign.files.schemas import CANDIDATE
+
+    numbers = pl.DataFrame({"n": range(num_rows)})
+    host = (pl.col("n") * 7919 % NUM_HOSTS).cast(pl.String)
+    url = pl.format("https://host{}.example/uploads/image-{}.jpg", host, "n")
+    rows = numbers.select(
+        key=hash64_expr(url).cast(pl.String),
+        image_url=url,
+        alt_text=pl.format("a red boat in the old harbour, number {}", "n"),
+        page_url=pl.format("https://host{}.example/{}.html", host, pl.col("n") // 40),
+        found_in=pl.lit("img_alt"),
+        raw_image_url=pl.format("/uploads/image-{}.jpg", "n"),
+        page_language=pl.lit("en"),
+    )
+    empty = [
+        pl.lit(None, pl.Int64 if c == "archive_offset" else pl.String).alias(c)
+        for c in CANDIDATE.names
+        if c not in rows.columns
+    ]
+    table = rows.with_columns(empty).select(CANDIDATE.names).to_arrow().cast(CANDIDATE)
+    yield from table.combine_chunks().to_batches(BATCH_ROWS)
+
+
+def median_seconds(batches: list[Any], buckets_of: Any, num_buckets: int, cut: Any) -> float:
+    """Return the CPU seconds of cutting and gathering, a worker's set-up apart."""
+    gather(cut(batches[:1], buckets_of, num_buckets))
+    took: list[float] = []
+    for _ in range(ROUNDS):
+        before = time.process_time()
+        num_rows = gather(cut(batches, buckets_of, num_buckets))
+        took.append(time.process_time() - before)
+        assert num_rows == sum(batch.num_rows for batch in batches)
+    return statistics.median(took)
+
+
+def held(
+    batches: list[Any], buckets_of: Callable[[Any], Any], num_buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """Cut as `CutByBucket` does in a bundle of these batches."""
+    from openalign.engines.buckets import BucketCutter
+
+    cutter = BucketCutter(buckets_of, num_buckets)
+    for batch in batches:
+        yield from cutter.add(batch)
+    yield from cutter.flush()
+
+
+def slow(
+    batches: list[Any], buckets_of: Callable[[Any], Any], num_buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """Cut each batch by one filter for each bucket."""
+    import pyarrow as pa
+
+    from openalign.engines.arrow_bytes import to_ipc
+
+    for batch in batches:
+        buckets = buckets_of(batch)
+        for bucket in range(num_buckets):
+            rows = batch.filter(pa.array(buckets == bucket))
+            if rows.num_rows:
+                yield bucket, to_ipc(rows)
+
+
+def gather(pieces: Iterator[tuple[int, bytes]]) -> int:
+    """Put the pieces of each bucket together; return the number of rows."""
+    import polars as pl
+
+    from openalign.engines.arrow_bytes import from_ipc
+
+    by_bucket: dict[int, list[bytes]] = defaultdict(list)
+    for bucket, piece in pieces:
+        by_bucket[bucket].append(piece)
+    return sum(
+        pl.concat([pl.DataFrame(from_ipc(piece)) for piece in own]).height
+        for own in by_bucket.values()
+    )
+
+
+if __name__ == "__main__":
+    main()
