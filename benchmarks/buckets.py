@@ -3,11 +3,11 @@
     .venv/bin/python benchmarks/buckets.py                 800,000 candidates, a minute
     .venv/bin/python benchmarks/buckets.py --rows 100000   a quick look
 
-`key` is the cut of `harvest` and `select` into files, `host` that of `fetch` into buckets of hosts.
-Without a runner: batches are cut as a worker cuts them, and each bucket's pieces are read and put
-together as the next worker does. The slow way takes one filter over all rows for each bucket. Rates
-are per second of CPU time on one core, the median of 5; the number in brackets is what 64 buckets
-cost as a share of it.
+`key` is the cut of `harvest` and `select` into files, `host` that of `fetch` into buckets of
+hosts. Without a runner: batches are cut as a worker cuts them, and each bucket's pieces are read
+and put together as the next worker does. The slow way takes one filter over a batch for each
+bucket. Figures are rows per second of CPU time on one core, the median of 5, and in brackets the
+ratio to 64 buckets.
 """
 
 import argparse
@@ -36,19 +36,29 @@ def main() -> None:
 
     batches = list(candidates(options.rows))
     key = partial(hash_buckets, by="key")
-    print(f"| cut by | {' | '.join(f'{n:,} buckets' for n in NUM_BUCKETS)} |")
+    print(f"| | {' | '.join(f'{n:,} buckets' for n in NUM_BUCKETS)} |")
     print("|---" * (len(NUM_BUCKETS) + 1) + "|")
     for name, of, cut in (
-        ("key", key, held),
-        ("host", host_buckets, held),
-        ("key, slowly", key, slow),
+        ("cut by key", key, held),
+        ("cut by host", host_buckets, held),
+        ("cut by key, slowly", key, slow),
     ):
         # The slow way is as slow for every batch.
         part = batches if cut is held else batches[:2]
-        seconds = {n: median_seconds(part, partial(of, num_buckets=n), n, cut) for n in NUM_BUCKETS}
-        num_rows = sum(batch.num_rows for batch in part)
-        cells = (f"{num_rows / s:,.0f} ({seconds[64] / s:.2f})" for s in seconds.values())
-        print(f"| {name} | {' | '.join(cells)} |")
+        show(
+            name,
+            sum(batch.num_rows for batch in part),
+            {n: partial(exhaust, cut, part, partial(of, num_buckets=n), n) for n in NUM_BUCKETS},
+        )
+    pieces = {n: list(held(batches, partial(key, num_buckets=n), n)) for n in NUM_BUCKETS}
+    show("gathered", options.rows, {n: partial(gather, pieces[n], options.rows) for n in pieces})
+
+
+def show(name: str, num_rows: int, works: dict[int, Callable[[], None]]) -> None:
+    """Print a row: what each number of buckets takes."""
+    seconds = {n: median_seconds(work) for n, work in works.items()}
+    cells = (f"{num_rows / s:,.0f} ({seconds[64] / s:.2f})" for s in seconds.values())
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def candidates(num_rows: int) -> Iterator[Any]:
@@ -79,15 +89,14 @@ def candidates(num_rows: int) -> Iterator[Any]:
     yield from table.combine_chunks().to_batches(BATCH_ROWS)
 
 
-def median_seconds(batches: list[Any], buckets_of: Any, num_buckets: int, cut: Any) -> float:
-    """Return the CPU seconds of cutting and gathering, a worker's set-up apart."""
-    gather(cut(batches[:1], buckets_of, num_buckets))
+def median_seconds(work: Callable[[], None]) -> float:
+    """Return the CPU seconds that some work takes."""
+    work()
     took: list[float] = []
     for _ in range(ROUNDS):
         before = time.process_time()
-        num_rows = gather(cut(batches, buckets_of, num_buckets))
+        work()
         took.append(time.process_time() - before)
-        assert num_rows == sum(batch.num_rows for batch in batches)
     return statistics.median(took)
 
 
@@ -119,19 +128,20 @@ def slow(
                 yield bucket, to_ipc(rows)
 
 
-def gather(pieces: Iterator[tuple[int, bytes]]) -> int:
-    """Put the pieces of each bucket together; return the number of rows."""
-    import polars as pl
+def exhaust(cut: Any, batches: list[Any], buckets_of: Any, num_buckets: int) -> None:
+    """Make every piece of a cut."""
+    for _ in cut(batches, buckets_of, num_buckets):
+        pass
 
-    from openalign.engines.arrow_bytes import from_ipc
+
+def gather(pieces: list[tuple[int, bytes]], num_rows: int) -> None:
+    """Read the pieces of each bucket and put them together."""
+    from openalign.engines.arrow_bytes import gathered
 
     by_bucket: dict[int, list[bytes]] = defaultdict(list)
     for bucket, piece in pieces:
         by_bucket[bucket].append(piece)
-    return sum(
-        pl.concat([pl.DataFrame(from_ipc(piece)) for piece in own]).height
-        for own in by_bucket.values()
-    )
+    assert sum(gathered(own).height for own in by_bucket.values()) == num_rows
 
 
 if __name__ == "__main__":

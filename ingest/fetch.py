@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.arrow_bytes import gathered
 from openalign.engines.batches import ReadTables
 from openalign.engines.buckets import Buckets, CutByBucket, hash_buckets
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
@@ -108,7 +108,7 @@ def image_buckets(batch: pa.RecordBatch, *, num_buckets: int) -> Buckets:
 
 def _fetch(owned: tuple[int, Iterable[bytes]], *, fetch_bucket: FetchBucket) -> Iterator[str]:
     bucket, pieces = owned
-    candidates = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
+    candidates = gathered(pieces)
     for part in fetch_bucket.fetch(bucket, candidates):
         yield part.to_json()
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.arrow_bytes import gathered
 from openalign.engines.buckets import CutByBucket, hash_buckets
 from openalign.engines.parts import Part
 from openalign.files import storage
@@ -145,7 +145,7 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
         return both
 
     def _write(self, bucket: int, pieces: Iterable[bytes]) -> Iterator[Any]:
-        rows = pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces])
+        rows = gathered(pieces)
         # All columns break ties; rows equal in `sort_by` would otherwise keep their arrival order.
         rows = rows.sort([*self.sort_by, *(c for c in rows.columns if c not in self.sort_by)])
         counts: dict[str, int] = {}

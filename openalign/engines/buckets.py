@@ -26,10 +26,10 @@ Buckets = npt.NDArray[np.int64]
 BucketsOf = Callable[[pa.RecordBatch], Buckets]
 """Return the bucket of each row."""
 
-PIECE_BYTES = 1 << 14
+PIECE_BYTES = 1 << 15
 """Rows are held until an average piece has so many bytes: it costs as much to write as they do."""
 
-MAX_HELD_BYTES = 1 << 26
+MAX_HELD_BYTES = 1 << 27
 """Most bytes of rows that a worker holds; while it cuts them, it needs as much again."""
 
 

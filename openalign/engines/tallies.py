@@ -13,7 +13,7 @@ import apache_beam as beam
 import polars as pl
 from apache_beam.pvalue import PCollection
 
-from openalign.engines.arrow_bytes import from_ipc
+from openalign.engines.arrow_bytes import gathered
 from openalign.engines.buckets import cut, hash_buckets
 from openalign.engines.parts import Note, Part, Summary
 
@@ -66,14 +66,14 @@ class MergeTallies(beam.PTransform[Any, Any]):
     def expand(self, pieces: PCollection[TallyPiece]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the shuffle and the merge."""
         merge: Any = beam.MapTuple(partial(_merged, tallies=self.tallies))
-        gathered: Any = pieces | "Gather" >> beam.GroupByKey()
-        return gathered | "MergeTallies" >> merge.with_output_types(str)
+        by_bucket: Any = pieces | "Gather" >> beam.GroupByKey()
+        return by_bucket | "MergeTallies" >> merge.with_output_types(str)
 
 
 def _merged(key: str, pieces: Iterable[bytes], *, tallies: Tallies) -> str:
     name = key.rpartition("-")[0]
     tally = tallies[name]
-    merged = tally.merged(pl.concat([pl.DataFrame(from_ipc(piece)) for piece in pieces]))
+    merged = tally.merged(gathered(pieces))
     note = TallyNote(name=name, rows=tally.top(merged).to_dicts(), num_merged=merged.height)
     return Part(notes=[note]).to_json()
 
