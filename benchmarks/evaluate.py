@@ -81,7 +81,7 @@ def embed(contestant: str, folder: Path) -> Callable[[], Any]:
     """Return the work of a contestant, everything ready."""
     import torch
 
-    from openalign.evaluate.encoder import Encoder
+    from openalign.evaluate.embedding.encoder import Encoder
 
     torch.set_num_threads(4)  # as the stage does
     torch.backends.cudnn.allow_tf32 = False
@@ -106,10 +106,10 @@ def embed(contestant: str, folder: Path) -> Callable[[], Any]:
 
 
 def stage_work(paths: Sequence[Path], embedder: Any) -> Callable[[], Any]:
-    from openalign.evaluate.chunks import ChunkStore
     from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-    from openalign.evaluate.embeddings import EmbeddingWork, fixed_threads
-    from openalign.evaluate.pace import PaceKeeper
+    from openalign.evaluate.embedding.chunks import ChunkStore
+    from openalign.evaluate.embedding.embeddings import EmbeddingWork, fixed_threads
+    from openalign.evaluate.embedding.pace import PaceKeeper
     from openalign.train.ranks import alone
 
     images = [
@@ -216,7 +216,7 @@ class PillowImages:
 
 def retrieve(contestant: str, num_images: int) -> Callable[[], list[float]]:
     """Return the work of a contestant: six recalls of random embeddings that help a little."""
-    from openalign.evaluate.vectors import unit_rows
+    from openalign.evaluate.metrics.vectors import unit_rows
 
     rng = np.random.default_rng(0)
     images = rng.standard_normal((num_images, WIDTH))
@@ -228,11 +228,11 @@ def retrieve(contestant: str, num_images: int) -> Callable[[], list[float]]:
 
 
 def our_work(image_GD: Any, caption_GD: Any) -> Callable[[], list[float]]:  # noqa: N803
-    from openalign.evaluate.benchmark import benchmark_of
-    from openalign.evaluate.bootstrap import Bootstrap
     from openalign.evaluate.config import EvaluateConfig
     from openalign.evaluate.datasets.dataset import Dataset
     from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
+    from openalign.evaluate.metrics.bootstrap import Bootstrap
+    from openalign.evaluate.tasks.benchmark import benchmark_of
     from openalign.evaluate.tasks.contract import Material, Sampling
     from openalign.evaluate.tasks.retrieval import RetrievalTask, measure
 

@@ -12,8 +12,9 @@ Shape suffixes:
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.resampled import Resampled
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
+from openalign.evaluate.metrics.ranking import Ranks, chance_recall, mean_of, rank_among, recalls
+from openalign.evaluate.metrics.resampled import Resampled
 from openalign.evaluate.tasks.cirr import (
     MEAN,
     RECALL_AT,
@@ -39,13 +40,6 @@ from openalign.evaluate.tasks.edits_measures import (
     examples_of,
     searched,
     shown_by,
-)
-from openalign.evaluate.tasks.ranking import (
-    Ranks,
-    chance_recall,
-    mean_of,
-    rank_among,
-    recalls,
 )
 
 

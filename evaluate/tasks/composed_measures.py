@@ -18,9 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Ints
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.resampled import Resampled
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
+from openalign.evaluate.metrics.ranking import Ranks, RightItems, difference_of, ranks_of, recalls
+from openalign.evaluate.metrics.resampled import Resampled
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.tasks.composed import (
     COMBINED,
     GAIN,
@@ -43,14 +45,6 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     name_of,
 )
-from openalign.evaluate.tasks.ranking import (
-    Ranks,
-    RightItems,
-    difference_of,
-    ranks_of,
-    recalls,
-)
-from openalign.evaluate.vectors import Vectors, unit_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,13 +16,13 @@ from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
-    from openalign.evaluate.benchmark import EmbeddedBenchmark
-    from openalign.evaluate.bootstrap import Bootstrap, Floats
     from openalign.evaluate.drawing.metric_numbers import Number
     from openalign.evaluate.drawing.tiles import Tiles
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
+    from openalign.evaluate.metrics.vectors import Vectors
     from openalign.evaluate.results import Metric, Results
-    from openalign.evaluate.vectors import Vectors
+    from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 
 RECALL_AT = (1, 5, 10)
 """The K of the paper's tables."""

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openalign.evaluate.benchmark import owners
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints
-from openalign.evaluate.correlation import codes_of, spearman
 from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats, Ints
+from openalign.evaluate.metrics.correlation import codes_of, spearman
+from openalign.evaluate.metrics.ranking import Ranks, RightItems, chance_recall, ranks_of, recalls
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.vectors import Vectors, cosines_of_pairs
+from openalign.evaluate.tasks.benchmark import owners
 from openalign.evaluate.tasks.contract import (
     RECALL_AT,
     Material,
@@ -55,8 +57,6 @@ from openalign.evaluate.tasks.cxc_rights import (
     rated_split,
     right_items,
 )
-from openalign.evaluate.tasks.ranking import Ranks, RightItems, chance_recall, ranks_of, recalls
-from openalign.evaluate.vectors import Vectors, cosines_of_pairs
 
 _FAST_RESAMPLES = 20
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.datasets.composed_sets import ComposedDataset
 from openalign.evaluate.drawing.sampling import nearest, sample
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.ranking import Ranks, RightItems, ranks_of
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.evaluate.tasks.composed import COMBINED, IMAGE_ONLY
 from openalign.evaluate.tasks.composed_measures import EmbeddedQueries, vectors_of
 from openalign.evaluate.tasks.contract import Material, QueryWeights
@@ -27,8 +29,6 @@ from openalign.evaluate.tasks.edits import (
     edits_of,
     texts_of,
 )
-from openalign.evaluate.tasks.ranking import Ranks, RightItems, ranks_of
-from openalign.evaluate.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats
-from openalign.evaluate.resampled import Resampled
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+from openalign.evaluate.metrics.ranking import Ranks, chance_recall, even_weights, mean_of, recalls
+from openalign.evaluate.metrics.resampled import Resampled
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
@@ -38,13 +39,6 @@ from openalign.evaluate.tasks.fashion_iq import (
     FashionIqFacts,
     FashionIqTask,
     text_of,
-)
-from openalign.evaluate.tasks.ranking import (
-    Ranks,
-    chance_recall,
-    even_weights,
-    mean_of,
-    recalls,
 )
 
 

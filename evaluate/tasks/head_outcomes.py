@@ -4,12 +4,12 @@
 
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.head import LinearHead, rank_classes
 from openalign.evaluate.linear.rows import Labeled, Threads
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.ranking import Ranks
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.per_class_measures import Outcome
-from openalign.evaluate.tasks.ranking import Ranks
 
 
 def labeled_at(benchmark: EmbeddedBenchmark, places: Ints) -> Labeled:

@@ -43,8 +43,8 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
 """In the order in which the report shows them."""
 
 if TYPE_CHECKING:
-    from openalign.evaluate.bootstrap import Bootstrap, Floats
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
     from openalign.evaluate.results import Results
 
     AnyTask = TaskSettings

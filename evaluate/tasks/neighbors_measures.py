@@ -19,9 +19,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.drawing.sampling import FIRST, sample
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.ranking import Ranks, chance_recall, rank_among, recalls
+from openalign.evaluate.metrics.vectors import (
+    Vectors,
+    exceeds,
+    num_true,
+    reaches,
+    rows_at,
+    score_blocks,
+)
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
 from openalign.evaluate.tasks.neighbors import (
     Neighbor,
@@ -38,8 +47,6 @@ from openalign.evaluate.tasks.per_class_measures import (
     confused_pairs,
     titles_of,
 )
-from openalign.evaluate.tasks.ranking import Ranks, chance_recall, rank_among, recalls
-from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at, score_blocks
 
 _KEPT = RECALL_AT[-1] + 6
 """Training images that are looked at first. Some more than count, so that it is nearly always clear

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Ints
-from openalign.evaluate.row_parts import in_parts
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.row_parts import in_parts
+from openalign.evaluate.metrics.vectors import Vectors
 
 _QUERIES_A_THREAD = 512
 _ITEMS_AT_FIRST = 256

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openalign.evaluate.bootstrap import (
+from openalign.evaluate.datasets.dataset import ImageClass
+from openalign.evaluate.drawing.sampling import sample
+from openalign.evaluate.metrics.bootstrap import (
     Bootstrap,
     Floats,
     Ints,
     class_mean,
     resampled_class_means,
 )
-from openalign.evaluate.datasets.dataset import ImageClass
-from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.ranking import Ranks, recalls, where_different
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
     TOP_AT,
@@ -30,7 +31,6 @@ from openalign.evaluate.tasks.per_class import (
     ClassScore,
     ConfusedPair,
 )
-from openalign.evaluate.tasks.ranking import Ranks, recalls, where_different
 
 NUM_PAIRS = 12
 """Pairs of classes that are kept as examples."""

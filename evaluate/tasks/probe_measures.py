@@ -15,13 +15,13 @@ from functools import partial
 
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
 from openalign.evaluate.drawing.sampling import FIRST, sample
 from openalign.evaluate.linear import lbfgs
 from openalign.evaluate.linear.head import LinearHead, first_classes, num_right
 from openalign.evaluate.linear.rows import Labeled, Threads, threads
 from openalign.evaluate.linear.sgd import Descent, descend, num_steps
 from openalign.evaluate.results import library_versions
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.head_outcomes import labeled_at, outcome_of
 from openalign.evaluate.tasks.per_class_measures import (

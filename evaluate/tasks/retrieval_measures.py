@@ -1,6 +1,6 @@
 """Measures of retrieval (ALIGN §5.1): recall at K in both directions, on embeddings alone.
 
-How ranks, ties and recall are counted is said in `ranking`.
+How ranks, ties and recall are counted is said in `metrics.ranking`.
 
 Shape suffixes:
     Q  queries
@@ -15,12 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, lower_median, resampled_medians
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.resampled import Resampled, resampled_metric
-from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
-from openalign.evaluate.tasks.ranking import (
+from openalign.evaluate.metrics.bootstrap import (
+    Bootstrap,
+    Floats,
+    Ints,
+    lower_median,
+    resampled_medians,
+)
+from openalign.evaluate.metrics.ranking import (
     Ranks,
     RightItems,
     chance_recall,
@@ -29,6 +32,10 @@ from openalign.evaluate.tasks.ranking import (
     ranks_of,
     recalls,
 )
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.vectors import Vectors
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
+from openalign.evaluate.tasks.contract import RECALL_AT, Measured, Sampling, name_of, recall_at
 from openalign.evaluate.tasks.retrieval import (
     FOLDS,
     GALLERY,
@@ -47,7 +54,6 @@ from openalign.evaluate.tasks.retrieval import (
     num_fold_images,
     split_of,
 )
-from openalign.evaluate.vectors import Vectors
 
 _RECALLS = {k: recall_at(k) for k in RECALL_AT}
 

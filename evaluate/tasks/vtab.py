@@ -43,9 +43,9 @@ from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, short_name
 
 if TYPE_CHECKING:
-    from openalign.evaluate.bootstrap import Bootstrap, Floats
     from openalign.evaluate.drawing.tiles import Tiles
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
 
 OVERALL = "all"
 """What stands for the task's name in metrics over all tasks."""

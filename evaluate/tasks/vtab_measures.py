@@ -17,14 +17,14 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap, Floats, resampled_means
 from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, TEST, TRAIN, VAL
 from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats, resampled_means
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric, library_versions
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.head_outcomes import labeled_at, outcome_of
 from openalign.evaluate.tasks.per_class_measures import Outcome, confused_pairs, titles_of

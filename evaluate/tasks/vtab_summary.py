@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats
 from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.vtab import OVERALL, VtabFacts

@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Ints, resampled
-from openalign.evaluate.correlation import Codes, codes_of, mean_ranks, spearman
 from openalign.evaluate.datasets.word_pairs import WordPair
 from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints, resampled
+from openalign.evaluate.metrics.correlation import Codes, codes_of, mean_ranks, spearman
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.vectors import cosines_of_pairs
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.word_similarity import (
     ALL,
@@ -30,7 +31,6 @@ from openalign.evaluate.tasks.word_similarity import (
     pairs_of,
     words_of,
 )
-from openalign.evaluate.vectors import cosines_of_pairs
 
 GROUPS: dict[str, Callable[[WordPair], bool]] = {
     ALL: lambda _: True,

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Floats, Ints
 from openalign.evaluate.datasets.dataset import ImageClass
 from openalign.evaluate.drawing.sampling import nearest, sample
-from openalign.evaluate.row_parts import in_parts
+from openalign.evaluate.metrics.bootstrap import Floats, Ints
+from openalign.evaluate.metrics.ranking import Ranks
+from openalign.evaluate.metrics.row_parts import in_parts
+from openalign.evaluate.metrics.vectors import Vectors, exceeds, num_true, reaches, rows_at
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
 from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
@@ -32,7 +34,6 @@ from openalign.evaluate.tasks.per_class_measures import (
     confused_pairs,
     titles_of,
 )
-from openalign.evaluate.tasks.ranking import Ranks
 from openalign.evaluate.tasks.zero_shot import (
     PROMPTS,
     Calibration,
@@ -43,7 +44,6 @@ from openalign.evaluate.tasks.zero_shot import (
     split_of,
 )
 from openalign.evaluate.tasks.zero_shot_prompts import class_rows, names_of, templates_for
-from openalign.evaluate.vectors import Vectors, exceeds, num_true, reaches, rows_at
 
 NUM_BINS = 15
 """Ranges of confidence, as in the paper that made the error known (Guo et al., 2017)."""

@@ -22,9 +22,9 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets.class_names import templates_of
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.reading.text import read_lines
-from openalign.evaluate.row_parts import in_parts
+from openalign.evaluate.metrics.row_parts import in_parts
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.tasks.zero_shot import AUTO, ZeroShotTask
-from openalign.evaluate.vectors import Vectors, unit_rows
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 

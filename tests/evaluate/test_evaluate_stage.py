@@ -14,8 +14,8 @@ from openalign.errors import InputError, StageError
 from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.resampled import read_resamples
+from openalign.evaluate.embedding.encoder import Encoder
+from openalign.evaluate.metrics.resampled import read_resamples
 from openalign.evaluate.results import as_record
 from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher

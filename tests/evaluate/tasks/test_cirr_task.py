@@ -12,11 +12,11 @@ from given import report_on, run_on
 from openalign.errors import InputError
 from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import cirr
 from openalign.evaluate.tasks.cirr import CirrTask, text_of
 from openalign.evaluate.tasks.contract import Material
-from openalign.evaluate.vectors import unit_rows
 from openalign.files.facts import EvaluateFacts
 
 TASK = CirrTask(benchmark="pets")

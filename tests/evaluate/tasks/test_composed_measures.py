@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from embedded import ranked
 
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.drawing.sampling import nearest
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.metrics.ranking import Ranks
 from openalign.evaluate.tasks import composed_measures
 from openalign.evaluate.tasks.composed import COMBINED, IMAGE_ONLY, TEXT_ONLY, is_supported
 from openalign.evaluate.tasks.composed_measures import EmbeddedQueries
 from openalign.evaluate.tasks.composed_queries import ComposedQuery
 from openalign.evaluate.tasks.contract import QueryWeights
-from openalign.evaluate.tasks.ranking import Ranks
 
 # Images: 0 points right, 1 up, 2 half-way between, 3 left.
 HALF = np.float32(np.sqrt(0.5))

@@ -12,10 +12,10 @@ from embedded import embedded_benchmark, image_called, random_rows
 from given import report_on, run_on
 
 from openalign.errors import InputError
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import ImageFile
+from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import cxc
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling

@@ -12,11 +12,11 @@ from given import report_on, run_on
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import fashion_iq
 from openalign.evaluate.tasks.contract import Material
 from openalign.evaluate.tasks.fashion_iq import FashionIqTask, text_of
-from openalign.evaluate.vectors import unit_rows
 from openalign.files.facts import EvaluateFacts
 
 TASK = FashionIqTask(benchmark="pets")

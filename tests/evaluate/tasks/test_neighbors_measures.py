@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from embedded import embedded_benchmark, image_called, random_rows
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap, Ints
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import neighbors, neighbors_measures
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.neighbors import (
     Neighbor,
@@ -23,7 +24,6 @@ from openalign.evaluate.tasks.neighbors import (
 )
 from openalign.evaluate.tasks.neighbors_measures import find
 from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
-from openalign.evaluate.vectors import Vectors, unit_rows
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=9)
 Found = Measured[NeighborsFacts, NeighborsExamples]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from embedded import random_rows
 
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.tasks import neighbors_search
 from openalign.evaluate.tasks.neighbors_search import first_items
-from openalign.evaluate.vectors import Vectors, unit_rows
 
 
 def rows(num: int, seed: int) -> Vectors:

@@ -12,10 +12,10 @@ from embedded import embedded_benchmark, image_called
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.tasks import probe, probe_measures
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.probe import (
     Lbfgs,

@@ -7,11 +7,11 @@ import pytest
 from embedded import embedded_benchmark, image_called, random_rows
 
 from openalign.errors import InputError
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import retrieval
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Sampling
 from openalign.evaluate.tasks.retrieval import RetrievalTask
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from embedded import embedded_benchmark, image_called
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.linear.head import num_right
 from openalign.evaluate.linear.rows import threads
 from openalign.evaluate.linear.sgd import descend
+from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.tasks import vtab
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.head_outcomes import labeled_at
 from openalign.evaluate.tasks.vtab import VtabExamples, VtabFacts, VtabProbeTask, VtabTrial

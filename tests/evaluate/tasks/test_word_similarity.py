@@ -11,9 +11,10 @@ from given import report_on, run_on
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.tasks import word_similarity
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.word_similarity import (
@@ -21,7 +22,6 @@ from openalign.evaluate.tasks.word_similarity import (
     WordSimilarityFacts,
     WordSimilarityTask,
 )
-from openalign.evaluate.vectors import unit_rows
 from openalign.files.facts import EvaluateFacts
 
 TASK = WordSimilarityTask(benchmark="simlex")

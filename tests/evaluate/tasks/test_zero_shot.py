@@ -14,7 +14,7 @@ from openalign.evaluate import results
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.drawing.thumbnails import Thumbnail
 from openalign.evaluate.drawing.tiles import Tiles
-from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.results import as_record
 from openalign.evaluate.tasks import zero_shot
 from openalign.evaluate.tasks.per_class import ClassifiedImage

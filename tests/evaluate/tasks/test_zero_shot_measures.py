@@ -11,16 +11,16 @@ import pytest
 import torch
 from embedded import embedded_benchmark, image_called, random_rows
 
-from openalign.evaluate import vectors
-from openalign.evaluate.bootstrap import Bootstrap, Ints
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.metrics import vectors
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks import zero_shot, zero_shot_measures
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
 from openalign.evaluate.tasks.zero_shot import PROMPTS, ZeroShotTask
 from openalign.evaluate.tasks.zero_shot_measures import classify
-from openalign.evaluate.vectors import Vectors, unit_rows
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=2)
 TASK = ZeroShotTask(benchmark="pets", templates=("{}",))

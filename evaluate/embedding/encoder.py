@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from openalign.errors import InputError
-from openalign.evaluate.decodings import Decoding
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.embedding.decodings import Decoding
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.folder import Folder, opened
 from openalign.images.decoding import Policy

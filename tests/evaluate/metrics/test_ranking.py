@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from embedded import ranked
 
-from openalign.evaluate import vectors
-from openalign.evaluate.bootstrap import Bootstrap, Ints
-from openalign.evaluate.resampled import Resampled
-from openalign.evaluate.results import Metric
-from openalign.evaluate.tasks.ranking import (
+from openalign.evaluate.metrics import vectors
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
+from openalign.evaluate.metrics.ranking import (
     RightItems,
     chance_recall,
     difference_of,
@@ -22,7 +20,9 @@ from openalign.evaluate.tasks.ranking import (
     ranks_of,
     recalls,
 )
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.resampled import Resampled
+from openalign.evaluate.metrics.vectors import Vectors
+from openalign.evaluate.results import Metric
 
 BOOTSTRAP = Bootstrap(resamples=50, confidence=0.9, seed=0)
 

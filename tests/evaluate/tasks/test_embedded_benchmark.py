@@ -1,4 +1,4 @@
-from openalign.evaluate.benchmark import owners
+from openalign.evaluate.tasks.benchmark import owners
 
 
 def test_owners_follow_the_captions() -> None:

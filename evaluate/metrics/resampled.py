@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import InputError
-from openalign.evaluate.bootstrap import Floats, interval_ends
+from openalign.evaluate.metrics.bootstrap import Floats, interval_ends
 from openalign.evaluate.results import Metric
 from openalign.files import storage
 from openalign.files.manifest import DataFile

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from openalign.evaluate.bootstrap import (
+from openalign.evaluate.metrics.bootstrap import (
     Bootstrap,
     Floats,
     Ints,

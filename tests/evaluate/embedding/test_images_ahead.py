@@ -12,9 +12,9 @@ from embedding_works import Lengths, work_of
 from torch import Tensor
 
 from openalign.errors import InputError
-from openalign.evaluate import chunks, images_ahead
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.embedding import chunks, images_ahead
+from openalign.evaluate.metrics.vectors import Vectors
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from openalign.errors import InputError
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.vectors import Vectors
 
 
 class Embedder(Protocol):

@@ -13,19 +13,19 @@ from typing import TypeVar
 import numpy as np
 
 from openalign.errors import InputError, StageError
-from openalign.evaluate import chunks
-from openalign.evaluate.chunks import Chunk, ChunkStore, Unreadable
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embedder import BulkEmbedder
-from openalign.evaluate.images_ahead import (
+from openalign.evaluate.embedding import chunks
+from openalign.evaluate.embedding.chunks import Chunk, ChunkStore, Unreadable
+from openalign.evaluate.embedding.embedder import BulkEmbedder
+from openalign.evaluate.embedding.images_ahead import (
     AwaitedBatch,
     DecodedBatch,
     FoundChunk,
     ImagesAhead,
 )
-from openalign.evaluate.pace import PaceKeeper
+from openalign.evaluate.embedding.pace import PaceKeeper
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.evaluate.results import library_versions
-from openalign.evaluate.vectors import Vectors
 from openalign.files.fingerprints import fingerprint_of
 from openalign.train.ranks import RankGroup, from_every_rank
 

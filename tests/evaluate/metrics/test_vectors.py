@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from openalign.evaluate.vectors import (
+from openalign.evaluate.metrics.vectors import (
     TIE,
     best,
     expected_hit,

@@ -3,7 +3,7 @@ import pytest
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, without_images
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-from openalign.evaluate.left_out import UnreadableImage, check_bound
+from openalign.evaluate.embedding.left_out import UnreadableImage, check_bound
 
 
 def unreadable(number: int) -> list[UnreadableImage]:

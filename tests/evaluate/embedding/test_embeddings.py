@@ -9,11 +9,11 @@ import torch
 from embedding_works import Lengths, image_at, images_of, work_of
 
 from openalign.errors import InputError, StageError
-from openalign.evaluate import chunks, embeddings
-from openalign.evaluate.chunks import Chunk, Unreadable
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embeddings import EmbeddingWork, Texts, fixed_threads
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.embedding import chunks, embeddings
+from openalign.evaluate.embedding.chunks import Chunk, Unreadable
+from openalign.evaluate.embedding.embeddings import EmbeddingWork, Texts, fixed_threads
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.train.ranks import RankGroup
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.resampled import (
+from openalign.evaluate.metrics.resampled import (
     Resampled,
     read_resamples,
     resampled_metric,

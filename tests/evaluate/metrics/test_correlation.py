@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from openalign.evaluate.correlation import codes_of, spearman
+from openalign.evaluate.metrics.correlation import codes_of, spearman
 
 
 def correlation(first: list[float], second: list[float]) -> float:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap, Floats, Ints, resampled_means
-from openalign.evaluate.resampled import Resampled, resampled_metric
-from openalign.evaluate.vectors import Vectors, exceeds, expected_hit, reaches, score_blocks
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats, Ints, resampled_means
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.vectors import Vectors, exceeds, expected_hit, reaches, score_blocks
 
 _EQUAL = 1e-12
 """Two means of one number differ by less than this, whatever the order of the sums."""

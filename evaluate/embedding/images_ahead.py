@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from openalign.errors import InputError
-from openalign.evaluate.chunks import Chunk, ChunkStore, Unreadable
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embedder import BulkEmbedder
+from openalign.evaluate.embedding.chunks import Chunk, ChunkStore, Unreadable
+from openalign.evaluate.embedding.embedder import BulkEmbedder
 from openalign.files.fingerprints import fingerprint_of
 from openalign.read_ahead import made_ahead
 

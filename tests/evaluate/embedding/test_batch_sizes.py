@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from openalign.evaluate import batch_sizes
-from openalign.evaluate.batch_sizes import batch_size_for, largest_layer_bytes
-from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.embedding import batch_sizes
+from openalign.evaluate.embedding.batch_sizes import batch_size_for, largest_layer_bytes
+from openalign.evaluate.embedding.encoder import Encoder
 
 
 class Convolutions(nn.Module):

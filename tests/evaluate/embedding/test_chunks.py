@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.chunks import ChunkStore, Unreadable, load_rows, write_rows
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.embedding.chunks import ChunkStore, Unreadable, load_rows, write_rows
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.files import storage
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32)

@@ -19,8 +19,8 @@ from transformers import AlignModel, AutoProcessor, AutoTokenizer
 from transformers.image_utils import load_image
 
 from openalign.errors import InputError
-from openalign.evaluate.decodings import Decoding
-from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.embedding.decodings import Decoding
+from openalign.evaluate.embedding.encoder import Encoder
 from openalign.files import storage
 from openalign.images.decoding import Policy
 
@@ -242,7 +242,7 @@ def test_a_model_on_a_hub_is_read_and_only_the_files_that_it_consists_of(
     (served / "pytorch_model.bin").write_bytes(b"0")
     (served / "README.md").write_text("a model")
     code = (
-        "from openalign.evaluate.encoder import Encoder; "
+        "from openalign.evaluate.embedding.encoder import Encoder; "
         f"print(Encoder.load('hf://{loopback_hub.REPOSITORY}').identity)"
     )
 

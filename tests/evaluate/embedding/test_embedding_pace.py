@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from openalign.evaluate.pace import EmbeddingPace, PaceKeeper
+from openalign.evaluate.embedding.pace import EmbeddingPace, PaceKeeper
 
 
 class Shown:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from openalign.evaluate.row_parts import in_parts
+from openalign.evaluate.metrics.row_parts import in_parts
 
 
 @pytest.mark.parametrize("threads", [1, 4], ids=["one core", "four cores"])

@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from openalign.errors import InputError
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import CHUNKS_FILE
