@@ -234,7 +234,7 @@ def our_work(image_GD: Any, caption_GD: Any) -> Callable[[], list[float]]:  # no
     from openalign.evaluate.metrics.bootstrap import Bootstrap
     from openalign.evaluate.tasks.benchmark import benchmark_of
     from openalign.evaluate.tasks.contract import Material, Sampling
-    from openalign.evaluate.tasks.retrieval import RetrievalTask, measure
+    from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask, measure
 
     images = [
         BenchmarkImage(

@@ -34,9 +34,10 @@ from openalign.evaluate.datasets.labels import class_table, mnist
 from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.vectors import Vectors, unit_rows
-from openalign.evaluate.tasks import neighbors, probe
 from openalign.evaluate.tasks.benchmark import benchmark_of
+from openalign.evaluate.tasks.classification import neighbors
 from openalign.evaluate.tasks.contract import Material, Sampling
+from openalign.evaluate.tasks.probes import probe
 from openalign.images.decoding import decode
 
 AT_ONCE = 512

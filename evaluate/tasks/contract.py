@@ -208,12 +208,12 @@ class TaskKind(Generic[S, F, E]):
     """Return the weights that search uses by default; None where the kind has none."""
 
 
-def template_of(kind: str) -> Callable[[str], str]:
-    """Return the `template` of a kind of this room: the files `templates/<kind>.<form>`."""
+def template_of(module: str) -> Callable[[str], str]:
+    """Return the `template` of a kind: the files `templates/<kind>.<form>` beside its module."""
+    room, _, kind = module.rpartition(".")
 
     def template(form: str) -> str:
-        folder = files("openalign.evaluate.tasks") / "templates"
-        return (folder / f"{kind}.{form}").read_text(encoding="utf-8")
+        return (files(room) / "templates" / f"{kind}.{form}").read_text(encoding="utf-8")
 
     return template
 

@@ -12,8 +12,9 @@ from openalign.evaluate import plan, results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.results import LeftOutImage
-from openalign.evaluate.tasks import kinds, retrieval
+from openalign.evaluate.tasks import kinds
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
+from openalign.evaluate.tasks.retrieval import retrieval
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 
