@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from embedded import embedded_benchmark, image_called
 
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.images import ImageFile
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.vectors import Vectors, unit_rows

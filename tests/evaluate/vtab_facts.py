@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TASKS
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names import templates_of
+from openalign.evaluate.datasets.class_names.known import templates_of
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.reading.text import read_lines
 from openalign.evaluate.metrics.row_parts import in_parts

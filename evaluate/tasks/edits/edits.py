@@ -9,8 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.tasks.contract import Needs
 
 EDITS = "edits"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.datasets.composed_sets import ComposedDataset
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset
 from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.metrics.bootstrap import Ints
 from openalign.evaluate.metrics.ranking import Ranks, RightItems, ranks_of

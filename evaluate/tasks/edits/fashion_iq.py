@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import EditQuery
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.edits.composed_sets import EditQuery
 from openalign.evaluate.tasks.composed.composed import COMBINED
 from openalign.evaluate.tasks.contract import (
     FinishedTask,

@@ -16,8 +16,8 @@ import msgspec
 from openalign.errors import InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_splits
-from openalign.evaluate.datasets.labels.vtab import VtabDataset
-from openalign.evaluate.datasets.labels.vtab_tasks import (
+from openalign.evaluate.datasets.labels.vtab.vtab import VtabDataset
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
     TASK_OF,

@@ -17,7 +17,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
-from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, TEST, TRAIN, VAL
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, TEST, TRAIN, VAL
 from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TASKS
 from openalign.evaluate.drawing.metric_numbers import Number, percent, share_number
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.results import Results, as_record

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
 from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset
 from openalign.evaluate.datasets.dataset import Dataset, check_captions, check_splits
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats, Ints
 from openalign.evaluate.metrics.correlation import codes_of, spearman

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 
 IMAGE_TO_TEXT = "image_to_text"
 TEXT_TO_IMAGE = "text_to_image"

@@ -14,7 +14,7 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,

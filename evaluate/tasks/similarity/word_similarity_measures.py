@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from openalign.evaluate.datasets.word_pairs import WordPair
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair
 from openalign.evaluate.drawing.sampling import sample
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints, resampled
 from openalign.evaluate.metrics.correlation import Codes, codes_of, mean_ranks, spearman

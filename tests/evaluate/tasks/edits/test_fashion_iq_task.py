@@ -11,7 +11,7 @@ from embedded import image_called, random_rows
 from given import report_on, run_on
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import Material

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from vtab_facts import ALL, finished, means
 
-from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.tasks.probes.vtab_summary import deviation_of, means_of_runs, task_sets
 
 NATURAL = [task.name for task in VTAB_TASKS if task.group == "natural"]

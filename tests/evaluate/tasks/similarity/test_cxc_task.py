@@ -12,9 +12,9 @@ from embedded import embedded_benchmark, image_called, random_rows
 from given import report_on, run_on
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import ImageFile
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling

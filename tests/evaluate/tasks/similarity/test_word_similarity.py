@@ -12,7 +12,7 @@ from given import report_on, run_on
 from openalign.errors import InputError
 from openalign.evaluate import results
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling

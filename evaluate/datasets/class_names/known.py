@@ -1,7 +1,7 @@
 """Class names and prompt templates, by the names of the data sets that they were written for.
 
 They are read from open_clip, clip_benchmark and torchvision when they are asked for (the extra
-`names`). `class_name_lists` says what there is.
+`names`). `known_lists` says what there is.
 """
 
 
@@ -12,9 +12,9 @@ def class_names_of(name: str) -> tuple[str, ...]:
         InputError: there is no such list; names the nearest.
         MissingExtraError: the library that keeps it is not installed.
     """
-    from openalign.evaluate.datasets import class_names_reading
+    from openalign.evaluate.datasets.class_names import reading
 
-    return class_names_reading.known_names(name)
+    return reading.known_names(name)
 
 
 def templates_of(name: str) -> tuple[str, ...]:
@@ -24,6 +24,6 @@ def templates_of(name: str) -> tuple[str, ...]:
         InputError: there is no such list; names the nearest.
         MissingExtraError: the library that keeps it is not installed.
     """
-    from openalign.evaluate.datasets import class_names_reading
+    from openalign.evaluate.datasets.class_names import reading
 
-    return class_names_reading.known_templates(name)
+    return reading.known_templates(name)

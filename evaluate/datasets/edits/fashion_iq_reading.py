@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.datasets.reading.captions import CaptionChecker
 from openalign.evaluate.datasets.reading.folders import check_inside, check_unique

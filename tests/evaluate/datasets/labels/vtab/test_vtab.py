@@ -11,8 +11,8 @@ from tfds_files import Values, write_builder
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.labels.vtab import KIND, VtabDataset
-from openalign.evaluate.datasets.labels.vtab_tasks import VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab import KIND, VtabDataset
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.datasets.reading.pixels import to_png
 from openalign.images.decoding import decode
 

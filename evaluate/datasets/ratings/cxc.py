@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset
 from openalign.settings.fields import location
 
 
@@ -34,7 +34,8 @@ class CxcSettings:
 
 def image_folder(dataset: CxcSettings) -> str:
     """Return the folder of the images: `images`, or where the first of them is found."""
-    from openalign.evaluate.datasets.captions import cxc_reading, karpathy_reading
+    from openalign.evaluate.datasets.captions import karpathy_reading
+    from openalign.evaluate.datasets.ratings import cxc_reading
 
     return dataset.images or karpathy_reading.image_folder(
         cxc_reading.captions_file(dataset.path, dataset.karpathy)
@@ -47,7 +48,7 @@ def read(dataset: CxcSettings) -> CxcDataset:
     Raises:
         InputError: a file is missing or broken, or rates what the split does not have.
     """
-    from openalign.evaluate.datasets.captions import cxc_reading
+    from openalign.evaluate.datasets.ratings import cxc_reading
 
     return cxc_reading.read(
         dataset.path,
@@ -59,7 +60,7 @@ def read(dataset: CxcSettings) -> CxcDataset:
 
 def recognize(_: str, path: str) -> CxcSettings | None:
     """Return settings for a folder of the CSV files, or a clone."""
-    from openalign.evaluate.datasets.captions import cxc_reading
+    from openalign.evaluate.datasets.ratings import cxc_reading
 
     return CxcSettings(path=path) if cxc_reading.has_ratings(path) else None
 

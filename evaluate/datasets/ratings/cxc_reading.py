@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.captions import karpathy_reading
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.dataset import check_splits
 from openalign.evaluate.datasets.images import places_by_name
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.reading.folders import has_files
 from openalign.evaluate.datasets.reading.text import read_columns
 from openalign.files import storage

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from openalign.errors import InputError, MissingExtraError
-from openalign.evaluate.datasets.class_name_lists import (
+from openalign.evaluate.datasets.class_names.known_lists import (
     CLASS_NAMES,
     CLIP_BENCHMARK,
     OPEN_CLIP,

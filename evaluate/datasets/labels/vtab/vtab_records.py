@@ -16,7 +16,7 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import ImagePlace
-from openalign.evaluate.datasets.labels.vtab_tasks import (
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
     TEST,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.datasets.reading.folders import (
     check_inside,

@@ -10,10 +10,10 @@ from open_clip import zero_shot_metadata
 from torchvision.datasets import FashionMNIST
 
 from openalign.errors import InputError, MissingExtraError
-from openalign.evaluate.datasets import class_names_reading
-from openalign.evaluate.datasets.class_name_lists import CLASS_NAMES, TEMPLATES
-from openalign.evaluate.datasets.class_names import class_names_of, templates_of
-from openalign.evaluate.datasets.class_names_reading import imagenet_wnids, named_classes
+from openalign.evaluate.datasets.class_names import reading
+from openalign.evaluate.datasets.class_names.known import class_names_of, templates_of
+from openalign.evaluate.datasets.class_names.known_lists import CLASS_NAMES, TEMPLATES
+from openalign.evaluate.datasets.class_names.reading import imagenet_wnids, named_classes
 from openalign.evaluate.datasets.dataset import ImageClass
 
 
@@ -83,10 +83,10 @@ def test_an_unknown_list_is_told_with_the_nearest() -> None:
 def test_a_library_that_is_not_there_is_told_with_the_command(
     monkeypatch: pytest.MonkeyPatch, name: str, library: str
 ) -> None:
-    class_names_reading._open_clip_lists.cache_clear()
-    class_names_reading._clip_benchmark_lists.cache_clear()
-    class_names_reading._torchvision_classes.cache_clear()
-    monkeypatch.setattr(class_names_reading, "find_spec", lambda _: None)
+    reading._open_clip_lists.cache_clear()
+    reading._clip_benchmark_lists.cache_clear()
+    reading._torchvision_classes.cache_clear()
+    monkeypatch.setattr(reading, "find_spec", lambda _: None)
 
     with pytest.raises(MissingExtraError, match=f"{library} is not installed") as caught:
         class_names_of(name)
@@ -95,19 +95,19 @@ def test_a_library_that_is_not_there_is_told_with_the_command(
 
 
 def test_another_version_of_a_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    class_names_reading._torchvision_classes.cache_clear()
+    reading._torchvision_classes.cache_clear()
     with pytest.raises(InputError, match=r"mnist.py: has no classes of Fashion"):
-        class_names_reading._torchvision_classes("Fashion")
+        reading._torchvision_classes("Fashion")
 
     with pytest.raises(InputError, match=r"nowhere.py is not there") as caught:
-        class_names_reading._file_of("torchvision", "datasets/nowhere.py")
+        reading._file_of("torchvision", "datasets/nowhere.py")
     assert "openalign[names]" in str(caught.value.hint)
 
 
 def test_asking_for_names_imports_no_library() -> None:
     code = (
-        "from openalign.evaluate.datasets.class_names import class_names_of as of; import sys;"
-        "of('imagenet'), of('pets'), of('fashion_mnist');"
+        "from openalign.evaluate.datasets.class_names.known import class_names_of as of;"
+        " import sys; of('imagenet'), of('pets'), of('fashion_mnist');"
         "print([m for m in ('torch', 'torchvision', 'open_clip') if m in sys.modules])"
     )
 

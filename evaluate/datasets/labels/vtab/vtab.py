@@ -7,7 +7,7 @@ from typing import Literal
 from openalign.evaluate.datasets.contract import DatasetKind
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.shared import PAGE, quietly
-from openalign.evaluate.datasets.labels.vtab_tasks import (
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     NUM_TRAIN,
     NUM_VAL,
     TASK_OF,
@@ -53,13 +53,13 @@ def read(dataset: VtabDataset) -> Dataset:
         InputError: the task is in neither form below the folder, or is broken.
         MissingExtraError: the library that keeps the names is not installed.
     """
-    from openalign.evaluate.datasets.labels import vtab_reading
+    from openalign.evaluate.datasets.labels.vtab import vtab_reading
 
     return vtab_reading.read(dataset.path, TASK_OF[dataset.task], class_names=dataset.class_names)
 
 
 def _expand(name: str, path: str) -> Mapping[str, VtabDataset]:
-    from openalign.evaluate.datasets.labels.vtab_reading import tasks_present
+    from openalign.evaluate.datasets.labels.vtab.vtab_reading import tasks_present
 
     if name != COLLECTION:
         return {}
@@ -70,13 +70,13 @@ def _expand(name: str, path: str) -> Mapping[str, VtabDataset]:
 
 
 def _image_folder(dataset: VtabDataset) -> str:
-    from openalign.evaluate.datasets.labels import vtab_reading
+    from openalign.evaluate.datasets.labels.vtab import vtab_reading
 
     return vtab_reading.list_folder(dataset.path, TASK_OF[dataset.task]) or dataset.path
 
 
 def _recognize(_: str, path: str) -> VtabDataset | None:
-    from openalign.evaluate.datasets.labels.vtab_reading import task_of_folder
+    from openalign.evaluate.datasets.labels.vtab.vtab_reading import task_of_folder
 
     task = task_of_folder(path)
     return None if task is None else VtabDataset(path=path, task=task.name)

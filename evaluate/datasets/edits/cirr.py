@@ -6,8 +6,8 @@ The reading lies in `cirr_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
-from openalign.evaluate.datasets.composed_sets import ComposedDataset
 from openalign.evaluate.datasets.contract import DatasetKind
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset
 from openalign.settings.fields import location
 
 
@@ -32,7 +32,7 @@ class CirrDataset:
 
 def image_folder(dataset: CirrDataset) -> str:
     """Return the folder of the images: `images`, or where the first of them is found."""
-    from openalign.evaluate.datasets.captions import cirr_reading
+    from openalign.evaluate.datasets.edits import cirr_reading
 
     return dataset.images or cirr_reading.image_folder(dataset.path, dataset.split)
 
@@ -43,14 +43,14 @@ def read(dataset: CirrDataset) -> ComposedDataset:
     Raises:
         InputError: a file is missing or broken, or a query names an image that is not listed.
     """
-    from openalign.evaluate.datasets.captions import cirr_reading
+    from openalign.evaluate.datasets.edits import cirr_reading
 
     return cirr_reading.read(dataset.path, folder=image_folder(dataset), split=dataset.split)
 
 
 def recognize(_: str, path: str) -> CirrDataset | None:
     """Return settings for a folder that holds CIRR's files."""
-    from openalign.evaluate.datasets.captions import cirr_reading
+    from openalign.evaluate.datasets.edits import cirr_reading
 
     return CirrDataset(path=path) if cirr_reading.is_cirrs(path) else None
 

@@ -7,9 +7,9 @@ old    new    A    1.58       2.72      2.81      2      7.25        1          
 import math
 
 from openalign.errors import InputError
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 from openalign.evaluate.datasets.reading.folders import glance, only_file
 from openalign.evaluate.datasets.reading.text import read_columns
-from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
 
 _COLUMNS = ("word1", "word2", "POS", "SimLex999", "concQ", "SimAssoc333")
 _FORM = f"SimLex-999.txt has columns {', '.join(_COLUMNS)}, with tabs between them"

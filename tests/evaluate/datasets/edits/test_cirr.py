@@ -7,8 +7,8 @@ from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.captions.cirr import KIND, CirrDataset
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.cirr import KIND, CirrDataset
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 
 PATHS = {f"dev-{n}-0-img0": f"./dev/dev-{n}-0-img0.png" for n in (244, 63, 1028, 430)}
 MEMBERS = ["dev-430-0-img0", "dev-63-0-img0", "dev-244-0-img0"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
-from openalign.evaluate.datasets.word_pairs import WordPairs
+from openalign.evaluate.datasets.ratings.word_pairs import WordPairs
 from openalign.settings.fields import location
 
 
@@ -28,14 +28,14 @@ def read(dataset: SimLexDataset) -> WordPairs:
     Raises:
         InputError: the file is not SimLex's, or a line of it is broken.
     """
-    from openalign.evaluate.datasets.captions import simlex_reading
+    from openalign.evaluate.datasets.ratings import simlex_reading
 
     return simlex_reading.read(dataset.path)
 
 
 def recognize(_: str, path: str) -> SimLexDataset | None:
     """Return settings for a file that begins with SimLex's columns, or the folder of one."""
-    from openalign.evaluate.datasets.captions import simlex_reading
+    from openalign.evaluate.datasets.ratings import simlex_reading
 
     return SimLexDataset(path=path) if simlex_reading.is_simlex(path) else None
 

@@ -12,11 +12,11 @@ The second is TFDS's own folder, from which the same slices are taken here.
 from collections.abc import Sequence
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImagePlace
-from openalign.evaluate.datasets.labels.vtab_records import builder_folder, read_slices
-from openalign.evaluate.datasets.labels.vtab_tasks import (
+from openalign.evaluate.datasets.labels.vtab.vtab_records import builder_folder, read_slices
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     TEST,
     TRAIN,
     TRAIN_AND_VAL,

@@ -7,8 +7,8 @@ from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.captions.cxc import KIND, CxcSettings
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.datasets.ratings.cxc import KIND, CxcSettings
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 
 A, B, C = (f"COCO_val2014_00000000000{n}.jpg" for n in (1, 2, 3))
 CAPTION = "COCO_val2014:sentid:"

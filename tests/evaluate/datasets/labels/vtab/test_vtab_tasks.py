@@ -1,8 +1,8 @@
 from collections import Counter
 
-from openalign.evaluate.datasets.class_name_lists import CLASS_NAMES, TEMPLATES
-from openalign.evaluate.datasets.class_names import class_names_of, templates_of
-from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.datasets.class_names.known import class_names_of, templates_of
+from openalign.evaluate.datasets.class_names.known_lists import CLASS_NAMES, TEMPLATES
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TASKS
 
 
 def test_there_are_nineteen_in_three_groups() -> None:

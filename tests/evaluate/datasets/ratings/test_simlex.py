@@ -4,8 +4,8 @@ import pytest
 from dataset_identity import identity_of
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.captions.simlex import KIND, SimLexDataset
-from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
+from openalign.evaluate.datasets.ratings.simlex import KIND, SimLexDataset
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 
 HEADER = (
     "word1\tword2\tPOS\tSimLex999\tconc(w1)\tconc(w2)\tconcQ\tAssoc(USF)\tSimAssoc333\tSD(SimLex)"

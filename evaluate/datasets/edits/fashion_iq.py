@@ -6,8 +6,8 @@ The reading lies in `fashion_iq_reading`.
 from dataclasses import dataclass
 from typing import Literal
 
-from openalign.evaluate.datasets.composed_sets import ComposedDataset
 from openalign.evaluate.datasets.contract import DatasetKind
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset
 from openalign.settings.fields import location
 
 
@@ -40,7 +40,7 @@ def read(dataset: FashionIqDataset) -> ComposedDataset:
     Raises:
         InputError: a file is missing or broken, or a query names an image that is not listed.
     """
-    from openalign.evaluate.datasets.captions import fashion_iq_reading
+    from openalign.evaluate.datasets.edits import fashion_iq_reading
 
     return fashion_iq_reading.read(dataset.path, folder=image_folder(dataset), split=dataset.split)
 

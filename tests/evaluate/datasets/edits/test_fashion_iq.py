@@ -7,8 +7,8 @@ from dataset_identity import identity_of
 from miniature_images import write_images
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.captions.fashion_iq import KIND, FashionIqDataset
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.fashion_iq import KIND, FashionIqDataset
 
 SPLITS = {"dress": ["D1", "D2"], "shirt": ["S1", "X1"], "toptee": ["X1", "T1", "T2"]}
 QUERIES: dict[str, list[dict[str, Any]]] = {
