@@ -9,9 +9,8 @@ from openalign.evaluate.tasks.classification.neighbors import (
     NeighborsExamples,
     NeighborsFacts,
     NeighborsQuery,
-    recall_at,
 )
-from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask
+from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask, recall_at
 from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownPair,

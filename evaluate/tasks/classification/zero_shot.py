@@ -23,12 +23,7 @@ from openalign.evaluate.tasks.contract import (
     percents,
     template_of,
 )
-from openalign.evaluate.tasks.per_class import (
-    MEAN_PER_CLASS,
-    ClassifiedImage,
-    ClassScore,
-    ConfusedPair,
-)
+from openalign.evaluate.tasks.per_class import MEAN_PER_CLASS, ClassifiedExamples
 from openalign.settings.fields import location
 from openalign.settings.limits import short_name
 
@@ -115,14 +110,6 @@ class ZeroShotFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """None where the model has no temperature."""
 
 
-class ZeroShotExamples(msgspec.Struct, frozen=True, kw_only=True):
-    """Some images, every class, and the classes that were confused most often."""
-
-    images: tuple[ClassifiedImage, ...]
-    classes: tuple[ClassScore, ...]
-    confused: tuple[ConfusedPair, ...]
-
-
 def split_of(task: ZeroShotTask, dataset: Dataset) -> str:
     """Return the split that is classified."""
     return task.split or dataset.test_split
@@ -148,7 +135,7 @@ def needs(task: ZeroShotTask, dataset: Dataset) -> Needs:
 
 def measure(
     task: ZeroShotTask, material: Material, sampling: Sampling
-) -> Measured[ZeroShotFacts, ZeroShotExamples]:
+) -> Measured[ZeroShotFacts, ClassifiedExamples]:
     """Return top-1, top-5 and the mean per class, and what the model's temperature is worth."""
     from openalign.evaluate.tasks.classification import zero_shot_measures
 
@@ -182,7 +169,7 @@ def protocol(task: FinishedTask[ZeroShotFacts]) -> str:
 
 
 def _section(
-    task: FinishedTask[ZeroShotFacts], examples: ZeroShotExamples, tiles: "Tiles"
+    task: FinishedTask[ZeroShotFacts], examples: ClassifiedExamples, tiles: "Tiles"
 ) -> TaskSection:
     from openalign.evaluate.tasks.classification import zero_shot_section
 
@@ -198,7 +185,7 @@ def _fingerprint(task: ZeroShotTask) -> str:
 KIND = TaskKind(
     settings=ZeroShotTask,
     facts=ZeroShotFacts,
-    examples=ZeroShotExamples,
+    examples=ClassifiedExamples,
     needs=needs,
     measure=measure,
     section=_section,

@@ -29,7 +29,6 @@ from openalign.evaluate.tasks.classification.zero_shot import (
     PROMPTS,
     Calibration,
     ReliabilityBin,
-    ZeroShotExamples,
     ZeroShotFacts,
     ZeroShotTask,
     split_of,
@@ -40,12 +39,12 @@ from openalign.evaluate.tasks.classification.zero_shot_prompts import (
     templates_for,
 )
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
     accuracy_metrics,
-    class_scores,
-    classified_images,
-    confused_pairs,
+    classified_examples,
+    shown_by,
     titles_of,
 )
 
@@ -72,7 +71,7 @@ class Classified:
 
 def measure(
     task: ZeroShotTask, material: Material, sampling: Sampling
-) -> Measured[ZeroShotFacts, ZeroShotExamples]:
+) -> Measured[ZeroShotFacts, ClassifiedExamples]:
     """Return top-1, top-5 and the mean per class, with examples and calibration."""
     benchmark = material.benchmark
     dataset = benchmark.dataset
@@ -108,9 +107,7 @@ def measure(
             calibration=_calibration(classified, material.temperature),
         ),
         examples=examples,
-        shown={image.image for image in examples.images}.union(
-            *({pair.image, pair.other} for pair in examples.confused)
-        ),
+        shown=shown_by(examples),
     )
 
 
@@ -208,11 +205,7 @@ def _examples(
     image_QD: Vectors,
     class_CD: Vectors,
     num_examples: int,
-) -> ZeroShotExamples:
+) -> ClassifiedExamples:
     titles = titles_of(classes)
     shown = sample(outcome.name_Q, num_examples)
-    return ZeroShotExamples(
-        images=classified_images(titles, outcome, shown, nearest(image_QD[shown], class_CD)),
-        classes=tuple(class_scores(titles, outcome)),
-        confused=tuple(confused_pairs(titles, outcome)),
-    )
+    return classified_examples(titles, outcome, shown, nearest(image_QD[shown], class_CD))

@@ -7,10 +7,10 @@ from openalign.evaluate.drawing.metric_numbers import Number, percent, share_num
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.tasks.classification.zero_shot import (
     Calibration,
-    ZeroShotExamples,
     ZeroShotFacts,
 )
 from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownImages,
@@ -48,7 +48,7 @@ class ZeroShotSection:
 
 
 def section(
-    task: FinishedTask[ZeroShotFacts], examples: ZeroShotExamples, tiles: Tiles
+    task: FinishedTask[ZeroShotFacts], examples: ClassifiedExamples, tiles: Tiles
 ) -> ZeroShotSection:
     """Return what the template shows of one task."""
     facts = task.facts

@@ -23,12 +23,7 @@ from openalign.evaluate.tasks.contract import (
     percents,
     template_of,
 )
-from openalign.evaluate.tasks.per_class import (
-    MEAN_PER_CLASS,
-    ClassifiedImage,
-    ClassScore,
-    ConfusedPair,
-)
+from openalign.evaluate.tasks.per_class import MEAN_PER_CLASS, ClassifiedExamples
 from openalign.settings.limits import not_negative, positive, positive_share, short_name
 
 if TYPE_CHECKING:
@@ -195,14 +190,6 @@ class ProbeFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Of SGD."""
 
 
-class ProbeExamples(msgspec.Struct, frozen=True, kw_only=True):
-    """Some images, every class, and the classes that were confused most often."""
-
-    images: tuple[ClassifiedImage, ...]
-    classes: tuple[ClassScore, ...]
-    confused: tuple[ConfusedPair, ...]
-
-
 def splits_of(task: ProbeTask, dataset: Dataset) -> tuple[str, str]:
     """Return the split that is classified and the split that is learned from."""
     return task.split or dataset.test_split, task.train_split or dataset.train_split
@@ -243,7 +230,7 @@ def needs(task: ProbeTask, dataset: Dataset) -> Needs:
 
 def measure(
     task: ProbeTask, material: Material, sampling: Sampling
-) -> Measured[ProbeFacts, ProbeExamples]:
+) -> Measured[ProbeFacts, ClassifiedExamples]:
     """Return top-1, top-5 and the mean per class of a head that was fitted here."""
     from openalign.evaluate.tasks.probes import probe_measures
 
@@ -276,7 +263,7 @@ def protocol(task: FinishedTask[ProbeFacts]) -> str:
 
 
 def _section(
-    task: FinishedTask[ProbeFacts], examples: ProbeExamples, tiles: "Tiles"
+    task: FinishedTask[ProbeFacts], examples: ClassifiedExamples, tiles: "Tiles"
 ) -> TaskSection:
     from openalign.evaluate.tasks.probes import probe_section
 
@@ -286,7 +273,7 @@ def _section(
 KIND = TaskKind(
     settings=ProbeTask,
     facts=ProbeFacts,
-    examples=ProbeExamples,
+    examples=ClassifiedExamples,
     needs=needs,
     measure=measure,
     section=_section,

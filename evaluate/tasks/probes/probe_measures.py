@@ -23,12 +23,12 @@ from openalign.evaluate.linear.sgd import Descent, descend, num_steps
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
     accuracy_metrics,
-    class_scores,
-    classified_images,
-    confused_pairs,
+    classified_examples,
+    shown_by,
     titles_of,
 )
 from openalign.evaluate.tasks.probes.head_outcomes import labeled_at, outcome_of
@@ -37,7 +37,6 @@ from openalign.evaluate.tasks.probes.probe import (
     Lbfgs,
     PenaltySweep,
     PenaltyTrial,
-    ProbeExamples,
     ProbeFacts,
     ProbeTask,
     Sgd,
@@ -66,7 +65,7 @@ class Parts:
 
 def measure(
     task: ProbeTask, material: Material, sampling: Sampling
-) -> Measured[ProbeFacts, ProbeExamples]:
+) -> Measured[ProbeFacts, ClassifiedExamples]:
     """Return top-1, top-5 and the mean per class, with examples."""
     benchmark = material.benchmark
     split, train_split = splits_of(task, benchmark.dataset)
@@ -99,9 +98,7 @@ def measure(
             descended=descended,
         ),
         examples=examples,
-        shown={image.image for image in examples.images}.union(
-            *({pair.image, pair.other} for pair in examples.confused)
-        ),
+        shown=shown_by(examples),
     )
 
 
@@ -235,12 +232,8 @@ def _examples(
     asked: Labeled,
     outcome: Outcome,
     num_examples: int,
-) -> ProbeExamples:
+) -> ClassifiedExamples:
     titles = titles_of(benchmark.dataset.classes)
     shown = sample(outcome.name_Q, num_examples)
     first = first_classes(head, asked.image_GD[asked.places_N[shown]], FIRST)
-    return ProbeExamples(
-        images=classified_images(titles, outcome, shown, first),
-        classes=tuple(class_scores(titles, outcome)),
-        confused=tuple(confused_pairs(titles, outcome)),
-    )
+    return classified_examples(titles, outcome, shown, first)

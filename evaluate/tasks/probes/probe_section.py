@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from openalign.evaluate.drawing.metric_numbers import Number, percent, share_number
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownImages,
@@ -15,7 +16,7 @@ from openalign.evaluate.tasks.per_class_section import (
     show_images,
     show_pairs,
 )
-from openalign.evaluate.tasks.probes.probe import PenaltySweep, ProbeExamples, ProbeFacts
+from openalign.evaluate.tasks.probes.probe import PenaltySweep, ProbeFacts
 from openalign.pages import charts
 
 
@@ -46,7 +47,9 @@ class ProbeSection:
     classes: ClassTable
 
 
-def section(task: FinishedTask[ProbeFacts], examples: ProbeExamples, tiles: Tiles) -> ProbeSection:
+def section(
+    task: FinishedTask[ProbeFacts], examples: ClassifiedExamples, tiles: Tiles
+) -> ProbeSection:
     """Return what the template shows of one task."""
     facts = task.facts
     measured = task.results.under(f"probe/{task.name}")

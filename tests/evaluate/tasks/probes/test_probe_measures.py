@@ -16,11 +16,11 @@ from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.probes import probe, probe_measures
 from openalign.evaluate.tasks.probes.probe import (
     Lbfgs,
     PenaltyTrial,
-    ProbeExamples,
     ProbeFacts,
     ProbeTask,
     Sgd,
@@ -28,7 +28,7 @@ from openalign.evaluate.tasks.probes.probe import (
 from openalign.evaluate.tasks.probes.probe_measures import best_of, parts_of, penalty_at, search
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=5)
-Found = Measured[ProbeFacts, ProbeExamples]
+Found = Measured[ProbeFacts, ClassifiedExamples]
 SIZES = {"train": 60, "val": 30, "test": 40}
 COARSE = Lbfgs(lowest_decade=-3, highest_decade=3, steps_per_decade=1)
 
