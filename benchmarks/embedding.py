@@ -1,10 +1,9 @@
-"""Evaluation against bare loops and clip_benchmark: embedding, and the metric part of retrieval.
+"""Embedding beside bare loops: the stage's, and what a script with a DataLoader would do.
 
-    .venv/bin/python benchmarks/evaluate.py embed                  512 images, some minutes
-    .venv/bin/python benchmarks/evaluate.py retrieve               MSCOCO's 5,000 x 25,000
-    .venv/bin/python benchmarks/evaluate.py retrieve --images 500  a quick look
+    .venv/bin/python benchmarks/embedding.py                          512 images, some minutes
+    .venv/bin/python benchmarks/embedding.py --images 96 --repeat 1   a quick look
 
-`embed` generates noisy JPEG images of 640 x 480 px and an ALIGN with random weights, and compares
+Generates noisy JPEG images of 640 x 480 px and an ALIGN with random weights, and compares
 
     model    the stage's embedding of images that are decoded already, with a loop that calls
              `AlignModel` on the same batches
@@ -12,41 +11,25 @@
              torch DataLoader of as many workers that does the same with Pillow
     whole    both together
 
-`retrieve` compares the task's measure on random embeddings, intervals and examples included, with
-clip_benchmark's own function, which needs `pip install clip_benchmark==1.6.2`. The six recalls must
-be equal before a figure is printed.
-
-Every contestant runs in a process of its own on the same cores. Figures are of CPU time, of the
-process and its workers: wall time says little on shared cores. It is printed beside it, and is what
-counts where the model is on a GPU. There the loop computes in fp32 too, and not in TF32.
+Every contestant runs in a process of its own on the same cores. Figures are of CPU time; wall time
+is printed beside it, and is what counts where the model is on a GPU. There the loop computes in
+fp32 too, and not in TF32.
 """
-
-# ruff: noqa: N806  # capitals are shape suffixes
 
 import argparse
 import io
-import json
 import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contestants import best_of, child_words, one_run, time_and_tell
 
 BATCH = 32
 WORKERS = 4
-WIDTH = 640
-CAPTIONS = 5
-RECALL_AT = (1, 5, 10)
-
-
-# Embedding ----------------------------------------------------------------------------------------
 
 
 def generate(folder: Path, num_images: int, *, width: float, depth: float) -> None:
@@ -211,139 +194,12 @@ class PillowImages:
         return pixels.to(torch.float32).div_(127.5).sub_(1.0)
 
 
-# Retrieval ----------------------------------------------------------------------------------------
-
-
-def retrieve(contestant: str, num_images: int) -> Callable[[], list[float]]:
-    """Return the work of a contestant: six recalls of random embeddings that help a little."""
-    from openalign.evaluate.metrics.vectors import unit_rows
-
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((num_images, WIDTH))
-    noise = rng.standard_normal((num_images * CAPTIONS, WIDTH))
-    image_GD, caption_GD = map(unit_rows, (images, np.repeat(images, CAPTIONS, axis=0) + 8 * noise))
-    if contestant == "clip_benchmark":
-        return clip_benchmark_work(image_GD, caption_GD)
-    return our_work(image_GD, caption_GD)
-
-
-def our_work(image_GD: Any, caption_GD: Any) -> Callable[[], list[float]]:  # noqa: N803
-    from openalign.evaluate.config import EvaluateConfig
-    from openalign.evaluate.datasets.dataset import Dataset
-    from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-    from openalign.evaluate.metrics.bootstrap import Bootstrap
-    from openalign.evaluate.tasks.benchmark import benchmark_of
-    from openalign.evaluate.tasks.contract import Material, Sampling
-    from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask, measure
-
-    images = [
-        BenchmarkImage(
-            name=f"{n}.jpg",
-            split="test",
-            place=ImageFile("images", f"{n}.jpg"),
-            captions=tuple(f"caption {n} {number}" for number in range(CAPTIONS)),
-        )
-        for n in range(len(image_GD))
-    ]
-    benchmark = benchmark_of(
-        "coco",
-        Dataset(images=images),
-        image_GD=image_GD,
-        caption_GD=caption_GD,
-        image_hashes=[],
-    )
-    config = EvaluateConfig()
-    bootstrap = Bootstrap(
-        resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
-    )
-
-    def work() -> list[float]:
-        measured = measure(
-            RetrievalTask(benchmark="coco"),
-            Material(benchmark=benchmark, texts={}),
-            Sampling(bootstrap=bootstrap, num_examples=config.num_examples),
-        )
-        values = {metric.name: metric.value for metric in measured.metrics}
-        return [
-            values[f"retrieval/coco/split/{direction}/recall_at_{k}"]
-            for direction in ("text_to_image", "image_to_text")
-            for k in RECALL_AT
-        ]
-
-    return work
-
-
-def clip_benchmark_work(image_GD: Any, caption_GD: Any) -> Callable[[], list[float]]:  # noqa: N803
-    import torch
-    from clip_benchmark.metrics.zeroshot_retrieval import (  # pyright: ignore[reportMissingImports]
-        evaluate,
-    )
-
-    images, captions = torch.from_numpy(image_GD), torch.from_numpy(caption_GD)
-
-    class Model:
-        """Towers that have done their work."""
-
-        def encode_image(self, rows: Any) -> Any:
-            return rows
-
-        def encode_text(self, numbers: Any) -> Any:
-            return captions[numbers]
-
-    def batches() -> Iterator[Any]:
-        for start in range(0, len(images), 64):
-            rows = images[start : start + 64]
-            texts = np.arange(start * CAPTIONS, (start + len(rows)) * CAPTIONS)
-            yield rows, texts.reshape(-1, CAPTIONS).tolist()
-
-    def work() -> list[float]:
-        found = evaluate(
-            Model(), batches(), torch.tensor, "cpu", amp=False, recall_k_list=list(RECALL_AT)
-        )
-        return [found[f"{of}_retrieval_recall@{k}"] for of in ("image", "text") for k in RECALL_AT]
-
-    return work
-
-
-# The race -----------------------------------------------------------------------------------------
-
-
-def one_run(*words: str) -> dict[str, Any]:
-    """Run one contestant in a process of its own; imports and start-up are not timed."""
-    command = [sys.executable, __file__, "--child", *words]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def child(words: Sequence[str]) -> None:
     if words[0] == "generate":
         generate(Path(words[1]), int(words[2]), width=float(words[3]), depth=float(words[4]))
         print("{}")
-        return
-    contestant, argument = words[1], words[2]
-    work = (
-        embed(contestant, Path(argument))
-        if words[0] == "embed"
-        else retrieve(contestant, int(argument))
-    )
-    cpu, wall = cpu_seconds(), time.monotonic()
-    answer = work()
-    cpu, wall = cpu_seconds() - cpu, time.monotonic() - wall
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"answer": answer, "cpu": cpu, "wall": wall, "peak_mib": peak_mib}))
-
-
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of its workers that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
-
-
-def best_of(repeat: int, *words: str) -> dict[str, Any]:
-    clock = "wall" if words[0] == "embed" and has_gpu() else "cpu"
-    return min((one_run(*words) for _ in range(repeat)), key=lambda run: run[clock])
+    else:
+        time_and_tell(embed(words[0], Path(words[1])))
 
 
 def has_gpu() -> bool:
@@ -352,14 +208,15 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def race_embedding(options: argparse.Namespace) -> None:
+def race(options: argparse.Namespace) -> None:
+    clock = "wall" if has_gpu() else "cpu"
     with tempfile.TemporaryDirectory(prefix="openalign-benchmark-") as folder:
         data = f"{folder}/data"
         one_run("generate", data, str(options.images), str(options.width), str(options.depth))
         print(f"{options.images:,} JPEG images of 640 x 480; batches of {BATCH}; {WORKERS} workers")
         for part, other in (("model", "loop"), ("feed", "loader"), ("whole", "loader")):
             found = {
-                who: best_of(options.repeat, "embed", f"{part}_{who}", data)
+                who: best_of(options.repeat, f"{part}_{who}", data, clock=clock)
                 for who in ("ours", other)
             }
             for who, run in found.items():
@@ -375,41 +232,17 @@ def race_embedding(options: argparse.Namespace) -> None:
             )
 
 
-def race_retrieval(options: argparse.Namespace) -> None:
-    print(f"{options.images:,} images, {options.images * CAPTIONS:,} captions, width {WIDTH}")
-    found = {
-        who: best_of(options.repeat, "retrieve", who, str(options.images))
-        for who in ("ours", "clip_benchmark")
-    }
-    ours, theirs = found["ours"], found["clip_benchmark"]
-    np.testing.assert_allclose(ours["answer"], theirs["answer"], atol=1e-6)
-    print(f"all six recalls agree: {[round(value, 4) for value in ours['answer']]}")
-    for who, run in found.items():
-        print(f"{who:15}{run['cpu']:>8.1f} s CPU  {run['wall']:>8.1f} s  {run['peak_mib']:,} MiB")
-    print(
-        f"ours is {theirs['cpu'] / ours['cpu']:.1f} x clip_benchmark by CPU time, with "
-        f"{theirs['peak_mib'] / ours['peak_mib']:.1f} times less memory"
-    )
-
-
 def main() -> None:
-    if sys.argv[1:2] == ["--child"]:
-        child(sys.argv[2:])
+    if (words := child_words()) is not None:
+        child(words)
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("part", choices=("embed", "retrieve"))
-    parser.add_argument("--images", type=int)
+    parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--repeat", type=int, default=2, help="runs of each; the best counts")
     parser.add_argument("--width", type=float, default=1.0, help="of the EfficientNet; B0 has 1")
     parser.add_argument("--depth", type=float, default=1.0, help="of the EfficientNet; B0 has 1")
-    options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if options.part == "embed":
-        options.images = options.images or 512
-        race_embedding(options)
-    else:
-        options.images = options.images or 5000
-        race_retrieval(options)
+    race(parser.parse_args())
 
 
 if __name__ == "__main__":
