@@ -228,6 +228,11 @@ def percents(values: Iterable[float]) -> str:
     return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 run`, `1,000 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def name_of(task: TaskSettings) -> str:
     """Return what results and the report call a task; it is unique among tasks of its kind."""
     return task.name or task.benchmark

@@ -20,6 +20,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    counted,
     percents,
     template_of,
 )
@@ -148,8 +149,7 @@ def headline(task: FinishedTask[ZeroShotFacts]) -> list[str]:
     prefix = f"zero_shot/{task.name}"
     found = [m for m in task.results.under(prefix) if m.name != f"{prefix}/{MEAN_PER_CLASS}"]
     names = "/".join(metric.name.rpartition("_")[2] for metric in found)
-    num_templates = len(facts.templates)
-    templates = "1 template" if num_templates == 1 else f"{num_templates:,} templates"
+    templates = counted(len(facts.templates), "template")
     line = (
         f"{task.name} {facts.split}, zero-shot: top-{names} "
         f"{percents(m.value for m in found)} (chance {percents(m.chance for m in found)}; "
@@ -164,7 +164,7 @@ def protocol(task: FinishedTask[ZeroShotFacts]) -> str:
     return (
         f"The {facts.num_images:,} images of split {facts.split} go to the nearest of "
         f"{facts.num_classes:,} classes; nothing is trained. A class is the mean of its prompts: "
-        f"{len(facts.templates):,} templates ({facts.templates_from}), with every name."
+        f"{counted(len(facts.templates), 'template')} ({facts.templates_from}), with every name."
     )
 
 

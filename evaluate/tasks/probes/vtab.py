@@ -35,6 +35,7 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
+    counted,
     name_of,
     template_of,
 )
@@ -203,7 +204,8 @@ def headline(task: FinishedTask[VtabFacts]) -> list[str]:
     deviation = task.results.metric(f"{prefix}/std_over_runs")
     line = (
         f"{task.name}, VTAB's {TASK_OF[facts.task].title}, frozen features: top-1 "
-        f"{100 * top.value:.1f} +/- {100 * deviation.value:.1f} over {len(facts.run_right)} runs "
+        f"{100 * top.value:.1f} +/- {100 * deviation.value:.1f} over "
+        f"{counted(len(facts.run_right), 'run')} "
         f"(chance {100 * top.chance:.1f}; {facts.num_test:,} images)"
     )
     return [line]
@@ -213,9 +215,10 @@ def protocol(task: FinishedTask[VtabFacts]) -> str:
     """Say what was tried and how often it was trained."""
     facts = task.facts
     words = (
-        f"VTAB-1k's {TASK_OF[facts.task].title} on frozen features: {len(facts.trials):,} trials "
-        f"on {facts.num_train:,} images, judged by {facts.num_val:,}; the best is trained on all "
-        f"of them in {len(facts.run_right):,} runs and tested once on {facts.num_test:,} images. "
+        f"VTAB-1k's {TASK_OF[facts.task].title} on frozen features: "
+        f"{counted(len(facts.trials), 'trial')} on {facts.num_train:,} images, judged by "
+        f"{facts.num_val:,}; the best is trained on all of them in "
+        f"{counted(len(facts.run_right), 'run')} and tested once on {facts.num_test:,} images. "
         "The paper fine-tunes all layers."
     )
     return words if facts.is_whole else f"{words} The splits are not of the published sizes."
