@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.datasets.dataset import ImageClass
-from openalign.evaluate.tasks.neighbors_measures import find
-from openalign.evaluate.tasks.zero_shot_measures import classify
-from openalign.evaluate.tasks.zero_shot_prompts import class_rows
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
+from openalign.evaluate.tasks.classification.neighbors_measures import find
+from openalign.evaluate.tasks.classification.zero_shot_measures import classify
+from openalign.evaluate.tasks.classification.zero_shot_prompts import class_rows
 
 QUERIES_AT_ONCE, ITEMS_AT_ONCE = 4096, 4096
 AT_ONCE = 16_384

@@ -29,14 +29,15 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from openalign.evaluate.benchmark import benchmark_of
-from openalign.evaluate.bootstrap import Bootstrap
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels import class_table, mnist
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.tasks import neighbors, probe
+from openalign.evaluate.embedding.encoder import Encoder
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
+from openalign.evaluate.tasks.benchmark import benchmark_of
+from openalign.evaluate.tasks.classification import neighbors
 from openalign.evaluate.tasks.contract import Material, Sampling
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.tasks.probes import probe
 from openalign.images.decoding import decode
 
 AT_ONCE = 512

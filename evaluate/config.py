@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.decodings import Decoding
+from openalign.evaluate.embedding.decodings import Decoding
 from openalign.evaluate.tasks.contract import key_of
 from openalign.evaluate.tasks.kinds import AnyTask
 from openalign.settings.fields import identity, location, renamed, runtime

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from openalign.evaluate.batch_sizes import batch_size_for
-from openalign.evaluate.chunks import Chunk, ChunkStore
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.images import BenchmarkImage
-from openalign.evaluate.embeddings import (
+from openalign.evaluate.embedding.batch_sizes import batch_size_for
+from openalign.evaluate.embedding.chunks import Chunk, ChunkStore
+from openalign.evaluate.embedding.embeddings import (
     EmbeddingWork,
     Texts,
     cut,
     fixed_threads,
     share_of,
 )
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.left_out import UnreadableImage, check_bound
-from openalign.evaluate.pace import EmbeddingPace, PaceKeeper
+from openalign.evaluate.embedding.encoder import Encoder
+from openalign.evaluate.embedding.left_out import UnreadableImage, check_bound
+from openalign.evaluate.embedding.pace import EmbeddingPace, PaceKeeper
 from openalign.evaluate.plan import Plan, plan, say_needs, without_unreadable
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.contract import name_of

@@ -21,19 +21,20 @@ import numpy as np
 
 from openalign.errors import StageError
 from openalign.evaluate import results
-from openalign.evaluate.benchmark import EmbeddedBenchmark, benchmark_of
-from openalign.evaluate.bootstrap import Bootstrap
-from openalign.evaluate.chunks import ChunkStore
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embedded_plan import EmbeddedPlan, embed_plan
+from openalign.evaluate.embedding.chunks import ChunkStore
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.metrics.resampled import values_by_name, write_resamples
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.evaluate.plan import FAST_IMAGES
-from openalign.evaluate.resampled import values_by_name, write_resamples
 from openalign.evaluate.results import LeftOutImage, Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark, benchmark_of
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
@@ -43,7 +44,6 @@ from openalign.evaluate.tasks.contract import (
     name_of,
 )
 from openalign.evaluate.tasks.kinds import headline, kind_of, overall
-from openalign.evaluate.vectors import Vectors
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from openalign.errors import ConfigError, InputError
-from openalign.evaluate.bootstrap import interval_ends
 from openalign.evaluate.compare.evaluation import Evaluation
 from openalign.evaluate.compare.pairing import why_not
 from openalign.evaluate.compare.records import (
@@ -24,6 +23,7 @@ from openalign.evaluate.compare.records import (
     DifferenceVerdict,
     NotCompared,
 )
+from openalign.evaluate.metrics.bootstrap import interval_ends
 
 _EQUAL = 1e-12
 """Two sums of the same numbers differ by less than this, whatever their order."""

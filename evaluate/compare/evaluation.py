@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.bootstrap import Floats
-from openalign.evaluate.resampled import read_resamples
+from openalign.evaluate.metrics.bootstrap import Floats
+from openalign.evaluate.metrics.resampled import read_resamples
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.files import storage
 from openalign.files.manifest import DataFile, StageFolder

@@ -11,7 +11,7 @@ from openalign.evaluate.compare.records import (
     Difference,
     DifferenceVerdict,
 )
-from openalign.evaluate.tasks.retrieval import MEDIAN_RANK
+from openalign.evaluate.tasks.retrieval.retrieval import MEDIAN_RANK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

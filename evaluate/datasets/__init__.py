@@ -1,4 +1,5 @@
 """Data sets that tasks measure on: one module a published format, and the table `kinds`.
 
-A reader gives names, splits and captions; it needs no model.
+Formats lie in rooms by what they say of images: `captions`, `labels`, `ratings`, `edits`. A reader
+gives names, splits and captions; it needs no model.
 """

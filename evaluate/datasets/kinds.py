@@ -6,17 +6,9 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 from typing import TYPE_CHECKING, Any, Union
 
 from openalign.evaluate.datasets import webdataset
-from openalign.evaluate.datasets.captions import (
-    cirr,
-    coco,
-    cxc,
-    fashion_iq,
-    flickr,
-    karpathy,
-    multi30k,
-    simlex,
-)
+from openalign.evaluate.datasets.captions import coco, flickr, karpathy, multi30k
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
+from openalign.evaluate.datasets.edits import cirr, fashion_iq
 from openalign.evaluate.datasets.labels import (
     cars,
     class_folders,
@@ -28,8 +20,9 @@ from openalign.evaluate.datasets.labels import (
     mnist,
     objectnet,
     pets,
-    vtab,
 )
+from openalign.evaluate.datasets.labels.vtab import vtab
+from openalign.evaluate.datasets.ratings import cxc, simlex
 
 KINDS: dict[str, DatasetKind[Any]] = {
     "multi30k": multi30k.KIND,

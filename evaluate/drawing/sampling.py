@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Ints
-from openalign.evaluate.vectors import Vectors, best, score_blocks
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.vectors import Vectors, best, score_blocks
 from openalign.files.hashing import hash64
 
 FIRST = 5

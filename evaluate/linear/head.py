@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.rows import Labeled, Threads, over_blocks
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.vectors import Vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

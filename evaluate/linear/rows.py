@@ -23,8 +23,8 @@ import torch
 import xxhash
 from torch import Tensor
 
-from openalign.evaluate.bootstrap import Ints
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.files.hashing import SEED
 from openalign.train.sweep.trials import usable_cores
 

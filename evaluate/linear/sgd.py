@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.cross_entropy import Gradient, rows_gradient, total_of
 from openalign.evaluate.linear.head import LinearHead
 from openalign.evaluate.linear.rows import Labeled, Threads, moments
+from openalign.evaluate.metrics.bootstrap import Ints
 from openalign.train.data.order import rows_at, seed_at
 
 MOMENTUM = 0.9

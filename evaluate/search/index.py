@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openalign.errors import InputError
-from openalign.evaluate.chunks import load_rows
-from openalign.evaluate.vectors import Vectors, best
+from openalign.evaluate.embedding.chunks import load_rows
+from openalign.evaluate.metrics.vectors import Vectors, best
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import SEARCH_FOLDERS_FILE, SEARCH_ITEMS_FILE, embeddings_file

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from openalign.errors import InputError
-from openalign.evaluate.embedder import Embedder, embed_named
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.embedding.embedder import Embedder, embed_named
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 
 _SAME_DIRECTION = 1e-6
 

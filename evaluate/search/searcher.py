@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from openalign.errors import InputError
 from openalign.evaluate import results
-from openalign.evaluate.embedder import Embedder
+from openalign.evaluate.embedding.embedder import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
@@ -43,7 +43,7 @@ class Searcher:
         """
         index = load_index(folder, image_folders)
         made_with = results.read(storage.join(folder, RESULTS_FILE))
-        from openalign.evaluate.encoder import Encoder
+        from openalign.evaluate.embedding.encoder import Encoder
 
         encoder = Encoder.load(model, processor=processor, decoding=made_with.settings["decoding"])
         hashes = {"weights": encoder.weights_hash, "preprocess": encoder.preprocess_hash}

@@ -29,7 +29,7 @@ from openalign.evaluate.tables.retrieval_tables import (
     recall_column,
 )
 from openalign.evaluate.tasks.contract import recall_at
-from openalign.evaluate.tasks.cxc_rights import IMAGE_TO_TEXT, TEXT_TO_IMAGE
+from openalign.evaluate.tasks.similarity.cxc_rights import IMAGE_TO_TEXT, TEXT_TO_IMAGE
 
 _B7_BASE = "ALIGN (B7 + Base)"
 _B3_MINI = "ALIGN (B3 + Mini)"

@@ -17,14 +17,14 @@ from openalign.evaluate.tables.contract import (
     printed,
 )
 from openalign.evaluate.tasks.contract import RECALL_AT, recall_at
-from openalign.evaluate.tasks.cxc import MEAN, RATINGS
-from openalign.evaluate.tasks.cxc_rights import (
+from openalign.evaluate.tasks.retrieval.retrieval import MEAN_RECALL, SPLIT
+from openalign.evaluate.tasks.similarity.cxc import MEAN, RATINGS
+from openalign.evaluate.tasks.similarity.cxc_rights import (
     IMAGE_TO_IMAGE,
     IMAGE_TO_TEXT,
     TEXT_TO_IMAGE,
     TEXT_TO_TEXT,
 )
-from openalign.evaluate.tasks.retrieval import MEAN_RECALL, SPLIT
 
 MSCOCO = ("mscoco", "coco", "wds_mscoco_captions")
 COCO_CAPTIONS = "MSCOCO: all 25,010 captions, not five an image"

@@ -16,13 +16,13 @@ from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
-    from openalign.evaluate.benchmark import EmbeddedBenchmark
-    from openalign.evaluate.bootstrap import Bootstrap, Floats
     from openalign.evaluate.drawing.metric_numbers import Number
     from openalign.evaluate.drawing.tiles import Tiles
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
+    from openalign.evaluate.metrics.vectors import Vectors
     from openalign.evaluate.results import Metric, Results
-    from openalign.evaluate.vectors import Vectors
+    from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 
 RECALL_AT = (1, 5, 10)
 """The K of the paper's tables."""
@@ -208,12 +208,12 @@ class TaskKind(Generic[S, F, E]):
     """Return the weights that search uses by default; None where the kind has none."""
 
 
-def template_of(kind: str) -> Callable[[str], str]:
-    """Return the `template` of a kind of this room: the files `templates/<kind>.<form>`."""
+def template_of(module: str) -> Callable[[str], str]:
+    """Return the `template` of a kind: the files `templates/<kind>.<form>` beside its module."""
+    room, _, kind = module.rpartition(".")
 
     def template(form: str) -> str:
-        folder = files("openalign.evaluate.tasks") / "templates"
-        return (folder / f"{kind}.{form}").read_text(encoding="utf-8")
+        return (files(room) / "templates" / f"{kind}.{form}").read_text(encoding="utf-8")
 
     return template
 
@@ -226,6 +226,11 @@ def recall_at(k: int) -> str:
 def percents(values: Iterable[float]) -> str:
     """Return shares in percent, as a headline has them."""
     return " / ".join(f"{100 * value:.1f}" for value in values)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 run`, `1,000 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def name_of(task: TaskSettings) -> str:

@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING, Any, Union
 from openalign.errors import InputError
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.kinds import kind_of as dataset_kind
-from openalign.evaluate.tasks import (
-    cirr,
-    composed,
-    cxc,
-    fashion_iq,
-    neighbors,
-    probe,
-    retrieval,
-    vtab,
-    word_similarity,
-    zero_shot,
-)
+from openalign.evaluate.tasks.classification import neighbors, zero_shot
+from openalign.evaluate.tasks.composed import composed
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     QueryWeights,
     TaskKind,
     TaskSettings,
 )
+from openalign.evaluate.tasks.edits import cirr, fashion_iq
+from openalign.evaluate.tasks.probes import probe, vtab
+from openalign.evaluate.tasks.retrieval import retrieval
+from openalign.evaluate.tasks.similarity import cxc, word_similarity
 
 KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "retrieval": retrieval.KIND,
@@ -43,8 +37,8 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
 """In the order in which the report shows them."""
 
 if TYPE_CHECKING:
-    from openalign.evaluate.bootstrap import Bootstrap, Floats
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
     from openalign.evaluate.results import Results
 
     AnyTask = TaskSettings

@@ -52,3 +52,11 @@ class ClassifiedImage(msgspec.Struct, frozen=True, kw_only=True):
     """Place of its class; 1 is the first."""
 
     first: tuple[str, ...]
+
+
+class ClassifiedExamples(msgspec.Struct, frozen=True, kw_only=True):
+    """Some images, every class, and the classes that were confused most often."""
+
+    images: tuple[ClassifiedImage, ...]
+    classes: tuple[ClassScore, ...]
+    confused: tuple[ConfusedPair, ...]

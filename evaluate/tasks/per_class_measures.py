@@ -13,24 +13,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from openalign.evaluate.bootstrap import (
+from openalign.evaluate.datasets.dataset import ImageClass
+from openalign.evaluate.drawing.sampling import sample
+from openalign.evaluate.metrics.bootstrap import (
     Bootstrap,
     Floats,
     Ints,
     class_mean,
     resampled_class_means,
 )
-from openalign.evaluate.datasets.dataset import ImageClass
-from openalign.evaluate.drawing.sampling import sample
-from openalign.evaluate.resampled import Resampled, resampled_metric
+from openalign.evaluate.metrics.ranking import Ranks, recalls, where_different
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
     TOP_AT,
+    ClassifiedExamples,
     ClassifiedImage,
     ClassScore,
     ConfusedPair,
 )
-from openalign.evaluate.tasks.ranking import Ranks, recalls, where_different
 
 NUM_PAIRS = 12
 """Pairs of classes that are kept as examples."""
@@ -88,19 +89,29 @@ def accuracy_metrics(
     return [*tops, mean]
 
 
-def classified_images(
+def classified_examples(
     titles: Sequence[str], outcome: Outcome, shown: Sequence[int], first: Sequence[Sequence[int]]
-) -> tuple[ClassifiedImage, ...]:
-    """Return some images by their places, each with the classes that came first for it."""
-    return tuple(
-        ClassifiedImage(
-            image=outcome.name_Q[at],
-            title=titles[int(outcome.label_Q[at])],
-            rank=1 + int(outcome.ranks.rank_Q[at]),
-            first=tuple(titles[label] for label in labels),
-        )
-        for at, labels in zip(shown, first, strict=True)
+) -> ClassifiedExamples:
+    """Return the examples of a task; `shown` has places of images, `first` their first classes."""
+    return ClassifiedExamples(
+        images=tuple(
+            ClassifiedImage(
+                image=outcome.name_Q[at],
+                title=titles[int(outcome.label_Q[at])],
+                rank=1 + int(outcome.ranks.rank_Q[at]),
+                first=tuple(titles[label] for label in labels),
+            )
+            for at, labels in zip(shown, first, strict=True)
+        ),
+        classes=tuple(class_scores(titles, outcome)),
+        confused=tuple(confused_pairs(titles, outcome)),
     )
+
+
+def shown_by(examples: ClassifiedExamples) -> frozenset[str]:
+    """Return the names of the images that the examples show."""
+    alone = frozenset(image.image for image in examples.images)
+    return alone.union(*({pair.image, pair.other} for pair in examples.confused))
 
 
 def class_scores(titles: Sequence[str], outcome: Outcome) -> list[ClassScore]:

@@ -25,7 +25,7 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
             id="the data stages",
         ),
         pytest.param(
-            "import openalign.train.saved_files, openalign.evaluate.decodings",
+            "import openalign.train.saved_files, openalign.evaluate.embedding.decodings",
             ("torch", "transformers", "numpy", "PIL"),
             id="the files of a model",
         ),

@@ -9,7 +9,7 @@ import numpy as np
 
 from openalign.evaluate import results
 from openalign.evaluate.compare.evaluation import Evaluation
-from openalign.evaluate.resampled import Resampled, values_by_name, write_resamples
+from openalign.evaluate.metrics.resampled import Resampled, values_by_name, write_resamples
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts

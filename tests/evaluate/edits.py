@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from embedded import embedded_benchmark, image_called
 
-from openalign.evaluate.bootstrap import Bootstrap
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.images import ImageFile
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.tasks.contract import Material, Sampling
-from openalign.evaluate.tasks.edits import EDITS, TextOf, texts_of
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.tasks.edits.edits import EDITS, TextOf, texts_of
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=12)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from openalign.evaluate.benchmark import EmbeddedBenchmark, owners
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-from openalign.evaluate.tasks.ranking import Ranks
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.metrics.ranking import Ranks
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
+from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark, owners
 
 
 def image_called(

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from openalign.errors import InputError
-from openalign.evaluate.chunks import ChunkStore
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-from openalign.evaluate.embedder import BulkEmbedder
-from openalign.evaluate.embeddings import EmbeddingWork
-from openalign.evaluate.pace import PaceKeeper
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate.embedding.chunks import ChunkStore
+from openalign.evaluate.embedding.embedder import BulkEmbedder
+from openalign.evaluate.embedding.embeddings import EmbeddingWork
+from openalign.evaluate.embedding.pace import PaceKeeper
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.train.ranks import RankGroup
 
 

@@ -4,9 +4,9 @@
 
 import numpy as np
 
-from openalign.evaluate.bootstrap import Ints
 from openalign.evaluate.linear.rows import Labeled
-from openalign.evaluate.vectors import Vectors, unit_rows
+from openalign.evaluate.metrics.bootstrap import Ints
+from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 
 
 def labeled(image_GD: Vectors, label_G: Ints, *, num_classes: int) -> Labeled:

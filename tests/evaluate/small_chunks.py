@@ -11,9 +11,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from openalign.evaluate import chunks, rank
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.vectors import Vectors
+from openalign.evaluate import rank
+from openalign.evaluate.embedding import chunks
+from openalign.evaluate.embedding.encoder import Encoder
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.train.stage_spec import main_of_rank
 
 

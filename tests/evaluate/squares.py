@@ -6,8 +6,8 @@ from openalign.evaluate import stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.datasets.contract import DatasetSettings
-from openalign.evaluate.tasks.composed import ComposedTask
-from openalign.evaluate.tasks.retrieval import RetrievalTask
+from openalign.evaluate.tasks.composed.composed import ComposedTask
+from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask
 from openalign.files.manifest import StageResult
 
 RETRIEVAL = RetrievalTask(benchmark="squares")

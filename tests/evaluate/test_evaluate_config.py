@@ -3,10 +3,10 @@ import pytest
 from openalign.errors import ConfigError
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
-from openalign.evaluate.tasks.composed import ComposedTask
+from openalign.evaluate.tasks.composed.composed import ComposedTask
 from openalign.evaluate.tasks.contract import QueryWeights
 from openalign.evaluate.tasks.kinds import query_weights
-from openalign.evaluate.tasks.retrieval import RetrievalTask
+from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import Place, compose
 

@@ -20,8 +20,9 @@ from saved_align import edit_json
 from squares import benchmarks_of, config_of
 
 from openalign.errors import InputError, StageError
-from openalign.evaluate import chunks, rank
+from openalign.evaluate import rank
 from openalign.evaluate.config import EvaluateConfig
+from openalign.evaluate.embedding import chunks
 from openalign.evaluate.launch import launch
 from openalign.evaluate.rank import EvaluationSpec, RankConfig
 from openalign.files.manifest import StageInputs

@@ -14,13 +14,17 @@ from openalign.errors import InputError, StageError
 from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
-from openalign.evaluate.encoder import Encoder
-from openalign.evaluate.resampled import read_resamples
+from openalign.evaluate.embedding.encoder import Encoder
+from openalign.evaluate.metrics.resampled import read_resamples
 from openalign.evaluate.results import as_record
 from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
-from openalign.evaluate.tasks.composed import ComposedExamples
-from openalign.evaluate.tasks.retrieval import RetrievalExamples, RetrievalFacts, RetrievalTask
+from openalign.evaluate.tasks.composed.composed import ComposedExamples
+from openalign.evaluate.tasks.retrieval.retrieval import (
+    RetrievalExamples,
+    RetrievalFacts,
+    RetrievalTask,
+)
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 

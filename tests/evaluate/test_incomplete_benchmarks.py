@@ -10,10 +10,11 @@ from squares import benchmarks_of, config_of, run_stage
 from openalign.errors import InputError
 from openalign.evaluate import plan, results, stage
 from openalign.evaluate.config import EvaluateConfig
-from openalign.evaluate.encoder import Encoder
+from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.results import LeftOutImage
-from openalign.evaluate.tasks import kinds, retrieval
+from openalign.evaluate.tasks import kinds
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
+from openalign.evaluate.tasks.retrieval import retrieval
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 

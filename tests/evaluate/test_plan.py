@@ -25,8 +25,8 @@ from openalign.evaluate.plan import (
     say_needs,
     without_unreadable,
 )
-from openalign.evaluate.tasks.composed import ComposedTask
-from openalign.evaluate.tasks.retrieval import RetrievalTask
+from openalign.evaluate.tasks.composed.composed import ComposedTask
+from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask
 from openalign.files import storage
 
 TEST_ONLY = RetrievalTask(benchmark="toy", gallery_splits=("test",))

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from openalign.evaluate.bootstrap import Bootstrap
-from openalign.evaluate.datasets.labels.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask
-from openalign.evaluate.tasks.vtab import VtabFacts, VtabTrial
-from openalign.evaluate.tasks.vtab_summary import deviation_of, metrics
+from openalign.evaluate.tasks.probes.vtab import VtabFacts, VtabTrial
+from openalign.evaluate.tasks.probes.vtab_summary import deviation_of, metrics
 
 ALL = [task.name for task in VTAB_TASKS]
 TRIALS = (

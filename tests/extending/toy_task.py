@@ -65,7 +65,7 @@ def measure(
     task: PromptTask, material: Material, sampling: Sampling
 ) -> Measured[PromptFacts, PromptExamples]:
     """Measure, on embeddings alone. A real kind imports its measures here, from a sibling."""
-    from openalign.evaluate.resampled import Resampled
+    from openalign.evaluate.metrics.resampled import Resampled
     from openalign.evaluate.results import Metric
 
     del sampling  # no interval: nothing is drawn

@@ -9,7 +9,7 @@ The devkit's own cars_test_annos.mat has no classes.
 """
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import CARS

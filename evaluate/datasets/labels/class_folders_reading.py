@@ -10,7 +10,7 @@ images, and names that begin with a dot, are left out. Links are followed.
 from collections.abc import Iterator, Mapping, Sequence
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes, own_names
+from openalign.evaluate.datasets.class_names.reading import named_classes, own_names
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.reading.image_folders import (

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes, own_names
+from openalign.evaluate.datasets.class_names.reading import named_classes, own_names
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.reading.folders import check_inside, glance, only_file
 from openalign.evaluate.datasets.reading.image_folders import in_class_order

@@ -10,7 +10,7 @@ The splits are used as they are published. Some papers train on `tstid`, because
 from typing import Any
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.unpacked import FLOWERS102

@@ -17,7 +17,7 @@ no public labels and is not read.
 from collections.abc import Iterator
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import is_wnid, named_classes
+from openalign.evaluate.datasets.class_names.reading import is_wnid, named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.class_folders_reading import class_images

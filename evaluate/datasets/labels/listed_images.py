@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.reading.folders import check_inside
 from openalign.evaluate.datasets.reading.labelled import (

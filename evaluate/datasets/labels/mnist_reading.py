@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.reading.pixels import to_png

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from openalign.errors import InputError
-from openalign.evaluate.datasets.class_names_reading import named_classes
+from openalign.evaluate.datasets.class_names.reading import named_classes
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile, ImagePlace
 from openalign.evaluate.datasets.labels.unpacked import OBJECTNET

@@ -9,7 +9,7 @@ import pytest
 from chosen_evaluations import Run, number
 
 from openalign import cli
-from openalign.evaluate.resampled import read_resamples
+from openalign.evaluate.metrics.resampled import read_resamples
 
 BASE = [0.1, 0.2, 0.3, 0.4, 0.5]
 GOOD = Run(numbers=[number("x", 0.5, BASE), number("y", 0.5, BASE)])

@@ -9,7 +9,10 @@ import pytest
 from chosen_evaluations import PETS, SETTINGS, Run, number
 
 from openalign.errors import ConfigError, InputError
-from openalign.evaluate.bootstrap import (
+from openalign.evaluate.compare.differences import compare, verdict_of
+from openalign.evaluate.compare.pairing import why_not
+from openalign.evaluate.compare.records import ComparedRun, Difference, DifferenceVerdict
+from openalign.evaluate.metrics.bootstrap import (
     Bootstrap,
     Floats,
     Ints,
@@ -18,10 +21,7 @@ from openalign.evaluate.bootstrap import (
     resampled_means,
     resampled_medians,
 )
-from openalign.evaluate.compare.differences import compare, verdict_of
-from openalign.evaluate.compare.pairing import why_not
-from openalign.evaluate.compare.records import ComparedRun, Difference, DifferenceVerdict
-from openalign.evaluate.resampled import Resampled
+from openalign.evaluate.metrics.resampled import Resampled
 from openalign.evaluate.results import TaskResult
 
 BASE = [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -8,8 +8,8 @@ import pytest
 from openalign import cli
 from openalign.errors import ConfigError
 from openalign.evaluate.datasets import checking
-from openalign.evaluate.datasets.composed_sets import ComposedDataset, EditQuery
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 
 
 def counts(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:

@@ -2,9 +2,9 @@
 
 from embedded import image_called
 
-from openalign.evaluate.datasets.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.dataset import Dataset
-from openalign.evaluate.datasets.word_pairs import WordPair, WordPairs
+from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 
 IMAGES = [
     image_called("a.png", "a0", "a1", split="val"),

@@ -12,7 +12,7 @@ from openalign.evaluate.datasets.images import ImageFile, ImagePlace
 from openalign.evaluate.datasets.kinds import KINDS
 from openalign.evaluate.datasets.labels.mnist_reading import IdxImage
 from openalign.evaluate.datasets.labels.objectnet_reading import BorderedImage
-from openalign.evaluate.datasets.labels.vtab_records import BinaryImage
+from openalign.evaluate.datasets.labels.vtab.vtab_records import BinaryImage
 from openalign.evaluate.datasets.reading.slices import FileSlice
 from openalign.evaluate.tasks.kinds import KINDS as TASKS
 from openalign.evaluate.tasks.kinds import task_by_default

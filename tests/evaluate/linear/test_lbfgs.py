@@ -16,7 +16,7 @@ from openalign.evaluate.linear import rows
 from openalign.evaluate.linear.head import LinearHead, num_right
 from openalign.evaluate.linear.lbfgs import fit
 from openalign.evaluate.linear.rows import Labeled, threads
-from openalign.evaluate.vectors import unit_rows
+from openalign.evaluate.metrics.vectors import unit_rows
 
 
 def digits(num_rows: int = 500) -> Labeled:

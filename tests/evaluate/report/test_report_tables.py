@@ -11,7 +11,7 @@ from squares import benchmarks_of
 
 from openalign.evaluate import stage
 from openalign.evaluate.config import EvaluateConfig
-from openalign.evaluate.tasks.retrieval import RetrievalTask
+from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask
 
 Reported = Callable[..., tuple[str, str]]
 

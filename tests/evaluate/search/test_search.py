@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from openalign.errors import InputError
-from openalign.evaluate.chunks import write_rows
+from openalign.evaluate.embedding.chunks import write_rows
+from openalign.evaluate.metrics.vectors import Vectors
 from openalign.evaluate.search.index import Item, SearchIndex, load_index, write_items
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.evaluate.search.searcher import Searcher
-from openalign.evaluate.vectors import Vectors
 from openalign.files.names import embeddings_file
 
 EMBEDDINGS = embeddings_file("compass", "images")

@@ -7,7 +7,7 @@ import pytest
 from vtab_facts import finished
 
 from openalign.evaluate.results import Results, as_record
-from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.contract import FinishedTask, counted
 from openalign.evaluate.tasks.kinds import KINDS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -110,7 +110,7 @@ PROTOCOLS = {
     "word_similarity": "Spearman's correlation of people's ratings with the cosines of 1,028 words,"
     " each the text tower's state before the projection.",
     "vtab": "VTAB-1k's SVHN on frozen features: 2 trials on 800 images, judged by 200; the best is "
-    "trained on all of them in 1 runs and tested once on 1,000 images. The paper fine-tunes all "
+    "trained on all of them in 1 run and tested once on 1,000 images. The paper fine-tunes all "
     "layers. The splits are not of the published sizes.",
 }
 
@@ -141,3 +141,9 @@ def test_every_page_of_tasks_stands_in_the_index() -> None:
 
     for page in (DOCS / "tasks").glob("*.md"):
         assert f"](tasks/{page.name})" in index
+
+
+def test_one_of_a_thing_is_not_said_in_the_plural() -> None:
+    assert counted(1, "run") == "1 run"
+    assert counted(2, "run") == "2 runs"
+    assert counted(1000, "run") == "1,000 runs"

@@ -13,7 +13,7 @@ from openalign.evaluate import results, stage
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.tasks import kinds
 from openalign.evaluate.tasks.contract import TaskKind
-from openalign.evaluate.tasks.retrieval import RetrievalTask
+from openalign.evaluate.tasks.retrieval.retrieval import RetrievalTask
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
 

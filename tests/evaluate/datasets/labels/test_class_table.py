@@ -12,7 +12,7 @@ from openalign.evaluate.datasets import checking
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.class_table import KIND, ClassTableDataset
 from openalign.evaluate.datasets.recognition import recognized
-from openalign.evaluate.tasks import neighbors
+from openalign.evaluate.tasks.classification import neighbors
 
 TABLE = (
     "image,class,split\n"

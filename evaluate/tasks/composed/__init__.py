@@ -1,0 +1,1 @@
+"""Composed queries of a file of the user's (ALIGN §7)."""

@@ -1,0 +1,146 @@
+"""Means over VTAB's tasks: over all 19, and over each group, where every task of it was measured.
+
+"All" is the mean over tasks, not over groups, as in the paper (Table 6) and in VTAB. A set of tasks
+that is incomplete has no mean: it would be comparable with nothing.
+
+Shape suffixes:
+    R  resamples
+"""
+
+# ruff: noqa: N806  # capitals are shape suffixes
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
+from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
+from openalign.evaluate.results import Metric
+from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.probes.vtab import OVERALL, VtabFacts
+
+MEAN = "mean"
+SETS = {
+    MEAN: "all 19",
+    "natural": "natural",
+    "specialized": "specialized",
+    "structured": "structured",
+}
+"""What means are taken over, each with its words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSet:
+    """Some of the 19 tasks, and which of them were measured."""
+
+    name: str
+    size: int
+    measured: Sequence[FinishedTask[VtabFacts]]
+    missing: Sequence[str]
+    """Titles of the tasks that were not measured."""
+
+    twice: Sequence[str]
+    """Titles of those that were measured more than once."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each of its tasks was measured once."""
+        return not self.missing and not self.twice
+
+
+def task_sets(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[TaskSet]:
+    """Return all 19 tasks, and those of each group."""
+    often = Counter(task.facts.task for task in tasks)
+    found: list[TaskSet] = []
+    for name in SETS:
+        members = [each for each in VTAB_TASKS if name in (MEAN, each.group)]
+        names = {each.name for each in members}
+        found.append(
+            TaskSet(
+                name=name,
+                size=len(members),
+                measured=[task for task in tasks if task.facts.task in names],
+                missing=[each.title for each in members if not often[each.name]],
+                twice=[each.title for each in members if often[each.name] > 1],
+            )
+        )
+    return found
+
+
+def metrics(
+    tasks: Sequence[FinishedTask[VtabFacts]], resamples: Mapping[str, Floats], bootstrap: Bootstrap
+) -> list[Resampled]:
+    """Return the mean of each complete set, and the deviation of that mean over runs.
+
+    `resamples` are the tasks' own, by the names of metrics.
+    """
+    return [
+        metric
+        for each in task_sets(tasks)
+        if each.is_complete
+        for metric in _metrics_of(each, resamples, bootstrap)
+    ]
+
+
+def _metrics_of(
+    tasks: TaskSet, resamples: Mapping[str, Floats], bootstrap: Bootstrap
+) -> list[Resampled]:
+    tops = [task.results.metric(f"vtab/{task.name}/top_1") for task in tasks.measured]
+    mean = resampled_metric(
+        f"vtab/{OVERALL}/{tasks.name}",
+        statistics.fmean(top.value for top in tops),
+        np.mean([_shuffled(task, resamples, bootstrap.seed) for task in tasks.measured], axis=0),
+        confidence=bootstrap.confidence,
+        n=len(tops),
+        chance=statistics.fmean(top.chance for top in tops),
+    )
+    runs = means_of_runs([task.facts for task in tasks.measured])
+    if runs is None:
+        return [mean]
+    deviation = deviation_of(runs)
+    return [
+        mean,
+        Resampled(
+            metric=Metric(
+                name=f"vtab/{OVERALL}/{tasks.name}_std",
+                value=deviation,
+                low=deviation,
+                high=deviation,
+                n=len(runs),
+                chance=0.0,
+                higher_is_better=False,
+            )
+        ),
+    ]
+
+
+def _shuffled(task: FinishedTask[VtabFacts], resamples: Mapping[str, Floats], seed: int) -> Floats:
+    """Return a task's resamples in an order of its own, which is that of every model.
+
+    The test images of tasks are different images, so their errors add up as independent ones do.
+    In the order in which they were drawn they do not: the same seed drew the same places.
+    """
+    number = next(at for at, each in enumerate(VTAB_TASKS) if each.name == task.facts.task)
+    random = np.random.Generator(np.random.PCG64([seed, number]))
+    value_R: Floats = random.permutation(resamples[f"vtab/{task.name}/top_1"])
+    return value_R
+
+
+def means_of_runs(facts: Sequence[VtabFacts]) -> list[float] | None:
+    """Return the mean over tasks of each run, the first of each task with the first of every other.
+
+    None where tasks have different numbers of runs, which cannot be paired.
+    """
+    if len({len(each.run_right) for each in facts}) != 1:
+        return None
+    by_task = [[right / each.num_test for right in each.run_right] for each in facts]
+    return [statistics.fmean(of_run) for of_run in zip(*by_task, strict=True)]
+
+
+def deviation_of(values: Sequence[float]) -> float:
+    """Return the standard deviation of runs as a sample of all runs; 0 for one run."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0

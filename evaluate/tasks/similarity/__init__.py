@@ -1,0 +1,1 @@
+"""Cosines beside people's ratings: of captions and images, and of words."""
