@@ -51,6 +51,7 @@ def settings_of_result(config: HarvestConfig) -> dict[str, Any]:
     """Return the settings that can change a byte of a harvest.
 
     Of the web's, all count if it is asked, and those on opt-outs if pages of archives are judged.
+    Where no page is read, none of its texts are chosen.
     """
     settings = identity(config)
     kind = kind_of(config.source)
@@ -58,6 +59,8 @@ def settings_of_result(config: HarvestConfig) -> dict[str, Any]:
         web = settings.pop("web")
         if kind.judges_pages:
             settings["web"] = {name: web[name] for name in OPT_OUT_SETTINGS}
+        else:
+            del settings["texts"]
     return settings
 
 

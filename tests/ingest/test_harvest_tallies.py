@@ -129,4 +129,4 @@ def test_neither_paths_nor_patience_are_on_the_page(tmp_path: Path) -> None:
     page = (tmp_path / "a" / "harvest.html").read_text()
     assert str(tmp_path) not in page
     settings = page.partition("<pre>")[2].partition("</pre>")[0].replace("&#34;", '"')
-    assert set(json.loads(settings)) == {"source", "num_files"}
+    assert set(json.loads(settings)) == {"source", "num_files", "detect_languages"}

@@ -80,6 +80,8 @@ def test_an_image_and_the_text_beside_it_are_a_candidate(tmp_path: Path) -> None
         "expected_sha256": hashlib.sha256(JPEGS[0]).hexdigest(),
         "carried": None,
         "locator": f"in/a.jpg#0+{len(JPEGS[0])}",
+        "address_from": None,
+        "text_language": None,
     }
     assert states == {"found": 1}
 
