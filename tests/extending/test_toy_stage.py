@@ -67,9 +67,9 @@ def copied_package(tmp_path: Path) -> Path:
     table = (run / "stages.py").read_text()
     assert "\n)\n\nSTAGES" in table
     table = table.replace("\n)\n\nSTAGES", "\n    lengths.STAGE,\n)\n\nSTAGES")
-    imported = "from openalign.run import evaluating, inputs, training"
+    imported = "from openalign.run import evaluating, inputs, source_images, training"
     assert imported in table
-    (run / "stages.py").write_text(table.replace(imported, imported.replace(" in", " lengths, in")))
+    (run / "stages.py").write_text(table.replace(imported, imported.replace(" training", " lengths, training")))
     return tree
 
 
