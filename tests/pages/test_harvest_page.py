@@ -108,6 +108,7 @@ def test_languages_hosts_and_sources_say_how_many_there_are_beside_those_named()
     words = " ".join(Seen(page).words)
     assert "The first 1 of 21 files or sites." in words
     assert "All 2 values." in words
+    assert "All 1" not in words
     assert "The first 1 of 40 hosts." in words
 
 
