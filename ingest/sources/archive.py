@@ -102,7 +102,8 @@ def check(source: ArchiveSource) -> None:
 
     archives = found(source)
     reader = HttpReader(source.manners(WebConfig()))
-    require_archives(archives[:1] if source.paths else archives, source.kind, reader)
+    first = archives[:1] if source.paths else archives
+    require_archives(first, source.kind, reader, are_listed=bool(source.paths))
 
 
 def fingerprint(source: ArchiveSource, cache: str) -> str:

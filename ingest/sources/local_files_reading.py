@@ -101,11 +101,10 @@ def check(source: LocalFilesSource) -> None:
             hint="`harvest.source.path` names the folder; a table of paths is named by `table`",
         )
     if source.table:
-        for url in table_files(source.table):
-            check_file(url, _as_table(source), url_setting="path_column")
+        _checked_tables(source)
         return
-    names = _files_of(source)
-    if not any(ending_of(name) in IMAGE_ENDINGS for name in names):
+    if not any(ending_of(name) in IMAGE_ENDINGS for name in _files_of(source)):
+        names = [name for name in files_below(source.folder) if not is_hidden(name)]
         endings = Counter(ending_of(name) or "none" for name in names)
         there = ", ".join(f"{count} .{ending}" for ending, count in endings.most_common(5))
         raise InputError(
@@ -118,7 +117,7 @@ def check(source: LocalFilesSource) -> None:
 def fingerprint(source: LocalFilesSource, cache: str) -> str:
     """Return the hash of the names and contents of all files that are read."""
     if source.table:
-        tables = table_files(source.table)
+        tables = _checked_tables(source)
         rows = chain.from_iterable(_rows_of(url, source) for url in tables)
         named = {_name_in(source.folder, row.get(source.path_column)) for row in rows}
         names = sorted(name for name in named if name)
@@ -128,6 +127,14 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
     hashes = hashes_of(urls, cache=cache)
     of_files = [[name, hashes.get(storage.join(source.folder, name))] for name in names]
     return fingerprint_of([[hashes[url] for url in tables], of_files])
+
+
+def _checked_tables(source: LocalFilesSource) -> list[str]:
+    """Return the URLs of the tables, each of which can be read and has its columns."""
+    urls = table_files(source.table)
+    for url in urls:
+        check_file(url, _as_table(source), url_setting="path_column")
+    return urls
 
 
 def _files_of(source: LocalFilesSource) -> list[str]:

@@ -10,11 +10,12 @@ Choice = Callable[[Sequence[str]], Sequence[str]]
 """Of the names of all files below a folder, returns those that belong to a source."""
 
 
-def files_named(path: str, choose: Choice) -> list[str]:
+def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
     """Return the URLs of the files of a file, a folder or a pattern with stars, at least one.
 
     Names that begin with a dot or an underscore are left out of folders: the tools that write such
-    folders keep notes of their own there. Links to folders are followed.
+    folders keep notes of their own there. Links to folders are followed. `called` says in an error
+    what is chosen.
 
     Raises:
         InputError: nothing is there, or a link of a folder leads nowhere or in a circle.
@@ -29,7 +30,10 @@ def files_named(path: str, choose: Choice) -> list[str]:
         is_file = storage.exists(path) and not is_local_folder(path)
         found = _files_below(path, choose) or (storage.list_glob(path) if is_file else [])
     if not found:
-        raise InputError(f"{path} names no file", hint="check `harvest.source.path` and its stars")
+        raise InputError(
+            f"{path} names no file",
+            hint=f"check `harvest.source.path` and its stars; a folder stands for {called}",
+        )
     return found
 
 

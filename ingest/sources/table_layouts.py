@@ -19,6 +19,8 @@ class Layout:
     sha256: str = ""
 
 
+_BY_DEFAULT = Layout(url="url", caption="caption")
+
 LAYOUTS = {
     "cc3m": Layout(url="url", caption="caption", header=("caption", "url")),
     "cc12m": Layout(url="url", caption="caption", header=("url", "caption")),
@@ -31,9 +33,26 @@ LAYOUTS = {
 
 
 def layouts_with(names: list[str]) -> list[str]:
-    """Return the layouts whose columns of URLs and captions are among the names."""
+    """Return the layouts whose columns of URLs and captions are among the names.
+
+    Left out are those whose columns have the names that need no setting.
+    """
     return [
         name
         for name, layout in LAYOUTS.items()
-        if not layout.header and layout.url in names and layout.caption in names
+        if not layout.header and layout != _BY_DEFAULT and {layout.url, layout.caption} <= {*names}
     ]
+
+
+def layout_of_row(cells: list[str]) -> str:
+    """Return the layout without a line of names that a row may be of; empty for none.
+
+    A row is told by one of its cells: an address.
+    """
+    places = [place for place, cell in enumerate(cells) if "://" in cell]
+    found = (
+        name
+        for name, layout in LAYOUTS.items()
+        if len(layout.header) == len(cells) and places == [layout.header.index(layout.url)]
+    )
+    return next(found, "")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 TAR = ".tar"
+COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+"""Endings of tars that are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class TarsSource(OwnImageSettings):
     @property
     def folder(self) -> str:
         """Return the folder that the names of tars are relative to."""
-        return fixed_folder(self.path, is_file=self.path.lower().endswith(TAR))
+        return fixed_folder(self.path, is_file=self.path.lower().endswith((TAR, *COMPRESSED)))
 
 
 def own_images(source: TarsSource) -> OwnImages:

@@ -46,10 +46,9 @@ from openalign.ingest.sources.own_candidates import (
     harvested,
     texts_of,
 )
-from openalign.ingest.sources.tars import TAR, TarsSource
+from openalign.ingest.sources.tars import COMPRESSED, TAR, TarsSource
 
-_COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
-_TARS = (TAR, *_COMPRESSED)
+_TARS = (TAR, *COMPRESSED)
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _UNPACK = "unpack it to a plain tar: images in a compressed one cannot be read where they lie"
 _KEY = "key"

@@ -108,7 +108,7 @@ def _errors_name(url: str) -> Generator[None]:
         yield
     except (tarfile.TarError, RecursionError) as error:  # headers of headers of headers
         raise InputError(
-            f"{url}: is no tar, or a broken one: {error}",
+            f"{url}: it is no tar, or a broken one: {error}",
             hint="a compressed tar must be unpacked to a plain one first",
         ) from error
     except OSError as error:

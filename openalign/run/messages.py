@@ -110,7 +110,10 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     if setup.web is None and stage.rows_from:
         hint = "see that the source still holds its images, and that they are large enough"
     elif setup.web is None:
-        hint = "see that the source holds rows with an address and a text"
+        hint = (
+            "see that the source holds images with texts; of a table, that the settings or the "
+            "`layout` name the right columns"
+        )
     elif refused:
         hint = "private addresses are refused unless `web.allowed_networks` lets them in"
     elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
@@ -120,6 +123,11 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
         )
     elif set(result.facts.other_counts) == {PageState.ROBOTS_DENIED}:
         hint = "robots.txt or the pages themselves withhold the seeds"
+    elif set(result.facts.other_counts) == {PageState.UNREACHABLE}:
+        hint = (
+            "see that the network and the hosts answer; private addresses are refused unless "
+            "`web.allowed_networks` lets them in"
+        )
     else:
         hint = "see that the network and the hosts answer; the same command tries again"
     found = counts_by(ended) or "nothing was there"

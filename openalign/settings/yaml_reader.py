@@ -127,9 +127,10 @@ class Place:
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, f"must be a finite number, got {_shown(node)}")
         if choices and value not in choices:
+            named = ", ".join(str(choice) or "''" for choice in choices)
             raise self.error(
                 node,
-                f"must be one of {', '.join(map(str, choices))}, got {_shown(node)}",
+                f"must be one of {named}, got {_shown(node)}",
                 hint=did_you_mean(str(value), map(str, choices)),
             )
         return value

@@ -36,7 +36,8 @@ def test_readme_begins_with_make_targets_that_exist() -> None:
 
 def test_the_pipeline_in_readme_loads(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    recipe, benchmark = [text for kind, text in _FENCE.findall(readme) if kind == "yaml"]
+    section = readme.partition("### From pairs to a model")[2]
+    recipe, benchmark = [text for kind, text in _FENCE.findall(section) if kind == "yaml"]
     path = tmp_path / "pipelines.yaml"
 
     path.write_text(recipe, encoding="utf-8")
@@ -57,6 +58,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.exists(), f"{page.name} links to {link}"
         if anchor and target.suffix == ".md":
             assert anchor in _anchors(target), f"{page.name} links to {link}"
+
+
+def test_readme_lists_every_page_that_lies_in_docs_itself() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+    listed = set(re.findall(r"\]\((docs/\w+\.md)\)", readme.partition("\n## Pages\n")[2]))
+
+    assert listed == pages
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_NAMES)

@@ -22,13 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from archives_made import broken, gz, page, wat
 from faulty_web import HOST, SITE, Reply, Web, serve
+from own_images import image_bytes, write_img2dataset
 
 _HTML = [("Content-Type", "text/html")]
 _MOST_KILLS = 3
 _NUM_PAGES = 150
-_PAGE_SECONDS = 0.05
-"""A crawl is long enough to be killed in, beside the start of a process."""
+_NUM_RECORDS = 2000
+_ENDS = (0, 3)
+"""Exit codes of a harvest that is complete; 3 where a file of the source is damaged."""
 
 _BESIDE = {"candidates", "run.jsonl", ".hashes", ".lock-candidates"}
 """What a run leaves in its root."""
@@ -53,7 +56,59 @@ def make_table(folder: Path) -> Mapping[str, Any]:
     return {"kind": "table", "path": str(folder)}
 
 
-SOURCES: dict[str, MakeSource] = {"site": make_site, "table": make_table}
+def make_warc(folder: Path) -> Mapping[str, Any]:
+    """Write three archives of many pages, one of which is cut short."""
+    for number in range(3):
+        pages = [
+            page(f"<img src=/{n % 90}.png alt='cat {n % 400}'>" * 3, url=f"{SITE}/{number}/{n}")
+            for n in range(_NUM_RECORDS)
+        ]
+        content = gz(*pages)
+        (folder / f"{number}.warc.gz").write_bytes(content[:-9] if number == 1 else content)
+    return {"kind": "warc", "path": str(folder)}
+
+
+def make_wat(folder: Path) -> Mapping[str, Any]:
+    """Write three archives of metadata, with a bad record in each."""
+    for number in range(3):
+        told = [
+            wat(
+                [{"path": "IMG@/src", "url": f"/{n % 90}.png", "alt": f"cat {n % 400}"}],
+                url=f"{SITE}/{number}/{n}",
+            )
+            for n in range(_NUM_RECORDS)
+        ]
+        content = gz(*told[:9]) + broken(gz(told[9])) + gz(*told[10:])
+        (folder / f"{number}.wat.gz").write_bytes(content)
+    return {"kind": "wat", "path": str(folder)}
+
+
+def make_tars(folder: Path) -> Mapping[str, Any]:
+    """Write three tars as img2dataset does, with images that two of them hold."""
+    for number in range(3):
+        write_img2dataset(folder, number, range(number * 10, number * 10 + 20))
+    return {"kind": "tars", "path": str(folder)}
+
+
+def make_local_files(folder: Path) -> Mapping[str, Any]:
+    """Write a folder of images, some of them equal, with a text beside each but a few."""
+    for number in range(200):
+        below = folder / str(number % 3)
+        below.mkdir(exist_ok=True)
+        (below / f"{number}.jpg").write_bytes(image_bytes(number % 45))
+        if number % 7:
+            (below / f"{number}.txt").write_text(f"a red bar number {number % 60}")
+    return {"kind": "local_files", "path": str(folder)}
+
+
+SOURCES: dict[str, MakeSource] = {
+    "site": make_site,
+    "table": make_table,
+    "warc": make_warc,
+    "wat": make_wat,
+    "tars": make_tars,
+    "local_files": make_local_files,
+}
 """A line a source."""
 
 
@@ -103,13 +158,13 @@ class Rounds:
             left = sorted({path.name for path in root.iterdir()} - _BESIDE)
             if differ or left:
                 problems.append(f"{self.name}, round {number}: differ {differ}, left {left}")
-            say(f"{self.name:6} round {number}: killed {killed} times, {len(differ)} files differ")
+            say(f"{self.name:11} round {number}: killed {killed} times, {len(differ)} files differ")
         return problems
 
     def _harvest(self, root: Path) -> None:
         process = self._start(root)
         _, said = process.communicate()
-        assert process.returncode == 0, said
+        assert process.returncode in _ENDS, said
 
     def _kill(self, root: Path, *, after_seconds: float) -> int:
         """Start a harvest and kill it; return 0 if it had ended before."""

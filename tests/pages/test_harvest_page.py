@@ -108,7 +108,21 @@ def test_languages_hosts_and_sources_say_how_many_there_are_beside_those_named()
     words = " ".join(Seen(page).words)
     assert "The first 1 of 21 files or sites." in words
     assert "All 2 values." in words
+    assert "All 1" not in words  # of the damaged file, which is seen to be one
     assert "The first 1 of 40 hosts." in words
+
+
+@pytest.mark.parametrize(
+    ("pages", "label"),
+    [
+        pytest.param({"parsed": 1}, "pages", id="an archive"),
+        pytest.param({"parsed": 1, "sitemap": 1}, "pages and sitemaps", id="a site"),
+    ],
+)
+def test_sitemaps_are_named_where_some_were_read(pages: dict[str, int], label: str) -> None:
+    page = page_of(pages=pages)
+
+    assert f'<span class="name">{label}</span>' in page
 
 
 def test_what_pages_say_is_text() -> None:

@@ -16,7 +16,7 @@ from openalign.run.stages import STAGES
     [
         pytest.param({"out_of_scope": 1}, "the seeds lead to another host", id="redirects"),
         pytest.param({"robots_denied": 2}, "withhold the seeds", id="withheld"),
-        pytest.param({"unreachable": 1}, "see that the network and the hosts answer", id="no host"),
+        pytest.param({"unreachable": 1}, "unless `web.allowed_networks` lets", id="no host"),
         pytest.param({"parsed": 1, "out_of_scope": 1}, "see that the network", id="no pairs"),
     ],
 )

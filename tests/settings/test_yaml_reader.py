@@ -36,6 +36,7 @@ class Config:
     source: Site | Table = field(default_factory=Site)
     rules: Rules = field(default_factory=Rules)
     decay: Literal["linear", "cosine"] = "linear"
+    layout: Literal["", "wide"] = ""
     top_k: int | None = 5
     hosts: dict[str, str] = field(default_factory=dict)
     on: bool = False
@@ -105,6 +106,12 @@ def test_every_kind_of_value_is_read() -> None:
             "p.yaml:1: `decay` must be one of linear, cosine, got 'cosin'",
             "did you mean `cosine`?",
             id="not a choice",
+        ),
+        pytest.param(
+            "layout: tall",
+            "p.yaml:1: `layout` must be one of '', wide, got 'tall'",
+            None,
+            id="not a choice, of which one is empty",
         ),
         pytest.param(
             "rules: {ratio: 1}",

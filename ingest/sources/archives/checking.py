@@ -12,30 +12,34 @@ from openalign.ingest.sources.archives.http_stream import HttpReader
 from openalign.ingest.sources.archives.records import Found, read_records
 from openalign.ingest.sources.archives.tape import ArchiveError, NoArchiveError, Source
 
+_FORMS = "WARC files are read, plain or compressed with gzip or Zstandard"
+_LISTED = f"`harvest.source.prefix` stands before each path of the list; {_FORMS}"
 _HEAD_BYTES = 1 << 20
 _JSON = "application/json"
 
 
-def require_archives(archives: Sequence[Archive], kind: str, reader: HttpReader) -> None:
+def require_archives(
+    archives: Sequence[Archive], kind: str, reader: HttpReader, *, are_listed: bool
+) -> None:
     """Check the beginnings of archives; one that is damaged may stand among others.
+
+    `are_listed` says that a list names them, behind a prefix.
 
     Raises:
         InputError: an archive is none, or is of another kind; or none of them can be read.
     """
+    hint = _LISTED if are_listed else _FORMS
     problems = [
         (archive.url, problem)
         for archive in archives
-        if (problem := _problem_of(archive, kind, reader))
+        if (problem := _problem_of(archive, kind, reader, hint))
     ]
     if len(problems) == len(archives):
         url, problem = problems[0]
-        raise InputError(
-            f"{url} cannot be read as an archive: {problem}",
-            hint="WARC files are read, plain or compressed with gzip or Zstandard",
-        )
+        raise InputError(f"{url} cannot be read as an archive: {problem}", hint=hint)
 
 
-def _problem_of(archive: Archive, kind: str, reader: HttpReader) -> str:
+def _problem_of(archive: Archive, kind: str, reader: HttpReader, hint: str) -> str:
     """Return why an archive cannot be read at its beginning; empty if it can."""
     found: set[str] = set()
     problem = ""
@@ -47,8 +51,7 @@ def _problem_of(archive: Archive, kind: str, reader: HttpReader) -> str:
             found.update(record.value for record in records if isinstance(record, Found))
     except NoArchiveError as error:
         raise InputError(
-            f"{archive.url} cannot be read as an archive: {error}",
-            hint="WARC files are read, plain or compressed with gzip or Zstandard",
+            f"{archive.url} cannot be read as an archive: {error}", hint=hint
         ) from error
     except ArchiveError as error:
         problem = str(error)

@@ -37,7 +37,11 @@ def archives_of(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
     if source.path.startswith(("http://", "https://")):
         urls = [source.path]
     else:
-        urls = files_named(source.path, lambda names: [n for n in names if _is(n, source.kind)])
+        urls = files_named(
+            source.path,
+            lambda names: [name for name in names if _is(name, source.kind)],
+            called=f".{source.kind} files, also with .gz or .zst",
+        )
     folder = folder_of(source.path, urls)
     return [Archive(name_in(folder, url), url) for url in urls]
 
@@ -52,7 +56,7 @@ def _listed(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
             content = b"".join(iter(lambda: stream.read(1 << 20), b""))
         if content.startswith(_GZIP):
             content = zlib.decompress(content, wbits=31)
-        lines = content.decode().split()
+        lines = _lines_of(content.decode())
     except (ArchiveError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
             f"{source.paths} cannot be read as a list of archives: {error}",
@@ -63,10 +67,24 @@ def _listed(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
     chosen = chosen if source.first is None else chosen[: source.first]
     if not chosen:
         raise InputError(
-            f"{source.paths} has {len(lines):,} archives, of which none is read",
-            hint="see `harvest.source.skip` and `first`",
+            f"{source.paths} has {len(lines):,} archives, of which none is read"
+            if lines
+            else f"{source.paths} names no archive",
+            hint="see `harvest.source.skip` and `first`" if lines else "it holds a path a line",
         )
     return [_of_line(line, source.prefix) for line in chosen]
+
+
+def _lines_of(text: str) -> list[str]:
+    """Return the paths of a list.
+
+    Raises:
+        ArchiveError: it is a page, as servers send it in place of what is not there.
+    """
+    lines = [line for line in map(str.strip, text.split("\n")) if line]
+    if lines and lines[0].startswith("<"):
+        raise ArchiveError(f"it begins with {lines[0][:20]!a}")
+    return lines
 
 
 def _of_line(line: str, prefix: str) -> Archive:

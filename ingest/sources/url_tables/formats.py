@@ -3,12 +3,13 @@
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 
 from openalign.errors import InputError
 from openalign.ingest.sources.table import TableSource
-from openalign.ingest.sources.table_layouts import layouts_with
+from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
 from openalign.ingest.sources.url_tables import columnar, delimited, json_values
 from openalign.ingest.sources.url_tables.found import ENDINGS, format_of
 from openalign.ingest.sources.url_tables.rows import Rows
@@ -62,18 +63,19 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
     if schema is None:
         return
     columns = source.columns
+    require = partial(_require, url, schema, is_of_urls=url_setting == "url_column")
     for name, setting in (
         (columns.url, url_setting),
         (columns.language, "language_column"),
         (columns.sha256, "sha256_column"),
     ):
         if name:
-            _require(url, schema, name, setting=setting, holds=is_text)
-    _require(url, schema, columns.caption, setting="caption_column", holds=_is_caption)
+            require(name, setting=setting, holds=is_text)
+    require(columns.caption, setting="caption_column", holds=_is_caption)
     for name in (condition.column for condition in source.conditions):
-        _require(url, schema, name, setting="where", holds=_is_single)
+        require(name, setting="where", holds=_is_single)
     for name in source.carry_columns:
-        _require(url, schema, name, setting="carry_columns", holds=_is_anything)
+        require(name, setting="carry_columns", holds=_is_anything)
 
 
 def names_of_columns(url: str, source: TableSource) -> Sequence[str]:
@@ -130,18 +132,21 @@ def _require(
     *,
     setting: str,
     holds: Callable[[pa.DataType], bool],
+    is_of_urls: bool,
 ) -> None:
     number = schema.names.count(name)
     if number == 0:
         raise InputError(
             f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
-            hint=_hint_about_names(schema.names, setting),
+            hint=_hint_about_names(schema.names, setting, is_of_urls=is_of_urls),
         )
     if number > 1:
         raise InputError(
             f"{url} has {number} columns `{name}`; it has {', '.join(schema.names)}",
             hint="rename one of them; a file without a line of names can be given others with "
-            "`harvest.source.header`",
+            "`harvest.source.header`"
+            if is_of_urls
+            else "rename one of them",
         )
     kind = schema.field(name).type
     if not holds(kind):
@@ -151,7 +156,18 @@ def _require(
         )
 
 
-def _hint_about_names(names: Sequence[str], setting: str) -> str:
+def _hint_about_names(names: Sequence[str], setting: str, *, is_of_urls: bool) -> str:
+    """Return what to do about a column that is not among the names."""
+    if not is_of_urls:
+        return (
+            f"name it with `harvest.source.{setting}`; a table of web addresses is the source "
+            "`table`"
+        )
+    if layout := layout_of_row(list(names)):
+        return (
+            f"its first line is a row and no line of names: write `layout: {layout}`, or name the "
+            "columns with `header`"
+        )
     if len(names) == 1 and setting == "caption_column":
         return "URLs alone are no pairs: ALIGN needs a text for each image, in a second column"
     if layouts := layouts_with(list(names)):

@@ -31,7 +31,7 @@ def table_files(path: str) -> list[str]:
     Raises:
         InputError: nothing is there, or a link of a folder leads nowhere or in a circle.
     """
-    return files_named(path, _tables_among)
+    return files_named(path, _tables_among, called=f"files with {ENDINGS}")
 
 
 def format_of(url: str) -> str | None:

@@ -106,7 +106,9 @@ def test_a_list_is_read_from_a_web_server() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"", "has 0 archives, of which none is read", id="empty"),
+        pytest.param(b"", "names no archive", id="empty"),
+        pytest.param(b"\n \n", "names no archive", id="empty lines"),
+        pytest.param(b"<html>403", r"list of archives: it begins with '<html>403'", id="HTML"),
         pytest.param(gzip.compress(b"x")[:-4], "cannot be read as a list of archives", id="cut"),
         pytest.param(b"\xff\xfe", "cannot be read as a list of archives", id="another file"),
     ],
@@ -122,8 +124,23 @@ def test_a_list_that_is_none_is_an_error(tmp_path: Path, content: bytes, message
 def test_a_path_that_names_nothing_is_an_error(tmp_path: Path, path: str) -> None:
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises(InputError, match="names no file"):
+    with pytest.raises(InputError, match="names no file") as caught:
         found(WarcSource(path=str(tmp_path / path)))
+    assert "a folder stands for .warc files" in str(caught.value.hint)
+
+
+def test_a_line_of_a_list_may_hold_spaces(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("my crawl/a.warc.gz\r\n\n b.warc.gz \n")
+
+    assert names(WarcSource(paths=str(tmp_path / "list"))) == ["my crawl/a.warc.gz", "b.warc.gz"]
+
+
+def test_a_list_whose_archives_lie_elsewhere_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("a.warc.gz\n")
+
+    with pytest.raises(InputError, match=r"a\.warc\.gz .*there is no such file") as caught:
+        check(WarcSource(paths=str(tmp_path / "list"), prefix=str(tmp_path)))
+    assert "`harvest.source.prefix` stands before each path" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,8 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 
     assert "holds no image; it holds nothing" in message(path=tmp_path / "empty")
     assert "holds no image; it holds 2 .txt, 1 .json" in message(path=tmp_path / "texts")
+    write(tmp_path / "archives", a__gz=b"", hidden__=b"")
+    assert "holds no image; it holds 1 .gz, 1 .none" in message(path=tmp_path / "archives")
     assert "is not there, a folder of images is needed" in message(path=tmp_path / "no")
     assert "is a file" in message(path=tmp_path / "texts" / "a.txt")
 
@@ -279,7 +281,12 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
 def test_a_column_that_is_missing_from_a_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("file,caption\na.jpg,a cat\n")
 
-    assert "has no column `path`; it has file, caption" in message(table=tmp_path / "pairs.csv")
+    said = f"{tmp_path / 'pairs.csv'} has no column `path`; it has file, caption"
+    assert message(table=tmp_path / "pairs.csv") == said
+    with pytest.raises(InputError) as caught:  # which a run asks for first
+        fingerprints(LocalFilesSource(table=str(tmp_path / "pairs.csv")), cache="")
+    assert str(caught.value) == said
+    assert "`harvest.source.path_column`; a table of web addresses" in str(caught.value.hint)
 
 
 def test_the_folder_is_that_of_the_settings_or_the_table_s_own() -> None:

@@ -111,7 +111,7 @@ def test_a_table_without_rows_is_no_matter_of_the_network(
     assert code == 2
     said = capsys.readouterr().err
     assert "harvest found nothing to hand on: nothing was there" in said
-    assert "hint: see that the source holds rows with an address and a text" in said
+    assert "hint: see that the source holds images with texts" in said
 
 
 def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:

@@ -122,6 +122,31 @@ def test_a_missing_column_is_an_error_that_names_file_column_and_columns(
     assert f"{path} has no column `link`" in message(path, url_column="link")
 
 
+@pytest.mark.parametrize(
+    ("text", "settings", "hint"),
+    [
+        pytest.param("a cat\t{}\n", {}, "write `layout: cc3m`", id="a row as in CC3M"),
+        pytest.param("{}\ta cat\n", {}, "write `layout: cc12m`", id="a row as in CC12M"),
+        pytest.param("{}\ta\tb\n", {}, "`harvest.source.url_column`", id="a row of three"),
+        pytest.param("{}\t{}\n", {}, "`harvest.source.url_column`", id="two addresses"),
+        pytest.param(
+            "url\tcaption\n",
+            {"url_column": "x"},
+            "`harvest.source.url_column`",
+            id="usual",
+        ),
+    ],
+)
+def test_a_missing_column_says_what_to_write(
+    tmp_path: Path, text: str, settings: dict[str, str], hint: str
+) -> None:
+    (tmp_path / "t.tsv").write_text(text.replace("{}", CAT))
+
+    with pytest.raises(InputError) as caught:
+        pairs(tmp_path / "t.tsv", **settings)
+    assert hint in str(caught.value.hint)
+
+
 def test_every_file_of_a_pattern_is_checked(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("url,caption\n")
     (tmp_path / "b.csv").write_text("url,text\n")

@@ -90,8 +90,9 @@ def test_what_is_no_plain_tar_is_refused(tmp_path: Path) -> None:
 
     assert "packed.tar is compressed with gzip" in message(tmp_path / "packed.tar")
     assert "00000.tar.gz is compressed" in message(tmp_path / "folder")
-    assert "page.tar: is no tar, or a broken one" in message(tmp_path / "page.tar")
-    assert "nothing.tar: is no tar, or a broken one" in message(tmp_path / "nothing.tar")
+    assert "00000.tar.gz is compressed" in message(tmp_path / "folder" / "00000.tar.gz")
+    assert "page.tar: it is no tar, or a broken one" in message(tmp_path / "page.tar")
+    assert "nothing.tar: it is no tar, or a broken one" in message(tmp_path / "nothing.tar")
 
 
 def test_tars_are_read_from_object_stores(tmp_path: Path) -> None:
