@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
@@ -19,19 +20,18 @@ from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReade
 from openalign.ingest.sources.archives.tape import ArchiveError, Source
 from openalign.ingest.webpage.page import PageContent
 
-_COLUMNS = (
-    "key",
-    "image_url",
-    "alt_text",
-    "page_url",
-    "found_in",
-    "raw_image_url",
-    "archive",
-    "archive_offset",
-    "page_language",
-    "address_from",
-)
-"""The columns of a candidate that an archive fills."""
+_OF_PAIR = {
+    "image_url": attrgetter("image_url"),
+    "alt_text": attrgetter("alt_text"),
+    "found_in": attrgetter("found_in"),
+    "raw_image_url": attrgetter("raw_image_url"),
+    "address_from": attrgetter("address_from"),
+    "page_language": attrgetter("language"),
+}
+"""The columns of a candidate that a `FoundPair` fills."""
+
+_OF_PAGE = ("page_url", "archive", "archive_offset")
+"""Those that are the same for all pairs of a page."""
 
 PIECE_ROWS = 20_000
 """Candidates and pages of a piece, after which the next one begins."""
@@ -115,8 +115,8 @@ class _Piece:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._pages: list[dict[str, Any]] = []
-        self._candidates: list[tuple[Any, ...]] = []
-        """Values of `_COLUMNS`: a batch is made of whole columns, which is faster than of rows."""
+        self._columns: dict[str, list[Any]] = {name: [] for name in (*_OF_PAIR, *_OF_PAGE)}
+        """Of the candidates; a batch is made of whole columns, which is faster than of rows."""
 
         self._counts: Counter[str] = Counter()
         self._bad_records: Counter[str] = Counter()
@@ -124,7 +124,7 @@ class _Piece:
     @property
     def num_rows(self) -> int:
         """Return how many rows the piece has."""
-        return len(self._pages) + len(self._candidates)
+        return len(self._pages) + len(self._columns["image_url"])
 
     def add(self, found: ArchivedPage | RecordFault) -> None:
         """Add a page, or count a bad record."""
@@ -144,32 +144,20 @@ class _Piece:
         )
         self._counts.update(content.dropped)
         self._counts[FOUND] += len(content.pairs) + content.dropped.total()
-        page_url, archive, offset = found.final_url, found.archive, found.offset
-        for pair in content.pairs:
-            image_url, text = pair.image_url, pair.alt_text
-            self._candidates.append(
-                (
-                    candidate_key(image_url, text),
-                    image_url,
-                    text,
-                    page_url,
-                    pair.found_in,
-                    pair.raw_image_url,
-                    archive,
-                    offset,
-                    pair.language,
-                    pair.address_from,
-                )
-            )
+        for name, field in _OF_PAIR.items():
+            self._columns[name].extend(map(field, content.pairs))
+        of_page = (found.final_url, found.archive, found.offset)
+        for name, value in zip(_OF_PAGE, of_page, strict=True):
+            self._columns[name].extend([value] * len(content.pairs))
 
     def harvested(self) -> Harvested:
         """Return the piece as every source hands it on."""
-        num_rows = len(self._candidates)
-        given = dict(zip(_COLUMNS, zip(*self._candidates, strict=True), strict=False))
+        urls, texts = self._columns["image_url"], self._columns["alt_text"]
+        given = {**self._columns, "key": list(map(candidate_key, urls, texts))}
         columns = [
             pa.array(given[column.name], column.type)
             if column.name in given
-            else pa.nulls(num_rows, column.type)
+            else pa.nulls(len(urls), column.type)
             for column in CANDIDATE
         ]
         return Harvested(

@@ -27,7 +27,7 @@ from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfer import Head, Headers
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.budget import PageTooComplexError, require_readable
-from openalign.ingest.webpage.image_address import Offer, best_address
+from openalign.ingest.webpage.image_address import address_of_src, best_address
 from openalign.ingest.webpage.languages import primary_subtag
 from openalign.ingest.webpage.page import Metas, PageContent, add_named_images, only_one
 from openalign.ingest.webpage.pairs import PairsFound
@@ -168,7 +168,7 @@ def _add_images(
         if not alt and not title:
             found.add_without_text()
             continue
-        address = best_address((Offer(link.url, "src"),), base, page_url)
+        address = address_of_src(link.url, base, page_url)
         if alt:
             found.add(address, alt, FoundIn.IMG_ALT, language)
         if title:

@@ -76,7 +76,10 @@ class Head:
 
     def header(self, name: str) -> str | None:
         """Return the last value of a header, or None."""
-        return next((v for n, v in reversed(self.headers) if n == name), None)
+        for other, value in reversed(self.headers):
+            if other == name:
+                return value
+        return None
 
     @property
     def content_type(self) -> str | None:

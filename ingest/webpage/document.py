@@ -6,7 +6,13 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.budget import require_readable
-from openalign.ingest.webpage.image_address import ImageAddress, Offer, best_address
+from openalign.ingest.webpage.image_address import (
+    Attributes,
+    ImageAddress,
+    Offer,
+    address_of_src,
+    best_address,
+)
 
 
 class Document:
@@ -16,7 +22,19 @@ class Document:
         self._tree = tree
         self._page_url = page_url
         self._num_read = 0
-        self._base = _base_of(tree, page_url)
+        self.metas: list[Attributes] = []
+        """The attributes of the meta elements."""
+
+        self._base = page_url
+        hrefs: list[str] = []
+        # A search goes through the whole tree, so one looks for both.
+        for node in self.elements("meta, base"):
+            if node.tag == "meta":
+                self.metas.append(node.attributes)
+            elif href := (node.attributes.get("href") or "").strip():
+                hrefs.append(href)
+        if hrefs:
+            self._base = canonical_url(hrefs[0], page_url) or page_url
 
     @property
     def root(self) -> LexborNode | None:
@@ -34,17 +52,23 @@ class Document:
         require_readable(self._num_read)
         return found
 
+    def holds(self, name: str) -> bool:
+        """Tell whether an element has this name."""
+        return bool(self._tree.tags(name))
+
+    def remove(self, selector: str) -> None:
+        """Take the elements that match out of the tree, with all that they hold."""
+        for node in self._tree.css(selector):
+            node.decompose(recursive=True)
+
     def address(self, offers: Iterable[Offer]) -> ImageAddress:
         """Return the first of the most promising addresses."""
         return best_address(offers, self._base, self._page_url)
 
+    def address_of_src(self, raw: str) -> ImageAddress:
+        """Return what `address` does for a `src` alone."""
+        return address_of_src(raw, self._base, self._page_url)
+
     def url(self, raw: str) -> str | None:
         """Return the canonical form of an address on the page, or None where it is none."""
         return canonical_url(raw, self._base)
-
-
-def _base_of(tree: LexborHTMLParser, page_url: str) -> str:
-    for node in tree.css("base"):
-        if href := (node.attributes.get("href") or "").strip():
-            return canonical_url(href, page_url) or page_url
-    return page_url

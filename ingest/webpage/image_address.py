@@ -8,7 +8,8 @@ or like a format that `fetch` cannot decode, is taken only where nothing better 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+
+import msgspec
 
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.srcset import srcset_candidates
@@ -95,16 +96,15 @@ _UNDECODED_ENDINGS = names(
 )
 
 
-# Most addresses are such: plain in every character, of a format that is decoded, and with a name in
-# which no placeholder's word occurs. Each rule below says of them what is said here.
-_CERTAIN = re.compile(
+# Most addresses are such: plain in every character, and of a format that is decoded. If the file's
+# name, without its ending, is no placeholder's, each rule below says of them what is said here.
+_PLAIN = re.compile(
     r"(https?://(?!xn--|[^/]*\.xn--)(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)?"
     r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*+"
-    rf"(?![^/]*(?:{'|'.join(sorted(_PLACEHOLDER_WORDS))}))"
-    r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(?:jpg|jpeg|png|webp|gif)"
+    r"([A-Za-z0-9_-][A-Za-z0-9._-]*)\.(?:jpg|jpeg|png|webp|gif)"
     r"(?:\?[A-Za-z0-9._~=&+-]*)?"
 )
-_CERTAIN_CHARS = 512
+_PLAIN_CHARS = 512
 
 
 class Promise(IntEnum):
@@ -119,7 +119,7 @@ class Promise(IntEnum):
     NONE = 6
 
 
-class ImageAddress(NamedTuple):
+class ImageAddress(msgspec.Struct, frozen=True, gc=False):
     """An image's address."""
 
     raw: str
@@ -138,7 +138,7 @@ class ImageAddress(NamedTuple):
 NO_ADDRESS = ImageAddress("", None, Promise.NONE, "")
 
 
-class Offer(NamedTuple):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """An address that an element offers."""
 
     raw: str
@@ -146,6 +146,11 @@ class Offer(NamedTuple):
     media_type: str = ""
     is_lazy: bool = False
     """Whether it stands in an attribute that only scripts read."""
+
+
+def has_only_src(attributes: Attributes) -> bool:
+    """Tell whether an `img` element has no other attribute that offers an address."""
+    return not attributes.get("srcset") and attributes.keys().isdisjoint(_LAZY)
 
 
 def img_offers(attributes: Attributes, *, element: str = "") -> Iterator[Offer]:
@@ -167,7 +172,7 @@ def source_offers(attributes: Attributes) -> Iterator[Offer]:
     """Yield the addresses of a `source` element in a `picture` element."""
     media_type = (attributes.get("type") or "").partition(";")[0].strip().lower()
     for offer in img_offers(attributes, element="source "):
-        yield offer._replace(media_type=media_type)
+        yield msgspec.structs.replace(offer, media_type=media_type)
 
 
 def _by_size(
@@ -203,12 +208,29 @@ def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddr
     return best
 
 
+def address_of_src(raw: str, base: str, page_url: str) -> ImageAddress:
+    """Return what `best_address` does for a `src` alone."""
+    raw = raw.strip()
+    url = _plain_url(raw, base, page_url)
+    if url is not None:
+        return ImageAddress(raw, url, Promise.GOOD, "src")
+    return best_address((Offer(raw, "src"),) if raw else (), base, page_url)
+
+
+def _plain_url(raw: str, base: str, page_url: str) -> str | None:
+    """Return the canonical form of a plain address that is good, None of another one."""
+    found = _PLAIN.fullmatch(raw) if len(raw) < _PLAIN_CHARS else None
+    if found is None:
+        return None
+    host, stem = found.groups()
+    url = raw if host else base[: base.index("/", len("https://"))] + raw
+    return None if url in (page_url, base) or _is_placeholder(stem.lower()) else url
+
+
 def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
     raw = offer.raw.strip()
-    if not offer.media_type and len(raw) < _CERTAIN_CHARS and (found := _CERTAIN.fullmatch(raw)):
-        url = raw if found[1] else base[: base.index("/", len("https://"))] + raw
-        if url not in (page_url, base):
-            return ImageAddress(raw, url, Promise.GOOD, offer.attribute)
+    if not offer.media_type and (plain := _plain_url(raw, base, page_url)):
+        return ImageAddress(raw, plain, Promise.GOOD, offer.attribute)
     if raw[:5].lower() == "data:":
         return ImageAddress(raw, None, Promise.DATA, offer.attribute)
     if not raw or _NO_ADDRESS.match(raw) or _UNFILLED.search(raw):

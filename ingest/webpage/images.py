@@ -10,6 +10,7 @@ from openalign.ingest.webpage.image_address import (
     Attributes,
     ImageAddress,
     Promise,
+    has_only_src,
     img_offers,
     source_offers,
 )
@@ -19,8 +20,13 @@ from openalign.ingest.webpage.nesting import inherited
 from openalign.ingest.webpage.pairs import PairsFound
 from openalign.ingest.webpage.texts import TextKind, collapse
 
-_IMAGES = "img, input[type=image i], amp-img, amp-anim"
+_IMAGES = "img, input[type=image i]"
+_AMP_IMAGES = ("amp-img", "amp-anim")
 
+_ATTRIBUTES: dict[TextKind, str] = {"alt": "alt", "title": "title", "aria_label": "aria-label"}
+"""The attributes that hold a text of a kind, in the order of their texts."""
+
+_PLACES = {"title": FoundIn.TITLE, "aria-label": FoundIn.ARIA_LABEL}
 _ALT_PLACES = {
     "img": FoundIn.IMG_ALT,
     "input": FoundIn.INPUT_IMAGE,
@@ -33,7 +39,7 @@ def add_images(
     found: PairsFound, document: Document, languages: Languages, kinds: Collection[TextKind]
 ) -> None:
     """Add each image of the page with each of its texts; an image without any is counted."""
-    images = document.elements(_IMAGES)
+    images = _image_elements(document)
     attributes = [image.attributes for image in images]
     addresses = _Addresses(document)
     texts = _Texts(document, images, attributes, languages, kinds)
@@ -48,6 +54,12 @@ def add_images(
         _add_areas(found, document, languages, list(zip(images, attributes, strict=True)))
 
 
+def _image_elements(document: Document) -> list[LexborNode]:
+    """Return the images in the order of the page; a search for more names takes longer."""
+    rare = [name for name in _AMP_IMAGES if document.holds(name)]
+    return document.elements(", ".join([_IMAGES, *rare]))
+
+
 class _Texts:
     """The texts of a page's images, of the kinds that count."""
 
@@ -60,7 +72,7 @@ class _Texts:
         kinds: Collection[TextKind],
     ) -> None:
         self._languages = languages
-        self._kinds = kinds
+        self._attributes = [name for kind, name in _ATTRIBUTES.items() if kind in kinds]
         self._captions: dict[int, Label] = {}
         self._labels: dict[str, Label] = {}
         if "figcaption" in kinds:
@@ -71,29 +83,27 @@ class _Texts:
 
     def of_image(
         self, image: LexborNode, attributes: Attributes
-    ) -> Iterator[tuple[FoundIn, str, str | None]]:
-        """Yield each text with its place and its language."""
-        for place, raw in self._own(image, attributes):
-            if raw and (text := collapse(raw)):
-                yield place, text, self._languages.of(image)
+    ) -> list[tuple[FoundIn, str, str | None]]:
+        """Return each text with its place and its language."""
+        texts = [
+            (_place_of(image, name), text, self._languages.of(image))
+            for name in self._attributes
+            if (raw := attributes.get(name)) and (text := collapse(raw))
+        ]
         if self._labels:
             named = [label for name in _label_ids(attributes) if (label := self._labels.get(name))]
             if text := " ".join(label.text for label in named if label.text):
-                yield FoundIn.ARIA_LABELLEDBY, text, named[0].language
+                texts.append((FoundIn.ARIA_LABELLEDBY, text, named[0].language))
         caption = self._captions.get(image.mem_id) if self._captions else None
         if caption is not None and caption.text:
-            yield FoundIn.FIGCAPTION, caption.text, caption.language
+            texts.append((FoundIn.FIGCAPTION, caption.text, caption.language))
+        return texts
 
-    def _own(
-        self, image: LexborNode, attributes: Attributes
-    ) -> Iterator[tuple[FoundIn, str | None]]:
-        if "alt" in self._kinds and (alt := attributes.get("alt")):
-            place = _ALT_PLACES[image.tag or ""]
-            yield FoundIn.PICTURE if _picture_of(image) is not None else place, alt
-        if "title" in self._kinds:
-            yield FoundIn.TITLE, attributes.get("title")
-        if "aria_label" in self._kinds:
-            yield FoundIn.ARIA_LABEL, attributes.get("aria-label")
+
+def _place_of(image: LexborNode, attribute: str) -> FoundIn:
+    if attribute != "alt":
+        return _PLACES[attribute]
+    return FoundIn.PICTURE if _picture_of(image) is not None else _ALT_PLACES[image.tag or ""]
 
 
 def _label_ids(attributes: Attributes) -> dict[str, None]:
@@ -110,7 +120,10 @@ class _Addresses:
 
     def of_image(self, image: LexborNode, attributes: Attributes) -> ImageAddress:
         """Return the best address of an image: its own, its picture's, or its noscript twin's."""
-        best = self._document.address(img_offers(attributes))
+        if has_only_src(attributes):
+            best = self._document.address_of_src(attributes.get("src") or "")
+        else:
+            best = self._document.address(img_offers(attributes))
         if best.promise is Promise.GOOD:
             return best
         outermost = image

@@ -95,8 +95,8 @@ def parse_page(
         tree = _tree(decoded, is_xml=is_xml)
     document = Document(tree, page_url)
     scripts = _json_scripts(document) if "json_ld" in texts else []
-    tree.strip_tags(["script", "style"], recursive=True)
-    metas = Metas(meta.attributes for meta in document.elements("meta"))
+    document.remove("script, style")
+    metas = Metas(document.metas)
     languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
     add_images(found, document, languages, texts)

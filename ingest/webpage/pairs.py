@@ -2,14 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.webpage.budget import require_short
 from openalign.ingest.webpage.image_address import ImageAddress, Promise
 
 
-class FoundPair(NamedTuple):
+class FoundPair(msgspec.Struct, frozen=True, gc=False):
     """An image and one of its texts, as found on a page."""
 
     image_url: str
@@ -40,22 +41,14 @@ class PairsFound:
         Raises:
             PageTooComplexError: the page's pairs are longer than its budget.
         """
-        if address.url is None:
+        url, raw = address.url, address.raw
+        if url is None:
             is_data = address.promise is Promise.DATA
             self.dropped[HarvestState.DATA_URL if is_data else HarvestState.BAD_URL] += 1
             return
-        self._num_chars += len(text) + len(address.url) + len(address.raw)
+        self._num_chars += len(text) + len(url) + len(raw)
         require_short(self._num_chars)
-        self.pairs.append(
-            FoundPair(
-                image_url=address.url,
-                alt_text=text,
-                found_in=place.value,
-                raw_image_url=address.raw,
-                address_from=address.attribute,
-                language=language,
-            )
-        )
+        self.pairs.append(FoundPair(url, text, place.value, raw, address.attribute, language))
 
     def add_without_text(self) -> None:
         """Count an image that has no text of a kind that counts."""

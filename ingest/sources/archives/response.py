@@ -14,8 +14,8 @@ from openalign.ingest.web.transfer import Head
 
 MAX_HEADER_BYTES = 64 << 10
 
-_HEADER = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*\n(.*?\n|)\r?\n", re.DOTALL)
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[ \t]*((?:[^\n]|\n[ \t])*)\n")
+_HEADER = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*\n((?:(?!\r?\n)[^\n]*+\n)*+)\r?\n")
+_FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*((?:[^\n]++|\n[ \t])*)\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
@@ -32,8 +32,8 @@ def parse_header(block: bytes, url: str) -> tuple[Head, int] | None:
     if found is None:
         return None
     headers = [
-        (name.decode("latin-1").lower(), " ".join(value.decode("latin-1").split()))
-        for name, value in _FIELD.findall(found[2])
+        (name.lower(), " ".join(value.split()))
+        for name, value in _FIELD.findall(found[2].decode("latin-1"))
     ]
     return Head(url=url, status=int(found[1]), headers=headers), found.end()
 

@@ -54,6 +54,13 @@ def test_a_header_is_parsed(block: bytes, status: int, headers: list[tuple[str, 
     assert (block + b"body")[parsed[1] :] == b"body"
 
 
+def test_the_body_begins_behind_the_first_empty_line() -> None:
+    for header in (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"):
+        parsed = parse_header(header + b"\r\n<p>\n\n<p>", URL)
+        assert parsed is not None
+        assert parsed[1] == len(header)
+
+
 @pytest.mark.parametrize(
     "block", [b"", b"<html>", b"HTTP/1.1 200 OK\r\nA: b\r\n", b"HTTP/1.1 OK\r\n\r\n"]
 )
