@@ -69,7 +69,8 @@ def copied_package(tmp_path: Path) -> Path:
     table = table.replace("\n)\n\nSTAGES", "\n    lengths.STAGE,\n)\n\nSTAGES")
     imported = "from openalign.run import evaluating, inputs, source_images, training"
     assert imported in table
-    (run / "stages.py").write_text(table.replace(imported, imported.replace(" training", " lengths, training")))
+    named = imported.replace(" training", " lengths, training")
+    (run / "stages.py").write_text(table.replace(imported, named))
     return tree
 
 
