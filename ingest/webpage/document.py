@@ -25,16 +25,17 @@ class Document:
         self.metas: list[Attributes] = []
         """The attributes of the meta elements."""
 
-        self._base = page_url
-        hrefs: list[str] = []
-        # A search goes through the whole tree, so one looks for both.
-        for node in self.elements("meta, base"):
+        base = ""
+        self._scripts: list[LexborNode] = []
+        # A search goes through the whole tree, so one looks for all of them.
+        for node in self.elements("meta, base, script, style"):
             if node.tag == "meta":
                 self.metas.append(node.attributes)
-            elif href := (node.attributes.get("href") or "").strip():
-                hrefs.append(href)
-        if hrefs:
-            self._base = canonical_url(hrefs[0], page_url) or page_url
+            elif node.tag != "base":
+                self._scripts.append(node)
+            elif not base:
+                base = (node.attributes.get("href") or "").strip()
+        self._base = (canonical_url(base, page_url) if base else None) or page_url
 
     @property
     def root(self) -> LexborNode | None:
@@ -56,10 +57,20 @@ class Document:
         """Tell whether an element has this name."""
         return bool(self._tree.tags(name))
 
-    def remove(self, selector: str) -> None:
-        """Take the elements that match out of the tree, with all that they hold."""
-        for node in self._tree.css(selector):
+    def scripts_of_type(self, media_type: str) -> list[str]:
+        """Return the contents of the page's scripts of a type."""
+        return [
+            node.text()
+            for node in self._scripts
+            if node.tag == "script"
+            and (node.attributes.get("type") or "").partition(";")[0].strip().lower() == media_type
+        ]
+
+    def remove_scripts(self) -> None:
+        """Take scripts and styles out of the tree, with all that they hold."""
+        for node in self._scripts:
             node.decompose(recursive=True)
+        self._scripts = []
 
     def address(self, offers: Iterable[Offer]) -> ImageAddress:
         """Return the first of the most promising addresses."""

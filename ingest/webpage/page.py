@@ -33,6 +33,7 @@ from openalign.ingest.webpage.xhtml import as_html
 # The parser's side effects would copy an option's content into another element.
 _PARSER_OPTIONS = LexborDocumentOptions.WO_EVENTS.value
 
+_JSON_LD = "application/ld+json"
 _META_IMAGES: dict[TextKind, tuple[str, FoundIn]] = {
     "og_image": (OPEN_GRAPH, FoundIn.OG_IMAGE),
     "twitter_image": (TWITTER, FoundIn.TWITTER_IMAGE),
@@ -94,8 +95,8 @@ def parse_page(
         decoded = decode_as(body, named, is_cut=is_cut)
         tree = _tree(decoded, is_xml=is_xml)
     document = Document(tree, page_url)
-    scripts = _json_scripts(document) if "json_ld" in texts else []
-    document.remove("script, style")
+    scripts = document.scripts_of_type(_JSON_LD) if "json_ld" in texts else []
+    document.remove_scripts()
     metas = Metas(document.metas)
     languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
@@ -173,15 +174,6 @@ def add_named_images(
         for image in meta_images(metas, root) if kind in texts else ():
             for text in image.texts:
                 found.add(address_of(image.offers), text, place, language)
-
-
-def _json_scripts(document: Document) -> list[str]:
-    return [
-        script.text()
-        for script in document.elements("script[type]")
-        if (script.attributes.get("type") or "").partition(";")[0].strip().lower()
-        == "application/ld+json"
-    ]
 
 
 def _add_described_images(
