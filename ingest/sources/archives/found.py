@@ -35,6 +35,11 @@ def archives_of(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
     if source.paths:
         return _listed(source, reader)
     if source.path.startswith(("http://", "https://")):
+        if "*" in source.path:
+            raise InputError(
+                f"{source.path} is a pattern, and a web server names no files",
+                hint="name one archive, or a list of them with `harvest.source.paths`",
+            )
         urls = [source.path]
     else:
         urls = files_named(

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import IO, Any
 
 import pyarrow as pa
@@ -18,6 +19,9 @@ BLOCK_BYTES = 16 << 20
 
 HEAD_BYTES = 1 << 20
 """Bytes that are read at a time where only the columns are asked for."""
+
+_PIECE_BYTES = 1 << 16
+"""Bytes that are unpacked at a time: what lies in a piece before some damage is lost with it."""
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _SNIFFED_BYTES = 1024
@@ -49,27 +53,44 @@ def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
     """Yield a text file as UTF-8, about `num_bytes` at a time; nothing where it holds nothing.
 
     The byte order mark of UTF-8 or UTF-16 is obeyed and left out. Blocks are not checked for bytes
-    that are not UTF-8: they may end within a character.
+    that are not UTF-8: they may end within a character. Of a file that cannot be unpacked to its
+    end, what lies before the damage comes first, and then the error.
 
     Raises:
         InputError: the file is no text in one of these encodings.
     """
     with open_stream(url) as stream:
-        block = bytes(stream.read(num_bytes))
+        piece_bytes = num_bytes if codec_of(url) is None else _PIECE_BYTES
+        blocks = _blocks(stream, num_bytes, piece_bytes=piece_bytes)
+        block = next(blocks, b"")
         encoding = _MARKS.get(block[:2])
         if encoding is None:
             _refuse_binary(url, block[:_SNIFFED_BYTES])
             block = block.removeprefix(codecs.BOM_UTF8)
-            while block:
-                yield block
-                block = bytes(stream.read(num_bytes))
+            yield from filter(None, chain([block], blocks))
             return
         decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        block = block[2:]
-        while block:
-            yield decoder.decode(block).encode()
-            block = bytes(stream.read(num_bytes))
+        for encoded in chain([block[2:]], blocks):
+            yield decoder.decode(encoded).encode()
         yield decoder.decode(b"", final=True).encode()
+
+
+def _blocks(stream: Any, num_bytes: int, *, piece_bytes: int) -> Iterator[bytes]:
+    """Yield what a stream holds, `num_bytes` at a time, read piece by piece."""
+    pieces: list[bytes] = []
+    left = num_bytes
+    try:
+        while piece := bytes(stream.read(min(piece_bytes, left))):
+            pieces.append(piece)
+            left -= len(piece)
+            if not left:
+                yield b"".join(pieces)
+                pieces, left = [], num_bytes
+    except (pa.ArrowException, OSError):
+        yield b"".join(pieces)
+        raise
+    if pieces:
+        yield b"".join(pieces)
 
 
 def longer_than_allowed(url: str, line: int) -> InputError:

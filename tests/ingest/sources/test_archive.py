@@ -129,6 +129,11 @@ def test_a_path_that_names_nothing_is_an_error(tmp_path: Path, path: str) -> Non
     assert "a folder stands for .warc files" in str(caught.value.hint)
 
 
+def test_a_pattern_on_a_web_server_is_an_error() -> None:
+    with pytest.raises(InputError, match="a web server names no files"):
+        found(WarcSource(path="https://host.example/*.warc.gz"))
+
+
 def test_a_line_of_a_list_may_hold_spaces(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("my crawl/a.warc.gz\r\n\n b.warc.gz \n")
 

@@ -15,6 +15,8 @@ import pytest
 from tables_read import CAT, DOG, message, pairs, read
 
 from openalign.errors import InputError
+from openalign.ingest.sources.table import TableSource, check
+from openalign.ingest.sources.table_reading import read_file
 from openalign.ingest.sources.url_tables import content
 from openalign.ingest.sources.url_tables.formats import FORMATS
 from openalign.ingest.sources.url_tables.found import _FORMATS
@@ -428,3 +430,21 @@ def test_a_packed_file_that_was_cut_is_an_error(tmp_path: Path, name: str) -> No
     (tmp_path / name).write_bytes(whole[:-9])
 
     assert "Truncated compressed stream" in message(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["t.tsv.gz", "t.jsonl.gz"])
+def test_of_a_packed_file_the_rows_before_its_damage_are_read(tmp_path: Path, name: str) -> None:
+    texts = {"url": [f"{CAT}?{n}" for n in range(20_000)], "caption": ["cat"] * 20_000}
+    whole = lines_of(texts, "\t") if "tsv" in name else pl.DataFrame(texts).write_ndjson().encode()
+    half = gzip.compress(whole[: len(whole) // 2])
+    (tmp_path / name).write_bytes(half[:-8])  # the end of the stream is there, its checksum is not
+
+    source = TableSource(path=str(tmp_path / name))
+    check(source)
+    *read, damaged = read_file(source.path, source=source, folder=f"{tmp_path}/")
+
+    found = sum(piece.candidates.num_rows for piece in read)
+    assert 20_000 / 2 - 3_000 < found < 20_000 / 2 + 10  # a piece of 64 KB may be lost
+    assert [(file.name, file.reason) for file in damaged.damaged_files] == [
+        (name, f"cannot be read as {name[2:-3]}: Truncated compressed stream")
+    ]
