@@ -65,7 +65,7 @@ from openalign.ingest.webpage.image_address import (
 from openalign.ingest.webpage.texts import TextKind
 
 TEXTS: tuple[TextKind, ...] = ("alt",)
-WORDS = Path(__file__).read_text().split()
+WORDS = [word for word in Path(__file__).read_text().split() if word.strip('"<')]
 
 
 @dataclass(frozen=True, kw_only=True)
