@@ -39,6 +39,9 @@ from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.text_language import require_detector, with_languages
 from openalign.ingest.web.config import WebConfig
 
+_MAX_TALLY_BUCKETS = 64
+"""Of 50 million hosts a worker that merges one part then holds 0.8 million."""
+
 _PAGES_BY_STATE = "pages/"
 """Prefix of the counts of pages by state."""
 
@@ -67,7 +70,9 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
         setup = ReadingSetup(web=web, texts=config.texts, work=work, attempt=attempt)
         reading = kind.reading(config.source, setup)
-        split: Any = beam.FlatMap(_split, num_files=config.num_files, work=work).with_output_types(
+        split: Any = beam.FlatMap(
+            _split, num_buckets=_tally_buckets(config), work=work
+        ).with_output_types(
             Any,
             candidates=pa.RecordBatch,
             pages=pa.RecordBatch,
@@ -93,7 +98,7 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
     )
 
 
-def _split(piece: Harvested, *, num_files: int, work: str) -> Iterator[Any]:
+def _split(piece: Harvested, *, num_buckets: int, work: str) -> Iterator[Any]:
     """Send a piece's candidates, pages and counts to where each is collected."""
     add_live(work, {"pages": len(piece.pages), "pairs": piece.counts[FOUND]})
     if piece.candidates.num_rows:
@@ -105,7 +110,7 @@ def _split(piece: Harvested, *, num_files: int, work: str) -> Iterator[Any]:
     counts.update({_BAD_RECORDS + fault: n for fault, n in piece.bad_records.items()})
     notes = [DamagedNote(file=file) for file in piece.damaged_files]
     yield TaggedOutput("counts", Part(counts=dict(counts), notes=notes).to_json())
-    for tallied in tally_source(piece, num_buckets=num_files):
+    for tallied in tally_source(piece, num_buckets=num_buckets):
         yield TaggedOutput("sources", tallied)
 
 
@@ -117,11 +122,16 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
         num_files=config.num_files,
         sort_by=SURVIVOR_ORDER,
         finish=_finish_with_languages if config.detect_languages else collapse_duplicates,
-        # As many buckets as files: a worker that merges hosts holds no more than one that sorts.
         tallies=FileTallies(
-            of=partial(tally_candidates, num_buckets=config.num_files), merge=merged_tallies()
+            of=partial(tally_candidates, num_buckets=_tally_buckets(config)),
+            merge=merged_tallies(),
         ),
     )
+
+
+def _tally_buckets(config: HarvestConfig) -> int:
+    """Return into how many parts tallies are cut: each file has a piece for each of them."""
+    return min(config.num_files, _MAX_TALLY_BUCKETS)
 
 
 def _finish_with_languages(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
