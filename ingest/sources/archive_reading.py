@@ -96,20 +96,20 @@ class ReadArchives(beam.PTransform[Any, Any]):
 
 def read_archive(archive: Archive, read: ReadPages, reader: HttpReader) -> Iterator[Harvested]:
     """Yield the pages of an archive, in its order, piece by piece, as far as it can be read."""
-    piece = _Piece(archive.name)
+    piece = _PieceBuilder(archive.name)
     try:
         with opened(archive.url, reader) as stream:
             for found in read(stream, archive.name):
                 piece.add(found)
                 if piece.num_rows >= PIECE_ROWS:
                     yield piece.harvested()
-                    piece = _Piece(archive.name)
+                    piece = _PieceBuilder(archive.name)
     except ArchiveError as error:
         yield damaged_file(archive.name, str(error))
     yield piece.harvested()
 
 
-class _Piece:
+class _PieceBuilder:
     """The pages of an archive that are handed on together."""
 
     def __init__(self, origin: str) -> None:

@@ -23,7 +23,7 @@ from openalign.ingest.page_verdict import HTML, XHTML, judge_page
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.sources.site_crawl.chunks import (
-    Chunk,
+    CrawlChunk,
     asked_row,
     read_chunk,
     state_of_failure,
@@ -98,7 +98,7 @@ def crawl_site(
 
 def _chunks(
     site: str, seeds: Sequence[str], *, source: SiteSource, setup: ReadingSetup
-) -> Iterator[Chunk]:
+) -> Iterator[CrawlChunk]:
     folder = storage.join(setup.work, "crawl", quote(site, safe=""))
     scope = Scope(site, source)
     level = sorted(set(seeds))
@@ -172,8 +172,8 @@ def _crawl_chunk(
     scope: Scope,
     source: SiteSource,
     setup: ReadingSetup,
-) -> Chunk:
-    chunk = Chunk(urls=list(urls))
+) -> CrawlChunk:
+    chunk = CrawlChunk(urls=list(urls))
     dropped: Counter[str] = Counter()
     links: set[str] = set()
     # A body is freed once it is parsed; rows are sorted at the end of the chunk.
@@ -191,7 +191,7 @@ def _crawl_chunk(
 
 
 def _add_page(
-    chunk: Chunk,
+    chunk: CrawlChunk,
     dropped: Counter[str],
     links: set[str],
     outcome: Outcome,
@@ -248,7 +248,7 @@ def _judge(
     )
 
 
-def _harvested(chunk: Chunk, site: str) -> Harvested:
+def _harvested(chunk: CrawlChunk, site: str) -> Harvested:
     counts = Counter(chunk.dropped)
     counts[FOUND] = len(chunk.candidates) + sum(chunk.dropped.values())
     return Harvested(

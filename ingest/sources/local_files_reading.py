@@ -175,7 +175,7 @@ def read_folder_part(part: str, *, source: LocalFilesSource) -> Iterator[Harvest
 
 
 @dataclass(frozen=True, slots=True)
-class _Image:
+class _MeasuredImage:
     locator: Locator
     sha256: str
 
@@ -233,13 +233,13 @@ def _content(source: LocalFilesSource, name: str) -> bytes:
         ) from error
 
 
-def _measured(source: LocalFilesSource, name: str) -> _Image | None:
+def _measured(source: LocalFilesSource, name: str) -> _MeasuredImage | None:
     """Return where an image lies, and the hash of its bytes; None where it is not there."""
     try:
         content = _content(source, name)
     except InputError:
         return None
-    return _Image(Locator(name, 0, len(content)), hashlib.sha256(content).hexdigest())
+    return _MeasuredImage(Locator(name, 0, len(content)), hashlib.sha256(content).hexdigest())
 
 
 # A table ------------------------------------------------------------------------------------------

@@ -156,7 +156,7 @@ def _beside(tar: str) -> str:
 
 
 @dataclass(slots=True)
-class _Group:
+class _SampleMembers:
     """Members that lie side by side and share a key."""
 
     key: str
@@ -197,9 +197,9 @@ def read_tar(name: str, *, source: TarsSource) -> Iterator[Harvested]:
     yield harvested(samples, source, ended, origin=name)
 
 
-def _groups(name: str, source: TarsSource) -> Iterator[_Group]:
+def _groups(name: str, source: TarsSource) -> Iterator[_SampleMembers]:
     """Yield the groups of a tar that hold an image or a text."""
-    group = _Group("")
+    group = _SampleMembers("")
     for member in tar_members(_url(source, name)):
         named = sample_name(member.name)
         if named is None:
@@ -209,7 +209,7 @@ def _groups(name: str, source: TarsSource) -> Iterator[_Group]:
         if key != group.key or suffix in group.suffixes:
             if group.suffixes:
                 yield group
-            group = _Group(key)
+            group = _SampleMembers(key)
         if ending in IMAGE_ENDINGS:
             locator = Locator(name, member.offset, member.length)
             group.images[suffix] = (locator, member.sha256())
@@ -225,7 +225,7 @@ def _beginning(member: TarMember) -> bytes:
 
 
 def _read_group(
-    group: _Group,
+    group: _SampleMembers,
     records: Records,
     source: TarsSource,
     samples: list[OwnSample],
@@ -258,7 +258,7 @@ def _read_group(
         )
 
 
-def _stems(group: _Group) -> list[str]:
+def _stems(group: _SampleMembers) -> list[str]:
     """Return what stands before the endings of a group's samples: nothing, or up to a last dot."""
     endings = (*IMAGE_ENDINGS, TEXT_ENDING, RECORD_ENDING)
     if not group.images or any(ending in group.images for ending in IMAGE_ENDINGS):
@@ -272,7 +272,7 @@ def _stems(group: _Group) -> list[str]:
     )
 
 
-def _texts_beside(group: _Group, stem: str) -> tuple[str | None, dict[str, Any]]:
+def _texts_beside(group: _SampleMembers, stem: str) -> tuple[str | None, dict[str, Any]]:
     """Return the text and the JSON object of a sample.
 
     Raises:

@@ -38,7 +38,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return canonical_json(self)
 
 
-class _Line(msgspec.Struct, frozen=True, kw_only=True):
+class _PartLine(msgspec.Struct, frozen=True, kw_only=True):
     """A Part as read from JSON, with notes not decoded yet: their reader knows their kind."""
 
     files: list[DataFile]
@@ -46,7 +46,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[dict[str, Any]]
 
 
-_LINE = msgspec.json.Decoder(_Line)
+_LINE = msgspec.json.Decoder(_PartLine)
 
 N = TypeVar("N", bound=Note)
 

@@ -50,7 +50,7 @@ MEANINGS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class CountLine:
     """A value, how often it occurs, and its share of all."""
 
     name: str
@@ -94,16 +94,16 @@ def _most_first(counted: tuple[str, int]) -> tuple[int, str]:
     return -counted[1], counted[0]
 
 
-def _lines(counts: Mapping[str, int], whole: int) -> list[Line]:
+def _lines(counts: Mapping[str, int], whole: int) -> list[CountLine]:
     """Return a line for each count above 0."""
     return [
-        Line(name=name, meaning=MEANINGS.get(name, ""), rows=rows, percent=100 * rows / whole)
+        CountLine(name=name, meaning=MEANINGS.get(name, ""), rows=rows, percent=100 * rows / whole)
         for name, rows in counts.items()
         if rows
     ]
 
 
-def _top(ranking: Ranking, whole: int, *, nothing: str = "") -> list[Line]:
+def _top(ranking: Ranking, whole: int, *, nothing: str = "") -> list[CountLine]:
     return _lines({each.value or nothing: each.rows for each in ranking.top}, whole)
 
 

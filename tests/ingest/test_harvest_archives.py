@@ -167,7 +167,7 @@ from openalign.ingest.sources import archive_reading
 from openalign.ingest.sources.warc import WarcSource
 
 archive_reading.PIECE_ROWS = 50
-pieces, hand_on = itertools.count(1), archive_reading._Piece.harvested
+pieces, hand_on = itertools.count(1), archive_reading._PieceBuilder.harvested
 
 def halting(piece):
     if next(pieces) == int(sys.argv[3]):
@@ -175,7 +175,7 @@ def halting(piece):
         sys.stdin.read()
     return hand_on(piece)
 
-archive_reading._Piece.harvested = halting
+archive_reading._PieceBuilder.harvested = halting
 config = HarvestConfig(source=WarcSource(path=sys.argv[1]), num_files=3)
 work = sys.argv[2] + "/work"
 jobs = harvest.jobs(config, web=config.web, output=sys.argv[2], work=work)

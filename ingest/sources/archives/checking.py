@@ -9,7 +9,7 @@ from openalign.errors import InputError
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpReader
-from openalign.ingest.sources.archives.records import Found, read_records
+from openalign.ingest.sources.archives.records import FoundRecord, read_records
 from openalign.ingest.sources.archives.tape import ArchiveError, NoArchiveError, Source
 
 _FORMS = "WARC files are read, plain or compressed with gzip or Zstandard"
@@ -43,12 +43,12 @@ def _problem_of(archive: Archive, kind: str, reader: HttpReader, hint: str) -> s
     """Return why an archive cannot be read at its beginning; empty if it can."""
     found: set[str] = set()
     problem = ""
-    head: _Head | None = None
+    head: _ArchiveHead | None = None
     try:
         with opened(archive.url, reader) as stream:
-            head = _Head(stream)
+            head = _ArchiveHead(stream)
             records = read_records(head, _kind_of)
-            found.update(record.value for record in records if isinstance(record, Found))
+            found.update(record.value for record in records if isinstance(record, FoundRecord))
     except NoArchiveError as error:
         raise InputError(
             f"{archive.url} cannot be read as an archive: {error}", hint=hint
@@ -78,7 +78,7 @@ def _kind_of(record: WarcRecord) -> str:
 
 
 @dataclass
-class _Head:
+class _ArchiveHead:
     """The first bytes of an archive."""
 
     source: Source

@@ -57,7 +57,7 @@ class Plain:
     def extent(self, tape: Tape, start: int) -> Extent:
         """Return the end of the record that begins at a place."""
         tape.seek(start)
-        head = _Head()
+        head = _RecordHead()
         while not head.is_complete and (data := tape.read(_CHUNK_BYTES)):
             head.add(data)
         if head.record_bytes is None:
@@ -90,7 +90,7 @@ class Members:
         """Return the end of the record that begins at a place."""
         tape.seek(start)
         unpacker = self.unpacker()
-        head = _Head()
+        head = _RecordHead()
         while not unpacker.eof:
             data = tape.read(_CHUNK_BYTES)
             if not data:
@@ -127,7 +127,7 @@ ZSTD = Members(
 PLAIN = Plain()
 
 
-class _Head:
+class _RecordHead:
     """The header of a record, as its bytes come in."""
 
     def __init__(self) -> None:

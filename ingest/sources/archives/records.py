@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[T]):
+class FoundRecord(Generic[T]):
     """A record that is whole."""
 
     offset: int
@@ -47,7 +47,7 @@ class Found(Generic[T]):
 
 def read_records(
     source: Source, take: Callable[[WarcRecord], T | None]
-) -> Iterator[Found[T] | RecordFault]:
+) -> Iterator[FoundRecord[T] | RecordFault]:
     """Yield what `take` reads of each record, in order, and a fault for each that is bad.
 
     `take` returns None for a record that is of no interest.
@@ -68,7 +68,7 @@ def read_records(
 
 def _records(
     tape: Tape, packing: Packing, take: Callable[[WarcRecord], T | None]
-) -> Iterator[Found[T] | RecordFault]:
+) -> Iterator[FoundRecord[T] | RecordFault]:
     place: int | None = 0
     num_records = 0
     while place is not None and not _is_end(tape, place):
@@ -111,7 +111,7 @@ class _Run(Generic[T]):
         self.is_read = False
         """Whether the library has read a record there, to its end."""
 
-    def all_but_last(self) -> Iterator[Found[T]]:
+    def all_but_last(self) -> Iterator[FoundRecord[T]]:
         """Yield each record once the library has found the next one."""
         self._tape.seek(self.begin)
         try:
@@ -125,10 +125,10 @@ class _Run(Generic[T]):
         except OSError:
             pass  # the library does not say what is wrong, and where
 
-    def last(self) -> Iterator[Found[T]]:
+    def last(self) -> Iterator[FoundRecord[T]]:
         """Yield the last record so far, if it is of interest."""
         if self._value is not None:
-            yield Found(self.begin, self._value)
+            yield FoundRecord(self.begin, self._value)
 
 
 def _is_end(tape: Tape, place: int) -> bool:

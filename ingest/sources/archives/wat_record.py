@@ -19,7 +19,7 @@ class Link(msgspec.Struct, gc=False):
     title: str = ""
 
 
-class Head(msgspec.Struct, rename="pascal"):
+class HtmlHead(msgspec.Struct, rename="pascal"):
     """What stands in the page's head."""
 
     metas: list[dict[str, str]] = []
@@ -32,7 +32,7 @@ class Head(msgspec.Struct, rename="pascal"):
 class HtmlMetadata(msgspec.Struct, rename="pascal"):
     """What stands on the page."""
 
-    head: Head = msgspec.field(default_factory=Head)
+    head: HtmlHead = msgspec.field(default_factory=HtmlHead)
     links: list[Link] = []
 
 

@@ -25,7 +25,7 @@ _STATES: dict[str, PageState] = {
 
 
 @dataclass(slots=True, kw_only=True)
-class Chunk:
+class CrawlChunk:
     """What a few pages, or a sitemap, gave; the work folder keeps it as JSON."""
 
     urls: list[str]
@@ -45,10 +45,10 @@ class Chunk:
     """The sitemaps that a sitemap, or the robots.txt before it, names."""
 
 
-_CHUNK = msgspec.json.Decoder(Chunk)
+_CHUNK = msgspec.json.Decoder(CrawlChunk)
 
 
-def read_chunk(url: str, urls: Sequence[str]) -> Chunk | None:
+def read_chunk(url: str, urls: Sequence[str]) -> CrawlChunk | None:
     """Return a chunk that an earlier run finished, or None when it is one of other addresses."""
     if not storage.exists(url):
         return None
@@ -56,7 +56,7 @@ def read_chunk(url: str, urls: Sequence[str]) -> Chunk | None:
     return chunk if chunk.urls == list(urls) else None
 
 
-def write_chunk(url: str, chunk: Chunk, *, setup: ReadingSetup) -> None:
+def write_chunk(url: str, chunk: CrawlChunk, *, setup: ReadingSetup) -> None:
     """Keep a finished chunk, in one step.
 
     Raises:
@@ -66,10 +66,10 @@ def write_chunk(url: str, chunk: Chunk, *, setup: ReadingSetup) -> None:
     storage.write_text(url, canonical_json(chunk))
 
 
-def unasked(urls: Sequence[str], depth: int | None, state: PageState) -> Chunk:
+def unasked(urls: Sequence[str], depth: int | None, state: PageState) -> CrawlChunk:
     """Return a chunk of addresses that are not asked for."""
     pages = [page_row(url, depth=depth, state=state) for url in urls]
-    return Chunk(urls=list(urls), pages=pages)
+    return CrawlChunk(urls=list(urls), pages=pages)
 
 
 def asked_row(

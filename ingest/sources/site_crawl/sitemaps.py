@@ -13,7 +13,7 @@ from openalign.files import storage
 from openalign.files.states import PageState
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.site_crawl.chunks import (
-    Chunk,
+    CrawlChunk,
     asked_row,
     read_chunk,
     state_of_failure,
@@ -53,7 +53,7 @@ class Sitemaps:
     setup: ReadingSetup
     folder: str
 
-    def chunks(self, seeds: Sequence[str], *, max_pages: int) -> Iterator[Chunk]:
+    def chunks(self, seeds: Sequence[str], *, max_pages: int) -> Iterator[CrawlChunk]:
         """Yield a chunk for each sitemap; its `links` are the pages that it names.
 
         Raises:
@@ -82,12 +82,12 @@ class Sitemaps:
         rest = [url for url in waiting if url not in guesses]
         yield unasked(rest, None, PageState.OUT_OF_BUDGET)
 
-    def _ask(self, url: str, *, is_guess: bool) -> Chunk:
+    def _ask(self, url: str, *, is_guess: bool) -> CrawlChunk:
         if not self.scope.has_host_of(url):
             return unasked([url], None, PageState.OUT_OF_SCOPE)
         [outcome] = self.client.ask([url], body=_BODY)
         state, sitemap = _read(outcome)
-        chunk = Chunk(urls=[url])
+        chunk = CrawlChunk(urls=[url])
         if is_guess:
             chunk.sitemaps += self.client.sitemaps_of(origin_of(url))
         if sitemap is None and is_guess:
@@ -99,7 +99,7 @@ class Sitemaps:
             self._add_pages(chunk, sitemap, outcome.head.url)
         return _resolved(chunk, url)
 
-    def _add_pages(self, chunk: Chunk, sitemap: Sitemap, base: str) -> None:
+    def _add_pages(self, chunk: CrawlChunk, sitemap: Sitemap, base: str) -> None:
         urls = {url for raw in sitemap.pages if (url := canonical_url(raw, base)) is not None}
         places = {url: self.scope.place_of(url) for url in urls}
         chunk.links = sorted(url for url in urls if places[url] is Place.INSIDE)
@@ -118,7 +118,7 @@ def _read(outcome: Outcome) -> tuple[PageState, Sitemap | None]:
     return PageState.CUT if sitemap.is_cut else PageState.SITEMAP, sitemap
 
 
-def _resolved(chunk: Chunk, base: str) -> Chunk:
+def _resolved(chunk: CrawlChunk, base: str) -> CrawlChunk:
     """Make the addresses of the sitemaps that a chunk names canonical; keep their order."""
     urls = (canonical_url(raw, base) for raw in chunk.sitemaps)
     chunk.sitemaps = list(dict.fromkeys(url for url in urls if url is not None))

@@ -25,7 +25,7 @@ _MARK_INSIDE = re.compile(rb'\\(["\\])|""')
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutBlock:
     """A block, cut behind its last whole record."""
 
     records: bytes
@@ -40,7 +40,7 @@ class Cut:
 
 def cut_records(
     block: bytes, *, delimiter: str, quoting: Quoting, is_last: bool, max_bytes: int
-) -> Cut:
+) -> CutBlock:
     """Cut a block that begins with a record.
 
     Args:
@@ -52,11 +52,11 @@ def cut_records(
     """
     if quoting == "none" or b'"' not in block:
         end = len(block) if is_last else block.rfind(b"\n") + 1
-        return Cut(block[:end], 0, block[end:])
+        return CutBlock(block[:end], 0, block[end:])
     if quoting == "doubled":
         end = _end_of_tidy_records(block, delimiter, is_last=is_last)
         if end is not None:
-            return Cut(block[:end], 0, block[end:])
+            return CutBlock(block[:end], 0, block[end:])
     return _walk(block, delimiter, quoting, is_last=is_last, max_bytes=max_bytes)
 
 
@@ -93,7 +93,9 @@ def _end_outside_quotes(block: bytes, marks: np.ndarray) -> int:
     return newline + 1
 
 
-def _walk(block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_bytes: int) -> Cut:
+def _walk(
+    block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_bytes: int
+) -> CutBlock:
     opening = re.compile(rb'(?:\A|[\r\n%s])"' % re.escape(delimiter.encode()))
     quoted = _DOUBLED if quoting == "doubled" else _BACKSLASH
     after_cell = (b"", b"\r", b"\n", delimiter.encode())
@@ -108,13 +110,13 @@ def _walk(block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_
         cell = quoted.match(block, start)
         end = cell.end() if cell is not None else len(block)
         if not is_last and end == len(block) and end - start <= max_bytes:
-            return Cut(b"".join(kept), num_bad, block[record:])
+            return CutBlock(b"".join(kept), num_bad, block[record:])
         if cell is None or (block[end : end + 1] not in after_cell and _is_doubtful(cell[0])):
             at = block.find(b"\n", start)
             if at < 0:
                 if not is_last:
-                    return Cut(b"".join(kept), num_bad, block[record:])
-                return Cut(b"".join(kept), num_bad + 1, b"")
+                    return CutBlock(b"".join(kept), num_bad, block[record:])
+                return CutBlock(b"".join(kept), num_bad + 1, b"")
             num_bad += 1
             current, record, done = [], at + 1, at + 1
             continue
@@ -125,7 +127,7 @@ def _walk(block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_
     end = len(block) if is_last else block.rfind(b"\n", at) + 1
     if end > record:
         kept += [*current, block[done:end]]
-    return Cut(b"".join(kept), num_bad, block[max(end, record) :])
+    return CutBlock(b"".join(kept), num_bad, block[max(end, record) :])
 
 
 def _is_doubtful(cell: bytes) -> bool:

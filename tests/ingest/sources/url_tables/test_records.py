@@ -5,7 +5,7 @@ import random
 import pytest
 
 from openalign.ingest.sources.url_tables import records
-from openalign.ingest.sources.url_tables.records import Cut, Quoting, cut_records
+from openalign.ingest.sources.url_tables.records import CutBlock, Quoting, cut_records
 
 
 def cut(
@@ -85,7 +85,7 @@ def test_without_quoting_a_mark_is_a_mark() -> None:
     assert cut('a,"b\nc"', quoting="none", is_last=False) == ('a,"b\n', 0, 'c"')
 
 
-def walked(block: bytes, *, is_last: bool) -> Cut:
+def walked(block: bytes, *, is_last: bool) -> CutBlock:
     return records._walk(block, ",", "doubled", is_last=is_last, max_bytes=10**6)
 
 
@@ -99,7 +99,7 @@ def test_the_check_as_an_array_agrees_with_the_walk() -> None:
             if end is None:
                 continue
             num_tidy += 1
-            assert walked(block[:end], is_last=True) == Cut(block[:end], 0, b"")
+            assert walked(block[:end], is_last=True) == CutBlock(block[:end], 0, b"")
             assert not is_last or end == len(block)
     assert num_tidy > 100
 
