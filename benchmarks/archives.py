@@ -47,14 +47,14 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
 from openalign.files.hashing import candidate_key
 from openalign.files.schemas import CANDIDATE
-from openalign.ingest.sources import warc_reading, wat_reading
-from openalign.ingest.sources.archive_reading import ReadPages, read_archive
+from openalign.ingest.sources.archives import warc_reading, wat_reading
+from openalign.ingest.sources.archives.archive_reading import ReadPages, read_archive
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpReader
 from openalign.ingest.sources.warc import WarcSource
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.urls import canonical_url
-from openalign.ingest.webpage.image_address import (
+from openalign.ingest.webpage.addresses.image_address import (
     NO_ADDRESS,
     ImageAddress,
     Promise,

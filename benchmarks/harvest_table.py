@@ -68,7 +68,7 @@ def loop(table: Path) -> list[str]:
 
 def read(table: Path) -> list[str]:
     from openalign.ingest.sources.table import TableSource
-    from openalign.ingest.sources.table_reading import read_candidates
+    from openalign.ingest.sources.url_tables.table_reading import read_candidates
 
     keys: list[str] = []
     for piece in read_candidates(str(table), source=TableSource(path=str(table))):

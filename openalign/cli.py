@@ -89,7 +89,7 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> int | 
 
 def _run_described(options: argparse.Namespace) -> None:
     """Bring a stage up to date in a run that flags describe; the run keeps its settings."""
-    from openalign.run import from_flags
+    from openalign.run.translated import from_flags
 
     _require_one_source(options)
     if not options.model:
@@ -104,7 +104,7 @@ def _run_described(options: argparse.Namespace) -> None:
 
 def _report_side_by_side(options: argparse.Namespace) -> None:
     """Write a report on several runs, as they are."""
-    from openalign.run import side_by_side
+    from openalign.run.verbs import side_by_side
 
     if not options.more_runs:
         raise ConfigError(
@@ -184,7 +184,7 @@ def _compare(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
     set_up_logging()
     require_libraries(STAGES["report"])
     from openalign.evaluate.compare import terminal
-    from openalign.run.comparing import compare_runs
+    from openalign.run.verbs.comparing import compare_runs
 
     comparison, page = compare_runs(
         [options.baseline, *options.runs],
@@ -268,7 +268,7 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 
 def _init(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run import from_img2dataset
+    from openalign.run.translated import from_img2dataset
     from openalign.telemetry import say
 
     _refuse(beam_options)
@@ -315,7 +315,7 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
 def _config_of(options: argparse.Namespace) -> "PipelineConfig":
     """Return the pipeline that a command names: of the settings file, or of a run's own root."""
-    from openalign.run import from_flags
+    from openalign.run.translated import from_flags
 
     _require_one_source(options)
     model: str | None = getattr(options, "model", None)
@@ -327,8 +327,8 @@ def _config_of(options: argparse.Namespace) -> "PipelineConfig":
 
 def _config_named(options: argparse.Namespace, name: str) -> "PipelineConfig":
     """Return a pipeline by its name in the settings file, or by its run's own root."""
-    from openalign.run import from_flags
     from openalign.run.config import load_pipeline
+    from openalign.run.translated import from_flags
 
     if "/" in name:
         return from_flags.recorded(name.rstrip("/") or "/", options.overrides)

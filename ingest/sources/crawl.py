@@ -84,14 +84,14 @@ def check(source: SiteSource) -> None:
     Raises:
         InputError: names the seed that is not a URL.
     """
-    from openalign.ingest.sources.crawl_reading import seeds_by_site
+    from openalign.ingest.sources.site_crawl.crawl_reading import seeds_by_site
 
     seeds_by_site(source)
 
 
 def reading(source: SiteSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the crawl."""
-    from openalign.ingest.sources.crawl_reading import Crawl
+    from openalign.ingest.sources.site_crawl.crawl_reading import Crawl
 
     return Crawl(source=source, setup=setup)
 

@@ -59,7 +59,7 @@ def check(source: LocalFilesSource) -> None:
     Raises:
         InputError: names the folder or file, and what was found instead.
     """
-    from openalign.ingest.sources import local_files_reading
+    from openalign.ingest.sources.own_images import local_files_reading
 
     local_files_reading.check(source)
 
@@ -70,7 +70,7 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
     Raises:
         InputError: no file is there, or one cannot be read.
     """
-    from openalign.ingest.sources import local_files_reading
+    from openalign.ingest.sources.own_images import local_files_reading
 
     return local_files_reading.fingerprint(source, cache)
 
@@ -78,7 +78,7 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
 def reading(source: LocalFilesSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all files."""
     from openalign.files import storage
-    from openalign.ingest.sources.local_files_reading import ReadFiles
+    from openalign.ingest.sources.own_images.local_files_reading import ReadFiles
 
     del setup  # files are read in place; nothing is cached
     path, table = (url and storage.absolute(url) for url in (source.path, source.table))

@@ -127,8 +127,8 @@ def fingerprint(source: TableSource, cache: str) -> str:
 
 def reading(source: TableSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all files."""
-    from openalign.ingest.sources.table_reading import ReadPairs
     from openalign.ingest.sources.url_tables.found import table_files
+    from openalign.ingest.sources.url_tables.table_reading import ReadPairs
 
     del setup  # files are read in place; nothing is cached
     return ReadPairs(urls=table_files(source.path), source=source)

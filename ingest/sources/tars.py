@@ -48,7 +48,7 @@ def check(source: TarsSource) -> None:
     Raises:
         InputError: names the path or the tar, and what was found instead.
     """
-    from openalign.ingest.sources import tars_reading
+    from openalign.ingest.sources.own_images import tars_reading
 
     tars_reading.check(source)
 
@@ -59,7 +59,7 @@ def fingerprint(source: TarsSource, cache: str) -> str:
     Raises:
         InputError: no tar is there, or one cannot be read.
     """
-    from openalign.ingest.sources import tars_reading
+    from openalign.ingest.sources.own_images import tars_reading
 
     return tars_reading.fingerprint(source, cache)
 
@@ -67,7 +67,7 @@ def fingerprint(source: TarsSource, cache: str) -> str:
 def reading(source: TarsSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all tars."""
     from openalign.files import storage
-    from openalign.ingest.sources.tars_reading import ReadTars
+    from openalign.ingest.sources.own_images.tars_reading import ReadTars
 
     del setup  # tars are read in place; nothing is cached
     return ReadTars(replace(source, path=storage.absolute(source.path)))

@@ -29,8 +29,8 @@ class WarcSource(ArchiveSource):
 
 def reading(source: WarcSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all archives."""
-    from openalign.ingest.sources.archive_reading import ReadArchives
-    from openalign.ingest.sources.warc_reading import read_pages
+    from openalign.ingest.sources.archives.archive_reading import ReadArchives
+    from openalign.ingest.sources.archives.warc_reading import read_pages
 
     read = partial(
         read_pages, texts=setup.texts, web=setup.web, max_page_bytes=source.max_page_bytes

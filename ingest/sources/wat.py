@@ -21,8 +21,8 @@ class WatSource(ArchiveSource):
 
 def reading(source: WatSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":
     """Return the read of all archives."""
-    from openalign.ingest.sources.archive_reading import ReadArchives
-    from openalign.ingest.sources.wat_reading import read_pages
+    from openalign.ingest.sources.archives.archive_reading import ReadArchives
+    from openalign.ingest.sources.archives.wat_reading import read_pages
 
     return ReadArchives(
         archives=found(source),

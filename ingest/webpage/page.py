@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 
 from openalign.files.states import FoundIn
+from openalign.ingest.webpage.addresses.image_address import Attributes, ImageAddress, Offer
 from openalign.ingest.webpage.allocator import keep_freed_memory
-from openalign.ingest.webpage.budget import require_parsable
-from openalign.ingest.webpage.document import Document
-from openalign.ingest.webpage.encoding import (
+from openalign.ingest.webpage.cost.budget import require_parsable
+from openalign.ingest.webpage.elements.document import Document
+from openalign.ingest.webpage.elements.images import add_images
+from openalign.ingest.webpage.elements.json_ld import described_images
+from openalign.ingest.webpage.elements.languages import Languages
+from openalign.ingest.webpage.elements.meta_images import OPEN_GRAPH, TWITTER, meta_images
+from openalign.ingest.webpage.elements.pairs import FoundPair, PairsFound
+from openalign.ingest.webpage.page_text.encoding import (
     PageText,
     decode_as,
     decode_page,
     encoding_of_meta_element,
 )
-from openalign.ingest.webpage.image_address import Attributes, ImageAddress, Offer
-from openalign.ingest.webpage.images import add_images
-from openalign.ingest.webpage.json_ld import described_images
-from openalign.ingest.webpage.languages import Languages
-from openalign.ingest.webpage.meta_images import OPEN_GRAPH, TWITTER, meta_images
-from openalign.ingest.webpage.pairs import FoundPair, PairsFound
+from openalign.ingest.webpage.page_text.xhtml import as_html
 from openalign.ingest.webpage.texts import TextKind
-from openalign.ingest.webpage.xhtml import as_html
 
 # The parser's side effects would copy an option's content into another element.
 _PARSER_OPTIONS = LexborDocumentOptions.WO_EVENTS.value

@@ -11,8 +11,8 @@ from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
 from openalign.run import consent, messages, readiness
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.lineage import read_inputs
-from openalign.run.serving import served_site
 from openalign.run.stages import STAGES, stage_names
+from openalign.run.verbs.serving import served_site
 from openalign.telemetry import progress_line, say
 
 

@@ -17,10 +17,11 @@ from openalign.files.states import FetchState, FilterState, HarvestState, Select
 from openalign.ingest.config import settings_of_result
 from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.web.config import WebConfig
-from openalign.run import evaluating, inputs, source_images, training
+from openalign.run import inputs, source_images
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
 from openalign.run.measured_model import model_url
+from openalign.run.stage_work import evaluating, training
 from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _evaluation_settings(config: PipelineConfig) -> dict[str, Any]:
 
 def _report(setup: StageSetup) -> StageResult:
     from openalign.evaluate.report import page
-    from openalign.run import reporting
+    from openalign.run.stage_work import reporting
 
     run = setup.run
     names = stages_read(run.config, "report")

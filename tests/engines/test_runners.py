@@ -193,7 +193,7 @@ tables:
 INTERRUPTED_ONCE = """\
 import os, signal, sys
 from openalign.cli import main
-from openalign.ingest.sources import table_reading
+from openalign.ingest.sources.url_tables import table_reading
 
 real = table_reading.canonical_urls
 

@@ -14,7 +14,7 @@ from openalign.evaluate import results
 from openalign.evaluate.datasets import kinds
 from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.datasets.recognition import recognized
-from openalign.run.from_flags import name_of_model, root_of
+from openalign.run.translated.from_flags import name_of_model, root_of
 
 
 def test_a_model_is_measured_reported_and_searched_without_settings(

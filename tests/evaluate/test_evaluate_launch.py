@@ -143,7 +143,7 @@ def test_ranks_end_with_the_process_that_started_them(
 ONE_PROCESS = """
 import sys, tempfile, time
 from pathlib import Path
-from openalign.run import evaluating
+from openalign.run.stage_work import evaluating
 def stall(_):
     with tempfile.TemporaryDirectory(dir=sys.argv[1], prefix="copy-"):
         Path(sys.argv[1], "ready").touch()

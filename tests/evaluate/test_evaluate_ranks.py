@@ -26,7 +26,7 @@ from openalign.evaluate.embedding import chunks
 from openalign.evaluate.launch import launch
 from openalign.evaluate.rank import EvaluationSpec, RankConfig
 from openalign.files.manifest import StageInputs
-from openalign.run import evaluating
+from openalign.run.stage_work import evaluating
 from openalign.settings.fields import to_plain
 from openalign.telemetry import read_json_lines
 from openalign.train.local_ranks import rank_environment

@@ -67,9 +67,9 @@ def copied_package(tmp_path: Path) -> Path:
     table = (run / "stages.py").read_text()
     assert "\n)\n\nSTAGES" in table
     table = table.replace("\n)\n\nSTAGES", "\n    lengths.STAGE,\n)\n\nSTAGES")
-    imported = "from openalign.run import evaluating, inputs, source_images, training"
+    imported = "from openalign.run import inputs, source_images"
     assert imported in table
-    named = imported.replace(" training", " lengths, training")
+    named = imported.replace(" source_images", " lengths, source_images")
     (run / "stages.py").write_text(table.replace(imported, named))
     return tree
 

@@ -10,7 +10,7 @@ from openalign.engines.jobs import Attempt
 from openalign.files import storage
 from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.sources.crawl_reading import crawl_site
+from openalign.ingest.sources.site_crawl.crawl_reading import crawl_site
 
 HTML = [("Content-Type", "text/html; charset=utf-8")]
 

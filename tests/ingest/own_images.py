@@ -20,8 +20,8 @@ from PIL import Image
 from openalign import cli
 from openalign.files.locators import url_of_bytes
 from openalign.ingest.candidates import Harvested
+from openalign.ingest.sources.own_images.tars_reading import read_tar, tar_names
 from openalign.ingest.sources.tars import TarsSource, check
-from openalign.ingest.sources.tars_reading import read_tar, tar_names
 
 _PIPELINE = """\
 own:

@@ -9,8 +9,8 @@ import pytest
 
 from openalign.errors import InputError
 from openalign.ingest.sources.table import TableSource, check
-from openalign.ingest.sources.table_reading import read_candidates
 from openalign.ingest.sources.url_tables.found import table_files
+from openalign.ingest.sources.url_tables.table_reading import read_candidates
 
 CAT = "http://a.example/cat.png"
 DOG = "http://a.example/dog.png"

@@ -20,7 +20,7 @@ from openalign.files.facts import DamagedFile
 from openalign.files.manifest import StageResult
 from openalign.ingest import harvest
 from openalign.ingest.config import HarvestConfig
-from openalign.ingest.sources import archive_reading
+from openalign.ingest.sources.archives import archive_reading
 from openalign.ingest.sources.contract import SourceSettings
 from openalign.ingest.sources.warc import WarcSource
 from openalign.ingest.sources.wat import WatSource
@@ -163,7 +163,7 @@ import sys
 from openalign.engines.jobs import run_jobs
 from openalign.ingest import harvest
 from openalign.ingest.config import HarvestConfig
-from openalign.ingest.sources import archive_reading
+from openalign.ingest.sources.archives import archive_reading
 from openalign.ingest.sources.warc import WarcSource
 
 archive_reading.PIECE_ROWS = 50

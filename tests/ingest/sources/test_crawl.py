@@ -13,7 +13,7 @@ from local_ports import free_port
 from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.ingest.sources.crawl import SiteSource, check
-from openalign.ingest.sources.crawl_reading import CHUNK_PAGES, crawl_site, seeds_by_site
+from openalign.ingest.sources.site_crawl.crawl_reading import CHUNK_PAGES, crawl_site, seeds_by_site
 
 
 @pytest.fixture

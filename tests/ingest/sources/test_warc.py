@@ -8,8 +8,8 @@ import pytest
 from archives_made import PAGE, answer, broken, gz, page, record
 
 from openalign.files.states import PageState, RecordFault
-from openalign.ingest.sources.archive_reading import ArchivedPage
-from openalign.ingest.sources.warc_reading import read_pages
+from openalign.ingest.sources.archives.archive_reading import ArchivedPage
+from openalign.ingest.sources.archives.warc_reading import read_pages
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.webpage.page import parse_page
 

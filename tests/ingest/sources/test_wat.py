@@ -9,11 +9,11 @@ import pytest
 from archives_made import PAGE, answer, broken, gz, page, record, wat
 
 from openalign.files.states import RecordFault
-from openalign.ingest.sources import warc_reading
-from openalign.ingest.sources.archive_reading import ArchivedPage
-from openalign.ingest.sources.wat_reading import read_pages
+from openalign.ingest.sources.archives import warc_reading
+from openalign.ingest.sources.archives.archive_reading import ArchivedPage
+from openalign.ingest.sources.archives.wat_reading import read_pages
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.webpage.budget import MAX_ELEMENTS
+from openalign.ingest.webpage.cost.budget import MAX_ELEMENTS
 
 CAT = {"path": "IMG@/src", "url": "../cat.png", "alt": "a  cat"}
 TEXTS = ("alt", "title", "og_image", "twitter_image")

@@ -3,7 +3,7 @@
 import pytest
 from webpages import pairs, parse
 
-from openalign.ingest.webpage.image_address import LAZY_ADDRESSES, LAZY_SRCSETS
+from openalign.ingest.webpage.addresses.image_address import LAZY_ADDRESSES, LAZY_SRCSETS
 
 BASIC = [
     pytest.param('<img src="x.png" alt="a cat">', [("/a/x.png", "a cat", "img_alt")], id="img"),

@@ -8,7 +8,7 @@ from crawls import crawl, page
 from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.sources.crawl_reading import seeds_by_site
+from openalign.ingest.sources.site_crawl.crawl_reading import seeds_by_site
 from openalign.ingest.sources.site_crawl.scope import Place, Scope
 
 SHOP = f"http://shop.{HOST}"

@@ -10,8 +10,8 @@ from crawls import crawl, page, setup_of
 from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.sources.crawl_reading import crawl_site
 from openalign.ingest.sources.site_crawl import sitemaps
+from openalign.ingest.sources.site_crawl.crawl_reading import crawl_site
 
 
 @pytest.fixture

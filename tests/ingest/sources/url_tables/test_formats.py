@@ -16,10 +16,10 @@ from tables_read import CAT, DOG, message, pairs, read
 
 from openalign.errors import InputError
 from openalign.ingest.sources.table import TableSource, check
-from openalign.ingest.sources.table_reading import read_file
 from openalign.ingest.sources.url_tables import content
 from openalign.ingest.sources.url_tables.formats import FORMATS
 from openalign.ingest.sources.url_tables.found import _FORMATS
+from openalign.ingest.sources.url_tables.table_reading import read_file
 
 ROWS = [(CAT, "a cat"), (DOG, "ein Hündchen")]
 COLUMNS = {"id": [1, 2], "url": [CAT, DOG], "caption": ["a cat", "ein Hündchen"]}

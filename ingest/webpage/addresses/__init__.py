@@ -1,0 +1,1 @@
+"""Which of the addresses that an image has is the image."""

@@ -1,0 +1,1 @@
+"""A page's bytes as text: its encoding, and XHTML as HTML."""

@@ -1,0 +1,1 @@
+"""The work of the stages that are no Beam jobs: training, evaluation, the report."""

@@ -1,0 +1,134 @@
+"""What training is told and what stops it before a rank has started, in this process."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+import tiny_training
+from tiny_training import make_run, seal_stage, tiny_config
+
+from openalign import cli
+from openalign.errors import ConfigError
+from openalign.files.manifest import StageInputs
+from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
+from openalign.run.stage_work import training
+from openalign.run.stages import STAGES, training_spec
+from openalign.settings.fields import identity
+from openalign.settings.yaml_reader import read_plain
+from openalign.train.config import Duration, Lamb, TrainConfig
+from openalign.train.rank import TrainingSpec
+from openalign.train.stage_spec import read_spec, write_spec
+
+CONFIG = tiny_config(num_processes=2, optimizer=Lamb(epsilon=1e-7, weight_decay=1e-05))
+
+
+@pytest.fixture
+def pipelines(tmp_path: Path) -> Path:
+    return make_run(tmp_path, CONFIG)
+
+
+@pytest.fixture
+def as_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make this process a rank, as torchrun would; no test here lets it meet the others."""
+    for name, value in {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+def spec_of(pipelines: Path) -> TrainingSpec:
+    run = Run(stages=STAGES, config=load_pipeline(str(pipelines), "tiny"))
+    settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}
+    return training_spec(run, StageInputs(settings=settings, contents=contents))
+
+
+def train(pipelines: Path, *overrides: str) -> int:
+    given = [word for override in overrides for word in ("--set", override)]
+    return cli.main(["train", "tiny", "--config", str(pipelines), *given])
+
+
+def test_a_spec_names_what_the_ranks_read_and_where_they_write(
+    pipelines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By paths that do not depend on a rank's current folder."""
+    monkeypatch.chdir(pipelines.parent)
+    pipelines.write_text(
+        pipelines.read_text().replace(f"root: {pipelines.parent}/run", "root: run")
+    )
+    root = pipelines.parent / "run"
+
+    spec = spec_of(pipelines)
+
+    assert spec.training == [
+        f"{root}/selected/training-0000{number}-of-00002.parquet" for number in range(2)
+    ]
+    assert spec.shards == f"{root}/shards"
+    assert spec.folder.url == f"{root}/train"
+    assert spec.inputs.contents == {"fetch": "a", "select": "b"}
+    assert spec.output == f"{root}/.train.{spec.inputs.fingerprint[:16]}"
+    assert spec.work == f"{spec.output}/work"
+
+
+def test_a_spec_is_read_as_it_was_written(pipelines: Path) -> None:
+    """Runtime settings included, which the manifest does not have."""
+    spec = spec_of(pipelines)
+    url = str(pipelines.parent / "spec.json")
+
+    write_spec(url, spec)
+
+    assert read_spec(url, TrainingSpec) == spec
+    assert read_plain(TrainConfig, read_spec(url, TrainingSpec).config, "the spec") == CONFIG
+    assert "num_processes" not in spec.inputs.settings["settings"]
+
+
+def test_the_defaults_survive_a_spec() -> None:
+    config = TrainConfig()
+    plain = msgspec.json.decode(msgspec.json.encode(training.to_plain(config)))
+
+    assert read_plain(TrainConfig, plain, "the spec") == config
+
+
+def test_a_setting_that_does_not_belong_into_a_spec_is_named() -> None:
+    plain = training.to_plain(replace(CONFIG, duration=Duration(steps=9)))
+
+    with pytest.raises(ConfigError, match=r"the spec:\d+: `optimizer.betas` is not a setting"):
+        read_plain(TrainConfig, {**plain, "optimizer": {"kind": "lamb", "betas": 1}}, "the spec")
+
+
+@pytest.mark.usefixtures("as_rank")
+def test_a_rank_does_not_train_on_results_that_do_not_belong_together(
+    pipelines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openalign.train.rank.run", lambda _: pytest.fail("it trains"))
+    root, extra = pipelines.parent / "run", pipelines.parent / "extra.tar"
+    extra.write_bytes(tiny_training.jpeg_of("red", "circle"))
+    filtered = training_inputs(root)
+    seal_stage(root, "shards", [extra], {"filter": filtered, "again": "1"})
+
+    assert train(pipelines) == 2
+
+    said = capsys.readouterr().err
+    assert f"{root}/selected was made from another result of `fetch`" in said
+    assert "hint: run `openalign select tiny` first" in said
+
+
+def training_inputs(root: Path) -> str:
+    run = Run(stages=STAGES, config=load_pipeline(str(root.parent / "pipelines.yaml"), "tiny"))
+    return run.folder("filter").require().content_fingerprint()
+
+
+@pytest.mark.usefixtures("as_rank")
+def test_a_rank_does_not_train_before_the_stages_it_reads_are_complete(
+    pipelines: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selected = pipelines.parent / "run" / "selected"
+    (selected / "COMPLETE").unlink()
+
+    assert train(pipelines) == 2
+
+    assert f"{selected} is not complete" in capsys.readouterr().err
