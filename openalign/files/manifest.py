@@ -24,6 +24,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import DamagedFile, Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
+from openalign.files.locks import locked
 from openalign.files.names import HARVEST_PAGE
 
 MANIFEST = "manifest.json"
@@ -201,7 +202,7 @@ class StageFolder:
             StageError: another run is at work on it.
         """
         busy = f"another run is at work on {self.url}"
-        with storage.locked(self.lock_url, busy=busy, patience_seconds=patience_seconds):
+        with locked(self.lock_url, busy=busy, patience_seconds=patience_seconds):
             yield
 
     def finish_swap(self) -> None:

@@ -1,7 +1,5 @@
 import hashlib
-import os
 from pathlib import Path
-from typing import Any
 
 import fsspec
 import pytest
@@ -146,28 +144,6 @@ def test_a_root_that_cannot_be_reached_is_named() -> None:
     assert "credentials" in str(caught.value.hint)
     storage.check_reachable("memory://run")
     storage.check_reachable("/nowhere/at/all")
-
-
-def test_a_lock_that_another_user_left_keeps_two_runs_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock = tmp_path / "lock"
-    lock.touch()
-    opened = os.open
-
-    def as_another_user(path: Any, flags: int, mode: int = 0o777) -> int:
-        if Path(path) == lock and flags & os.O_RDWR:
-            raise PermissionError(path)
-        return opened(path, flags, mode)
-
-    monkeypatch.setattr(os, "open", as_another_user)
-
-    with (
-        storage.locked(str(lock), busy="first"),
-        pytest.raises(StageError, match="second"),
-        storage.locked(str(lock), busy="second"),
-    ):
-        pass
 
 
 def test_a_folder_is_listed_as_folders_and_files_in_order(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from openalign import cli
 from openalign.engines.jobs import EndedJob, Jobs
 from openalign.errors import ConfigError, InputError, MissingExtraError, StageError
 from openalign.files import storage
+from openalign.files.locks import locked
 from openalign.files.manifest import DataFile, Manifest, StageFolder, StageInputs, StageResult
 from openalign.run import runner
 from openalign.run.config import load_pipeline
@@ -220,7 +221,7 @@ def test_two_runs_do_not_work_on_one_stage(folder: Path) -> None:
     lock = str(folder / "run" / ".lock-candidates")
 
     with (
-        storage.locked(lock, busy="mine"),
+        locked(lock, busy="mine"),
         pytest.raises(StageError, match=r"another run is at work on .*/run/candidates"),
     ):
         run_stage(run(folder), "harvest")

@@ -10,7 +10,7 @@ from patience import PATIENCE_SECONDS
 from tiny_training import Corpus, spec_for, tiny_config
 
 from openalign.errors import StageError
-from openalign.files import storage
+from openalign.files.locks import locked
 from openalign.files.manifest import StageFolder, StageResult
 from openalign.train.rank import TrainingSpec
 from openalign.train.stage_spec import begin
@@ -47,7 +47,7 @@ def test_the_lock_of_a_stage_is_the_one_of_every_other_stage(tmp_path: Path) -> 
     folder = stage(tmp_path)
 
     with (
-        storage.locked(folder.lock_url, busy="busy"),
+        locked(folder.lock_url, busy="busy"),
         pytest.raises(StageError, match="is at work"),
     ):
         take(folder)
