@@ -28,7 +28,7 @@ from openalign.evaluate.tasks.probes.probe import (
 from openalign.evaluate.tasks.probes.probe_measures import best_of, parts_of, penalty_at, search
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=5)
-Found = Measured[ProbeFacts, ClassifiedExamples]
+MeasuredProbe = Measured[ProbeFacts, ClassifiedExamples]
 SIZES = {"train": 60, "val": 30, "test": 40}
 COARSE = Lbfgs(lowest_decade=-3, highest_decade=3, steps_per_decade=1)
 
@@ -55,12 +55,12 @@ def measured(
     *,
     work: str = "",
     sampling: Sampling = SAMPLING,
-) -> Found:
+) -> MeasuredProbe:
     task = ProbeTask(benchmark="pets", method=method)
     return probe.measure(task, Material(benchmark=benchmark, texts={}, work=work), sampling)
 
 
-def accuracy(found: Found) -> dict[str, float]:
+def accuracy(found: MeasuredProbe) -> dict[str, float]:
     return {m.name.removeprefix("probe/pets/"): m.value for m in found.metrics}
 
 
