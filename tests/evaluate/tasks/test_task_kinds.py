@@ -144,6 +144,7 @@ def test_every_page_of_tasks_stands_in_the_index() -> None:
 
 
 def test_one_of_a_thing_is_not_said_in_the_plural() -> None:
+    assert counted(0, "run") == "0 runs"
     assert counted(1, "run") == "1 run"
     assert counted(2, "run") == "2 runs"
     assert counted(1000, "run") == "1,000 runs"
