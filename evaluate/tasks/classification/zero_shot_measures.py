@@ -44,7 +44,7 @@ from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
     accuracy_metrics,
     classified_examples,
-    shown_by,
+    shown_by_classes,
     titles_of,
 )
 
@@ -106,7 +106,7 @@ def measure(
             calibration=_calibration(classified, material.temperature),
         ),
         examples=examples,
-        shown=shown_by(examples),
+        shown=shown_by_classes(examples),
     )
 
 
