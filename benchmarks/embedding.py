@@ -6,7 +6,8 @@
 Generates noisy JPEG images of 640 x 480 px and an ALIGN with random weights, and compares
 
     model    the stage's embedding of images that are decoded already, with a loop that calls
-             `AlignModel` on the same batches
+             `AlignModel` on tensors of the same images: channels first, as Hugging Face's
+             processors give them (`loop`), and channels last, as ours are (`loop_last`)
     feed     images that reach a model that does nothing: read, decoded, scaled, in batches; with a
              torch DataLoader of as many workers that does the same with Pillow
     whole    both together
@@ -74,8 +75,9 @@ def embed(contestant: str, folder: Path) -> Callable[[], Any]:
     match contestant:
         case "model_ours":
             return stage_work(paths, Decoded(encoder, paths))
-        case "model_loop":
-            images = prepared(encoder, paths)
+        case "model_loop" | "model_loop_last":
+            layout = torch.channels_last if contestant.endswith("last") else torch.contiguous_format
+            images = prepared(encoder, paths).contiguous(memory_format=layout)
             return lambda: loop(encoder.model, images.split(BATCH))
         case "feed_ours":
             return stage_work(paths, NoModel(encoder))
@@ -139,10 +141,10 @@ class NoModel:
 
 
 def prepared(encoder: Any, paths: Sequence[Path]) -> Any:
-    """Return all images as one tensor, in the layout of Hugging Face's processors."""
+    """Return all images as one tensor."""
     import torch
 
-    return torch.cat([encoder.pixels([path.read_bytes()]) for path in paths]).contiguous()
+    return torch.cat([encoder.pixels([path.read_bytes()]) for path in paths])
 
 
 def loop(model: Any, batches: Iterable[Any]) -> int:
@@ -214,22 +216,31 @@ def race(options: argparse.Namespace) -> None:
         data = f"{folder}/data"
         one_run("generate", data, str(options.images), str(options.width), str(options.depth))
         print(f"{options.images:,} JPEG images of 640 x 480; batches of {BATCH}; {WORKERS} workers")
-        for part, other in (("model", "loop"), ("feed", "loader"), ("whole", "loader")):
+        for part, *others in (
+            ("model", "loop", "loop_last"),
+            ("feed", "loader"),
+            ("whole", "loader"),
+        ):
             found = {
                 who: best_of(options.repeat, f"{part}_{who}", data, clock=clock)
-                for who in ("ours", other)
+                for who in ("ours", *others)
             }
             for who, run in found.items():
                 print(
-                    f"{part:6}{who:7}{options.images / run['cpu']:>9.1f} images per CPU second"
+                    f"{part:6}{who:10}{options.images / run['cpu']:>9.1f} images per CPU second"
                     f"  {options.images / run['wall']:>8.1f}/s wall  {run['peak_mib']:,} MiB"
                     + (f"  model waits {run['answer']:.1%}" if who == "ours" else "")
                 )
-            print(
-                f"{part:6}ours is {found[other]['cpu'] / found['ours']['cpu']:.2f} x {other} by "
-                f"CPU time, {found[other]['wall'] / found['ours']['wall']:.2f} x by wall time\n",
-                flush=True,
-            )
+            for other in others:
+                by_cpu, by_wall = (
+                    found[other][clock_name] / found["ours"][clock_name]
+                    for clock_name in ("cpu", "wall")
+                )
+                print(
+                    f"{part:6}ours is {by_cpu:.2f} x {other} by CPU time, "
+                    f"{by_wall:.2f} x by wall time",
+                    flush=True,
+                )
 
 
 def main() -> None:

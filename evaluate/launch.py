@@ -88,7 +88,7 @@ def launch(
     ended: queue.Queue[_Rank] = queue.Queue()
     failed: _Rank | None = None
     with orderly_end(STOPS), ExitStack() as held:
-        progress = held.enter_context(closing(_Progress(count)))
+        progress = held.enter_context(closing(_ProgressOfRanks(count)))
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}
             rank = _start([module, *argv], number, logs, of_rank)
@@ -129,7 +129,7 @@ def _first_failure(ended: "queue.Queue[_Rank]", count: int) -> _Rank | None:
     return None
 
 
-def _read(rank: _Rank, progress: "_Progress", ended: "queue.Queue[_Rank]") -> None:
+def _read(rank: _Rank, progress: "_ProgressOfRanks", ended: "queue.Queue[_Rank]") -> None:
     """Keep a rank's messages, until it ends."""
     assert rank.process.stdout is not None
     try:
@@ -150,7 +150,7 @@ def _read(rank: _Rank, progress: "_Progress", ended: "queue.Queue[_Rank]") -> No
         ended.put(rank)
 
 
-class _Progress:
+class _ProgressOfRanks:
     """One bar for all ranks."""
 
     def __init__(self, num_ranks: int) -> None:

@@ -60,7 +60,7 @@ class Trained:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Training:
+class _TrainingState:
     """A run under way: what every step needs."""
 
     config: TrainConfig
@@ -76,7 +76,7 @@ class _Training:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _StepOutcome:
     """How a step ended."""
 
     loss: float
@@ -128,7 +128,7 @@ def run(
 
 def _set_up(
     config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
-) -> _Training:
+) -> _TrainingState:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
     )
@@ -152,7 +152,7 @@ def _set_up(
     engine = zero.start_engine(towers, optimizer, config, ranks)
     if progress.step:
         checkpoint.load(engine, folders.checkpoints)
-    return _Training(
+    return _TrainingState(
         config=config,
         ranks=ranks,
         data=data,
@@ -188,7 +188,7 @@ def _shared_vocabulary(
     return load_vocabulary(url)
 
 
-def _train(state: _Training, checkpoints: Path) -> None:
+def _train(state: _TrainingState, checkpoints: Path) -> None:
     config, progress = state.config, state.progress
     batches = state.data.batches(
         progress.step,
@@ -216,7 +216,7 @@ def _train(state: _Training, checkpoints: Path) -> None:
             asked = time.monotonic()
 
 
-def _step(state: _Training, batch: Batch) -> _Outcome:
+def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
     """Take one step; where it is not finite on any rank, change nothing."""
     config, engine, optimizer = state.config, state.engine, state.optimizer
     torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
@@ -230,13 +230,13 @@ def _step(state: _Training, batch: Batch) -> _Outcome:
     )
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
-    outcome = _Outcome(mean, norm)
+    outcome = _StepOutcome(mean, norm)
     if not outcome.finite:
         torch._foreach_copy_(statistics, before)
     return outcome
 
 
-def _forward(state: _Training, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(state: _TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
     return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
 
@@ -247,7 +247,7 @@ def _mean_over_ranks(value: Tensor) -> Tensor:
     return mean / dist.get_world_size()
 
 
-def _global_keys(state: _Training, step: int) -> list[str]:
+def _global_keys(state: _TrainingState, step: int) -> list[str]:
     """Return the keys of the whole global batch on rank 0, and nothing on the others."""
     if state.ranks.rank != 0:
         return []
@@ -255,7 +255,7 @@ def _global_keys(state: _Training, step: int) -> list[str]:
     return state.data.keys(state.data.rows(start, start + state.config.global_batch_size))
 
 
-def _count(state: _Training, step: int, outcome: _Outcome, keys: list[str]) -> None:
+def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[str]) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
@@ -278,7 +278,7 @@ def _count(state: _Training, step: int, outcome: _Outcome, keys: list[str]) -> N
         )
 
 
-def _report(state: _Training, step: int, outcome: _Outcome, waited: float) -> None:
+def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
     temperature = float(_temperature(state))  # every rank: stage 3 gathers it
     if state.journal is None:
         return
@@ -305,11 +305,11 @@ def _report(state: _Training, step: int, outcome: _Outcome, waited: float) -> No
     )
 
 
-def _temperature(state: _Training) -> Tensor:
+def _temperature(state: _TrainingState) -> Tensor:
     return zero.whole_parameter(state.engine.module.temperature)
 
 
-def _settle_batch_norm(state: _Training) -> None:
+def _settle_batch_norm(state: _TrainingState) -> None:
     """Estimate the batch-norm statistics again, on the first batches of the order."""
     config = state.config
     batches = state.data.batches(

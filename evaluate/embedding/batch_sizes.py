@@ -18,21 +18,21 @@ _ACTIVATION_BYTES = 4 << 30
 _MIN, _MAX = 16, 256
 
 
-class _Encoder(Protocol):
+class _HasImageTower(Protocol):
     @property
     def model(self) -> Any: ...
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor: ...
 
 
-def batch_size_for(encoder: _Encoder) -> int:
+def batch_size_for(encoder: _HasImageTower) -> int:
     """Return the largest power of two of images whose largest layer fits; from 16 to 256."""
     num_bytes = 2 * largest_layer_bytes(encoder)
     fitting = max(1, _ACTIVATION_BYTES // num_bytes)
     return min(_MAX, max(_MIN, 1 << (fitting.bit_length() - 1)))
 
 
-def largest_layer_bytes(encoder: _Encoder) -> int:
+def largest_layer_bytes(encoder: _HasImageTower) -> int:
     """Return the bytes of inputs and outputs of the layer that has the most, for one image."""
     largest = 0
 

@@ -22,8 +22,8 @@ EXACT_GRADIENT = 1e-7
 """Where a fit ends: the largest part of the gradient of the mean loss by the scaled variables."""
 
 ROUGH_GRADIENT = 1e-5
-"""Where one ends that only tells penalties apart, after half the passes; scikit-learn's own bound
-is 1e-4."""
+"""Where one ends that only tells penalties apart: sooner, the more so the smaller the penalty.
+scikit-learn's own bound is 1e-4."""
 
 _CHANGE_AT_MOST = 1e-12
 """Where it ends too: the mean loss, or every variable, moved by less."""

@@ -228,7 +228,7 @@ def percents(values: Iterable[float]) -> str:
     return " / ".join(f"{100 * value:.1f}" for value in values)
 
 
-def counted(number: int, noun: str) -> str:
+def with_noun(number: int, noun: str) -> str:
     """Return a number with its noun: `1 run`, `1,000 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 

@@ -108,7 +108,7 @@ def classified_examples(
     )
 
 
-def shown_by(examples: ClassifiedExamples) -> frozenset[str]:
+def shown_by_classes(examples: ClassifiedExamples) -> frozenset[str]:
     """Return the names of the images that the examples show."""
     alone = frozenset(image.image for image in examples.images)
     return alone.union(*({pair.image, pair.other} for pair in examples.confused))

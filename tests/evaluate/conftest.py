@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from squares import config_of, run_stage
 
+from openalign.files.manifest import StageResult
 from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
 from openalign.train.data.preprocess import SPECIAL_TOKENS
 from openalign.train.model.export import write_export
@@ -106,3 +108,11 @@ def folder(
         shutil.copy(benchmark_folder / name, tmp_path / "squares")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def done(benchmark_folder: Path, model_folder: str, tmp_path: Path) -> tuple[Path, StageResult]:
+    """Return the folder of a whole evaluation of the benchmark, and what the stage says of it."""
+    output = tmp_path / "site" / "evaluate"
+    config = config_of(benchmark_folder)
+    return output, run_stage(benchmark_folder, config, model=model_folder, output=output)

@@ -90,7 +90,7 @@ class TrainingSet:
     ) -> None:
         self._alt_texts = table["alt_text"].combine_chunks()
         self._keys = table["key"].combine_chunks()
-        self._images = _Images(
+        self._images = _DecodedImages(
             table,
             shards,
             resize_px=preprocess.resize_px,
@@ -157,7 +157,7 @@ class SampleHash:
         self.hexdigest = hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Images:
+class _DecodedImages:
     """Decoded images by row; pairs that share an image share its place in the cache."""
 
     def __init__(

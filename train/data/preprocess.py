@@ -86,7 +86,7 @@ class Preprocess:
         """
         saved = folder.read_json(
             SETTINGS_FILE,
-            _Saved,
+            _SavedPreprocess,
             hint="the folder was written by another version, or edited; export the model again",
         )
         if saved.crop_px > saved.resize_px:
@@ -100,7 +100,7 @@ class Preprocess:
 _Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
-class _Saved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _SavedPreprocess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`preprocess.json`: what `Preprocess` has, and no field may be missing."""
 
     resize_px: _Side

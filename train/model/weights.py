@@ -33,7 +33,7 @@ _LAYERS_BUILT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Saved:
+class _SavedTensor:
     """A tensor in a file, by the file's header."""
 
     file: str
@@ -86,16 +86,16 @@ def _without_weights(folder: Folder, architecture: Architecture) -> AlignModel:
     return align
 
 
-def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _Saved]:
+def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _SavedTensor]:
     """Return all tensors of the files, by name; no tensor is read."""
     shard_of = weight_map(folder) if names[0] == INDEX_FILE else None
-    saved: dict[str, _Saved] = {}
+    saved: dict[str, _SavedTensor] = {}
     for file in names if shard_of is None else names[1:]:
         try:
             with safe_open(folder.path(file), framework="pt") as tensors:
                 found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
                 saved |= {
-                    name: _Saved(file=file, dtype=t.get_dtype(), shape=tuple(t.get_shape()))
+                    name: _SavedTensor(file=file, dtype=t.get_dtype(), shape=tuple(t.get_shape()))
                     for name, t in found.items()
                 }
         except (SafetensorError, OSError) as error:
@@ -109,7 +109,7 @@ def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _Saved]:
     return saved
 
 
-def _check(url: str, saved: Mapping[str, _Saved], wanted: Mapping[str, Tensor]) -> None:
+def _check(url: str, saved: Mapping[str, _SavedTensor], wanted: Mapping[str, Tensor]) -> None:
     """Refuse weights that are not exactly those of the architecture, harmless differences aside."""
     prefix = _prefix(saved)
     if prefix:
@@ -143,7 +143,7 @@ def _check(url: str, saved: Mapping[str, _Saved], wanted: Mapping[str, Tensor]) 
         )
 
 
-def _prefix(saved: Mapping[str, _Saved]) -> str:
+def _prefix(saved: Mapping[str, _SavedTensor]) -> str:
     longer = [name for name in saved if name.endswith(f".{_ANY_NAME}")]
     prefix = longer[0].removesuffix(_ANY_NAME) if longer else ""
     return prefix if all(name.startswith(prefix) for name in saved) else ""
@@ -164,7 +164,7 @@ def _counted(faults: Mapping[str, set[str]]) -> str:
 
 
 def _tensors(
-    folder: Folder, saved: Mapping[str, _Saved], wanted: Mapping[str, Tensor]
+    folder: Folder, saved: Mapping[str, _SavedTensor], wanted: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Read the tensors that are wanted, as fp32; half precision becomes the same numbers."""
     counters = [name for name in wanted if name.endswith(_COUNTER)]  # may be missing

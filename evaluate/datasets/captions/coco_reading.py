@@ -34,7 +34,7 @@ _FOLDERS = (*_ARCHIVES, "images", *(f"images/{name}" for name in _ARCHIVES))
 _FILE_NAME = re.compile(r'"file_name"\s*:\s*"([^"\\]+)"')
 
 
-class _Image(msgspec.Struct, frozen=True):
+class _CocoImage(msgspec.Struct, frozen=True):
     id: int | str
     file_name: str
 
@@ -46,7 +46,7 @@ class _Annotation(msgspec.Struct, frozen=True):
 
 
 class _CocoFile(msgspec.Struct, frozen=True):
-    images: Annotated[list[_Image], msgspec.Meta(min_length=1)]
+    images: Annotated[list[_CocoImage], msgspec.Meta(min_length=1)]
     annotations: list[_Annotation]
 
 

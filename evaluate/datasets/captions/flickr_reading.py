@@ -56,7 +56,7 @@ _NUMBERS = msgspec.json.Decoder(list[int])
 
 
 @dataclass(slots=True)
-class _Entry:
+class _FlickrImage:
     """An image as the file has it."""
 
     captions: list[str] = field(default_factory=list)
@@ -123,7 +123,7 @@ def _num_header_lines(form: str) -> int:
     return 0 if form == "token" else 1
 
 
-def _entries(path: str) -> dict[str, _Entry]:
+def _entries(path: str) -> dict[str, _FlickrImage]:
     """Return the images in the order in which the file first names them."""
     lines = read_lines(path)
     form = form_of("\n".join(lines[:2]))
@@ -135,9 +135,9 @@ def _entries(path: str) -> dict[str, _Entry]:
     return found
 
 
-def _lines(path: str, lines: list[str], form: str) -> dict[str, _Entry]:
+def _lines(path: str, lines: list[str], form: str) -> dict[str, _FlickrImage]:
     """Read a caption a line."""
-    found: dict[str, _Entry] = {}
+    found: dict[str, _FlickrImage] = {}
     begin = _num_header_lines(form)
     for number, line in enumerate(lines[begin:], start=begin + 1):
         if not line.strip():
@@ -146,7 +146,7 @@ def _lines(path: str, lines: list[str], form: str) -> dict[str, _Entry]:
         if match is None:
             raise InputError(f"{path}:{number}: is not of the first line's form", hint=_FORMS)
         name = check_inside(f"{path}:{number}: the image", match["image"].strip())
-        entry = found.setdefault(name, _Entry())
+        entry = found.setdefault(name, _FlickrImage())
         caption = match["caption"].strip()
         if form == "token":
             entry.ids.append(f"{name}#{match['number']}")
@@ -156,7 +156,7 @@ def _lines(path: str, lines: list[str], form: str) -> dict[str, _Entry]:
     return found
 
 
-def _rows(path: str) -> dict[str, _Entry]:
+def _rows(path: str) -> dict[str, _FlickrImage]:
     """Read an image a row, as CSV."""
     rows = read_csv(path, _ROWS, separator=",", form=_FORMS)
     found = [_row(f"{path}:{line}", *cells) for line, cells in rows]
@@ -164,7 +164,7 @@ def _rows(path: str) -> dict[str, _Entry]:
     return dict(found)
 
 
-def _row(where: str, raw: str, sentids: str, split: str, filename: str) -> tuple[str, _Entry]:
+def _row(where: str, raw: str, sentids: str, split: str, filename: str) -> tuple[str, _FlickrImage]:
     try:
         captions = _TEXTS.decode(raw)
         ids = _NUMBERS.decode(sentids)
@@ -175,10 +175,10 @@ def _row(where: str, raw: str, sentids: str, split: str, filename: str) -> tuple
     if not split:
         raise InputError(f"{where}: has no `split`")
     name = check_inside(f"{where}: `filename`", filename)
-    return name, _Entry(captions, [str(each) for each in ids], split)
+    return name, _FlickrImage(captions, [str(each) for each in ids], split)
 
 
-def _split(path: str, entries: dict[str, _Entry], splits: str) -> tuple[str, ...]:
+def _split(path: str, entries: dict[str, _FlickrImage], splits: str) -> tuple[str, ...]:
     """Give each image its split, and remove those in none; return what that left out."""
     told = next((name for name, entry in entries.items() if entry.split), "")
     if told:

@@ -37,7 +37,7 @@ class _Sentence(msgspec.Struct, frozen=True):
     sentid: int | None = None
 
 
-class _Image(msgspec.Struct, frozen=True):
+class _KarpathyImage(msgspec.Struct, frozen=True):
     filename: _Text
     split: _Text
     sentences: Annotated[list[_Sentence], msgspec.Meta(min_length=1)]
@@ -49,7 +49,7 @@ class _Image(msgspec.Struct, frozen=True):
 
 
 class _KarpathyFile(msgspec.Struct, frozen=True):
-    images: Annotated[list[_Image], msgspec.Meta(min_length=1)]
+    images: Annotated[list[_KarpathyImage], msgspec.Meta(min_length=1)]
 
 
 _DECODER = msgspec.json.Decoder(_KarpathyFile)
@@ -88,7 +88,9 @@ def is_karpathys(text: str) -> bool:
     return all(f'"{key}"' in text for key in ("images", "filename", "split", "sentences"))
 
 
-def _image(where: str, entry: _Image, *, folder: str, captions: CaptionChecker) -> BenchmarkImage:
+def _image(
+    where: str, entry: _KarpathyImage, *, folder: str, captions: CaptionChecker
+) -> BenchmarkImage:
     name = check_inside(f"{where}: `filename`", entry.path)
     ids = [sentence.sentid for sentence in entry.sentences]
     kept, kept_ids = captions.check(

@@ -32,7 +32,7 @@ _LAYOUT = "a clone has data/task1/raw/train.en.gz and data/task1/image_splits/tr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Split:
+class _SplitFiles:
     """The files of a split."""
 
     name: str
@@ -83,7 +83,7 @@ def is_clone(path: str) -> bool:
     )
 
 
-def _splits(path: str, language: str, part: str) -> list[_Split]:
+def _splits(path: str, language: str, part: str) -> list[_SplitFiles]:
     above = storage.join(path, "data") if has_files(path, "data") else path
     for each in [part] if part else ["task2", "task1"]:
         found = list(_splits_of(storage.join(above, each), each, language))
@@ -94,7 +94,7 @@ def _splits(path: str, language: str, part: str) -> list[_Split]:
     )
 
 
-def _splits_of(folder: str, part: str, language: str) -> Iterator[_Split]:
+def _splits_of(folder: str, part: str, language: str) -> Iterator[_SplitFiles]:
     """Yield the splits that have captions in a language."""
     lists, raw = storage.join(folder, "image_splits"), storage.join(folder, "raw")
     if not (storage.is_folder(lists) and storage.is_folder(raw)):
@@ -111,14 +111,14 @@ def _splits_of(folder: str, part: str, language: str) -> Iterator[_Split]:
             raise InputError(
                 f"{raw}: has {len(present)} of the {len(wanted)} files {wanted[0]} ..."
             )
-        yield _Split(
+        yield _SplitFiles(
             name="test" if stem in _TEST else stem,
             image_list=storage.join(lists, name),
             captions=tuple(storage.join(raw, file) for file in present),
         )
 
 
-def _images(split: _Split, folder: str, checker: CaptionChecker) -> Iterator[BenchmarkImage]:
+def _images(split: _SplitFiles, folder: str, checker: CaptionChecker) -> Iterator[BenchmarkImage]:
     names = read_lines(split.image_list)
     columns = [read_lines(file) for file in split.captions]
     for file, column in zip(split.captions, columns, strict=True):

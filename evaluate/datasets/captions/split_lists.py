@@ -16,16 +16,16 @@ from openalign.files import storage
 _FORM = "Karpathy's JSON, or a folder with lists of images such as test.txt"
 
 
-class _Image(msgspec.Struct, frozen=True):
+class _ImageWithSplit(msgspec.Struct, frozen=True):
     filename: str
     split: str
 
 
-class _Images(msgspec.Struct, frozen=True):
-    images: list[_Image]
+class _ImagesWithSplits(msgspec.Struct, frozen=True):
+    images: list[_ImageWithSplit]
 
 
-_DECODER = msgspec.json.Decoder(_Images)
+_DECODER = msgspec.json.Decoder(_ImagesWithSplits)
 
 
 def files_of(splits: str) -> list[str]:

@@ -36,7 +36,7 @@ class _ImageSet(msgspec.Struct, frozen=True):
     members: list[str]
 
 
-class _Query(msgspec.Struct, frozen=True):
+class _CirrQuery(msgspec.Struct, frozen=True):
     pairid: int
     reference: str
     caption: str
@@ -45,7 +45,7 @@ class _Query(msgspec.Struct, frozen=True):
 
 
 _PATHS = msgspec.json.Decoder(dict[str, str])
-_QUERIES = msgspec.json.Decoder(list[_Query])
+_QUERIES = msgspec.json.Decoder(list[_CirrQuery])
 
 
 def read(path: str, *, folder: str, split: str) -> ComposedDataset:
@@ -109,7 +109,7 @@ def _image_paths(file: str) -> Mapping[str, str]:
     return paths
 
 
-def _query(where: str, entry: _Query, places: Mapping[str, int]) -> EditQuery:
+def _query(where: str, entry: _CirrQuery, places: Mapping[str, int]) -> EditQuery:
     def place_of(name: str) -> int:
         if name not in places:
             raise InputError(f"{where}: {name} is not among the split's images")

@@ -29,14 +29,14 @@ _MAX_CAPTIONS = 2
 _EXTENSIONS = (".jpg", ".png", ".jpeg")
 
 
-class _Query(msgspec.Struct, frozen=True):
+class _FashionIqQuery(msgspec.Struct, frozen=True):
     candidate: str
     captions: Annotated[list[str], msgspec.Meta(min_length=1)]
     target: str | None = None
 
 
 _ASINS = msgspec.json.Decoder(list[str])
-_QUERIES = msgspec.json.Decoder(list[_Query])
+_QUERIES = msgspec.json.Decoder(list[_FashionIqQuery])
 
 
 def read(path: str, *, folder: str, split: str) -> ComposedDataset:

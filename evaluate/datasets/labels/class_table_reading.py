@@ -34,7 +34,7 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _LabeledRow:
     line: int
     image: str
     class_: str
@@ -88,7 +88,7 @@ def separator_of(path: str) -> str:
     return next((by for end, by in _SEPARATORS.items() if name.endswith(end)), "")
 
 
-def _rows(path: str, columns: Columns) -> Iterator[_Row]:
+def _rows(path: str, columns: Columns) -> Iterator[_LabeledRow]:
     separator = separator_of(path)
     if not separator:
         raise InputError(
@@ -107,11 +107,11 @@ def _rows(path: str, columns: Columns) -> Iterator[_Row]:
                 f"{where} must be a path below the folder of images, got {image!r}",
                 hint="name the folder under `images`, and take it off the paths",
             )
-        yield _Row(line=line, image=check_inside(where, image), class_=class_, split=split)
+        yield _LabeledRow(line=line, image=check_inside(where, image), class_=class_, split=split)
 
 
-def _check_one_row_each(path: str, rows: Sequence[_Row]) -> None:
-    first: dict[str, _Row] = {}
+def _check_one_row_each(path: str, rows: Sequence[_LabeledRow]) -> None:
+    first: dict[str, _LabeledRow] = {}
     for row in rows:
         before = first.setdefault(row.image, row)
         if before is not row:

@@ -54,7 +54,7 @@ whether a tie goes on behind them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class RankedNeighbors:
     """How the images that ask are placed, and what was found for them."""
 
     ranks: Ranks
@@ -106,7 +106,9 @@ def measure(
     )
 
 
-def find(query_QD: Vectors, gallery_GD: Vectors, *, label_Q: Ints, label_G: Ints) -> Found:
+def find(
+    query_QD: Vectors, gallery_GD: Vectors, *, label_Q: Ints, label_G: Ints
+) -> RankedNeighbors:
     """Return how the nearest image of each query's class is placed among those of other classes.
 
     The nearest images tell it for nearly every query. Where a tie goes on behind them, all training
@@ -138,7 +140,7 @@ def find(query_QD: Vectors, gallery_GD: Vectors, *, label_Q: Ints, label_G: Ints
     ):
         ranks.above_Q[query], ranks.tied_Q[query], ranks.right_tied_Q[query] = ranked
     first_wrong_Q = is_right_QK.argmin(axis=1)
-    return Found(
+    return RankedNeighbors(
         ranks=ranks,
         nearest=nearest,
         wrong_Q=np.where(
@@ -158,7 +160,11 @@ def _counted(
 
 
 def _examples(
-    benchmark: EmbeddedBenchmark, found: Found, asking: Ints, searched: Ints, num_examples: int
+    benchmark: EmbeddedBenchmark,
+    found: RankedNeighbors,
+    asking: Ints,
+    searched: Ints,
+    num_examples: int,
 ) -> NeighborsExamples:
     titles = titles_of(benchmark.dataset.classes)
     images, labels = benchmark.images, benchmark.labels

@@ -20,9 +20,9 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
-    counted,
     percents,
     template_of,
+    with_noun,
 )
 from openalign.evaluate.tasks.per_class import MEAN_PER_CLASS, ClassifiedExamples
 from openalign.settings.fields import location
@@ -149,7 +149,7 @@ def headline(task: FinishedTask[ZeroShotFacts]) -> list[str]:
     prefix = f"zero_shot/{task.name}"
     found = [m for m in task.results.under(prefix) if m.name != f"{prefix}/{MEAN_PER_CLASS}"]
     names = "/".join(metric.name.rpartition("_")[2] for metric in found)
-    templates = counted(len(facts.templates), "template")
+    templates = with_noun(len(facts.templates), "template")
     line = (
         f"{task.name} {facts.split}, zero-shot: top-{names} "
         f"{percents(m.value for m in found)} (chance {percents(m.chance for m in found)}; "
@@ -164,7 +164,7 @@ def protocol(task: FinishedTask[ZeroShotFacts]) -> str:
     return (
         f"The {facts.num_images:,} images of split {facts.split} go to the nearest of "
         f"{facts.num_classes:,} classes; nothing is trained. A class is the mean of its prompts: "
-        f"{counted(len(facts.templates), 'template')} ({facts.templates_from}), with every name."
+        f"{with_noun(len(facts.templates), 'template')} ({facts.templates_from}), with every name."
     )
 
 

@@ -44,13 +44,12 @@ from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
     accuracy_metrics,
     classified_examples,
-    shown_by,
+    shown_by_classes,
     titles_of,
 )
 
 NUM_BINS = 15
 """Ranges of confidence, as in the paper that made the error known (Guo et al., 2017)."""
-
 
 _LOOKED_AT_ONCE = 1 << 19
 """Scores that stay in a core's cache while they are looked at several times."""
@@ -63,7 +62,7 @@ class Classified:
     ranks: Ranks
 
     wrong_Q: Ints
-    """The wrong class that came first."""
+    """The wrong class that came first; the right one where there is no other."""
 
     confidence_Q: Floats
     """Probability of the class that came first; not a number without a temperature."""
@@ -107,7 +106,7 @@ def measure(
             calibration=_calibration(classified, material.temperature),
         ),
         examples=examples,
-        shown=shown_by(examples),
+        shown=shown_by_classes(examples),
     )
 
 
@@ -118,7 +117,8 @@ def classify(
     above_Q, tied_Q, wrong_Q = (np.zeros(len(label_Q), dtype=np.int64) for _ in range(3))
     confidence_Q = np.full(len(label_Q), np.nan)
 
-    def look(scores: Vectors, rows: slice) -> None:
+    def look(rows: slice) -> None:
+        scores = image_QD[rows] @ class_CD.T
         each, label = np.arange(len(scores)), label_Q[rows]
         own = scores[each, label]
         scores[each, label] = -np.inf  # from here on it holds the wrong classes
@@ -131,10 +131,7 @@ def classify(
         if temperature is not None:
             confidence_Q[rows] = _confidence(scores, own, first_wrong, temperature)
 
-    def part(rows: slice) -> None:
-        look(image_QD[rows] @ class_CD.T, rows)
-
-    in_parts(part, len(image_QD), step=max(1, _LOOKED_AT_ONCE // len(class_CD)))
+    in_parts(look, len(image_QD), step=max(1, _LOOKED_AT_ONCE // len(class_CD)))
     return Classified(
         ranks=Ranks(above_Q=above_Q, tied_Q=tied_Q, right_tied_Q=np.ones_like(above_Q)),
         wrong_Q=wrong_Q,

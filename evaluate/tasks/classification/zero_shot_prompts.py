@@ -128,8 +128,8 @@ def class_rows(prompt_PD: Vectors, classes: Sequence[ImageClass], num_templates:
     sum_CD = np.empty((len(distinct), prompt_PD.shape[1]), dtype=np.float32)
 
     def part(rows: slice) -> None:
-        for place in range(rows.start, rows.stop):
-            prompt_PD[starts[place] : stops[place]].sum(axis=0, out=sum_CD[place])
+        for number in range(rows.start, rows.stop):
+            prompt_PD[starts[number] : stops[number]].sum(axis=0, out=sum_CD[number])
 
     in_parts(part, len(distinct), step=_CLASSES_A_THREAD)
     distinct_CD = unit_rows(sum_CD)

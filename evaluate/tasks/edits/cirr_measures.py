@@ -39,7 +39,7 @@ from openalign.evaluate.tasks.edits.edits_measures import (
     embedded_edits,
     examples_of,
     searched,
-    shown_by,
+    shown_by_edits,
 )
 
 
@@ -67,7 +67,7 @@ def measure(
             text_weight=task.text_weight,
         ),
         examples=examples,
-        shown=shown_by(examples),
+        shown=shown_by_edits(examples),
     )
 
 

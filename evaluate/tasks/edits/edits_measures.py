@@ -154,7 +154,7 @@ def examples_of(edits: EmbeddedEdits, parts: Sequence[Searched], num_examples: i
     return EditExamples(queries=tuple(found))
 
 
-def shown_by(examples: EditExamples) -> frozenset[str]:
+def shown_by_edits(examples: EditExamples) -> frozenset[str]:
     """Return the names of the images that examples show."""
     return frozenset(_images(examples))
 

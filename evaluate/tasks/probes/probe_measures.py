@@ -28,7 +28,7 @@ from openalign.evaluate.tasks.per_class_measures import (
     Outcome,
     accuracy_metrics,
     classified_examples,
-    shown_by,
+    shown_by_classes,
     titles_of,
 )
 from openalign.evaluate.tasks.probes.head_outcomes import labeled_at, outcome_of
@@ -98,7 +98,7 @@ def measure(
             descended=descended,
         ),
         examples=examples,
-        shown=shown_by(examples),
+        shown=shown_by_classes(examples),
     )
 
 

@@ -35,9 +35,9 @@ from openalign.evaluate.tasks.contract import (
     Sampling,
     TaskKind,
     TaskSection,
-    counted,
     name_of,
     template_of,
+    with_noun,
 )
 from openalign.evaluate.tasks.per_class import ConfusedPair
 from openalign.settings.fields import runtime
@@ -205,7 +205,7 @@ def headline(task: FinishedTask[VtabFacts]) -> list[str]:
     line = (
         f"{task.name}, VTAB's {TASK_OF[facts.task].title}, frozen features: top-1 "
         f"{100 * top.value:.1f} +/- {100 * deviation.value:.1f} over "
-        f"{counted(len(facts.run_right), 'run')} "
+        f"{with_noun(len(facts.run_right), 'run')} "
         f"(chance {100 * top.chance:.1f}; {facts.num_test:,} images)"
     )
     return [line]
@@ -216,9 +216,9 @@ def protocol(task: FinishedTask[VtabFacts]) -> str:
     facts = task.facts
     words = (
         f"VTAB-1k's {TASK_OF[facts.task].title} on frozen features: "
-        f"{counted(len(facts.trials), 'trial')} on {facts.num_train:,} images, judged by "
+        f"{with_noun(len(facts.trials), 'trial')} on {facts.num_train:,} images, judged by "
         f"{facts.num_val:,}; the best is trained on all of them in "
-        f"{counted(len(facts.run_right), 'run')} and tested once on {facts.num_test:,} images. "
+        f"{with_noun(len(facts.run_right), 'run')} and tested once on {facts.num_test:,} images. "
         "The paper fine-tunes all layers."
     )
     return words if facts.is_whole else f"{words} The splits are not of the published sizes."

@@ -7,7 +7,7 @@ from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TAS
 from openalign.evaluate.drawing.metric_numbers import Number, percent, share_number
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.results import Results, as_record
-from openalign.evaluate.tasks.contract import FinishedTask, counted
+from openalign.evaluate.tasks.contract import FinishedTask, with_noun
 from openalign.evaluate.tasks.per_class_section import ShownPair, show_pairs
 from openalign.evaluate.tasks.probes.vtab import OVERALL, VtabExamples, VtabFacts, VtabTrial
 from openalign.evaluate.tasks.probes.vtab_summary import SETS, TaskSet, task_sets
@@ -101,7 +101,7 @@ def sweep_in_words(facts: VtabFacts) -> str:
     """Return what was tried, and what was best."""
     best = facts.trials[facts.chosen]
     return (
-        f"{counted(len(facts.trials), 'trial')} on {facts.num_train:,} images, judged by "
+        f"{with_noun(len(facts.trials), 'trial')} on {facts.num_train:,} images, judged by "
         f"{facts.num_val:,}. The best had {percent(best.num_right / facts.num_val)} percent "
         f"right: {_settings(best)}."
     )

@@ -1,20 +1,28 @@
 """Reading and decoding while the model works: what overlaps, and what memory holds meanwhile."""
 
 import hashlib
+import io
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from embedding_works import Lengths, work_of
+from PIL import Image
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.embedding import chunks, images_ahead
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.train.data.image_processor import ImageProcessor
+from openalign.train.data.preprocess import Preprocess
 
 
 @dataclass
@@ -125,3 +133,72 @@ def test_reasons_name_no_place_in_memory(tmp_path: Path) -> None:
     (chunk,) = work_of(Says(), tmp_path).images({"rows.npy": images(b"x")})["rows.npy"]
 
     assert chunk.unreadable[0].reason == "cannot identify <_io.BytesIO object>"
+
+
+class Colors(Lengths):
+    """An embedder whose images are of four pixels; it keeps the batches that it was given."""
+
+    def __init__(self, *, channels_last: Sequence[bytes]) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+        self.channels_last = channels_last
+
+    def pixels(self, contents: Sequence[bytes]) -> Tensor:
+        [content] = contents
+        image = torch.arange(12, dtype=torch.float32).add(content[0]).reshape(1, 3, 2, 2)
+        is_last = content in self.channels_last
+        return image.to(memory_format=torch.channels_last) if is_last else image
+
+    def embed_pixels(self, pixels: Tensor) -> Vectors:
+        self.seen.append(pixels)
+        return np.ones((len(pixels), 2), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("channels_last", "expected"),
+    [
+        pytest.param([b"a", b"b", b"c"], torch.channels_last, id="channels last"),
+        pytest.param([], torch.contiguous_format, id="channels first"),
+        pytest.param([b"a"], torch.channels_last, id="as the first of them"),
+    ],
+)
+def test_a_batch_holds_its_images_in_their_order_and_layout(
+    channels_last: Sequence[bytes], expected: torch.memory_format, tmp_path: Path
+) -> None:
+    embedder = Colors(channels_last=channels_last)
+
+    work_of(embedder, tmp_path).images({"rows.npy": images(b"a", b"b", b"c")})
+
+    [batch] = embedder.seen
+    assert batch.shape == (3, 3, 2, 2)
+    assert torch.equal(batch, torch.cat([embedder.pixels([each]) for each in (b"a", b"b", b"c")]))
+    assert batch.is_contiguous(memory_format=expected)
+
+
+class Calls(TorchFunctionMode):
+    """Notes which of Torch's functions a thread calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        self.names.add(func.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("prepared", [Preprocess(), ImageProcessor()], ids=["ours", "a processor"])
+def test_threads_that_decode_compute_nothing_with_torch(
+    prepared: Preprocess | ImageProcessor,
+) -> None:
+    """Torch would start a team of threads in each of them."""
+    sink = io.BytesIO()
+    Image.new("RGB", (20, 10), "red").save(sink, "PNG")
+
+    with Calls() as calls:
+        batch = images_ahead._concatenated([prepared.pixels([sink.getvalue()])] * 2)
+
+    assert len(batch) == 2
+    assert calls.names <= {"from_numpy", "numpy", "permute"}

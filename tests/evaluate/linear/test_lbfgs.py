@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from openalign.evaluate.linear import rows
 from openalign.evaluate.linear.head import LinearHead, num_right
-from openalign.evaluate.linear.lbfgs import fit
+from openalign.evaluate.linear.lbfgs import ROUGH_GRADIENT, fit
 from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.metrics.vectors import unit_rows
 
@@ -91,6 +91,25 @@ def test_rows_that_are_all_alike_end_in_a_head() -> None:
     assert head.bias_C[0] + head.weight_CD[0].sum() > head.bias_C[1] + head.weight_CD[1].sum()
     with threads(1) as on:
         assert num_right(head, same, on) == 4
+
+
+def test_a_rough_fit_ends_sooner_and_gives_the_same_classes() -> None:
+    chosen = random_set()
+    with threads(1) as on:
+        exact = fit(chosen, penalty=0.01, max_iterations=1000, on=on)
+        rough = fit(
+            chosen, penalty=0.01, max_iterations=1000, on=on, gradient_at_most=ROUGH_GRADIENT
+        )
+        right = [num_right(found.head, chosen, on) for found in (exact, rough)]
+
+    assert rough.converged
+    assert rough.iterations < exact.iterations
+    assert right[0] == right[1]
+    objectives = [
+        objective(chosen, found.head.weight_CD, found.head.bias_C, 0.01) for found in (rough, exact)
+    ]
+    # The loss is a sum over 150 rows; its least value is the exact fit's.
+    assert objectives[1] < objectives[0] < objectives[1] * (1 + 1e-4)
 
 
 def test_a_fit_that_runs_out_of_iterations_says_so() -> None:

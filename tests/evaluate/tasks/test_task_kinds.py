@@ -7,7 +7,7 @@ import pytest
 from vtab_facts import finished
 
 from openalign.evaluate.results import Results, as_record
-from openalign.evaluate.tasks.contract import FinishedTask, counted
+from openalign.evaluate.tasks.contract import FinishedTask, with_noun
 from openalign.evaluate.tasks.kinds import KINDS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -144,6 +144,7 @@ def test_every_page_of_tasks_stands_in_the_index() -> None:
 
 
 def test_one_of_a_thing_is_not_said_in_the_plural() -> None:
-    assert counted(1, "run") == "1 run"
-    assert counted(2, "run") == "2 runs"
-    assert counted(1000, "run") == "1,000 runs"
+    assert with_noun(0, "run") == "0 runs"
+    assert with_noun(1, "run") == "1 run"
+    assert with_noun(2, "run") == "2 runs"
+    assert with_noun(1000, "run") == "1,000 runs"

@@ -146,6 +146,19 @@ def test_pixels_lie_between_minus_one_and_one_channels_last() -> None:
     assert tensor[0, :, 1, 2].tolist() == pytest.approx([-1.0, -0.6, 1.0])
 
 
+def test_every_value_is_divided_and_moved_as_torch_does_it_and_the_image_stays() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    values.flags.writeable = False
+
+    tensor = to_tensor(values[:, ::-1].transpose(0, 2, 1, 3))
+
+    expected = torch.arange(256).to(torch.float32).div_(127.5).sub_(1.0).reshape(16, 16).flip(0).T
+    assert torch.equal(tensor[0, 0], expected)
+    assert tensor.is_contiguous(memory_format=torch.channels_last)
+    tensor.add_(1.0)  # a tensor of its own
+    assert values[0, 15, 15].tolist() == [255, 255, 255]
+
+
 def test_texts_become_pieces_between_their_marks() -> None:
     tokenizer = build_tokenizer(VOCABULARY, Preprocess(max_tokens=8))
 

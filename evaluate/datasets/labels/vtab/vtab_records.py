@@ -36,7 +36,7 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
-class _Split(msgspec.Struct, frozen=True):
+class _RecordSplit(msgspec.Struct, frozen=True):
     name: str
     shard_lengths: list[int] = msgspec.field(name="shardLengths", default_factory=list[int])
     template: str = msgspec.field(name="filepathTemplate", default=_TEMPLATE)
@@ -44,7 +44,7 @@ class _Split(msgspec.Struct, frozen=True):
 
 class _Info(msgspec.Struct, frozen=True):
     name: str
-    splits: list[_Split]
+    splits: list[_RecordSplit]
     file_format: str = msgspec.field(name="fileFormat", default="tfrecord")
 
 
@@ -147,7 +147,7 @@ def _slice(
         before += length
 
 
-def _file_name(info: _Info, split: _Split, number: int) -> str:
+def _file_name(info: _Info, split: _RecordSplit, number: int) -> str:
     shard = f"{number:05d}-of-{len(split.shard_lengths):05d}"
     values = {
         "DATASET": info.name,

@@ -26,7 +26,7 @@ from openalign.evaluate.tasks.contract import Material, Measured, Sampling
 from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=9)
-Found = Measured[NeighborsFacts, NeighborsExamples]
+MeasuredNeighbors = Measured[NeighborsFacts, NeighborsExamples]
 
 
 def labelled(
@@ -44,12 +44,12 @@ def labelled(
     return embedded_benchmark(dataset, [row for _, _, row in both])
 
 
-def measured(benchmark: EmbeddedBenchmark) -> Found:
+def measured(benchmark: EmbeddedBenchmark) -> MeasuredNeighbors:
     task = NeighborsTask(benchmark="pets")
     return neighbors.measure(task, Material(benchmark=benchmark, texts={}), SAMPLING)
 
 
-def by_name(found: Found) -> dict[str, Metric]:
+def by_name(found: MeasuredNeighbors) -> dict[str, Metric]:
     return {metric.name.removeprefix("neighbors/pets/"): metric for metric in found.metrics}
 
 

@@ -2,6 +2,8 @@
 
 # ruff: noqa: N806  # capitals are shape suffixes
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from embedded import random_rows
@@ -38,6 +40,25 @@ def test_the_first_items_are_those_of_a_full_sort_whatever_the_blocks(
 
     assert found.place_QK.tolist() == order.tolist()
     np.testing.assert_allclose(found.score_QK, np.take_along_axis(scores, order, axis=1), atol=1e-6)
+
+
+def test_of_many_equal_scores_as_many_are_found_as_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gallery holds four different rows, and lies in a file."""
+    monkeypatch.setattr(neighbors_search, "_ITEMS_AT_FIRST", 4)
+    monkeypatch.setattr(neighbors_search, "_ITEMS_AT_ONCE", 16)
+    drawn = np.random.default_rng(0).integers(0, 2, (300, 2)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", drawn)
+    gallery_GD = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    query_QD = np.array([[1, 0], [0, 1], [1, 2], [-1, 0]], dtype=np.float32)
+    scores = query_QD @ drawn.T
+
+    found = first_items(query_QD, gallery_GD, 100)
+
+    assert found.score_QK.tolist() == (-np.sort(-scores, axis=1)[:, :100]).tolist()
+    assert np.take_along_axis(scores, found.place_QK, axis=1).tolist() == found.score_QK.tolist()
+    assert [len(set(places)) for places in found.place_QK.tolist()] == [100] * 4
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import torch
 from embedded import embedded_benchmark, image_called, random_rows
 
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
-from openalign.evaluate.metrics import vectors
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
 from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.evaluate.results import Metric
@@ -165,11 +164,19 @@ def test_an_embedding_that_is_not_a_number_is_a_miss_whatever_the_order() -> Non
     assert broken.ranks.expected_hits((1,)).tolist() == [[0.0]]
 
 
+def test_one_image_of_one_class_is_right_and_certain() -> None:
+    found = measured((0,), ((0, 1),), ("cat",), ((1, 0),), temperature=0.01)
+
+    top, mean = by_name(found).values()
+    assert (top.value, top.chance, mean.value) == (1.0, 1.0, 1.0)
+    assert found.facts.calibration.confidence == 1.0
+    assert found.examples.confused == ()
+
+
 @pytest.mark.parametrize("at_once", [1, 64, 1 << 24], ids=["row by row", "some rows", "whole"])
 def test_ranks_and_confidence_equal_the_slow_ones_whatever_the_blocks(
     at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "_SCORES_AT_ONCE", 4 * at_once)
     monkeypatch.setattr(zero_shot_measures, "_LOOKED_AT_ONCE", at_once)
     image_QD, class_CD = (unit_rows(np.array(random_rows(n, 8, seed=n))) for n in (40, 12))
     class_CD[5] = class_CD[7]  # a tie for all images

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from embedded import random_rows
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
@@ -64,6 +65,23 @@ def test_a_class_is_the_mean_of_its_prompts_scaled_to_length_one() -> None:
 
     # The cat's two names give (1, 0) and (0, 1); their mean is (1/2, 1/2), of length 1 / sqrt 2.
     np.testing.assert_allclose(found, [[0.5**0.5, 0.5**0.5], [0.6, 0.8]], atol=1e-7)
+
+
+def test_many_classes_get_the_means_of_their_own_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zero_shot_prompts, "_CLASSES_A_THREAD", 2)
+    classes = [
+        ImageClass(id=str(at), names=(f"{at}", f"the {at}")[: 1 + at % 2]) for at in range(7)
+    ]
+    rows = np.array(random_rows(3 * 10, 4, seed=3), dtype=np.float32)  # 10 names, 3 templates
+
+    found = class_rows(rows, classes, 3)
+
+    begin = 0
+    for each, row in zip(classes, found, strict=True):
+        prompts = rows[begin : begin + 3 * len(each.names)].astype(float)
+        begin += len(prompts)
+        mean = prompts.mean(axis=0)
+        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_every_prompt_of_a_class_weighs_the_same() -> None:

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.linear import lbfgs
+from openalign.evaluate.linear.rows import threads
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling
@@ -28,7 +31,7 @@ from openalign.evaluate.tasks.probes.probe import (
 from openalign.evaluate.tasks.probes.probe_measures import best_of, parts_of, penalty_at, search
 
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=5)
-Found = Measured[ProbeFacts, ClassifiedExamples]
+MeasuredProbe = Measured[ProbeFacts, ClassifiedExamples]
 SIZES = {"train": 60, "val": 30, "test": 40}
 COARSE = Lbfgs(lowest_decade=-3, highest_decade=3, steps_per_decade=1)
 
@@ -55,12 +58,12 @@ def measured(
     *,
     work: str = "",
     sampling: Sampling = SAMPLING,
-) -> Found:
+) -> MeasuredProbe:
     task = ProbeTask(benchmark="pets", method=method)
     return probe.measure(task, Material(benchmark=benchmark, texts={}, work=work), sampling)
 
 
-def accuracy(found: Found) -> dict[str, float]:
+def accuracy(found: MeasuredProbe) -> dict[str, float]:
     return {m.name.removeprefix("probe/pets/"): m.value for m in found.metrics}
 
 
@@ -92,6 +95,26 @@ def test_what_scikit_learn_finds_is_found() -> None:
     assert accuracy(found)["mean_per_class"] == pytest.approx(np.mean(by_class))
     assert [m.chance for m in found.metrics] == pytest.approx([1 / 3, 1 / 3])
     assert (found.facts.num_train_images, found.facts.num_images) == (90, 40)
+
+
+def test_penalties_are_tried_roughly_and_the_head_that_is_tested_is_exact() -> None:
+    benchmark = clouds()
+    task = ProbeTask(benchmark="pets", method=COARSE)
+    parts = parts_of(task, benchmark)
+
+    sweep = measured(benchmark, COARSE).facts.sweep
+
+    assert sweep is not None
+    with threads() as on:
+        fit = partial(lbfgs.fit, max_iterations=COARSE.max_iterations, on=on)
+        tried = [
+            fit(parts.fitted, penalty=each.penalty, gradient_at_most=lbfgs.ROUGH_GRADIENT)
+            for each in sweep.trials
+        ]
+        last = fit(parts.whole, penalty=sweep.penalty, gradient_at_most=lbfgs.EXACT_GRADIENT)
+        rough = fit(parts.whole, penalty=sweep.penalty, gradient_at_most=lbfgs.ROUGH_GRADIENT)
+    assert [each.iterations for each in sweep.trials] == [each.iterations for each in tried]
+    assert sweep.iterations == last.iterations > rough.iterations
 
 
 def test_top_5_stands_where_there_are_more_classes() -> None:

@@ -28,7 +28,7 @@ from openalign.train.sweep.ranges import Choice, draw_trial
 SAMPLING = Sampling(bootstrap=Bootstrap(resamples=50, confidence=0.9, seed=0), num_examples=5)
 SIZES = {"test": 30, "train800": 24, "val200": 12, "train800val200": 5}
 TASK = VtabProbeTask(benchmark="vtab_kitti_distance", trials=4, runs=2, num_processes=1)
-Found = Measured[VtabFacts, VtabExamples]
+MeasuredVtab = Measured[VtabFacts, VtabExamples]
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def measured(
     benchmark: EmbeddedBenchmark | None = None,
     work: str = "",
     sampling: Sampling = SAMPLING,
-) -> Found:
+) -> MeasuredVtab:
     material = Material(benchmark=benchmark or kitti(), texts={}, work=work)
     return vtab.measure(task, material, sampling)
 
