@@ -86,7 +86,9 @@ def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
 def damaged_file(name: str, reason: str) -> Harvested:
     """Return the piece that says that a file could not be read, or not to its end."""
     damaged = DamagedFile(name=name, reason=reason)
-    return Harvested(candidates=to_batch([]), counts=Counter(), damaged_files=[damaged])
+    return Harvested(
+        candidates=to_batch([]), counts=Counter(), origin=name, damaged_files=[damaged]
+    )
 
 
 def collapse_duplicates(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -123,7 +123,11 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
         sort_by=SURVIVOR_ORDER,
         finish=_finish_with_languages if config.detect_languages else collapse_duplicates,
         tallies=FileTallies(
-            of=partial(tally_candidates, num_buckets=_tally_buckets(config)),
+            of=partial(
+                tally_candidates,
+                num_buckets=_tally_buckets(config),
+                has_text_languages=config.detect_languages,
+            ),
             merge=merged_tallies(),
         ),
     )

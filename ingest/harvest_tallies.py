@@ -86,19 +86,24 @@ def tally_source(piece: Harvested, *, num_buckets: int) -> Iterator[TallyPiece]:
     yield from _pieces(_SOURCES, pl.DataFrame([row]), num_buckets)
 
 
-def tally_candidates(rows: pl.DataFrame, *, num_buckets: int) -> Iterator[TallyPiece]:
-    """Yield what the candidates of a file add."""
+def tally_candidates(
+    rows: pl.DataFrame, *, num_buckets: int, has_text_languages: bool
+) -> Iterator[TallyPiece]:
+    """Yield what the candidates of a file add.
+
+    `has_text_languages` says that languages of texts were detected; a text may have none.
+    """
     host = pl.col("image_url").str.splitn("/", 4).struct.field("field_2")
     counted = {
-        _HOSTS: host,
+        _HOSTS: pl.when(host != "").then(host),  # an image that its bytes name is on no host
         _LANGUAGES: pl.col("page_language").fill_null(""),
         _PLACES: pl.col("found_in"),
     }
-    if rows["text_language"].null_count() < rows.height:  # a harvest that detects them
+    if has_text_languages:
         counted[_TEXT_LANGUAGES] = pl.col("text_language").fill_null("")
     for name, value in counted.items():
         counts = rows.select(value.alias("value"), pl.lit(1, pl.Int64).alias("rows"))
-        yield from _pieces(name, _add_counts(counts), num_buckets)
+        yield from _pieces(name, _add_counts(counts.drop_nulls()), num_buckets)
     samples = rows.select("found_in", "key", "alt_text", "image_url", "page_url")
     yield from _pieces(_SAMPLES, _merge_samples(samples), num_buckets)
 

@@ -1,6 +1,5 @@
 """What the kinds `warc` and `wat` have in common: their settings, check and fingerprint."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -115,10 +114,10 @@ def fingerprint(source: ArchiveSource, cache: str) -> str:
     Raises:
         InputError: nothing is there, or the list cannot be read.
     """
+    from openalign.files.fingerprints import fingerprint_of
     from openalign.files.hash_cache import hashes_of
 
     archives = found(source)
     is_hashed = not source.paths and not archives[0].is_on_web
     hashes = hashes_of([url for _, url in archives], cache=cache) if is_hashed else {}
-    lines = [f"{name}\0{hashes.get(url, '')}\n" for name, url in archives]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return fingerprint_of([[name, hashes.get(url)] for name, url in archives])

@@ -1,10 +1,11 @@
 """Which files a path in the settings names, and names for them that are the same everywhere."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.ingest.sources.listing import files_below, is_local_folder
+from openalign.ingest.sources.listing import check_names, files_below, is_local_folder
 
 Choice = Callable[[Sequence[str]], Sequence[str]]
 """Of the names of all files below a folder, returns those that belong to a source."""
@@ -13,19 +14,18 @@ Choice = Callable[[Sequence[str]], Sequence[str]]
 def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
     """Return the URLs of the files of a file, a folder or a pattern with stars, at least one.
 
-    Names that begin with a dot or an underscore are left out of folders: the tools that write such
-    folders keep notes of their own there. Links to folders are followed. `called` says in an error
-    what is chosen.
+    Names that begin with a dot or an underscore are left out of folders, and stars do not stand for
+    them: the tools that write such folders keep notes of their own there. Links to folders are
+    followed. `called` says in an error what is chosen.
 
     Raises:
-        InputError: nothing is there, or a link of a folder leads nowhere or in a circle.
+        InputError: nothing is there, a name is not UTF-8, or a link of a folder leads nowhere or in
+            a circle.
     """
     if "*" in path:
-        found = [
-            file
-            for name in storage.list_glob(path)
-            for file in (_files_below(name, choose) if is_local_folder(name) else [name])
-        ]
+        matches = _matches(path)
+        files = (_files_below(name, choose) if is_folder else [name] for name, is_folder in matches)
+        found = list(dict.fromkeys(chain.from_iterable(files)))  # `**` matches folders and files
     else:
         is_file = storage.exists(path) and not is_local_folder(path)
         found = _files_below(path, choose) or (storage.list_glob(path) if is_file else [])
@@ -34,6 +34,7 @@ def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
             f"{path} names no file",
             hint=f"check `harvest.source.path` and its stars; a folder stands for {called}",
         )
+    check_names(path, found)
     return found
 
 
@@ -56,13 +57,30 @@ def name_in(folder: str, url: str) -> str:
     return name.removeprefix(folder)
 
 
+def _matches(pattern: str) -> list[tuple[str, bool]]:
+    """Return what a pattern stands for, in order, and whether it is a folder.
+
+    Notes are left out, unless the pattern spells the beginning of one.
+    """
+    found = sorted(storage.glob_matches(pattern).items())
+    before, slash, _ = pattern.partition("*")[0].rpartition("/")
+    folder = before or slash or "."
+    if _is_note(pattern.removeprefix(f"{folder}/")):
+        return found
+    return [match for match in found if not _is_note(storage.relative_to(match[0], folder))]
+
+
+def _is_note(name: str) -> bool:
+    return any(part.startswith((".", "_")) for part in name.split("/"))
+
+
 def _files_below(path: str, choose: Choice) -> list[str]:
     """Return a folder's files, in order; nothing for a file. Web servers list no folders."""
     if path.startswith(("http://", "https://")):
         return []
     is_file = storage.is_local(path) and not is_local_folder(path)
     names = [] if is_file else files_below(path)
-    shown = [name for name in names if not any(p.startswith((".", "_")) for p in name.split("/"))]
+    shown = [name for name in names if not _is_note(name)]
     return [storage.join(path, name) for name in choose(shown)]
 
 

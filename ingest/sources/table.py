@@ -1,6 +1,5 @@
 """The source kind `table`: image URLs and their captions in tables of many formats."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,30 +98,36 @@ class TableSource:
 
 
 def check(source: TableSource) -> None:
-    """Check that every file of a table can be read and has all columns that are named.
+    """Check that every file of a table has all columns that are named.
+
+    A damaged file among whole ones passes: the run names it at its end.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
     """
-    from openalign.ingest.sources.url_tables.formats import check_file
+    from openalign.ingest.sources.url_tables.formats import check_files
     from openalign.ingest.sources.url_tables.found import table_files
 
-    for url in table_files(source.path):
-        check_file(url, source)
+    check_files(table_files(source.path), source)
 
 
 def fingerprint(source: TableSource, cache: str) -> str:
-    """Return the hash of the files' contents; where they lie makes no difference.
+    """Return the hash of the files' names and contents; where they lie makes no difference.
+
+    A name says which format a file has, and the harvest's page shows it.
 
     Raises:
         InputError: no file is there, or one cannot be read.
     """
+    from openalign.files.fingerprints import fingerprint_of
     from openalign.files.hash_cache import hashes_of
+    from openalign.ingest.sources.source_files import folder_of, name_in
     from openalign.ingest.sources.url_tables.found import table_files
 
     urls = table_files(source.path)
+    folder = folder_of(source.path, urls)
     hashes = hashes_of(urls, cache=cache)
-    return hashlib.sha256("".join(hashes[url] for url in urls).encode()).hexdigest()
+    return fingerprint_of([[name_in(folder, url), hashes.get(url)] for url in urls])
 
 
 def reading(source: TableSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any]":

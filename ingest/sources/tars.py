@@ -43,10 +43,10 @@ def own_images(source: TarsSource) -> OwnImages:
 
 
 def check(source: TarsSource) -> None:
-    """Check that the tars are there, and that the first is one.
+    """Check that the tars are there, and that one of them can be read.
 
     Raises:
-        InputError: names the path or the tar, and what was found instead.
+        InputError: names the path or the first tar, and what was found instead.
     """
     from openalign.ingest.sources.own_images import tars_reading
 

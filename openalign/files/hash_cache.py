@@ -6,6 +6,7 @@ change of any kind is among them, so a date that is set back does not hide a cha
 object store says. A cache only saves time. It is no part of a result, and may be deleted.
 """
 
+import errno
 import os
 import stat
 import time
@@ -24,6 +25,9 @@ from openalign.telemetry import progress_line
 _THREADS = 8
 _AT_ONCE = 4096
 """Files that wait for a thread: for each of a million, they would take a gigabyte of memory."""
+
+_NO_FILE = (errno.ENAMETOOLONG, errno.ELOOP)
+"""Errors of a path that leads to no file."""
 
 _SETTLED_NS = 2_000_000_000
 """A file that changed a moment ago may change again without another stamp: clocks are coarse."""
@@ -146,9 +150,11 @@ def _local_stamps(urls: Iterable[str]) -> dict[str, _Stamp]:
     for url in urls:
         try:
             status = os.stat(url)  # noqa: PTH116  # a path object for each of a million images
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: no path at all
             continue
         except OSError as error:
+            if error.errno in _NO_FILE:
+                continue
             raise InputError(f"{url} cannot be read: {error.strerror or error}") from error
         if not stat.S_ISREG(status.st_mode):
             continue

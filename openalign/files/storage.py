@@ -85,8 +85,13 @@ def join(base: str, *parts: str) -> str:
 
 
 def relative_to(url: str, folder: str) -> str:
-    """Return the path of a file from a folder that it lies in, however their driver spells them."""
+    """Return the path of a file from a folder that it lies in, however their driver spells them.
+
+    That of the folder itself is empty.
+    """
     (_, path), (_, base) = _filesystem(url), _filesystem(folder)
+    if path.rstrip("/") == base.rstrip("/"):
+        return ""
     prefix = base.rstrip("/") + "/"
     assert path.startswith(prefix), f"{url} is not below {folder}"
     return path.removeprefix(prefix)
@@ -232,10 +237,21 @@ def list_glob(pattern: str) -> list[str]:
     fs, path = _filesystem(pattern)
     if "*" not in path:
         return [path if is_local(pattern) else str(fs.unstrip_protocol(path))]
+    return sorted(glob_matches(pattern))
+
+
+def glob_matches(pattern: str) -> dict[str, bool]:
+    """Return what matches a pattern with stars, as `list_glob` does, and whether it is a folder."""
+    fs, path = _filesystem(pattern)
     stars_only = re.sub(r"[?[]", r"[\g<0>]", path)
     if is_local(pattern):
-        return sorted(glob.glob(stars_only, recursive=True, include_hidden=True))  # noqa: PTH207  # keeps a path's spelling
-    return sorted(str(fs.unstrip_protocol(name)) for name in fs.glob(stars_only))
+        found = glob.glob(stars_only, recursive=True, include_hidden=True)  # noqa: PTH207  # keeps a path's spelling
+        return {name: Path(name).is_dir() for name in found}
+    details = fs.glob(stars_only, detail=True)
+    return {
+        str(fs.unstrip_protocol(name)): entry["type"] == "directory"
+        for name, entry in details.items()
+    }
 
 
 @contextmanager

@@ -131,4 +131,4 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         handler.wfile.write(reply.body[: reply.pause_at])
         time.sleep(0.1)
     handler.wfile.write(reply.body[reply.pause_at :])
-    handler.close_connection = length != len(reply.body)
+    handler.close_connection |= length != len(reply.body)

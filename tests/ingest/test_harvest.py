@@ -225,6 +225,12 @@ def test_a_damaged_file_among_several_costs_itself_and_is_named(
     assert file.reason.startswith("cannot be read as parquet: ")
     assert str(tmp_path) not in file.reason
     assert (result.states["kept"], result.states["duplicate"]) == (100, 100)
+    # It is a source all the same, as a damaged archive is.
+    assert {each.source: each.found for each in facts_of(result).sources} == {
+        "p0.parquet": 100,
+        "p1.parquet": 0,
+        "p2.parquet": 100,
+    }
     assert not [record for record in caplog.records if record.exc_info]  # no traceback
 
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -13,12 +14,15 @@ from openalign.files.manifest import StageResult
 from openalign.ingest import harvest
 from openalign.ingest.config import HarvestConfig
 from openalign.ingest.harvest_tallies import NUM_TOP
+from openalign.ingest.sources.local_files import LocalFilesSource
 from openalign.ingest.sources.table import TableSource
 
 
-def harvest_of(folder: Path, out: Path, num_files: int = 4) -> tuple[StageResult, HarvestFacts]:
+def harvest_of(
+    folder: Path, out: Path, num_files: int = 4, **settings: Any
+) -> tuple[StageResult, HarvestFacts]:
     source = TableSource(path=str(folder), language_column="language")
-    config = HarvestConfig(source=source, num_files=num_files)
+    config = HarvestConfig(**{"source": source, "num_files": num_files, **settings})
     work = str(out / "work")
     jobs = harvest.jobs(config, web=config.web, output=str(out), work=work)
     result = run_jobs(jobs, work=work)
@@ -100,6 +104,39 @@ def test_hosts_are_counted_exactly_over_many_files(tmp_path: Path) -> None:
     slow = Counter(url.split("/")[2] for url in written["image_url"])
     assert [(each.value, each.rows) for each in parts.hosts.top] == slow.most_common(NUM_TOP)
     assert [each.key for each in parts.samples] == sorted(written["key"])[:3]
+
+
+def test_texts_whose_language_is_not_told_count_in_every_file(tmp_path: Path) -> None:
+    texts = ["7", "8 x 8", "a black cat sits on the warm stones of the old harbour wall"]
+    rows = [(f"http://a.example/{n}.png", text, "en") for n, text in enumerate(texts)]
+    write(tmp_path / "in" / "t.csv", rows)
+
+    # With so many files no two rows are in one.
+    _, facts = harvest_of(tmp_path / "in", tmp_path / "out", num_files=512, detect_languages=True)
+
+    assert facts.text_languages == Ranking(
+        top=[CountedValue(value="", rows=2), CountedValue(value="en", rows=1)], num_values=2
+    )
+    _, facts = harvest_of(tmp_path / "in", tmp_path / "not", num_files=512)
+    assert facts.text_languages == Ranking()
+
+
+def test_images_that_their_bytes_name_are_on_no_host(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(b"%d" % number)
+        (tmp_path / "in" / f"{number}.txt").write_text("a cat")
+    (tmp_path / "in" / "0.json").write_text('{"url": "http://a.example/0.jpg"}')
+
+    source = LocalFilesSource(path=str(tmp_path / "in"))
+    result, facts = harvest_of(tmp_path / "in", tmp_path / "out", source=source)
+
+    assert result.num_outputs == 3
+    assert facts.hosts == Ranking(top=[CountedValue(value="a.example", rows=1)], num_values=1)
+    (tmp_path / "in" / "0.json").unlink()
+    _, facts = harvest_of(tmp_path / "in", tmp_path / "none", source=source)
+    assert facts.hosts == Ranking()
+    assert "Hosts of images" not in (tmp_path / "none" / "harvest.html").read_text()
 
 
 def test_of_many_sources_those_that_gave_most_are_named(tmp_path: Path) -> None:

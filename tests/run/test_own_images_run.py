@@ -1,5 +1,6 @@
 """A user's own images from a pipeline's source to its training manifest, without the network."""
 
+import gzip
 import json
 import shutil
 import signal
@@ -85,6 +86,33 @@ def test_tars_become_a_training_manifest_that_points_into_them(tmp_path: Path) -
     assert found["shards"]["places"] == {"source": str(tmp_path / "cc3m")}
     assert [name for name in FOLDERS if "places" in found[name]] == ["shards"]
     assert "web" not in found["shards"]["settings"]["settings"]["fetch"]
+
+
+def test_tables_of_paths_become_a_training_manifest_though_one_is_damaged(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(image_bytes(number, "PNG", (240, 220)))
+    rows = [f"{n % 4}.png,it is number {n}\n" for n in range(4)] + ["4.png,is gone\n", "\0,none\n"]
+    table = gzip.compress(("path,caption\n" + "".join(rows)).encode())
+    for name, content in (("a", table), ("b", table[:40])):
+        (tmp_path / "tables" / name).mkdir(parents=True)
+        (tmp_path / "tables" / name / "x.csv.gz").write_bytes(content)
+    pipelines = write_pipeline(
+        tmp_path,
+        {"kind": "local_files", "path": str(tmp_path), "table": str(tmp_path / "tables")},
+    )
+
+    assert [run_verb(verb, pipelines) for verb in ("harvest", *VERBS)] == [3, 3, 0, 0, 0]
+
+    found = manifests(tmp_path / "run")["candidates"]
+    assert {state: n for state, n in found["states"].items() if n} == {"kept": 4, "not_there": 2}
+    assert [file["name"] for file in found["damaged_files"]] == ["b/x.csv.gz"]
+    assert [(row["source"], row["found"]) for row in found["facts"]["sources"]] == [
+        ("a/x.csv.gz", 6),
+        ("b/x.csv.gz", 0),
+    ]
+    assert sorted(images_of(tmp_path / "run")) == [f"it is number {n}" for n in range(4)]
+    (tmp_path / "tables" / "b" / "x.csv.gz").write_bytes(table)
+    assert [run_verb("harvest", pipelines, *words) for words in ((), ("--yes",))] == [2, 0]
 
 
 def test_files_become_a_training_manifest_over_shards(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ CAN_HEAL = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 """Answers after which a request is repeated. Servers of archives also slow down with a 403."""
 
 
+_MAX_DIGITS = 18
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpManners:
     """How servers of archives are asked."""
@@ -81,7 +84,9 @@ class HttpReader:
             raise ArchiveError(self._closed[host])
         if num_tries > manners.num_retries:
             raise ArchiveError(reason)
-        pause = min(manners.max_retry_seconds, manners.retry_seconds * 2 ** (num_tries - 1))
+        pause = min(
+            manners.max_retry_seconds, manners.retry_seconds * 2.0 ** min(num_tries - 1, 60)
+        )
         time.sleep(max(pause, asked_seconds))
 
 
@@ -124,6 +129,8 @@ class HttpStream:
                 if error.code not in CAN_HEAL:
                     raise ArchiveError(reason) from error
                 asked_seconds = _asked_seconds(error.headers.get("Retry-After", ""))
+            except (ValueError, http.client.InvalidURL) as error:
+                raise ArchiveError("its address cannot be asked for") from error
             except (OSError, http.client.HTTPException) as error:
                 reason = _reason(error)
             self.close()
@@ -155,8 +162,8 @@ class HttpStream:
             raise ArchiveError("the server has another archive by now")
         self._stamp = stamp
         if answer.status != http.client.PARTIAL_CONTENT:
-            length = headers.get("Content-Length")
-            self._length = int(length) if length is not None else None
+            length = headers.get("Content-Length", "")
+            self._length = int(length) if _is_number(length) else None
             _skip(answer, self._place)
         elif not headers.get("Content-Range", "").startswith(f"bytes {self._place}-"):
             raise ArchiveError("the server sends another part than it was asked for")
@@ -170,9 +177,14 @@ def _skip(answer: Any, num_bytes: int) -> None:
         left -= len(data)
 
 
+def _is_number(value: str) -> bool:
+    """Tell whether a header's value is a whole number, as a server with sense writes it."""
+    return value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
+
+
 def _asked_seconds(value: str) -> float:
     """Return how long a server asks to wait."""
-    if value.strip().isdigit():
+    if _is_number(value.strip()):
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

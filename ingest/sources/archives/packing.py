@@ -27,8 +27,10 @@ _MAX_HEADER_BYTES = 1 << 20
 NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d\r?\n[A-Za-z-]+:")
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\n\r?\n")
-_BEHIND_RECORD = re.compile(rb"\r\n\r\n|\n\n|\Z|\r?\n\Z")
+_BEHIND_RECORD = re.compile(rb"\r\n\r\n|\n\n|(?:\r\n?\r?|\n)?\Z")
 """What stands behind a record; the last one of a file may end with less."""
+
+_FIRST_LINE = b"WARC/1.0\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,12 @@ class Extent:
 
     end: int = 0
     fault: RecordFault | None = None
+
+
+def begins_record(content: bytes) -> bool:
+    """Tell whether content is the beginning of a record, however little of it is there."""
+    whole = content + _FIRST_LINE[len(content) :]
+    return bool(content) and RECORD_START.match(whole) is not None
 
 
 class Packing(Protocol):
@@ -146,8 +154,7 @@ class _RecordHead:
     @property
     def fault(self) -> RecordFault:
         """What is wrong with a header that does not say how long the record is."""
-        is_header = RECORD_START.match(self._head) is not None
-        is_cut = is_header and not self._is_over
+        is_cut = begins_record(self._head) and not self._is_over
         return RecordFault.CUT_SHORT if is_cut else RecordFault.NO_RECORD
 
     def add(self, data: bytes) -> None:

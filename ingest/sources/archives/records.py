@@ -23,6 +23,7 @@ from openalign.ingest.sources.archives.packing import (
     ZSTD,
     Members,
     Packing,
+    begins_record,
 )
 from openalign.ingest.sources.archives.tape import ArchiveError, NoArchiveError, Source, Tape
 
@@ -144,7 +145,10 @@ def _members_of(tape: Tape) -> Members | None:
         ArchiveError: it is empty.
     """
     head = tape.peek(0, ZSTD.first_bytes)
-    members = next((form for form in (GZIP, ZSTD) if head.startswith(form.magic)), None)
+    if not head:
+        raise ArchiveError("it is empty")
+    magic = head[: len(ZSTD.magic)]
+    members = next((form for form in (GZIP, ZSTD) if _begin_alike(magic, form.magic)), None)
     content = head
     if members is not None:
         try:
@@ -153,11 +157,15 @@ def _members_of(tape: Tape) -> Members | None:
             return members  # later members may be whole
         if not content:
             return members
-    if not head:
-        raise ArchiveError("it is empty")
     if RECORD_START.match(content) is None:
+        if begins_record(content):
+            raise ArchiveError("it ends within a record: it was cut short")
         raise NoArchiveError(f"it begins with {content[:16]!r}")
     return members
+
+
+def _begin_alike(one: bytes, other: bytes) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def _has_record_each(tape: Tape, members: Members) -> bool:

@@ -4,6 +4,7 @@ A WAT has of an image its `src`, `alt` and `title`, and of the page its meta ele
 lazy-load attributes, `srcset`, picture elements and captions, and images without a `src`.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -34,6 +35,8 @@ from openalign.ingest.webpage.page import Metas, PageContent, add_named_images, 
 from openalign.ingest.webpage.texts import TextKind, collapse
 
 _JSON = "application/json"
+_STATUS = re.compile("[0-9]{3}")
+_PLACE = re.compile("[0-9]{1,18}")
 _IMAGE = "IMG@/src"
 _LANGUAGES = ("html@/lang", "html@/xml:lang")  # as `Metas` spells names
 
@@ -59,7 +62,8 @@ def read_pages(
             # The record of the WARC file is where the page itself can be read.
             container = record.container
             page.archive = container.filename or name
-            page.offset = int(container.offset) if container.offset.isdigit() else found.offset
+            is_place = _PLACE.fullmatch(container.offset)
+            page.offset = int(container.offset) if is_place else found.offset
             yield page
 
 
@@ -81,7 +85,8 @@ def _page_of(record: WatRecord, texts: Collection[TextKind], web: WebConfig) -> 
         return None
     if not url.lower().startswith(("http://", "https://")):
         return None
-    status = int(response.message.status) if response.message.status.isdigit() else None
+    said = response.message.status
+    status = int(said) if _STATUS.fullmatch(said) else None
     head = Head(url=url, status=status or 0, headers=_headers(response.headers))
     final_url = canonical_url(url)
     is_cut = bool(envelope.header.truncated or envelope.header.segment)

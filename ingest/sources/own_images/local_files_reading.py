@@ -10,6 +10,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, compress
@@ -44,9 +45,11 @@ from openalign.ingest.sources.own_images.own_candidates import (
     meets_all,
     texts_of,
 )
+from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
-from openalign.ingest.sources.url_tables.formats import check_file, names_of_columns, read_rows
+from openalign.ingest.sources.url_tables.formats import check_files, names_of_columns, read_rows
 from openalign.ingest.sources.url_tables.found import table_files
+from openalign.ingest.sources.url_tables.rows import DamagedTableError
 from openalign.ingest.sources.url_tables.text import as_text, is_text
 
 _READS_AT_ONCE = 16
@@ -74,13 +77,15 @@ class ReadFiles(beam.PTransform[Any, Any]):
         """Apply the read."""
         source = self.source
         if source.table:
-            parts, read = table_files(source.table), read_table_part
+            parts = table_files(source.table)
+            tables = folder_of(source.table, parts)
+            read = partial(read_table_part, source=source, tables=tables)
         else:
             found = _by_name(_files_of(source))
             starts = range(0, len(found), SAMPLES_AT_ONCE)
             parts = [canonical_json(found[start : start + SAMPLES_AT_ONCE]) for start in starts]
-            read = read_folder_part
-        reading: Any = beam.FlatMap(read, source=source)
+            read = partial(read_folder_part, source=source)
+        reading: Any = beam.FlatMap(read)
         return pipeline | Paths(parts) | "Read" >> reading
 
 
@@ -93,13 +98,7 @@ def check(source: LocalFilesSource) -> None:
     Raises:
         InputError: names the folder or file, and what was found instead.
     """
-    storage.check_reachable(source.folder)
-    if not storage.is_folder(source.folder):
-        kind = "is a file" if storage.exists(source.folder) else "is not there"
-        raise InputError(
-            f"{source.folder} {kind}, a folder of images is needed",
-            hint="`harvest.source.path` names the folder; a table of paths is named by `table`",
-        )
+    _require_folder(source)
     if source.table:
         _checked_tables(source)
         return
@@ -114,8 +113,23 @@ def check(source: LocalFilesSource) -> None:
         )
 
 
+def _require_folder(source: LocalFilesSource) -> None:
+    storage.check_reachable(source.folder)
+    if not storage.is_folder(source.folder):
+        kind = "is a file" if storage.exists(source.folder) else "is not there"
+        raise InputError(
+            f"{source.folder} {kind}, a folder of images is needed",
+            hint="`harvest.source.path` names the folder; a table of paths is named by `table`",
+        )
+
+
 def fingerprint(source: LocalFilesSource, cache: str) -> str:
-    """Return the hash of the names and contents of all files that are read."""
+    """Return the hash of the names and contents of all files that are read.
+
+    Raises:
+        InputError: as for `check`; a run asks for this first.
+    """
+    _require_folder(source)
     if source.table:
         tables = _checked_tables(source)
         rows = chain.from_iterable(_rows_of(url, source) for url in tables)
@@ -126,14 +140,14 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
     urls = [*tables, *(storage.join(source.folder, name) for name in names)]
     hashes = hashes_of(urls, cache=cache)
     of_files = [[name, hashes.get(storage.join(source.folder, name))] for name in names]
-    return fingerprint_of([[hashes[url] for url in tables], of_files])
+    folder = folder_of(source.table, tables) if tables else ""
+    return fingerprint_of([[[name_in(folder, url), hashes.get(url)] for url in tables], of_files])
 
 
 def _checked_tables(source: LocalFilesSource) -> list[str]:
-    """Return the URLs of the tables, each of which can be read and has its columns."""
+    """Return the URLs of the tables, each of which has its columns, unless it is damaged."""
     urls = table_files(source.table)
-    for url in urls:
-        check_file(url, _as_table(source), url_setting="path_column")
+    check_files(urls, _as_table(source), url_setting="path_column")
     return urls
 
 
@@ -245,9 +259,12 @@ def _measured(source: LocalFilesSource, name: str) -> _MeasuredImage | None:
 # A table ------------------------------------------------------------------------------------------
 
 
-def read_table_part(url: str, *, source: LocalFilesSource) -> Iterator[Harvested]:
-    """Yield the candidates of a table, in its order; of one that is damaged, those before that."""
-    name = url.rpartition("/")[2]
+def read_table_part(url: str, *, source: LocalFilesSource, tables: str) -> Iterator[Harvested]:
+    """Yield the candidates of a table, in its order; of one that is damaged, those before that.
+
+    `tables` is where names of tables begin.
+    """
+    name = name_in(tables, url)
     try:
         yield from _read_table(url, name, source)
     except InputError as error:
@@ -288,8 +305,10 @@ def _read_row(record: Mapping[str, Any], *, source: LocalFilesSource) -> OwnSamp
 
 
 def _rows_of(url: str, source: LocalFilesSource) -> Iterator[dict[str, Any]]:
-    for rows in read_rows(url, _as_table(source)):
-        yield from _records(rows.batch)
+    """Yield the rows of a table; of one that is damaged, those before that."""
+    with suppress(DamagedTableError):
+        for rows in read_rows(url, _as_table(source)):
+            yield from _records(rows.batch)
 
 
 def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -74,24 +74,32 @@ class ReadTars(beam.PTransform[Any, Any]):
 
 
 def check(source: TarsSource) -> None:
-    """Check that the tars are there, and that the first is one.
+    """Check that the tars are there, and look for the first that is one.
+
+    Damaged ones before it pass: the run names them at its end.
 
     Raises:
-        InputError: names the path or the tar, and what was found instead.
+        InputError: names the path or the first tar, and what was found instead.
     """
-    names = tar_names(source)
-    url = _url(source, names[0])
+    problem: InputError | None = None
+    for name in tar_names(source):
+        _refuse_packed(_url(source, name))
+        try:
+            for _ in tar_members(_url(source, name)):
+                break
+        except InputError as error:
+            problem = problem or error
+        else:
+            return
+    hint = "see that `harvest.source.path` names tars of images"
+    raise InputError(str(problem), hint=hint) from problem
+
+
+def _refuse_packed(url: str) -> None:
     head = storage.read_range(url, 0, 512)
     packing = next((name for magic, name in _PACKED.items() if head.startswith(magic)), None)
     if packing is not None:
         raise InputError(f"{url} is compressed with {packing}", hint=_UNPACK)
-    try:
-        for _ in tar_members(url):
-            break
-    except InputError as error:
-        raise InputError(
-            str(error), hint="see that `harvest.source.path` names tars of images"
-        ) from error
 
 
 def fingerprint(source: TarsSource, cache: str) -> str:

@@ -12,7 +12,7 @@ from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
 from openalign.ingest.sources.url_tables import columnar, delimited, json_values
 from openalign.ingest.sources.url_tables.found import ENDINGS, format_of
-from openalign.ingest.sources.url_tables.rows import Rows
+from openalign.ingest.sources.url_tables.rows import DamagedTableError, Rows
 from openalign.ingest.sources.url_tables.text import is_list, is_text
 
 
@@ -50,10 +50,28 @@ _BY_DEFAULT = "parquet"
 """A file whose ending says nothing: some writers give none."""
 
 
-def check_file(url: str, source: TableSource, *, url_setting: str = "url_column") -> None:
-    """Check that a file can be read and has every column that a source names.
+def check_files(
+    urls: Sequence[str], source: TableSource, *, url_setting: str = "url_column"
+) -> None:
+    """Check that files have every column that a source names; a damaged one may be among others.
 
     `url_setting` is what the setting of the first column is called.
+
+    Raises:
+        InputError: names the file, what is missing and what was found instead; or all are damaged.
+    """
+    damaged: list[DamagedTableError] = []
+    for url in urls:
+        try:
+            check_file(url, source, url_setting=url_setting)
+        except DamagedTableError as error:
+            damaged.append(error)
+    if len(damaged) == len(urls):
+        raise damaged[0]
+
+
+def check_file(url: str, source: TableSource, *, url_setting: str = "url_column") -> None:
+    """Check that a file can be read and has every column that a source names.
 
     Raises:
         InputError: names the file, what is missing and what was found instead.
@@ -82,7 +100,7 @@ def names_of_columns(url: str, source: TableSource) -> Sequence[str]:
     """Return the names of a file's columns; none where it holds nothing at all.
 
     Raises:
-        InputError: the file is damaged; it is named.
+        DamagedTableError: the file is damaged; it is named.
     """
     with _errors_name(url):
         schema = _format(url).schema(url, source)
@@ -93,7 +111,7 @@ def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
     """Yield the columns of a file that a source uses.
 
     Raises:
-        InputError: the file is damaged; it is named.
+        DamagedTableError: the file is damaged; it is named.
     """
     columns = source.columns
     used = (
@@ -117,7 +135,7 @@ def _errors_name(url: str) -> Generator[None]:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
         name = format_of(url)
-        raise InputError(
+        raise DamagedTableError(
             f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
             hint="the file is damaged, or has another format than its ending says"
             if name

@@ -16,7 +16,7 @@ from openalign.engines.batches import BATCH_ROWS
 from openalign.errors import InputError
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables import content
-from openalign.ingest.sources.url_tables.rows import Rows
+from openalign.ingest.sources.url_tables.rows import DamagedTableError, Rows
 
 _Object = dict[str, Any]
 _OBJECT = msgspec.json.Decoder(_Object)
@@ -114,7 +114,7 @@ def _objects_of_document(url: str, url_column: str) -> list[_Object]:
     try:
         document: object = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise InputError(
+        raise DamagedTableError(
             f"{url} cannot be read as json: {error}",
             hint="a file of JSON lines ends in .jsonl, and is read line by line",
         ) from error

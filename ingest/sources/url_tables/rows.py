@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from openalign.errors import InputError
+
+
+class DamagedTableError(InputError):
+    """A file cannot be read, or not further. It costs itself alone, and the run names it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:

@@ -4,6 +4,8 @@ A parser of HTML takes time in proportion to the product of a page's tags and th
 the square of the attributes of one tag. Both are bounded before it begins.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,17 @@ MAX_PAIR_CHARS = 50_000_000
 _SHORT_TAG_CHARS = 256
 """Tags below this are cheap however many attributes they have, and are not counted through."""
 
+_TAGS_BETWEEN_LOOKS = 256
+"""Tags that are counted before it is seen whether the others can still be too much."""
+
+_Bytes = npt.NDArray[np.uint8]
+
+_BEFORE_ATTRIBUTE = np.isin(np.arange(256), [*range(ord(" ") + 1), *b"/\"'"])
+"""Characters of which each attribute has one before it that is before no other: white space, a
+slash, or a mark of the quoted value that it follows at once."""
+
+_IS_LETTER = np.isin(np.arange(256), [*b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"])
+
 
 class PageTooComplexError(ValueError):
     """A page would cost more than its budget; it says what of."""
@@ -33,6 +46,9 @@ class PageTooComplexError(ValueError):
 
 def require_parsable(text: str) -> None:
     """Check that a page can be parsed within its budget.
+
+    Most pages are known to be cheap by a bound that takes no time. Only where the bounds do not
+    tell are tags counted one by one.
 
     Raises:
         PageTooComplexError: it cannot.
@@ -42,7 +58,17 @@ def require_parsable(text: str) -> None:
     num_tags = int(np.count_nonzero(content == ord("<")))
     if num_tags > MAX_TAGS:
         raise PageTooComplexError(f"it has more than {MAX_TAGS} tags")
-    if _most_steps(content, num_tags) > MAX_PARSER_STEPS and parser_steps(text) > MAX_PARSER_STEPS:
+    # All tags in one another, all attributes in one. What precedes an attribute comes before the
+    # digits in ASCII.
+    most_attributes = int(np.count_nonzero(content < ord("0")))
+    if (num_tags * (num_tags + 1) + most_attributes**2) // 2 <= MAX_PARSER_STEPS:
+        return
+    marks = Marks(content)
+    attribute_steps = marks.most_attribute_steps()
+    most_depths = marks.most_depths()
+    if int(most_depths.sum()) + attribute_steps <= MAX_PARSER_STEPS:
+        return
+    if _exceeds_budget(text, most_depths, attribute_steps):
         raise PageTooComplexError("it is nested too deeply, or a tag has too many attributes")
 
 
@@ -66,19 +92,78 @@ def require_short(num_chars: int) -> None:
         raise PageTooComplexError(f"its pairs have more than {MAX_PAIR_CHARS} characters")
 
 
-def _most_steps(content: npt.NDArray[np.uint8], num_tags: int) -> int:
-    """Return a bound that costs next to nothing: all tags in one another, all attributes in one."""
-    # Every attribute has white space, a slash or a quoted value before it. All of these characters
-    # come before the digits; only where that is too many are the others told apart.
-    most_attributes = int(np.count_nonzero(content < ord("0")))
-    if most_attributes**2 > MAX_PARSER_STEPS:
-        most_attributes = sum(int(np.count_nonzero(content == char)) for char in b"/\"'")
-        most_attributes += int(np.count_nonzero(content <= ord(" ")))
-    return (num_tags * (num_tags + 1) + most_attributes**2) // 2
+class Marks:
+    """Where the characters of a page stand that its tags are made of; in UTF-8, to be fast."""
+
+    def __init__(self, content: _Bytes) -> None:
+        self._content = content
+        self.tags = np.flatnonzero(content == ord("<"))
+        self._ends = np.flatnonzero(content == ord(">"))
+        self._attributes = np.flatnonzero(_BEFORE_ATTRIBUTE.take(content))
+
+    def most_depths(self) -> npt.NDArray[np.int64]:
+        """Return a bound on the depth at each tag, or what looks like one: no element ever ends."""
+        behind = self._content[np.minimum(self.tags + 1, len(self._content) - 1)]
+        return np.cumsum(_IS_LETTER[behind], dtype=np.int64)
+
+    def most_attribute_steps(self) -> int:
+        """Return a bound on the steps for attributes: as if each stretch were a single tag.
+
+        A stretch goes from the first `<` behind an end of a tag to the next such end. Ends that may
+        stand in a quoted value are none, so a tag lies in one stretch, whatever its quotes hide.
+        """
+        ends = self._ends[~(self._may_be_quoted(ord('"')) | self._may_be_quoted(ord("'")))]
+        stops = np.append(ends, len(self._content))
+        firsts = np.searchsorted(self.tags, np.append(0, ends))
+        has_tag = firsts < len(self.tags)
+        starts, stops = self.tags[firsts[has_tag]], stops[has_tag]
+        is_long = stops - starts >= _SHORT_TAG_CHARS - 1
+        counts = np.searchsorted(self._attributes, stops[is_long]) - np.searchsorted(
+            self._attributes, starts[is_long]
+        )
+        return int((counts.astype(np.int64) ** 2).sum()) // 2
+
+    def _may_be_quoted(self, mark: int) -> npt.NDArray[np.bool_]:
+        """Tell of each `>` whether a value may go on there that began with a quotation mark.
+
+        It may where the last mark before it is one that opens a value: behind a `=`, or white space
+        behind one. Of white space, two characters are looked at.
+        """
+        content = self._content
+        marks = np.flatnonzero(content == mark)
+        if not len(marks):
+            return np.zeros(len(self._ends), np.bool_)
+        before, further = (content[np.maximum(marks - back, 0)] for back in (1, 2))
+        is_spaced = (further == ord("=")) | (further <= ord(" "))
+        opens = (before == ord("=")) | ((before <= ord(" ")) & is_spaced)
+        last = np.searchsorted(marks, self._ends) - 1
+        return (last >= 0) & opens[np.maximum(last, 0)]
+
+
+def _exceeds_budget(
+    text: str, most_depths: npt.NDArray[np.int64], most_attribute_steps: int
+) -> bool:
+    """Tell whether a parser takes too many steps; stop once what is left cannot be too much."""
+    sums = np.cumsum(most_depths)
+    for number, (num_steps, depth) in enumerate(_steps(text), 1):
+        if num_steps > MAX_PARSER_STEPS:
+            return True
+        if number % _TAGS_BETWEEN_LOOKS == 0:
+            # From here on each tag may open one more element than are open.
+            opened = depth - int(most_depths[number - 1])
+            left = int(sums[-1] - sums[number - 1]) + opened * (len(sums) - number)
+            if num_steps + left + most_attribute_steps <= MAX_PARSER_STEPS:
+                return False
+    return False
 
 
 def parser_steps(text: str) -> int:
     """Return the steps that a parser takes for a page, or somewhat more."""
+    return max((num_steps for num_steps, _ in _steps(text)), default=0)
+
+
+def _steps(text: str) -> Iterator[tuple[int, int]]:
+    """Yield at each tag the steps so far, and how many elements are open."""
     num_steps = 0
     open_tags = OpenTags()
     for tag in tags(text):
@@ -86,4 +171,4 @@ def parser_steps(text: str) -> int:
         num_steps += open_tags.depth
         if tag.end - tag.start >= _SHORT_TAG_CHARS:
             num_steps += tag.num_attributes**2 // 2
-    return num_steps
+        yield num_steps, open_tags.depth

@@ -1,6 +1,5 @@
 """The table of source kinds, and what the run asks of it."""
 
-import hashlib
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -69,14 +68,24 @@ def test_how_the_web_is_asked_is_part_of_a_result_that_came_from_it(
     assert settings("harvest.num_files=3") != settings()
 
 
-def test_a_table_has_the_fingerprint_of_its_files_contents(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_bytes(b"1")
-    (tmp_path / "b.csv").write_bytes(b"2")
-    hashes = [hashlib.sha256(content).hexdigest() for content in (b"1", b"2")]
-    expected = hashlib.sha256("".join(hashes).encode()).hexdigest()
+def test_a_table_has_the_fingerprint_of_its_files_names_and_contents(tmp_path: Path) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.csv").write_bytes(b"1")
+        (tmp_path / folder / "b.csv").write_bytes(b"2")
 
-    source = TableSource(path=str(tmp_path / "*.csv"))
-    assert fingerprints(source, cache=str(tmp_path / "cache.json")) == {"table": expected}
+    def of(pattern: str) -> object:
+        source = TableSource(path=str(tmp_path / pattern))
+        return fingerprints(source, cache=str(tmp_path / "cache.json"))
+
+    whole = of("here/*.csv")
+    assert of("here") == of("there") == of("there/*.csv") == whole != of("here/a.csv")
+    (tmp_path / "there" / "b.csv").write_bytes(b"3")
+    assert of("there") != whole
+    # The ending says how a file is read.
+    (tmp_path / "there" / "b.csv").write_bytes(b"2")
+    (tmp_path / "there" / "b.csv").rename(tmp_path / "there" / "b.tsv")
+    assert of("there") != whole
 
 
 def test_a_table_that_did_not_change_is_not_read_again(

@@ -11,8 +11,10 @@ from tables_read import CAT, DOG, message, pairs, read
 
 from openalign.errors import InputError
 from openalign.files.hashing import candidate_key
-from openalign.ingest.sources.table import TableSource
+from openalign.ingest.sources.table import TableSource, check
 from openalign.ingest.sources.table_layouts import LAYOUTS
+from openalign.ingest.sources.url_tables.found import table_files
+from openalign.ingest.sources.url_tables.table_reading import read_file
 from openalign.ingest.webpage.texts import collapse
 
 
@@ -165,6 +167,41 @@ def test_a_file_that_is_not_what_it_seems_is_an_error(tmp_path: Path, name: str)
     (tmp_path / name).write_bytes(b"")
 
     assert f"{tmp_path / name} cannot be read as " in message(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("b.parquet", b"PAR1 and no end", id="parquet"),
+        pytest.param("b.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\3abc", id="packed"),
+        pytest.param("b.json", b'[{"url": "x", ', id="json"),
+    ],
+)
+def test_a_damaged_file_among_whole_ones_stops_nothing(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / "a.csv").write_text(f"url,caption\n{CAT},cat\n")
+    (tmp_path / name).write_bytes(content)
+    # A folder of CSV files holds JSON documents as notes.
+    source = TableSource(path=f"{tmp_path}/*")
+
+    check(source)
+    [*whole, damaged] = [
+        piece
+        for url in table_files(source.path)
+        for piece in read_file(url, source=source, folder=f"{tmp_path}/")
+    ]
+
+    assert [(each.origin, each.candidates.num_rows) for each in whole if each.counts] == [
+        ("a.csv", 1)
+    ]
+    [file] = damaged.damaged_files
+    assert file.name == damaged.origin == name
+    assert file.reason.startswith("cannot be read as ")
+    assert str(tmp_path) not in file.reason
+    (tmp_path / "a.csv").unlink()
+    with pytest.raises(InputError, match=f"{name} cannot be read as "):
+        check(source)
 
 
 def test_an_address_without_a_scheme_is_one_of_https(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_a_page_has_its_pairs_and_its_place_in_the_warc() -> None:
     assert (pair.raw_image_url, pair.address_from) == ("../cat.png", "src")
 
 
+@pytest.mark.parametrize("number", ["\xb2", "9" * 5000, "-1", "\uff12\uff10\uff10", "1e3", "200 "])
+def test_what_is_no_number_counts_as_not_said(number: str) -> None:
+    found = only(wat([CAT], status=number, container={"Filename": "x.warc.gz", "Offset": number}))
+
+    assert (found.state, found.http_status, found.offset) == ("http_error", None, 0)
+
+
 def test_without_a_container_the_place_is_that_in_the_wat() -> None:
     first, second = wat([CAT], container={}), wat([CAT], container={})
     found = pages(gz(first, second))

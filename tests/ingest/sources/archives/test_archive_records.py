@@ -2,7 +2,7 @@
 
 import gzip
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import pytest
@@ -20,6 +20,7 @@ Pack = Callable[..., bytes]
 NAMES = ("a", "b", "c", "d")
 RECORDS = [page(f"<p>{name}" * 300, url=f"http://{name}.example/") for name in NAMES]
 A, B, C, D = RECORDS
+RECORDS_CUT = [page(f"<p>{name}" * 9, url=f"http://{name}.example/") for name in "abc"]
 DAMAGED, NO_RECORD = RecordFault.DAMAGED, RecordFault.NO_RECORD
 WRONG_LENGTH, CUT_SHORT = RecordFault.WRONG_LENGTH, RecordFault.CUT_SHORT
 
@@ -158,6 +159,35 @@ def test_an_archive_that_is_packed_as_a_whole_is_read_as_far_as_it_can_be_unpack
     found, problem = read(content[:180_000] + bytes(99) + content[180_099:])
     assert [name for name in found if not isinstance(name, RecordFault)] == ["a"]
     assert problem == "its compressed data is damaged: what lies behind is lost"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(RECORDS_CUT, id="plain"),
+        pytest.param([gz(one) for one in RECORDS_CUT], id="gzip"),
+        pytest.param([zst(one) for one in RECORDS_CUT], id="zstandard"),
+        pytest.param([gzip.compress(b"".join(RECORDS_CUT), mtime=0)], id="gzip as a whole"),
+        pytest.param([zstandard.compress(b"".join(RECORDS_CUT))], id="zstandard as a whole"),
+    ],
+)
+def test_wherever_an_archive_is_cut_it_costs_what_is_behind_and_says_so(
+    packed: Sequence[bytes],
+) -> None:
+    content = b"".join(packed)
+    ends = [len(b"".join(packed[: number + 1])) for number in range(len(packed))]
+    # The empty line behind the last record may lack.
+    whole = {end - less for end in ends for less in range(5 if packed is RECORDS_CUT else 1)}
+    for length in range(len(content)):
+        found, problem = read(content[:length])
+
+        names = [one for one in found if not isinstance(one, RecordFault)]
+        faults = found[len(names) :]
+        assert names == ["a", "b", "c"][: len(names)], length
+        assert faults in ([], [CUT_SHORT]), length
+        assert (not problem) == (length in whole), length
+        if length in whole:
+            assert len(names) == sum(length > end - 5 for end in ends), length
 
 
 @pytest.mark.parametrize(

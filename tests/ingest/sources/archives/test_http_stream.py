@@ -162,6 +162,35 @@ def test_retry_after_is_waited_for(header: str) -> None:
     assert second - first > 0.9
 
 
+@pytest.mark.parametrize(
+    "value", ["\xb2", "9" * 5000, "soon", "-1", "Wed, 99 Nov 2026 00:00:00 GMT"]
+)
+def test_headers_that_say_nothing_are_passed_over(value: str) -> None:
+    busy = Reply(status=503, headers=[("Retry-After", value)])
+    # A client can only read on to the end.
+    odd = Reply(body=CONTENT, headers=[("Content-Length", value), ("Connection", "close")])
+    with serve({"/a": in_turn(busy, part()), "/b": lambda _: odd}) as web:
+        assert read(f"http://{web.address}/a") == CONTENT
+        if value[0].isascii():
+            assert read(f"http://{web.address}/b") == CONTENT
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[a/x.warc.gz", "http://a.example:x/", "http://a.example/\xe9 "]
+)
+def test_an_address_that_is_none_costs_itself(url: str) -> None:
+    assert problem(url) == "its address cannot be asked for"
+
+
+def test_many_attempts_wait_no_longer_than_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+
+    HttpReader(manners(num_retries=9999)).wait("a.example", 5000, 0.0, "")
+
+    assert waited == [manners().max_retry_seconds]
+
+
 def test_a_host_that_asks_for_a_long_pause_is_not_asked_again() -> None:
     busy = Reply(status=503, headers=[("Retry-After", "3600")])
     reader = HttpReader(manners())

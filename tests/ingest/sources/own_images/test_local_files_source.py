@@ -1,8 +1,10 @@
 """Images that are files as candidates: beside texts in a folder, or named by a table."""
 
+import gzip
 import hashlib
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.hashing import candidate_key
+from openalign.ingest.candidates import FOUND
 from openalign.ingest.sources.kinds import fingerprints
 from openalign.ingest.sources.local_files import LocalFilesSource, check, own_images
 from openalign.ingest.sources.own_images import local_files_reading as reading
+from openalign.ingest.sources.source_files import folder_of
 from openalign.ingest.sources.url_tables.found import table_files
 
 JPEGS = [image_bytes(number) for number in range(4)]
@@ -35,7 +39,12 @@ def read(**settings: Any) -> tuple[list[dict[str, Any]], dict[str, int]]:
     check(source)
     if source.table:
         files = table_files(source.table)
-        pieces = [piece for url in files for piece in reading.read_table_part(url, source=source)]
+        tables = folder_of(source.table, files)
+        pieces = [
+            piece
+            for url in files
+            for piece in reading.read_table_part(url, source=source, tables=tables)
+        ]
     else:
         found = reading._by_name(reading._files_of(source))
         pieces = list(reading.read_folder_part(canonical_json(found), source=source))
@@ -268,7 +277,8 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
     )
 
     check(source)
-    pieces = list(reading.read_table_part(source.table, source=source))
+    fingerprints(source, cache=str(tmp_path / "cache.json"))  # which a run asks for first
+    pieces = list(reading.read_table_part(source.table, source=source, tables=""))
 
     assert [(row["alt_text"], row["carried"]) for row in rows_of(pieces)] == [
         ("by a detour", '{"score":0.5}'),
@@ -296,6 +306,46 @@ def test_the_folder_is_that_of_the_settings_or_the_table_s_own() -> None:
     assert own_images(LocalFilesSource(table="t/v1.0")).folder == "t/v1.0"
     assert own_images(LocalFilesSource(table="t/*/x.csv")).folder == "t"
     assert own_images(LocalFilesSource(table="x.csv")).folder == "."
+
+
+def test_of_several_tables_a_damaged_one_costs_itself_and_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "photos", **{f"{n}__jpg": jpeg for n, jpeg in enumerate(JPEGS)})
+    lines = [f"{n % 4}.jpg,words number {n * 7919}\n" for n in range(20_000)]
+    table = gzip.compress(("path,caption\n" + "".join(lines)).encode(), mtime=0)
+    tables = tmp_path / "tables"
+    write(tables / "a", x__csv__gz=table)
+    write(tables / "b", x__csv__gz=table[: len(table) // 2])
+    write(tables / "c", x__csv__gz=table[:60])
+    source = LocalFilesSource(path=str(folder), table=str(tables))
+
+    check(source)
+    first = fingerprints(source, cache=str(tmp_path / "cache.json"))  # which a run asks for first
+    pieces = [
+        piece
+        for url in table_files(source.table)
+        for piece in reading.read_table_part(url, source=source, tables=f"{tables}/")
+    ]
+
+    found: Counter[str] = Counter()
+    for piece in pieces:
+        found[piece.origin] += piece.counts[FOUND]
+    assert set(found) == {"a/x.csv.gz", "b/x.csv.gz", "c/x.csv.gz"}
+    assert found["a/x.csv.gz"] == 20_000
+    assert 6_000 < found["b/x.csv.gz"] < 14_000
+    assert found["c/x.csv.gz"] == 0
+    assert [(file.name, file.reason) for piece in pieces for file in piece.damaged_files] == [
+        (f"{name}/x.csv.gz", "cannot be read as csv: Truncated compressed stream") for name in "bc"
+    ]
+    write(tables / "b", x__csv__gz=table)
+    assert fingerprints(source, cache=str(tmp_path / "cache.json")) != first
+
+
+def test_a_folder_that_is_none_is_named_before_its_files_are_listed(tmp_path: Path) -> None:
+    write(tmp_path, a__jpg=JPEGS[0])
+
+    for path, said in ((tmp_path / "gone", "is not there"), (tmp_path / "a.jpg", "is a file")):
+        with pytest.raises(InputError, match=f"{path} {said}, a folder of images is needed"):
+            fingerprints(source_of(path=path), cache="")
 
 
 # The fingerprint ----------------------------------------------------------------------------------

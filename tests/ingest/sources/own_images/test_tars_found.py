@@ -95,6 +95,18 @@ def test_what_is_no_plain_tar_is_refused(tmp_path: Path) -> None:
     assert "nothing.tar: it is no tar, or a broken one" in message(tmp_path / "nothing.tar")
 
 
+def test_damaged_tars_before_a_whole_one_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(b"")
+    (tmp_path / "b.tar").write_bytes(b"PK" * 999)
+    assert "a.tar: it is no tar, or a broken one" in message(tmp_path)
+
+    write_three_samples(tmp_path / "c.tar")
+    assert len(read_tars(tmp_path)[0]) == 3
+    with tarfile.open(tmp_path / "b.tar", "w:gz"):
+        pass
+    assert "b.tar is compressed with gzip" in message(tmp_path)
+
+
 def test_tars_are_read_from_object_stores(tmp_path: Path) -> None:
     write_three_samples(tmp_path / "a.tar")
     storage.write_bytes("memory://own/set/a.tar", (tmp_path / "a.tar").read_bytes())

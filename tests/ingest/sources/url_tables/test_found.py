@@ -1,6 +1,7 @@
 """Which files a table is made of."""
 
 import gzip
+import os
 from pathlib import Path
 
 import polars as pl
@@ -107,6 +108,38 @@ def test_a_folder_that_a_pattern_names_stands_for_its_tables(tmp_path: Path) -> 
         (tmp_path / day / "p.csv").write_text(f"url,caption\n{url},{day}\n")
 
     assert pairs(tmp_path / "day=*") == [(CAT, "day=1"), (DOG, "day=2")]
+
+
+@pytest.mark.parametrize("folder", ["{}", "memory:///notes"], ids=["local", "elsewhere"])
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        pytest.param("*", ["day/part-1.csv", "part-0.csv"], id="a star"),
+        pytest.param("da*", ["day/part-1.csv"], id="a folder"),
+        pytest.param("**/*.csv", ["day/part-1.csv", "part-0.csv"], id="folders"),
+        pytest.param("**", ["day/part-1.csv", "part-0.csv"], id="folders and what is in them"),
+        pytest.param("_temporary/*.csv", ["_temporary/part-2.csv"], id="a note that is named"),
+        pytest.param("_*/*.csv", ["_temporary/part-2.csv"], id="whose beginning is spelled"),
+        pytest.param("da*/.*", ["day/.part-1.csv.crc"], id="and a hidden one's"),
+    ],
+)
+def test_stars_stand_for_no_notes(
+    tmp_path: Path, folder: str, pattern: str, names: list[str]
+) -> None:
+    folder = folder.format(tmp_path)
+    notes = ("_SUCCESS", ".part-0.csv.crc", "_temporary/part-2.csv", "day/.part-1.csv.crc")
+    for name in ("part-0.csv", "day/part-1.csv", *notes):
+        storage.write_text(f"{folder}/{name}", "url,caption\n")
+
+    assert table_files(f"{folder}/{pattern}") == [f"{folder}/{name}" for name in names]
+
+
+def test_a_name_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).write_text(f"url,caption\n{CAT},a\n")
+
+    for path in (tmp_path, tmp_path / "*.csv"):
+        with pytest.raises(InputError, match=r"holds a file whose name is not UTF-8: '.*caf.udce9"):
+            table_files(str(path))
 
 
 @pytest.fixture

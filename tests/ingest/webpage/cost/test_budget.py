@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser
 from webpages import parse
@@ -252,13 +253,65 @@ def test_the_quick_bound_decides_as_the_scan_does(monkeypatch: pytest.MonkeyPatc
     for _ in range(500):
         html = "".join(f"<{rng.choice(NAMES)} {'a ' * rng.randint(0, 3)}>" for _ in range(30))
         html += f"<br {' '.join(f'b{n}' for n in range(rng.randint(0, 200)))}>"
-        is_refused = parser_steps(html) > 300
-        try:
-            require_parsable(html)
-        except PageTooComplexError:
-            assert is_refused
-        else:
-            assert not is_refused
+        assert is_refused(html) == (parser_steps(html) > 300)
+
+
+# What hides a tag or an end of one from who does not look at quotes, comments and scripts.
+HIDING = [
+    *("<", "<a ", "<b", "</", "</div", ">", ">>>", '"', "'", "='", '="', '= "', "=  '", '=\n\t "'),
+    *("=", "= ", "==", " ", "\t", "/", "/////", "a", "b ", "c=d ", 'x="y" ', "x='>'", '">', "'>"),
+    *('"" ', "''", '" " " ', "<!--", "-->", "<![CDATA[", "<script>", "</script>", "<svg>", "\xe9"),
+    *("<p>", "<b>", "</b>", "<td>", "<table>", '<a b="', "<a b=c/d=e", f"<div {'a ' * 40}"),
+]
+
+
+def test_no_page_hides_steps_from_the_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(3)
+    monkeypatch.setattr(budget, "_TAGS_BETWEEN_LOOKS", 3)
+    num_with_attributes = 0
+    for number in range(3000):
+        monkeypatch.setattr(budget, "_SHORT_TAG_CHARS", (1, 20, 256)[number % 3])
+        few = rng.sample(HIDING, rng.randint(2, 8))
+        html = "".join(rng.choices(few, k=rng.randint(1, 300)))
+        marks = budget.Marks(np.frombuffer(html.encode(), np.uint8))
+        open_tags, steps_of_depth, steps_of_attributes = OpenTags(), 0, 0
+        for tag in tags(html):
+            open_tags.see(tag)
+            steps_of_depth += open_tags.depth
+            if tag.end - tag.start >= budget._SHORT_TAG_CHARS:
+                steps_of_attributes += tag.num_attributes**2 // 2
+        num_with_attributes += steps_of_attributes > 0
+
+        assert steps_of_depth <= marks.most_depths().sum(), html
+        assert steps_of_attributes <= marks.most_attribute_steps(), html
+        # And what they leave open is decided as by counting every tag.
+        num_steps = steps_of_depth + steps_of_attributes
+        assert parser_steps(html) == num_steps
+        for most in (num_steps, max(num_steps - 1, 0)):
+            monkeypatch.setattr(budget, "MAX_PARSER_STEPS", most)
+            assert is_refused(html) == (most < num_steps), html
+    assert num_with_attributes > 500
+
+
+def is_refused(html: str) -> bool:
+    try:
+        require_parsable(html)
+    except PageTooComplexError:
+        return True
+    return False
+
+
+def test_a_long_ordinary_page_is_not_counted_tag_by_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = "<div class='item '><a href=/a title=\"it's a > b\"><img src=/a.png alt=''></a></div>"
+    script = "<script>if (a < b) { c = '<p class=\"d\">' + 'it is' }</script>\n"
+    long = f"<img src=/a.png data-all='{{{'&quot;a&quot;: 1, ' * 100}}}'>{'the words of it ' * 200}"
+    html = (item * 20 + script + long) * 100
+    monkeypatch.delattr(budget, "tags")
+
+    assert html.count(" ") ** 2 // 2 > budget.MAX_PARSER_STEPS
+    require_parsable(html)
+    with pytest.raises(NameError):
+        require_parsable("<div>" * 100_000)
 
 
 def test_tags_and_elements_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
