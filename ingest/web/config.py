@@ -71,6 +71,10 @@ class WebConfig:
     """Skip images and pages that X-Robots-Tag, robots meta elements (noai, noimageai, noimageindex,
     noindex, noml, none) or a TDM reservation withhold, and links that say nofollow."""
 
+    ask_tdmrep: bool = True
+    """Ask each origin for `/.well-known/tdmrep.json`, too, and obey it (W3C's TDMRep), with
+    `respect_opt_outs`. It is a request more for an origin; the standard demands it."""
+
     opt_outs_as_of: str = "2026-11-01"
     """Day (YYYY-MM-DD) that `unavailable_after` is judged on: a page or image whose date lies
     before it is withheld. It is set here, because what is read must not depend on the clock."""
