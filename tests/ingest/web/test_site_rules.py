@@ -136,8 +136,12 @@ def test_a_robots_txt_that_was_never_reached_denies_everything_until_it_is() -> 
         state=FetchState.ROBOTS_DENIED, detail="robots.txt was answered with HTTP 503"
     )
 
-    answer(rules, ROBOTS, b"", now=DAY)
+    fail(rules, ROBOTS, 500, now=DAY)
+    refusal = rules.refusal_of(URL)
+    assert refusal is not None
+    assert refusal.detail == "robots.txt was answered with HTTP 500"
 
+    answer(rules, ROBOTS, b"", now=2 * DAY)
     assert rules.refusal_of(URL) is None
 
 
