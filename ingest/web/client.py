@@ -1,12 +1,13 @@
 """The polite web client of crawl and fetch: URLs in, answers or reasons out.
 
-The client checks every URL before it sends a request, redirects included: first the robots.txt of
-its origin, then, after DNS, the IP address. Each host has a limit on its rate and connections.
-Every wait has a deadline. Temporary failures are tried again.
+The client checks every URL before it sends a request, redirects included: first the rules of its
+origin (`site_rules`), then, after DNS, the IP address. Each host has a limit on its rate and
+connections. Every wait has a deadline. Temporary failures are tried again.
 """
 
 import heapq
 import itertools
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,16 +19,11 @@ from typing import Self
 from openalign.files.states import FetchState
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Outages, outage_error
-from openalign.ingest.web.outcomes import (
-    Failure,
-    Outcome,
-    Response,
-    refusal_of_status,
-    rules_without_answer,
-)
+from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.reactor import Reactor, process_share
-from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, HostRules, rules_from
+from openalign.ingest.web.robots import MAX_ROBOTS_BYTES
+from openalign.ingest.web.site_rules import MAX_RULES_REDIRECTS, SiteRules
 from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ending, Head, Refusal, Transfer
 from openalign.ingest.web.urls import canonical_url, host_of, origin_of
 
@@ -45,12 +41,15 @@ class _Visit:
     """One address on its way through attempts and redirects."""
 
     asked: str
-    """The caller's URL; empty for a robots.txt."""
+    """The caller's URL; empty for a file of rules."""
 
     url: str
     host: str
-    robots_of: str = ""
-    """The origin whose robots.txt this is."""
+    rules_file: str = ""
+    """The file of an origin's rules that this asks for."""
+
+    rules_until: float = math.inf
+    """When the rules that allow it expire."""
 
     num_attempts: int = 0
     num_redirects: int = 0
@@ -59,7 +58,7 @@ class _Visit:
 
 
 class WebClient:
-    """Asks for many addresses at once; keeps connections and robots.txt rules between calls."""
+    """Asks for many addresses at once; keeps connections and rules of origins between calls."""
 
     def __init__(
         self,
@@ -76,13 +75,13 @@ class WebClient:
         self._accept = accept
         self._body = self._asked_body = body
         # A byte more than is read tells whether the file goes on.
-        self._robots_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES + 1, cut=True)
+        self._rules_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES + 1, cut=True)
         self._reactor = Reactor(max_connections=config.connections)
         self._pace: Pace[_Visit] = Pace(
             requests_per_second=config.requests_per_second,
             max_active_per_host=config.connections_per_host,
         )
-        self._rules: dict[str, HostRules | Refusal] = {}
+        self._rules = SiteRules(config)
         self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
         self._asked: set[str] = set()
         self._outages = Outages(config.connect_to)
@@ -139,8 +138,7 @@ class WebClient:
 
     def sitemaps_of(self, origin: str) -> list[str]:
         """Return the sitemaps that an origin's robots.txt names, once it has been asked for."""
-        rules = self._rules.get(origin)
-        return rules.sitemaps if isinstance(rules, HostRules) else []
+        return self._rules.sitemaps_of(origin)
 
     def _turn(self) -> None:
         now = time.monotonic()
@@ -178,13 +176,18 @@ class WebClient:
                 detail = "the host did not answer many requests before"
                 self._end(visit, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
                 continue
+            if visit.rules_until <= now:
+                host, visit = visit.host, self._judged(visit)
+                if visit is None:
+                    self._pace.release(host)
+                    continue
             visit.num_attempts += 1
             origin = origin_of(visit.url)
             transfer = self._idle.pop() if self._idle else self._new_transfer()
             transfer.prepare(
                 visit.url,
-                rule=self._robots_body if visit.robots_of else self._asked_body,
-                judge_opt_out=self._config.respect_opt_outs and not visit.robots_of,
+                rule=self._rules_body if visit.rules_file else self._asked_body,
+                judge_opt_out=self._config.respect_opt_outs and not visit.rules_file,
                 look_up=visit.num_attempts > 1 or origin not in self._asked,
                 now=now,
             )
@@ -224,27 +227,28 @@ class WebClient:
     # The steps of an address ---------------------------------------------------------------------
 
     def _admit(self, visit: _Visit) -> None:
-        """Queue an address, once its origin's robots.txt allows it."""
-        if not self._config.respect_robots or visit.robots_of:
-            self._enqueue(visit)
-            return
-        origin = origin_of(visit.url)
-        if origin not in self._rules:
-            self._awaiting_rules[origin].append(visit)
-            if len(self._awaiting_rules[origin]) == 1:
-                url = f"{origin}/robots.txt"
-                self._enqueue(_Visit(asked="", url=url, host=visit.host, robots_of=origin))
-            return
-        rules = self._rules[origin]
-        if isinstance(rules, Refusal):
-            self._end(visit, rules)
-        elif reason := rules.reason_against(visit.url):
-            self._end(visit, Refusal(state=FetchState.ROBOTS_DENIED, detail=reason))
-        elif self._config.respect_opt_outs and (record := rules.reservation_of(visit.url)):
-            detail = f"robots.txt: {record}"
-            self._end(visit, Refusal(state=FetchState.OPTED_OUT, detail=detail))
-        else:
-            self._enqueue(visit)
+        """Queue an address, once the rules of its origin are known and allow it."""
+        if (judged := self._judged(visit)) is not None:
+            self._enqueue(judged)
+
+    def _judged(self, visit: _Visit) -> _Visit | None:
+        """Return an address that the rules of its origin allow.
+
+        If they are not known it waits, and the file that says them is returned, once. None: the
+        file is under way already, or the rules refuse the address, which ends it.
+        """
+        if visit.rules_file:
+            return visit
+        if file := self._rules.file_before(visit.url, time.monotonic()):
+            waiting = self._awaiting_rules[file]
+            waiting.append(visit)
+            first = _Visit(asked="", url=file, host=visit.host, rules_file=file)
+            return first if len(waiting) == 1 else None
+        if refusal := self._rules.refusal_of(visit.url):
+            self._end(visit, refusal)
+            return None
+        visit.rules_until = self._rules.hold_until(visit.url)
+        return visit
 
     def _enqueue(self, visit: _Visit) -> None:
         self._pace.put(visit.host, visit)
@@ -307,29 +311,29 @@ class WebClient:
 
     def _redirect(self, visit: _Visit, head: Head) -> None:
         target = canonical_url(head.header("location") or "", head.url)
+        limit = MAX_RULES_REDIRECTS if visit.rules_file else self._config.max_redirects
         if not head.header("location") or target is None:
             detail = f"HTTP {head.status} leads to no http URL"
             self._end(visit, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
-        elif visit.num_redirects >= self._config.max_redirects:
-            detail = f"more than {self._config.max_redirects} redirects"
+        elif visit.num_redirects >= limit:
+            detail = f"more than {limit} redirects"
             self._end(visit, Refusal(state=FetchState.TOO_MANY_REDIRECTS, detail=detail), head=head)
         elif refusal := self._refusal_of_redirect(visit, target):
             self._end(visit, refusal, head=head)
         else:
-            hops = visit.num_redirects + 1
             self._admit(
                 replace(
                     visit,
                     url=target,
                     host=host_of(target),
                     num_attempts=0,
-                    num_redirects=hops,
+                    num_redirects=visit.num_redirects + 1,
                     redirect=head,
                 )
             )
 
     def _refusal_of_redirect(self, visit: _Visit, target: str) -> Refusal | None:
-        if self._judge_redirect is None or visit.robots_of:
+        if self._judge_redirect is None or visit.rules_file:
             return None
         return self._judge_redirect(visit.url, target)
 
@@ -350,8 +354,9 @@ class WebClient:
         return True
 
     def _succeed(self, visit: _Visit, head: Head, body: bytes) -> None:
-        if visit.robots_of:
-            self._learn_rules(visit, rules_from(head.status, body))
+        if visit.rules_file:
+            self._rules.learn_answer(visit.rules_file, head, body, now=time.monotonic())
+            self._admit_waiting(visit.rules_file)
             return
         self._num_open -= 1
         self._ready.append(Response(url=visit.asked, head=head, body=body))
@@ -359,8 +364,9 @@ class WebClient:
     def _end(
         self, visit: _Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
     ) -> None:
-        if visit.robots_of:
-            self._learn_rules(visit, rules_without_answer(refusal, head))
+        if visit.rules_file:
+            self._rules.learn_failure(visit.rules_file, refusal, head, now=time.monotonic())
+            self._admit_waiting(visit.rules_file)
             return
         self._num_open -= 1
         self._ready.append(
@@ -373,12 +379,11 @@ class WebClient:
             )
         )
 
-    def _learn_rules(self, visit: _Visit, rules: HostRules | Refusal) -> None:
-        self._rules[visit.robots_of] = rules
-        if isinstance(rules, HostRules):
-            delay = rules.crawl_delay_seconds
-            self._pace.slow_down(host_of(visit.robots_of), interval_seconds=delay)
-        for waiting in self._awaiting_rules.pop(visit.robots_of, []):
+    def _admit_waiting(self, file: str) -> None:
+        """Admit the addresses that waited for a file of rules, now that it has ended."""
+        delay = self._rules.crawl_delay_of(origin_of(file))
+        self._pace.slow_down(host_of(file), interval_seconds=delay)
+        for waiting in self._awaiting_rules.pop(file, []):
             self._admit(waiting)
 
     def _abandon(self) -> None:

@@ -69,7 +69,12 @@ class WebConfig:
 
     respect_opt_outs: bool = True
     """Skip images and pages that X-Robots-Tag, robots meta elements (noai, noimageai, noimageindex,
-    noindex, noml, none) or a TDM reservation withhold, and links that say nofollow."""
+    noindex, noml, none), a TDM reservation or a signal about training (`Content-Usage`,
+    `Content-Signal`) withhold, and links that say nofollow."""
+
+    ask_tdmrep: bool = True
+    """Ask each origin for `/.well-known/tdmrep.json`, too, and obey it (W3C's TDMRep), with
+    `respect_opt_outs`. It is a request more for an origin; the standard demands it."""
 
     opt_outs_as_of: str = "2026-11-01"
     """Day (YYYY-MM-DD) that `unavailable_after` is judged on: a page or image whose date lies

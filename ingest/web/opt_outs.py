@@ -12,7 +12,9 @@ _UNAVAILABLE_AFTER = "unavailable_after"
 _WITH_VALUE = frozenset(
     (_UNAVAILABLE_AFTER, "max-snippet", "max-image-preview", "max-video-preview")
 )
-_AGENT_NAME = re.compile(r"([a-z][a-z0-9_.-]*+|\*)(?:/[a-z0-9_.-]*+)?")
+_AGENT_NAME = re.compile(r"([a-z][a-z0-9_.-]*+|\*)(?:/[a-z0-9_.+-]*+)?")
+_COMMENT = re.compile(r"\([^()]*+\)")
+"""Behind the name and version in a User-Agent, where owners copy them from."""
 _PART = re.compile("[^,;]+")
 _ISO_DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)")
 _DAY_FIRST = re.compile(
@@ -31,7 +33,7 @@ def opt_out_in(headers: Iterable[tuple[str, str]], *, as_of: date) -> str | None
     for name, value in headers:
         if name == "x-robots-tag" and (directive := withheld_by(value, as_of=as_of)):
             return f"X-Robots-Tag: {directive}"
-        if name == "tdm-reservation" and value.strip() == "1":
+        if name == "tdm-reservation" and "1" in (part.strip() for part in value.split(",")):
             return "TDM-Reservation: 1"
         if name in TRAINING and training_in(name, value) is False:
             return reservation(name)
@@ -76,7 +78,7 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
     one: what follows then concerns that agent alone. A date has colons and commas of its own, so
     text that is no name belongs to the value before it.
     """
-    value = value.lower()
+    value = _COMMENT.sub("", value.lower())
     concerns_us = True
     for part in _PART.finditer(value):
         name, colon, rest = part[0].partition(":")

@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from openalign.ingest.web.path_rules import PathRules
+from openalign.ingest.web.path_rules import PathRules, comparable_path
 
 AGENT = "OpenALIGN"
 """Our name in robots.txt files, X-Robots-Tag headers and robots meta elements."""
+
+ROBOTS_PATH = "/robots.txt"
+"""Where an origin's file lies; asking for it is always allowed (RFC 9309 2.2.2)."""
 
 MAX_ROBOTS_BYTES = 512_000
 """Bytes that are read of a robots.txt; RFC 9309 2.5 asks for at least 500 KiB."""
@@ -66,7 +69,9 @@ class HostRules:
         """Return why a URL must not be asked for, or None when it may be."""
         if self.refusal:
             return self.refusal
-        return None if self.paths.allow(url) else "robots.txt disallows it"
+        if self.paths.allow(url) or comparable_path(url) == ROBOTS_PATH:
+            return None
+        return "robots.txt disallows it"
 
     def reservation_of(self, url: str) -> str | None:
         """Return the record that reserves training on what lies at a URL, or None."""
@@ -126,7 +131,11 @@ def _parsed(text: str) -> HostRules:
     ours = groups.get(AGENT.lower()) or groups.get("*") or _Group()
     return HostRules(
         paths=PathRules(ours.paths),
-        training={name: PathRules(rules) for name, rules in ours.training.items()},
+        training={
+            # Of two preferences for one path the stricter holds (aipref-attach, "Semantics").
+            name: PathRules(rules, ties_allow=False)
+            for name, rules in ours.training.items()
+        },
         crawl_delay_seconds=ours.crawl_delay_seconds,
         sitemaps=sitemaps,
     )
@@ -162,11 +171,14 @@ def _add_signals(group: _Group, record: str, value: str) -> None:
 
 
 def training_in(record: str, signals: str) -> bool | None:
-    """Return what a list of signals says about training models: yes, no, or nothing."""
+    """Return what a list of signals says about training models: yes, no, or nothing.
+
+    Parameters behind a signal's word (RFC 9651 3.1.2) change nothing.
+    """
     signal, reserves, grants = TRAINING[record]
     said: bool | None = None
     for part in signals.lower().split(","):
-        name, _, word = (text.strip() for text in part.partition("="))
+        name, _, word = (text.strip() for text in part.partition(";")[0].partition("="))
         if name == signal and word in (reserves, grants):
             said = word == grants
     return said

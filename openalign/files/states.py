@@ -93,7 +93,7 @@ class FetchState(StrEnum):
     BAD_URL = "bad_url"
     NOT_THERE = "not_there"  # of an image on no web: its file is gone, or may not be read
     ROBOTS_DENIED = "robots_denied"
-    OPTED_OUT = "opted_out"  # X-Robots-Tag or TDM reservation
+    OPTED_OUT = "opted_out"  # X-Robots-Tag, TDM, training reserved
     PRIVATE_ADDRESS = "private_address"
     DNS_FAILURE = "dns_failure"
     CONNECT_FAILURE = "connect_failure"

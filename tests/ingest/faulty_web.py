@@ -58,7 +58,10 @@ class Web:
         return route if isinstance(route, Reply) else route(handler)
 
     def download(self, **changes: Any) -> WebConfig:
-        """Return settings that reach this web under public names, and that end soon."""
+        """Return settings that reach this web under public names, and that end soon.
+
+        Of the files of rules they ask for robots.txt alone.
+        """
         hosts = (HOST, "other.example", "third.example")
         settings: dict[str, Any] = {
             "contact": "test@example.org",
@@ -67,6 +70,7 @@ class Web:
             "allowed_networks": ("127.0.0.0/8",),
             "connect_to": dict.fromkeys(hosts, self.address),
             "retry_seconds": 0.01,
+            "ask_tdmrep": False,
         }
         return WebConfig(**(settings | changes))
 

@@ -6,6 +6,11 @@ import pytest
 from downloads import OTHER, THIRD, content, failure, fetch, fetch_one
 from faulty_web import SITE, Reply, Web, serve
 
+from openalign.ingest.web import site_rules
+from openalign.ingest.web.outcomes import Failure
+
+TDMREP = "/.well-known/tdmrep.json"
+
 
 @pytest.fixture
 def web() -> Iterator[Web]:
@@ -92,6 +97,77 @@ def test_a_robots_txt_may_lie_behind_a_redirect_and_not_behind_a_loop(web: Web) 
 
     web.routes["/rules"] = Reply(status=301, headers=[("Location", "/robots.txt")])
     assert content(fetch_one(web, "/x")) == b"x"
+
+
+@pytest.mark.parametrize("num_hops", [5, 6])
+def test_a_robots_txt_may_be_five_redirects_away_on_other_hosts(web: Web, num_hops: int) -> None:
+    hosts = [SITE, OTHER, THIRD, SITE, OTHER, THIRD]
+    for number in range(num_hops):
+        path = f"/hop{number}" if number else "/robots.txt"
+        host = hosts[number].removeprefix("http://")
+        to = f"{hosts[(number + 1) % 6]}/hop{number + 1}"
+        web.routes[f"{host}{path}"] = Reply(status=307, headers=[("Location", to)])
+    web.routes[f"/hop{num_hops}"] = Reply(body=b"User-agent: *\nDisallow: /x")
+
+    outcome = fetch_one(web, "/x", max_redirects=0)
+
+    # One that is further away counts as not there (RFC 9309 2.3.1.2).
+    if num_hops == 5:
+        assert failure(outcome) == ("robots_denied", "robots.txt disallows it")
+    else:
+        assert content(outcome) == b"x"
+
+
+def test_a_robots_txt_that_expired_is_asked_for_again_before_what_waits(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_rules, "RULES_HOLD_SECONDS", 0.5)
+    web.routes |= {f"/{n}": Reply(body=b"y") for n in range(12)}
+    web.routes["/robots.txt"] = [
+        Reply(body=b"User-agent: *\nDisallow: /0"),
+        Reply(body=b"User-agent: *\nDisallow: /10\nDisallow: /11"),
+    ]
+    urls = [f"{SITE}/{n}" for n in range(12)]
+
+    # At ten a second the turn of the last two comes after the first file expired.
+    outcomes = fetch(web.download(requests_per_second=10.0, connections_per_host=1), urls)
+
+    denied = [url for url in urls if isinstance(outcomes[url], Failure)]
+    assert {failure(outcomes[url])[0] for url in denied} == {"robots_denied"}
+    assert denied == [f"{SITE}/0", f"{SITE}/10", f"{SITE}/11"]
+    assert web.asked["/robots.txt"] >= 2
+    assert web.asked["/11"] == web.asked["/0"] == 0
+
+
+def test_a_reservation_in_tdmrep_json_is_an_opt_out(web: Web) -> None:
+    web.routes["/y"] = Reply(body=b"y")
+    rules = b'[{"location": "/x", "tdm-reservation": 1}]'
+    web.routes[TDMREP] = Reply(status=302, headers=[("Location", f"{OTHER}/rules")])
+    web.routes["other.example/rules"] = Reply(body=rules)
+
+    outcomes = fetch(web.download(ask_tdmrep=True), [f"{SITE}/x", f"{SITE}/y"])
+
+    assert failure(outcomes[f"{SITE}/x"]) == ("opted_out", "tdmrep.json: tdm-reservation: 1")
+    assert content(outcomes[f"{SITE}/y"]) == b"y"
+    assert web.asked == {"/robots.txt": 1, TDMREP: 1, "/rules": 1, "/y": 1}
+    assert content(fetch_one(web, "/x", ask_tdmrep=True, respect_opt_outs=False)) == b"x"
+
+
+def test_each_hop_is_judged_by_the_tdmrep_json_of_its_own_host(web: Web) -> None:
+    web.routes["/away"] = Reply(status=302, headers=[("Location", f"{OTHER}/x")])
+    web.routes[f"other.example{TDMREP}"] = Reply(body=b'[{"location": "/", "tdm-reservation": 1}]')
+
+    outcome = fetch_one(web, "/away", ask_tdmrep=True)
+
+    assert failure(outcome) == ("opted_out", "tdmrep.json: tdm-reservation: 1")
+    assert web.asked["/x"] == 0
+
+
+@pytest.mark.parametrize("reply", [Reply(status=404), Reply(status=503), Reply(hang_up=True)])
+def test_a_tdmrep_json_that_is_not_there_reserves_nothing(web: Web, reply: Reply) -> None:
+    web.routes[TDMREP] = reply
+
+    assert content(fetch_one(web, "/x", ask_tdmrep=True)) == b"x"
 
 
 def test_a_robots_txt_is_read_as_far_as_it_must_be(web: Web) -> None:

@@ -47,6 +47,14 @@ TODAY = date(2026, 11, 1)
         pytest.param("noml", "noml", id="no machine learning"),
         pytest.param("OpenALIGN/0.1: noai", "noai", id="said to us with a version"),
         pytest.param("otherbot/2.0: noai", None, id="said to another with a version"),
+        pytest.param("OpenALIGN/0.1.0+local: noai", "noai", id="with a version of one's own"),
+        pytest.param(
+            "OpenALIGN/0.1.0 (+https://me.example/bot): noai", "noai", id="as the log has our name"
+        ),
+        pytest.param(
+            "otherbot/2 (+https://me.example): noai, noindex", None, id="as it has another's"
+        ),
+        pytest.param(" NOAI ,\tNoImageIndex", "noai", id="odd case and spaces"),
         pytest.param("other.bot: noai", None, id="said to another with a dot"),
         pytest.param("noindex;nofollow", "noindex", id="semicolons"),
         pytest.param("noindex nofollow", "noindex", id="spaces"),
@@ -78,6 +86,21 @@ def test_robots_directives(value: str, expected: str | None) -> None:
         ),
         pytest.param([("tdm-reservation", "1")], "TDM-Reservation: 1", id="reserved"),
         pytest.param([("tdm-reservation", "0")], None, id="not reserved"),
+        pytest.param(
+            [("tdm-reservation", "1"), ("tdm-policy", "https://site.example/policy.json")],
+            "TDM-Reservation: 1",
+            id="reserved, with a policy",
+        ),
+        pytest.param(
+            [("tdm-policy", "https://site.example/policy.json")], None, id="a policy alone"
+        ),
+        pytest.param([("tdm-reservation", "1, 1")], "TDM-Reservation: 1", id="joined on the way"),
+        pytest.param([("tdm-reservation", "2")], None, id="no value of the standard's"),
+        pytest.param(
+            [("content-usage", "train-ai=n;until=1")],
+            "content-usage: train-ai=n",
+            id="usage with a parameter",
+        ),
         pytest.param(
             [("content-usage", "search=y, train-ai=n")], "content-usage: train-ai=n", id="usage"
         ),

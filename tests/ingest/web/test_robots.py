@@ -226,6 +226,25 @@ def test_broken_bytes_cost_their_own_line() -> None:
             "content-usage: train-ai=n",
             id="with a path",
         ),
+        pytest.param(
+            "User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: train-ai=y",
+            "/x",
+            "content-usage: train-ai=n",
+            id="of two for one path the stricter",
+        ),
+        pytest.param(
+            "User-agent: *\nAllow: /\nDisallow: /never/\nContent-Usage: train-ai=n\n"
+            "Content-Usage: /ai-ok/ train-ai=y",
+            "/ai-ok/test",
+            None,
+            id="the draft's example, where it grants",
+        ),
+        pytest.param(
+            "User-agent: *\nContent-Usage: search=y, train-ai=n;until=2030",
+            "/x",
+            "content-usage: train-ai=n",
+            id="with a parameter",
+        ),
     ],
 )
 def test_signals_reserve_training(text: str, path: str, record: str | None) -> None:

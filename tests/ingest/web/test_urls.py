@@ -141,6 +141,8 @@ def test_a_column_of_urls_has_the_hosts_of_each() -> None:
 def test_hosts_have_no_port_and_origins_do() -> None:
     assert host_of("https://site.example:8443/x") == "site.example"
     assert origin_of("https://site.example:8443/x") == "https://site.example:8443"
+    assert origin_of("http://a/") == "http://a"
+    assert origin_of("http://[::1]:8080/x?y=//z/") == "http://[::1]:8080"
 
 
 @pytest.mark.parametrize(
