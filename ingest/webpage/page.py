@@ -118,9 +118,9 @@ def parse_page(
 
 
 def _tree(decoded: PageText, *, is_xml: bool) -> LexborHTMLParser:
-    text = as_html(decoded.text) if is_xml else decoded.text
-    require_parsable(text)
-    return LexborHTMLParser(text, options=_PARSER_OPTIONS)
+    content = as_html(decoded.text).encode() if is_xml else decoded.content
+    require_parsable(content)
+    return LexborHTMLParser(content, options=_PARSER_OPTIONS)
 
 
 def _late_encoding(tree: LexborHTMLParser, decoded: PageText) -> str | None:
