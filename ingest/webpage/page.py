@@ -45,7 +45,7 @@ class PageContent:
     """What was found on a page."""
 
     pairs: list[FoundPair] = field(default_factory=list[FoundPair])
-    dropped: Counter[str] = field(default_factory=Counter[str])
+    dropped: Counter[str] = field(default_factory=Counter)
     """Pairs that do not become candidates, by `HarvestState`."""
 
     links: list[str] = field(default_factory=list[str])

@@ -53,6 +53,9 @@ def require_parsable(page: bytes) -> None:
     Raises:
         PageTooComplexError: it cannot.
     """
+    # An attribute takes two bytes at least, and a tag three; the last may lack one.
+    if (len(page) + 1) ** 2 // 8 <= MAX_PARSER_STEPS and len(page) <= MAX_TAGS:
+        return
     content = np.frombuffer(page, np.uint8)  # numpy counts bytes faster than Python does
     # As many as there are tags and, because the marks before attributes precede `<` in ASCII, more
     # than all attributes.
