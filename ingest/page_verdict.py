@@ -78,7 +78,7 @@ def judge_content(
         page.links = sorted({*page.links, *page.nofollow_links})
     elif opt_out_on_page(page.directives, reserves_tdm=page.reserves_tdm, as_of=web.opt_outs_day):
         return PageState.ROBOTS_DENIED, None
-    elif forbids_following(headers, page.directives):
+    elif page.links and forbids_following(headers, page.directives):
         page.links = []
     return PageState.CUT if is_cut else PageState.PARSED, page
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -98,11 +98,9 @@ class Watchdog:
         HEAD.pack_into(self._memory, place, self._counts[slot], len(name))
 
 
-@contextmanager
-def watched(name: str) -> Iterator[None]:
+def watched(name: str) -> AbstractContextManager[None]:
     """Watch a piece of this thread's work under `LIMIT_SECONDS`."""
-    with _watchdog_of(os.getpid()).watched(name):
-        yield
+    return _watchdog_of(os.getpid()).watched(name)
 
 
 @cache

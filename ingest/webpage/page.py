@@ -45,7 +45,7 @@ class PageContent:
     """What was found on a page."""
 
     pairs: list[FoundPair] = field(default_factory=list[FoundPair])
-    dropped: Counter[str] = field(default_factory=Counter[str])
+    dropped: Counter[str] = field(default_factory=Counter)
     """Pairs that do not become candidates, by `HarvestState`."""
 
     links: list[str] = field(default_factory=list[str])
@@ -118,9 +118,9 @@ def parse_page(
 
 
 def _tree(decoded: PageText, *, is_xml: bool) -> LexborHTMLParser:
-    text = as_html(decoded.text) if is_xml else decoded.text
-    require_parsable(text)
-    return LexborHTMLParser(text, options=_PARSER_OPTIONS)
+    content = as_html(decoded.text).encode() if is_xml else decoded.content
+    require_parsable(content)
+    return LexborHTMLParser(content, options=_PARSER_OPTIONS)
 
 
 def _late_encoding(tree: LexborHTMLParser, decoded: PageText) -> str | None:

@@ -38,6 +38,7 @@ class _Response:
     body: bytes
     """Empty where it is no page."""
 
+    may_be_page: bool
     is_cut: bool
 
 
@@ -92,14 +93,14 @@ def _take(record: WarcRecord, *, max_bytes: int) -> _Response | None:
     block = record.reader.read(MAX_HEADER_BYTES)
     parsed = parse_header(block, url)
     if parsed is None:
-        return _Response(url, None, b"", is_cut=False)
+        return _Response(url, None, b"", may_be_page=False, is_cut=False)
     head, start = parsed
-    body = b""
-    if _may_be_page(head, block[start:]):
-        # Encodings shorten a page, or lengthen it a little.
-        body = block[start:] + record.reader.read(max_bytes + MAX_HEADER_BYTES)
+    body = block[start:]
+    may_be_page = _may_be_page(head, body)
+    # Encodings shorten a page, or lengthen it a little.
+    body = body + record.reader.read(max_bytes + MAX_HEADER_BYTES) if may_be_page else b""
     is_cut = bool(fields.get("WARC-Truncated") or fields.get("WARC-Segment-Number"))
-    return _Response(url, head, body, is_cut)
+    return _Response(url, head, body, may_be_page, is_cut)
 
 
 def _may_be_page(head: Head, beginning: bytes) -> bool:
@@ -124,18 +125,18 @@ def _judge(
     web: WebConfig,
     max_bytes: int,
 ) -> tuple[PageState, PageContent | None]:
-    is_html = _may_be_page(head, response.body)
-    state = state_by_header(head, url, is_html=is_html, web=web)
+    state = state_by_header(head, url, is_html=response.may_be_page, web=web)
     if state is not None or url is None:
         return state or PageState.BAD_URL, None
     body, is_cut = decoded_body(head, response.body, max_bytes=max_bytes)
-    if head.content_type is None and not _looks_like_html(body):
+    content_type = head.content_type
+    if content_type is None and not _looks_like_html(body):
         return PageState.NOT_HTML, None
     return judge_page(
         body,
         url=url,
         headers=head.headers,
-        content_type=head.content_type,
+        content_type=content_type,
         charset=head.charset,
         texts=texts,
         web=web,

@@ -74,7 +74,9 @@ LAZY_SRCSETS = (
 )
 """Attributes that scripts copy to `srcset`."""
 
-_LAZY = frozenset((*LAZY_ADDRESSES, *LAZY_SRCSETS))
+_LAZY_SRCSETS = frozenset(LAZY_SRCSETS)
+_LAZY = _LAZY_SRCSETS.union(LAZY_ADDRESSES)
+_BESIDE_SRC = _LAZY | {"srcset"}
 
 _DECODED_TYPES = frozenset(
     "image/" + name
@@ -148,17 +150,12 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     """Whether it stands in an attribute that only scripts read."""
 
 
-def has_only_src(attributes: Attributes) -> bool:
-    """Tell whether an `img` element has no other attribute that offers an address."""
-    return not attributes.get("srcset") and attributes.keys().isdisjoint(_LAZY)
-
-
 def img_offers(attributes: Attributes, *, element: str = "") -> Iterator[Offer]:
     """Yield the addresses of an `img` element: what scripts put in first, then what is there.
 
     `element` goes before the attributes' names, for an element that is not the image itself.
     """
-    if not attributes.keys().isdisjoint(_LAZY):
+    if not _LAZY.isdisjoint(attributes):
         for raw, name in _by_size(attributes, LAZY_ADDRESSES, LAZY_SRCSETS):
             yield Offer(raw, element + name, is_lazy=True)
     if attributes.get("srcset"):
@@ -215,6 +212,23 @@ def address_of_src(raw: str, base: str, page_url: str) -> ImageAddress:
     if url is not None:
         return ImageAddress(raw, url, Promise.GOOD, "src")
     return best_address((Offer(raw, "src"),) if raw else (), base, page_url)
+
+
+def address_of_img(attributes: Attributes, base: str, page_url: str) -> ImageAddress:
+    """Return what `best_address` does for the `img_offers` of an element."""
+    name = "src" if _BESIDE_SRC.isdisjoint(attributes) else _foremost(attributes)
+    raw = (attributes.get(name) or "").strip()
+    url = _plain_url(raw, base, page_url)
+    if url is not None:
+        return ImageAddress(raw, url, Promise.GOOD, name)
+    return best_address(img_offers(attributes), base, page_url)
+
+
+def _foremost(attributes: Attributes) -> str:
+    """Return the attribute of the first offer; none where a set of sizes may come first."""
+    if attributes.get("srcset") or not _LAZY_SRCSETS.isdisjoint(attributes):
+        return ""
+    return next((name for name in LAZY_ADDRESSES if attributes.get(name)), "src")
 
 
 def _plain_url(raw: str, base: str, page_url: str) -> str | None:

@@ -44,8 +44,8 @@ class PageTooComplexError(ValueError):
     """A page would cost more than its budget; it says what of."""
 
 
-def require_parsable(text: str) -> None:
-    """Check that a page can be parsed within its budget.
+def require_parsable(page: bytes) -> None:
+    """Check that a page, in UTF-8, can be parsed within its budget.
 
     Most pages are known to be cheap by a bound that takes no time. Only where the bounds do not
     tell are tags counted one by one.
@@ -53,8 +53,15 @@ def require_parsable(text: str) -> None:
     Raises:
         PageTooComplexError: it cannot.
     """
-    # UTF-8 keeps ASCII characters, and numpy counts bytes faster than Python counts characters.
-    content = np.frombuffer(text.encode(errors="replace"), np.uint8)
+    # An attribute takes two bytes at least, and a tag three; the last may lack one.
+    if (len(page) + 1) ** 2 // 8 <= MAX_PARSER_STEPS and len(page) <= MAX_TAGS:
+        return
+    content = np.frombuffer(page, np.uint8)  # numpy counts bytes faster than Python does
+    # As many as there are tags and, because the marks before attributes precede `<` in ASCII, more
+    # than all attributes.
+    most_marks = int(np.count_nonzero(content <= ord("<")))
+    if most_marks * (most_marks + 1) <= 2 * MAX_PARSER_STEPS and most_marks <= MAX_TAGS:
+        return
     num_tags = int(np.count_nonzero(content == ord("<")))
     if num_tags > MAX_TAGS:
         raise PageTooComplexError(f"it has more than {MAX_TAGS} tags")
@@ -68,7 +75,7 @@ def require_parsable(text: str) -> None:
     most_depths = marks.most_depths()
     if int(most_depths.sum()) + attribute_steps <= MAX_PARSER_STEPS:
         return
-    if _exceeds_budget(text, most_depths, attribute_steps):
+    if _exceeds_budget(page.decode(), most_depths, attribute_steps):
         raise PageTooComplexError("it is nested too deeply, or a tag has too many attributes")
 
 

@@ -1,18 +1,28 @@
 """A parsed page, as its readers see it: its elements within a budget, and its addresses."""
 
+import threading
 from collections.abc import Iterable
 
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
 
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.addresses.image_address import (
     Attributes,
     ImageAddress,
     Offer,
-    address_of_src,
     best_address,
 )
 from openalign.ingest.webpage.cost.budget import require_readable
+
+
+class _Search(threading.local):
+    """A thread's search by selectors; to make one for each page takes as long as to use it."""
+
+    def __init__(self) -> None:
+        self.find = LexborCSSSelector().find
+
+
+_SEARCH = _Search()
 
 
 class Document:
@@ -20,22 +30,19 @@ class Document:
 
     def __init__(self, tree: LexborHTMLParser, page_url: str) -> None:
         self._tree = tree
-        self._page_url = page_url
+        self.page_url = page_url
+        """Canonical."""
+
         self._num_read = 0
-        self.metas: list[Attributes] = []
+        self.metas: list[Attributes] = [node.attributes for node in self.named("meta")]
         """The attributes of the meta elements."""
 
-        base = ""
-        self._scripts: list[LexborNode] = []
-        # A search goes through the whole tree, so one looks for all of them.
-        for node in self.elements("meta, base, script, style"):
-            if node.tag == "meta":
-                self.metas.append(node.attributes)
-            elif node.tag != "base":
-                self._scripts.append(node)
-            elif not base:
-                base = (node.attributes.get("href") or "").strip()
-        self._base = (canonical_url(base, page_url) if base else None) or page_url
+        self._scripts = self.named("script")
+        self._styles = self.named("style")
+        hrefs = ((node.attributes.get("href") or "").strip() for node in self.named("base"))
+        base = next(filter(None, hrefs), "")
+        self.base = (canonical_url(base, page_url) if base else None) or page_url
+        """What the page's addresses are relative to; canonical."""
 
     @property
     def root(self) -> LexborNode | None:
@@ -48,7 +55,14 @@ class Document:
         Raises:
             PageTooComplexError: those read so far are more than the page's budget.
         """
-        found = self._tree.css(selector)
+        root = self._tree.root
+        return self._counted(_SEARCH.find(selector, root) if root is not None else [])
+
+    def named(self, name: str) -> list[LexborNode]:
+        """Return what `elements` does for a name, in half of its time."""
+        return self._counted(self._tree.tags(name))
+
+    def _counted(self, found: list[LexborNode]) -> list[LexborNode]:
         self._num_read += len(found)
         require_readable(self._num_read)
         return found
@@ -62,24 +76,19 @@ class Document:
         return [
             node.text()
             for node in self._scripts
-            if node.tag == "script"
-            and (node.attributes.get("type") or "").partition(";")[0].strip().lower() == media_type
+            if (node.attributes.get("type") or "").partition(";")[0].strip().lower() == media_type
         ]
 
     def remove_scripts(self) -> None:
         """Take scripts and styles out of the tree, with all that they hold."""
-        for node in self._scripts:
+        for node in (*self._scripts, *self._styles):
             node.decompose(recursive=True)
-        self._scripts = []
+        self._scripts = self._styles = []
 
     def address(self, offers: Iterable[Offer]) -> ImageAddress:
         """Return the first of the most promising addresses."""
-        return best_address(offers, self._base, self._page_url)
-
-    def address_of_src(self, raw: str) -> ImageAddress:
-        """Return what `address` does for a `src` alone."""
-        return address_of_src(raw, self._base, self._page_url)
+        return best_address(offers, self.base, self.page_url)
 
     def url(self, raw: str) -> str | None:
         """Return the canonical form of an address on the page, or None where it is none."""
-        return canonical_url(raw, self._base)
+        return canonical_url(raw, self.base)

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from selectolax.lexbor import LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from openalign.files.states import FoundIn
 from openalign.ingest.webpage.addresses.image_address import (
     Attributes,
     ImageAddress,
     Promise,
-    has_only_src,
+    address_of_img,
     img_offers,
     source_offers,
 )
@@ -28,11 +28,13 @@ _ATTRIBUTES: dict[TextKind, str] = {"alt": "alt", "title": "title", "aria_label"
 
 _PLACES = {"title": FoundIn.TITLE, "aria-label": FoundIn.ARIA_LABEL}
 _ALT_PLACES = {
-    "img": FoundIn.IMG_ALT,
     "input": FoundIn.INPUT_IMAGE,
     "amp-img": FoundIn.AMP_IMG,
     "amp-anim": FoundIn.AMP_IMG,
 }
+
+# The parser numbers the elements of HTML, and numbers are compared faster than names.
+_IMG, _PICTURE = (node.tag_id for node in LexborHTMLParser("<img><picture>").css("img, picture"))
 
 
 def add_images(
@@ -44,11 +46,11 @@ def add_images(
     addresses = _Addresses(document)
     texts = _Texts(document, images, attributes, languages, kinds)
     for image, own in zip(images, attributes, strict=True):
-        address: ImageAddress | None = None
-        for place, text, language in texts.of_image(image, own):
-            address = address or addresses.of_image(image, own)
-            found.add(address, text, place, language)
-        if address is None:
+        if named := texts.of_image(image, own):
+            address = addresses.of_image(image, own)
+            for place, text, language in named:
+                found.add(address, text, place, language)
+        else:
             found.add_without_text()
     if "area" in kinds:
         _add_areas(found, document, languages, list(zip(images, attributes, strict=True)))
@@ -103,7 +105,9 @@ class _Texts:
 def _place_of(image: LexborNode, attribute: str) -> FoundIn:
     if attribute != "alt":
         return _PLACES[attribute]
-    return FoundIn.PICTURE if _picture_of(image) is not None else _ALT_PLACES[image.tag or ""]
+    if _picture_of(image) is not None:
+        return FoundIn.PICTURE
+    return FoundIn.IMG_ALT if image.tag_id == _IMG else _ALT_PLACES[image.tag or ""]
 
 
 def _label_ids(attributes: Attributes) -> dict[str, None]:
@@ -120,10 +124,7 @@ class _Addresses:
 
     def of_image(self, image: LexborNode, attributes: Attributes) -> ImageAddress:
         """Return the best address of an image: its own, its picture's, or its noscript twin's."""
-        if has_only_src(attributes):
-            best = self._document.address_of_src(attributes.get("src") or "")
-        else:
-            best = self._document.address(img_offers(attributes))
+        best = address_of_img(attributes, self._document.base, self._document.page_url)
         if best.promise is Promise.GOOD:
             return best
         outermost = image
@@ -148,7 +149,7 @@ class _Addresses:
 
 def _picture_of(image: LexborNode) -> LexborNode | None:
     parent = image.parent
-    return parent if parent is not None and parent.tag == "picture" else None
+    return parent if parent is not None and parent.tag_id == _PICTURE else None
 
 
 def _sources_of(picture: LexborNode) -> Iterator[Attributes]:
@@ -193,10 +194,10 @@ def _add_areas(
     if not of_maps:
         return
     around: dict[int, ImageAddress | None] = {}
-    for node in document.elements("map"):
+    for node in document.named("map"):
         # Of two maps of one name, the first is used.
         around[node.mem_id] = of_maps.pop(node.attributes.get("name") or "", None)
-    for area in document.elements("area"):
+    for area in document.named("area"):
         address = inherited(area.parent, around)
         text = collapse(area.attributes.get("alt") or "")
         if address is not None and text:

@@ -31,10 +31,10 @@ def captions_of(
     document: Document, images: Sequence[LexborNode], languages: Languages
 ) -> dict[int, Label]:
     """Return the caption of each image in a figure, by `mem_id`; the innermost figure counts."""
-    found = _disjoint(document.elements("figcaption"))
+    found = _disjoint(document.named("figcaption"))
     if not found:
         return {}
-    figures = {figure.mem_id: figure.mem_id for figure in document.elements("figure")}
+    figures = {figure.mem_id: figure.mem_id for figure in document.named("figure")}
     around: dict[int, int | None] = {**figures}
     labels: dict[int | None, Label] = {}
     for caption in found:

@@ -1,6 +1,7 @@
 """The language that a page names for each of its parts."""
 
 import re
+from functools import lru_cache
 
 from selectolax.lexbor import LexborNode
 
@@ -60,7 +61,13 @@ class Languages:
 
 def primary_subtag(label: str | None) -> str | None:
     """Return the lower-case primary subtag of a language label, or None if it is none."""
-    primary = re.split("[-_]", (label or "").strip(), maxsplit=1)[0].lower()
+    # Where the subtag goes on behind four characters it is none.
+    return _subtag_at((label or "").strip()[:4])
+
+
+@lru_cache
+def _subtag_at(start: str) -> str | None:
+    primary = re.split("[-_]", start, maxsplit=1)[0].lower()
     if not re.fullmatch("[a-z]{2,3}", primary):
         return None
     return _SHORT_LANGUAGES.get(primary, primary)

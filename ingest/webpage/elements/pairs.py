@@ -15,7 +15,7 @@ class FoundPair(msgspec.Struct, frozen=True, gc=False):
 
     image_url: str
     alt_text: str
-    found_in: str
+    found_in: FoundIn
     raw_image_url: str
 
     address_from: str
@@ -30,7 +30,7 @@ class PairsFound:
     """What has been found on a page so far."""
 
     pairs: list[FoundPair] = field(default_factory=list[FoundPair])
-    dropped: Counter[str] = field(default_factory=Counter[str])
+    dropped: Counter[str] = field(default_factory=Counter)
     """Pairs that do not become candidates, by `HarvestState`."""
 
     _num_chars: int = 0
@@ -48,7 +48,7 @@ class PairsFound:
             return
         self._num_chars += len(text) + len(url) + len(raw)
         require_short(self._num_chars)
-        self.pairs.append(FoundPair(url, text, place.value, raw, address.attribute, language))
+        self.pairs.append(FoundPair(url, text, place, raw, address.attribute, language))
 
     def add_without_text(self) -> None:
         """Count an image that has no text of a kind that counts."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import webencodings
 
-from openalign.ingest.webpage.page_text.whatwg import decode
+from openalign.ingest.webpage.page_text.whatwg import decode, utf8_of
 
 _PRESCAN_BYTES = 1024
 _MARKS = (
@@ -35,13 +35,20 @@ _XML_DECLARATION = re.compile(
 class PageText:
     """A page's text, and how sure its encoding is."""
 
-    text: str
+    content: bytes
+    """In UTF-8, which the parser reads."""
+
     encoding: str
-    """The standard's name of the encoding."""
+    """The standard's name of the encoding that the page is in."""
 
     is_guess: bool
     """Whether nothing before the page's content named the encoding. A meta element further down may
     name it."""
+
+    @property
+    def text(self) -> str:
+        """Return the text itself."""
+        return self.content.decode()
 
 
 def decode_page(
@@ -55,22 +62,21 @@ def decode_page(
     """
     for mark, encoding in _MARKS:
         if body.startswith(mark):
-            text = decode(body[len(mark) :], encoding, is_cut=is_cut)
-            return PageText(text=text, encoding=encoding, is_guess=False)
+            return decode_as(body[len(mark) :], encoding, is_cut=is_cut)
     encoding = encoding_of_label(charset) or (
         (None if is_xml else _encoding_of_meta(body)) or _encoding_of_xml(body)
     )
     is_guess = encoding is None
     if encoding is None:
         encoding = "utf-8" if _is_likely_utf8(body, is_cut=is_cut) else "windows-1252"
-    text = decode(body, encoding, is_cut=is_cut)
-    return PageText(text=text, encoding=encoding, is_guess=is_guess)
+    content = utf8_of(body, encoding, is_cut=is_cut)
+    return PageText(content=content, encoding=encoding, is_guess=is_guess)
 
 
 def decode_as(body: bytes, encoding: str, *, is_cut: bool = False) -> PageText:
     """Return a page's text in an encoding that is known by now."""
-    text = decode(body, encoding, is_cut=is_cut)
-    return PageText(text=text, encoding=encoding, is_guess=False)
+    content = utf8_of(body, encoding, is_cut=is_cut)
+    return PageText(content=content, encoding=encoding, is_guess=False)
 
 
 def encoding_of_label(label: str | None) -> str | None:

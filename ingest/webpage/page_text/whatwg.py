@@ -71,6 +71,18 @@ def decode(body: bytes, encoding: str, *, is_cut: bool) -> str:
     return _UNKNOWN.sub(lambda found: _unknown_byte(ord(found[0]) - 0xDC00, encoding), text)
 
 
+def utf8_of(body: bytes, encoding: str, *, is_cut: bool) -> bytes:
+    """Return in UTF-8 what `decode` returns as text."""
+    if encoding == "utf-8":
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            pass
+        else:
+            return body
+    return decode(body, encoding, is_cut=is_cut).encode()
+
+
 def _unknown_byte(byte: int, encoding: str) -> str:
     """Return what the standard has for a byte that Python's codec does not know."""
     if encoding.startswith("windows-") and byte < 0xA0:

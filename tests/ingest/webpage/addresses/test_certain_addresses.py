@@ -6,7 +6,12 @@ import re
 import pytest
 
 from openalign.ingest.webpage.addresses import image_address
-from openalign.ingest.webpage.addresses.image_address import Offer, best_address
+from openalign.ingest.webpage.addresses.image_address import (
+    Offer,
+    address_of_img,
+    best_address,
+    img_offers,
+)
 
 BASES = (
     "http://site.example/",
@@ -51,3 +56,22 @@ def test_what_is_seen_at_once_is_what_the_rules_say(
 
     assert at_once == [best_address([offer], base, BASES[1]) for offer, base in cases]
     assert num_seen > 100
+
+
+def test_the_address_of_an_element_is_the_best_of_its_offers() -> None:
+    rng = random.Random(0)
+    names = ("src", "srcset", "data-src", "data-original", "lazy-src", "data-srcset", "alt")
+    ends = {"srcset": ("", " 2x", " 9w"), "data-srcset": ("", " .5x")}
+    winners: set[str] = set()
+    for _ in range(3000):
+        attributes: dict[str, str | None] = {
+            name: rng.choice((random_address(rng), "", " ")) + rng.choice(ends.get(name, ("",)))
+            for name in rng.sample(names, rng.randrange(4))
+        }
+        if rng.random() < 0.1:
+            attributes["src"] = None
+        expected = best_address(img_offers(attributes), BASES[0], BASES[1])
+        winners.add(expected.attribute)
+
+        assert address_of_img(attributes, BASES[0], BASES[1]) == expected, attributes
+    assert winners == {"", *names} - {"alt"}
