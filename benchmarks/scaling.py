@@ -205,6 +205,7 @@ def run_fetch(
         kept=[str(work / "kept-0.parquet")],
         header_rule=None,
         output=str(out / "shards"),
+        work=str(out / "fetch-work"),
     )
     run_jobs(jobs, work=str(out / "fetch-work"), beam_options=beam_options)
 

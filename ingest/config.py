@@ -13,6 +13,9 @@ PILLOW_LIMIT_PX = 178_956_970
 """Pillow takes an image with more pixels for a decompression bomb, whatever is set here."""
 
 
+MAX_BUCKETS = 1 << 16
+"""Cells of hosts are dealt out to buckets; with more buckets some would get none."""
+
 _SAID_ONCE = (
     "write `web: {...}` once in the pipeline; what one stage alone needs stands under `%s.web`"
 )
@@ -91,6 +94,10 @@ class FetchConfig:
     """Parts of the work. All images of a host are in one part, so one worker asks for them. Only a
     redirect from another host can bring in a second worker, with a pace of its own."""
 
+    large_host: int = 200_000
+    """Candidates above which a host is shared among several parts, each with its share of the
+    host's rate and connections."""
+
     reject_on_header: bool = True
     """Drop an image on its header, before the body, when `select` would drop it for its shape."""
 
@@ -99,7 +106,8 @@ class FetchConfig:
             short_side_px=self.short_side_px,
             max_bytes=self.max_bytes,
             images_per_shard=self.images_per_shard,
-            num_buckets=self.num_buckets,
+            large_host=self.large_host,
         )
+        within(1, MAX_BUCKETS, num_buckets=self.num_buckets)
         within(1, 100, jpeg_quality=self.jpeg_quality)
         within(1, PILLOW_LIMIT_PX, max_pixels=self.max_pixels)

@@ -1,9 +1,14 @@
 """The fetch stage: the images of kept candidates, in webdataset shards with an index and a ledger.
 
 Reads candidates; writes `shard-<bucket>-<number>.tar`, its `.index.parquet` and
-`ledger-<bucket>-<number>.parquet`. All of a host falls into one bucket, which one worker fetches.
-Images that a source has already are read where they lie; those that stay there need no tar, and
-the index points at them. Every candidate is a row of a ledger and ends in a `FetchState`.
+`ledger-<bucket>-<number>.parquet`. All of a host falls into one bucket, which one worker fetches;
+a large host has several. Images that a source has already are read where they lie; those that stay
+there need no tar, and the index points at them. Every candidate is a row of a ledger and ends in a
+`FetchState`.
+
+There are three Beam jobs: one counts the candidates of each host, one cuts them into files for the
+workers, and one fetches. A worker needs as much memory for a large bucket or host as for a small
+one.
 """
 
 from collections import Counter
@@ -12,26 +17,32 @@ from functools import partial
 from typing import Any
 
 import apache_beam as beam
-import polars as pl
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.arrow_bytes import gathered
-from openalign.engines.batches import ReadTables
-from openalign.engines.buckets import Buckets, CutByBucket, hash_buckets
-from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
+from openalign.engines.batches import Numbers, ReadTables
+from openalign.engines.buckets import at_the_end
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs, summary_url
+from openalign.engines.parts import Part
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import FetchBucket, HeaderRule, ShardNote
-from openalign.ingest.images_in_place import require_folder
-from openalign.ingest.ledger_files import check_part
+from openalign.ingest.fetching.bucket import FetchBucket
+from openalign.ingest.fetching.image_judging import HeaderRule
+from openalign.ingest.fetching.images_in_place import require_folder
+from openalign.ingest.fetching.ledger_files import check_part
+from openalign.ingest.fetching.open_shard import ShardNote
+from openalign.ingest.fetching.work_files import CutIntoFiles
+from openalign.ingest.fetching.work_plan import NUM_CELLS, count_cells, plan_work, write_plan
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.urls import hosts_of
+
+_COUNTED, _CUT, _FETCHED = "counted", "cut", "fetched"
+_PLAN_FILE = "plan.json"
 
 
 def jobs(
@@ -41,41 +52,41 @@ def jobs(
     kept: Sequence[str],
     header_rule: HeaderRule | None,
     output: str,
+    work: str,
 ) -> Jobs:
-    """Declare the one job that fetches the images of the candidates in the Parquet files `kept`.
+    """Declare the jobs that fetch the images of the candidates in the Parquet files `kept`.
 
     Raises:
         InputError: the folder of a source's own images is not there.
     """
-    buckets_of = host_buckets if isinstance(images_from, WebConfig) else image_buckets
     if isinstance(images_from, OwnImages):
         require_folder(images_from)
+    plan_url = storage.join(work, _PLAN_FILE)
+    fetch_bucket = partial(
+        FetchBucket,
+        config=config,
+        images_from=images_from,
+        header_rule=header_rule,
+        output=output,
+        plan_url=plan_url,
+        work_files=work,
+        work_summary=summary_url(work, _CUT),
+    )
+    count = partial(_count, kept=kept, config=config, images_from=images_from, plan_url=plan_url)
+    return Jobs(
+        jobs=[
+            Job(name=_COUNTED, build=count),
+            Job(name=_CUT, build=partial(_cut, kept=kept, plan_url=plan_url, work=work)),
+            Job(
+                name=_FETCHED,
+                build=partial(_fetch, num_buckets=config.num_buckets, fetch_bucket=fetch_bucket),
+            ),
+        ],
+        collect=partial(_collect, kept=kept),
+    )
 
-    def build(pipeline: beam.Pipeline, attempt: Attempt) -> Any:
-        fetch_bucket = FetchBucket(
-            config=config,
-            images_from=images_from,
-            header_rule=header_rule,
-            output=output,
-            attempt=attempt,
-        )
-        bucket_of_row = partial(buckets_of, num_buckets=config.num_buckets)
-        check = partial(_check, output=output, attempt=attempt)
-        return (
-            pipeline
-            | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
-            | "Cut" >> CutByBucket(config.num_buckets, bucket_of_row)
-            | "Own" >> beam.GroupByKey()
-            | "Fetch" >> beam.FlatMap(_fetch, fetch_bucket=fetch_bucket).with_output_types(str)
-            | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
-            | "Wait" >> beam.GroupByKey()
-            | "Check" >> beam.MapTuple(check).with_output_types(str)
-        )
 
-    return Jobs(jobs=[Job(name="fetched", build=build)], collect=partial(_collect, kept=kept))
-
-
-def _collect(ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
+def _collect(_: EndedJob, __: EndedJob, ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
     images: Counter[str] = Counter()
     shards = ended.summary.notes(ShardNote)
     for shard in shards:
@@ -94,22 +105,103 @@ def _collect(ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
     )
 
 
-def host_buckets(batch: pa.RecordBatch, *, num_buckets: int) -> Buckets:
-    """Return the bucket of each row: all images of a host are in one."""
-    hosts = hosts_of(pl.Series(batch.column("image_url")))
-    named = pa.RecordBatch.from_pydict({"host": hosts.to_arrow()})
-    return hash_buckets(named, by="host", num_buckets=num_buckets)
+# How the work is cut ------------------------------------------------------------------------------
 
 
-def image_buckets(batch: pa.RecordBatch, *, num_buckets: int) -> Buckets:
-    """Return the bucket of each row: where no host is asked, none needs one worker alone."""
-    return hash_buckets(batch, by="image_url", num_buckets=num_buckets)
+def _count(
+    pipeline: beam.Pipeline,
+    attempt: Attempt,
+    *,
+    kept: Sequence[str],
+    config: FetchConfig,
+    images_from: WebConfig | OwnImages,
+    plan_url: str,
+) -> Any:
+    plan = partial(
+        _write_plan, attempt=attempt, config=config, images_from=images_from, url=plan_url
+    )
+    by_host = isinstance(images_from, WebConfig)
+    return (
+        pipeline
+        | "Images" >> ReadTables(urls=kept, columns=["image_url"])
+        | "Count" >> beam.ParDo(_CountCells(by_host=by_host))
+        | "Add" >> beam.CombineGlobally(_add)
+        | "Plan" >> beam.Map(plan).with_output_types(str)
+    )
 
 
-def _fetch(owned: tuple[int, Iterable[bytes]], *, fetch_bucket: FetchBucket) -> Iterator[str]:
-    bucket, pieces = owned
-    candidates = gathered(pieces)
-    for part in fetch_bucket.fetch(bucket, candidates):
+class _CountCells(beam.DoFn):
+    """Counts the candidates of each cell, over all of a bundle."""
+
+    def __init__(self, *, by_host: bool) -> None:
+        self._by_host = by_host
+
+    def start_bundle(self) -> None:
+        self._counts = np.zeros(NUM_CELLS, np.int64)
+
+    def process(self, element: pa.RecordBatch) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._counts += count_cells(element, by_host=self._by_host)
+
+    def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield at_the_end(self._counts)
+
+
+def _add(counts: Iterable[Any]) -> Any:
+    return sum(counts, np.zeros(NUM_CELLS, np.int64))
+
+
+def _write_plan(
+    counts: Any,
+    *,
+    attempt: Attempt,
+    config: FetchConfig,
+    images_from: WebConfig | OwnImages,
+    url: str,
+) -> str:
+    by_host = isinstance(images_from, WebConfig)
+    plan = plan_work(
+        counts,
+        num_buckets=config.num_buckets,
+        by_host=by_host,
+        large_host=config.large_host,
+        max_owners=images_from.connections_per_host if by_host else 1,
+    )
+    attempt.require()
+    write_plan(url, plan)
+    return Part().to_json()
+
+
+def _cut(
+    pipeline: beam.Pipeline, _: Attempt, *, kept: Sequence[str], plan_url: str, work: str
+) -> Any:
+    candidates = pipeline | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
+    return candidates | "Cut" >> CutIntoFiles(plan_url=plan_url, folder=work)
+
+
+# The images ---------------------------------------------------------------------------------------
+
+
+def _fetch(
+    pipeline: beam.Pipeline,
+    attempt: Attempt,
+    *,
+    num_buckets: int,
+    fetch_bucket: partial[FetchBucket],
+) -> Any:
+    fetch = partial(_fetch_one, fetch_bucket=fetch_bucket(attempt=attempt))
+    check = partial(_check, output=fetch_bucket.keywords["output"], attempt=attempt)
+    return (
+        pipeline
+        | "Buckets" >> Numbers(num_buckets)
+        | "Fetch" >> beam.FlatMap(fetch).with_output_types(str)
+        | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
+        | "Wait" >> beam.GroupByKey()
+        | "Check" >> beam.MapTuple(check).with_output_types(str)
+    )
+
+
+def _fetch_one(bucket: int, *, fetch_bucket: FetchBucket) -> Iterator[str]:
+    for part in fetch_bucket.fetch(bucket):
         yield part.to_json()
 
 

@@ -106,6 +106,7 @@ def _fetch(setup: StageSetup) -> "Jobs":
         kept=setup.run.urls("filter", KEPT),
         header_rule=rule if config.reject_on_header else None,
         output=setup.output,
+        work=setup.work,
     )
 
 

@@ -20,7 +20,7 @@ from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.ingest import fetch
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import HeaderRule
+from openalign.ingest.fetching.image_judging import HeaderRule
 
 PNG = [("Content-Type", "image/png")]
 OTHER = "http://other.example"
@@ -89,7 +89,8 @@ def run(
     rule: HeaderRule | None = None,
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
-    storage.remove(str(folder / "work" / "fetched.done"))
+    work = str(folder / "work")
+    storage.remove(f"{work}/fetched.done")
     kept = folder.parent / f"{folder.name}-kept"
     urls = []
     for number in range(2):
@@ -97,9 +98,9 @@ def run(
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
     jobs = fetch.jobs(
-        config, images_from=config.web, kept=urls, header_rule=rule, output=str(folder)
+        config, images_from=config.web, kept=urls, header_rule=rule, output=str(folder), work=work
     )
-    return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
+    return run_jobs(jobs, work=work, beam_options=options)
 
 
 def ledger_of(folder: Path) -> pl.DataFrame:

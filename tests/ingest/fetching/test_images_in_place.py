@@ -59,7 +59,8 @@ def run(
     images: OwnImages, rows: Sequence[dict[str, Any]], folder: Path, *options: str, **changes: Any
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
-    storage.remove(str(folder / "work" / "fetched.done"))
+    work = str(folder / "work")
+    storage.remove(f"{work}/fetched.done")
     kept = folder.parent / f"{folder.name}-kept"
     table = pa.Table.from_pylist(list(rows), schema=CANDIDATE)
     write_table(str(kept), "kept-0.parquet", table)
@@ -74,8 +75,9 @@ def run(
         kept=[str(kept / "kept-0.parquet")],
         header_rule=make_rule(),
         output=str(folder),
+        work=work,
     )
-    return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
+    return run_jobs(jobs, work=work, beam_options=options)
 
 
 def states(folder: Path) -> dict[str, str]:
