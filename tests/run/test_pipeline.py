@@ -171,10 +171,10 @@ def test_an_input_that_only_moved_changes_nothing(
 ) -> None:
     both(folder)
     (folder / "elsewhere").mkdir()
-    (folder / "pairs.parquet").rename(folder / "elsewhere" / "other.parquet")
+    (folder / "pairs.parquet").rename(folder / "elsewhere" / "pairs.parquet")
     capsys.readouterr()
 
-    both(folder, f"harvest.source.path={folder}/elsewhere/other.parquet")
+    both(folder, f"harvest.source.path={folder}/elsewhere/pairs.parquet")
 
     assert capsys.readouterr().err.count("up to date") == 2
 
