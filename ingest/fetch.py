@@ -28,6 +28,7 @@ from openalign.engines.parts import Part
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import StageResult
+from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
@@ -37,7 +38,14 @@ from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
 from openalign.ingest.fetching.open_shard import ShardNote
 from openalign.ingest.fetching.work_files import CutIntoFiles
-from openalign.ingest.fetching.work_plan import NUM_CELLS, count_cells, plan_work, write_plan
+from openalign.ingest.fetching.work_plan import (
+    NUM_CELLS,
+    count_cells,
+    count_keys,
+    first_untried,
+    plan_work,
+    write_plan,
+)
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 
@@ -53,8 +61,11 @@ def jobs(
     header_rule: HeaderRule | None,
     output: str,
     work: str,
+    removals: Removals = NO_REMOVALS,
 ) -> Jobs:
     """Declare the jobs that fetch the images of the candidates in the Parquet files `kept`.
+
+    What `removals` names is left out.
 
     Raises:
         InputError: the folder of a source's own images is not there.
@@ -69,14 +80,18 @@ def jobs(
         header_rule=header_rule,
         output=output,
         plan_url=plan_url,
-        work_files=work,
+        work=work,
         work_summary=summary_url(work, _CUT),
     )
     count = partial(_count, kept=kept, config=config, images_from=images_from, plan_url=plan_url)
     return Jobs(
         jobs=[
             Job(name=_COUNTED, build=count),
-            Job(name=_CUT, build=partial(_cut, kept=kept, plan_url=plan_url, work=work)),
+            Job(
+                name=_CUT,
+                build=partial(_cut, kept=kept, plan_url=plan_url, work=work),
+                finish=lambda _: [write_removals(work, removals)],
+            ),
             Job(
                 name=_FETCHED,
                 build=partial(_fetch, num_buckets=config.num_buckets, fetch_bucket=fetch_bucket),
@@ -124,30 +139,37 @@ def _count(
     return (
         pipeline
         | "Images" >> ReadTables(urls=kept, columns=["image_url"])
-        | "Count" >> beam.ParDo(_CountCells(by_host=by_host))
+        | "Count" >> beam.ParDo(_CountCells(by_host=by_host, with_keys=config.limit is not None))
         | "Add" >> beam.CombineGlobally(_add)
         | "Plan" >> beam.Map(plan).with_output_types(str)
     )
 
 
 class _CountCells(beam.DoFn):
-    """Counts the candidates of each cell, over all of a bundle."""
+    """Counts the candidates of each cell, and of each stretch of keys, over all of a bundle."""
 
-    def __init__(self, *, by_host: bool) -> None:
+    def __init__(self, *, by_host: bool, with_keys: bool) -> None:
         self._by_host = by_host
+        self._with_keys = with_keys
 
     def start_bundle(self) -> None:
-        self._counts = np.zeros(NUM_CELLS, np.int64)
+        self._counts = _no_counts()
 
     def process(self, element: pa.RecordBatch) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        self._counts += count_cells(element, by_host=self._by_host)
+        self._counts[0] += count_cells(element, by_host=self._by_host)
+        if self._with_keys:
+            self._counts[1] += count_keys(element)
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         yield at_the_end(self._counts)
 
 
+def _no_counts() -> Any:
+    return np.zeros((2, NUM_CELLS), np.int64)
+
+
 def _add(counts: Iterable[Any]) -> Any:
-    return sum(counts, np.zeros(NUM_CELLS, np.int64))
+    return sum(counts, _no_counts())
 
 
 def _write_plan(
@@ -159,12 +181,14 @@ def _write_plan(
     url: str,
 ) -> str:
     by_host = isinstance(images_from, WebConfig)
+    by_cell, by_key = counts
     plan = plan_work(
-        counts,
+        by_cell,
         num_buckets=config.num_buckets,
         by_host=by_host,
         large_host=config.large_host,
         max_owners=images_from.connections_per_host if by_host else 1,
+        first_untried=first_untried(by_key, config.limit) if config.limit is not None else "",
     )
     attempt.require()
     write_plan(url, plan)

@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+import polars as pl
+
+from openalign.files.removals import Removals
 from openalign.files.states import FetchState
 from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import ImageFacts, StoredImage, inspect, store
@@ -20,6 +23,7 @@ class ImageJudge:
 
     config: FetchConfig
     header_rule: HeaderRule | None
+    removals: Removals
     are_stored: bool
     """Whether images are stored; those that stay where they lie are only looked at."""
 
@@ -38,8 +42,12 @@ class ImageJudge:
 
         `expected` holds the sha256 that were promised, if any.
         """
-        if expected and (found := hashlib.sha256(body).hexdigest()) not in expected:
-            return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {found}")
+        if expected or len(self.removals.contents):
+            found = hashlib.sha256(body).hexdigest()
+            if expected and found not in expected:
+                return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {found}")
+            if self.removals.of_contents(pl.Series([found])).any():
+                return Refusal(state=FetchState.REMOVED, detail=f"its sha256, {found}, is listed")
         # Judged again with the whole body: some formats show their size only then.
         seen = self.look(None, body)
         if isinstance(seen, Refusal):

@@ -65,10 +65,9 @@ class OpenShard:
     def __init__(self, ledger_file: str, rows: pl.DataFrame) -> None:
         """Open a shard for candidates that are sorted by image and key."""
         self.rows = rows
-        self.urls: list[str] = rows["image_url"].unique(maintain_order=True).to_list()
-        """Its images."""
+        self.images = rows.select("image_url", "image_key").unique(maintain_order=True)
 
-        self._ledger_file = ledger_file
+        self.ledger_file = ledger_file
         self._name = shard_of_ledger(ledger_file)
         self._spool = tempfile.TemporaryFile(prefix="openalign-")  # noqa: SIM115  # `close` does
         self._expected = _expected_hashes(rows)
@@ -79,7 +78,7 @@ class OpenShard:
     @property
     def is_full(self) -> bool:
         """Whether each image has its outcome."""
-        return len(self._facts) == len(self.urls)
+        return len(self._facts) == self.images.height
 
     def close(self) -> None:
         """Let go of the images that wait to be written."""
@@ -125,7 +124,7 @@ class OpenShard:
         files = self._write_images(folder)
         ledger = self._ledger()
         table = naming(ledger.to_arrow().cast(LEDGER), files)
-        return _part(ledger, [*files, write_table(folder, self._ledger_file, table)])
+        return _part(ledger, [*files, write_table(folder, self.ledger_file, table)])
 
     def _write_images(self, folder: str) -> list[DataFile]:
         if self._in_place:
@@ -156,11 +155,10 @@ class OpenShard:
 
     def _index_in_place(self) -> pa.Table:
         """Return where the images lie that stay."""
-        images = self.rows.select("image_key", "image_url").unique(maintain_order=True)
         return pa.Table.from_pylist(
             [
                 {"key": key, "member": IMAGE_MEMBER, "offset": lies.offset, "length": lies.length}
-                for key, url in images.iter_rows()
+                for url, key in self.images.iter_rows()
                 if (lies := self._in_place.get(url)) is not None
             ],
             schema=INDEX,

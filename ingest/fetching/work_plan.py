@@ -31,6 +31,7 @@ RANGE_ROWS = 1 << 15
 
 _KEY_CHARS = 8
 _KEY_BITS = 4 * _KEY_CHARS
+_KEY_SHIFT = _KEY_BITS - (NUM_CELLS - 1).bit_length()
 
 Numbers = npt.NDArray[np.int64]
 
@@ -46,6 +47,9 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     num_owners: dict[int, int]
     """By the number of a cell, the workers that its hosts are shared among, where more than one."""
+
+    first_untried: str = ""
+    """Images whose keys do not come before this are not tried; empty where all are."""
 
     @property
     def num_buckets(self) -> int:
@@ -96,8 +100,26 @@ def count_cells(batch: pa.RecordBatch, *, by_host: bool) -> Numbers:
     return np.bincount(cells, minlength=NUM_CELLS)
 
 
+def count_keys(batch: pa.RecordBatch) -> Numbers:
+    """Return how many rows of a batch have an image key that begins with each number."""
+    keys = [int(image_key(url)[:_KEY_CHARS], 16) for url in batch.column("image_url").to_pylist()]
+    return np.bincount(np.array(keys, np.int64) >> _KEY_SHIFT, minlength=NUM_CELLS)
+
+
+def first_untried(key_counts: Numbers, limit: int) -> str:
+    """Return the key from which on images are not tried, so that at most `limit` rows are."""
+    num_cells = int(np.searchsorted(np.cumsum(key_counts), limit, side="right"))
+    return "" if num_cells == NUM_CELLS else f"{num_cells << _KEY_SHIFT:0{_KEY_CHARS}x}"
+
+
 def plan_work(
-    counts: Numbers, *, num_buckets: int, by_host: bool, large_host: int, max_owners: int
+    counts: Numbers,
+    *,
+    num_buckets: int,
+    by_host: bool,
+    large_host: int,
+    max_owners: int,
+    first_untried: str = "",
 ) -> WorkPlan:
     """Return the plan for candidates that were counted by cell.
 
@@ -116,6 +138,7 @@ def plan_work(
         by_host=by_host,
         num_ranges=[max(1, math.ceil(n / RANGE_ROWS)) for n in num_rows.tolist()],
         num_owners=dict(zip(shared.tolist(), owners[shared].tolist(), strict=True)),
+        first_untried=first_untried,
     )
 
 

@@ -90,6 +90,8 @@ class FetchState(StrEnum):
     """How a kept candidate's image ended in `fetch`."""
 
     FETCHED = "fetched"
+    NOT_TRIED = "not_tried"  # beyond the limit or the budget of a first try
+    REMOVED = "removed"  # on a removal list
     BAD_URL = "bad_url"
     NOT_THERE = "not_there"  # of an image on no web: its file is gone, or may not be read
     ROBOTS_DENIED = "robots_denied"
@@ -121,6 +123,7 @@ class SelectState(StrEnum):
     ASPECT_RATIO = "aspect_ratio"
     IMAGE_WITH_MANY_ALT_TEXTS = "image_with_many_alt_texts"
     NEAR_DUPLICATE = "near_duplicate"
+    REMOVED = "removed"  # on a removal list
 
 
 class EvaluateState(StrEnum):

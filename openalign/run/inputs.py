@@ -56,12 +56,16 @@ def of_site(_: PipelineConfig) -> dict[str, str]:
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the held-out images.
+    """Return the content of the held-out images, and of removal lists where there are some.
 
     Raises:
-        InputError: a benchmark cannot be used, or an image is missing.
+        InputError: a benchmark cannot be used, an image is missing, or a list cannot be read.
     """
+    from openalign.ingest.fetching.removal_lists import read_lists
+
     found: dict[str, str] = {}
+    if config.fetch.removals:
+        found["removals"] = read_lists(config.fetch.removals).fingerprint
     for number, held_out in enumerate(config.select.held_out):
         images = _images(config, held_out)
         files = (image.place.file for image in images)

@@ -95,6 +95,7 @@ def _filter(setup: StageSetup) -> "Jobs":
 def _fetch(setup: StageSetup) -> "Jobs":
     from openalign.filtering.rules.image import header_state
     from openalign.ingest import fetch
+    from openalign.ingest.fetching.removal_lists import read_lists
 
     config = setup.config.fetch
     images_from = setup.web or source_images.own_images(setup.config)
@@ -107,6 +108,7 @@ def _fetch(setup: StageSetup) -> "Jobs":
         header_rule=rule if config.reject_on_header else None,
         output=setup.output,
         work=setup.work,
+        removals=read_lists(config.removals),
     )
 
 
@@ -124,11 +126,13 @@ def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
 
 def _select(setup: StageSetup) -> "Jobs":
     from openalign.filtering import selection
+    from openalign.ingest.fetching.removal_lists import read_lists
 
     return selection.jobs(
         setup.config.select,
         ledger=setup.run.urls("fetch", LEDGERS),
         held_out=inputs.held_out_images(setup.config),
+        removals=read_lists(setup.config.fetch.removals),
         output=setup.output,
         work=setup.work,
     )

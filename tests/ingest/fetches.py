@@ -15,6 +15,7 @@ from openalign.engines.jobs import run_jobs
 from openalign.files import storage
 from openalign.files.hashing import candidate_key
 from openalign.files.manifest import StageResult
+from openalign.files.removals import NO_REMOVALS, Removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.files.tables import write_table
@@ -87,6 +88,8 @@ def run(
     folder: Path,
     options: Sequence[str] = (),
     rule: HeaderRule | None = None,
+    *,
+    removals: Removals = NO_REMOVALS,
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
     work = str(folder / "work")
@@ -98,7 +101,13 @@ def run(
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
     jobs = fetch.jobs(
-        config, images_from=config.web, kept=urls, header_rule=rule, output=str(folder), work=work
+        config,
+        images_from=config.web,
+        kept=urls,
+        header_rule=rule,
+        output=str(folder),
+        work=work,
+        removals=removals,
     )
     return run_jobs(jobs, work=work, beam_options=options)
 
