@@ -98,11 +98,11 @@ class FetchConfig:
     """Candidates above which a host is shared among several parts, each with its share of the
     host's rate and connections."""
 
-    limit: int | None = None
+    limit: int | None = runtime(None)
     """Candidates that are tried, about so many and no more, for a first look; the others are
     `not_tried`, and `openalign fetch NAME --retry` goes on with them. None tries all."""
 
-    max_total_bytes: int | None = None
+    max_total_bytes: int | None = runtime(None)
     """Bytes of files that are fetched, about, each bucket its share; the images of further shards
     are `not_tried`. None fetches all."""
 

@@ -12,7 +12,8 @@ one.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,22 +22,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openalign.engines.batches import Numbers, ReadTables
+from openalign.engines.batches import Numbers, Paths, ReadTables
 from openalign.engines.buckets import at_the_end
-from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs, summary_url
-from openalign.engines.parts import Part
+from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
+from openalign.engines.parts import Part, Summary
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import StageResult
 from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
-from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.bucket import FetchBucket
-from openalign.ingest.fetching.image_judging import HeaderRule
 from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
 from openalign.ingest.fetching.open_shard import ShardNote
+from openalign.ingest.fetching.rounds import take_rows, taken_rows
+from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, FetchSetup
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -49,20 +50,8 @@ from openalign.ingest.fetching.work_plan import (
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 
-_COUNTED, _CUT, _FETCHED = "counted", "cut", "fetched"
-_PLAN_FILE = "plan.json"
 
-
-def jobs(
-    config: FetchConfig,
-    *,
-    images_from: WebConfig | OwnImages,
-    kept: Sequence[str],
-    header_rule: HeaderRule | None,
-    output: str,
-    work: str,
-    removals: Removals = NO_REMOVALS,
-) -> Jobs:
+def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMOVALS) -> Jobs:
     """Declare the jobs that fetch the images of the candidates in the Parquet files `kept`.
 
     What `removals` names is left out.
@@ -70,54 +59,84 @@ def jobs(
     Raises:
         InputError: the folder of a source's own images is not there.
     """
-    if isinstance(images_from, OwnImages):
-        require_folder(images_from)
-    plan_url = storage.join(work, _PLAN_FILE)
-    fetch_bucket = partial(
-        FetchBucket,
-        config=config,
-        images_from=images_from,
-        header_rule=header_rule,
-        output=output,
-        plan_url=plan_url,
-        work=work,
-        work_summary=summary_url(work, _CUT),
-    )
-    count = partial(_count, kept=kept, config=config, images_from=images_from, plan_url=plan_url)
-    return Jobs(
-        jobs=[
-            Job(name=_COUNTED, build=count),
-            Job(
-                name=_CUT,
-                build=partial(_cut, kept=kept, plan_url=plan_url, work=work),
-                finish=lambda _: [write_removals(work, removals)],
-            ),
-            Job(
-                name=_FETCHED,
-                build=partial(_fetch, num_buckets=config.num_buckets, fetch_bucket=fetch_bucket),
-            ),
-        ],
-        collect=partial(_collect, kept=kept),
-    )
+    return Jobs(jobs=_fetching(setup, lambda: kept, removals), collect=partial(_collect, kept=kept))
+
+
+def retry_jobs(
+    setup: FetchSetup,
+    *,
+    ledgers: Sequence[str],
+    states: Collection[FetchState],
+    removals: Removals = NO_REMOVALS,
+) -> Jobs:
+    """Declare the jobs of a round: they take rows in some states out of ledgers and fetch them.
+
+    The result is that of the round: its rows, and the files that belong to it. Among them are the
+    ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace.
+
+    Raises:
+        InputError: the folder of a source's own images is not there.
+    """
+    take = Job(name=TAKEN, build=partial(_take, setup=setup, ledgers=ledgers, states=states))
+    fetching = _fetching(setup, partial(taken_rows, setup), removals)
+    return Jobs(jobs=[take, *fetching], collect=_collect_round)
+
+
+def _fetching(
+    setup: FetchSetup, kept: Callable[[], Sequence[str]], removals: Removals
+) -> list[Job]:
+    """Return the jobs that count, cut and fetch; `kept` is asked when they are built."""
+    if isinstance(setup.images_from, OwnImages):
+        require_folder(setup.images_from)
+    return [
+        Job(name=COUNTED, build=partial(_count, setup=setup, kept=kept)),
+        Job(
+            name=CUT,
+            build=partial(_cut, setup=setup, kept=kept),
+            finish=lambda _: [write_removals(setup.work, removals)],
+        ),
+        Job(name=FETCHED, build=partial(_fetch, setup=setup)),
+    ]
 
 
 def _collect(_: EndedJob, __: EndedJob, ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
+    return _result_of(ended.summary, num_inputs=sum(_num_rows(url) for url in kept))
+
+
+def _collect_round(taken: EndedJob, _: EndedJob, __: EndedJob, ended: EndedJob) -> StageResult:
+    fetched = _result_of(ended.summary, num_inputs=taken.summary.counts[TAKEN])
+    return replace(fetched, files=[*fetched.files, *taken.summary.files])
+
+
+def _result_of(summary: Summary, *, num_inputs: int) -> StageResult:
     images: Counter[str] = Counter()
-    shards = ended.summary.notes(ShardNote)
+    shards = summary.notes(ShardNote)
     for shard in shards:
         images.update(shard.images)
-    counts = ended.summary.counts
+    counts = summary.counts
     return StageResult(
-        num_inputs=sum(_num_rows(url) for url in kept),
+        num_inputs=num_inputs,
         states={state.value: counts[state.value] for state in FetchState},
         num_outputs=counts[FetchState.FETCHED.value],
-        files=ended.summary.files,
+        files=summary.files,
         facts=FetchFacts(
             images=dict(sorted(images.items())),
             num_bytes=sum(shard.num_bytes for shard in shards),
             stored_bytes=sum(shard.stored_bytes for shard in shards),
         ),
     )
+
+
+def _take(
+    pipeline: beam.Pipeline,
+    _: Attempt,
+    *,
+    setup: FetchSetup,
+    ledgers: Sequence[str],
+    states: Collection[FetchState],
+) -> Any:
+    take = partial(take_rows, setup=setup, states=states)
+    return pipeline | Paths(ledgers) | "Take" >> beam.FlatMap(take).with_output_types(str)
 
 
 # How the work is cut ------------------------------------------------------------------------------
@@ -127,19 +146,16 @@ def _count(
     pipeline: beam.Pipeline,
     attempt: Attempt,
     *,
-    kept: Sequence[str],
-    config: FetchConfig,
-    images_from: WebConfig | OwnImages,
-    plan_url: str,
+    setup: FetchSetup,
+    kept: Callable[[], Sequence[str]],
 ) -> Any:
-    plan = partial(
-        _write_plan, attempt=attempt, config=config, images_from=images_from, url=plan_url
-    )
-    by_host = isinstance(images_from, WebConfig)
+    plan = partial(_write_plan, attempt=attempt, setup=setup)
+    by_host = isinstance(setup.images_from, WebConfig)
+    count = _CountCells(by_host=by_host, with_keys=setup.config.limit is not None)
     return (
         pipeline
-        | "Images" >> ReadTables(urls=kept, columns=["image_url"])
-        | "Count" >> beam.ParDo(_CountCells(by_host=by_host, with_keys=config.limit is not None))
+        | "Images" >> ReadTables(urls=kept(), columns=["image_url"])
+        | "Count" >> beam.ParDo(count)
         | "Add" >> beam.CombineGlobally(_add)
         | "Plan" >> beam.Map(plan).with_output_types(str)
     )
@@ -172,14 +188,8 @@ def _add(counts: Iterable[Any]) -> Any:
     return sum(counts, _no_counts())
 
 
-def _write_plan(
-    counts: Any,
-    *,
-    attempt: Attempt,
-    config: FetchConfig,
-    images_from: WebConfig | OwnImages,
-    url: str,
-) -> str:
+def _write_plan(counts: Any, *, attempt: Attempt, setup: FetchSetup) -> str:
+    config, images_from = setup.config, setup.images_from
     by_host = isinstance(images_from, WebConfig)
     by_cell, by_key = counts
     plan = plan_work(
@@ -191,32 +201,26 @@ def _write_plan(
         first_untried=first_untried(by_key, config.limit) if config.limit is not None else "",
     )
     attempt.require()
-    write_plan(url, plan)
+    write_plan(setup.plan_url, plan)
     return Part().to_json()
 
 
 def _cut(
-    pipeline: beam.Pipeline, _: Attempt, *, kept: Sequence[str], plan_url: str, work: str
+    pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, kept: Callable[[], Sequence[str]]
 ) -> Any:
-    candidates = pipeline | "Candidates" >> ReadTables(urls=kept, schema=CANDIDATE)
-    return candidates | "Cut" >> CutIntoFiles(plan_url=plan_url, folder=work)
+    candidates = pipeline | "Candidates" >> ReadTables(urls=kept(), schema=CANDIDATE)
+    return candidates | "Cut" >> CutIntoFiles(plan_url=setup.plan_url, folder=setup.work)
 
 
 # The images ---------------------------------------------------------------------------------------
 
 
-def _fetch(
-    pipeline: beam.Pipeline,
-    attempt: Attempt,
-    *,
-    num_buckets: int,
-    fetch_bucket: partial[FetchBucket],
-) -> Any:
-    fetch = partial(_fetch_one, fetch_bucket=fetch_bucket(attempt=attempt))
-    check = partial(_check, output=fetch_bucket.keywords["output"], attempt=attempt)
+def _fetch(pipeline: beam.Pipeline, attempt: Attempt, *, setup: FetchSetup) -> Any:
+    fetch = partial(_fetch_one, fetch_bucket=FetchBucket(setup=setup, attempt=attempt))
+    check = partial(_check, output=setup.output, attempt=attempt)
     return (
         pipeline
-        | "Buckets" >> Numbers(num_buckets)
+        | "Buckets" >> Numbers(setup.config.num_buckets)
         | "Fetch" >> beam.FlatMap(fetch).with_output_types(str)
         | "Settle" >> beam.Map(_under_itself).with_output_types(tuple[str, int])
         | "Wait" >> beam.GroupByKey()

@@ -23,14 +23,14 @@ from openalign.files.removals import Removals, read_removals
 from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.fetching.image_judging import HeaderRule, ImageJudge
+from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import read_images
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
+from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.work_files import WorkFiles, cut_by_count
 from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.client import WebClient
-from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure
 from openalign.ingest.web.transfer import BodyRule
 
@@ -52,65 +52,61 @@ class _Planned(NamedTuple):
 class FetchBucket:
     """Fetches all images of a bucket."""
 
-    config: FetchConfig
-    images_from: WebConfig | OwnImages
-    header_rule: HeaderRule | None
-    output: str
-    plan_url: str
-    work: str
-    """The folder of the work files and the removals."""
-
-    work_summary: str
-    """The summary of the job that wrote the work files."""
-
+    setup: FetchSetup
     attempt: Attempt
     """The job's: a worker that outlives its job seals nothing."""
 
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
-        shards = self._shards(bucket)
-        if isinstance(self.images_from, OwnImages):
-            yield from self._read_all(shards, self.images_from)
+        shards, images_from = self._shards(bucket), self.setup.images_from
+        if isinstance(images_from, OwnImages):
+            yield from self._read_all(shards, images_from)
             return
-        body = BodyRule(max_bytes=self.config.max_bytes, look=self._judge.look)
+        body = BodyRule(max_bytes=self.setup.config.max_bytes, look=self._judge.look)
         owners_of = self._plan.owners_of
-        with WebClient(self.images_from, accept=_ACCEPT, body=body, owners_of=owners_of) as client:
+        with WebClient(images_from, accept=_ACCEPT, body=body, owners_of=owners_of) as client:
             yield from self._ask_for_all(shards, client)
 
     @cached_property
     def _plan(self) -> WorkPlan:
-        return read_plan(self.plan_url)
+        return read_plan(self.setup.plan_url)
 
     @cached_property
     def _removals(self) -> Removals:
-        return read_removals(self.work)
+        return read_removals(self.setup.work)
 
     @cached_property
     def _judge(self) -> ImageJudge:
-        stay = isinstance(self.images_from, OwnImages) and self.images_from.stay
+        images_from = self.setup.images_from
+        stay = isinstance(images_from, OwnImages) and images_from.stay
         return ImageJudge(
-            config=self.config,
-            header_rule=self.header_rule,
+            config=self.setup.config,
+            header_rule=self.setup.header_rule,
             removals=self._removals,
             are_stored=not stay,
         )
 
     def _shards(self, bucket: int) -> Iterator[_Planned]:
-        files = WorkFiles(self.work, summary_url=self.work_summary, plan=self._plan, bucket=bucket)
-        cut = cut_by_count(files.sorted_ranges(), self.config.images_per_shard)
+        setup = self.setup
+        files = WorkFiles(
+            setup.work, summary_url=setup.work_summary, plan=self._plan, bucket=bucket
+        )
+        cut = cut_by_count(files.sorted_ranges(), self.setup.config.images_per_shard)
         for number, rows in enumerate(cut):
-            yield _Planned(number, ledger_name(bucket, number), rows)
+            name = ledger_name(bucket, number, round_number=setup.round_number)
+            yield _Planned(number, name, rows)
 
     def _read_all(self, shards: Iterator[_Planned], images: OwnImages) -> Iterator[Part]:
         """Fill one shard after the other with images that lie somewhere."""
-        budget = _Budget(self.config)
+        config = self.setup.config
+        budget = _Budget(config)
         with closing(ShardReader(images.folder)) as reader:
             for planned in shards:
                 opened = self._opened(planned)
                 if isinstance(opened, OpenShard):
                     wanted = self._wanted(opened, has_budget=budget.has_room_for(planned.number))
                     chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
-                    for outcome in read_images(chosen, reader, max_bytes=self.config.max_bytes):
+                    for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
                         opened.take(outcome, self._judge)
                 part = self._sealed(opened)
                 budget.spend(part)
@@ -118,12 +114,13 @@ class FetchBucket:
 
     def _ask_for_all(self, shards: Iterator[_Planned], client: WebClient) -> Iterator[Part]:
         """Fill several shards at one time with images from the web."""
-        budget = _Budget(self.config)
+        config = self.setup.config
+        budget = _Budget(config)
         filling: deque[OpenShard | Part] = deque()
         by_url: dict[str, OpenShard] = {}
         try:
             while True:
-                while len(filling) < SHARDS_AT_ONCE and len(by_url) < self.config.images_per_shard:
+                while len(filling) < SHARDS_AT_ONCE and len(by_url) < config.images_per_shard:
                     planned = next(shards, None)
                     if planned is None:
                         break
@@ -151,7 +148,7 @@ class FetchBucket:
 
     def _opened(self, planned: _Planned) -> OpenShard | Part:
         """Open a shard; return the Part of one that is finished."""
-        part = finished_shard(self.output, planned.ledger_file)
+        part = finished_shard(self.setup.output, planned.ledger_file)
         if part is not None:
             return part
         self.attempt.require()
@@ -177,12 +174,12 @@ class FetchBucket:
             return shard
         with closing(shard):
             # Another attempt may have finished the shard; its files must not be overwritten.
-            part = finished_shard(self.output, shard.ledger_file)
+            part = finished_shard(self.setup.output, shard.ledger_file)
             if part is not None:
                 return part
             # The demo's site outlives the attempt, so it still answered if the attempt is current.
             self.attempt.require()
-            return shard.write(self.output)
+            return shard.write(self.setup.output)
 
 
 class _Budget:

@@ -1,7 +1,7 @@
 """Whether an image that was asked for is taken, and what is stored of it."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
@@ -11,10 +11,8 @@ from openalign.files.states import FetchState
 from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import ImageFacts, StoredImage, inspect, store
 from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.setup import HeaderRule
 from openalign.ingest.web.transfer import Glance, Head, Refusal
-
-HeaderRule = Callable[[int, int], FetchState | None]
-"""Judges an image's width and height: the reason to drop it, or None to keep it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

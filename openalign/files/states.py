@@ -115,6 +115,20 @@ class FetchState(StrEnum):
     ASPECT_RATIO = "aspect_ratio"  # likewise
 
 
+CAN_HEAL = frozenset(
+    {
+        FetchState.NOT_TRIED,
+        FetchState.DNS_FAILURE,
+        FetchState.CONNECT_FAILURE,
+        FetchState.TLS_FAILURE,
+        FetchState.TIMEOUT,
+        FetchState.HTTP_SERVER_ERROR,
+        FetchState.TRUNCATED,
+    }
+)
+"""States that another try, on another day, may turn into another."""
+
+
 class SelectState(StrEnum):
     """How a fetched pair ended in `select`; rejects in the order in which the rules are asked."""
 

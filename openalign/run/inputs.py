@@ -26,6 +26,8 @@ from openalign.train.saved_files import CONFIG_FILE, model_files, processor_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from openalign.files.removals import Removals
+
 
 def held_out_images(config: PipelineConfig) -> "pa.Table":
     """Return the fingerprints of every benchmark image that must stay out of training.
@@ -61,11 +63,9 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
     Raises:
         InputError: a benchmark cannot be used, an image is missing, or a list cannot be read.
     """
-    from openalign.ingest.fetching.removal_lists import read_lists
-
     found: dict[str, str] = {}
     if config.fetch.removals:
-        found["removals"] = read_lists(config.fetch.removals).fingerprint
+        found["removals"] = removals_of(config).fingerprint
     for number, held_out in enumerate(config.select.held_out):
         images = _images(config, held_out)
         files = (image.place.file for image in images)
@@ -74,6 +74,17 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
             [[image.name, image.split, hashes[image.place.file]] for image in images]
         )
     return found
+
+
+def removals_of(config: PipelineConfig) -> "Removals":
+    """Return what the pipeline's removal lists name.
+
+    Raises:
+        InputError: a list cannot be read, or a line of it says nothing.
+    """
+    from openalign.ingest.fetching.removal_lists import read_lists
+
+    return read_lists(config.fetch.removals)
 
 
 def of_evaluate(config: PipelineConfig) -> dict[str, str]:

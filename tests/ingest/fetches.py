@@ -21,7 +21,7 @@ from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.ingest import fetch
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.fetching.image_judging import HeaderRule
+from openalign.ingest.fetching.setup import FetchSetup, HeaderRule
 
 PNG = [("Content-Type", "image/png")]
 OTHER = "http://other.example"
@@ -100,15 +100,10 @@ def run(
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    jobs = fetch.jobs(
-        config,
-        images_from=config.web,
-        kept=urls,
-        header_rule=rule,
-        output=str(folder),
-        work=work,
-        removals=removals,
+    setup = FetchSetup(
+        config=config, images_from=config.web, header_rule=rule, output=str(folder), work=work
     )
+    jobs = fetch.jobs(setup, kept=urls, removals=removals)
     return run_jobs(jobs, work=work, beam_options=options)
 
 

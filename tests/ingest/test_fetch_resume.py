@@ -91,14 +91,13 @@ import pickle, sys
 from pathlib import Path
 from openalign.engines.jobs import run_jobs
 from openalign.ingest import fetch
+from openalign.ingest.fetching.setup import FetchSetup
 
 output, config, *kept = sys.argv[1:]
 config = pickle.loads(Path(config).read_bytes())
 work = output + "/work"
-jobs = fetch.jobs(
-    config, images_from=config.web, kept=kept, header_rule=None, output=output, work=work
-)
-run_jobs(jobs, work=work)
+setup = FetchSetup(config=config, images_from=config.web, output=output, work=work)
+run_jobs(fetch.jobs(setup, kept=kept), work=work)
 """
 
 

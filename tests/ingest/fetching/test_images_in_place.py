@@ -30,6 +30,7 @@ from openalign.images.stored import inspect, store
 from openalign.ingest import fetch
 from openalign.ingest.candidates import candidate_row
 from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.sources.contract import OwnImages
 
 KINDS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"]
@@ -69,14 +70,14 @@ def run(
         "images_per_shard": 3,
         "num_buckets": 2,
     } | changes
-    jobs = fetch.jobs(
-        FetchConfig(**settings | changes),
+    setup = FetchSetup(
+        config=FetchConfig(**settings | changes),
         images_from=images,
-        kept=[str(kept / "kept-0.parquet")],
         header_rule=make_rule(),
         output=str(folder),
         work=work,
     )
+    jobs = fetch.jobs(setup, kept=[str(kept / "kept-0.parquet")])
     return run_jobs(jobs, work=work, beam_options=options)
 
 
