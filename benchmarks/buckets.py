@@ -31,16 +31,22 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
+    import polars as pl
+
     from openalign.engines.buckets import hash_buckets
-    from openalign.ingest.fetch import host_buckets
+    from openalign.ingest.fetching.work_plan import cells_of
 
     batches = list(candidates(options.rows))
     key = partial(hash_buckets, by="key")
+
+    def host(batch: Any, *, num_buckets: int) -> Any:
+        return cells_of(pl.Series(batch.column("image_url")), by_host=True) % num_buckets
+
     print(f"| | {' | '.join(f'{n:,} buckets' for n in NUM_BUCKETS)} |")
     print("|---" * (len(NUM_BUCKETS) + 1) + "|")
     for name, of, cut in (
         ("cut by key", key, held),
-        ("cut by host", host_buckets, held),
+        ("cut by host", host, held),
         ("cut by key, slowly", key, slow),
     ):
         # The slow way is as slow for every batch.

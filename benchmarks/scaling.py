@@ -190,6 +190,7 @@ def run_fetch(
     from openalign.engines.jobs import run_jobs
     from openalign.ingest import fetch
     from openalign.ingest.config import FetchConfig
+    from openalign.ingest.fetching.setup import FetchSetup
     from openalign.ingest.web.config import WebConfig
 
     web = WebConfig(
@@ -199,13 +200,13 @@ def run_fetch(
         allowed_networks=("127.0.0.0/8",),
         connect_to=connect_to,
     )
-    jobs = fetch.jobs(
-        FetchConfig(num_buckets=8, images_per_shard=500),
+    setup = FetchSetup(
+        config=FetchConfig(num_buckets=8, images_per_shard=500),
         images_from=web,
-        kept=[str(work / "kept-0.parquet")],
-        header_rule=None,
         output=str(out / "shards"),
+        work=str(out / "fetch-work"),
     )
+    jobs = fetch.jobs(setup, kept=[str(work / "kept-0.parquet")])
     run_jobs(jobs, work=str(out / "fetch-work"), beam_options=beam_options)
 
 

@@ -18,10 +18,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 from apache_beam.pvalue import PCollection, TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
 from openalign.engines.batches import read_batches
+from openalign.engines.buckets import at_the_end
 from openalign.engines.parts import Part, Summary
 from openalign.engines.tallies import MergeTallies, pieces_of, shown
 from openalign.files.facts import DroppedExample, FrequentText, HostRows, JudgedFacts
@@ -154,8 +153,7 @@ class _Judging(beam.DoFn, ABC):
         if not counts:
             return
         for item in (*self.flush(), TaggedOutput(_PARTS, Part(counts=counts).to_json())):
-            stamped = WindowedValue(item.value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
-            yield TaggedOutput(str(item.tag), stamped)
+            yield TaggedOutput(str(item.tag), at_the_end(item.value))
 
     def split(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Return the kept rows, and the rejected ones with their reason."""

@@ -34,6 +34,7 @@ from openalign.files.names import (
     index_name,
     shard_of_ledger,
 )
+from openalign.files.removals import NO_REMOVALS, Removals, read_removals, write_removals
 from openalign.files.schemas import DECISION, TRAINING
 from openalign.files.states import FetchState, SelectState
 from openalign.files.tables import read_table, write_table
@@ -56,18 +57,25 @@ _HELD_OUT = "held-out.parquet"
 
 
 def jobs(
-    config: SelectConfig, *, ledger: Sequence[str], held_out: pa.Table, output: str, work: str
+    config: SelectConfig,
+    *,
+    ledger: Sequence[str],
+    held_out: pa.Table,
+    output: str,
+    work: str,
+    removals: Removals = NO_REMOVALS,
 ) -> Jobs:
     """Declare the two jobs that select training pairs.
 
-    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of images that must stay out.
+    `held_out` has the fingerprints (`schemas.FINGERPRINT`) of images that must stay out, and
+    `removals` what somebody asked to leave out.
     """
     return Jobs(
         jobs=[
             Job(
                 name="counts",
                 build=partial(_count, config=config, urls=ledger, work=work),
-                finish=partial(_finish_counts, held_out=held_out, work=work),
+                finish=partial(_finish_counts, held_out=held_out, removals=removals, work=work),
             ),
             Job(
                 name="judged",
@@ -110,10 +118,13 @@ def _count(
     )
 
 
-def _finish_counts(summary: Summary, *, held_out: pa.Table, work: str) -> list[DataFile]:
+def _finish_counts(
+    summary: Summary, *, held_out: pa.Table, removals: Removals, work: str
+) -> list[DataFile]:
     join_set(summary, work, IMAGES, storage.join(work, set_file(IMAGES)))
     # Not in the graph: at 60 bytes an image, 170,000 of them exceed what Dataflow takes.
     write_table(work, _HELD_OUT, held_out)
+    write_removals(work, removals)
     return []
 
 
@@ -210,6 +221,7 @@ def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
             open_set(storage.join(work, set_file(IMAGES)))
         ),
         is_copy=matcher(held_out, config.near_duplicates),
+        removals=read_removals(work),
     )
 
     def judge(rows: pa.RecordBatch) -> Verdict:

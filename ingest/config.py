@@ -6,12 +6,15 @@ from typing import Any
 from openalign.ingest.sources.kinds import AnySource, kind_of
 from openalign.ingest.web.config import OPT_OUT_SETTINGS, WebConfig
 from openalign.ingest.webpage.texts import TextKind
-from openalign.settings.fields import identity, renamed
+from openalign.settings.fields import identity, renamed, runtime
 from openalign.settings.limits import positive, within
 
 PILLOW_LIMIT_PX = 178_956_970
 """Pillow takes an image with more pixels for a decompression bomb, whatever is set here."""
 
+
+MAX_BUCKETS = 1 << 16
+"""Cells of hosts are dealt out to buckets; with more buckets some would get none."""
 
 _SAID_ONCE = (
     "write `web: {...}` once in the pipeline; what one stage alone needs stands under `%s.web`"
@@ -91,6 +94,22 @@ class FetchConfig:
     """Parts of the work. All images of a host are in one part, so one worker asks for them. Only a
     redirect from another host can bring in a second worker, with a pace of its own."""
 
+    large_host: int = 200_000
+    """Candidates above which a host is shared among several parts, each with its share of the
+    host's rate and connections."""
+
+    limit: int | None = runtime(None)
+    """Candidates that are tried, about so many and no more, for a first look; the others are
+    `not_tried`, and `openalign fetch NAME --retry` goes on with them. None tries all."""
+
+    max_total_bytes: int | None = runtime(None)
+    """Bytes of files that are fetched, about, each bucket its share; the images of further shards
+    are `not_tried`. None fetches all."""
+
+    removals: tuple[str, ...] = runtime(())
+    """Removal lists: text files with a URL, a host, a domain as `*.host` or a sha256 a line. What
+    is on one is not fetched, and `select` drops what was fetched before."""
+
     reject_on_header: bool = True
     """Drop an image on its header, before the body, when `select` would drop it for its shape."""
 
@@ -99,7 +118,11 @@ class FetchConfig:
             short_side_px=self.short_side_px,
             max_bytes=self.max_bytes,
             images_per_shard=self.images_per_shard,
-            num_buckets=self.num_buckets,
+            large_host=self.large_host,
         )
+        for name in ("limit", "max_total_bytes"):
+            if getattr(self, name) is not None:
+                positive(**{name: getattr(self, name)})
+        within(1, MAX_BUCKETS, num_buckets=self.num_buckets)
         within(1, 100, jpeg_quality=self.jpeg_quality)
         within(1, PILLOW_LIMIT_PX, max_pixels=self.max_pixels)

@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
             verb.set_defaults(verb="stage", stage=stage.name)
             if stage.is_dear:
                 _add_consent(verb)
+            if stage.jobs_again is not None:
+                _add_rounds(verb)
             if stage.takes_data:
                 _add_data(verb)
             if stage.name == REPORT:
@@ -143,6 +145,23 @@ def _add_verb(
     return verb
 
 
+def _add_rounds(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--retry",
+        nargs="*",
+        metavar="STATE",
+        help="try again what can heal of a complete fetch, or what ended in these states",
+    )
+    verb.add_argument(
+        "--limit",
+        type="fetch.limit={}".format,
+        action="append",
+        dest="overrides",
+        metavar="N",
+        help="for a first look: try so many candidates; --retry goes on with the others",
+    )
+
+
 def _add_data(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--data",
@@ -154,12 +173,16 @@ def _add_data(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--allow-missing",
-        action="store_true",
+        action="append_const",
+        dest="overrides",
+        const="evaluate.allow_missing=true",
         help="count images that are not there, and go on without them",
     )
     verb.add_argument(
         "--fast",
-        action="store_true",
+        action="append_const",
+        dest="overrides",
+        const="evaluate.fast=true",
         help="a smoke test on the first images of each split; its numbers mean nothing",
     )
 

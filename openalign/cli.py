@@ -70,14 +70,12 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> int | 
     if stage.name == arguments.REPORT and (options.more_runs or options.output):
         _report_side_by_side(options)
         return None
-    if stage.takes_data and options.allow_missing:
-        options.overrides.append("evaluate.allow_missing=true")
-    if stage.takes_data and options.fast:
-        options.overrides.append("evaluate.fast=true")
     if stage.takes_data and options.data:
         _run_described(options)
         return None
     run = _run_of(options, beam_options)
+    if stage.jobs_again is not None and options.retry is not None:
+        return _run_round(run, options.retry)
     if readiness.is_dry_run(run, stage):
         runner.dry_run(run, stage.name)
         return None
@@ -119,6 +117,19 @@ def _report_side_by_side(options: argparse.Namespace) -> None:
     names = [options.pipeline, *options.more_runs]
     configs = [_config_named(options, name) for name in names]
     side_by_side.write(configs, options.output)
+
+
+def _run_round(run: "Run", states: Sequence[str]) -> int:
+    from openalign.run import readiness, summary
+
+    readiness.require_libraries(STAGES["fetch"])
+    from openalign.run import rounds
+
+    if readiness.is_dry_run(run, STAGES["fetch"]):
+        raise ConfigError("a dry run builds no round", hint="leave out --retry or --dry_run")
+    manifests = {"fetch": rounds.run_round(run, states)}
+    summary.show_findings(run, manifests)
+    return summary.exit_code(manifests)
 
 
 def _run_stage(run: "Run", name: str) -> int:

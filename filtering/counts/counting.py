@@ -21,9 +21,8 @@ import apache_beam as beam
 import msgspec
 import numpy as np
 from apache_beam.pvalue import PCollection
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.windowed_value import WindowedValue
 
+from openalign.engines.buckets import at_the_end
 from openalign.engines.parts import CollectLines, Note, Part, Summary
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
@@ -186,8 +185,7 @@ class _Partials(beam.DoFn, ABC):
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self._held:
-            for item in self._flush():
-                yield WindowedValue(item, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+            yield from map(at_the_end, self._flush())
 
     def _flush(self) -> Iterator[tuple[int, bytes]]:
         held, self._held, self._num_held = self._held, [], 0

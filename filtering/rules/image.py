@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from openalign.files.removals import NO_REMOVALS, Removals
 from openalign.files.states import FetchState, SelectState
 from openalign.filtering.config import ImageRules
 from openalign.filtering.counts.membership import present
@@ -29,6 +30,8 @@ class ImageCorpus:
 
     is_copy: Callable[[pl.DataFrame], Bools]
     """Tells which images (`sha256`, `phash`) are copies of a held-out one."""
+
+    removals: Removals = NO_REMOVALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,12 @@ def is_near_duplicate(batch: ImageBatch, corpus: ImageCorpus, _: ImageRules) -> 
     return corpus.is_copy(pl.DataFrame(batch.rows.select(["sha256", "phash"])))
 
 
+def is_removed(batch: ImageBatch, corpus: ImageCorpus, _: ImageRules) -> Bools:
+    """Tell which images are on a removal list."""
+    urls, contents = (pl.Series(batch.rows.column(name)) for name in ("image_url", "sha256"))
+    return corpus.removals.of_addresses(urls) | corpus.removals.of_contents(contents)
+
+
 SIZE_RULES: tuple[Rule[ImageSizes, object, ImageRules], ...] = (
     Rule(SelectState.SHORT_SIDE, has_short_side),
     Rule(SelectState.ASPECT_RATIO, has_wide_ratio),
@@ -97,6 +106,7 @@ IMAGE_RULES: tuple[Rule[ImageBatch, ImageCorpus, ImageRules], ...] = (
     *SIZE_RULES,
     Rule(SelectState.IMAGE_WITH_MANY_ALT_TEXTS, has_many_alt_texts),
     Rule(SelectState.NEAR_DUPLICATE, is_near_duplicate),
+    Rule(SelectState.REMOVED, is_removed),
 )
 """The rules in the order in which they are asked, which is the order of `SelectState`."""
 

@@ -68,7 +68,9 @@ class WebClient:
         body: BodyRule,
         judge_redirect: Callable[[str, str], Refusal | None] | None = None,
         max_held_bytes: int = MAX_HELD_BYTES,
+        owners_of: Callable[[str], int] = lambda _: 1,
     ) -> None:
+        """Ask as `config` says; `owners_of` tells among how many clients a host is shared."""
         self._config = config
         self._max_held_bytes = max_held_bytes
         self._judge_redirect = judge_redirect
@@ -80,6 +82,7 @@ class WebClient:
         self._pace: Pace[_Visit] = Pace(
             requests_per_second=config.requests_per_second,
             max_active_per_host=config.connections_per_host,
+            owners_of=owners_of,
         )
         self._rules = SiteRules(config)
         self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
@@ -126,15 +129,29 @@ class WebClient:
         """
         self._asked_body = body or self._body
         try:
-            for url in urls:
-                self._num_open += 1
-                self._admit(_Visit(asked=url, url=url, host=host_of(url)))
-            while self._num_open or self._ready:
-                self._turn()
-                if self._ready:
-                    yield self._ready.popleft()
+            self.add(urls)
+            while (outcome := self.take()) is not None:
+                yield outcome
         finally:
             self._abandon()
+
+    def add(self, urls: Iterable[str]) -> None:
+        """Ask for canonical URLs, beside those that are open; `take` returns their outcomes."""
+        for url in urls:
+            self._num_open += 1
+            self._admit(_Visit(asked=url, url=url, host=host_of(url)))
+
+    def take(self) -> Outcome | None:
+        """Return an outcome, in the order in which they end; None when no address is open.
+
+        Raises:
+            StageError: the cause is this machine and not the host: see `outages`.
+        """
+        while self._num_open or self._ready:
+            self._turn()
+            if self._ready:
+                return self._ready.popleft()
+        return None
 
     def sitemaps_of(self, origin: str) -> list[str]:
         """Return the sitemaps that an origin's robots.txt names, once it has been asked for."""

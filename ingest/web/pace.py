@@ -3,6 +3,7 @@
 import heapq
 import itertools
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,6 +18,8 @@ class Host(Generic[T]):
     """The queue of one host, and when its next request may start."""
 
     interval_seconds: float
+    max_active: int
+    num_owners: int
     waiting: deque[T] = field(default_factory=deque[T])
     num_active: int = 0
     due: float = 0.0
@@ -26,7 +29,15 @@ class Host(Generic[T]):
 class Pace(Generic[T]):
     """Hands out waiting items, in the order in which hosts become due."""
 
-    def __init__(self, *, requests_per_second: float, max_active_per_host: int) -> None:
+    def __init__(
+        self,
+        *,
+        requests_per_second: float,
+        max_active_per_host: int,
+        owners_of: Callable[[str], int] = lambda _: 1,
+    ) -> None:
+        """Hand out items at a rate; a host with several owners gets its part of it from each."""
+        self._owners_of = owners_of
         self._interval_seconds = 1.0 / requests_per_second
         self._max_active_per_host = max_active_per_host
         self._hosts: dict[str, Host[T]] = {}
@@ -65,7 +76,8 @@ class Pace(Generic[T]):
     def slow_down(self, host: str, *, interval_seconds: float) -> None:
         """Set the shortest time between two requests to a host."""
         entry = self._host(host)
-        entry.interval_seconds = max(entry.interval_seconds, interval_seconds)
+        slower = interval_seconds * entry.num_owners
+        entry.interval_seconds = max(entry.interval_seconds, slower)
 
     def hold(self, host: str, *, until: float) -> None:
         """Block a host until a time."""
@@ -86,11 +98,16 @@ class Pace(Generic[T]):
 
     def _host(self, name: str) -> Host[T]:
         if name not in self._hosts:
-            self._hosts[name] = Host(self._interval_seconds)
+            owners = self._owners_of(name)
+            self._hosts[name] = Host(
+                interval_seconds=self._interval_seconds * owners,
+                max_active=max(1, self._max_active_per_host // owners),
+                num_owners=owners,
+            )
         return self._hosts[name]
 
     def _list(self, name: str, host: Host[T]) -> None:
-        if host.is_listed or not host.waiting or host.num_active >= self._max_active_per_host:
+        if host.is_listed or not host.waiting or host.num_active >= host.max_active:
             return
         host.is_listed = True
         heapq.heappush(self._due, (host.due, next(self._numbers), name))

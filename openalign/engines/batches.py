@@ -62,6 +62,31 @@ def _values(_: int, values: Iterable[str]) -> Iterable[str]:
 
 
 @dataclass
+class Numbers(beam.PTransform[Any, Any]):
+    """Hand out the numbers below a count, spread over the workers."""
+
+    count: int
+
+    def expand(self, pipeline: beam.Pipeline) -> PCollection[int]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Apply the shuffle of numbers."""
+        numbers: Any = (
+            pipeline
+            | "Start" >> beam.Impulse()
+            | "Count" >> beam.FlatMap(self._keyed).with_output_types(tuple[int, int])
+            | "Spread" >> beam.GroupByKey()
+            | "Take" >> beam.MapTuple(_key).with_output_types(int)
+        )
+        return numbers
+
+    def _keyed(self, _: bytes) -> Iterator[tuple[int, int]]:
+        yield from ((number, 0) for number in range(self.count))
+
+
+def _key(number: int, _: Iterable[int]) -> int:
+    return number
+
+
+@dataclass
 class ReadTables(beam.PTransform[Any, Any]):
     """Read columns of Parquet files as batches; the paths are shuffled, the rows are not."""
 

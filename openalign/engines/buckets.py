@@ -81,8 +81,12 @@ class _CutBatches(beam.DoFn):
         yield from self._cutter.add(element)
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for piece in self._cutter.flush():
-            yield WindowedValue(piece, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+        yield from map(at_the_end, self._cutter.flush())
+
+
+def at_the_end(value: Any) -> Any:
+    """Return a value as `finish_bundle` must yield it."""
+    return WindowedValue(value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
 
 def hash_buckets(batch: pa.RecordBatch, *, by: str, num_buckets: int) -> Buckets:

@@ -106,31 +106,31 @@ def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
     """Build every job as its runner would receive it, without running any: a dry run."""
     for job in stage.jobs:
         attempt = Attempt(storage.join(work, f"{job.name}.dry-run"))
-        ran = run_job(_graph(job, _summary_url(work, job), attempt), beam_options)
+        ran = run_job(_graph(job, summary_url(work, job.name), attempt), beam_options)
         assert not ran, f"{job.name} ran"
 
 
 def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
-    summary_url, marker = _summary_url(work, job), storage.join(work, f"{job.name}.done")
+    url, marker = summary_url(work, job.name), storage.join(work, f"{job.name}.done")
     if not storage.exists(marker):
-        storage.remove(summary_url)  # an earlier attempt's summary may list other files
+        storage.remove(url)  # an earlier attempt's summary may list other files
         with _attempt(job, work) as attempt:
-            run_job(_graph(job, summary_url, attempt), beam_options)
-        if not storage.exists(summary_url):
+            run_job(_graph(job, url, attempt), beam_options)
+        if not storage.exists(url):
             raise StageError(
-                f"the job ended, and its summary {summary_url} cannot be seen from here",
+                f"the job ended, and its summary {url} cannot be seen from here",
                 hint="set the pipeline's root to a URL or a mounted folder that every worker "
                 "shares",
             )
-        files = job.finish(read_summary(summary_url))
+        files = job.finish(read_summary(url))
         storage.write_text(marker, canonical_json(list(files)))
     written = _FILES.decode(storage.read_bytes(marker))
-    return EndedJob(summary=read_summary(summary_url), files=written)
+    return EndedJob(summary=read_summary(url), files=written)
 
 
-def _graph(job: Job, summary_url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:
+def _graph(job: Job, url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:
     def build(pipeline: beam.Pipeline) -> None:
-        _ = job.build(pipeline, attempt) | "Summary" >> WriteSummary(summary_url, attempt.require)
+        _ = job.build(pipeline, attempt) | "Summary" >> WriteSummary(url, attempt.require)
 
     return build
 
@@ -149,5 +149,6 @@ def _attempt(job: Job, work: str) -> Generator[Attempt]:
         storage.remove(attempt.url)
 
 
-def _summary_url(work: str, job: Job) -> str:
-    return storage.join(work, f"{job.name}.jsonl")
+def summary_url(work: str, job_name: str) -> str:
+    """Return where the summary of a job lies."""
+    return storage.join(work, f"{job_name}.jsonl")

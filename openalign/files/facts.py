@@ -216,6 +216,19 @@ class FilterFacts(JudgedFacts, frozen=True, kw_only=True):
     num_images_with_many_alt_texts: int
 
 
+class FetchRound(msgspec.Struct, frozen=True, kw_only=True):
+    """A round in which some images were tried again."""
+
+    states: list[str]
+    """The states that their rows had."""
+
+    num_inputs: int
+    """Rows."""
+
+    ended: dict[str, int]
+    """Rows by the state that they have now."""
+
+
 class FetchFacts(Facts, frozen=True, kw_only=True):
     """Fetch."""
 
@@ -227,6 +240,9 @@ class FetchFacts(Facts, frozen=True, kw_only=True):
 
     stored_bytes: int
     """Of the tars."""
+
+    rounds: list[FetchRound] = []
+    """Those after the first try, in order."""
 
 
 class NearDuplicateFacts(msgspec.Struct, frozen=True, kw_only=True):

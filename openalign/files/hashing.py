@@ -31,8 +31,3 @@ def candidate_key(image_url: str, alt_text: str) -> str:
 def image_key(image_url: str) -> str:
     """Return the key of an image: 32 hex digits over its canonical URL."""
     return xxhash.xxh3_128_hexdigest(image_url.encode(), seed=SEED)
-
-
-def bucket_of(key: str, num_buckets: int) -> int:
-    """Return the bucket of a string: equal strings share one, whatever the run or machine."""
-    return hash64(key) % num_buckets

@@ -32,6 +32,9 @@ COMPLETE = "COMPLETE"
 CLEARED = "CLEARED"
 """Marks a folder that is being swapped in, once the old folder is removed."""
 
+ROUND = "round.json"
+"""Marks a folder whose files are being added to a complete result."""
+
 WORK = "work"
 
 PATIENCE_SECONDS = 5.0
@@ -136,7 +139,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.convert(self.facts, kind)
 
 
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """What is added to a complete result, as `ROUND` has it."""
+
+    manifest: Manifest
+    """Of the result with the round."""
+
+    replaced: list[str]
+    """Files of the result that belong to it no longer."""
+
+
 _MANIFEST = msgspec.json.Decoder(Manifest)
+_ROUND = msgspec.json.Decoder(Round)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +223,9 @@ class StageFolder:
         """Complete a swap that was interrupted after its manifest was written."""
         for name in _partials(self):
             partial = storage.join(self.root, name)
-            if any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
+            if storage.exists(storage.join(partial, ROUND)):
+                self._add(partial)
+            elif any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
                 self._swap(partial)
         if storage.exists(storage.join(self.url, CLEARED)):
             self._mark_complete()
@@ -244,6 +260,34 @@ class StageFolder:
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(manifest) + "\n")
         self._swap(partial)
         return manifest
+
+    def add_round(self, partial: str, manifest: Manifest, *, replaced: Sequence[str]) -> Manifest:
+        """Add the files in a folder to the complete result, whose manifest is replaced in one step.
+
+        `replaced` names the files that belong to the result no longer.
+        """
+        storage.remove(storage.join(partial, WORK))
+        storage.remove_unfinished(partial)
+        added = Round(manifest=manifest, replaced=sorted(replaced))
+        storage.write_text(storage.join(partial, ROUND), canonical_json(added) + "\n")
+        self._add(partial)
+        for name in _partials(self):
+            storage.remove(storage.join(self.root, name))
+        return manifest
+
+    def _add(self, partial: str) -> None:
+        added = _ROUND.decode(storage.read_bytes(storage.join(partial, ROUND)))
+        for file in added.manifest.files:
+            # Those that an interrupted call has moved are no longer there.
+            if storage.exists(storage.join(partial, file.name)):
+                storage.move_file(
+                    storage.join(partial, file.name), storage.join(self.url, file.name)
+                )
+        manifest = canonical_json(added.manifest) + "\n"
+        storage.write_text(storage.join(self.url, MANIFEST), manifest)
+        for name in added.replaced:
+            storage.remove(storage.join(self.url, name))
+        storage.remove(partial)
 
     def move_places(self, manifest: Manifest, places: Mapping[str, str]) -> Manifest:
         """Write down where files lie now that a complete result names and does not hold."""

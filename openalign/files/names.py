@@ -80,15 +80,21 @@ def source_shard(name: str) -> str:
     return f"{SOURCE_FOLDER}/{name}"
 
 
-def ledger_name(bucket: int, number: int) -> str:
-    """Return the name of a shard's ledger."""
-    return f"{LEDGERS}{bucket:05d}-{number:05d}.parquet"
+def ledger_name(bucket: int, number: int, *, round_number: int = 0) -> str:
+    """Return the name of a shard's ledger; images that are tried again are in rounds from 1 on."""
+    tried_again = f"r{round_number:02d}-" if round_number else ""
+    return f"{LEDGERS}{tried_again}{bucket:05d}-{number:05d}.parquet"
+
+
+def rest_name(ledger: str, *, round_number: int) -> str:
+    """Return the name of what is left of a ledger when a round has taken rows out of it."""
+    return f"{ledger.partition('.')[0]}.rest-{round_number:02d}.parquet"
 
 
 def shard_of_ledger(ledger: str) -> str:
     """Return the name of the tar that a ledger belongs to."""
     assert ledger.startswith(LEDGERS), ledger
-    return f"{SHARDS}{ledger.removeprefix(LEDGERS).removesuffix('.parquet')}.tar"
+    return f"{SHARDS}{ledger.removeprefix(LEDGERS).partition('.')[0]}.tar"
 
 
 def index_name(shard: str) -> str:

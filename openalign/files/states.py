@@ -90,6 +90,8 @@ class FetchState(StrEnum):
     """How a kept candidate's image ended in `fetch`."""
 
     FETCHED = "fetched"
+    NOT_TRIED = "not_tried"  # beyond the limit or the budget of a first try
+    REMOVED = "removed"  # on a removal list
     BAD_URL = "bad_url"
     NOT_THERE = "not_there"  # of an image on no web: its file is gone, or may not be read
     ROBOTS_DENIED = "robots_denied"
@@ -113,6 +115,20 @@ class FetchState(StrEnum):
     ASPECT_RATIO = "aspect_ratio"  # likewise
 
 
+CAN_HEAL = frozenset(
+    {
+        FetchState.NOT_TRIED,
+        FetchState.DNS_FAILURE,
+        FetchState.CONNECT_FAILURE,
+        FetchState.TLS_FAILURE,
+        FetchState.TIMEOUT,
+        FetchState.HTTP_SERVER_ERROR,
+        FetchState.TRUNCATED,
+    }
+)
+"""States that another try, on another day, may turn into another."""
+
+
 class SelectState(StrEnum):
     """How a fetched pair ended in `select`; rejects in the order in which the rules are asked."""
 
@@ -121,6 +137,7 @@ class SelectState(StrEnum):
     ASPECT_RATIO = "aspect_ratio"
     IMAGE_WITH_MANY_ALT_TEXTS = "image_with_many_alt_texts"
     NEAR_DUPLICATE = "near_duplicate"
+    REMOVED = "removed"  # on a removal list
 
 
 class EvaluateState(StrEnum):

@@ -322,6 +322,15 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
         fs.mv(old, new)
 
 
+def move_file(source: str, target: str) -> None:
+    """Rename a file; what has its new name is replaced."""
+    if is_local(source):
+        local_path(source).replace(local_path(target))
+        return
+    fs, old = _filesystem(source)
+    fs.mv(old, _filesystem(target)[1])
+
+
 def check_writable(folder: str) -> None:
     """Write and delete a probe file.
 

@@ -1,6 +1,6 @@
 """What a stage offers, and the records that the runner and the stages hand to each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,10 @@ class Stage:
     """The settings that can change a byte of its result."""
 
     jobs: "Callable[[StageSetup], Jobs] | None" = None
+    jobs_again: "Callable[[StageSetup, int, Collection[str]], Jobs] | None" = None
+    """Tries rows again that ended in some states, in a round with a number; for a stage whose
+    complete result can be added to."""
+
     make: Callable[[StageSetup], StageResult] | None = None
     ranks: RankHooks | None = None
     web: Callable[[PipelineConfig], WebConfig | None] = lambda _: None

@@ -26,6 +26,8 @@ from openalign.train.saved_files import CONFIG_FILE, model_files, processor_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from openalign.files.removals import Removals
+
 
 def held_out_images(config: PipelineConfig) -> "pa.Table":
     """Return the fingerprints of every benchmark image that must stay out of training.
@@ -56,12 +58,14 @@ def of_site(_: PipelineConfig) -> dict[str, str]:
 
 
 def of_select(config: PipelineConfig) -> dict[str, str]:
-    """Return the content of the held-out images.
+    """Return the content of the held-out images, and of removal lists where there are some.
 
     Raises:
-        InputError: a benchmark cannot be used, or an image is missing.
+        InputError: a benchmark cannot be used, an image is missing, or a list cannot be read.
     """
     found: dict[str, str] = {}
+    if config.fetch.removals:
+        found["removals"] = removals_of(config).fingerprint
     for number, held_out in enumerate(config.select.held_out):
         images = _images(config, held_out)
         files = (image.place.file for image in images)
@@ -70,6 +74,17 @@ def of_select(config: PipelineConfig) -> dict[str, str]:
             [[image.name, image.split, hashes[image.place.file]] for image in images]
         )
     return found
+
+
+def removals_of(config: PipelineConfig) -> "Removals":
+    """Return what the pipeline's removal lists name.
+
+    Raises:
+        InputError: a list cannot be read, or a line of it says nothing.
+    """
+    from openalign.ingest.fetching.removal_lists import read_lists
+
+    return read_lists(config.fetch.removals)
 
 
 def of_evaluate(config: PipelineConfig) -> dict[str, str]:

@@ -17,8 +17,11 @@ from openalign.telemetry import JsonLines, say
 
 def say_up_to_date(stage: Stage, manifest: Manifest) -> None:
     """Say that a stage is complete; one that is complete and empty ends in an error instead."""
-    if manifest.num_outputs:
-        say(f"{stage.name:9} up to date")
+    if not manifest.num_outputs:
+        return
+    untried = manifest.states.get(FetchState.NOT_TRIED, 0)
+    goes_on = f"; {untried:,} rows are not tried yet, and --retry goes on with them"
+    say(f"{stage.name:9} up to date{goes_on if untried else ''}")
 
 
 def changes(manifest: Manifest, inputs: StageInputs) -> str:

@@ -1,7 +1,8 @@
 """Brings a stage up to date: skips it, resumes it or makes it again, then seals it."""
 
 import time
-from contextlib import nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from openalign.engines.live_counts import clear_live, read_live
@@ -96,7 +97,7 @@ def dry_run(run: Run, name: str) -> None:
     readiness.require_contact(run, stage)
     assert stage.jobs is not None, f"{name} has no Beam job"
     # A folder of its own: the next run may resume from the files of a killed one.
-    setup = _setup(run, stage, run.folder(name).partial_url("dry-run"))
+    setup = setup_of(run, stage, run.folder(name).partial_url("dry-run"))
     jobs = stage.jobs(setup)
     build_jobs(jobs, work=setup.work, beam_options=run.beam_options)
     count = "1 job" if len(jobs.jobs) == 1 else f"{len(jobs.jobs)} jobs"
@@ -135,23 +136,10 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
 
 def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
-    setup = _setup(run, stage, partial_url)
+    setup = setup_of(run, stage, partial_url)
 
-    clear_live(setup.work)
-    started = time.monotonic()
-
-    def measure() -> str:
-        so_far = messages.counts_so_far(read_live(setup.work), time.monotonic() - started)
-        return so_far or f"{len(storage.list_files(partial_url))} files"
-
-    with (
-        served_site(run) if setup.web is not None else nullcontext({}) as served,
-        progress_line(stage.name, measure),
-    ):
-        if setup.web is not None:
-            reached = {**setup.web.connect_to, **served}
-            setup = replace(setup, web=replace(setup.web, connect_to=reached))
-        result = _result(stage, setup)
+    with at_work(stage, setup) as reached:
+        result = _result(stage, reached)
     if result.num_outputs == 0 and stage.is_dear:
         # The network may have been down: these files must not block another attempt.
         storage.remove(partial_url)
@@ -160,7 +148,32 @@ def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     return result
 
 
-def _setup(run: Run, stage: Stage, partial_url: str) -> StageSetup:
+@contextmanager
+def at_work(stage: Stage, setup: StageSetup) -> Generator[StageSetup]:
+    """Show how far a stage is, and serve the pipeline's own site, while the block runs.
+
+    Yield the setup with the site in it.
+    """
+    clear_live(setup.work)
+    started = time.monotonic()
+
+    def measure() -> str:
+        so_far = messages.counts_so_far(read_live(setup.work), time.monotonic() - started)
+        return so_far or f"{len(storage.list_files(setup.output))} files"
+
+    with (
+        served_site(setup.run) if setup.web is not None else nullcontext({}) as served,
+        progress_line(stage.name, measure),
+    ):
+        if setup.web is None:
+            yield setup
+        else:
+            reached = {**setup.web.connect_to, **served}
+            yield replace(setup, web=replace(setup.web, connect_to=reached))
+
+
+def setup_of(run: Run, stage: Stage, partial_url: str) -> StageSetup:
+    """Return what a stage is given that makes its result in a folder."""
     # A worker's current folder is not this process's.
     url = storage.absolute(partial_url)
     return StageSetup(run=run, output=url, work=storage.join(url, WORK), web=stage.web(run.config))

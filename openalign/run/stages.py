@@ -5,8 +5,8 @@ fingerprints of the benchmarks that `evaluate` reads. A stage's libraries are im
 so the command line can read this table. `openalign.run.runner` is what runs a stage.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.config import benchmarks_used, result_settings
@@ -21,7 +21,7 @@ from openalign.run import inputs, source_images
 from openalign.run.config import PipelineConfig
 from openalign.run.contract import RankHooks, Run, Stage, StageSetup
 from openalign.run.measured_model import model_url
-from openalign.run.stage_work import evaluating, training
+from openalign.run.stage_work import evaluating, fetching, training
 from openalign.settings.fields import identity
 
 if TYPE_CHECKING:
@@ -93,19 +93,23 @@ def _filter(setup: StageSetup) -> "Jobs":
 
 
 def _fetch(setup: StageSetup) -> "Jobs":
-    from openalign.filtering.rules.image import header_state
     from openalign.ingest import fetch
 
-    config = setup.config.fetch
-    images_from = setup.web or source_images.own_images(setup.config)
-    assert images_from is not None, "images are on the web or with their source"
-    rule = partial(header_state, rules=setup.config.select.image)
     return fetch.jobs(
-        config,
-        images_from=images_from,
+        fetching.fetch_setup(setup),
         kept=setup.run.urls("filter", KEPT),
-        header_rule=rule if config.reject_on_header else None,
-        output=setup.output,
+        removals=inputs.removals_of(setup.config),
+    )
+
+
+def _fetch_again(setup: StageSetup, round_number: int, states: Collection[str]) -> "Jobs":
+    from openalign.ingest import fetch
+
+    return fetch.retry_jobs(
+        fetching.fetch_setup(setup, round_number=round_number),
+        ledgers=setup.run.urls("fetch", LEDGERS),
+        states=[FetchState(state) for state in states],
+        removals=inputs.removals_of(setup.config),
     )
 
 
@@ -128,6 +132,7 @@ def _select(setup: StageSetup) -> "Jobs":
         setup.config.select,
         ledger=setup.run.urls("fetch", LEDGERS),
         held_out=inputs.held_out_images(setup.config),
+        removals=inputs.removals_of(setup.config),
         output=setup.output,
         work=setup.work,
     )
@@ -271,6 +276,7 @@ _TABLE = (
         reads=lambda _: ("site", "filter"),
         settings=_fetch_settings,
         jobs=_fetch,
+        jobs_again=_fetch_again,
         web=_fetch_web,
         places=source_images.places_of,
         rows_from="filter",

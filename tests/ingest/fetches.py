@@ -15,12 +15,13 @@ from openalign.engines.jobs import run_jobs
 from openalign.files import storage
 from openalign.files.hashing import candidate_key
 from openalign.files.manifest import StageResult
+from openalign.files.removals import NO_REMOVALS, Removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.files.tables import write_table
 from openalign.ingest import fetch
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.image_shards import HeaderRule
+from openalign.ingest.fetching.setup import FetchSetup, HeaderRule
 
 PNG = [("Content-Type", "image/png")]
 OTHER = "http://other.example"
@@ -87,19 +88,23 @@ def run(
     folder: Path,
     options: Sequence[str] = (),
     rule: HeaderRule | None = None,
+    *,
+    removals: Removals = NO_REMOVALS,
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
-    storage.remove(str(folder / "work" / "fetched.done"))
+    work = str(folder / "work")
+    storage.remove(f"{work}/fetched.done")
     kept = folder.parent / f"{folder.name}-kept"
     urls = []
     for number in range(2):
         table = pa.Table.from_pylist(list(rows[number::2]), schema=CANDIDATE)
         write_table(str(kept), f"kept-{number}.parquet", table)
         urls.append(str(kept / f"kept-{number}.parquet"))
-    jobs = fetch.jobs(
-        config, images_from=config.web, kept=urls, header_rule=rule, output=str(folder)
+    setup = FetchSetup(
+        config=config, images_from=config.web, header_rule=rule, output=str(folder), work=work
     )
-    return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
+    jobs = fetch.jobs(setup, kept=urls, removals=removals)
+    return run_jobs(jobs, work=work, beam_options=options)
 
 
 def ledger_of(folder: Path) -> pl.DataFrame:

@@ -1,7 +1,6 @@
 """The fetch stage again: the same bytes whatever happens, and how a bucket is cut."""
 
 import pickle
-import random
 import subprocess
 import sys
 import threading
@@ -10,16 +9,12 @@ from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import polars as pl
-import pyarrow as pa
 import pytest
 from faulty_web import SITE, Reply, Web, serve
 from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, rows_of, run
-from patience import PATIENCE_SECONDS
+from patience import PATIENCE_SECONDS, wait_for
 
 from openalign.files.hashing import image_key
-from openalign.files.schemas import CANDIDATE
-from openalign.ingest.image_shards import cut_into_shards
 
 
 @pytest.fixture
@@ -96,11 +91,13 @@ import pickle, sys
 from pathlib import Path
 from openalign.engines.jobs import run_jobs
 from openalign.ingest import fetch
+from openalign.ingest.fetching.setup import FetchSetup
 
 output, config, *kept = sys.argv[1:]
 config = pickle.loads(Path(config).read_bytes())
-jobs = fetch.jobs(config, images_from=config.web, kept=kept, header_rule=None, output=output)
-run_jobs(jobs, work=output + "/work")
+work = output + "/work"
+setup = FetchSetup(config=config, images_from=config.web, output=output, work=work)
+run_jobs(fetch.jobs(setup, kept=kept), work=work)
 """
 
 
@@ -126,6 +123,7 @@ def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
     command = [sys.executable, "-c", _FETCH, tmp_path / "cut", tmp_path / "config", *kept]
     with subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL) as fetching:
         assert reached.wait(PATIENCE_SECONDS)
+        wait_for(lambda: any((tmp_path / "cut").glob("ledger-*")), "the first shard's end")
         fetching.kill()
     release.set()
     del web.routes[held]
@@ -138,31 +136,3 @@ def test_a_fetch_killed_in_the_middle_gives_the_bytes_of_one_that_was_not(
     assert 0 < web.asked.total() < 42
     assert asdict(resumed) == asdict(whole)
     assert bytes_of(tmp_path / "cut") == bytes_of(tmp_path / "whole")
-
-
-# How a bucket is cut ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("images_per_shard", [1, 2, 7, 100])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_shard_holds_so_many_whole_images_and_only_the_last_holds_fewer(
-    web: Web, seed: int, images_per_shard: int
-) -> None:
-    draw = random.Random(seed)
-    pairs = {(draw.randrange(30), draw.randrange(5)) for _ in range(60 * seed)}
-    rows = [row(f"{SITE}/{number}", str(text)) for number, text in pairs]
-    candidates = pl.DataFrame(pa.Table.from_pylist(rows, schema=CANDIDATE))
-    config = config_of(web, images_per_shard=images_per_shard)
-
-    shards = cut_into_shards(candidates, config)
-
-    images = [shard["image_url"].unique(maintain_order=True).to_list() for shard in shards]
-    in_order = sorted({r["image_url"] for r in rows}, key=image_key)
-    assert [url for part in images for url in part] == in_order
-    assert all(len(part) == images_per_shard for part in images[:-1])
-    assert all(0 < len(part) <= images_per_shard for part in images[-1:])
-    assert sum(shard.height for shard in shards) == len(rows)
-    for shard in shards:
-        for url in shard["image_url"].unique():
-            keys = shard.filter(image_url=url)["key"].to_list()
-            assert keys == sorted(keys)

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from faulty_web import SITE, Reply, Web, serve
 from fetches import bytes_of, config_of, image, rows_of, run
+from patience import wait_for
 
 from openalign.errors import StageError
 from openalign.files.hashing import image_key
 from openalign.files.tables import write_table
-from openalign.ingest.ledger_files import check_part
+from openalign.ingest.fetching.ledger_files import check_part
 
 NUM_IMAGES = 10
 """Of one host, 7 a shard: 7 and 3."""
@@ -170,6 +171,7 @@ def test_a_tar_that_is_written_over_while_the_job_goes_on_fails_it_and_the_next_
     assert isinstance(answer, Reply)
 
     def write_over(handler: BaseHTTPRequestHandler) -> Reply:
+        wait_for(lambda: any((tmp_path / "late").glob("ledger-*")), "the first shard's end")
         shutil.copy(first, tmp_path / "late")
         return answer
 

@@ -30,6 +30,7 @@ from openalign.images.stored import inspect, store
 from openalign.ingest import fetch
 from openalign.ingest.candidates import candidate_row
 from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.sources.contract import OwnImages
 
 KINDS = ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"]
@@ -59,7 +60,8 @@ def run(
     images: OwnImages, rows: Sequence[dict[str, Any]], folder: Path, *options: str, **changes: Any
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
-    storage.remove(str(folder / "work" / "fetched.done"))
+    work = str(folder / "work")
+    storage.remove(f"{work}/fetched.done")
     kept = folder.parent / f"{folder.name}-kept"
     table = pa.Table.from_pylist(list(rows), schema=CANDIDATE)
     write_table(str(kept), "kept-0.parquet", table)
@@ -68,14 +70,15 @@ def run(
         "images_per_shard": 3,
         "num_buckets": 2,
     } | changes
-    jobs = fetch.jobs(
-        FetchConfig(**settings | changes),
+    setup = FetchSetup(
+        config=FetchConfig(**settings | changes),
         images_from=images,
-        kept=[str(kept / "kept-0.parquet")],
         header_rule=make_rule(),
         output=str(folder),
+        work=work,
     )
-    return run_jobs(jobs, work=str(folder / "work"), beam_options=options)
+    jobs = fetch.jobs(setup, kept=[str(kept / "kept-0.parquet")])
+    return run_jobs(jobs, work=work, beam_options=options)
 
 
 def states(folder: Path) -> dict[str, str]:

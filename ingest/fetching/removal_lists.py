@@ -1,0 +1,74 @@
+"""Lists of images that must not be fetched: a line an entry, be it a URL, a host or a sha256."""
+
+import gzip
+import re
+from collections.abc import Sequence
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.files.removals import ANY_BELOW, Removals, removals_of
+from openalign.ingest.web.urls import canonical_url, host_of
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GZIP = b"\x1f\x8b"
+
+
+def read_lists(paths: Sequence[str]) -> Removals:
+    """Return what the lists in text files, plain or gzipped, say.
+
+    A line is an image's URL, the sha256 of its file, a host, or a domain behind `*.`, which stands
+    for every host below it too. What follows a `#` behind white space is a remark.
+
+    Raises:
+        InputError: a list cannot be read, or names its file, the line and what stands there.
+    """
+    urls: list[str] = []
+    hosts: list[str] = []
+    sha256s: list[str] = []
+    for path in paths:
+        for number, line in enumerate(_lines(path), 1):
+            entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
+            if not entry:
+                continue
+            if _SHA256.fullmatch(entry.lower()):
+                sha256s.append(entry.lower())
+            elif "/" in entry:
+                urls.append(_url(entry, path, number))
+            else:
+                hosts.append(_host(entry, path, number))
+    return removals_of(urls, hosts, sha256s)
+
+
+def _lines(path: str) -> list[str]:
+    content = storage.read_bytes(path)
+    try:
+        if content[:2] == _GZIP:
+            content = gzip.decompress(content)
+        return content.decode("utf-8-sig").splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as a removal list: {error}",
+            hint="it is a text file in UTF-8, plain or gzipped, with a URL, host or sha256 a line",
+        ) from error
+
+
+def _url(entry: str, path: str, number: int) -> str:
+    url = canonical_url(entry)
+    if url is None:
+        raise _problem(entry, path, number)
+    return url
+
+
+def _host(entry: str, path: str, number: int) -> str:
+    name = entry.removeprefix(ANY_BELOW)
+    url = canonical_url(f"http://{name}/")
+    if url is None or "*" in name or host_of(url) == "":
+        raise _problem(entry, path, number)
+    return entry[: len(entry) - len(name)] + host_of(url)
+
+
+def _problem(entry: str, path: str, number: int) -> InputError:
+    return InputError(
+        f"{path}, line {number}: {entry!r} is no URL, host or sha256",
+        hint="write http://host/image.jpg, host.example, *.host.example, or 64 hex digits",
+    )

@@ -1,0 +1,111 @@
+"""What must not be in a data set: addresses, hosts and contents that somebody asked to leave out.
+
+Each entry is its 64-bit hash, so a list of ten million takes 80 MB. An image that is on no list is
+taken for one that is with a probability of 2^-64 an entry.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from openalign.files.fingerprints import fingerprint_of
+from openalign.files.hashing import hash64_expr
+from openalign.files.manifest import DataFile
+from openalign.files.storage import join
+from openalign.files.tables import read_table, write_table
+
+ANY_BELOW = "*."
+"""Before the name of a domain: that domain, and every host below it."""
+
+_FILE = "removals.parquet"
+
+_Hashes = npt.NDArray[np.uint64]
+
+
+def _nothing() -> _Hashes:
+    return np.zeros(0, np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """Sorted hashes of what is left out."""
+
+    urls: _Hashes = field(default_factory=_nothing)
+    """Of canonical image URLs."""
+
+    hosts: _Hashes = field(default_factory=_nothing)
+    """Of hosts, and of domains behind `ANY_BELOW`."""
+
+    contents: _Hashes = field(default_factory=_nothing)
+    """Of the sha256 of files, in lower-case hex."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of what they are; the order of the lists makes no difference."""
+        return fingerprint_of([hashlib.sha256(part.tobytes()).hexdigest() for part in self.parts])
+
+    @property
+    def parts(self) -> tuple[_Hashes, ...]:
+        """All of them: `urls`, `hosts`, `contents`."""
+        return self.urls, self.hosts, self.contents
+
+    def of_addresses(self, urls: pl.Series) -> npt.NDArray[np.bool_]:
+        """Tell which canonical image URLs are left out, by themselves or by their hosts."""
+        gone = _is_in(urls, self.urls)
+        if len(self.hosts):
+            hosts = urls.str.extract(r"^https?://(\[[^\]]*\]|[^/:]*)").fill_null("")
+            gone |= _is_in(hosts, self.hosts)
+            for domains in _domains_of(hosts):
+                gone |= _is_in(ANY_BELOW + domains, self.hosts)
+        return gone
+
+    def of_contents(self, sha256s: pl.Series) -> npt.NDArray[np.bool_]:
+        """Tell which files are left out."""
+        return _is_in(sha256s, self.contents)
+
+
+NO_REMOVALS = Removals()
+
+
+def removals_of(urls: list[str], hosts: list[str], sha256s: list[str]) -> Removals:
+    """Return the record of entries; they are canonical."""
+    entries = (pl.Series(names, dtype=pl.String) for names in (urls, hosts, sha256s))
+    return Removals(*(np.unique(_hashes(names)) for names in entries))
+
+
+def write_removals(folder: str, removals: Removals) -> DataFile:
+    """Write removals down for the workers, in a folder."""
+    parts = removals.parts
+    kinds = np.repeat(np.arange(len(parts), dtype=np.int8), [len(hashes) for hashes in parts])
+    return write_table(folder, _FILE, pa.table({"kind": kinds, "hash": np.concatenate(parts)}))
+
+
+def read_removals(folder: str) -> Removals:
+    """Return the removals that `write_removals` wrote."""
+    rows = pl.DataFrame(read_table(join(folder, _FILE)))
+    return Removals(*(rows.filter(kind=kind)["hash"].to_numpy() for kind in range(3)))
+
+
+def _domains_of(hosts: pl.Series) -> list[pl.Series]:
+    """Return the hosts, then the domains around them, from the inside outward."""
+    found: list[pl.Series] = []
+    domains = hosts
+    while (domains != "").any():
+        found.append(domains)
+        domains = domains.str.extract(r"^[^.]*\.(.*)$").fill_null("")
+    return found
+
+
+def _hashes(texts: pl.Series) -> _Hashes:
+    named = texts.rename("text").to_frame()
+    return named.select(hash64_expr("text")).to_series().to_numpy()
+
+
+def _is_in(texts: pl.Series, hashes: _Hashes) -> npt.NDArray[np.bool_]:
+    if not len(hashes):
+        return np.zeros(len(texts), np.bool_)
+    return np.isin(_hashes(texts), hashes)

@@ -1,0 +1,29 @@
+"""What a fetch, and a round of it, is told."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from openalign.run import source_images
+from openalign.run.contract import StageSetup
+
+if TYPE_CHECKING:
+    from openalign.ingest.fetching.setup import FetchSetup
+
+
+def fetch_setup(setup: StageSetup, *, round_number: int = 0) -> "FetchSetup":
+    """Return what the jobs of a fetch are told."""
+    from openalign.filtering.rules.image import header_state
+    from openalign.ingest.fetching.setup import FetchSetup
+
+    config = setup.config.fetch
+    images_from = setup.web or source_images.own_images(setup.config)
+    assert images_from is not None, "images are on the web or with their source"
+    rule = partial(header_state, rules=setup.config.select.image)
+    return FetchSetup(
+        config=config,
+        images_from=images_from,
+        header_rule=rule if config.reject_on_header else None,
+        output=setup.output,
+        work=setup.work,
+        round_number=round_number,
+    )

@@ -1,0 +1,58 @@
+"""What is on a removal list, and what is not."""
+
+from pathlib import Path
+
+import polars as pl
+
+from openalign.files.removals import NO_REMOVALS, read_removals, removals_of, write_removals
+
+URLS = pl.Series(
+    [
+        "http://a.example/1.png",
+        "http://a.example/2.png",
+        "https://cdn.b.example:8443/x",
+        "http://b.example/x",
+        "http://xb.example/x",
+        "ni:///sha-256;abc",
+    ]
+)
+
+
+def test_an_address_is_left_out_by_itself_its_host_or_a_domain_around_it() -> None:
+    by_url = removals_of(["http://a.example/2.png"], [], [])
+    by_host = removals_of([], ["a.example"], [])
+    by_domain = removals_of([], ["*.b.example"], [])
+
+    assert by_url.of_addresses(URLS).tolist() == [False, True, False, False, False, False]
+    assert by_host.of_addresses(URLS).tolist() == [True, True, False, False, False, False]
+    assert by_domain.of_addresses(URLS).tolist() == [False, False, True, True, False, False]
+    assert not NO_REMOVALS.of_addresses(URLS).any()
+
+
+def test_a_host_is_not_the_hosts_below_it() -> None:
+    assert removals_of([], ["b.example"], []).of_addresses(URLS).tolist()[2:4] == [False, True]
+
+
+def test_contents_are_left_out_by_their_hash() -> None:
+    removals = removals_of([], [], ["ab" * 32])
+
+    assert removals.of_contents(pl.Series(["ab" * 32, "cd" * 32])).tolist() == [True, False]
+    assert not removals.of_addresses(pl.Series(["ab" * 32])).any()
+
+
+def test_removals_are_read_as_they_were_written(tmp_path: Path) -> None:
+    written = removals_of(["http://b.example/", "http://a.example/"], ["c.example"], [])
+    write_removals(str(tmp_path), written)
+
+    read = read_removals(str(tmp_path))
+
+    assert [part.tolist() for part in read.parts] == [part.tolist() for part in written.parts]
+    assert read.fingerprint == written.fingerprint != NO_REMOVALS.fingerprint
+
+
+def test_the_order_of_entries_and_repetitions_change_nothing() -> None:
+    one = removals_of(["http://a.example/", "http://b.example/"], [], [])
+    other = removals_of(["http://b.example/", "http://a.example/", "http://b.example/"], [], [])
+    elsewhere = removals_of([], ["http://a.example/", "http://b.example/"], [])
+
+    assert one.fingerprint == other.fingerprint != elsewhere.fingerprint

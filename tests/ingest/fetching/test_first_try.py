@@ -1,0 +1,139 @@
+"""What is left for later, what is left out, and how many shards are open at one time."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from faulty_web import SITE, Reply, Web, serve
+from fetches import OTHER, bytes_of, config_of, image, image_file, ledger_of, row, rows_of, run
+from patience import PATIENCE_SECONDS
+
+from openalign.files.hashing import image_key
+from openalign.files.removals import removals_of
+from openalign.files.schemas import CANDIDATE
+from openalign.files.states import FetchState
+from openalign.ingest.fetching import bucket
+from openalign.ingest.fetching.work_plan import NUM_CELLS, count_keys, first_untried
+
+NUM_IMAGES = 20
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serve({f"/{n}.png": image(n) for n in range(NUM_IMAGES)}) as running:
+        yield running
+
+
+def states_of(folder: Path) -> dict[str, str]:
+    """Return the state of each image by its URL."""
+    return dict(ledger_of(folder).select("image_url", "state").iter_rows())
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[str]:
+    return sorted({candidate["image_url"] for candidate in rows}, key=image_key)
+
+
+# A first try --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 9, 33, 34, 1000])
+def test_the_first_images_by_key_are_tried_and_the_others_accounted_for(
+    web: Web, tmp_path: Path, limit: int
+) -> None:
+    rows = rows_of([SITE], NUM_IMAGES)  # 34 candidates
+    result = run(config_of(web, limit=limit), rows, tmp_path / "out")
+
+    tried = [url for url, state in states_of(tmp_path / "out").items() if state == "fetched"]
+    texts = [sum(c["image_url"] == url for c in rows) for url in in_order(rows)]
+    fitting = sum(sum(texts[: n + 1]) <= limit for n in range(len(texts)))
+    assert sorted(tried, key=image_key) == in_order(rows)[:fitting]
+    assert sum(result.states.values()) == result.num_inputs == 34
+    assert result.states["not_tried"] == 34 - result.num_outputs
+    assert len(web.asked) == fitting + bool(fitting)  # and robots.txt
+
+
+def test_the_key_that_a_limit_ends_at_is_that_of_a_slow_count() -> None:
+    urls = [f"http://a.example/{n}" for n in range(3000)]
+    batch = pa.RecordBatch.from_pylist([row(url, "cat") for url in urls], schema=CANDIDATE)
+    counts = count_keys(batch)
+
+    assert counts.sum() == 3000
+    for limit in (1, 10, 1234, 2999):
+        end = first_untried(counts, limit)
+        tried = sum(image_key(url) < end for url in urls)
+        # 3,000 keys in 262,144 cells: two in one are rare.
+        assert limit - 1 <= tried <= limit
+    assert first_untried(counts, 3000) == ""
+    assert len(counts) == NUM_CELLS
+
+
+def test_a_budget_of_bytes_ends_a_bucket_at_a_shard(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "SHARDS_AT_ONCE", 2)
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(NUM_IMAGES)]
+    sizes = [len(image_file(int(url.split("/")[-1][:-4]))) for url in in_order(rows)]
+    # Shards of 4; the third shard is opened when the first is sealed, and so on.
+    budget = sum(sizes[:8])
+    config = config_of(web, num_buckets=1, images_per_shard=4, max_total_bytes=budget)
+
+    result = run(config, rows, tmp_path / "out")
+
+    tried = [url for url, state in states_of(tmp_path / "out").items() if state == "fetched"]
+    # Two shards spend it all, which is known when the fourth is opened.
+    assert sorted(tried, key=image_key) == in_order(rows)[:12]
+    assert result.states["not_tried"] == 8
+
+
+# Removals -----------------------------------------------------------------------------------------
+
+
+def test_what_is_on_a_removal_list_is_not_asked_for_or_not_kept(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(3)] + [row(f"{OTHER}/4.png", "cat")]
+    removals = removals_of(
+        [f"{SITE}/0.png"], ["other.example"], [hashlib.sha256(image_file(1)).hexdigest()]
+    )
+
+    result = run(config_of(web), rows, tmp_path / "out", removals=removals)
+
+    assert states_of(tmp_path / "out") == {
+        f"{SITE}/0.png": "removed",
+        f"{SITE}/1.png": "removed",
+        f"{SITE}/2.png": "fetched",
+        f"{OTHER}/4.png": "removed",
+    }
+    assert sorted(web.asked) == ["/1.png", "/2.png", "/robots.txt"]
+    assert result.states[FetchState.REMOVED] == 3
+
+
+# Shards that overlap ------------------------------------------------------------------------------
+
+
+def test_other_shards_are_filled_while_one_waits(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(NUM_IMAGES)]
+    run(config_of(web, num_buckets=1, images_per_shard=5), rows, tmp_path / "whole")
+    web.asked.clear()
+    path = in_order(rows)[0].removeprefix(SITE)
+    good, all_asked = web.routes[path], threading.Event()
+
+    def slow(_: BaseHTTPRequestHandler) -> Reply:
+        assert isinstance(good, Reply)
+        assert all_asked.wait(PATIENCE_SECONDS)
+        return good
+
+    web.routes[path] = slow
+
+    def last(_: BaseHTTPRequestHandler) -> Reply:
+        all_asked.set()
+        return image(int(in_order(rows)[-1].split("/")[-1][:-4]))
+
+    # The last of 20, in the fourth shard, is asked for while the first still waits.
+    web.routes[in_order(rows)[-1].removeprefix(SITE)] = last
+    run(config_of(web, num_buckets=1, images_per_shard=5), rows, tmp_path / "out")
+
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")

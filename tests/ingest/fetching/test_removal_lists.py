@@ -1,0 +1,57 @@
+"""Removal lists as people write them."""
+
+import gzip
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from openalign.errors import InputError
+from openalign.ingest.fetching.removal_lists import read_lists
+
+LIST = """\ufeff# asked for on 2026-01-01
+HTTP://A.example:80/1.png#top   # an owner's letter
+
+  bücher.example
+*.B.example
+{sha}
+"""
+
+
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_each_line_is_an_entry_in_its_canonical_form(tmp_path: Path, *, is_zipped: bool) -> None:
+    content = LIST.format(sha="AB" * 32).encode()
+    (tmp_path / "list.txt").write_bytes(gzip.compress(content) if is_zipped else content)
+
+    removals = read_lists([str(tmp_path / "list.txt")])
+
+    assert [len(part) for part in removals.parts] == [1, 2, 1]
+    urls = ["http://a.example/1.png", "http://xn--bcher-kva.example/2", "http://c.b.example/3"]
+    assert removals.of_addresses(pl.Series([*urls, "http://a.example/2.png"])).tolist() == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert removals.of_contents(pl.Series(["ab" * 32])).all()
+
+
+@pytest.mark.parametrize("entry", ["a b", "http://", "*.*.example", "ftp://a.example/x", "a*b"])
+def test_a_line_that_is_none_is_named(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "list.txt").write_text(f"a.example\n{entry}\n")
+
+    with pytest.raises(InputError, match=r"list.txt, line 2: .* is no URL, host or sha256"):
+        read_lists([str(tmp_path / "list.txt")])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x1f\x8bno"])
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+
+    with pytest.raises(InputError, match=r"list\.txt cannot be read as a removal list"):
+        read_lists([str(tmp_path / "list.txt")])
+
+
+def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"list\.txt"):
+        read_lists([str(tmp_path / "list.txt")])
