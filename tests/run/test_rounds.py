@@ -29,6 +29,7 @@ pairs:
     contact: test@example.org
     requests_per_second: 1000
     num_retries: 0
+    ask_tdmrep: false
     allowed_networks: [127.0.0.0/8]
     connect_to: {{{host}: "{address}"}}
   harvest:
