@@ -20,7 +20,6 @@ from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReader
 from openalign.ingest.sources.archives.src_images import SrcImages, add_together
 from openalign.ingest.sources.archives.tape import ArchiveError, Source
-from openalign.ingest.webpage.elements.pairs import PairsFound
 from openalign.ingest.webpage.page import PageContent
 
 _OF_PAIR = {
@@ -161,11 +160,7 @@ class _PieceBuilder:
         """Return the pairs of all pages, with the number of each one's page; judge images first."""
         to_judge = [(number, page.images) for number, page in enumerate(self._pages) if page.images]
         numbers = pl.Series([number for number, _ in to_judge], dtype=pl.Int64)
-        found = [
-            PairsFound(pairs=contents[number].pairs, dropped=contents[number].dropped)
-            for number in numbers
-        ]
-        judged = add_together(found, [images for _, images in to_judge])
+        judged = add_together([images for _, images in to_judge])
         pairs = [pair for content in contents for pair in content.pairs]
         of_contents = np.repeat(
             np.arange(len(contents)), [len(content.pairs) for content in contents]

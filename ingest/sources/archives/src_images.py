@@ -36,6 +36,8 @@ class SrcImages:
     base: str
     page_url: str
     language: str | None
+    found: PairsFound
+    """What the page has beside them, to which their pairs are added."""
 
     def most_chars(self, metas: Sequence[tuple[str, str]]) -> int:
         """Return a bound on the characters of the page's pairs, those of meta elements included."""
@@ -44,17 +46,17 @@ class SrcImages:
         return num_chars + num_texts * (len(self.base) + _MOST_URL_CHARS + MAX_URL_CHARS)
 
 
-def add_one_by_one(found: PairsFound, page: SrcImages) -> None:
-    """Add the pairs of a page's images, and count those that are no candidates.
+def add_one_by_one(page: SrcImages) -> None:
+    """Add the pairs of a page's images to what was found, and count what is no candidate.
 
     Raises:
         PageTooComplexError: the page's pairs are longer than its budget.
     """
     for image in zip(page.raws, page.alts, page.titles, strict=True):
-        _add(found, page, *image)
+        _add(page, *image)
 
 
-def add_together(found: Sequence[PairsFound], pages: Sequence[SrcImages]) -> pl.DataFrame:
+def add_together(pages: Sequence[SrcImages]) -> pl.DataFrame:
     """Do for several pages what `add_one_by_one` does, if no pairs are longer than the budget.
 
     Pairs of a plain address and an alt-text alone are not added but returned: what
@@ -89,18 +91,18 @@ def add_together(found: Sequence[PairsFound], pages: Sequence[SrcImages]) -> pl.
     ).to_series()
     others = rows.filter(~is_plain)
     for number, *image in others.iter_rows():
-        _add(found[number], pages[number], *image)
+        _add(pages[number], *image)
     return judged.filter(is_plain).drop("alt", "title")
 
 
-def _add(found: PairsFound, page: SrcImages, raw: str, alt: str, title: str) -> None:
+def _add(page: SrcImages, raw: str, alt: str, title: str) -> None:
     alt = collapse(alt) if alt else ""
     title = collapse(title) if title else ""
     if not alt and not title:
-        found.add_without_text()
+        page.found.add_without_text()
         return
     address = address_of_src(raw, page.base, page.page_url)
     if alt:
-        found.add(address, alt, FoundIn.IMG_ALT, page.language)
+        page.found.add(address, alt, FoundIn.IMG_ALT, page.language)
     if title:
-        found.add(address, title, FoundIn.TITLE, page.language)
+        page.found.add(address, title, FoundIn.TITLE, page.language)

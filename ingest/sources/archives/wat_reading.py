@@ -166,10 +166,11 @@ def _content_of(
         base=base,
         page_url=page_url,
         language=language,
+        found=found,
     )
     is_short = images.most_chars(metas.named) <= MAX_PAIR_CHARS
     if not is_short:
-        add_one_by_one(found, images)
+        add_one_by_one(images)
     address_of = partial(best_address, base=base, page_url=page_url)
     add_named_images(found, address_of, metas.named, texts, language)
     content = PageContent(

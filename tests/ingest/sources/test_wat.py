@@ -16,7 +16,6 @@ from openalign.ingest.sources.archives.wat_reading import read_pages
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.webpage.cost import budget
 from openalign.ingest.webpage.cost.budget import MAX_ELEMENTS
-from openalign.ingest.webpage.elements.pairs import PairsFound
 
 CAT = {"path": "IMG@/src", "url": "../cat.png", "alt": "a  cat"}
 TEXTS = ("alt", "title", "og_image", "twitter_image")
@@ -28,10 +27,10 @@ def pages(content: bytes, **changes: Any) -> list[ArchivedPage | RecordFault]:
     for one in found:
         if isinstance(one, ArchivedPage) and one.images is not None:
             assert one.content is not None
-            of_images = PairsFound()
-            add_one_by_one(of_images, one.images)
-            one.content.pairs[:0] = of_images.pairs
-            one.content.dropped.update(of_images.dropped)
+            named = one.content.pairs.copy()
+            one.content.pairs.clear()
+            add_one_by_one(one.images)
+            one.content.pairs += named
     return found
 
 

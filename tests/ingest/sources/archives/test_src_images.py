@@ -109,41 +109,46 @@ def random_page(rng: random.Random, number: int) -> SrcImages:
         base=rng.choice(BASES),
         page_url=rng.choice((PAGE, "http://site.example/a/photo.jpg")),
         language=rng.choice((None, "en", f"l{number}")),
+        found=PairsFound(),
     )
 
 
-def rows_of(found: Sequence[PairsFound]) -> list[Any]:
+def random_pages(seed: int) -> list[SrcImages]:
+    rng = random.Random(seed)
+    return [random_page(rng, number) for number in range(400)]
+
+
+def rows_of(pages: Sequence[SrcImages]) -> list[Any]:
     return [
         (number, p.image_url, p.alt_text, p.found_in, p.raw_image_url, p.address_from, p.language)
-        for number, one in enumerate(found)
-        for p in one.pairs
+        for number, page in enumerate(pages)
+        for p in page.found.pairs
     ]
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_together_pages_give_what_they_give_one_by_one(seed: int) -> None:
-    rng = random.Random(seed)
-    pages = [random_page(rng, number) for number in range(400)]
-    expected = [PairsFound() for _ in pages]
-    for one, page in zip(expected, pages, strict=True):
-        add_one_by_one(one, page)
+    expected, pages = random_pages(seed), random_pages(seed)
+    for page in expected:
+        add_one_by_one(page)
 
-    others = [PairsFound() for _ in pages]
-    plain = add_together(others, pages)
+    plain = add_together(pages)
 
     columns = ("image_url", "alt_text", "found_in", "raw_image_url", "address_from")
     in_columns = plain.select("page", *columns, "page_language").rows()
-    assert Counter([*in_columns, *rows_of(others)]) == Counter(rows_of(expected))
-    assert [one.dropped for one in others] == [one.dropped for one in expected]
+    assert Counter([*in_columns, *rows_of(pages)]) == Counter(rows_of(expected))
+    assert [one.found.dropped for one in pages] == [one.found.dropped for one in expected]
     assert len(in_columns) > 30
-    assert len(rows_of(others)) > 50
+    assert len(rows_of(pages)) > 50
 
 
 def test_pages_without_images_and_no_pages_give_nothing() -> None:
-    page = SrcImages(raws=[], alts=[], titles=[], base=PAGE, page_url=PAGE, language=None)
+    page = SrcImages(
+        raws=[], alts=[], titles=[], base=PAGE, page_url=PAGE, language=None, found=PairsFound()
+    )
 
-    assert add_together([], []).is_empty()
-    assert add_together([PairsFound(), PairsFound()], [page, page]).is_empty()
+    assert add_together([]).is_empty()
+    assert add_together([page, page]).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -184,14 +189,19 @@ def test_no_pair_is_longer_than_the_bound() -> None:
     ):
         base = "http://site.example/" + "%F0" * 5000 + "/"
         page = SrcImages(
-            raws=[raw], alts=["a" * 99], titles=["b"], base=base, page_url=PAGE, language=None
+            raws=[raw],
+            alts=["a" * 99],
+            titles=["b"],
+            base=base,
+            page_url=PAGE,
+            language=None,
+            found=PairsFound(),
         )
-        found = PairsFound()
-        add_one_by_one(found, page)
+        add_one_by_one(page)
         num_chars = sum(
             len(pair.alt_text) + len(pair.image_url) + len(pair.raw_image_url)
-            for pair in found.pairs
+            for pair in page.found.pairs
         )
-        assert len(found.pairs) == 2
+        assert len(page.found.pairs) == 2
         assert num_chars <= page.most_chars([])
         assert page.most_chars(metas) - page.most_chars([]) > 100 + len(base)
