@@ -27,7 +27,7 @@ def fingerprint_image(content: bytes) -> tuple[str, int]:
     Raises:
         ImageError: the bytes are no image of a web format, too large a one, or broken.
     """
-    with quiet_decoders(), decoder_errors():
+    with quiet_decoders(), decoder_errors(content):
         image = decode_opened(open_web_header(content), content, min_side_px=HASH_PX)
     return sha256_of_bytes(content), phash_of(image)
 

@@ -48,7 +48,7 @@ def inspect(content: bytes, *, max_pixels: int) -> ImageFacts:
     Raises:
         ImageError: the bytes are no image of a web format, too large a one, or broken.
     """
-    with quiet_decoders(), decoder_errors():
+    with quiet_decoders(), decoder_errors(content):
         header = _small_enough(content, max_pixels)
         size = header.size
         image = decode_opened(header, content, min_side_px=HASH_PX)
@@ -65,7 +65,7 @@ def store(content: bytes, *, short_side_px: int, jpeg_quality: int, max_pixels: 
     Raises:
         ImageError: the bytes are no image of a web format, too large a one, or broken.
     """
-    with quiet_decoders(), decoder_errors():
+    with quiet_decoders(), decoder_errors(content):
         header = _small_enough(content, max_pixels)
         size = header.size
         image = decode_opened(header, content, min_side_px=short_side_px)

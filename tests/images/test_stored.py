@@ -210,7 +210,6 @@ def test_a_broken_color_profile_is_left_aside() -> None:
     [
         pytest.param(b"", id="nothing"),
         pytest.param(b"<html><body>Not found</body></html>", id="a page"),
-        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", id="a drawing"),
         pytest.param(b"\0" * 1000, id="zeros"),
         pytest.param(b"%PDF-1.7 and so on and so on and so on", id="a document"),
         pytest.param(b"\0\0\0\x20ftypisom" + b"\0" * 100, id="a film"),
@@ -220,15 +219,12 @@ def test_what_is_no_image_is_refused(content: bytes) -> None:
     assert reason(content) == ImageFault.NOT_AN_IMAGE
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_half_an_image_is_a_decode_failure(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     content = encode(Image.fromarray(noise), kind)
 
-    assert reason(content[: len(content) // 2]) in (
-        ImageFault.DECODE_FAILURE,
-        ImageFault.NOT_AN_IMAGE,
-    )
+    assert reason(content[: len(content) // 2]) is ImageFault.DECODE_FAILURE
 
 
 def test_a_jpeg_with_bytes_behind_its_end_is_taken() -> None:

@@ -216,6 +216,7 @@ def test_every_image_ends_in_its_state(web: Web, tmp_path: Path) -> None:
         "/late": (image(5, before_seconds=2.0), "timeout"),
         "/page": (Reply(body=b"<html>Not found, with status 200</html>"), "not_an_image"),
         "/empty": (Reply(headers=PNG), "not_an_image"),
+        "/drawing": (Reply(body=b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "undecoded_format"),
         "/half": (Reply(body=image_file(6, (300, 300))[:150], headers=PNG), "decode_failure"),
         "/large": (image(7, (2000, 2000)), "too_large"),
         "/bomb": (image(8, (1100, 1000)), "too_many_pixels"),
