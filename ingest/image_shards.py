@@ -300,9 +300,8 @@ def _index_in_place(shard: _Shard, rows: pl.DataFrame) -> pa.Table:
 
 
 def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]]) -> bytes:
-    named = ("content_type", "width_px", "height_px", "num_bytes", "sha256")
+    named = ("content_type", "width_px", "height_px", "num_bytes", "sha256", "phash")
     content = {name: facts[name] for name in named}
-    content["phash"] = f"{facts['phash']:016x}"  # a JSON number loses bits beyond the 53rd
     content["image_url"] = url
     content["alt_texts"] = list(texts)
     return canonical_json(content).encode()

@@ -32,7 +32,7 @@ class ImageFacts:
 
     height_px: int
     sha256: str
-    phash: int
+    phash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

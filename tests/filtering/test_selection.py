@@ -38,7 +38,7 @@ def entry(
         "width_px": 300,
         "height_px": 300,
         "sha256": hashlib.sha256(url.encode()).hexdigest(),
-        "phash": int.from_bytes(hashlib.sha256(url.encode()).digest()[:8], "big"),
+        "phash": hashlib.sha256(url.encode()).hexdigest()[:16],
         "shard": shard,
         **facts,
     }
@@ -163,8 +163,9 @@ def test_the_same_bytes_are_one_image_under_any_address(
 
 
 def test_exact_copies_of_held_out_images_are_dropped(tmp_path: Path) -> None:
-    copy, other = entry("http://a/1", "one", phash=7), entry("http://a/2", "two", phash=7)
-    held_out = [{"name": "x.png", "split": "test", "sha256": copy["sha256"], "phash": 7}]
+    seven = "0000000000000007"
+    copy, other = entry("http://a/1", "one", phash=seven), entry("http://a/2", "two", phash=seven)
+    held_out = [{"name": "x.png", "split": "test", "sha256": copy["sha256"], "phash": seven}]
     config = SelectConfig(near_duplicates=NearDuplicates(method="exact"), num_files=2)
 
     result = run(tmp_path, [copy, other], config=config, held_out=held_out)
