@@ -29,7 +29,6 @@ from openalign.files.hashing import image_key
 from openalign.files.locators import Locator
 from openalign.files.manifest import DataFile
 from openalign.files.names import (
-    IMAGE_MEMBER,
     index_name,
     ledger_name,
     shard_of_ledger,
@@ -75,8 +74,9 @@ class ShardNote(Note, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SpooledImage:
-    """The place in the spool where a fetched image's JPEG waits to be written to the tar."""
+    """The place in the spool where a fetched image's file waits to be written to the tar."""
 
+    ending: str
     offset: int
     length: int
 
@@ -96,8 +96,8 @@ class _Shard:
     spooled: dict[str, _SpooledImage] = field(default_factory=dict[str, _SpooledImage])
     """By image URL, for those that were fetched to be stored."""
 
-    in_place: dict[str, Locator] = field(default_factory=dict[str, Locator])
-    """By image URL, where those lie that were fetched and stay."""
+    in_place: dict[str, tuple[str, Locator]] = field(default_factory=dict[str, tuple[str, Locator]])
+    """By image URL, the ending of those that were fetched and stay, and where they lie."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,16 +214,18 @@ class FetchBucket:
             "shard": shard.name,
         }
         if isinstance(found, StoredImage):
-            place = _SpooledImage(offset=shard.spool.tell(), length=len(found.jpeg))
+            place = _SpooledImage(
+                ending=found.ending, offset=shard.spool.tell(), length=len(found.content)
+            )
             shard.spooled[outcome.url] = place
-            shard.spool.write(found.jpeg)
+            shard.spool.write(found.content)
         else:
             assert isinstance(outcome, OwnImage), "only such an image stays where it lies"
-            shard.in_place[outcome.url] = outcome.locator
+            shard.in_place[outcome.url] = (found.ending, outcome.locator)
             facts["shard"] = source_shard(outcome.locator.name)
 
     def _decode(self, found: Response | OwnImage) -> ImageFacts | Refusal:
-        """Return the facts about an image, with a JPEG of it where it is to be stored."""
+        """Return the facts about an image, with its file where it is to be stored."""
         # Judged again with the whole body: some formats show their size only then.
         seen = self._look(None, found.body)
         if isinstance(seen, Refusal):
@@ -231,12 +233,7 @@ class FetchBucket:
         try:
             if isinstance(self.images_from, OwnImages) and self.images_from.stay:
                 return inspect(found.body, max_pixels=self.config.max_pixels)
-            return store(
-                found.body,
-                short_side_px=self.config.short_side_px,
-                jpeg_quality=self.config.jpeg_quality,
-                max_pixels=self.config.max_pixels,
-            )
+            return store(found.body, self.config.stored_form, max_pixels=self.config.max_pixels)
         except ImageError as error:
             return _refusal(error)
 
@@ -279,7 +276,7 @@ def _samples(shard: _Shard, rows: pl.DataFrame) -> Iterator[Sample]:
         yield Sample(
             key=key,
             members={
-                IMAGE_MEMBER: shard.spool.read(image.length),
+                image.ending: shard.spool.read(image.length),
                 "txt": named[0]["alt_text"].encode(),
                 "json": _sample_json(url, shard.facts[url], named),
             },
@@ -291,9 +288,10 @@ def _index_in_place(shard: _Shard, rows: pl.DataFrame) -> pa.Table:
     images = rows.select("image_key", "image_url").unique(maintain_order=True)
     return pa.Table.from_pylist(
         [
-            {"key": key, "member": IMAGE_MEMBER, "offset": lies.offset, "length": lies.length}
+            {"key": key, "member": ending, "offset": lies.offset, "length": lies.length}
             for key, url in images.iter_rows()
-            if (lies := shard.in_place.get(url)) is not None
+            if url in shard.in_place
+            for ending, lies in [shard.in_place[url]]
         ],
         schema=INDEX,
     )

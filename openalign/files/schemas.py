@@ -54,7 +54,7 @@ LEDGER = _versioned(*((f.name, f.type) for f in CANDIDATE), *IMAGE_FACTS)
 
 INDEX = _versioned(
     ("key", pa.string()),  # image_key
-    ("member", pa.string()),  # `jpg`, `txt` or `json`
+    ("member", pa.string()),  # `txt`, `json` or one of `names.IMAGE_MEMBERS`
     ("offset", pa.int64()),  # of the member's content in the tar, bytes
     ("length", pa.int64()),  # bytes
 )

@@ -2,6 +2,7 @@ import hashlib
 import io
 import random
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from openalign.errors import InputError
 from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.manifest import StageResult
+from openalign.files.names import IMAGE_MEMBERS
 from openalign.files.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
 from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
@@ -45,7 +47,10 @@ def entry(
 
 
 def write(folder: Path, rows: Sequence[Row]) -> list[str]:
-    """Write each shard with its index and ledger, as fetch does; return the ledger's URLs."""
+    """Write each shard with its index and ledger, as fetch does; return the ledger's URLs.
+
+    Images have every ending that fetch gives, in turn.
+    """
     ledger = []
     names = sorted({str(r["shard"] or "shard-00000-00000.tar") for r in rows})
     for shard in names:
@@ -53,8 +58,8 @@ def write(folder: Path, rows: Sequence[Row]) -> list[str]:
         mine.sort(key=lambda r: r["key"])
         images = sorted({(r["image_key"], r["image_url"]) for r in mine if r["shard"]})
         samples = [
-            Sample(key, {"jpg": b"JPEG of " + url.encode(), "txt": b"text", "json": b"{}"})
-            for key, url in images
+            Sample(key, {ending: b"JPEG of " + url.encode(), "txt": b"text", "json": b"{}"})
+            for (key, url), ending in zip(images, cycle(reversed(IMAGE_MEMBERS)), strict=False)
         ]
         write_shard(str(folder), shard, samples)
         name = shard.replace("shard-", "ledger-").replace(".tar", ".parquet")

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from openalign.images.forms import StoredForm
+
 Color = tuple[int, int, int]
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -69,6 +71,12 @@ def encode(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     quality = {"quality": 95, "subsampling": 0} if kind in ("JPEG", "MPO") else {}
     image.save(sink, kind, **(quality | options))
     return sink.getvalue()
+
+
+def form(**changes: Any) -> StoredForm:
+    """Return the form in which fetch stores images by default, with changes."""
+    usual: dict[str, Any] = {"resize": "short_side", "size_px": 346, "format": "jpeg"}
+    return StoredForm(**(usual | {"quality": 90, "keep_original": False} | changes))
 
 
 def exif(orientation: int) -> bytes:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from odd_images import WHITE, encode
+from odd_images import WHITE, encode, form
 from PIL import Image
 
 from openalign.images.hashes import fingerprint_image, phash_of
@@ -9,14 +9,12 @@ from openalign.images.stored import store
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("short_side_px", [64, 346, 500])
-def test_a_fingerprint_is_what_store_says_whatever_size_is_stored(
-    kind: str, short_side_px: int
-) -> None:
+@pytest.mark.parametrize("size_px", [64, 346, 500])
+def test_a_fingerprint_is_what_store_says_whatever_size_is_stored(kind: str, size_px: int) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (15, 20, 3), dtype=np.uint8)
     content = encode(Image.fromarray(noise).resize((1000, 750), Image.Resampling.BICUBIC), kind)
 
-    image = store(content, short_side_px=short_side_px, jpeg_quality=90, max_pixels=10_000_000)
+    image = store(content, form(size_px=size_px), max_pixels=10_000_000)
 
     assert fingerprint_image(content) == (image.sha256, image.phash)
 

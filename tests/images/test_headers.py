@@ -8,6 +8,7 @@ from odd_images import (
     WHITE,
     encode,
     exif,
+    form,
     four_quarters,
     long_text_chunks,
     png,
@@ -135,7 +136,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), d
 )
 def test_a_broken_image_says_in_words_what_is_wrong(content: bytes, detail: str) -> None:
     with pytest.raises(ImageError) as caught:
-        store(content, short_side_px=40, jpeg_quality=90, max_pixels=10_000)
+        store(content, form(size_px=40), max_pixels=10_000)
 
     assert (caught.value.reason, caught.value.detail) == (ImageFault.DECODE_FAILURE, detail)
 
