@@ -51,6 +51,30 @@ def test_the_hash_survives_size_format_and_color_and_not_another_image() -> None
     assert distance(encode(other, "PNG")) >= 16
 
 
+GOLDEN = {
+    ("PNG", (320, 240)): "8a207be33cf9c741",
+    ("PNG", (640, 480)): "893af77980c37d03",
+    ("PNG", (1000, 750)): "5ab351710571d39b",
+    ("PNG", (2000, 1500)): "047f37ad04ca59a7",
+    ("JPEG", (320, 240)): "8a207be33cf9c741",
+    ("JPEG", (640, 480)): "893af77980c37d03",
+    ("JPEG", (1000, 750)): "4ab351710573d39b",
+    ("JPEG", (2000, 1500)): "047f37ad14ca51a7",
+}
+
+
+def test_hashes_are_those_of_earlier_versions() -> None:
+    """Ledgers and lists of held-out images are compared across versions."""
+    found = dict[tuple[str, tuple[int, int]], str]()
+    for kind, size in GOLDEN:
+        shape = (size[1] // 2, size[0] // 2, 3)
+        noise = np.random.default_rng(4).integers(0, 255, shape, dtype=np.uint8)
+        image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+        found[kind, size] = fingerprint_image(encode(image, kind))[1]
+
+    assert found == GOLDEN
+
+
 def test_the_hash_of_a_plain_image_has_the_mean_alone() -> None:
     assert phash_of(Image.new("RGB", (50, 50), WHITE)) == "0000000000000001"
 
