@@ -52,14 +52,14 @@ def test_the_hash_survives_size_format_and_color_and_not_another_image() -> None
 
 
 GOLDEN = {
-    ("PNG", (320, 240)): "8a207be33cf9c741",
-    ("PNG", (640, 480)): "893af77980c37d03",
-    ("PNG", (1000, 750)): "5ab351710571d39b",
-    ("PNG", (2000, 1500)): "047f37ad04ca59a7",
-    ("JPEG", (320, 240)): "8a207be33cf9c741",
-    ("JPEG", (640, 480)): "893af77980c37d03",
-    ("JPEG", (1000, 750)): "4ab351710573d39b",
-    ("JPEG", (2000, 1500)): "047f37ad14ca51a7",
+    ("PNG", (320, 240)): "020607d5f4c76777",
+    ("PNG", (640, 480)): "7d82eb930d91983d",
+    ("PNG", (1000, 750)): "97bb70bd750c4c81",
+    ("PNG", (2000, 1500)): "a0b173f02f38326f",
+    ("JPEG", (320, 240)): "020607d5f4c76777",
+    ("JPEG", (640, 480)): "7d82eb938d919835",
+    ("JPEG", (1000, 750)): "179b70bd750c4d91",
+    ("JPEG", (2000, 1500)): "80b1f3f03d78322f",
 }
 
 
@@ -68,7 +68,7 @@ def test_hashes_are_those_of_earlier_versions() -> None:
     found = dict[tuple[str, tuple[int, int]], str]()
     for kind, size in GOLDEN:
         shape = (size[1] // 2, size[0] // 2, 3)
-        noise = np.random.default_rng(4).integers(0, 255, shape, dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
         image = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
         found[kind, size] = fingerprint_image(encode(image, kind))[1]
 
