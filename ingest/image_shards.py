@@ -45,10 +45,10 @@ from openalign.ingest.config import FetchConfig
 from openalign.ingest.images_in_place import OwnImage, read_images
 from openalign.ingest.ledger_files import is_there, named_by, naming
 from openalign.ingest.sources.contract import OwnImages
+from openalign.ingest.web.answers import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Outcome, Response
-from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 HeaderRule = Callable[[int, int], FetchState | None]
 """Judges an image's width and height: the reason to drop it, or None to keep it."""

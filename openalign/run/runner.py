@@ -136,6 +136,7 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
 def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
     setup = _setup(run, stage, partial_url)
+    messages.say_behind_proxy(stage, setup.web)
 
     clear_live(setup.work)
     started = time.monotonic()
