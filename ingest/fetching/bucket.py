@@ -30,9 +30,9 @@ from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.work_files import WorkFiles, cut_by_count
 from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 from openalign.ingest.sources.contract import OwnImages
+from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Failure
-from openalign.ingest.web.transfer import BodyRule
 
 SHARDS_AT_ONCE = 4
 """Shards of a bucket that are filled at one time."""
@@ -102,13 +102,15 @@ class FetchBucket:
         budget = _Budget(config)
         with closing(ShardReader(images.folder)) as reader:
             for planned in shards:
-                opened = self._opened(planned)
-                if isinstance(opened, OpenShard):
-                    wanted = self._wanted(opened, has_budget=budget.has_room_for(planned.number))
-                    chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
-                    for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
-                        opened.take(outcome, self._judge)
-                part = self._sealed(opened)
+                part = self._opened(planned)
+                if isinstance(part, OpenShard):
+                    with closing(part) as shard:
+                        has_budget = budget.has_room_for(planned.number)
+                        wanted = self._wanted(shard, has_budget=has_budget)
+                        chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
+                        for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
+                            shard.take(outcome, self._judge)
+                        part = self._sealed(shard)
                 budget.spend(part)
                 yield part
 

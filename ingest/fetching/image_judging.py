@@ -12,7 +12,7 @@ from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import ImageFacts, StoredImage, inspect, store
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.setup import HeaderRule
-from openalign.ingest.web.transfer import Glance, Head, Refusal
+from openalign.ingest.web.answers import Glance, Head, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

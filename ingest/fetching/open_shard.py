@@ -32,8 +32,8 @@ from openalign.images.stored import StoredImage
 from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.ledger_files import is_there, named_by, naming
+from openalign.ingest.web.answers import Refusal
 from openalign.ingest.web.outcomes import Failure, Outcome
-from openalign.ingest.web.transfer import Refusal
 
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
 

@@ -25,8 +25,8 @@ from openalign.ingest.sources.archives.records import read_records
 from openalign.ingest.sources.archives.src_images import SrcImages, add_one_by_one
 from openalign.ingest.sources.archives.tape import Source
 from openalign.ingest.sources.archives.wat_record import HtmlMetadata, WatRecord
+from openalign.ingest.web.answers import Head, Headers
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.transfer import Head, Headers
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.addresses.image_address import best_address
 from openalign.ingest.webpage.cost.budget import (
