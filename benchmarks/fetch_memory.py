@@ -19,7 +19,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 NUM_HOSTS = 50
 GROWTH = 10
@@ -138,7 +137,9 @@ def main() -> None:
         expected = {"fetched": num_rows // 100, "http_gone": num_rows - num_rows // 100}
         assert found["states"] == expected, found["states"]
         peaks[num_rows] = found["peak_mib"]
-        print(f"{num_rows:>10,} rows   peak {peaks[num_rows]:,} MiB   {found['states']}", flush=True)
+        print(
+            f"{num_rows:>10,} rows   peak {peaks[num_rows]:,} MiB   {found['states']}", flush=True
+        )
     small, large = peaks.values()
     print(f"ten times the rows take {large / small:.2f} times the memory")
 

@@ -30,7 +30,7 @@ _HTML = [("Content-Type", "text/html")]
 _MOST_KILLS = 3
 _NUM_PAGES = 150
 _NUM_RECORDS = 2000
-_ENDS = (0, 3)
+ENDS = (0, 3)
 """Exit codes of a harvest that is complete; 3 where a file of the source is damaged."""
 
 _BESIDE = {"candidates", "run.jsonl", ".hashes", ".lock-candidates"}
@@ -164,7 +164,7 @@ class Rounds:
     def _harvest(self, root: Path) -> None:
         process = self._start(root)
         _, said = process.communicate()
-        assert process.returncode in _ENDS, said
+        assert process.returncode in ENDS, said
 
     def _kill(self, root: Path, *, after_seconds: float) -> int:
         """Start a harvest and kill it; return 0 if it had ended before."""
