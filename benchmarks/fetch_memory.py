@@ -10,59 +10,17 @@ asserted to be in a ledger, in the state that the server gave it.
 """
 
 import argparse
-import io
 import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from canned_server import served
 
 NUM_HOSTS = 50
 GROWTH = 10
-
-_SERVER = """
-import asyncio, base64, sys
-
-IMAGE = base64.b64decode(sys.argv[1])
-FOUND = b"HTTP/1.1 200 OK\\r\\nContent-Type: image/png\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(IMAGE)
-GONE = b"HTTP/1.1 404 Not Found\\r\\nContent-Length: 0\\r\\n\\r\\n"
-
-class Answers(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.held = transport, b""
-
-    def data_received(self, data):
-        *requests, self.held = (self.held + data).split(b"\\r\\n\\r\\n")
-        for request in requests:
-            path = request.split(b" ", 2)[1]
-            self.transport.write(FOUND + IMAGE if path.endswith(b"00.png") else GONE)
-
-async def main():
-    server = await asyncio.get_running_loop().create_server(Answers, "127.0.0.1", 0, backlog=1000)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-asyncio.run(main())
-"""
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """Yield the address of a server in a process of its own."""
-    import base64
-
-    from PIL import Image
-
-    sink = io.BytesIO()
-    Image.new("RGB", (64, 48), (200, 30, 90)).save(sink, "PNG")
-    command = [sys.executable, "-c", _SERVER, base64.b64encode(sink.getvalue()).decode()]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        yield f"127.0.0.1:{running.stdout.readline().strip()}"
-        running.kill()
 
 
 def fetch_one(address: str, num_rows: int) -> None:
@@ -93,7 +51,7 @@ def fetch_one(address: str, num_rows: int) -> None:
         kept = []
         for start in range(0, num_rows, 50_000):
             urls = [
-                f"http://{hosts[n % NUM_HOSTS]}/images/{n:012}.png"
+                f"http://{hosts[n % NUM_HOSTS]}/{'found' if n % 100 == 0 else 'gone'}/{n:012}.png"
                 for n in range(start, min(start + 50_000, num_rows))
             ]
             text = "a photograph of a harbour at first light, with boats and a lighthouse"
@@ -130,7 +88,7 @@ def main() -> None:
         return
     peaks = {}
     for num_rows in (options.rows, options.rows * GROWTH):
-        with server() as address:
+        with served() as address:
             command = [sys.executable, __file__, "--one", address, str(num_rows)]
             ran = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(ran.stdout.splitlines()[-1])

@@ -33,6 +33,7 @@ MAX_HELD_BYTES = 512_000_000
 
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
+_TURN_SECONDS = 0.001
 
 
 @dataclass(slots=True)
@@ -95,6 +96,7 @@ class WebClient:
         self._doubtful: list[tuple[Future[str | None], _Visit, Ending]] = []
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
+        self._next_turn = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +145,10 @@ class WebClient:
             StageError: the cause is this machine and not the host: see `outages`.
         """
         while self._num_open or self._ready:
-            self._turn()
+            # A caller that is quick is given all that is ready before the network is looked at.
+            if not self._ready or time.monotonic() >= self._next_turn:
+                self._turn()
+                self._next_turn = time.monotonic() + _TURN_SECONDS
             if self._ready:
                 outcome = self._ready.popleft()
                 self._connections.held.num -= len(outcome.body)
@@ -231,13 +236,12 @@ class WebClient:
         """Return why an address is not asked for, as far as it tells that itself."""
         if has_bad_port(url):
             return Refusal(state=FetchState.BAD_URL, detail="its port belongs to another service")
+        if not self._config.proxy:
+            return None
         host = host_of(url)
-        has_proxy = self._config.proxy and host not in self._config.connect_to
-        if has_proxy and names_private_address(host, self._allowed):
-            return Refusal(
-                state=FetchState.PRIVATE_ADDRESS, detail=f"{host} is not a public address"
-            )
-        return None
+        if host in self._config.connect_to or not names_private_address(host, self._allowed):
+            return None
+        return Refusal(state=FetchState.PRIVATE_ADDRESS, detail=f"{host} is not a public address")
 
     def _judge(self, visit: _Visit, ended: Ending) -> None:
         """Conclude answers and failures of a host; retry after an outage of this machine."""

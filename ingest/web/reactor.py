@@ -26,6 +26,7 @@ class Reactor:
 
     def __init__(self, *, max_connections: int) -> None:
         self._selector = selectors.DefaultSelector()
+        self._watched: set[int] = set()
         self._wake_at: float | None = None
         self._multi = pycurl.CurlMulti()
         self.limit(max_connections)
@@ -76,16 +77,17 @@ class Reactor:
 
     def _on_socket(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
         del multi, data
-        known = descriptor in self._selector.get_map()
         if what == pycurl.POLL_REMOVE:
-            if known:
+            if descriptor in self._watched:
+                self._watched.remove(descriptor)
                 self._selector.unregister(descriptor)
             return
         events = selectors.EVENT_READ if what & pycurl.POLL_IN else 0
         events |= selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
-        if known:
+        if descriptor in self._watched:
             self._selector.modify(descriptor, events)
         else:
+            self._watched.add(descriptor)
             self._selector.register(descriptor, events)
 
     def _on_timer(self, timeout_ms: int) -> None:

@@ -87,7 +87,9 @@ def canonical_urls(raws: pl.Series) -> pl.Series:
 
 def host_of(url: str) -> str:
     """Return the host name of a canonical URL, without its port."""
-    return str(ada_url.URL(url).hostname)
+    authority = url.split("/", 3)[2]
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port[-1] != "]" else authority
 
 
 def hosts_of(urls: pl.Series) -> pl.Series:
