@@ -50,6 +50,9 @@ from openalign.ingest.fetching.work_plan import (
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 
+_COUNTS_SHAPE = (2, NUM_CELLS)
+_CODEC = "lz4"
+
 
 def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMOVALS) -> Jobs:
     """Declare the jobs that fetch the images of the candidates in the Parquet files `kept`.
@@ -151,13 +154,14 @@ def _count(
 ) -> Any:
     plan = partial(_write_plan, attempt=attempt, setup=setup)
     by_host = isinstance(setup.images_from, WebConfig)
-    count = _CountCells(by_host=by_host, with_keys=setup.config.limit is not None)
+    with_keys = setup.config.limit is not None
+    count: Any = beam.ParDo(_CountCells(by_host=by_host, with_keys=with_keys))
     return (
         pipeline
         | "Images" >> ReadTables(urls=kept(), columns=["image_url"])
-        | "Count" >> beam.ParDo(count)
-        | "Add" >> beam.CombineGlobally(_add)
-        | "Plan" >> beam.Map(plan).with_output_types(str)
+        | "Count" >> count.with_output_types(tuple[int, bytes])
+        | "Gather" >> beam.GroupByKey()
+        | "Plan" >> beam.MapTuple(plan).with_output_types(str)
     )
 
 
@@ -169,7 +173,7 @@ class _CountCells(beam.DoFn):
         self._with_keys = with_keys
 
     def start_bundle(self) -> None:
-        self._counts = _no_counts()
+        self._counts = np.zeros(_COUNTS_SHAPE, np.int64)
 
     def process(self, element: pa.RecordBatch) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self._counts[0] += count_cells(element, by_host=self._by_host)
@@ -177,20 +181,23 @@ class _CountCells(beam.DoFn):
             self._counts[1] += count_keys(element)
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        yield at_the_end(self._counts)
+        # Most cells are empty.
+        packed = pa.compress(self._counts.tobytes(), codec=_CODEC, asbytes=True)
+        yield at_the_end((0, packed))
 
 
-def _no_counts() -> Any:
-    return np.zeros((2, NUM_CELLS), np.int64)
+def _added(pieces: Iterable[bytes]) -> Any:
+    """Return the sum of what bundles counted."""
+    counts = np.zeros(_COUNTS_SHAPE, np.int64)
+    for packed in pieces:
+        piece = pa.decompress(packed, counts.nbytes, codec=_CODEC, asbytes=True)
+        counts += np.frombuffer(piece, np.int64).reshape(_COUNTS_SHAPE)
+    return counts
 
 
-def _add(counts: Iterable[Any]) -> Any:
-    return sum(counts, _no_counts())
-
-
-def _write_plan(counts: Any, *, attempt: Attempt, setup: FetchSetup) -> str:
+def _write_plan(_: int, pieces: Iterable[bytes], *, attempt: Attempt, setup: FetchSetup) -> str:
     config, images_from = setup.config, setup.images_from
-    by_cell, by_key = counts
+    by_cell, by_key = _added(pieces)
     plan = plan_work(
         by_cell,
         num_buckets=config.num_buckets,
