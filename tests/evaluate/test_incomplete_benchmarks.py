@@ -49,7 +49,7 @@ def test_every_broken_image_is_named_before_the_stage_ends(
     assert lines[1].startswith(f"  squares: {benchmark_folder}/images/red.png: an image cannot be")
     assert lines[2] == (
         f"  squares: {benchmark_folder}/images/blue.png: an image cannot be decoded: "
-        "no image can be read from it"
+        "its first bytes are those of no image"
     )
     assert "`evaluate.max_bad_images: 2`" in (caught.value.hint or "")
 
