@@ -6,9 +6,9 @@ a large host has several. Images that a source has already are read where they l
 there need no tar, and the index points at them. Every candidate is a row of a ledger and ends in a
 `FetchState`.
 
-There are three Beam jobs: one counts the candidates of each host, one cuts them into files for the
-workers, and one fetches. A worker needs as much memory for a large bucket or host as for a small
-one.
+There are four Beam jobs: one counts the candidates of each host, one cuts them into files for the
+workers, one fetches, and one tallies the ledgers for `fetch.html`. A worker needs as much memory
+for a large bucket or host as for a small one.
 """
 
 from collections import Counter
@@ -35,9 +35,11 @@ from openalign.files.states import FetchState
 from openalign.ingest.fetching.bucket import FetchBucket
 from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
+from openalign.ingest.fetching.ledger_tallies import TallyLedgers, tallies_of
 from openalign.ingest.fetching.open_shard import ShardNote
-from openalign.ingest.fetching.rounds import take_rows, taken_rows
-from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, FetchSetup
+from openalign.ingest.fetching.page_file import write_page
+from openalign.ingest.fetching.rounds import all_ledgers, take_rows, taken_rows
+from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, TALLIED, FetchSetup
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -59,7 +61,11 @@ def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMO
     Raises:
         InputError: the folder of a source's own images is not there.
     """
-    return Jobs(jobs=_fetching(setup, lambda: kept, removals), collect=partial(_collect, kept=kept))
+    tally = Job(name=TALLIED, build=partial(_tally, setup=setup, before=()))
+    return Jobs(
+        jobs=[*_fetching(setup, lambda: kept, removals), tally],
+        collect=partial(_collect, setup=setup, kept=kept),
+    )
 
 
 def retry_jobs(
@@ -72,14 +78,16 @@ def retry_jobs(
     """Declare the jobs of a round: they take rows in some states out of ledgers and fetch them.
 
     The result is that of the round: its rows, and the files that belong to it. Among them are the
-    ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace.
+    ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace. Its
+    tallies alone are those of the whole fetch.
 
     Raises:
         InputError: the folder of a source's own images is not there.
     """
     take = Job(name=TAKEN, build=partial(_take, setup=setup, ledgers=ledgers, states=states))
     fetching = _fetching(setup, partial(taken_rows, setup), removals)
-    return Jobs(jobs=[take, *fetching], collect=_collect_round)
+    tally = Job(name=TALLIED, build=partial(_tally, setup=setup, before=ledgers))
+    return Jobs(jobs=[take, *fetching, tally], collect=_collect_round)
 
 
 def _fetching(
@@ -99,31 +107,50 @@ def _fetching(
     ]
 
 
-def _collect(_: EndedJob, __: EndedJob, ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
-    return _result_of(ended.summary, num_inputs=sum(_num_rows(url) for url in kept))
+def _collect(
+    _: EndedJob,
+    __: EndedJob,
+    fetched: EndedJob,
+    tallied: EndedJob,
+    *,
+    setup: FetchSetup,
+    kept: Sequence[str],
+) -> StageResult:
+    facts = _facts_of(fetched.summary, tallied.summary)
+    result = _result_of(fetched.summary, facts, num_inputs=sum(_num_rows(url) for url in kept))
+    page = write_page(setup, states=result.states, facts=facts)
+    return replace(result, files=[*result.files, page])
 
 
-def _collect_round(taken: EndedJob, _: EndedJob, __: EndedJob, ended: EndedJob) -> StageResult:
-    fetched = _result_of(ended.summary, num_inputs=taken.summary.counts[TAKEN])
-    return replace(fetched, files=[*fetched.files, *taken.summary.files])
+def _collect_round(
+    taken: EndedJob, _: EndedJob, __: EndedJob, fetched: EndedJob, tallied: EndedJob
+) -> StageResult:
+    facts = _facts_of(fetched.summary, tallied.summary)
+    result = _result_of(fetched.summary, facts, num_inputs=taken.summary.counts[TAKEN])
+    return replace(result, files=[*result.files, *taken.summary.files])
 
 
-def _result_of(summary: Summary, *, num_inputs: int) -> StageResult:
+def _facts_of(fetched: Summary, tallied: Summary) -> FetchFacts:
     images: Counter[str] = Counter()
-    shards = summary.notes(ShardNote)
+    shards = fetched.notes(ShardNote)
     for shard in shards:
         images.update(shard.images)
+    return FetchFacts(
+        images=dict(sorted(images.items())),
+        num_bytes=sum(shard.num_bytes for shard in shards),
+        stored_bytes=sum(shard.stored_bytes for shard in shards),
+        tallies=tallies_of(tallied),
+    )
+
+
+def _result_of(summary: Summary, facts: FetchFacts, *, num_inputs: int) -> StageResult:
     counts = summary.counts
     return StageResult(
         num_inputs=num_inputs,
         states={state.value: counts[state.value] for state in FetchState},
         num_outputs=counts[FetchState.FETCHED.value],
         files=summary.files,
-        facts=FetchFacts(
-            images=dict(sorted(images.items())),
-            num_bytes=sum(shard.num_bytes for shard in shards),
-            stored_bytes=sum(shard.stored_bytes for shard in shards),
-        ),
+        facts=facts,
     )
 
 
@@ -240,6 +267,11 @@ def _under_itself(line: str) -> tuple[str, int]:
 def _check(line: str, _: Iterable[int], output: str, attempt: Attempt) -> str:
     attempt.require()
     return check_part(line, output=output)
+
+
+def _tally(pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, before: Sequence[str]) -> Any:
+    ledgers = Paths(all_ledgers(setup, before=before))
+    return pipeline | ledgers | TallyLedgers(num_buckets=setup.config.num_buckets)
 
 
 def _num_rows(url: str) -> int:
