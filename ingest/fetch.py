@@ -219,13 +219,17 @@ def _write_plan(counts: Any, *, attempt: Attempt, setup: FetchSetup) -> str:
     config, images_from = setup.config, setup.images_from
     by_host = isinstance(images_from, WebConfig)
     by_cell, by_key = counts
+    first, num_tried = "", int(by_cell.sum())
+    if config.limit is not None:
+        first, num_tried = first_untried(by_key, config.limit)
     plan = plan_work(
         by_cell,
         num_buckets=config.num_buckets,
         by_host=by_host,
         large_host=config.large_host,
         max_owners=images_from.connections_per_host if by_host else 1,
-        first_untried=first_untried(by_key, config.limit) if config.limit is not None else "",
+        first_untried=first,
+        num_tried=num_tried,
     )
     attempt.require()
     write_plan(setup.plan_url, plan)

@@ -51,6 +51,9 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     first_untried: str = ""
     """Images whose keys do not come before this are not tried; empty where all are."""
 
+    num_tried: int = 0
+    """Candidates that are tried, unless a budget of bytes ends before."""
+
     @property
     def num_buckets(self) -> int:
         """Return the number of buckets."""
@@ -106,10 +109,15 @@ def count_keys(batch: pa.RecordBatch) -> Numbers:
     return np.bincount(np.array(keys, np.int64) >> _KEY_SHIFT, minlength=NUM_CELLS)
 
 
-def first_untried(key_counts: Numbers, limit: int) -> str:
-    """Return the key from which on images are not tried, so that at most `limit` rows are."""
-    num_cells = int(np.searchsorted(np.cumsum(key_counts), limit, side="right"))
-    return "" if num_cells == NUM_CELLS else f"{num_cells << _KEY_SHIFT:0{_KEY_CHARS}x}"
+def first_untried(key_counts: Numbers, limit: int) -> tuple[str, int]:
+    """Return the key from which on images are not tried, so that at most `limit` rows are.
+
+    The second is how many rows are tried.
+    """
+    num_rows = np.cumsum(key_counts)
+    num_cells = int(np.searchsorted(num_rows, limit, side="right"))
+    key = "" if num_cells == NUM_CELLS else f"{num_cells << _KEY_SHIFT:0{_KEY_CHARS}x}"
+    return key, int(num_rows[num_cells - 1]) if num_cells else 0
 
 
 def plan_work(
@@ -120,6 +128,7 @@ def plan_work(
     large_host: int,
     max_owners: int,
     first_untried: str = "",
+    num_tried: int = 0,
 ) -> WorkPlan:
     """Return the plan for candidates that were counted by cell.
 
@@ -139,6 +148,7 @@ def plan_work(
         num_ranges=[max(1, math.ceil(n / RANGE_ROWS)) for n in num_rows.tolist()],
         num_owners=dict(zip(shared.tolist(), owners[shared].tolist(), strict=True)),
         first_untried=first_untried,
+        num_tried=num_tried,
     )
 
 

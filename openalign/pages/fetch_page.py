@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from openalign.amounts import bytes_in_words
 from openalign.files.facts import FetchFacts, FetchSample, HostImages, SizeKind, SizeRange
 from openalign.files.states import CAN_HEAL, FetchState
 from openalign.images.thumbnails import webp_url
@@ -80,8 +81,6 @@ _SIZE_TITLES = {
     SizeKind.HEIGHT: "Height",
     SizeKind.NUM_BYTES: "File",
 }
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,11 +197,3 @@ def _from(at_least: int, kind: SizeKind) -> str:
 
 def _in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in most_first(counts).items())
-
-
-def bytes_in_words(number: int) -> str:
-    """Return a number of bytes with the unit that leaves it below 1,000: `93.1 GB`."""
-    power = 0
-    while number >= 999.5 * 1000**power and power < len(_UNITS) - 1:
-        power += 1
-    return f"{number / 1000**power:.3g} {_UNITS[power]}"

@@ -15,7 +15,7 @@ from openalign.files.facts import (
     SizeRange,
 )
 from openalign.files.states import FetchState
-from openalign.pages.fetch_page import MEANINGS, STEPS, bytes_in_words, render
+from openalign.pages.fetch_page import MEANINGS, STEPS, render
 
 IMAGES = {
     "fetched": 4,
@@ -96,15 +96,15 @@ def test_what_is_left_goes_down_step_by_step() -> None:
 def test_reasons_say_what_they_mean_whether_they_can_heal_and_give_examples() -> None:
     rows = rows_of(whole(), "reasons")
 
-    assert [row[:5] for row in rows] == [
+    assert rows == [
         ["timeout the host did not answer in time, or too slowly", "3", "30.0", "6", "yes"],
         ["http gone the host says that it is not there, or not any more", "1", "10.0", "1", "no"],
         ["robots denied robots.txt withholds it", "1", "10.0", "2", "no"],
         ["short side too small to train on, as its header says", "1", "10.0", "1", "no"],
     ]
-    assert "alert(1)" in rows[0][5]
-    assert rows[1][5] == ""
-    assert "3 can heal" in " ".join(Seen(whole()).words)
+    words = " ".join(Seen(whole()).words)
+    assert "3 can heal" in words
+    assert f"timeout {EVIL} {EVIL} What hosts answered" in words
 
 
 def test_hosts_statuses_sizes_and_rounds_have_their_numbers() -> None:
@@ -178,19 +178,3 @@ def test_every_state_is_explained_and_belongs_to_one_step(state: FetchState) -> 
     assert MEANINGS[state]
     steps = [step for step, lost in STEPS.items() if state in lost]
     assert len(steps) == (state is not FetchState.FETCHED)
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        pytest.param(0, "0 bytes", id="none"),
-        pytest.param(999, "999 bytes", id="below a unit"),
-        pytest.param(1000, "1 kB", id="a unit"),
-        pytest.param(93_100_000_000, "93.1 GB", id="three figures"),
-        pytest.param(999_499, "999 kB", id="rounded down"),
-        pytest.param(999_500, "1 MB", id="rounded up to the next unit"),
-        pytest.param(1_234_000_000_000_000, "1.23 PB", id="the largest unit"),
-    ],
-)
-def test_bytes_have_a_unit_that_people_read(number: int, words: str) -> None:
-    assert bytes_in_words(number) == words
