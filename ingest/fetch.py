@@ -28,7 +28,7 @@ from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part, Summary
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
-from openalign.files.manifest import StageResult
+from openalign.files.manifest import DataFile, StageResult
 from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
@@ -40,6 +40,7 @@ from openalign.ingest.fetching.open_shard import ShardNote
 from openalign.ingest.fetching.page_file import write_page
 from openalign.ingest.fetching.rounds import all_ledgers, take_rows, taken_rows
 from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, TALLIED, FetchSetup
+from openalign.ingest.fetching.slow_hosts import lines_about, rows_in_an_hour, slow_hosts
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -51,6 +52,7 @@ from openalign.ingest.fetching.work_plan import (
 )
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
+from openalign.telemetry import say
 
 
 def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMOVALS) -> Jobs:
@@ -101,10 +103,18 @@ def _fetching(
         Job(
             name=CUT,
             build=partial(_cut, setup=setup, kept=kept),
-            finish=lambda _: [write_removals(setup.work, removals)],
+            finish=partial(_begin, setup=setup, removals=removals),
         ),
         Job(name=FETCHED, build=partial(_fetch, setup=setup)),
     ]
+
+
+def _begin(cut: Summary, *, setup: FetchSetup, removals: Removals) -> list[DataFile]:
+    """Say which hosts take hours, and write down what workers must leave out."""
+    if isinstance(setup.images_from, WebConfig):
+        for line in lines_about(slow_hosts(cut, setup.images_from)):
+            say(f"fetch      {line}")
+    return [write_removals(setup.work, removals)]
 
 
 def _collect(
@@ -230,6 +240,7 @@ def _write_plan(counts: Any, *, attempt: Attempt, setup: FetchSetup) -> str:
         max_owners=images_from.connections_per_host if by_host else 1,
         first_untried=first,
         num_tried=num_tried,
+        slow_host=rows_in_an_hour(images_from) if by_host else None,
     )
     attempt.require()
     write_plan(setup.plan_url, plan)

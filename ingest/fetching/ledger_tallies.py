@@ -15,7 +15,14 @@ from apache_beam.pvalue import PCollection
 
 from openalign.engines.buckets import at_the_end
 from openalign.engines.parts import Summary
-from openalign.engines.tallies import HeldTallies, MergeTallies, Tally, num_merged, shown
+from openalign.engines.tallies import (
+    MAX_TALLY_BUCKETS,
+    HeldTallies,
+    MergeTallies,
+    Tally,
+    num_merged,
+    shown,
+)
 from openalign.files.facts import FetchSample, FetchTallies, HostImages, SizeKind, SizeRange
 from openalign.files.names import index_name, shard_of_ledger
 from openalign.files.states import FetchState
@@ -30,8 +37,6 @@ NUM_IMAGES = 24
 
 NUM_EXAMPLES = 3
 """Images that are named of each other state."""
-
-MAX_TALLY_BUCKETS = 64
 
 SIDES_PX = (0, 32, 64, 100, 150, 200, 256, 346, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 FILE_BYTES = tuple(1000 * n for n in (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000))

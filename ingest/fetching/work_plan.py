@@ -54,6 +54,9 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     num_tried: int = 0
     """Candidates that are tried, unless a budget of bytes ends before."""
 
+    slow_cells: list[int] = []
+    """Cells with so many candidates that one of their hosts may take more than an hour."""
+
     @property
     def num_buckets(self) -> int:
         """Return the number of buckets."""
@@ -69,6 +72,15 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         owners = np.ones(NUM_CELLS, np.int64)
         owners[list(self.num_owners)] = list(self.num_owners.values())
         return owners
+
+    def slow_hosts_of(self, rows: pl.DataFrame) -> pl.Series:
+        """Return the host of each row that is tried, if it is in one of the slow cells."""
+        if not self.slow_cells:
+            return pl.Series(dtype=pl.String)
+        if self.first_untried:
+            rows = rows.filter(pl.col("image_key") < self.first_untried)
+        is_slow = np.isin(cells_of(rows["image_url"], by_host=True), self.slow_cells)
+        return hosts_of(rows["image_url"].filter(pl.Series(is_slow)))
 
     def owners_of(self, host: str) -> int:
         """Return how many workers a host's images are shared among."""
@@ -129,11 +141,12 @@ def plan_work(
     max_owners: int,
     first_untried: str = "",
     num_tried: int = 0,
+    slow_host: int | None = None,
 ) -> WorkPlan:
     """Return the plan for candidates that were counted by cell.
 
     A host with more than `large_host` candidates has several owners, `max_owners` at most: each
-    needs a connection of its own.
+    needs a connection of its own. One with more than `slow_host` may be slow.
     """
     owners = np.ones(NUM_CELLS, np.int64)
     if by_host:
@@ -149,6 +162,7 @@ def plan_work(
         num_owners=dict(zip(shared.tolist(), owners[shared].tolist(), strict=True)),
         first_untried=first_untried,
         num_tried=num_tried,
+        slow_cells=[] if slow_host is None else np.flatnonzero(counts > slow_host).tolist(),
     )
 
 

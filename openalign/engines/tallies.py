@@ -32,6 +32,9 @@ class Tally:
 Tallies = Mapping[str, Tally]
 """The tallies of a job, by name."""
 
+MAX_TALLY_BUCKETS = 64
+"""Of 50 million hosts a worker that merges one part then holds 0.8 million."""
+
 MAX_HELD_ROWS = 1_000_000
 """Rows of tallies that a worker holds before it merges them."""
 
