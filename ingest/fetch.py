@@ -6,9 +6,9 @@ a large host has several. Images that a source has already are read where they l
 there need no tar, and the index points at them. Every candidate is a row of a ledger and ends in a
 `FetchState`.
 
-There are three Beam jobs: one counts the candidates of each host, one cuts them into files for the
-workers, and one fetches. A worker needs as much memory for a large bucket or host as for a small
-one.
+There are four Beam jobs: one counts the candidates of each host, one cuts them into files for the
+workers, one fetches, and one tallies the ledgers for `fetch.html`. A worker needs as much memory
+for a large bucket or host as for a small one.
 """
 
 from collections import Counter
@@ -28,16 +28,19 @@ from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part, Summary
 from openalign.files import storage
 from openalign.files.facts import FetchFacts
-from openalign.files.manifest import StageResult
+from openalign.files.manifest import DataFile, StageResult
 from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.ingest.fetching.bucket import FetchBucket
 from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
+from openalign.ingest.fetching.ledger_tallies import TallyLedgers, tallies_of
 from openalign.ingest.fetching.open_shard import ShardNote
-from openalign.ingest.fetching.rounds import take_rows, taken_rows
-from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, FetchSetup
+from openalign.ingest.fetching.page_file import write_page
+from openalign.ingest.fetching.rounds import all_ledgers, take_rows, taken_rows
+from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, TALLIED, FetchSetup
+from openalign.ingest.fetching.slow_hosts import lines_about, rows_in_an_hour, slow_hosts
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -49,6 +52,7 @@ from openalign.ingest.fetching.work_plan import (
 )
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
+from openalign.telemetry import say
 
 _COUNTS_SHAPE = (2, NUM_CELLS)
 _CODEC = "lz4"
@@ -62,7 +66,11 @@ def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMO
     Raises:
         InputError: the folder of a source's own images is not there.
     """
-    return Jobs(jobs=_fetching(setup, lambda: kept, removals), collect=partial(_collect, kept=kept))
+    tally = Job(name=TALLIED, build=partial(_tally, setup=setup, before=()))
+    return Jobs(
+        jobs=[*_fetching(setup, lambda: kept, removals), tally],
+        collect=partial(_collect, setup=setup, kept=kept),
+    )
 
 
 def retry_jobs(
@@ -75,14 +83,16 @@ def retry_jobs(
     """Declare the jobs of a round: they take rows in some states out of ledgers and fetch them.
 
     The result is that of the round: its rows, and the files that belong to it. Among them are the
-    ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace.
+    ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace. Its
+    tallies alone are those of the whole fetch.
 
     Raises:
         InputError: the folder of a source's own images is not there.
     """
     take = Job(name=TAKEN, build=partial(_take, setup=setup, ledgers=ledgers, states=states))
     fetching = _fetching(setup, partial(taken_rows, setup), removals)
-    return Jobs(jobs=[take, *fetching], collect=_collect_round)
+    tally = Job(name=TALLIED, build=partial(_tally, setup=setup, before=ledgers))
+    return Jobs(jobs=[take, *fetching, tally], collect=_collect_round)
 
 
 def _fetching(
@@ -96,37 +106,64 @@ def _fetching(
         Job(
             name=CUT,
             build=partial(_cut, setup=setup, kept=kept),
-            finish=lambda _: [write_removals(setup.work, removals)],
+            finish=partial(_begin, setup=setup, removals=removals),
         ),
         Job(name=FETCHED, build=partial(_fetch, setup=setup)),
     ]
 
 
-def _collect(_: EndedJob, __: EndedJob, ended: EndedJob, *, kept: Sequence[str]) -> StageResult:
-    return _result_of(ended.summary, num_inputs=sum(_num_rows(url) for url in kept))
+def _begin(cut: Summary, *, setup: FetchSetup, removals: Removals) -> list[DataFile]:
+    """Say which hosts take hours, and write down what workers must leave out."""
+    if isinstance(setup.images_from, WebConfig):
+        for line in lines_about(slow_hosts(cut, setup.images_from)):
+            say(f"fetch      {line}")
+    return [write_removals(setup.work, removals)]
 
 
-def _collect_round(taken: EndedJob, _: EndedJob, __: EndedJob, ended: EndedJob) -> StageResult:
-    fetched = _result_of(ended.summary, num_inputs=taken.summary.counts[TAKEN])
-    return replace(fetched, files=[*fetched.files, *taken.summary.files])
+def _collect(
+    _: EndedJob,
+    __: EndedJob,
+    fetched: EndedJob,
+    tallied: EndedJob,
+    *,
+    setup: FetchSetup,
+    kept: Sequence[str],
+) -> StageResult:
+    facts = _facts_of(fetched.summary, tallied.summary)
+    result = _result_of(fetched.summary, facts, num_inputs=sum(_num_rows(url) for url in kept))
+    page = write_page(setup, states=result.states, facts=facts)
+    return replace(result, files=[*result.files, page])
 
 
-def _result_of(summary: Summary, *, num_inputs: int) -> StageResult:
+def _collect_round(
+    taken: EndedJob, _: EndedJob, __: EndedJob, fetched: EndedJob, tallied: EndedJob
+) -> StageResult:
+    facts = _facts_of(fetched.summary, tallied.summary)
+    result = _result_of(fetched.summary, facts, num_inputs=taken.summary.counts[TAKEN])
+    return replace(result, files=[*result.files, *taken.summary.files])
+
+
+def _facts_of(fetched: Summary, tallied: Summary) -> FetchFacts:
     images: Counter[str] = Counter()
-    shards = summary.notes(ShardNote)
+    shards = fetched.notes(ShardNote)
     for shard in shards:
         images.update(shard.images)
+    return FetchFacts(
+        images=dict(sorted(images.items())),
+        num_bytes=sum(shard.num_bytes for shard in shards),
+        stored_bytes=sum(shard.stored_bytes for shard in shards),
+        tallies=tallies_of(tallied),
+    )
+
+
+def _result_of(summary: Summary, facts: FetchFacts, *, num_inputs: int) -> StageResult:
     counts = summary.counts
     return StageResult(
         num_inputs=num_inputs,
         states={state.value: counts[state.value] for state in FetchState},
         num_outputs=counts[FetchState.FETCHED.value],
         files=summary.files,
-        facts=FetchFacts(
-            images=dict(sorted(images.items())),
-            num_bytes=sum(shard.num_bytes for shard in shards),
-            stored_bytes=sum(shard.stored_bytes for shard in shards),
-        ),
+        facts=facts,
     )
 
 
@@ -198,12 +235,18 @@ def _added(pieces: Iterable[bytes]) -> Any:
 def _write_plan(_: int, pieces: Iterable[bytes], *, attempt: Attempt, setup: FetchSetup) -> str:
     config, images_from = setup.config, setup.images_from
     by_cell, by_key = _added(pieces)
+    web = images_from if isinstance(images_from, WebConfig) else None
+    first, num_tried = "", int(by_cell.sum())
+    if config.limit is not None:
+        first, num_tried = first_untried(by_key, config.limit)
     plan = plan_work(
         by_cell,
         num_buckets=config.num_buckets,
-        web=images_from if isinstance(images_from, WebConfig) else None,
+        web=web,
         large_host=config.large_host,
-        first_untried=first_untried(by_key, config.limit) if config.limit is not None else "",
+        first_untried=first,
+        num_tried=num_tried,
+        slow_host=rows_in_an_hour(web) if web is not None else None,
     )
     attempt.require()
     write_plan(setup.plan_url, plan)
@@ -245,6 +288,11 @@ def _under_itself(line: str) -> tuple[str, int]:
 def _check(line: str, _: Iterable[int], output: str, attempt: Attempt) -> str:
     attempt.require()
     return check_part(line, output=output)
+
+
+def _tally(pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, before: Sequence[str]) -> Any:
+    ledgers = Paths(all_ledgers(setup, before=before))
+    return pipeline | ledgers | TallyLedgers(num_buckets=setup.config.num_buckets)
 
 
 def _num_rows(url: str) -> int:

@@ -20,6 +20,7 @@ from openalign.engines.batches import FileTallies, SortIntoFiles
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.live_counts import add_live
 from openalign.engines.parts import Note, Part
+from openalign.engines.tallies import MAX_TALLY_BUCKETS
 from openalign.files import storage
 from openalign.files.facts import DamagedFile
 from openalign.files.manifest import DataFile, StageResult
@@ -38,9 +39,6 @@ from openalign.ingest.sources.contract import ReadingSetup
 from openalign.ingest.sources.kinds import kind_of
 from openalign.ingest.text_language import require_detector, with_languages
 from openalign.ingest.web.config import WebConfig
-
-_MAX_TALLY_BUCKETS = 64
-"""Of 50 million hosts a worker that merges one part then holds 0.8 million."""
 
 _PAGES_BY_STATE = "pages/"
 """Prefix of the counts of pages by state."""
@@ -135,7 +133,7 @@ def _candidate_files(config: HarvestConfig, output: str) -> SortIntoFiles:
 
 def _tally_buckets(config: HarvestConfig) -> int:
     """Return into how many parts tallies are cut: each file has a piece for each of them."""
-    return min(config.num_files, _MAX_TALLY_BUCKETS)
+    return min(config.num_files, MAX_TALLY_BUCKETS)
 
 
 def _finish_with_languages(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

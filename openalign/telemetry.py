@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,9 @@ def progress_line(label: str, measure: Callable[[], str]) -> Generator[None]:
             thread.join()
 
 
+@cache
 def _console() -> Any:
+    """Return the one console: what it prints stands above a line that it draws anew."""
     from rich.console import Console
 
     return Console(stderr=True)

@@ -11,9 +11,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import THUMBNAILS_FILE
-from openalign.images import decoding
-
-THUMBNAIL_PX = 128
+from openalign.images.thumbnails import encode_thumbnail
 
 _THUMBNAIL = pa.schema(
     [
@@ -57,15 +55,3 @@ def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
         (row["dataset"], row["name"]): Thumbnail(caption=row["caption"], webp=row["webp"])
         for row in table.to_pylist()
     }
-
-
-def encode_thumbnail(content: bytes) -> bytes:
-    """Return an image as WebP of at most `THUMBNAIL_PX` a side, transparency on white.
-
-    Raises:
-        ImageError: the bytes are no image.
-    """
-    small = io.BytesIO()
-    image = decoding.thumbnail(content, max_side_px=THUMBNAIL_PX)
-    image.save(small, "WEBP", quality=82, method=4)
-    return small.getvalue()

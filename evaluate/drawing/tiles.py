@@ -1,10 +1,10 @@
 """Queries with images, as the report shows them: what was found, right or wrong."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from openalign.evaluate.drawing.thumbnails import Thumbnail
+from openalign.images.thumbnails import webp_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +62,8 @@ class Tiles:
     def tile(self, name: str, *, right: str = "", caption: str = "") -> Tile:
         """Return an image with its own caption or another; it is marked where `right` names it."""
         small = self._thumbnails[self._benchmark, name]
-        content = base64.b64encode(small.webp).decode()
         return Tile(
-            src=f"data:image/webp;base64,{content}",
+            src=webp_url(small.webp),
             caption=caption or small.caption,
             is_right=name == right,
         )

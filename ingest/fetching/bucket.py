@@ -24,7 +24,8 @@ from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.image_judging import ImageJudge
-from openalign.ingest.fetching.images_in_place import read_images
+from openalign.ingest.fetching.images_in_place import OwnImage, read_images
+from openalign.ingest.fetching.live_fetch import note_asked, note_ended, note_finished
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
 from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.work_files import WorkFiles, cut_by_count
@@ -32,7 +33,7 @@ from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
-from openalign.ingest.web.outcomes import Failure
+from openalign.ingest.web.outcomes import Failure, Outcome
 
 SHARDS_AT_ONCE = 4
 """Shards of a bucket that are filled at one time."""
@@ -109,7 +110,7 @@ class FetchBucket:
                         wanted = self._wanted(shard, has_budget=has_budget)
                         chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
                         for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
-                            shard.take(outcome, self._judge)
+                            self._take(shard, outcome)
                         part = self._sealed(shard)
                 budget.spend(part)
                 yield part
@@ -133,6 +134,7 @@ class FetchBucket:
                         wanted = self._wanted(opened, has_budget=has_budget)
                         by_url |= dict.fromkeys(wanted, opened)
                         client.add(wanted)
+                        note_asked(self.setup.work, len(wanted))
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
                     part = self._sealed(filling.popleft())
@@ -142,7 +144,7 @@ class FetchBucket:
                 outcome = client.take()
                 if outcome is None:
                     return
-                by_url.pop(outcome.url).take(outcome, self._judge)
+                self._take(by_url.pop(outcome.url), outcome)
         finally:
             for opened in filling:
                 if isinstance(opened, OpenShard):
@@ -152,6 +154,7 @@ class FetchBucket:
         """Open a shard; return the Part of one that is finished."""
         part = finished_shard(self.setup.output, planned.ledger_file)
         if part is not None:
+            note_finished(self.setup.work, part)
             return part
         self.attempt.require()
         return OpenShard(planned.ledger_file, planned.rows)
@@ -166,10 +169,15 @@ class FetchBucket:
         )
         removed = pl.Series(self._removals.of_addresses(urls))
         for url in urls.filter(removed):
-            shard.take(Failure(url=url, state=FetchState.REMOVED, detail=""), self._judge)
+            self._take(shard, Failure(url=url, state=FetchState.REMOVED, detail=""))
         for url in urls.filter(untried & ~removed):
             shard.take(Failure(url=url, state=FetchState.NOT_TRIED, detail=""), self._judge)
         return urls.filter(~untried & ~removed).to_list()
+
+    def _take(self, shard: OpenShard, outcome: Outcome | OwnImage) -> None:
+        state = shard.take(outcome, self._judge)
+        num_rows = shard.num_rows_of(outcome.url)
+        note_ended(self.setup.work, state, num_rows=num_rows, num_bytes=len(outcome.body))
 
     def _sealed(self, shard: OpenShard | Part) -> Part:
         if isinstance(shard, Part):

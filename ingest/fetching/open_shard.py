@@ -72,6 +72,7 @@ class OpenShard:
         self._name = shard_of_ledger(ledger_file)
         self._spool = tempfile.TemporaryFile(prefix="openalign-")  # noqa: SIM115  # `close` does
         self._expected = _expected_hashes(rows)
+        self._num_rows = dict(rows["image_url"].value_counts().iter_rows())
         self._facts: dict[str, dict[str, Any]] = {}
         self._spooled: dict[str, _SpooledImage] = {}
         self._in_place: dict[str, tuple[str, Locator]] = {}
@@ -85,8 +86,16 @@ class OpenShard:
         """Let go of the images that wait to be written."""
         self._spool.close()
 
-    def take(self, outcome: Outcome | OwnImage, judge: ImageJudge) -> None:
-        """Enter an outcome's facts, and where its image is, if there is one."""
+    def num_rows_of(self, url: str) -> int:
+        """Return how many candidates name an image."""
+        return self._num_rows[url]
+
+    def take(self, outcome: Outcome | OwnImage, judge: ImageJudge) -> FetchState:
+        """Enter an outcome's facts, and where its image is, if there is one; return its state."""
+        self._enter(outcome, judge)
+        return FetchState(self._facts[outcome.url]["state"])
+
+    def _enter(self, outcome: Outcome | OwnImage, judge: ImageJudge) -> None:
         url = outcome.url
         facts = self._facts[url] = dict.fromkeys(_FACT_NAMES)
         facts["image_key"] = image_key(url)

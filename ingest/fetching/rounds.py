@@ -4,7 +4,7 @@ What is left of a ledger becomes a ledger of its own, so that each candidate is 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 import polars as pl
@@ -14,12 +14,12 @@ from openalign.engines.parts import Note, Part, read_summary
 from openalign.files import storage
 from openalign.files.facts import FetchFacts, FetchRound
 from openalign.files.manifest import Manifest, StageResult
-from openalign.files.names import rest_name
+from openalign.files.names import LEDGERS, rest_name
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.files.tables import read_table, write_table
 from openalign.ingest.fetching.ledger_files import named_by, naming
-from openalign.ingest.fetching.setup import TAKEN, FetchSetup
+from openalign.ingest.fetching.setup import FETCHED, TAKEN, FetchSetup
 
 
 class TakenNote(Note, frozen=True, kw_only=True):
@@ -68,6 +68,21 @@ def ledgers_taken_from(setup: FetchSetup) -> list[str]:
     return [note.ledger for note in _notes(setup)]
 
 
+def all_ledgers(setup: FetchSetup, *, before: Sequence[str]) -> list[str]:
+    """Return the URLs of all ledgers of a fetch whose images have been fetched.
+
+    Those in `before` are of the result that a round adds to. While jobs are only built there are
+    none yet.
+    """
+    ended = [summary_url(setup.work, FETCHED), *([summary_url(setup.work, TAKEN)] * bool(before))]
+    if not all(storage.exists(url) for url in ended):
+        return []
+    made = [f.name for url in ended for f in read_summary(url).files if f.name.startswith(LEDGERS)]
+    taken = ledgers_taken_from(setup) if before else []
+    left = [url for url in before if url.rpartition("/")[2] not in taken]
+    return [*left, *(storage.join(setup.output, name) for name in sorted(made))]
+
+
 def with_round(
     before: Manifest,
     found: StageResult,
@@ -99,6 +114,7 @@ def with_round(
                     *facts.rounds,
                     FetchRound(states=names, num_inputs=found.num_inputs, ended=ended),
                 ],
+                tallies=new.tallies,
             )
         ),
     )

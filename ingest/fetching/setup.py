@@ -13,7 +13,7 @@ from openalign.ingest.web.config import WebConfig
 HeaderRule = Callable[[int, int], FetchState | None]
 """Judges an image's width and height: the reason to drop it, or None to keep it."""
 
-COUNTED, CUT, FETCHED, TAKEN = "counted", "cut", "fetched", "taken"
+COUNTED, CUT, FETCHED, TAKEN, TALLIED = "counted", "cut", "fetched", "taken", "tallied"
 """The jobs, as their files in `work` are called; `TAKEN` is the first of a round."""
 
 

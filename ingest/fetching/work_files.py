@@ -15,12 +15,14 @@ import apache_beam as beam
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import PCollection, TaggedOutput
 
 from openalign.engines.arrow_bytes import gathered
 from openalign.engines.buckets import BucketCutter, at_the_end
 from openalign.engines.parts import Note, Part, read_summary
+from openalign.engines.tallies import MAX_TALLY_BUCKETS, HeldTallies
 from openalign.files import storage
+from openalign.ingest.fetching.slow_hosts import HOSTS, TALLIES, count_hosts, merged_hosts
 from openalign.ingest.fetching.work_plan import (
     Numbers,
     WorkPlan,
@@ -44,7 +46,7 @@ class WorkFileNote(Note, frozen=True, kw_only=True):
 
 @dataclass
 class CutIntoFiles(beam.PTransform[Any, Any]):
-    """Write batches of candidates into work files, as Parts."""
+    """Write batches of candidates into work files, and count those of slow hosts, as Parts."""
 
     plan_url: str
     folder: str
@@ -52,7 +54,11 @@ class CutIntoFiles(beam.PTransform[Any, Any]):
     def expand(self, batches: PCollection[pa.RecordBatch]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the cut and the write."""
         write: Any = beam.ParDo(_Write(plan_url=self.plan_url, folder=self.folder))
-        return batches | "Write" >> write.with_output_types(str)
+        types = write.with_output_types(str, hosts=tuple[str, bytes])
+        written: Any = batches | "Write" >> types.with_outputs("hosts", main="parts")
+        slow: Any = written["hosts"] | "SlowHosts" >> merged_hosts()
+        parts: Any = (written["parts"], slow) | beam.Flatten()
+        return parts
 
 
 class _Write(beam.DoFn):
@@ -66,13 +72,22 @@ class _Write(beam.DoFn):
     def start_bundle(self) -> None:
         num_ranges = int(self._plan.first_ranges[-1])
         self._cutter = BucketCutter(self._ranges_of, num_ranges)
+        num_buckets = min(self._plan.num_buckets, MAX_TALLY_BUCKETS)
+        self._hosts = HeldTallies(TALLIES, num_buckets=num_buckets)
 
-    def process(self, element: pa.RecordBatch) -> Iterator[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        for batch in with_image_keys(element).to_arrow().to_batches():
+    def process(self, element: pa.RecordBatch) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        rows = with_image_keys(element)
+        for batch in rows.to_arrow().to_batches():
             yield from self._write(self._cutter.add(batch))
+        hosts = self._plan.slow_hosts_of(rows)
+        if len(hosts):
+            for piece in self._hosts.add(HOSTS, count_hosts(hosts)):
+                yield TaggedOutput("hosts", piece)
 
     def finish_bundle(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         yield from map(at_the_end, self._write(self._cutter.flush()))
+        for piece in self._hosts.flush():
+            yield TaggedOutput("hosts", at_the_end(piece))
 
     def _ranges_of(self, batch: pa.RecordBatch) -> Numbers:
         return self._plan.ranges_of(pl.DataFrame(batch))

@@ -59,6 +59,12 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     first_untried: str = ""
     """Images whose keys do not come before this are not tried; empty where all are."""
 
+    num_tried: int = 0
+    """Candidates that are tried, unless a budget of bytes ends before."""
+
+    slow_cells: list[int] = []
+    """Cells with so many candidates that one of their hosts may take more than an hour."""
+
     @property
     def num_buckets(self) -> int:
         """Return the number of buckets."""
@@ -74,6 +80,15 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         owners = np.ones(NUM_CELLS, np.int64)
         owners[list(self.num_owners)] = list(self.num_owners.values())
         return owners
+
+    def slow_hosts_of(self, rows: pl.DataFrame) -> pl.Series:
+        """Return the host of each row that is tried, if it is in one of the slow cells."""
+        if not self.slow_cells:
+            return pl.Series(dtype=pl.String)
+        if self.first_untried:
+            rows = rows.filter(pl.col("image_key") < self.first_untried)
+        is_slow = np.isin(cells_of(rows["image_url"], by_host=True), self.slow_cells)
+        return hosts_of(rows["image_url"].filter(pl.Series(is_slow)))
 
     def owners_of(self, host: str) -> int:
         """Return how many workers a host's images are shared among."""
@@ -121,10 +136,15 @@ def count_keys(batch: pa.RecordBatch) -> Numbers:
     return np.bincount(np.array(keys, np.int64) >> _KEY_SHIFT, minlength=NUM_CELLS)
 
 
-def first_untried(key_counts: Numbers, limit: int) -> str:
-    """Return the key from which on images are not tried, so that at most `limit` rows are."""
-    num_cells = int(np.searchsorted(np.cumsum(key_counts), limit, side="right"))
-    return "" if num_cells == NUM_CELLS else f"{num_cells << _KEY_SHIFT:0{_KEY_CHARS}x}"
+def first_untried(key_counts: Numbers, limit: int) -> tuple[str, int]:
+    """Return the key from which on images are not tried, so that at most `limit` rows are.
+
+    The second is how many rows are tried.
+    """
+    num_rows = np.cumsum(key_counts)
+    num_cells = int(np.searchsorted(num_rows, limit, side="right"))
+    key = "" if num_cells == NUM_CELLS else f"{num_cells << _KEY_SHIFT:0{_KEY_CHARS}x}"
+    return key, int(num_rows[num_cells - 1]) if num_cells else 0
 
 
 def plan_work(
@@ -134,11 +154,14 @@ def plan_work(
     web: WebConfig | None,
     large_host: int,
     first_untried: str = "",
+    num_tried: int = 0,
+    slow_host: int | None = None,
 ) -> WorkPlan:
     """Return the plan for candidates that were counted by cell.
 
     A host with more than `large_host` candidates has several owners, at most as many as
-    connections. `web` says how hosts are asked, and is None where none is.
+    connections. One with more than `slow_host` may be slow. `web` says how hosts are asked, and is
+    None where none is.
     """
     owners = np.ones(NUM_CELLS, np.int64)
     connections, others = dict[str, int](), 1
@@ -162,6 +185,8 @@ def plan_work(
         connections=connections,
         connections_of_others=others,
         first_untried=first_untried,
+        num_tried=num_tried,
+        slow_cells=[] if slow_host is None else np.flatnonzero(counts > slow_host).tolist(),
     )
 
 

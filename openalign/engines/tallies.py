@@ -32,6 +32,12 @@ class Tally:
 Tallies = Mapping[str, Tally]
 """The tallies of a job, by name."""
 
+MAX_TALLY_BUCKETS = 64
+"""Of 50 million hosts a worker that merges one part then holds 0.8 million."""
+
+MAX_HELD_ROWS = 1_000_000
+"""Rows of tallies that a worker holds before it merges them."""
+
 TallyPiece = tuple[str, bytes]
 """A piece of a tally on its way to its bucket."""
 
@@ -55,6 +61,41 @@ def pieces_of(
     for batch in rows.to_arrow().combine_chunks().to_batches():
         buckets = hash_buckets(batch, by=tally.by, num_buckets=num_buckets)
         yield from ((f"{name}-{bucket}", piece) for bucket, piece in cut(batch, buckets))
+
+
+class HeldTallies:
+    """Tallies that a worker holds and merges before it cuts them: many files make few pieces."""
+
+    def __init__(self, tallies: Tallies, *, num_buckets: int) -> None:
+        self._tallies = tallies
+        self._num_buckets = num_buckets
+        self._held: dict[str, list[pl.DataFrame]] = {}
+        self._num_rows = 0
+
+    def add(self, name: str, rows: pl.DataFrame) -> Iterator[TallyPiece]:
+        """Take rows in; yield the pieces of all that is held, if that is a lot even when merged."""
+        self._held.setdefault(name, []).append(rows)
+        self._num_rows += rows.height
+        if self._num_rows < MAX_HELD_ROWS:
+            return
+        self._merge()
+        if self._num_rows >= MAX_HELD_ROWS // 2:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[TallyPiece]:
+        """Yield the pieces of all that is held."""
+        self._merge()
+        held, self._held, self._num_rows = self._held, {}, 0
+        for name, frames in held.items():
+            for rows in frames:
+                yield from pieces_of(name, self._tallies[name], rows, num_buckets=self._num_buckets)
+
+    def _merge(self) -> None:
+        self._held = {
+            name: [self._tallies[name].merged(pl.concat(frames))]
+            for name, frames in self._held.items()
+        }
+        self._num_rows = sum(frames[0].height for frames in self._held.values())
 
 
 @dataclass

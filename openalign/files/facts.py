@@ -5,6 +5,7 @@ these records and import no stage's modules.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -216,6 +217,66 @@ class FilterFacts(JudgedFacts, frozen=True, kw_only=True):
     num_images_with_many_alt_texts: int
 
 
+class SizeKind(StrEnum):
+    """What of an image is measured."""
+
+    SHORT_SIDE = "short_side"
+    WIDTH = "width"
+    HEIGHT = "height"
+    NUM_BYTES = "num_bytes"
+
+
+class HostImages(msgspec.Struct, frozen=True, kw_only=True):
+    """How many images of a host were to be fetched, and how many were."""
+
+    host: str
+    images: int
+    fetched: int
+    num_bytes: int
+    """Of the originals that were fetched."""
+
+
+class SizeRange(msgspec.Struct, frozen=True, kw_only=True):
+    """How many fetched images have a size in a range, which ends where the next one begins."""
+
+    at_least: int
+    images: int
+
+
+class FetchSample(msgspec.Struct, frozen=True, kw_only=True):
+    """An image, as an example of those that ended in its state."""
+
+    state: str
+    image_key: str
+    image_url: str
+    alt_text: str
+    """The first of its texts, by key."""
+
+    detail: str | None
+    shard: str | None
+    index_file: str | None
+    """Says where in `shard` the image lies."""
+
+
+class FetchTallies(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Images that were to be fetched, counted by what they have in common."""
+
+    hosts_by_images: list[HostImages] = []
+    """Those with the most images."""
+
+    hosts_by_losses: list[HostImages] = []
+    """Those of which the most images were not fetched."""
+
+    num_hosts: int = 0
+    statuses: dict[str, int] = {}
+    """By HTTP status."""
+
+    sizes: dict[str, list[SizeRange]] = {}
+    """By `SizeKind`: fetched images by ranges of their originals' size."""
+
+    samples: list[FetchSample] = []
+
+
 class FetchRound(msgspec.Struct, frozen=True, kw_only=True):
     """A round in which some images were tried again."""
 
@@ -243,6 +304,9 @@ class FetchFacts(Facts, frozen=True, kw_only=True):
 
     rounds: list[FetchRound] = []
     """Those after the first try, in order."""
+
+    tallies: FetchTallies = FetchTallies()
+    """Over all images, rounds included."""
 
 
 class NearDuplicateFacts(msgspec.Struct, frozen=True, kw_only=True):

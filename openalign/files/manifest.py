@@ -25,7 +25,7 @@ from openalign.files import storage
 from openalign.files.facts import DamagedFile, Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
 from openalign.files.locks import locked
-from openalign.files.names import HARVEST_PAGE
+from openalign.files.names import PAGES_FOR_PEOPLE
 
 MANIFEST = "manifest.json"
 COMPLETE = "COMPLETE"
@@ -127,8 +127,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         A page for people is no data: one that looks different makes no stage run again.
         """
-        data = [f for f in self.files if f.name != HARVEST_PAGE]
+        data = [f for f in self.files if f.name not in PAGES_FOR_PEOPLE]
         return fingerprint_of([[f.name, f.num_rows, f.sha256] for f in data])
+
+    def with_file(self, file: DataFile) -> Self:
+        """Return the manifest with a file, in the place of one that had its name."""
+        others = [f for f in self.files if f.name != file.name]
+        return msgspec.structs.replace(self, files=sorted([*others, file], key=lambda f: f.name))
 
     def names(self, prefix: str) -> list[str]:
         """Return the names of the data files that begin with `prefix`, in order."""

@@ -19,6 +19,11 @@ NGRAMS_FILE = "ngrams.u64"
 # fetch
 LEDGERS = "ledger-"
 SHARDS = "shard-"
+FETCH_PAGE = "fetch.html"
+"""For people. No stage reads it."""
+
+PAGES_FOR_PEOPLE = frozenset({HARVEST_PAGE, FETCH_PAGE})
+"""Files of a result that are no data."""
 
 # select
 TRAINING_PAIRS = "training-"

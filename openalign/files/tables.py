@@ -1,6 +1,6 @@
 """Parquet files: written in one step, with bytes that do not depend on how rows are batched."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -79,7 +79,7 @@ def open_table(
     writer.file = DataFile.of(name, target.written, num_rows=writer.num_rows)
 
 
-def read_table(url: str, columns: list[str] | None = None) -> pa.Table:
+def read_table(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file."""
     with storage.open_read(url) as source:
-        return pq.read_table(source, columns=columns)
+        return pq.read_table(source, columns=None if columns is None else list(columns))

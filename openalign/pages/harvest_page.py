@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from openalign.files.facts import DamagedFile, HarvestFacts, HarvestSample, Ranking
 from openalign.files.states import HarvestState, PageState, RecordFault
+from openalign.pages.counts import CountLine, count_lines, most_first
 from openalign.pages.templating import environment, page_style, templates_in
 
 NO_LANGUAGE = "not named"
@@ -50,16 +50,6 @@ MEANINGS: dict[str, str] = {
 """What the states mean, in a few words; one without words is shown by its name alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountLine:
-    """A value, how often it occurs, and its share of all."""
-
-    name: str
-    meaning: str
-    rows: int
-    percent: float
-
-
 def render(
     facts: HarvestFacts,
     *,
@@ -78,7 +68,7 @@ def render(
         num_found=num_found,
         num_kept=num_kept,
         states=_lines(states, num_found),
-        pages=_lines(dict(sorted(facts.pages.items(), key=_most_first)), sum(facts.pages.values())),
+        pages=_lines(most_first(facts.pages), sum(facts.pages.values())),
         bad_records=_lines(facts.bad_records, sum(facts.bad_records.values())),
         damaged_files=damaged_files[:NUM_DAMAGED],
         num_damaged=len(damaged_files),
@@ -91,17 +81,8 @@ def render(
     )
 
 
-def _most_first(counted: tuple[str, int]) -> tuple[int, str]:
-    return -counted[1], counted[0]
-
-
 def _lines(counts: Mapping[str, int], whole: int) -> list[CountLine]:
-    """Return a line for each count above 0."""
-    return [
-        CountLine(name=name, meaning=MEANINGS.get(name, ""), rows=rows, percent=100 * rows / whole)
-        for name, rows in counts.items()
-        if rows
-    ]
+    return count_lines(counts, whole, meanings=MEANINGS)
 
 
 def _top(ranking: Ranking, whole: int, *, nothing: str = "") -> list[CountLine]:

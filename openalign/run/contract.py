@@ -57,6 +57,9 @@ class StageSetup:
         return self.run.config
 
 
+ProgressWords = Callable[[Mapping[str, int], float], str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankHooks:
     """How a stage is made by several processes, of which rank 0 locks and seals it."""
@@ -90,6 +93,10 @@ class Stage:
     jobs_again: "Callable[[StageSetup, int, Collection[str]], Jobs] | None" = None
     """Tries rows again that ended in some states, in a round with a number; for a stage whose
     complete result can be added to."""
+
+    progress: "Callable[[StageSetup], ProgressWords] | None" = None
+    """Makes a line of what workers have counted so far, and of the seconds since the start; None
+    where it says each count and its rate."""
 
     make: Callable[[StageSetup], StageResult] | None = None
     ranks: RankHooks | None = None

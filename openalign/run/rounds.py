@@ -10,6 +10,7 @@ from openalign.files.facts import FetchFacts, counts_by
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.manifest import Manifest
 from openalign.files.states import CAN_HEAL, FetchState
+from openalign.ingest.fetching.page_file import write_page
 from openalign.ingest.fetching.rounds import ledgers_taken_from, with_round
 from openalign.run import messages, readiness
 from openalign.run.contract import Run
@@ -55,8 +56,12 @@ def run_round(run: Run, named: Sequence[str]) -> Manifest:
         with at_work(stage, setup_of(run, stage, partial)) as setup:
             jobs = stage.jobs_again(setup, number, states)
             found = run_jobs(jobs, work=setup.work, beam_options=run.beam_options)
-        replaced = ledgers_taken_from(fetch_setup(setup, round_number=number))
+        fetched = fetch_setup(setup, round_number=number)
+        replaced = ledgers_taken_from(fetched)
         after = with_round(manifest, found, states=states, replaced=replaced)
+        facts = after.facts_as(FetchFacts)
+        page = write_page(fetched, states=after.states, facts=facts, before=folder.url)
+        after = after.with_file(page)
         folder.add_round(partial, after, replaced=replaced)
     say(f"{stage.name:9} round {number} ended: {counts_by(found.states)}")
     messages.note_end(run, stage, after, time.monotonic() - started)

@@ -158,8 +158,10 @@ def at_work(stage: Stage, setup: StageSetup) -> Generator[StageSetup]:
     clear_live(setup.work)
     started = time.monotonic()
 
+    words = messages.counts_so_far if stage.progress is None else stage.progress(setup)
+
     def measure() -> str:
-        so_far = messages.counts_so_far(read_live(setup.work), time.monotonic() - started)
+        so_far = words(read_live(setup.work), time.monotonic() - started)
         return so_far or f"{len(storage.list_files(setup.output))} files"
 
     with (

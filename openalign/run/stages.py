@@ -286,6 +286,7 @@ _TABLE = (
         settings=_fetch_settings,
         jobs=_fetch,
         jobs_again=_fetch_again,
+        progress=fetching.progress_words,
         web=_fetch_web,
         places=source_images.places_of,
         rows_from="filter",

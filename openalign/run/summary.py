@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from openalign.files import storage
 from openalign.files.manifest import MANIFEST, Manifest
-from openalign.files.names import DATA_CARD, HARVEST_PAGE, MODEL_CARD, REPORT_HTML
+from openalign.files.names import DATA_CARD, FETCH_PAGE, HARVEST_PAGE, MODEL_CARD, REPORT_HTML
 from openalign.run.contract import Run
 from openalign.run.messages import num_files
 from openalign.telemetry import say
@@ -14,6 +14,7 @@ _NUM_NAMED = 20
 
 _PAGES = {
     "harvest": HARVEST_PAGE,
+    "fetch": FETCH_PAGE,
     "report": REPORT_HTML,
     "model card": MODEL_CARD,
     "data card": DATA_CARD,

@@ -155,6 +155,16 @@ def test_content_fingerprints_follow_the_data_and_nothing_else() -> None:
     assert fingerprint(one) != fingerprint(two)
 
 
+def test_a_file_takes_the_place_of_one_that_had_its_name(folder: StageFolder) -> None:
+    sealed = folder.seal(make(folder, "a"), StageInputs(settings=SETTINGS, contents=INPUTS))
+    new = DataFile(name=sealed.files[0].name, num_rows=1, num_bytes=1, sha256="new")
+    first = DataFile(name="a-first", num_rows=1, num_bytes=1, sha256="first")
+
+    changed = sealed.with_file(new).with_file(first)
+
+    assert changed.files == [first, new, *sealed.files[1:]]
+
+
 def test_settings_that_differ_are_named_by_their_path() -> None:
     old = {"text": {"min_count": 2, "top_k": None}, "num_files": 4}
     new = {"text": {"min_count": 3, "top_k": None}, "num_files": 4, "added": 1}
@@ -198,14 +208,15 @@ def test_a_manifest_of_another_form_is_an_error_with_its_name(
         folder.read()
 
 
-def test_a_page_for_people_is_no_content(folder: StageFolder) -> None:
+@pytest.mark.parametrize("name", ["harvest.html", "fetch.html"])
+def test_a_page_for_people_is_no_content(folder: StageFolder, name: str) -> None:
     inputs = StageInputs(settings=SETTINGS, contents=INPUTS)
     without = folder.seal(make(folder, "a"), inputs).content_fingerprint()
     result = make(folder, "a")
-    url = storage.join(folder.partial_url(inputs.fingerprint), "harvest.html")
-    page = DataFile.of("harvest.html", storage.write_text(url, "<h1>Harvest"), num_rows=1)
+    url = storage.join(folder.partial_url(inputs.fingerprint), name)
+    page = DataFile.of(name, storage.write_text(url, "<h1>A page"), num_rows=1)
 
     sealed = folder.seal(replace(result, files=[*result.files, page]), inputs)
 
-    assert sealed.names("harvest.html") == ["harvest.html"]
+    assert sealed.names(name) == [name]
     assert sealed.content_fingerprint() == without

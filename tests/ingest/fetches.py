@@ -93,7 +93,8 @@ def run(
 ) -> StageResult:
     """Run the stage; a second run in a folder finds what a job left that did not end."""
     work = str(folder / "work")
-    storage.remove(f"{work}/fetched.done")
+    for job in ("fetched", "tallied"):
+        storage.remove(f"{work}/{job}.done")
     kept = folder.parent / f"{folder.name}-kept"
     urls = []
     for number in range(2):

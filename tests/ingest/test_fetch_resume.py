@@ -83,7 +83,8 @@ def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) ->
 
     result = run(config_of(web), rows, tmp_path / "out")
 
-    assert sorted(bytes_of(tmp_path / "out")) == [f.name for f in result.files] == [ledger.name]
+    assert [f.name for f in result.files] == [ledger.name, "fetch.html"]
+    assert sorted(bytes_of(tmp_path / "out")) == ["fetch.html", ledger.name]
 
 
 _FETCH = """

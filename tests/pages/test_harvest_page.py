@@ -1,10 +1,10 @@
 """The page of a harvest: what it says, and that it loads and runs nothing."""
 
 import re
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from pages_seen import EVIL, Seen, rows_of
 
 from openalign.files.facts import (
     CountedValue,
@@ -17,24 +17,7 @@ from openalign.files.facts import (
 from openalign.files.states import HarvestState, PageState, RecordFault
 from openalign.pages.harvest_page import MEANINGS, render
 
-EVIL = "<script>alert(1)</script><img src=http://evil.example/x.png onerror=alert(1)>\"'&"
-
 STATES = {"kept": 3, "duplicate": 1, "no_alt_text": 4, "data_url": 0}
-
-
-class Seen(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.words.append(data.strip())
 
 
 def page_of(**facts: Any) -> str:
@@ -68,16 +51,6 @@ def whole() -> str:
             ),
         ],
     )
-
-
-def rows_of(page: str, section: str) -> list[list[str]]:
-    """Return the cells of a section's table, without tags."""
-    part = re.search(rf'<section id="{section}">.*?</section>', page, re.DOTALL)
-    assert part is not None
-    return [
-        [re.sub("<[^>]*>", " ", cell).strip() for cell in re.split("</t[hd]>", row)[:-1]]
-        for row in re.findall(r"<tr>(.*?)</tr>", part[0], re.DOTALL)[1:]
-    ]
 
 
 def test_pairs_and_pages_are_shown_by_state_with_their_shares() -> None:

@@ -1,5 +1,6 @@
 """`openalign fetch NAME --retry`: what can heal is tried again, and added to the result."""
 
+import hashlib
 import shutil
 import signal
 import subprocess
@@ -114,6 +115,14 @@ def test_a_round_heals_what_can_heal_and_touches_nothing_else(web: Web, folder: 
         "http_gone": 1,
         "http_server_error": 2,
     }
+    # The page tells of the whole fetch, with images of both.
+    tallies = after.facts_as(FetchFacts).tallies
+    assert tallies.statuses == {"200": 9, "404": 1, "503": 2}
+    page = folder / "run" / "shards" / "fetch.html"
+    assert page.read_text().count("data:image/webp;base64,") == 9
+    assert 'id="rounds"' in page.read_text()
+    [file] = [f for f in after.files if f.name == page.name]
+    assert file.sha256 == hashlib.sha256(page.read_bytes()).hexdigest()
     # Each candidate is a row of one ledger, and each ended as the web says.
     expected = {f"/{n}.png": ["fetched"] * 2 for n in range(NUM_IMAGES)}
     expected |= {path: ["http_server_error"] * 2 for path in BROKEN - {*healed}}

@@ -4,7 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from openalign.run import source_images
-from openalign.run.contract import StageSetup
+from openalign.run.contract import ProgressWords, StageSetup
 
 if TYPE_CHECKING:
     from openalign.ingest.fetching.setup import FetchSetup
@@ -27,3 +27,10 @@ def fetch_setup(setup: StageSetup, *, round_number: int = 0) -> "FetchSetup":
         work=setup.work,
         round_number=round_number,
     )
+
+
+def progress_words(setup: StageSetup) -> ProgressWords:
+    """Return what makes a line of how far a fetch is."""
+    from openalign.ingest.fetching.live_fetch import FetchProgress
+
+    return FetchProgress(fetch_setup(setup).plan_url).words

@@ -64,11 +64,13 @@ def test_the_key_that_a_limit_ends_at_is_that_of_a_slow_count() -> None:
 
     assert counts.sum() == 3000
     for limit in (1, 10, 1234, 2999):
-        end = first_untried(counts, limit)
+        end, num_tried = first_untried(counts, limit)
         tried = sum(image_key(url) < end for url in urls)
+        assert num_tried == tried
         # 3,000 keys in 262,144 cells: two in one are rare.
         assert limit - 1 <= tried <= limit
-    assert first_untried(counts, 3000) == ""
+    assert first_untried(counts, 3000) == ("", 3000)
+    assert first_untried(counts, 0)[1] == 0
     assert len(counts) == NUM_CELLS
 
 

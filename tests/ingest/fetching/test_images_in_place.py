@@ -99,7 +99,8 @@ def test_images_in_tars_stay_there_and_the_index_points_at_them(tmp_path: Path) 
 
     assert {state: n for state, n in result.states.items() if n} == {"fetched": 7}
     written = bytes_of(tmp_path / "out")
-    assert {name.partition("-")[0] for name in written} == {"ledger", "shard"}
+    assert {name.partition("-")[0] for name in written} == {"fetch.html", "ledger", "shard"}
+    assert written["fetch.html"].count(b"data:image/webp;base64,") == 7
     assert not [name for name in written if name.endswith(".tar")]
     assert isinstance(result.facts, FetchFacts)
     assert result.facts.stored_bytes == 0
