@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from openalign.ingest.config import (
+    MAX_BUCKETS,
     PILLOW_LIMIT_PX,
     FetchConfig,
     HarvestConfig,
@@ -198,7 +199,15 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
                 f"{name} must be above 0",
                 id=name,
             )
-            for name in ("size_px", "max_bytes", "images_per_shard", "num_buckets")
+            for name in ("size_px", "max_bytes", "images_per_shard", "large_host", "limit")
+        ),
+        *(
+            pytest.param(
+                lambda count=count: FetchConfig(web=WEB, num_buckets=count),
+                "num_buckets must be from 1 to 65536",
+                id=f"{count} buckets",
+            )
+            for count in (0, MAX_BUCKETS + 1)
         ),
     ],
 )
