@@ -20,18 +20,17 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from openalign.engines.batches import Numbers, Paths, ReadTables
 from openalign.engines.buckets import at_the_end
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part, Summary
-from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
+from openalign.files.tables import num_rows_of
 from openalign.ingest.fetching.bucket import FetchBucket
 from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
@@ -101,6 +100,14 @@ def _fetching(
     """Return the jobs that count, cut and fetch; `kept` is asked when they are built."""
     if isinstance(setup.images_from, OwnImages):
         require_folder(setup.images_from)
+    fetch = Job(name=FETCHED, build=partial(_fetch, setup=setup))
+    return [*cutting_jobs(setup, kept, removals), fetch]
+
+
+def cutting_jobs(
+    setup: FetchSetup, kept: Callable[[], Sequence[str]], removals: Removals
+) -> list[Job]:
+    """Return the two jobs that count candidates and cut them for the workers."""
     return [
         Job(name=COUNTED, build=partial(_count, setup=setup, kept=kept)),
         Job(
@@ -108,7 +115,6 @@ def _fetching(
             build=partial(_cut, setup=setup, kept=kept),
             finish=partial(_begin, setup=setup, removals=removals),
         ),
-        Job(name=FETCHED, build=partial(_fetch, setup=setup)),
     ]
 
 
@@ -130,7 +136,7 @@ def _collect(
     kept: Sequence[str],
 ) -> StageResult:
     facts = _facts_of(fetched.summary, tallied.summary)
-    result = _result_of(fetched.summary, facts, num_inputs=sum(_num_rows(url) for url in kept))
+    result = _result_of(fetched.summary, facts, num_inputs=sum(map(num_rows_of, kept)))
     page = write_page(setup, states=result.states, facts=facts)
     return replace(result, files=[*result.files, page])
 
@@ -293,8 +299,3 @@ def _check(line: str, _: Iterable[int], output: str, attempt: Attempt) -> str:
 def _tally(pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, before: Sequence[str]) -> Any:
     ledgers = Paths(all_ledgers(setup, before=before))
     return pipeline | ledgers | TallyLedgers(num_buckets=setup.config.num_buckets)
-
-
-def _num_rows(url: str) -> int:
-    with storage.open_read(url) as source:
-        return int(pq.ParquetFile(source).metadata.num_rows)

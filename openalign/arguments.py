@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
                 _add_data(verb)
             if stage.name == REPORT:
                 _add_more_runs(verb)
+    _add_estimate(add)
     _add_search(_add_verb(add, "search", "find images by words, an image, or both", by_model=True))
     _add_compare(add)
     _add_datasets(add("datasets", help="list the forms of data sets, or check a copy of one"))
@@ -228,6 +229,18 @@ def _add_consent(verb: argparse.ArgumentParser) -> None:
         dest="replace",
         help="replace a complete harvest or fetch whose settings or input changed",
     )
+
+
+def _add_estimate(add: Callable[..., argparse.ArgumentParser]) -> None:
+    verb = _add_verb(add, "estimate", "fetch a sample, and say what the whole fetch would cost")
+    verb.add_argument(
+        "--sample", type=int, default=1000, metavar="N", help="candidates to try, about (1000)"
+    )
+    verb.add_argument("--price-core-hour", type=float, metavar="PRICE", help="of an hour of a core")
+    verb.add_argument(
+        "--price-gb-month", type=float, metavar="PRICE", help="of a gigabyte stored for a month"
+    )
+    verb.add_argument("--json", action="store_true", help="print JSON in place of a table")
 
 
 def _add_search(verb: argparse.ArgumentParser) -> None:

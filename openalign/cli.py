@@ -15,7 +15,6 @@ from openalign.errors import ConfigError, InputError, OpenAlignError, StageError
 from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
-    from openalign.evaluate.search.query import Query
     from openalign.run.config import PipelineConfig
     from openalign.run.contract import Run
 
@@ -141,50 +140,45 @@ def _run_stage(run: "Run", name: str) -> int:
     return summary.exit_code(manifests)
 
 
+def _estimate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.run.readiness import require_libraries
+
+    _refuse(beam_options)
+    run = _run_of(options)
+    require_libraries(STAGES["fetch"])
+    from openalign.run.verbs import estimating, projection
+
+    found = estimating.estimate(
+        run,
+        sample=options.sample,
+        price_core_hour=options.price_core_hour,
+        price_gb_month=options.price_gb_month,
+    )
+    text = projection.as_json(found) if options.json else "\n".join(projection.lines(found))
+    print(text)  # noqa: T201
+
+
 def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.run.measured_model import model_url
     from openalign.run.readiness import require_libraries
 
     _refuse(beam_options)
     run = _run_of(options)
     require_libraries(STAGES["evaluate"])
-    from openalign.evaluate.datasets.kinds import kind_of
-    from openalign.evaluate.search.searcher import Searcher
+    from openalign.run.verbs.searching import open_searcher, query_of
 
     run.folder("evaluate").require()
-    query = _query(run, options)
-    searcher = Searcher.open(
-        run.folder("evaluate").url,
-        model=model_url(run),
-        processor=run.config.evaluate.processor,
-        image_folders={
-            name: kind_of(dataset).image_folder(dataset)
-            for name, dataset in run.config.benchmarks.items()
-        },
+    query = query_of(
+        run,
+        text=" ".join(options.words) or None,
+        image=options.image,
+        plus=options.plus,
+        minus=options.minus,
+        weights=(options.image_weight, options.plus_weight, options.minus_weight),
     )
+    searcher = open_searcher(run)
     k = min(_NUM_HITS, len(searcher.index.items)) if options.k is None else options.k
     for rank, hit in enumerate(searcher.find(query, k), start=1):
         print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
-
-
-def _query(run: "Run", options: argparse.Namespace) -> "Query":
-    from openalign.evaluate.search.query import Query
-    from openalign.evaluate.tasks.kinds import query_weights
-
-    default = query_weights(run.config.evaluate.tasks)
-
-    def weight(given: float | None, otherwise: float) -> float:
-        return otherwise if given is None else given
-
-    return Query(
-        text=" ".join(options.words) or None,
-        image=options.image,
-        plus=tuple(options.plus),
-        minus=tuple(options.minus),
-        image_weight=weight(options.image_weight, default.image),
-        plus_weight=weight(options.plus_weight, default.plus),
-        minus_weight=weight(options.minus_weight, default.minus),
-    )
 
 
 def _compare(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
@@ -393,6 +387,7 @@ def _refuse(beam_options: Sequence[str]) -> None:
 _VERBS: dict[str, Callable[[argparse.Namespace, Sequence[str]], int | None]] = {
     "run": _run_pipeline,
     "stage": _run_one,
+    "estimate": _estimate,
     "search": _search,
     "compare": _compare,
     "datasets": _datasets,

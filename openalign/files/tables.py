@@ -79,6 +79,12 @@ def open_table(
     writer.file = DataFile.of(name, target.written, num_rows=writer.num_rows)
 
 
+def num_rows_of(url: str) -> int:
+    """Return the number of a Parquet file's rows."""
+    with storage.open_read(url) as source:
+        return int(pq.ParquetFile(source).metadata.num_rows)
+
+
 def read_table(url: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a Parquet file."""
     with storage.open_read(url) as source:

@@ -26,7 +26,7 @@ def everything(root: Path) -> dict[str, tuple[int, bytes]]:
     [
         ("harvest", "harvest   dry run passed: 1 job, nothing was made"),
         ("filter", "filter    dry run passed: 2 jobs, nothing was made"),
-        ("fetch", "fetch     dry run passed: 3 jobs, nothing was made"),
+        ("fetch", "fetch     dry run passed: 4 jobs, nothing was made"),
         ("select", "select    dry run passed: 2 jobs, nothing was made"),
     ],
 )

@@ -31,7 +31,7 @@ STANDARD = {
     f"beam:coder:{name}:v1"
     for name in ("kv", "iterable", "varint", "string_utf8", "bytes", "windowed_value")
 }
-NUM_JOBS = {"harvest": 1, "filter": 2, "fetch": 3, "select": 2}
+NUM_JOBS = {"harvest": 1, "filter": 2, "fetch": 4, "select": 2}
 JOBS = [
     *(("pairs", verb, number) for verb in VERBS for number in range(NUM_JOBS[verb])),
     ("crawl", "harvest", 0),
@@ -67,7 +67,7 @@ def test_every_job_of_a_stage_is_staged(jobs: dict[tuple[str, str], list[StagedJ
     numbers = {place: len(found) for place, found in jobs.items()}
 
     assert numbers == {place: NUM_JOBS[place[1]] for place in numbers}
-    assert sum(numbers.values()) == 9
+    assert sum(numbers.values()) == 10
 
 
 @each_job

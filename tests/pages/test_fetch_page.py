@@ -47,7 +47,7 @@ def page_of(images: dict[str, int], **facts: Any) -> str:
         FetchFacts(**(whole | facts)),
         states=ROWS,
         thumbnails={"a": b"webp"},
-        settings={"short_side_px": 346, "removals": EVIL},
+        settings={"size_px": 346, "removals": EVIL},
     )
 
 

@@ -9,38 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pytest
-from faulty_web import HOST, SITE, Reply, Web, serve
+from faulty_web import SITE, Reply, Web, serve
 from fetches import image
+from pairs_pipeline import openalign, write_pipeline
 
-from openalign import cli
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import ROUND, Manifest, StageFolder
-from openalign.files.tables import write_table
 
 NUM_IMAGES = 12
 BROKEN = {f"/{number}.png" for number in range(5)}
 GONE = "/11.png"
-
-PIPELINE = """
-pairs:
-  root: {root}
-  web:
-    contact: test@example.org
-    requests_per_second: 1000
-    num_retries: 0
-    ask_tdmrep: false
-    allowed_networks: [127.0.0.0/8]
-    connect_to: {{{host}: "{address}"}}
-  harvest:
-    source: {{kind: table, path: {folder}/pairs.parquet}}
-    num_files: 2
-  filter:
-    text: {{min_unigrams: 1, frequent: {{kind: min_count, at_least: 1}}}}
-  fetch: {{num_buckets: 2, images_per_shard: 4, size_px: 20}}
-  select: {{image: {{short_side_above_px: 10}}, held_out: []}}
-"""
 
 
 @pytest.fixture
@@ -53,23 +32,10 @@ def web() -> Iterator[Web]:
 
 @pytest.fixture
 def folder(web: Web, tmp_path: Path) -> Path:
-    rows = [
-        {"url": f"{SITE}/{number}.png", "caption": f"cat {number} {text}"}
-        for number in range(NUM_IMAGES)
-        for text in ("one", "two")
-    ]
-    write_table(str(tmp_path), "pairs.parquet", pa.Table.from_pylist(rows))
-    settings = PIPELINE.format(
-        root=tmp_path / "run", folder=tmp_path, host=HOST, address=web.address
-    )
-    (tmp_path / "pipelines.yaml").write_text(settings)
+    write_pipeline(tmp_path, web, NUM_IMAGES)
     for verb in ("harvest", "filter", "fetch", "select"):
         assert openalign(tmp_path, verb) == 0
     return tmp_path
-
-
-def openalign(folder: Path, verb: str, *options: str) -> int:
-    return cli.main([verb, "pairs", "--config", f"{folder}/pipelines.yaml", *options])
 
 
 def heal(web: Web, *paths: str) -> None:
