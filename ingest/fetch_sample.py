@@ -129,7 +129,7 @@ def _run(setup: FetchSetup, jobs: Sequence[Job], found: list[Summary]) -> None:
 
 
 def _sample(pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, kept: Sequence[str]) -> Any:
-    sample: Any = beam.ParDo(_Sample(setup.plan_url))
+    sample: Any = beam.ParDo(_MeasureSample(setup.plan_url))
     types = sample.with_output_types(pa.RecordBatch, hosts=tuple[str, bytes])
     found: Any = (
         pipeline
@@ -143,7 +143,7 @@ def _sample(pipeline: beam.Pipeline, _: Attempt, *, setup: FetchSetup, kept: Seq
     ) | beam.Flatten()
 
 
-class _Sample(beam.DoFn):
+class _MeasureSample(beam.DoFn):
     """Takes the rows of the first images by key, and counts those of slow hosts over all rows."""
 
     def __init__(self, plan_url: str) -> None:

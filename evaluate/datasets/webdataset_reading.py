@@ -40,7 +40,7 @@ _LABEL, _TEXT = "cls", "txt"
 
 
 @dataclass(slots=True)
-class _Sample:
+class _TarSample:
     """Files of one name in a tar."""
 
     split: str
@@ -141,7 +141,7 @@ def content_of(root: str) -> str:
     return CLASSES if _LABEL in suffixes else CAPTIONS if _TEXT in suffixes else ""
 
 
-def _samples(root: str) -> Iterator[_Sample]:
+def _samples(root: str) -> Iterator[_TarSample]:
     """Yield all samples, in the order of the tars."""
     for split, tars in _tars(root).items():
         num_samples = 0
@@ -153,7 +153,7 @@ def _samples(root: str) -> Iterator[_Sample]:
             raise InputError(f"{root}: the tars of split `{split}` hold no sample")
 
 
-def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
+def _samples_of(tar: str, split: str) -> Iterator[_TarSample]:
     """Yield the samples of a tar. Their labels and captions are read.
 
     Raises:
@@ -164,7 +164,7 @@ def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
             f"{tar} is not there, but {_SHARDS_FILE} beside it counts it",
             hint="fetch the rest of the data set",
         )
-    sample = _Sample(split, tar, "")
+    sample = _TarSample(split, tar, "")
     for member in members(tar, with_content=lambda name: _suffix(name) in (_LABEL, _TEXT)):
         found = sample_name(member.name)
         if found is None:
@@ -173,7 +173,7 @@ def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
         if key != sample.key:
             if sample.files:
                 yield sample
-            sample = _Sample(split, tar, key)
+            sample = _TarSample(split, tar, key)
         if suffix in sample.files:
             raise InputError(f"{sample.where} has two files .{suffix}")
         sample.files[suffix] = member
@@ -181,7 +181,7 @@ def _samples_of(tar: str, split: str) -> Iterator[_Sample]:
         yield sample
 
 
-def _name(root: str, sample: _Sample) -> str:
+def _name(root: str, sample: _TarSample) -> str:
     """Return what an image is called: its tar below the root, and its file in the tar."""
     return f"{sample.tar.removeprefix(root.rstrip('/') + '/')}/{sample.image.name}"
 
@@ -191,7 +191,7 @@ def _suffix(name: str) -> str:
     return found[1] if found else ""
 
 
-def _label(sample: _Sample, num_classes: int) -> int:
+def _label(sample: _TarSample, num_classes: int) -> int:
     """Return a sample's class; `num_classes` is 0 where nothing says how many there are."""
     hint = "tars of captions are of kind webdataset_captions; several labels an image are not read"
     text = sample.text(_LABEL, hint=hint).strip()
@@ -204,7 +204,7 @@ def _label(sample: _Sample, num_classes: int) -> int:
     return int(text)
 
 
-def _captions(sample: _Sample) -> list[str]:
+def _captions(sample: _TarSample) -> list[str]:
     text = sample.text(_TEXT, hint="tars of images with classes are of kind webdataset")
     lines = text.removesuffix("\n").split("\n")
     return [line.replace("\\n", " ") for line in lines]

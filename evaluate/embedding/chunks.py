@@ -70,7 +70,7 @@ class _Listed(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class _RowRange:
     """Some rows of a `.npy` file."""
 
     url: str
@@ -94,7 +94,7 @@ class ChunkStore:
 
     def __init__(self, work: str, previous: str | None = None) -> None:
         self._work = storage.join(work, "chunks")
-        self._earlier: dict[str, tuple[Chunk, _Rows]] = _read_list(previous) if previous else {}
+        self._earlier: dict[str, tuple[Chunk, _RowRange]] = _read_list(previous) if previous else {}
         self._files: dict[str, list[Chunk]] = {}
         self._written: list[DataFile] = []
 
@@ -131,7 +131,7 @@ class ChunkStore:
         if chunk.name in self._earlier:
             place = self._earlier[chunk.name][1]
         else:
-            place = _Rows(self._url(chunk.name), 0, chunk.num_rows)
+            place = _RowRange(self._url(chunk.name), 0, chunk.num_rows)
         (_, width), offset = _shape_of(place.url)
         row_bytes = width * _FLOAT_BYTES
         content = storage.read_range(
@@ -221,7 +221,7 @@ def _shape_of(url: str) -> tuple[tuple[int, int], int]:
     return (num_rows, width), header.tell()
 
 
-def _read_list(previous: str) -> dict[str, tuple[Chunk, _Rows]]:
+def _read_list(previous: str) -> dict[str, tuple[Chunk, _RowRange]]:
     url = storage.join(previous, CHUNKS_FILE)
     if not storage.exists(url):
         return {}
@@ -234,7 +234,7 @@ def _read_list(previous: str) -> dict[str, tuple[Chunk, _Rows]]:
     return {
         each.name: (
             Chunk(name=each.name, num_rows=each.stop - each.start, unreadable=each.unreadable),
-            _Rows(storage.join(previous, file), each.start, each.stop),
+            _RowRange(storage.join(previous, file), each.start, each.stop),
         )
         for file, chunks in listed.items()
         for each in chunks

@@ -15,7 +15,7 @@ TDMREP_PATH = "/.well-known/tdmrep.json"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _Rule(msgspec.Struct):
+class _TdmRule(msgspec.Struct):
     location: str
     reservation: int | str | bool = msgspec.field(name="tdm-reservation")
 
@@ -55,7 +55,7 @@ def tdm_rules_from(body: bytes) -> TdmRules:
 
 def _rule_from(part: msgspec.Raw) -> tuple[PathPattern, bool] | None:
     try:
-        rule = msgspec.json.decode(part, type=_Rule)
+        rule = msgspec.json.decode(part, type=_TdmRule)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     said = {"1": True, "0": False, "true": True, "false": False}.get(str(rule.reservation).lower())

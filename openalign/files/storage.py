@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,7 +268,7 @@ def local_target(url: str) -> Generator[_Target]:
     target = _Target(name)
     try:
         yield target
-        target.written = _measure(name)
+        target.written = found_at(name)
         if local:
             _sync(name)
             Path(name).chmod(0o644)
@@ -369,33 +369,21 @@ def fetch(url: str, path: Path) -> None:
 
 def found_at(url: str) -> Written:
     """Return size and hash of a file that another library wrote."""
-    return Written(num_bytes=size_of(url), sha256=sha256_of(url))
+    with open_read(url) as source:
+        return _measured(source)
 
 
 def sha256_of(url: str) -> str:
     """Return a file's sha256 in hex, reading it in pieces."""
-    digest = hashlib.sha256()
-    with open_read(url) as source:
-        while piece := source.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    return found_at(url).sha256
 
 
-def sha256_of_all(urls: Iterable[str]) -> str:
-    """Return the sha256, in hex, over the contents of several files, in the order given."""
-    digest = hashlib.sha256()
-    for url in urls:
-        digest.update(sha256_of(url).encode())
-    return digest.hexdigest()
-
-
-def _measure(path: str) -> Written:
+def _measured(source: IO[bytes]) -> Written:
     digest = hashlib.sha256()
     num_bytes = 0
-    with Path(path).open("rb") as source:
-        while piece := source.read(1 << 20):
-            digest.update(piece)
-            num_bytes += len(piece)
+    while piece := source.read(1 << 20):
+        digest.update(piece)
+        num_bytes += len(piece)
     return Written(num_bytes=num_bytes, sha256=digest.hexdigest())
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from PIL import Image, UnidentifiedImageError
 
 from openalign.images import png_chunks, signatures
-from openalign.images.signatures import SIGNATURE_BYTES, Format, Kind, format_of
+from openalign.images.signatures import SIGNATURE_BYTES, FileFormat, Kind, format_of
 
 SIDEWAYS = (5, 6, 7, 8)
 """The EXIF orientations for which width and height change places."""
@@ -166,14 +166,14 @@ def quiet_decoders() -> Generator[None]:
         yield
 
 
-def _require_decoded(content: bytes) -> Format:
+def _require_decoded(content: bytes) -> FileFormat:
     found = format_of(content)
     if found is None or found.kind is not Kind.DECODED:
         raise _unknown(found)
     return found
 
 
-def _unknown(found: Format | None) -> ImageError:
+def _unknown(found: FileFormat | None) -> ImageError:
     """Return the error about bytes that no decoder takes for an image."""
     if found is None:
         return ImageError(ImageFault.NOT_AN_IMAGE, "its first bytes are those of no image")

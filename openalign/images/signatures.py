@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class FileFormat:
     """A file format."""
 
     name: str
@@ -30,16 +30,16 @@ class Format:
     """Pillow's name of it, where it is decoded."""
 
 
-JPEG = Format("JPEG", Kind.DECODED, "JPEG")
-PNG = Format("PNG", Kind.DECODED, "PNG")
-GIF = Format("GIF", Kind.DECODED, "GIF")
-WEBP = Format("WebP", Kind.DECODED, "WEBP")
-BMP = Format("BMP", Kind.DECODED, "BMP")
-TIFF = Format("TIFF", Kind.DECODED, "TIFF")
-AVIF = Format("AVIF", Kind.DECODED, "AVIF")
+JPEG = FileFormat("JPEG", Kind.DECODED, "JPEG")
+PNG = FileFormat("PNG", Kind.DECODED, "PNG")
+GIF = FileFormat("GIF", Kind.DECODED, "GIF")
+WEBP = FileFormat("WebP", Kind.DECODED, "WEBP")
+BMP = FileFormat("BMP", Kind.DECODED, "BMP")
+TIFF = FileFormat("TIFF", Kind.DECODED, "TIFF")
+AVIF = FileFormat("AVIF", Kind.DECODED, "AVIF")
 
 
-def format_of(first_bytes: bytes) -> Format | None:
+def format_of(first_bytes: bytes) -> FileFormat | None:
     """Return the format that a file's first bytes are those of; None if no known format begins so.
 
     Bytes that are too few to tell count as unknown.
@@ -54,15 +54,15 @@ def format_of(first_bytes: bytes) -> Format | None:
     return None
 
 
-def _undecoded(name: str) -> Format:
-    return Format(name, Kind.UNDECODED)
+def _undecoded(name: str) -> FileFormat:
+    return FileFormat(name, Kind.UNDECODED)
 
 
-def _no_image(name: str) -> Format:
-    return Format(name, Kind.NO_IMAGE)
+def _no_image(name: str) -> FileFormat:
+    return FileFormat(name, Kind.NO_IMAGE)
 
 
-_PREFIXES: tuple[tuple[bytes, Format], ...] = (
+_PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"GIF87a", GIF),
@@ -110,12 +110,12 @@ _BRANDS = {
 """By brand of an ISO base media file. Any other brand is a video's."""
 
 
-def _bmp(first: bytes) -> Format | None:
+def _bmp(first: bytes) -> FileFormat | None:
     second_header = int.from_bytes(first[14:18], "little")
     return BMP if first[:2] == b"BM" and second_header in _BMP_HEADERS else None
 
 
-def _riff(first: bytes) -> Format | None:
+def _riff(first: bytes) -> FileFormat | None:
     if first[:4] != b"RIFF":
         return None
     return {
@@ -125,7 +125,7 @@ def _riff(first: bytes) -> Format | None:
     }.get(first[8:12])
 
 
-def _iso_media(first: bytes) -> Format | None:
+def _iso_media(first: bytes) -> FileFormat | None:
     """Tell the format by the brands of a `ftyp` box: the major one, then those it can be read as.
 
     `mif1` stands for any image in a file of this kind, so a brand that says more is looked for.
@@ -139,12 +139,12 @@ def _iso_media(first: bytes) -> Format | None:
     return next(iter(named or found), _no_image("MP4 video"))
 
 
-def _emf(first: bytes) -> Format | None:
+def _emf(first: bytes) -> FileFormat | None:
     is_emf = first[:4] == b"\1\0\0\0" and first[40:44] == b" EMF"
     return _undecoded("EMF") if is_emf else None
 
 
-def _text(first: bytes) -> Format | None:
+def _text(first: bytes) -> FileFormat | None:
     """Tell what a text is: a page, SVG behind a prolog and comments, JSON."""
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith((b'{"', b'[{"')):
@@ -158,4 +158,4 @@ def _text(first: bytes) -> Format | None:
     return _no_image("XML") if text.startswith(b"<?xml") else None
 
 
-_TESTS: tuple[Callable[[bytes], Format | None], ...] = (_bmp, _riff, _iso_media, _emf, _text)
+_TESTS: tuple[Callable[[bytes], FileFormat | None], ...] = (_bmp, _riff, _iso_media, _emf, _text)

@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import simplejpeg
-from odd_images import encode, exif, four_quarters, png, png_that_claims, swapped_profile
+from image_encoders import encode, exif, four_quarters, png, png_that_claims, swapped_profile
 from PIL import Image, ImageOps
 
 from openalign.images.decoding import JpegScales, Policy, decode, thumbnail

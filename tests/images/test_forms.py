@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_images import QUARTERS, encode, exif, form, four_quarters
+from image_encoders import QUARTERS, encode, exif, form, four_quarters
 from PIL import Image
 
 from openalign.files.names import IMAGE_MEMBERS

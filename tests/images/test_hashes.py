@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from odd_images import WHITE, encode, form
+from image_encoders import WHITE, encode, form
 from PIL import Image
 
 from openalign.images.hashes import fingerprint_image, phash_of

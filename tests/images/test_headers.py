@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_images import (
+from image_encoders import (
     QUARTERS,
     WHITE,
     encode,

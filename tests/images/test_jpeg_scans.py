@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_images import encode, four_quarters
+from image_encoders import encode, four_quarters
 from PIL import Image
 
 from openalign.images.decoding import decode

@@ -3,7 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
-from odd_images import (
+from image_encoders import (
     QUARTERS,
     encode,
     exif,

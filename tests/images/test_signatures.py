@@ -1,5 +1,5 @@
 import pytest
-from odd_images import encode, four_quarters, tiff
+from image_encoders import encode, four_quarters, tiff
 
 from openalign.images.headers import ImageError, ImageFault, open_web_header, read_size
 from openalign.images.signatures import SIGNATURE_BYTES, Kind, format_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_images import encode, exif, form, four_quarters, linear_profile, png_that_claims
+from image_encoders import encode, exif, form, four_quarters, linear_profile, png_that_claims
 from PIL import Image
 
 from openalign.images.headers import ImageError, ImageFault, read_size

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from odd_images import Color, OddImage, form, odd_images
+from image_encoders import Color, form
+from odd_images import OddImage, odd_images
 from PIL import Image
 
 from openalign.images import decoding

@@ -175,9 +175,9 @@ def _section(
 
 
 def _fingerprint(task: ComposedTask) -> str:
-    from openalign.files.storage import sha256_of_all
+    from openalign.files.storage import sha256_of
 
-    return sha256_of_all([task.path])
+    return sha256_of(task.path)
 
 
 def query_weights(task: ComposedTask) -> QueryWeights:

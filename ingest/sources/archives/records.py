@@ -72,7 +72,7 @@ def _records(
     place: int | None = 0
     num_records = 0
     while place is not None and not _is_end(tape, place):
-        run = _Run(tape, place, take)
+        run = _RecordStretch(tape, place, take)
         yield from run.all_but_last()
         num_records += run.num_records
         begin, extent = run.begin, packing.extent(tape, run.begin)
@@ -97,7 +97,7 @@ def _records(
         raise ArchiveError("no record in it can be read")
 
 
-class _Run(Generic[T]):
+class _RecordStretch(Generic[T]):
     """The records from a place on, up to the first damage or the end."""
 
     def __init__(self, tape: Tape, place: int, take: Callable[[WarcRecord], T | None]) -> None:

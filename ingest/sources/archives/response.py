@@ -19,7 +19,7 @@ _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*((?:[^\n]++|\n[ \t])*)\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 
 
-class EncodingError(ValueError):
+class UndecodedBodyError(ValueError):
     """The content encoding of a body cannot be undone."""
 
 
@@ -45,7 +45,7 @@ def decoded_body(head: Head, body: bytes, *, max_bytes: int) -> tuple[bytes, boo
     encoded is taken as it is. At most `max_bytes` are decoded, and one more if there are more.
 
     Raises:
-        EncodingError: a body that looks encoded cannot be decoded.
+        UndecodedBodyError: a body that looks encoded cannot be decoded.
     """
     is_cut = False
     if "chunked" in (head.header("transfer-encoding") or "").lower():
@@ -87,7 +87,7 @@ def _inflate(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
         except zlib.error:
             continue
         return content, not unpacker.eof
-    raise EncodingError("deflate")
+    raise UndecodedBodyError("deflate")
 
 
 def _gunzip(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
@@ -113,7 +113,7 @@ def _read(reader: BrotliReader | ZstdReader, max_bytes: int) -> tuple[bytes, boo
             num_bytes += len(data)
     except OSError as error:
         if not pieces:
-            raise EncodingError(str(error)) from error
+            raise UndecodedBodyError(str(error)) from error
         return b"".join(pieces), True
     return b"".join(pieces), False
 

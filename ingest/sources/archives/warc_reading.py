@@ -15,7 +15,7 @@ from openalign.ingest.sources.archives.archive_reading import ArchivedPage
 from openalign.ingest.sources.archives.records import read_records
 from openalign.ingest.sources.archives.response import (
     MAX_HEADER_BYTES,
-    EncodingError,
+    UndecodedBodyError,
     decoded_body,
     parse_header,
 )
@@ -28,7 +28,7 @@ from openalign.ingest.webpage.texts import TextKind
 
 
 @dataclass(slots=True)
-class _Response:
+class _ArchivedResponse:
     """A response, as far as its record was read."""
 
     url: str
@@ -67,7 +67,7 @@ def read_pages(
         final_url = canonical_url(response.url)
         try:
             state, content = judge(response, response.head, final_url)
-        except EncodingError:
+        except UndecodedBodyError:
             yield RecordFault.BAD_ENCODING
             continue
         yield ArchivedPage(
@@ -81,7 +81,7 @@ def read_pages(
         )
 
 
-def _take(record: WarcRecord, *, max_bytes: int) -> _Response | None:
+def _take(record: WarcRecord, *, max_bytes: int) -> _ArchivedResponse | None:
     """Read a response, of one that is no page the beginning; None for another record."""
     if record.record_type != WarcRecordType.response:
         return None
@@ -93,14 +93,14 @@ def _take(record: WarcRecord, *, max_bytes: int) -> _Response | None:
     block = record.reader.read(MAX_HEADER_BYTES)
     parsed = parse_header(block, url)
     if parsed is None:
-        return _Response(url, None, b"", may_be_page=False, is_cut=False)
+        return _ArchivedResponse(url, None, b"", may_be_page=False, is_cut=False)
     head, start = parsed
     body = block[start:]
     may_be_page = _may_be_page(head, body)
     # Encodings shorten a page, or lengthen it a little.
     body = body + record.reader.read(max_bytes + MAX_HEADER_BYTES) if may_be_page else b""
     is_cut = bool(fields.get("WARC-Truncated") or fields.get("WARC-Segment-Number"))
-    return _Response(url, head, body, may_be_page, is_cut)
+    return _ArchivedResponse(url, head, body, may_be_page, is_cut)
 
 
 def _may_be_page(head: Head, beginning: bytes) -> bool:
@@ -117,7 +117,7 @@ def _looks_like_html(body: bytes) -> bool:
 
 
 def _judge(
-    response: _Response,
+    response: _ArchivedResponse,
     head: Head,
     url: str | None,
     *,

@@ -30,7 +30,7 @@ from openalign.ingest.sources.site_crawl.chunks import (
     unasked,
     write_chunk,
 )
-from openalign.ingest.sources.site_crawl.scope import Place, Scope, outermost, site_of
+from openalign.ingest.sources.site_crawl.scope import LinkPlace, Scope, outermost, site_of
 from openalign.ingest.sources.site_crawl.sitemaps import Sitemaps
 from openalign.ingest.web.answers import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.client import WebClient
@@ -185,8 +185,8 @@ def _crawl_chunk(
     chunk.candidates.sort(key=lambda row: (row["page_url"], row["key"], row["found_in"]))
     chunk.dropped = dict(dropped)
     places = {link: scope.place_of(link) for link in sorted(links)}
-    chunk.links = [link for link, place in places.items() if place is Place.INSIDE]
-    chunk.left_out = [link for link, place in places.items() if place is Place.LEFT_OUT]
+    chunk.links = [link for link, place in places.items() if place is LinkPlace.INSIDE]
+    chunk.left_out = [link for link, place in places.items() if place is LinkPlace.LEFT_OUT]
     return chunk
 
 

@@ -10,7 +10,7 @@ from openalign.ingest.web.path_rules import PathRules
 from openalign.ingest.web.urls import host_of
 
 
-class Place(Enum):
+class LinkPlace(Enum):
     """Where a link leads."""
 
     INSIDE = "inside"
@@ -31,15 +31,15 @@ class Scope:
         self._include = _disallowing(source.include)
         self._exclude = _disallowing(source.exclude)
 
-    def place_of(self, url: str) -> Place:
+    def place_of(self, url: str) -> LinkPlace:
         """Return where a canonical URL leads."""
         if not self.has_host_of(url):
-            return Place.ELSEWHERE
+            return LinkPlace.ELSEWHERE
         if self._source.include and self._include.allow(url):
-            return Place.LEFT_OUT
+            return LinkPlace.LEFT_OUT
         if self.excludes(url) or self._is_trap(url):
-            return Place.LEFT_OUT
-        return Place.INSIDE
+            return LinkPlace.LEFT_OUT
+        return LinkPlace.INSIDE
 
     def has_host_of(self, url: str) -> bool:
         """Tell whether a URL's host belongs to the site."""

@@ -20,7 +20,7 @@ from openalign.ingest.sources.site_crawl.chunks import (
     unasked,
     write_chunk,
 )
-from openalign.ingest.sources.site_crawl.scope import Place, Scope
+from openalign.ingest.sources.site_crawl.scope import LinkPlace, Scope
 from openalign.ingest.sources.site_crawl.sitemap_files import (
     MAX_SITEMAP_BYTES,
     NotASitemapError,
@@ -102,8 +102,8 @@ class Sitemaps:
     def _add_pages(self, chunk: CrawlChunk, sitemap: Sitemap, base: str) -> None:
         urls = {url for raw in sitemap.pages if (url := canonical_url(raw, base)) is not None}
         places = {url: self.scope.place_of(url) for url in urls}
-        chunk.links = sorted(url for url in urls if places[url] is Place.INSIDE)
-        chunk.left_out = sorted(url for url in urls if places[url] is Place.LEFT_OUT)
+        chunk.links = sorted(url for url in urls if places[url] is LinkPlace.INSIDE)
+        chunk.left_out = sorted(url for url in urls if places[url] is LinkPlace.LEFT_OUT)
 
 
 def _read(outcome: Outcome) -> tuple[PageState, Sitemap | None]:

@@ -21,7 +21,7 @@ class _Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class _Records:
+class _DelimitedRecords:
     text: bytes
     """Whole records, in UTF-8."""
 
@@ -63,7 +63,7 @@ def _dialect(url: str, source: TableSource) -> _Dialect:
     return _Dialect("," if is_csv else "\t", quoting)
 
 
-def _records(url: str, dialect: _Dialect, num_bytes: int) -> Iterator[_Records]:
+def _records(url: str, dialect: _Dialect, num_bytes: int) -> Iterator[_DelimitedRecords]:
     """Yield a file's records, block by block, in UTF-8."""
     rest, line = b"", 1
     for block in content.text_blocks(url, num_bytes):
@@ -73,9 +73,9 @@ def _records(url: str, dialect: _Dialect, num_bytes: int) -> Iterator[_Records]:
         line += text.count(b"\n", 0, len(text) - len(rest))
         if len(rest) > 2 * content.BLOCK_BYTES:
             raise content.longer_than_allowed(url, line)
-        yield _Records(content.as_utf8(cut.records), cut.num_bad)
+        yield _DelimitedRecords(content.as_utf8(cut.records), cut.num_bad)
     cut = _cut(rest, dialect, is_last=True)
-    yield _Records(content.as_utf8(cut.records), cut.num_bad)
+    yield _DelimitedRecords(content.as_utf8(cut.records), cut.num_bad)
 
 
 def _cut(block: bytes, dialect: _Dialect, *, is_last: bool) -> Any:

@@ -44,7 +44,7 @@ def add_images(
     images = _image_elements(document)
     attributes = [image.attributes for image in images]
     addresses = _Addresses(document)
-    texts = _Texts(document, images, attributes, languages, kinds)
+    texts = _ImageTexts(document, images, attributes, languages, kinds)
     for image, own in zip(images, attributes, strict=True):
         if named := texts.of_image(image, own):
             address = addresses.of_image(image, own)
@@ -62,7 +62,7 @@ def _image_elements(document: Document) -> list[LexborNode]:
     return document.elements(", ".join([_IMAGES, *rare]))
 
 
-class _Texts:
+class _ImageTexts:
     """The texts of a page's images, of the kinds that count."""
 
     def __init__(

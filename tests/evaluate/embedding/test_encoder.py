@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from embedding_works import image_at, work_of
-from odd_images import encode, exif, swapped_profile
+from image_encoders import encode, exif, swapped_profile
 from PIL import Image
 from saved_align import ALIGN_BASE, WORDS, edit_json, save_align, save_processor
 from transformers import AlignModel, AutoProcessor, AutoTokenizer

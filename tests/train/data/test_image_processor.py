@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from odd_images import OddImage, encode, exif, odd_images, png
+from image_encoders import encode, exif, png
+from odd_images import OddImage, odd_images
 from PIL import Image
 from transformers import EfficientNetImageProcessorPil
 from transformers.image_utils import load_image

@@ -7,7 +7,11 @@ import zlib
 import pytest
 import zstandard
 
-from openalign.ingest.sources.archives.response import EncodingError, decoded_body, parse_header
+from openalign.ingest.sources.archives.response import (
+    UndecodedBodyError,
+    decoded_body,
+    parse_header,
+)
 from openalign.ingest.web.answers import Head
 
 URL = "http://site.example/"
@@ -118,7 +122,7 @@ def test_a_body_that_ends_within_its_encoding_is_cut() -> None:
 
 @pytest.mark.parametrize("encoding", ["deflate", "br"])
 def test_a_body_that_cannot_be_decoded_is_an_error(encoding: str) -> None:
-    with pytest.raises(EncodingError):
+    with pytest.raises(UndecodedBodyError):
         decode(b"\xff\xfe\xfd" * 40, content_encoding=encoding)
 
 

@@ -9,7 +9,7 @@ from faulty_web import HOST, SITE, Reply, Web, serve
 
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.sources.site_crawl.crawl_reading import seeds_by_site
-from openalign.ingest.sources.site_crawl.scope import Place, Scope
+from openalign.ingest.sources.site_crawl.scope import LinkPlace, Scope
 
 SHOP = f"http://shop.{HOST}"
 
@@ -88,17 +88,19 @@ def test_long_addresses_and_names_without_end_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("scope", "host", "place"),
     [
-        pytest.param("host", HOST, Place.INSIDE, id="its own host"),
-        pytest.param("host", f"www.{HOST}", Place.ELSEWHERE, id="www is another host"),
-        pytest.param("domain", f"www.{HOST}", Place.INSIDE, id="www is of the domain"),
-        pytest.param("domain", f"a.b.{HOST}", Place.INSIDE, id="two names below"),
-        pytest.param("domain", HOST, Place.INSIDE, id="the domain itself"),
-        pytest.param("domain", f"evil{HOST}", Place.ELSEWHERE, id="only whole names count"),
-        pytest.param("domain", f"{HOST}.evil.example", Place.ELSEWHERE, id="only its end counts"),
-        pytest.param("domain", "example", Place.ELSEWHERE, id="nothing above"),
+        pytest.param("host", HOST, LinkPlace.INSIDE, id="its own host"),
+        pytest.param("host", f"www.{HOST}", LinkPlace.ELSEWHERE, id="www is another host"),
+        pytest.param("domain", f"www.{HOST}", LinkPlace.INSIDE, id="www is of the domain"),
+        pytest.param("domain", f"a.b.{HOST}", LinkPlace.INSIDE, id="two names below"),
+        pytest.param("domain", HOST, LinkPlace.INSIDE, id="the domain itself"),
+        pytest.param("domain", f"evil{HOST}", LinkPlace.ELSEWHERE, id="only whole names count"),
+        pytest.param(
+            "domain", f"{HOST}.evil.example", LinkPlace.ELSEWHERE, id="only its end counts"
+        ),
+        pytest.param("domain", "example", LinkPlace.ELSEWHERE, id="nothing above"),
     ],
 )
-def test_a_site_is_a_host_or_a_domain(scope: str, host: str, place: Place) -> None:
+def test_a_site_is_a_host_or_a_domain(scope: str, host: str, place: LinkPlace) -> None:
     source = SiteSource(seeds=(SITE,), scope=scope)  # pyright: ignore[reportArgumentType]
 
     assert Scope(HOST, source).place_of(f"http://{host}/") is place
