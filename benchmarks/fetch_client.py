@@ -118,7 +118,7 @@ def by_perform(address: str, urls: Sequence[str], connections: int) -> int:
 
 def by_epoll(address: str, urls: Sequence[str], connections: int) -> int:
     """Look at the handles of which epoll tells something."""
-    from openalign.ingest.web.reactor import Reactor
+    from openalign.ingest.web.transfers.reactor import Reactor
 
     reactor = Reactor(max_connections=connections)
 

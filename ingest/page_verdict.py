@@ -6,7 +6,7 @@ from openalign.files.states import PageState
 from openalign.ingest.watchdog import watched
 from openalign.ingest.web.answers import Head
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.opt_outs import forbids_following, opt_out_in, opt_out_on_page
+from openalign.ingest.web.rules.opt_outs import forbids_following, opt_out_in, opt_out_on_page
 from openalign.ingest.webpage.cost.budget import PageTooComplexError
 from openalign.ingest.webpage.page import PageContent, parse_page
 from openalign.ingest.webpage.texts import TextKind

@@ -18,14 +18,14 @@ from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import names_private_address, parse_networks
 from openalign.ingest.web.answers import REDIRECTS, BodyRule, Ending, Head, Refusal
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.connections import Connections, Request
 from openalign.ingest.web.host_limits import LimitsByHost
 from openalign.ingest.web.outages import Outages, outage_error
 from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
-from openalign.ingest.web.robots import MAX_ROBOTS_BYTES
-from openalign.ingest.web.site_rules import MAX_RULES_REDIRECTS, SiteRules
+from openalign.ingest.web.rules.robots import MAX_ROBOTS_BYTES
+from openalign.ingest.web.rules.site_rules import MAX_RULES_REDIRECTS, SiteRules
 from openalign.ingest.web.standing import OUT_OF_BUDGET, Standing
+from openalign.ingest.web.transfers.connections import Connections, Request
 from openalign.ingest.web.urls import canonical_url, has_bad_port, host_of, origin_of
 
 MAX_HELD_BYTES = 512_000_000

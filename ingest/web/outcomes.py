@@ -5,17 +5,6 @@ from enum import StrEnum
 
 from openalign.files.states import FetchState
 from openalign.ingest.web.answers import Head, Refusal
-from openalign.ingest.web.robots import HostRules, rules_from
-
-_OF_STATUS = frozenset(
-    {
-        FetchState.HTTP_GONE,
-        FetchState.HTTP_CLIENT_ERROR,
-        FetchState.HTTP_SERVER_ERROR,
-        FetchState.HTTP_UNEXPECTED,
-    }
-)
-"""What `refusal_of_status` makes of a whole answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +50,3 @@ def refusal_of_status(status: int) -> Refusal:
     else:
         state = FetchState.HTTP_CLIENT_ERROR
     return Refusal(state=state, detail=f"HTTP {status}")
-
-
-def rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
-    """Return the rules that follow from a failed request for robots.txt (RFC 9309 2.3.1).
-
-    The URLs of an unreachable host end with the reason of that failure, not as `robots_denied`.
-    Too many redirects count as unavailable.
-    """
-    if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
-        return rules_from(404, b"")
-    if head is not None and refusal.state in _OF_STATUS:
-        return rules_from(head.status, b"")
-    return Refusal(state=refusal.state, detail=f"robots.txt: {refusal.detail}")

@@ -50,7 +50,7 @@ def require_certificates(run: Run, stage: Stage) -> None:
     """
     web = stage.web(run.config)
     if web is not None:
-        from openalign.ingest.web.certificates import trusted
+        from openalign.ingest.web.transfers.certificates import trusted
 
         trusted(web.ca_file)
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from openalign.ingest.sources.archives.tape import ArchiveError
-from openalign.ingest.web.transfer import user_agent
+from openalign.ingest.web.transfers.transfer import user_agent
 
 CAN_HEAL = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 """Answers after which a request is repeated. Servers of archives also slow down with a 403."""

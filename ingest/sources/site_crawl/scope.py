@@ -6,7 +6,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from openalign.ingest.sources.crawl import SiteSource
-from openalign.ingest.web.path_rules import PathRules
+from openalign.ingest.web.rules.path_rules import PathRules
 from openalign.ingest.web.urls import host_of
 
 

@@ -14,11 +14,11 @@ from local_ports import free_port
 
 from openalign.files.states import FetchState
 from openalign.ingest.web.answers import Refusal
-from openalign.ingest.web.certificates import Trust
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Response
-from openalign.ingest.web.reactor import process_share
-from openalign.ingest.web.transfer import HeldBytes, Transfer
+from openalign.ingest.web.transfers.certificates import Trust
+from openalign.ingest.web.transfers.reactor import process_share
+from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from downloads import OTHER, THIRD, content, failure, fetch, fetch_one
 from faulty_web import SITE, Reply, Web, serve
 
-from openalign.ingest.web import site_rules
 from openalign.ingest.web.outcomes import Failure
+from openalign.ingest.web.rules import site_rules
 
 TDMREP = "/.well-known/tdmrep.json"
 

@@ -17,7 +17,7 @@ from patience import PATIENCE_SECONDS
 from openalign.errors import StageError
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outages import Lookup, Machine
-from openalign.ingest.web.reactor import process_share
+from openalign.ingest.web.transfers.reactor import process_share
 
 FAR = "http://192.0.2.77/x"
 REFUSED = "no socket could be opened here"

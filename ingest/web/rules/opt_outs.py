@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
-from openalign.ingest.web.robots import AGENT, TRAINING, reservation, training_in
+from openalign.ingest.web.rules.robots import AGENT, TRAINING, reservation, training_in
 
 _WITHHELD = frozenset(["noai", "noimageai", "noimageindex", "noindex", "noml", "none"])
 _UNAVAILABLE_AFTER = "unavailable_after"

@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 import pycurl
 
 from openalign.ingest.web.answers import BodyRule, Ending
-from openalign.ingest.web.certificates import trusted
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.descriptors import connections_that_fit
-from openalign.ingest.web.reactor import Reactor, process_share
-from openalign.ingest.web.transfer import HeldBytes, Transfer, user_agent
+from openalign.ingest.web.transfers.certificates import trusted
+from openalign.ingest.web.transfers.descriptors import connections_that_fit
+from openalign.ingest.web.transfers.reactor import Reactor, process_share
+from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer, user_agent
 
 T = TypeVar("T")
 

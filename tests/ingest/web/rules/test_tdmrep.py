@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from openalign.ingest.web.tdmrep import tdm_rules_from
+from openalign.ingest.web.rules.tdmrep import tdm_rules_from
 
 SITE = "http://site.example"
 

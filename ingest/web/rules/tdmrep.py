@@ -7,7 +7,7 @@ a page in place of the file, reserves nothing.
 
 import msgspec
 
-from openalign.ingest.web.path_rules import PathPattern, comparable_path
+from openalign.ingest.web.rules.path_rules import PathPattern, comparable_path
 
 TDMREP_PATH = "/.well-known/tdmrep.json"
 """Where an origin's file lies."""

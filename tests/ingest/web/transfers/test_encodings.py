@@ -10,7 +10,7 @@ import brotli
 import pytest
 import zstandard
 
-from openalign.ingest.web.encodings import EncodingError, decoders_for, ended, fed
+from openalign.ingest.web.transfers.encodings import EncodingError, decoders_for, ended, fed
 
 TEXT = b"An old harbour at first light. " * 5_000
 NOISE = random.Random(1).randbytes(70_000)  # a body that does not shrink

@@ -11,9 +11,8 @@ from typing import Generic, TypeVar
 from openalign.files.states import FetchState
 from openalign.ingest.web.answers import Head, Refusal
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.outcomes import rules_without_answer
-from openalign.ingest.web.robots import ROBOTS_PATH, HostRules, rules_from
-from openalign.ingest.web.tdmrep import TDMREP_PATH, TdmRules, tdm_rules_from
+from openalign.ingest.web.rules.robots import ROBOTS_PATH, HostRules, rules_from
+from openalign.ingest.web.rules.tdmrep import TDMREP_PATH, TdmRules, tdm_rules_from
 from openalign.ingest.web.urls import origin_of
 
 RULES_HOLD_SECONDS = 24 * 3600.0
@@ -21,6 +20,16 @@ RULES_HOLD_SECONDS = 24 * 3600.0
 
 MAX_RULES_REDIRECTS = 5
 """Redirects that lead to a file, also to other hosts (RFC 9309 2.3.1.2)."""
+
+_OF_STATUS = frozenset(
+    {
+        FetchState.HTTP_GONE,
+        FetchState.HTTP_CLIENT_ERROR,
+        FetchState.HTTP_SERVER_ERROR,
+        FetchState.HTTP_UNEXPECTED,
+    }
+)
+"""What `refusal_of_status` makes of a whole answer."""
 
 T = TypeVar("T")
 
@@ -83,7 +92,7 @@ class SiteRules:
         if file.endswith(TDMREP_PATH):
             self._keep_tdmrep(file, TdmRules([]), now)
             return
-        rules = rules_without_answer(refusal, head)
+        rules = _rules_without_answer(refusal, head)
         known = self._robots.get(origin_of(file))
         if known is not None and _is_unreachable(rules) and not _is_unreachable(known.rules):
             rules = known.rules
@@ -126,3 +135,16 @@ def _holds(kept: _Kept[T] | None, now: float) -> bool:
 
 def _is_unreachable(rules: HostRules | Refusal) -> bool:
     return isinstance(rules, Refusal) or bool(rules.refusal)
+
+
+def _rules_without_answer(refusal: Refusal, head: Head | None) -> HostRules | Refusal:
+    """Return the rules that follow from a failed request for robots.txt (RFC 9309 2.3.1).
+
+    The URLs of an unreachable host end with the reason of that failure, not as `robots_denied`.
+    Too many redirects count as unavailable.
+    """
+    if refusal.state in (FetchState.TOO_MANY_REDIRECTS, FetchState.BAD_URL):
+        return rules_from(404, b"")
+    if head is not None and refusal.state in _OF_STATUS:
+        return rules_from(head.status, b"")
+    return Refusal(state=refusal.state, detail=f"robots.txt: {refusal.detail}")

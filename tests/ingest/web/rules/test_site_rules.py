@@ -8,7 +8,7 @@ from openalign.files.states import FetchState
 from openalign.ingest.web.answers import Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import refusal_of_status
-from openalign.ingest.web.site_rules import RULES_HOLD_SECONDS, SiteRules
+from openalign.ingest.web.rules.site_rules import RULES_HOLD_SECONDS, SiteRules
 
 SITE = "http://site.example"
 ROBOTS = f"{SITE}/robots.txt"

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from openalign.ingest.web.opt_outs import (
+from openalign.ingest.web.rules.opt_outs import (
     forbids_following,
     opt_out_in,
     opt_out_on_page,

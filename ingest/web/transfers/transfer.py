@@ -15,10 +15,13 @@ import pycurl
 from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import parse_networks
 from openalign.ingest.web.answers import BodyRule, Ending, Glance, Head, Refusal
-from openalign.ingest.web.certificates import Trust
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.curl_errors import LONG_HEADER, NOT_HTTP, meaning_of
-from openalign.ingest.web.encodings import (
+from openalign.ingest.web.outages import Trouble
+from openalign.ingest.web.rules.opt_outs import opt_out_in
+from openalign.ingest.web.rules.robots import AGENT
+from openalign.ingest.web.transfers.certificates import Trust
+from openalign.ingest.web.transfers.curl_errors import LONG_HEADER, NOT_HTTP, meaning_of
+from openalign.ingest.web.transfers.encodings import (
     ACCEPTED,
     Decoder,
     EncodingError,
@@ -26,10 +29,7 @@ from openalign.ingest.web.encodings import (
     ended,
     fed,
 )
-from openalign.ingest.web.opt_outs import opt_out_in
-from openalign.ingest.web.outages import Trouble
-from openalign.ingest.web.robots import AGENT
-from openalign.ingest.web.sockets import Sockets
+from openalign.ingest.web.transfers.sockets import Sockets
 from openalign.ingest.web.urls import address_name_of, host_of
 
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")

@@ -1,6 +1,6 @@
 import pytest
 
-from openalign.ingest.web.robots import MAX_ROBOTS_BYTES, rules_from
+from openalign.ingest.web.rules.robots import MAX_ROBOTS_BYTES, rules_from
 
 SITE = "http://site.example"
 

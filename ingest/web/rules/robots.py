@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from openalign.ingest.web.path_rules import PathRules, comparable_path
+from openalign.ingest.web.rules.path_rules import PathRules, comparable_path
 
 AGENT = "OpenALIGN"
 """Our name in robots.txt files, X-Robots-Tag headers and robots meta elements."""

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from protego import Protego
 
-from openalign.ingest.web.path_rules import PathPattern, PathRules, comparable_path
+from openalign.ingest.web.rules.path_rules import PathPattern, PathRules, comparable_path
 
 SITE = "http://site.example"
 NUM_ROUNDS = 2000

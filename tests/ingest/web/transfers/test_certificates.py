@@ -13,9 +13,9 @@ import pytest
 from downloads import content, failure, fetch
 
 from openalign.errors import InputError, StageError
-from openalign.ingest.web import certificates
-from openalign.ingest.web.certificates import Trust, trusted
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.transfers import certificates
+from openalign.ingest.web.transfers.certificates import Trust, trusted
 
 HOST = "secure.example"
 URL = f"https://{HOST}/x"
@@ -164,7 +164,7 @@ def test_a_machine_without_certificates_is_no_failure_of_a_host(
 ) -> None:
     monkeypatch.setattr(certificates, "_OF_SYSTEMS", ())
     missing = Trust(file=str(tmp_path / "gone.pem"))
-    monkeypatch.setattr("openalign.ingest.web.connections.trusted", lambda *_: missing)
+    monkeypatch.setattr("openalign.ingest.web.transfers.connections.trusted", lambda *_: missing)
 
     with pytest.raises(StageError, match="there are no certificates here"):
         fetch(config, [URL])

@@ -1,0 +1,1 @@
+"""Transfers by libcurl: connections, sockets and descriptors, certificates, encodings."""
