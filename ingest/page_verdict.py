@@ -44,13 +44,14 @@ def judge_page(
     max_bytes: int,
     is_cut: bool = False,
     with_links: bool = True,
+    images_later: bool = False,
 ) -> tuple[PageState, PageContent | None]:
     """Return the state of a page, and its content where that may be taken.
 
     `url` is the canonical address that answered; `texts` are the kinds that make pairs. A body
     above `max_bytes` is read as far as that; `is_cut` says that it lacks its end in any case. Links
     that must not be followed are left out of the content's `links`; a source that follows none says
-    so `with_links`.
+    so `with_links`. `images_later` is for one that judges the images of many pages together.
     """
     is_cut = is_cut or len(body) > max_bytes
     try:
@@ -64,6 +65,7 @@ def judge_page(
                 is_xml=content_type == XHTML,
                 is_cut=is_cut,
                 with_links=with_links,
+                images_later=images_later,
             )
     except PageTooComplexError:
         return PageState.PAGE_TOO_COMPLEX, None

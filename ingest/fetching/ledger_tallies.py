@@ -147,12 +147,12 @@ class TallyLedgers(beam.PTransform[Any, Any]):
 
     def expand(self, urls: PCollection[str]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the reading and the merge."""
-        tally: Any = beam.ParDo(_TallyLedgers(min(self.num_buckets, MAX_TALLY_BUCKETS)))
+        tally: Any = beam.ParDo(_TallyOneLedger(min(self.num_buckets, MAX_TALLY_BUCKETS)))
         pieces: Any = urls | "Tally" >> tally.with_output_types(tuple[str, bytes])
         return pieces | "Merge" >> MergeTallies(TALLIES)
 
 
-class _TallyLedgers(beam.DoFn):
+class _TallyOneLedger(beam.DoFn):
     def __init__(self, num_buckets: int) -> None:
         self._num_buckets = num_buckets
 

@@ -17,6 +17,7 @@ from openalign.ingest.webpage.allocator import keep_freed_memory
 from openalign.ingest.webpage.cost.budget import require_parsable
 from openalign.ingest.webpage.elements.document import Document
 from openalign.ingest.webpage.elements.images import add_images
+from openalign.ingest.webpage.elements.images_to_judge import ImagesToJudge, judge_one_by_one
 from openalign.ingest.webpage.elements.json_ld import described_images
 from openalign.ingest.webpage.elements.languages import Languages
 from openalign.ingest.webpage.elements.meta_images import OPEN_GRAPH, TWITTER, meta_images
@@ -67,6 +68,9 @@ class PageContent:
     encoding: str = "utf-8"
     """The standard's name of the encoding that the page was read in."""
 
+    images: ImagesToJudge | None = None
+    """Images that are still to be judged, beside those of many other pages."""
+
 
 def parse_page(
     body: bytes,
@@ -78,12 +82,14 @@ def parse_page(
     is_xml: bool = False,
     is_cut: bool = False,
     with_links: bool = True,
+    images_later: bool = False,
 ) -> PageContent:
     """Read a page; `charset` and `content_language` are what the server said about it.
 
     `page_url` is canonical. `texts` are the kinds that count. `is_xml` says that the server
     declared XHTML; `is_cut` that the page goes on behind the last byte. A source that follows no
-    links does without them.
+    links does without them. `images_later` leaves most images to be judged later, if the page's
+    pairs are within its budget whatever they turn out to be.
 
     Raises:
         PageTooComplexError: the page costs more than its budget.
@@ -100,7 +106,8 @@ def parse_page(
     metas = Metas(document.metas)
     languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
-    add_images(found, document, languages, texts)
+    images = ImagesToJudge(base=document.base, page_url=page_url, found=found)
+    add_images(found, document, languages, texts, later=images if images_later else None)
     add_named_images(found, document.address, metas.named, texts, languages.of_page)
     for script in scripts:
         _add_described_images(found, document, script, languages.of_page)
@@ -111,6 +118,7 @@ def parse_page(
         directives=metas.directives,
         reserves_tdm=metas.reserves_tdm,
         encoding=decoded.encoding,
+        images=to_judge_later(images),
     )
     if with_links:
         _add_links(page, document)
@@ -160,6 +168,20 @@ class Metas:
                 self.reserves_tdm = self.reserves_tdm or content.strip() == "1"
             elif name.partition("/")[0] in ("robots", "openalign"):
                 self.directives.append(content)
+
+
+def to_judge_later(images: ImagesToJudge) -> ImagesToJudge | None:
+    """Return a page's images if any are left, which are judged now if their pairs may be too long.
+
+    Raises:
+        PageTooComplexError: they are.
+    """
+    if not images.raws:
+        return None
+    if images.are_short():
+        return images
+    judge_one_by_one(images)
+    return None
 
 
 def add_named_images(

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import get_args
 
+from openalign.ingest.webpage.elements.images_to_judge import judge_one_by_one
 from openalign.ingest.webpage.page import PageContent, parse_page
 from openalign.ingest.webpage.texts import TextKind
 
@@ -19,6 +20,7 @@ def parse(
     content_language: str | None = None,
     is_xml: bool = False,
     with_links: bool = True,
+    images_later: bool = False,
 ) -> PageContent:
     """Read a page; unless a test says otherwise, every kind of text counts."""
     return parse_page(
@@ -29,7 +31,17 @@ def parse(
         texts=texts,
         is_xml=is_xml,
         with_links=with_links,
+        images_later=images_later,
     )
+
+
+def judged(content: PageContent) -> PageContent:
+    """Judge the images that are still to be judged, and order the pairs."""
+    if content.images is not None:
+        judge_one_by_one(content.images)
+        content.images = None
+    content.pairs.sort(key=repr)
+    return content
 
 
 def pairs(html: str, *, is_xml: bool = False) -> list[tuple[str, str, str]]:

@@ -18,8 +18,8 @@ from openalign.ingest.candidates import FOUND, Harvested, as_candidates, damaged
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReader
-from openalign.ingest.sources.archives.src_images import SrcImages, add_together
 from openalign.ingest.sources.archives.tape import ArchiveError, Source
+from openalign.ingest.webpage.elements.images_to_judge import judge_together
 from openalign.ingest.webpage.page import PageContent
 
 _OF_PAIR = {
@@ -58,10 +58,6 @@ class ArchivedPage:
     content: PageContent | None
     archive: str
     offset: int
-
-    images: SrcImages | None = None
-    """Images that are still to be judged, beside those of many other pages; their pairs go before
-    those of the content."""
 
 
 ReadPages = Callable[[Source, str], Iterator[ArchivedPage | RecordFault]]
@@ -136,8 +132,9 @@ class _PieceBuilder:
             return
         self._pages.append(found)
         self.num_rows += 1
-        self.num_rows += len(found.content.pairs) if found.content else 0
-        self.num_rows += len(found.images.raws) if found.images else 0
+        if found.content is not None:
+            self.num_rows += len(found.content.pairs)
+            self.num_rows += len(found.content.images.raws) if found.content.images else 0
 
     def harvested(self) -> Harvested:
         """Return the piece as every source hands it on."""
@@ -158,9 +155,9 @@ class _PieceBuilder:
 
     def _pairs(self, contents: Sequence[PageContent]) -> pl.DataFrame:
         """Return the pairs of all pages, with the number of each one's page; judge images first."""
-        to_judge = [(number, page.images) for number, page in enumerate(self._pages) if page.images]
+        to_judge = [(number, one.images) for number, one in enumerate(contents) if one.images]
         numbers = pl.Series([number for number, _ in to_judge], dtype=pl.Int64)
-        judged = add_together([images for _, images in to_judge])
+        judged = judge_together([images for _, images in to_judge])
         pairs = [pair for content in contents for pair in content.pairs]
         of_contents = np.repeat(
             np.arange(len(contents)), [len(content.pairs) for content in contents]

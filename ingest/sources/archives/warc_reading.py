@@ -143,4 +143,5 @@ def _judge(
         max_bytes=max_bytes,
         is_cut=is_cut or response.is_cut,
         with_links=False,
+        images_later=True,
     )

@@ -216,7 +216,7 @@ def address_of_src(raw: str, base: str, page_url: str) -> ImageAddress:
 
 def address_of_img(attributes: Attributes, base: str, page_url: str) -> ImageAddress:
     """Return what `best_address` does for the `img_offers` of an element."""
-    name = "src" if _BESIDE_SRC.isdisjoint(attributes) else _foremost(attributes)
+    name = foremost_attribute(attributes)
     raw = (attributes.get(name) or "").strip()
     url = _plain_url(raw, base, page_url)
     if url is not None:
@@ -224,11 +224,21 @@ def address_of_img(attributes: Attributes, base: str, page_url: str) -> ImageAdd
     return best_address(img_offers(attributes), base, page_url)
 
 
-def _foremost(attributes: Attributes) -> str:
+def has_src_alone(attributes: Attributes) -> bool:
+    """Tell whether no attribute beside `src` may offer an address."""
+    return _BESIDE_SRC.isdisjoint(attributes)
+
+
+def foremost_attribute(attributes: Attributes) -> str:
     """Return the attribute of the first offer; none where a set of sizes may come first."""
+    if _BESIDE_SRC.isdisjoint(attributes):
+        return "src"
     if attributes.get("srcset") or not _LAZY_SRCSETS.isdisjoint(attributes):
         return ""
-    return next((name for name in LAZY_ADDRESSES if attributes.get(name)), "src")
+    for name in LAZY_ADDRESSES:
+        if attributes.get(name):
+            return name
+    return "src"
 
 
 def _plain_url(raw: str, base: str, page_url: str) -> str | None:

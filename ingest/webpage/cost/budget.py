@@ -89,13 +89,18 @@ def require_readable(num_elements: int) -> None:
         raise PageTooComplexError(f"it has more than {MAX_ELEMENTS} images and links")
 
 
+def are_short(num_chars: int) -> bool:
+    """Tell whether a page's pairs are no longer than its budget."""
+    return num_chars <= MAX_PAIR_CHARS
+
+
 def require_short(num_chars: int) -> None:
     """Check that a page's pairs are no longer than its budget.
 
     Raises:
         PageTooComplexError: they are.
     """
-    if num_chars > MAX_PAIR_CHARS:
+    if not are_short(num_chars):
         raise PageTooComplexError(f"its pairs have more than {MAX_PAIR_CHARS} characters")
 
 

@@ -10,10 +10,13 @@ from openalign.ingest.webpage.addresses.image_address import (
     ImageAddress,
     Promise,
     address_of_img,
+    foremost_attribute,
+    has_src_alone,
     img_offers,
     source_offers,
 )
 from openalign.ingest.webpage.elements.document import Document
+from openalign.ingest.webpage.elements.images_to_judge import ImagesToJudge
 from openalign.ingest.webpage.elements.labels import Label, captions_of, labels_by_id
 from openalign.ingest.webpage.elements.languages import Languages
 from openalign.ingest.webpage.elements.nesting import inherited
@@ -38,14 +41,27 @@ _IMG, _PICTURE = (node.tag_id for node in LexborHTMLParser("<img><picture>").css
 
 
 def add_images(
-    found: PairsFound, document: Document, languages: Languages, kinds: Collection[TextKind]
+    found: PairsFound,
+    document: Document,
+    languages: Languages,
+    kinds: Collection[TextKind],
+    *,
+    later: ImagesToJudge | None = None,
 ) -> None:
-    """Add each image of the page with each of its texts; an image without any is counted."""
+    """Add each image of the page with each of its texts; an image without any is counted.
+
+    Those that can be judged without the page are added to `later`, if it is given.
+    """
     images = _image_elements(document)
     attributes = [image.attributes for image in images]
     addresses = _Addresses(document)
     texts = _ImageTexts(document, images, attributes, languages, kinds)
-    for image, own in zip(images, attributes, strict=True):
+    elements = list(zip(images, attributes, strict=True))
+    if later is None or "alt" not in kinds:
+        to_judge = elements
+    else:
+        to_judge = _put_off(elements, later, document, texts, languages)
+    for image, own in to_judge:
         if named := texts.of_image(image, own):
             address = addresses.of_image(image, own)
             for place, text, language in named:
@@ -53,12 +69,12 @@ def add_images(
         else:
             found.add_without_text()
     if "area" in kinds:
-        _add_areas(found, document, languages, list(zip(images, attributes, strict=True)))
+        _add_areas(found, document, languages, elements)
 
 
 def _image_elements(document: Document) -> list[LexborNode]:
     """Return the images in the order of the page; a search for more names takes longer."""
-    rare = [name for name in _AMP_IMAGES if document.holds(name)]
+    rare = [name for name in _AMP_IMAGES if document.all_named(name)]
     return document.elements(", ".join([_IMAGES, *rare]))
 
 
@@ -75,6 +91,7 @@ class _ImageTexts:
     ) -> None:
         self._languages = languages
         self._attributes = [name for kind, name in _ATTRIBUTES.items() if kind in kinds]
+        self._beside_alt = {*self._attributes} - {"alt"}
         self._captions: dict[int, Label] = {}
         self._labels: dict[str, Label] = {}
         if "figcaption" in kinds:
@@ -82,6 +99,14 @@ class _ImageTexts:
         if "aria_label" in kinds:
             ids = (name for own in attributes for name in _label_ids(own))
             self._labels = labels_by_id(document, ids, languages)
+        if self._labels:
+            self._beside_alt.add("aria-labelledby")
+        self.has_alts_alone = not self._beside_alt and not self._captions
+        """Whether no image has a text beside its alt-text."""
+
+    def has_beside_alt(self, image: LexborNode, attributes: Attributes) -> bool:
+        """Tell whether an image may have a text beside its alt-text."""
+        return not self._beside_alt.isdisjoint(attributes) or image.mem_id in self._captions
 
     def of_image(
         self, image: LexborNode, attributes: Attributes
@@ -173,6 +198,54 @@ def _image_for_no_script(image: LexborNode) -> LexborNode | None:
     if beside is None or beside.tag != "noscript":
         return None
     return beside.css_first("img")
+
+
+def _put_off(
+    elements: Sequence[tuple[LexborNode, Attributes]],
+    later: ImagesToJudge,
+    document: Document,
+    texts: _ImageTexts,
+    languages: Languages,
+) -> list[tuple[LexborNode, Attributes]]:
+    """Add the images to `later` whose attributes alone tell of them; return the others.
+
+    The text of such an image is its alt-text, and it has no picture or noscript element.
+    """
+    others: list[tuple[LexborNode, Attributes]] = []
+    with_twin = _before_noscript(document)
+    for element in elements:
+        image, own = element
+        alt = own.get("alt")
+        if not alt and texts.has_alts_alone:
+            later.found.add_without_text()
+            continue
+        is_src_alone = has_src_alone(own)
+        name = "src" if is_src_alone else foremost_attribute(own)
+        raw = own.get(name)
+        if (
+            not alt
+            or not raw
+            or image.tag_id != _IMG
+            or _picture_of(image) is not None
+            or (not texts.has_alts_alone and texts.has_beside_alt(image, own))
+            or (with_twin and image.mem_id in with_twin)
+        ):
+            others.append(element)
+            continue
+        later.add(raw, name, None if is_src_alone else own, alt, languages.of(image))
+    return others
+
+
+def _before_noscript(document: Document) -> set[int]:
+    """Return the `mem_id` of what `_image_for_no_script` may be asked about with success."""
+    before: set[int] = set()
+    for noscript in document.all_named("noscript"):
+        beside = noscript.prev
+        if beside is not None and beside.is_text_node:
+            beside = beside.prev
+        if beside is not None:
+            before.add(beside.mem_id)
+    return before
 
 
 # Image maps ---------------------------------------------------------------------------------------

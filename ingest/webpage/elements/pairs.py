@@ -7,7 +7,7 @@ import msgspec
 
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.webpage.addresses.image_address import ImageAddress, Promise
-from openalign.ingest.webpage.cost.budget import require_short
+from openalign.ingest.webpage.cost.budget import are_short, require_short
 
 
 class FoundPair(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +49,10 @@ class PairsFound:
         self._num_chars += len(text) + len(url) + len(raw)
         require_short(self._num_chars)
         self.pairs.append(FoundPair(url, text, place, raw, address.attribute, language))
+
+    def have_room_for(self, num_chars: int) -> bool:
+        """Tell whether further pairs of so many characters are within the page's budget."""
+        return are_short(self._num_chars + num_chars)
 
     def add_without_text(self) -> None:
         """Count an image that has no text of a kind that counts."""

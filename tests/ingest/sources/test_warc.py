@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from archives_made import PAGE, answer, broken, gz, page, record
+from webpages import judged
 
 from openalign.files.states import PageState, RecordFault
 from openalign.ingest.sources.archives.archive_reading import ArchivedPage
@@ -18,7 +19,11 @@ CAT = "<html lang=en><img src=../cat.png alt='a cat'>"
 
 def pages(content: bytes, **changes: Any) -> list[ArchivedPage | RecordFault]:
     settings: dict[str, Any] = {"texts": ("alt",), "web": WebConfig(), "max_page_bytes": 10_000}
-    return list(read_pages(BytesIO(content), "x.warc", **(settings | changes)))
+    found = list(read_pages(BytesIO(content), "x.warc", **(settings | changes)))
+    for one in found:
+        if isinstance(one, ArchivedPage) and one.content is not None:
+            judged(one.content)
+    return found
 
 
 def only(content: bytes, **changes: Any) -> ArchivedPage:
@@ -206,4 +211,4 @@ def test_a_page_is_read_as_parse_page_reads_it() -> None:
         html.encode(), page_url=PAGE, charset=None, texts=("alt",), with_links=False
     )
 
-    assert only(page(html)).content == expected
+    assert only(page(html)).content == judged(expected)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from archives_made import PAGE, answer, broken, gz, page, record, wat
+from webpages import judged
 
 from openalign.files.states import RecordFault
-from openalign.ingest.sources.archives import warc_reading, wat_reading
+from openalign.ingest.sources.archives import warc_reading
 from openalign.ingest.sources.archives.archive_reading import ArchivedPage
-from openalign.ingest.sources.archives.src_images import add_one_by_one
 from openalign.ingest.sources.archives.wat_reading import read_pages
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.webpage.cost import budget
@@ -25,12 +25,8 @@ def pages(content: bytes, **changes: Any) -> list[ArchivedPage | RecordFault]:
     settings: dict[str, Any] = {"texts": ("alt",), "web": WebConfig()}
     found = list(read_pages(BytesIO(content), "x.wat", **(settings | changes)))
     for one in found:
-        if isinstance(one, ArchivedPage) and one.images is not None:
-            assert one.content is not None
-            named = one.content.pairs.copy()
-            one.content.pairs.clear()
-            add_one_by_one(one.images)
-            one.content.pairs += named
+        if isinstance(one, ArchivedPage) and one.content is not None:
+            judged(one.content)
     return found
 
 
@@ -245,8 +241,7 @@ def test_a_page_whose_pairs_are_above_the_budget_is_too_complex(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pair_chars = len("http://site.example/cat.png") + len("../cat.png") + len("a cat")
-    for module in (budget, wat_reading):
-        monkeypatch.setattr(module, "MAX_PAIR_CHARS", 3 * pair_chars)
+    monkeypatch.setattr(budget, "MAX_PAIR_CHARS", 3 * pair_chars)
 
     assert only(wat([CAT] * 3)).state == "parsed"
     assert only(wat([CAT] * 4)).state == "page_too_complex"
@@ -280,8 +275,9 @@ def test_a_wat_gives_what_its_warc_gives() -> None:
     of_wat = only(wat(links, metas=metas, base="/z/"), texts=TEXTS)
 
     assert isinstance(of_warc, ArchivedPage)
-    assert of_warc.content == of_wat.content
+    assert of_warc.content is not None
     assert of_wat.content is not None
+    assert judged(of_warc.content) == of_wat.content
     assert len(of_wat.content.pairs) == 6
 
 

@@ -8,10 +8,21 @@ from typing import Any
 import polars as pl
 import pytest
 
-from openalign.ingest.sources.archives.src_images import SrcImages, add_one_by_one, add_together
+from openalign.files.states import FoundIn
 from openalign.ingest.web.urls import MAX_URL_CHARS
 from openalign.ingest.webpage.addresses.address_columns import plain_urls
-from openalign.ingest.webpage.addresses.image_address import PLACEHOLDER_WORDS, address_of_src
+from openalign.ingest.webpage.addresses.image_address import (
+    PLACEHOLDER_WORDS,
+    ImageAddress,
+    Promise,
+    address_of_src,
+)
+from openalign.ingest.webpage.cost import budget
+from openalign.ingest.webpage.elements.images_to_judge import (
+    ImagesToJudge,
+    judge_one_by_one,
+    judge_together,
+)
 from openalign.ingest.webpage.elements.pairs import PairsFound
 
 PAGE = "http://site.example/a/index.html"
@@ -94,31 +105,42 @@ WHOLE = (
 )
 
 
-def random_page(rng: random.Random, number: int) -> SrcImages:
-    images = rng.randrange(6)
-    raws = [
-        rng.choice(WHOLE)
-        if rng.random() < 0.4
-        else "".join(rng.choice(PIECES) for _ in range(rng.randrange(6)))
-        for _ in range(images)
-    ]
-    return SrcImages(
-        raws=raws,
-        alts=["".join(rng.choices(TEXTS, k=rng.randrange(3))) for _ in raws],
-        titles=[rng.choice(TEXTS) if rng.random() < 0.2 else "" for _ in raws],
-        base=rng.choice(BASES),
-        page_url=rng.choice((PAGE, "http://site.example/a/photo.jpg")),
-        language=rng.choice((None, "en", f"l{number}")),
-        found=PairsFound(),
-    )
+def random_address(rng: random.Random) -> str:
+    if rng.random() < 0.4:
+        return rng.choice(WHOLE)
+    return "".join(rng.choice(PIECES) for _ in range(rng.randrange(6)))
 
 
-def random_pages(seed: int) -> list[SrcImages]:
+def images_to_judge(
+    raws: Sequence[str], alts: Sequence[str], *, base: str = PAGE, page_url: str = PAGE
+) -> ImagesToJudge:
+    """Return images with a `src` alone."""
+    images = ImagesToJudge(base=base, page_url=page_url, found=PairsFound())
+    for raw, alt in zip(raws, alts, strict=True):
+        images.add(raw, "src", None, alt, None)
+    return images
+
+
+def random_page(rng: random.Random, number: int) -> ImagesToJudge:
+    page_url = rng.choice((PAGE, "http://site.example/a/photo.jpg"))
+    page = images_to_judge([], [], base=rng.choice(BASES), page_url=page_url)
+    for _ in range(rng.randrange(6)):
+        raw, alt = random_address(rng), "".join(rng.choices(TEXTS, k=rng.randrange(3)))
+        language = rng.choice((None, "en", f"l{number}"))
+        if raw and rng.random() < 0.4:
+            attributes = {"data-src": raw, "src": random_address(rng), "alt": alt}
+            page.add(raw, "data-src", attributes, alt, language)
+        else:
+            page.add(raw, "src", None, alt, language)
+    return page
+
+
+def random_pages(seed: int) -> list[ImagesToJudge]:
     rng = random.Random(seed)
     return [random_page(rng, number) for number in range(400)]
 
 
-def rows_of(pages: Sequence[SrcImages]) -> list[Any]:
+def rows_of(pages: Sequence[ImagesToJudge]) -> list[Any]:
     return [
         (number, p.image_url, p.alt_text, p.found_in, p.raw_image_url, p.address_from, p.language)
         for number, page in enumerate(pages)
@@ -130,9 +152,9 @@ def rows_of(pages: Sequence[SrcImages]) -> list[Any]:
 def test_together_pages_give_what_they_give_one_by_one(seed: int) -> None:
     expected, pages = random_pages(seed), random_pages(seed)
     for page in expected:
-        add_one_by_one(page)
+        judge_one_by_one(page)
 
-    plain = add_together(pages)
+    plain = judge_together(pages)
 
     columns = ("image_url", "alt_text", "found_in", "raw_image_url", "address_from")
     in_columns = plain.select("page", *columns, "page_language").rows()
@@ -143,12 +165,10 @@ def test_together_pages_give_what_they_give_one_by_one(seed: int) -> None:
 
 
 def test_pages_without_images_and_no_pages_give_nothing() -> None:
-    page = SrcImages(
-        raws=[], alts=[], titles=[], base=PAGE, page_url=PAGE, language=None, found=PairsFound()
-    )
+    page = images_to_judge([], [])
 
-    assert add_together([]).is_empty()
-    assert add_together([page, page]).is_empty()
+    assert judge_together([]).is_empty()
+    assert judge_together([page, page]).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -179,29 +199,30 @@ def test_plain_addresses_are_known_in_columns_and_agree(raw: str, url: str | Non
         assert address_of_src(raw, page_url, page_url).url == url
 
 
-def test_no_pair_is_longer_than_the_bound() -> None:
+def test_pairs_are_short_if_the_longest_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Escapes lengthen an address most: four bytes of a character become twelve."""
-    metas = [("og:image:alt", "a" * 100)]
+    base = "http://site.example/" + "%F0" * 5000 + "/"
     for raw in (
         "\U0001f34e" * MAX_URL_CHARS,
         "http://" + "\u3300" * 1000,
         "\u3300" * MAX_URL_CHARS,
     ):
-        base = "http://site.example/" + "%F0" * 5000 + "/"
-        page = SrcImages(
-            raws=[raw],
-            alts=["a" * 99],
-            titles=["b"],
-            base=base,
-            page_url=PAGE,
-            language=None,
-            found=PairsFound(),
-        )
-        add_one_by_one(page)
-        num_chars = sum(
-            len(pair.alt_text) + len(pair.image_url) + len(pair.raw_image_url)
-            for pair in page.found.pairs
-        )
-        assert len(page.found.pairs) == 2
-        assert num_chars <= page.most_chars([])
-        assert page.most_chars(metas) - page.most_chars([]) > 100 + len(base)
+        page = images_to_judge([raw], ["a" * 99], base=base)
+        judge_one_by_one(page)
+        [pair] = page.found.pairs
+        num_chars = 99 + len(pair.image_url) + len(pair.raw_image_url)
+        with monkeypatch.context() as patch:
+            patch.setattr(budget, "MAX_PAIR_CHARS", num_chars - 1)
+            assert not images_to_judge([raw], ["a" * 99], base=base).are_short()
+
+
+def test_pairs_are_short_beside_those_that_were_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound = 8 + len(PAGE) + 33 * MAX_URL_CHARS
+    page = images_to_judge(["/a.jpg"], ["12345678"])
+    monkeypatch.setattr(budget, "MAX_PAIR_CHARS", bound + 11)
+    cat = ImageAddress("b.jpg", "c", Promise.GOOD, "src")
+
+    page.found.add(cat, "12345", FoundIn.TITLE, None)
+    assert page.are_short()
+    page.found.add(cat, "", FoundIn.TITLE, None)
+    assert not page.are_short()
