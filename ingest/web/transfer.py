@@ -38,6 +38,9 @@ _IGNORED_BODY_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 256 * 1024
 """Of all header lines of an answer, interim ones included; libcurl itself breaks at 300 kB."""
 
+_SWITCHING = 101
+"""The one status below 200 that another answer does not follow, since nothing of HTTP does."""
+
 _SUPPRESS_CONNECT_HEADERS = 265
 """libcurl's option that keeps a proxy's own header away; pycurl has no name for it."""
 
@@ -164,7 +167,8 @@ class Transfer:
         answer = self._answer
         if answer.refusal is not None:
             return self._ended(answer.refusal, can_heal=False)
-        if answer.is_cut or self._is_unwanted_body():
+        # Behind an interim answer the real one was still to come.
+        if answer.is_cut or (self._is_unwanted_body() and not 100 <= answer.status < 200):
             return self._ended(None, can_heal=False)
         refused = self.sockets.refused_address
         if refused is not None and self.sockets.tried_address is None:
@@ -228,7 +232,8 @@ class Transfer:
             return None
         if not line.strip():
             answer.is_new_block = 100 <= answer.status < 200
-            return None
+            answer.is_cut = answer.status == _SWITCHING
+            return 0 if answer.is_cut else None
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             answer.headers.append((name.strip().lower(), value.strip()))

@@ -3,7 +3,6 @@
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pycurl
@@ -195,15 +194,23 @@ def test_a_header_has_a_largest_size(web: Web, headers: list[tuple[str, str]]) -
     assert content(fetch_one(web, "/full")) == b"x"
 
 
-def test_interim_answers_without_end_are_a_header_too_large(web: Web) -> None:
-    def endless(handler: BaseHTTPRequestHandler) -> Reply:
-        for _ in range(30_000):
-            handler.wfile.write(b"HTTP/1.1 103 Early\r\n\r\n")
-        return Reply(body=b"x")
+@pytest.mark.parametrize(
+    "lines",
+    [pytest.param(b"", id="bytes"), pytest.param(b"Link: </x>\r\n", id="lines")],
+)
+def test_interim_answers_without_end_are_a_header_too_large(web: Web, lines: bytes) -> None:
+    web.routes["/early"] = Reply(raw=b"", endless=b"HTTP/1.1 103 Early\r\n" + lines + b"\r\n")
 
-    web.routes["/early"] = endless
+    outcome = fetch_one(web, "/early")
 
-    assert failure(fetch_one(web, "/early"))[0] == "header_too_large"
+    assert failure(outcome) == ("header_too_large", "its header is too long")
+
+
+def test_a_host_that_hangs_up_behind_an_interim_answer_is_asked_again(web: Web) -> None:
+    web.routes["/early"] = [Reply(raw=b"HTTP/1.1 103 Early\r\n\r\n"), Reply(body=b"well")]
+
+    assert content(fetch_one(web, "/early")) == b"well"
+    assert web.asked["/early"] == 2
 
 
 @pytest.mark.parametrize(
