@@ -118,7 +118,9 @@ def _odd_redirects() -> list[Case]:
         Case(
             name="redirect-utf8",
             does="answers 302 to a path with bytes of UTF-8 in it",
-            image=_only_at("/gr%C3%B6%C3%9Fe.jpg", _redirect("/größe.jpg".encode().decode("l1"))),
+            image=_only_at(
+                "/gr%C3%B6%C3%9Fe.jpg", _redirect("/größe.jpg".encode().decode("latin-1"))
+            ),
         ),
         Case(
             name="redirect-latin1",

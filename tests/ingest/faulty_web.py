@@ -1,5 +1,6 @@
 """A small web on loopback that does what the real one does, and refuses in as many ways."""
 
+import ssl
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class Web(ServedWeb):
 
 
 @contextmanager
-def serve(routes: Mapping[str, Route]) -> Generator[Web]:
+def serve(routes: Mapping[str, Route], *, tls: ssl.SSLContext | None = None) -> Generator[Web]:
     web = Web(routes=dict(routes))
-    with served(web) as web.address:
+    with served(web, tls=tls) as web.address:
         yield web
