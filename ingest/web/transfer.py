@@ -55,6 +55,9 @@ class _Answer:
 
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     num_header_bytes: int = 0
+    num_body_bytes: int = 0
+    """As they came, encoded."""
+
     decoders: Sequence[Decoder] = ()
     body: bytearray = field(default_factory=bytearray)
     refusal: Refusal | None = None
@@ -92,6 +95,9 @@ class Transfer:
         self._judge_opt_out = False
         self._answer = _Answer()
         self.started = 0.0
+        self._last_quick = (0.0, 0)
+        """When the answer was last quick enough, and how many bytes there were then."""
+
         self.curl = pycurl.Curl()
         self._set_up(share, agent, accept, trust)
 
@@ -114,8 +120,6 @@ class Transfer:
             pycurl.BUFFERSIZE: _BUFFER_BYTES,
             pycurl.CONNECTTIMEOUT_MS: int(config.connect_seconds * 1000),
             pycurl.TIMEOUT_MS: int(config.total_seconds * 1000),
-            pycurl.LOW_SPEED_LIMIT: config.min_bytes_per_second,
-            pycurl.LOW_SPEED_TIME: config.slow_seconds,
             pycurl.CONNECT_TO: [f"{host}::{to}" for host, to in config.connect_to.items()],
             pycurl.HEADERFUNCTION: self._on_header,
             pycurl.WRITEFUNCTION: self._on_body,
@@ -137,6 +141,7 @@ class Transfer:
         self._judge_opt_out = judge_opt_out
         self._answer = _Answer()
         self.started = now
+        self._last_quick = (now, 0)
         has_proxy = bool(self._config.proxy) and host_of(url) not in self._config.connect_to
         self.sockets.reset(judges_addresses=not has_proxy)
         if self._config.proxy:
@@ -150,6 +155,19 @@ class Transfer:
     def has_answered(self) -> bool:
         """Tell whether the first byte of an answer has arrived."""
         return self._answer.status != 0
+
+    def note_speed(self, now: float) -> bool:
+        """Note how much has come, and tell whether an answer has been too slow for too long.
+
+        libcurl's own limit would also count the time before the first byte.
+        """
+        since, num_before = self._last_quick
+        num_bytes = self._answer.num_header_bytes + self._answer.num_body_bytes
+        least = self._config.min_bytes_per_second * (now - since)
+        if not num_before or num_bytes - num_before >= least:
+            self._last_quick = (now, num_bytes)
+            return False
+        return now - since >= self._config.slow_seconds
 
     def close(self) -> None:
         """Give the handle back to libcurl."""
@@ -241,6 +259,7 @@ class Transfer:
 
     def _on_body(self, data: bytes) -> int | None:
         answer = self._answer
+        answer.num_body_bytes += len(data)
         self._judge_head()
         if answer.refusal is not None or not answer.status:
             return 0

@@ -12,8 +12,8 @@ from openalign.hostile_web.case import Case
 NAME = "hostile"
 
 DEADLINES: dict[str, Any] = {
-    "connect_seconds": 4.0,
-    "first_byte_seconds": 4.0,
+    "connect_seconds": 3.0,
+    "first_byte_seconds": 5.0,
     "total_seconds": 8.0,
     "slow_seconds": 3,
     "num_retries": 2,

@@ -268,6 +268,23 @@ def test_a_tarpit_is_left_for_its_slowness(web: Web) -> None:
     assert failure(outcome) == ("timeout", "too slow")
 
 
+def test_a_host_that_thinks_for_long_is_waited_for(web: Web) -> None:
+    web.routes["/late"] = Reply(body=b"thought", before_seconds=2.5)
+
+    outcome = fetch_one(web, "/late", slow_seconds=1, num_retries=0)
+
+    assert content(outcome) == b"thought"
+
+
+def test_an_answer_is_left_that_was_quick_before_it_stopped(web: Web) -> None:
+    start = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 20_000
+    web.routes["/stall"] = Reply(raw=start, then_silent=True)
+
+    outcome = fetch_one(web, "/stall", slow_seconds=1, num_retries=0)
+
+    assert failure(outcome) == ("timeout", "too slow")
+
+
 def test_a_socket_that_never_speaks_does_not_hold_up_the_others(web: Web) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"

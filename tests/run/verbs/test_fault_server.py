@@ -36,7 +36,7 @@ def test_what_is_printed_is_a_pipeline_that_reaches_the_server(tmp_path: Path) -
         server.send_signal(signal.SIGINT)
         assert server.wait(PATIENCE_SECONDS) == 130
 
-    assert config.fetch.web.first_byte_seconds == 4.0
+    assert config.fetch.web.first_byte_seconds == 5.0
     assert Path(config.fetch.web.ca_file).read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
     states = dict(pl.read_parquet(table).select("url", "state").iter_rows())
     assert states["http://status-404.hostile.example/1.jpg"] == "http_gone"
