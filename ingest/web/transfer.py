@@ -185,8 +185,7 @@ class Transfer:
         answer = self._answer
         if answer.refusal is not None:
             return self._ended(answer.refusal, can_heal=False)
-        # Behind an interim answer the real one was still to come.
-        if answer.is_cut or (self._is_unwanted_body() and not 100 <= answer.status < 200):
+        if answer.is_cut or self._has_unwanted_answer():
             return self._ended(None, can_heal=False)
         refused = self.sockets.refused_address
         if refused is not None and self.sockets.tried_address is None:
@@ -201,6 +200,8 @@ class Transfer:
 
     def timed_out(self, detail: str) -> Ending:
         """Return the ending of a transfer that missed a deadline."""
+        if self._has_unwanted_answer():
+            return self._ended(None, can_heal=False)
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
         return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
@@ -236,6 +237,10 @@ class Transfer:
 
     def _is_unwanted_body(self) -> bool:
         return self._answer.status != 0 and not 200 <= self._answer.status < 300
+
+    def _has_unwanted_answer(self) -> bool:
+        """Tell whether the status alone decides; behind an interim one the real one was to come."""
+        return self._is_unwanted_body() and not 100 <= self._answer.status < 200
 
     def _on_header(self, line: bytes) -> int | None:
         answer = self._answer

@@ -18,6 +18,7 @@ def all_cases() -> Sequence[Case]:
         *answers.encoding_cases(),
         *connections.header_cases(),
         *connections.length_cases(),
+        *connections.slow_cases(),
         *connections.silence_cases(),
         *connections.name_cases(),
         *connections.tls_cases(),

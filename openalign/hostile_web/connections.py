@@ -147,8 +147,8 @@ def _chunk(content: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(content), content)
 
 
-def silence_cases() -> list[Case]:
-    """Return cases of hosts that take their time, or end the connection."""
+def slow_cases() -> list[Case]:
+    """Return cases of hosts that take a request, and then their time."""
     silence = Reply(raw=b"", then_silent=True)
     return [
         _slow("no-answer", "takes a request and says nothing", silence, "first_byte_seconds"),
@@ -183,12 +183,25 @@ def silence_cases() -> list[Case]:
             "total_seconds",
         ),
         Case(
+            name="slow-404",
+            does="answers 404, and sends a byte of its page a second",
+            state=FetchState.HTTP_GONE,
+            image=Reply(raw=b"HTTP/1.1 404 Not Found\r\n\r\n", endless=b"\n", endless_seconds=1),
+            deadline="slow_seconds",
+        ),
+        Case(
             name="slow-robots",
             does="says nothing when robots.txt is asked for",
             state=FetchState.TIMEOUT,
             robots=silence,
             deadline="first_byte_seconds",
         ),
+    ]
+
+
+def silence_cases() -> list[Case]:
+    """Return cases of hosts that never speak, or end the connection."""
+    return [
         Case(
             name="silent-port",
             does="takes connections and says nothing at all",

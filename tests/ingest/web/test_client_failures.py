@@ -285,6 +285,16 @@ def test_an_answer_is_left_that_was_quick_before_it_stopped(web: Web) -> None:
     assert failure(outcome) == ("timeout", "too slow")
 
 
+def test_a_status_that_refuses_counts_although_its_body_never_ends(web: Web) -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n"
+    web.routes["/gone"] = Reply(raw=head, then_silent=True)
+
+    outcome = fetch_one(web, "/gone", slow_seconds=1)
+
+    assert failure(outcome) == ("http_gone", "HTTP 404")
+    assert web.asked["/gone"] == 1
+
+
 def test_a_socket_that_never_speaks_does_not_hold_up_the_others(web: Web) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"
