@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
 
-.PHONY: demo test test-spark kill check format clean
+.PHONY: demo test test-spark kill hostile check format clean
 
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
@@ -22,6 +22,12 @@ ROUNDS ?= 100
 SEED ?= 0
 kill: $(VENV)/dev.ready
 	PYTHONPATH=tests:tests/ingest $(RUN)/python tests/ingest/kill_rounds.py --rounds $(ROUNDS) --seed $(SEED)
+
+# Kills fetches of the hostile web: make hostile ROUNDS=100 ADDRESSES=100000 SEED=0
+ADDRESSES ?= 100000
+hostile: $(VENV)/dev.ready
+	PYTHONPATH=tests:tests/ingest $(RUN)/python tests/ingest/hostile_rounds.py --rounds $(ROUNDS) \
+	  --addresses $(ADDRESSES) --seed $(SEED)
 
 $(BUILT_JAR): tests/spark/job-server/pom.xml
 	mvn --batch-mode --quiet --file $< package -Doutput=$(abspath $(@D))

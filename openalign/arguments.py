@@ -97,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
         choices=RUNNERS,
         help="where jobs would run; local, unless Beam's options name one",
     )
+    _add_hostile_web(add)
     _add_init(add)
     validate = _add_verb(add, "validate", "check pipelines and show their settings", optional=True)
     validate.add_argument(
@@ -197,6 +198,36 @@ def _add_more_runs(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument(
         "--output", default="", metavar="FOLDER", help="where a report on several runs goes"
+    )
+
+
+def _add_hostile_web(add: Callable[..., argparse.ArgumentParser]) -> None:
+    title = "serve a web that fails in every way, to try fetch on"
+    verb = add(
+        "hostile-web",
+        help=title,
+        description=f"{title[0].upper()}{title[1:]}, until it is interrupted. It prints a pipeline "
+        "that fetches from it.",
+        epilog="docs/hostile_web.md lists the cases.",
+    )
+    verb.set_defaults(verb="hostile-web")
+    verb.add_argument(
+        "--list", action="store_true", help="print the cases as a table, and serve nothing"
+    )
+    verb.add_argument(
+        "--candidates",
+        default="hostile_web.parquet",
+        metavar="FILE",
+        help="where the addresses go, with the state that each must end in (%(default)s)",
+    )
+    verb.add_argument(
+        "--per-case", type=int, default=1, metavar="N", help="addresses of each case (1)"
+    )
+    verb.add_argument(
+        "--port", type=int, default=0, metavar="P", help="the first of three ports; 0 takes any"
+    )
+    verb.add_argument(
+        "--another-day", action="store_true", help="serve the hosts as they are once they are well"
     )
 
 

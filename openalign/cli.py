@@ -6,12 +6,11 @@ Imports neither torch nor Beam; a verb imports what it needs when it runs.
 import argparse
 import json
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from openalign import arguments
-from openalign.errors import ConfigError, InputError, OpenAlignError, StageError
+from openalign.errors import ConfigError, OpenAlignError
 from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 _NUM_HITS = 10
 """How many images a search prints, unless it is told or there are fewer."""
-
-_LINE_WIDTH = 100
 
 
 def entry() -> None:
@@ -204,35 +201,22 @@ def _compare(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
 
 
 def _datasets(_: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.evaluate.datasets.kinds import KINDS
+    from openalign.run.verbs import data_set_forms
 
     _refuse(beam_options)
-    width = max(map(len, KINDS)) + 2
-    for name, kind in KINDS.items():
-        said = (f"{kind.title} (docs/{kind.page})", ", ".join(kind.names))
-        lines = [
-            line
-            for text in said
-            for line in textwrap.wrap(text, _LINE_WIDTH - width, break_on_hyphens=False)
-        ]
-        print(f"{name:{width}}" + f"\n{'':{width}}".join(lines))  # noqa: T201
+    for line in data_set_forms.form_lines():
+        print(line)  # noqa: T201
 
 
 def _check_dataset(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
-    from openalign.evaluate.datasets import checking
+    from openalign.run.verbs import data_set_forms
 
     _refuse(beam_options)
     changes = list(options.overrides)
     if options.images is not None:
         changes.append(f"images={json.dumps(options.images)}")
-    copies = checking.check(options.path, options.kind, changes)
-    for copy in copies:
-        parts = [part for part in ([copy.name], copy.table, copy.notes) if part]
-        print("\n\n".join("\n".join(part) for part in parts), end="\n\n")  # noqa: T201
-    problems = [problem for copy in copies for problem in copy.problems]
-    if problems:
-        hints = dict.fromkeys(copy.hint for copy in copies if copy.hint)
-        raise InputError("\n".join(problems), hint="; ".join(hints) or None)
+    for line in data_set_forms.check_lines(options.path, options.kind, changes):
+        print(line)  # noqa: T201
 
 
 def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
@@ -241,35 +225,39 @@ def _doctor(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 
     set_up_logging()
     require_libraries(STAGES["filter"])
-    from openalign.engines import runners
-    from openalign.engines.doctor import preflight
-    from openalign.files import storage
+    from openalign.run.verbs import examination
 
-    root = "runs"
-    if options.pipeline:
-        root = _config_of(options).root
     flags = list(beam_options)
     if options.runner is not None:
         flags.insert(0, f"--runner={arguments.RUNNERS[options.runner]}")
-        if len(runners.named_runners(flags)) > 1:
-            raise ConfigError("two runners are named", hint="give one, as --runner spark")
-    if any(flag.startswith("--dry_run") for flag in beam_options):
-        raise ConfigError(
-            "a dry run is for a stage", hint="openalign filter NAME -- ... --dry_run=True"
-        )
-    num_failed, is_new = 0, storage.is_local(root) and not storage.exists(root)
-    storage.check_reachable(root)
-    storage.check_writable(root)
-    for check in preflight.all_checks(flags, storage.absolute(root)):
-        word = "FAILS" if check.problem else "?" if check.unknown else "ok"
-        print(f"{word:6} {check.subject:13} {check.found}")  # noqa: T201
-        if check.problem:
-            num_failed += 1
-            print(f"{'':20} {check.problem}\n{'':20} hint: {check.hint}")  # noqa: T201
-    if is_new and storage.exists(root) and not storage.list_names(root):
-        storage.remove(root)
-    if num_failed:
-        raise StageError(f"jobs cannot run there: {num_failed} of the checks failed")
+    root = _config_of(options).root if options.pipeline else "runs"
+    for line in examination.lines(root, flags):
+        print(line)  # noqa: T201
+
+
+def _hostile_web(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from threading import Event
+
+    from openalign.run.readiness import require_libraries
+    from openalign.telemetry import say, set_up_logging
+
+    _refuse(beam_options)
+    set_up_logging()
+    require_libraries(STAGES["fetch"])
+    from openalign.run.verbs import fault_server
+
+    if options.list:
+        print("\n".join(fault_server.case_lines()))  # noqa: T201
+        return
+    with fault_server.serving(
+        options.candidates,
+        port=options.port,
+        num_per_case=options.per_case,
+        is_another_day=options.another_day,
+    ) as pipeline:
+        print(pipeline, end="", flush=True)  # noqa: T201
+        say(f"{options.candidates}: written; served until this is interrupted (Ctrl-C)")
+        Event().wait()
 
 
 def _init(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
@@ -393,6 +381,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Sequence[str]], int | None]] = {
     "datasets": _datasets,
     "datasets check": _check_dataset,
     "doctor": _doctor,
+    "hostile-web": _hostile_web,
     "init": _init,
     "validate": _validate,
 }

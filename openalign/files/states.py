@@ -106,7 +106,7 @@ class FetchState(StrEnum):
     HTTP_GONE = "http_gone"  # 404, 410
     HTTP_CLIENT_ERROR = "http_client_error"  # the other 4xx
     HTTP_SERVER_ERROR = "http_server_error"  # 5xx and 429, after every retry
-    HTTP_UNEXPECTED = "http_unexpected"  # 1xx, and a 3xx that names no address to go on to
+    HTTP_UNEXPECTED = "http_unexpected"  # 1xx, and a 3xx that is no redirect
     ASKED_TO_WAIT = "asked_to_wait"  # not asked: its host wants a longer pause than is allowed
     OUT_OF_BUDGET = "out_of_budget"  # not asked: its host has taken all of its time
     HEADER_TOO_LARGE = "header_too_large"

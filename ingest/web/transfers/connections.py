@@ -133,19 +133,25 @@ class Connections(Generic[T]):
             self._reactor.limit(self._limit)
 
     def _late(self, now: float) -> list[tuple[T, Ending]]:
-        """Give up transfers without a first byte, and stuck ones: libcurl does not time them."""
+        """Give up transfers that have missed a deadline which libcurl does not keep."""
         if now < self._next_scan:
             return []
         self._next_scan = now + _SCAN_SECONDS
         endings: list[tuple[T, Ending]] = []
         for curl, (transfer, item) in list(self._active.items()):
-            spent = now - transfer.started
-            is_late = spent > self._config.first_byte_seconds and not transfer.has_answered
-            if not is_late and spent <= self._config.total_seconds + _LENIENCE_SECONDS:
+            detail = self._missed_deadline(transfer, now)
+            if detail is None:
                 continue
             self._reactor.remove(curl)
             del self._active[curl]
             self._idle.append(transfer)
-            detail = "no first byte" if is_late else "too slow"
             endings.append((item, transfer.timed_out(detail)))
         return endings
+
+    def _missed_deadline(self, transfer: Transfer, now: float) -> str | None:
+        spent = now - transfer.started
+        if not transfer.has_answered and spent > self._config.first_byte_seconds:
+            return "no first byte"
+        if transfer.note_speed(now) or spent > self._config.total_seconds + _LENIENCE_SECONDS:
+            return "too slow"
+        return None

@@ -38,6 +38,9 @@ _IGNORED_BODY_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 256 * 1024
 """Of all header lines of an answer, interim ones included; libcurl itself breaks at 300 kB."""
 
+_SWITCHING = 101
+"""The one status below 200 that another answer does not follow, since nothing of HTTP does."""
+
 _SUPPRESS_CONNECT_HEADERS = 265
 """libcurl's option that keeps a proxy's own header away; pycurl has no name for it."""
 
@@ -52,6 +55,9 @@ class _Answer:
 
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     num_header_bytes: int = 0
+    num_body_bytes: int = 0
+    """As they came, encoded."""
+
     decoders: Sequence[Decoder] = ()
     body: bytearray = field(default_factory=bytearray)
     refusal: Refusal | None = None
@@ -89,6 +95,9 @@ class Transfer:
         self._judge_opt_out = False
         self._answer = _Answer()
         self.started = 0.0
+        self._last_quick = (0.0, 0)
+        """When the answer was last quick enough, and how many bytes there were then."""
+
         self.curl = pycurl.Curl()
         self._set_up(share, agent, accept, trust)
 
@@ -111,8 +120,6 @@ class Transfer:
             pycurl.BUFFERSIZE: _BUFFER_BYTES,
             pycurl.CONNECTTIMEOUT_MS: int(config.connect_seconds * 1000),
             pycurl.TIMEOUT_MS: int(config.total_seconds * 1000),
-            pycurl.LOW_SPEED_LIMIT: config.min_bytes_per_second,
-            pycurl.LOW_SPEED_TIME: config.slow_seconds,
             pycurl.CONNECT_TO: [f"{host}::{to}" for host, to in config.connect_to.items()],
             pycurl.HEADERFUNCTION: self._on_header,
             pycurl.WRITEFUNCTION: self._on_body,
@@ -134,6 +141,7 @@ class Transfer:
         self._judge_opt_out = judge_opt_out
         self._answer = _Answer()
         self.started = now
+        self._last_quick = (now, 0)
         has_proxy = bool(self._config.proxy) and host_of(url) not in self._config.connect_to
         self.sockets.reset(judges_addresses=not has_proxy)
         if self._config.proxy:
@@ -147,6 +155,19 @@ class Transfer:
     def has_answered(self) -> bool:
         """Tell whether the first byte of an answer has arrived."""
         return self._answer.status != 0
+
+    def note_speed(self, now: float) -> bool:
+        """Note how much has come, and tell whether an answer has been too slow for too long.
+
+        libcurl's own limit would also count the time before the first byte.
+        """
+        since, num_before = self._last_quick
+        num_bytes = self._answer.num_header_bytes + self._answer.num_body_bytes
+        least = self._config.min_bytes_per_second * (now - since)
+        if not num_before or num_bytes - num_before >= least:
+            self._last_quick = (now, num_bytes)
+            return False
+        return now - since >= self._config.slow_seconds
 
     def close(self) -> None:
         """Give the handle back to libcurl."""
@@ -164,7 +185,7 @@ class Transfer:
         answer = self._answer
         if answer.refusal is not None:
             return self._ended(answer.refusal, can_heal=False)
-        if answer.is_cut or self._is_unwanted_body():
+        if answer.is_cut or self._has_unwanted_answer():
             return self._ended(None, can_heal=False)
         refused = self.sockets.refused_address
         if refused is not None and self.sockets.tried_address is None:
@@ -179,6 +200,8 @@ class Transfer:
 
     def timed_out(self, detail: str) -> Ending:
         """Return the ending of a transfer that missed a deadline."""
+        if self._has_unwanted_answer():
+            return self._ended(None, can_heal=False)
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
         return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
@@ -215,6 +238,10 @@ class Transfer:
     def _is_unwanted_body(self) -> bool:
         return self._answer.status != 0 and not 200 <= self._answer.status < 300
 
+    def _has_unwanted_answer(self) -> bool:
+        """Tell whether the status alone decides; behind an interim one the real one was to come."""
+        return self._is_unwanted_body() and not 100 <= self._answer.status < 200
+
     def _on_header(self, line: bytes) -> int | None:
         answer = self._answer
         answer.num_header_bytes += len(line)
@@ -228,7 +255,8 @@ class Transfer:
             return None
         if not line.strip():
             answer.is_new_block = 100 <= answer.status < 200
-            return None
+            answer.is_cut = answer.status == _SWITCHING
+            return 0 if answer.is_cut else None
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             answer.headers.append((name.strip().lower(), value.strip()))
@@ -236,6 +264,7 @@ class Transfer:
 
     def _on_body(self, data: bytes) -> int | None:
         answer = self._answer
+        answer.num_body_bytes += len(data)
         self._judge_head()
         if answer.refusal is not None or not answer.status:
             return 0

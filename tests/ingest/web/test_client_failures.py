@@ -3,7 +3,6 @@
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pycurl
@@ -195,15 +194,23 @@ def test_a_header_has_a_largest_size(web: Web, headers: list[tuple[str, str]]) -
     assert content(fetch_one(web, "/full")) == b"x"
 
 
-def test_interim_answers_without_end_are_a_header_too_large(web: Web) -> None:
-    def endless(handler: BaseHTTPRequestHandler) -> Reply:
-        for _ in range(30_000):
-            handler.wfile.write(b"HTTP/1.1 103 Early\r\n\r\n")
-        return Reply(body=b"x")
+@pytest.mark.parametrize(
+    "lines",
+    [pytest.param(b"", id="bytes"), pytest.param(b"Link: </x>\r\n", id="lines")],
+)
+def test_interim_answers_without_end_are_a_header_too_large(web: Web, lines: bytes) -> None:
+    web.routes["/early"] = Reply(raw=b"", endless=b"HTTP/1.1 103 Early\r\n" + lines + b"\r\n")
 
-    web.routes["/early"] = endless
+    outcome = fetch_one(web, "/early")
 
-    assert failure(fetch_one(web, "/early"))[0] == "header_too_large"
+    assert failure(outcome) == ("header_too_large", "its header is too long")
+
+
+def test_a_host_that_hangs_up_behind_an_interim_answer_is_asked_again(web: Web) -> None:
+    web.routes["/early"] = [Reply(raw=b"HTTP/1.1 103 Early\r\n\r\n"), Reply(body=b"well")]
+
+    assert content(fetch_one(web, "/early")) == b"well"
+    assert web.asked["/early"] == 2
 
 
 @pytest.mark.parametrize(
@@ -259,6 +266,33 @@ def test_a_tarpit_is_left_for_its_slowness(web: Web) -> None:
     outcome = fetch_one(web, "/tar", slow_seconds=1, min_bytes_per_second=100, num_retries=0)
 
     assert failure(outcome) == ("timeout", "too slow")
+
+
+def test_a_host_that_thinks_for_long_is_waited_for(web: Web) -> None:
+    web.routes["/late"] = Reply(body=b"thought", before_seconds=2.5)
+
+    outcome = fetch_one(web, "/late", slow_seconds=1, num_retries=0)
+
+    assert content(outcome) == b"thought"
+
+
+def test_an_answer_is_left_that_was_quick_before_it_stopped(web: Web) -> None:
+    start = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 20_000
+    web.routes["/stall"] = Reply(raw=start, then_silent=True)
+
+    outcome = fetch_one(web, "/stall", slow_seconds=1, num_retries=0)
+
+    assert failure(outcome) == ("timeout", "too slow")
+
+
+def test_a_status_that_refuses_counts_although_its_body_never_ends(web: Web) -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n"
+    web.routes["/gone"] = Reply(raw=head, then_silent=True)
+
+    outcome = fetch_one(web, "/gone", slow_seconds=1)
+
+    assert failure(outcome) == ("http_gone", "HTTP 404")
+    assert web.asked["/gone"] == 1
 
 
 def test_a_socket_that_never_speaks_does_not_hold_up_the_others(web: Web) -> None:

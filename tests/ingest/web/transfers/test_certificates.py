@@ -2,15 +2,14 @@
 
 import ssl
 import subprocess
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from downloads import content, failure, fetch
+from faulty_web import Reply, serve
 
 from openalign.errors import InputError, StageError
 from openalign.ingest.web.config import WebConfig
@@ -46,36 +45,12 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "6")
-        self.end_headers()
-        self.wfile.write(b"secret")
-
-    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
-
-
 @contextmanager
 def served(certificate: Path) -> Generator[WebConfig]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield WebConfig(
-            contact="test@example.org",
-            allowed_networks=("127.0.0.0/8",),
-            connect_to={HOST: f"127.0.0.1:{server.server_address[1]}"},
-            respect_robots=False,
-            num_retries=0,
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serve({"/x": Reply(body=b"secret")}, tls=context) as web:
+        yield web.download(connect_to={HOST: web.address}, respect_robots=False, num_retries=0)
 
 
 @pytest.fixture
