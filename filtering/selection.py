@@ -29,7 +29,7 @@ from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import (
     DECISIONS,
-    IMAGE_MEMBER,
+    IMAGE_MEMBERS,
     TRAINING_PAIRS,
     index_name,
     shard_of_ledger,
@@ -185,7 +185,7 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
             f"{ledger_url} has fetched images but its shard has no index",
             hint="run `openalign fetch` again",
         )
-    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member") == IMAGE_MEMBER)
+    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member").is_in(IMAGE_MEMBERS))
     placed = rows.join(
         places.select(pl.col("key").alias("image_key"), "offset", "length"),
         on="image_key",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from openalign.images.forms import Encoding, Resize, StoredForm
 from openalign.ingest.sources.kinds import AnySource, kind_of
 from openalign.ingest.web.config import OPT_OUT_SETTINGS, WebConfig
 from openalign.ingest.webpage.texts import TextKind
@@ -67,7 +68,13 @@ def settings_of_result(config: HarvestConfig) -> dict[str, Any]:
     return settings
 
 
-@renamed({"download": _SAID_ONCE % "fetch"})
+@renamed(
+    {
+        "download": _SAID_ONCE % "fetch",
+        "short_side_px": "write `size_px`; `resize: short_side` is the default",
+        "jpeg_quality": "write `quality`",
+    }
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchConfig:
     """How images are brought in and stored."""
@@ -75,11 +82,24 @@ class FetchConfig:
     web: WebConfig = field(default_factory=WebConfig)
     """How the web is asked; laid over the pipeline's `web`."""
 
-    short_side_px: int = 346
-    """Shorter side of a stored image (ALIGN §5: 346 for a crop of 289); smaller ones stay so."""
+    resize: Resize = "short_side"
+    """`short_side`: the shorter side becomes `size_px`, the longer one keeps the ratio. `squash`:
+    each side becomes `size_px`. `center_crop`: the middle square is cut out, and its side becomes
+    `size_px`. `none`: the size stays. No side is made longer."""
 
-    jpeg_quality: int = 90
-    """Quality of a stored image."""
+    size_px: int = 346
+    """Shorter side of a stored image (ALIGN §5: 346 for a crop of 289), or both; a side that is
+    shorter stays so."""
+
+    format: Encoding = "jpeg"
+    """What stored images are encoded as. `png` loses nothing and is several times as large."""
+
+    quality: int = 90
+    """Quality of a stored JPEG or WebP."""
+
+    keep_original: bool = False
+    """Store the bytes as they came, also GIF, BMP, TIFF and AVIF. The four settings above then
+    change nothing. Metadata in the files, such as places and names, stays in them."""
 
     max_bytes: int = 50_000_000
     """Largest file that is fetched."""
@@ -115,7 +135,7 @@ class FetchConfig:
 
     def __post_init__(self) -> None:
         positive(
-            short_side_px=self.short_side_px,
+            size_px=self.size_px,
             max_bytes=self.max_bytes,
             images_per_shard=self.images_per_shard,
             large_host=self.large_host,
@@ -124,5 +144,16 @@ class FetchConfig:
             if getattr(self, name) is not None:
                 positive(**{name: getattr(self, name)})
         within(1, MAX_BUCKETS, num_buckets=self.num_buckets)
-        within(1, 100, jpeg_quality=self.jpeg_quality)
+        within(1, 100, quality=self.quality)
         within(1, PILLOW_LIMIT_PX, max_pixels=self.max_pixels)
+
+    @property
+    def stored_form(self) -> StoredForm:
+        """The form in which images are stored."""
+        return StoredForm(
+            resize=self.resize,
+            size_px=self.size_px,
+            format=self.format,
+            quality=self.quality,
+            keep_original=self.keep_original,
+        )

@@ -35,7 +35,7 @@ _SHARDS_FILE = "nshards.txt"
 _USUAL_SPLITS = ("train", "val", "test")
 """Where nothing can be listed, as on a web server."""
 
-_IMAGES = ("webp", "png", "jpg", "jpeg")
+_IMAGES = ("webp", "png", "jpg", "jpeg", "gif", "bmp", "tif", "tiff", "avif")
 _LABEL, _TEXT = "cls", "txt"
 
 

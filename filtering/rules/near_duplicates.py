@@ -23,8 +23,14 @@ def matcher(held_out: pa.Table, rules: NearDuplicates) -> Callable[[pl.DataFrame
     if rules.method == "exact":
         fingerprints = pl.Series(held_out.column("sha256"), dtype=pl.String).unique().implode()
         return lambda images: images["sha256"].is_in(fingerprints).to_numpy()
-    hashes = held_out.column("phash").to_numpy()
-    return lambda images: within_radius(images["phash"].to_numpy(), hashes, rules.radius_bits)
+    hashes = hashes_of(pl.Series(held_out.column("phash"), dtype=pl.String))
+    return lambda images: within_radius(hashes_of(images["phash"]), hashes, rules.radius_bits)
+
+
+def hashes_of(digits: pl.Series) -> U64:
+    """Return hashes that are written in 16 hex digits each as numbers."""
+    packed = bytes.fromhex("".join(digits.to_list()))
+    return np.frombuffer(packed, ">u8").astype(np.uint64)
 
 
 def within_radius(hashes: U64, held_out: U64, radius_bits: int) -> Bools:

@@ -36,7 +36,7 @@ class ImageJudge:
         return self._refusal_of_size(*size) or Glance.TAKE
 
     def take(self, body: bytes, *, expected: Collection[str]) -> ImageFacts | StoredImage | Refusal:
-        """Return the facts about an image, with a JPEG of it where it is to be stored.
+        """Return the facts about an image, with its file where it is to be stored.
 
         `expected` holds the sha256 that were promised, if any.
         """
@@ -54,12 +54,7 @@ class ImageJudge:
         try:
             if not self.are_stored:
                 return inspect(body, max_pixels=config.max_pixels)
-            return store(
-                body,
-                short_side_px=config.short_side_px,
-                jpeg_quality=config.jpeg_quality,
-                max_pixels=config.max_pixels,
-            )
+            return store(body, config.stored_form, max_pixels=config.max_pixels)
         except ImageError as error:
             return _refusal(error)
 

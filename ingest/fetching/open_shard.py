@@ -22,7 +22,7 @@ from openalign.files.fingerprints import canonical_json
 from openalign.files.hashing import image_key
 from openalign.files.locators import Locator
 from openalign.files.manifest import DataFile
-from openalign.files.names import IMAGE_MEMBER, index_name, shard_of_ledger, source_shard
+from openalign.files.names import index_name, shard_of_ledger, source_shard
 from openalign.files.schemas import CANDIDATE, IMAGE_FACTS, INDEX, LEDGER
 from openalign.files.shards import Sample, write_shard
 from openalign.files.states import FetchState
@@ -53,8 +53,9 @@ class ShardNote(Note, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SpooledImage:
-    """The place in the spool where a fetched image's JPEG waits to be written to the tar."""
+    """The place in the spool where a fetched image's file waits to be written to the tar."""
 
+    ending: str
     offset: int
     length: int
 
@@ -73,7 +74,7 @@ class OpenShard:
         self._expected = _expected_hashes(rows)
         self._facts: dict[str, dict[str, Any]] = {}
         self._spooled: dict[str, _SpooledImage] = {}
-        self._in_place: dict[str, Locator] = {}
+        self._in_place: dict[str, tuple[str, Locator]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -111,12 +112,14 @@ class OpenShard:
             "shard": self._name,
         }
         if isinstance(found, StoredImage):
-            place = _SpooledImage(offset=self._spool.tell(), length=len(found.jpeg))
+            place = _SpooledImage(
+                ending=found.ending, offset=self._spool.tell(), length=len(found.content)
+            )
             self._spooled[url] = place
-            self._spool.write(found.jpeg)
+            self._spool.write(found.content)
         else:
             assert isinstance(outcome, OwnImage), "only such an image stays where it lies"
-            self._in_place[url] = outcome.locator
+            self._in_place[url] = (found.ending, outcome.locator)
             facts["shard"] = source_shard(outcome.locator.name)
 
     def write(self, folder: str) -> Part:
@@ -147,7 +150,7 @@ class OpenShard:
             yield Sample(
                 key=key,
                 members={
-                    IMAGE_MEMBER: self._spool.read(image.length),
+                    image.ending: self._spool.read(image.length),
                     "txt": named[0]["alt_text"].encode(),
                     "json": _sample_json(url, self._facts[url], named),
                 },
@@ -157,9 +160,10 @@ class OpenShard:
         """Return where the images lie that stay."""
         return pa.Table.from_pylist(
             [
-                {"key": key, "member": IMAGE_MEMBER, "offset": lies.offset, "length": lies.length}
+                {"key": key, "member": ending, "offset": lies.offset, "length": lies.length}
                 for url, key in self.images.iter_rows()
-                if (lies := self._in_place.get(url)) is not None
+                if url in self._in_place
+                for ending, lies in [self._in_place[url]]
             ],
             schema=INDEX,
         )
@@ -196,9 +200,8 @@ def finished_shard(folder: str, ledger_file: str) -> Part | None:
 
 
 def _sample_json(url: str, facts: dict[str, Any], texts: Sequence[dict[str, str]]) -> bytes:
-    named = ("content_type", "width_px", "height_px", "num_bytes", "sha256")
+    named = ("content_type", "width_px", "height_px", "num_bytes", "sha256", "phash")
     content = {name: facts[name] for name in named}
-    content["phash"] = f"{facts['phash']:016x}"  # a JSON number loses bits beyond the 53rd
     content["image_url"] = url
     content["alt_texts"] = list(texts)
     return canonical_json(content).encode()

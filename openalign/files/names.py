@@ -68,8 +68,8 @@ RUN_SETTINGS_FILE = "pipelines.yaml"
 HASHES_FOLDER = ".hashes"
 """Hashes of files outside the run, so that they are not read again (`hash_cache`)."""
 
-IMAGE_MEMBER = "jpg"
-"""The ending of a shard member that holds an image."""
+IMAGE_MEMBERS = ("jpg", "png", "webp", "gif", "bmp", "tif", "avif")
+"""The endings of shard members that hold an image; a sample has one of them."""
 
 SOURCE_FOLDER = "source"
 """The folder that a source's own images stay in, as the table of places in a manifest calls it."""

@@ -43,7 +43,7 @@ IMAGE_FACTS = (
     ("height_px", pa.int32()),
     ("num_bytes", pa.int64()),  # of the original
     ("sha256", pa.string()),  # of the original
-    ("phash", pa.uint64()),  # 64-bit DCT hash of the luminance
+    ("phash", pa.string()),  # 64-bit DCT hash of the luminance: 16 hex digits, bit 63 first
     ("shard", pa.string()),  # `shard-00003-00000.tar`; `source/NAME` for one that stays where it
     # lies (`shards.ShardReader`); null unless fetched
 )
@@ -54,7 +54,7 @@ LEDGER = _versioned(*((f.name, f.type) for f in CANDIDATE), *IMAGE_FACTS)
 
 INDEX = _versioned(
     ("key", pa.string()),  # image_key
-    ("member", pa.string()),  # `jpg`, `txt` or `json`
+    ("member", pa.string()),  # `txt`, `json` or one of `names.IMAGE_MEMBERS`
     ("offset", pa.int64()),  # of the member's content in the tar, bytes
     ("length", pa.int64()),  # bytes
 )
@@ -86,6 +86,6 @@ FINGERPRINT = _versioned(
     ("name", pa.string()),  # the image's file name in its benchmark
     ("split", pa.string()),
     ("sha256", pa.string()),
-    ("phash", pa.uint64()),
+    ("phash", pa.string()),
 )
 """A benchmark image, as near-duplicate rules see it."""

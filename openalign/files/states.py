@@ -108,6 +108,7 @@ class FetchState(StrEnum):
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
     NOT_AN_IMAGE = "not_an_image"
+    UNDECODED_FORMAT = "undecoded_format"  # HEIC, JPEG XL, SVG and others; the detail names it
     TOO_MANY_PIXELS = "too_many_pixels"
     DECODE_FAILURE = "decode_failure"
     HASH_MISMATCH = "hash_mismatch"  # other bytes than a table promised, or harvest read

@@ -9,11 +9,12 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, cast
 
-import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms
 
+from openalign.images import samples
 from openalign.images.headers import decoder_errors, open_header, orientation_of
+from openalign.images.jpeg_scans import with_end
 
 JPEG_FORMATS = ("JPEG", "MPO")
 """Pillow's names of the formats whose decoder knows reduced scales."""
@@ -34,14 +35,15 @@ class Policy(StrEnum):
     """The steps from an image's bytes to its pixels."""
 
     OURS = "ours"
-    """The first frame. EXIF orientation and ICC profile are applied. 16-bit values keep their high
-    byte. Transparent pixels lie on white. A JPEG may be decoded at a reduced scale."""
+    """The first frame. EXIF orientation and ICC profile are applied. Values of more than 8 bits are
+    brought to 8 (`samples`). Transparent pixels lie on white. A JPEG may be decoded at a reduced
+    scale."""
 
     PROCESSOR = "processor"
     """What Hugging Face's `load_image` hands to an image processor: the first frame at its full
     size, by Pillow. EXIF orientation is applied, the ICC profile is not. Transparency is dropped,
-    so that the colors below it show. 16-bit values keep their high byte, which is the one
-    departure: `load_image` makes them white."""
+    so that the colors below it show. Values of more than 8 bits are brought to 8, which is the
+    one departure: `load_image` makes them white."""
 
 
 class JpegScales(StrEnum):
@@ -69,7 +71,7 @@ def decode(
     Raises:
         ImageError: the bytes are no image, too large a one, or broken.
     """
-    with decoder_errors():
+    with decoder_errors(content):
         return decode_opened(
             open_header(content), content, min_side_px=min_side_px, scales=scales, policy=policy
         )
@@ -93,10 +95,10 @@ def decode_opened(
             if header.format in JPEG_FORMATS:
                 pixels = _decode_jpeg(header, content, min_side_px, scales)
             pixels.load()
-            image = _on_white(_to_srgb(pixels, header.info.get("icc_profile")))
+            image = _to_srgb(pixels, content, header.info.get("icc_profile"))
         case Policy.PROCESSOR:
             header.load()
-            image = _without_alpha(_high_byte(header))
+            image = _without_alpha(samples.to_gray(header) if samples.is_deep(header) else header)
     turn = _UPRIGHT.get(orientation_of(header))
     return _bare(image if turn is None else image.transpose(turn), header)
 
@@ -117,20 +119,34 @@ def _decode_jpeg(
 ) -> Image.Image:
     if min(header.size) <= min_side_px:
         min_side_px = 0  # the whole image: rounding could make it smaller
-    if header.mode in ("RGB", "L"):
-        min_width, min_height = min_side_px, min_side_px
-        if min_side_px and scales is JpegScales.HALVES:
-            min_width, min_height = _halved(header.size, min_side_px)
-        try:
-            colors = simplejpeg.decode_jpeg(
-                content, "RGB", min_height=min_height, min_width=min_width
-            )
-            return Image.fromarray(colors)
-        except ValueError:
-            pass  # it raises on warnings too; a broken image also fails below
+    inks = header.mode not in ("RGB", "L")
+    if not inks and (colors := _decode_fast(content, header.size, min_side_px, scales)) is not None:
+        return colors
+    whole = with_end(content, inks=inks)
+    if whole is not content:
+        if (
+            not inks
+            and (colors := _decode_fast(whole, header.size, min_side_px, scales)) is not None
+        ):
+            return colors
+        header = open_header(whole)
     if min_side_px:
         header.draft(None, (min_side_px, min_side_px))
     return header
+
+
+def _decode_fast(
+    content: bytes, size: tuple[int, int], min_side_px: int, scales: JpegScales
+) -> Image.Image | None:
+    """Return a JPEG's pixels, or None if there is anything to warn of in it."""
+    min_width, min_height = min_side_px, min_side_px
+    if min_side_px and scales is JpegScales.HALVES:
+        min_width, min_height = _halved(size, min_side_px)
+    try:
+        colors = simplejpeg.decode_jpeg(content, "RGB", min_height=min_height, min_width=min_width)
+    except ValueError:
+        return None
+    return Image.fromarray(colors)
 
 
 def _halved(size: tuple[int, int], min_side_px: int) -> tuple[int, int]:
@@ -143,32 +159,35 @@ def _halved(size: tuple[int, int], min_side_px: int) -> tuple[int, int]:
     return -(-width_px // divisor), -(-height_px // divisor)
 
 
-def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
-    """Return an image in sRGB: mode RGB, or RGBA where something is transparent."""
-    image = _to_eight_bits(image)
-    if image.mode in ("P", "PA", "LA", "La", "RGBa", "RGBA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        color = _through_profile(rgba.convert("RGB"), icc_profile)
-        color.putalpha(rgba.getchannel("A"))
+def _to_srgb(image: Image.Image, content: bytes, icc_profile: bytes | None) -> Image.Image:
+    """Return an image in sRGB, mode RGB, on white where something is transparent."""
+    color, alpha = _color_and_alpha(image, content)
+    color = _through_profile(color, icc_profile)
+    color = color if color.mode == "RGB" else color.convert("RGB")
+    if alpha is None:
         return color
-    image = _through_profile(image, icc_profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    white = Image.new("RGB", color.size, (255, 255, 255))
+    white.paste(color, mask=alpha)
+    return white
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    image = _high_byte(image)
-    return image.convert("L") if image.mode in ("1", "F") else image
-
-
-def _high_byte(image: Image.Image) -> Image.Image:
-    """Return an image of 16-bit or 32-bit integers in mode L; any other as it is."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "I":
-        values = np.asarray(image)
-        values = values >> 8 if values.max() > 255 else values
-        return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    return image
+def _color_and_alpha(image: Image.Image, content: bytes) -> tuple[Image.Image, Image.Image | None]:
+    """Return an image's colors, eight bits each, and its opacity where it has any."""
+    transparent = image.info.get("transparency")
+    if samples.is_deep(image):
+        image = samples.to_gray(image)
+    elif image.mode == "1":
+        image = image.convert("LA" if transparent is not None else "L")
+    elif image.mode == "L" and isinstance(transparent, int):
+        image.info["transparency"] = samples.transparent_gray(content, transparent)
+        image = image.convert("LA")
+    elif image.mode == "RGB" and isinstance(transparent, tuple):
+        image = samples.to_rgba(image, content)
+    elif image.mode in ("P", "PA", "La", "RGBa") or transparent is not None:
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode not in ("LA", "RGBA"):
+        return image, None
+    return image.convert(image.mode[:-1]), image.getchannel("A")
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:
@@ -177,6 +196,9 @@ def _without_alpha(image: Image.Image) -> Image.Image:
 
 
 def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    if image.mode == "LAB":
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(image, lab, _srgb(), outputMode="RGB") or image
     space = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}.get(image.mode)
     if not icc_profile or space is None:
         return image
@@ -202,11 +224,3 @@ def _bare(image: Image.Image, header: Image.Image) -> Image.Image:
     image = image.copy() if image is header else image
     image.info.clear()
     return image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode != "RGBA":
-        return image
-    white = Image.new("RGB", image.size, (255, 255, 255))
-    white.paste(image, mask=image.getchannel("A"))
-    return white

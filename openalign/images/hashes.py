@@ -19,7 +19,7 @@ _BASIS = np.rint(
 ).astype(np.int64)
 
 
-def fingerprint_image(content: bytes) -> tuple[str, int]:
+def fingerprint_image(content: bytes) -> tuple[str, str]:
     """Return the sha256 of an image's bytes and the perceptual hash of its pixels.
 
     Both are what `openalign.images.stored.store` gives for the same bytes.
@@ -27,7 +27,7 @@ def fingerprint_image(content: bytes) -> tuple[str, int]:
     Raises:
         ImageError: the bytes are no image of a web format, too large a one, or broken.
     """
-    with quiet_decoders(), decoder_errors():
+    with quiet_decoders(), decoder_errors(content):
         image = decode_opened(open_web_header(content), content, min_side_px=HASH_PX)
     return sha256_of_bytes(content), phash_of(image)
 
@@ -37,8 +37,10 @@ def sha256_of_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def phash_of(image: Image.Image) -> int:
+def phash_of(image: Image.Image) -> str:
     """Return the 64-bit DCT hash of an image's luminance: equal for equal images of any size.
+
+    It is 16 hex digits, because programs round a number beyond 53 bits.
 
     Bit i says whether the i-th of the 8 x 8 lowest frequencies, row by row, is above the median
     of those without the mean. The sums are of whole numbers, so no processor rounds differently.
@@ -47,4 +49,4 @@ def phash_of(image: Image.Image) -> int:
     grid = np.asarray(gray).astype(np.int64)
     frequencies = (_BASIS @ grid @ _BASIS.T).ravel()
     bits = frequencies > np.median(frequencies[1:])
-    return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+    return np.packbits(bits, bitorder="little").tobytes()[::-1].hex()

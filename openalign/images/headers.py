@@ -12,23 +12,27 @@ from enum import StrEnum
 
 from PIL import Image, UnidentifiedImageError
 
-MAGIC_BYTES = 32
-"""This many bytes decide whether a file begins like an image."""
-
-WEB_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
-"""The formats that are taken from the web, by Pillow's names. Their magic is looked for first."""
+from openalign.images import png_chunks, signatures
+from openalign.images.signatures import SIGNATURE_BYTES, Format, Kind, format_of
 
 SIDEWAYS = (5, 6, 7, 8)
 """The EXIF orientations for which width and height change places."""
 
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _ORIENTATION = 0x0112
+
+_WORDS = (
+    (("truncated", "end of file", "create decoder"), "it ends before its pixels do"),
+    (("not supported", "unsupported"), "pixels of its kind are not decoded"),
+    (("data stream", "decoder error", "decoding error", "broken"), "its pixels are damaged"),
+)
+"""What decoders say in lower case, in part, and what a detail says then."""
 
 
 class ImageFault(StrEnum):
     """Why bytes give no image. Each value is also a state of `fetch`."""
 
     NOT_AN_IMAGE = "not_an_image"
+    UNDECODED_FORMAT = "undecoded_format"
     TOO_MANY_PIXELS = "too_many_pixels"
     DECODE_FAILURE = "decode_failure"
 
@@ -49,21 +53,22 @@ class ImageError(Exception):
 def open_header(content: bytes, *, formats: tuple[str, ...] | None = None) -> Image.Image:
     """Read an image's header; Pillow reads its pixels when they are asked for.
 
-    `formats` are Pillow's names of the formats to try; None tries all that it knows.
+    `formats` are Pillow's names of the formats to try; None tries all that it knows. Of a PNG, what
+    is not the image is left out (`png_chunks.without_metadata`).
     Errors are Pillow's own: see `decoder_errors`.
     """
+    if format_of(content) is signatures.PNG:
+        content = png_chunks.without_metadata(content)
     return Image.open(io.BytesIO(content), formats=formats)
 
 
 def open_web_header(content: bytes) -> Image.Image:
-    """Read the header of an image from the web: its first bytes must be those of a web format.
+    """Read the header of an image from the web.
 
     Raises:
-        ImageError: the first bytes are those of no image.
+        ImageError: the first bytes are not those of a format that is decoded.
     """
-    if not _has_magic(content):
-        raise ImageError(ImageFault.NOT_AN_IMAGE, "its first bytes are those of no image")
-    return open_header(content, formats=WEB_FORMATS)
+    return open_header(content, formats=(_require_decoded(content).pillow,))
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -81,41 +86,73 @@ def orientation_of(image: Image.Image) -> int:
 def read_size(first_bytes: bytes) -> tuple[int, int] | None:
     """Return width and height from an image's first bytes, or None when more bytes are needed.
 
-    Orientation is applied as far as the bytes show it.
+    Orientation is applied where it stands before the pixels. A PNG's or WebP's may stand behind
+    them: their sizes are as stored, so that they do not depend on how many bytes there are.
 
     Raises:
-        ImageError: the bytes begin no image.
+        ImageError: the bytes begin no image that is decoded.
     """
-    if len(first_bytes) < MAGIC_BYTES and not _has_magic(first_bytes):
+    found = format_of(first_bytes)
+    if len(first_bytes) < SIGNATURE_BYTES and (found is None or found.kind is not Kind.DECODED):
         return None
+    match _require_decoded(first_bytes):
+        case signatures.PNG:
+            png = png_chunks.read_header(first_bytes)
+            return (png.width_px, png.height_px) if png else None
+        case signatures.WEBP:
+            return _webp_size(first_bytes)
+        case _:
+            return _size_by_pillow(first_bytes)
+
+
+def _size_by_pillow(first_bytes: bytes) -> tuple[int, int] | None:
     try:
         with quiet_decoders():
             image = open_web_header(first_bytes)
             width_px, height_px = image.size
             sideways = image.info.get("exif") is not None and orientation_of(image) in SIDEWAYS
-    except ImageError:
-        raise
     except Image.DecompressionBombError as error:
-        raise ImageError(ImageFault.TOO_MANY_PIXELS, "more pixels than any limit") from error
+        raise _too_large() from error
     except Exception:  # noqa: BLE001  # half a header makes each format fail in its own way
         return None
     return (height_px, width_px) if sideways else (width_px, height_px)
 
 
+def _webp_size(first_bytes: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a WebP's first chunk says, or None if it says none."""
+    chunk, body = first_bytes[12:16], first_bytes[20:30]
+    if len(body) < 10:
+        return None
+    match chunk:
+        case b"VP8X":  # the canvas: two numbers of 24 bits, less one
+            width, height = (int.from_bytes(body[at : at + 3], "little") for at in (4, 7))
+            return 1 + width, 1 + height
+        case b"VP8L":  # two numbers of 14 bits, less one, behind a byte of signature
+            bits = int.from_bytes(body[1:5], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":  # two numbers of 14 bits behind a frame tag and a start code
+            width, height = (int.from_bytes(body[at : at + 2], "little") for at in (6, 8))
+            return width & 0x3FFF, height & 0x3FFF
+        case _:
+            return None
+
+
 @contextmanager
-def decoder_errors() -> Generator[None]:
+def decoder_errors(content: bytes) -> Generator[None]:
     """Turn every error that a decoder raises over hostile bytes into an `ImageError`."""
     try:
         yield
     except ImageError:
         raise
-    except UnidentifiedImageError as error:
-        raise ImageError(ImageFault.NOT_AN_IMAGE, "no image can be read from it") from error
     except Image.DecompressionBombError as error:
-        raise ImageError(ImageFault.TOO_MANY_PIXELS, "more pixels than any limit") from error
+        raise _too_large() from error
+    except UnidentifiedImageError as error:
+        raise _unknown(format_of(content)) from error
     except Exception as error:  # decoders raise anything over hostile bytes; the reason is kept
-        name = type(error).__name__
-        raise ImageError(ImageFault.DECODE_FAILURE, name, f"{name}: {error}") from error
+        found = format_of(content)
+        detail = f"{found.name}: {_words_of(error)}" if found else _words_of(error)
+        message = f"{detail} ({type(error).__name__}: {error})"
+        raise ImageError(ImageFault.DECODE_FAILURE, detail, message) from error
 
 
 @contextmanager
@@ -129,10 +166,37 @@ def quiet_decoders() -> Generator[None]:
         yield
 
 
-def _has_magic(first_bytes: bytes) -> bool:
-    if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP":
-        return True
-    if first_bytes[4:8] == b"ftyp":
-        brands = first_bytes[8:MAGIC_BYTES]
-        return b"avif" in brands or b"avis" in brands
-    return first_bytes.startswith(_MAGIC)
+def _require_decoded(content: bytes) -> Format:
+    found = format_of(content)
+    if found is None or found.kind is not Kind.DECODED:
+        raise _unknown(found)
+    return found
+
+
+def _unknown(found: Format | None) -> ImageError:
+    """Return the error about bytes that no decoder takes for an image."""
+    if found is None:
+        return ImageError(ImageFault.NOT_AN_IMAGE, "its first bytes are those of no image")
+    match found.kind:
+        case Kind.DECODED:
+            reason, words = (
+                ImageFault.DECODE_FAILURE,
+                "its header is damaged, cut off or of a rare kind",
+            )
+        case Kind.UNDECODED:
+            reason, words = ImageFault.UNDECODED_FORMAT, "this format is not decoded"
+        case Kind.NO_IMAGE:
+            reason, words = ImageFault.NOT_AN_IMAGE, "this is no image"
+    return ImageError(reason, f"{found.name}: {words}")
+
+
+def _too_large() -> ImageError:
+    return ImageError(ImageFault.TOO_MANY_PIXELS, "more pixels than any limit")
+
+
+def _words_of(error: Exception) -> str:
+    said = str(error).lower()
+    for parts, words in _WORDS:
+        if any(part in said for part in parts):
+            return words
+    return "its data are damaged"

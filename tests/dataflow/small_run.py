@@ -32,7 +32,7 @@ pairs:
     text: {{frequent: {{kind: min_count, at_least: 1}}}}
     count_buckets: 4
   fetch:
-    short_side_px: 210
+    size_px: 210
     images_per_shard: 8
     num_buckets: 3
     reject_on_header: false

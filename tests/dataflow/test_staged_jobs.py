@@ -140,7 +140,12 @@ def test_a_hundred_thousand_files_fit_into_a_job() -> None:
 def test_images_that_are_held_out_do_not_travel_in_the_job(tmp_path: Path) -> None:
     def sizes(num_held_out: int) -> list[int]:
         rows = [
-            {"name": f"{number}.jpg", "split": "test", "sha256": f"{number:064x}", "phash": number}
+            {
+                "name": f"{number}.jpg",
+                "split": "test",
+                "sha256": f"{number:064x}",
+                "phash": f"{number:016x}",
+            }
             for number in range(num_held_out)
         ]
         work = str(tmp_path / "work")

@@ -2,6 +2,7 @@ import hashlib
 import io
 import random
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from openalign.errors import InputError
 from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.manifest import StageResult
+from openalign.files.names import IMAGE_MEMBERS
 from openalign.files.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
 from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
@@ -38,14 +40,17 @@ def entry(
         "width_px": 300,
         "height_px": 300,
         "sha256": hashlib.sha256(url.encode()).hexdigest(),
-        "phash": int.from_bytes(hashlib.sha256(url.encode()).digest()[:8], "big"),
+        "phash": hashlib.sha256(url.encode()).hexdigest()[:16],
         "shard": shard,
         **facts,
     }
 
 
 def write(folder: Path, rows: Sequence[Row]) -> list[str]:
-    """Write each shard with its index and ledger, as fetch does; return the ledger's URLs."""
+    """Write each shard with its index and ledger, as fetch does; return the ledger's URLs.
+
+    Images have every ending that fetch gives, in turn.
+    """
     ledger = []
     names = sorted({str(r["shard"] or "shard-00000-00000.tar") for r in rows})
     for shard in names:
@@ -53,8 +58,8 @@ def write(folder: Path, rows: Sequence[Row]) -> list[str]:
         mine.sort(key=lambda r: r["key"])
         images = sorted({(r["image_key"], r["image_url"]) for r in mine if r["shard"]})
         samples = [
-            Sample(key, {"jpg": b"JPEG of " + url.encode(), "txt": b"text", "json": b"{}"})
-            for key, url in images
+            Sample(key, {ending: b"JPEG of " + url.encode(), "txt": b"text", "json": b"{}"})
+            for (key, url), ending in zip(images, cycle(reversed(IMAGE_MEMBERS)), strict=False)
         ]
         write_shard(str(folder), shard, samples)
         name = shard.replace("shard-", "ledger-").replace(".tar", ".parquet")
@@ -163,8 +168,9 @@ def test_the_same_bytes_are_one_image_under_any_address(
 
 
 def test_exact_copies_of_held_out_images_are_dropped(tmp_path: Path) -> None:
-    copy, other = entry("http://a/1", "one", phash=7), entry("http://a/2", "two", phash=7)
-    held_out = [{"name": "x.png", "split": "test", "sha256": copy["sha256"], "phash": 7}]
+    seven = "0000000000000007"
+    copy, other = entry("http://a/1", "one", phash=seven), entry("http://a/2", "two", phash=seven)
+    held_out = [{"name": "x.png", "split": "test", "sha256": copy["sha256"], "phash": seven}]
     config = SelectConfig(near_duplicates=NearDuplicates(method="exact"), num_files=2)
 
     result = run(tmp_path, [copy, other], config=config, held_out=held_out)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from openalign.images.forms import StoredForm
+
 Color = tuple[int, int, int]
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -71,6 +73,12 @@ def encode(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
     return sink.getvalue()
 
 
+def form(**changes: Any) -> StoredForm:
+    """Return the form in which fetch stores images by default, with changes."""
+    usual: dict[str, Any] = {"resize": "short_side", "size_px": 346, "format": "jpeg"}
+    return StoredForm(**(usual | {"quality": 90, "keep_original": False} | changes))
+
+
 def exif(orientation: int) -> bytes:
     """Return EXIF that tells an orientation and nothing else."""
     tags = Image.Exif()
@@ -88,17 +96,34 @@ def png(
 ) -> bytes:
     """Return a PNG of four quarters; a pixel is its channels, each of `depth` bits.
 
-    `color_type` is 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha.
+    `color_type` is 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha. Below eight bits
+    there is one channel, and a quarter's width fills whole bytes.
     """
     width, height = size
-    assert depth in (8, 16)
+    if depth < 8:
+        per_byte = 8 // depth
+        assert width % (2 * per_byte) == 0
+        packed = [[sum(value << depth * at for at in range(per_byte))] for (value,) in quarters]
+        return _png(packed, 8, (width // per_byte, height), (width, depth, color_type), chunks)
+    return _png(quarters, depth, size, (width, depth, color_type), chunks)
+
+
+def _png(
+    quarters: Sequence[Sequence[int]],
+    depth: int,
+    size: tuple[int, int],
+    said: tuple[int, int, int],
+    chunks: Sequence[tuple[bytes, bytes]],
+) -> bytes:
+    """Return a PNG whose header says another width, depth and color type than its rows are of."""
+    width, height = size
     layout = ">" + ("H" if depth == 16 else "B") * len(quarters[0])
     pixels = [struct.pack(layout, *quarter) for quarter in quarters]
     left, right = width // 2, width - width // 2
     upper = b"\0" + pixels[0] * left + pixels[1] * right
     lower = b"\0" + pixels[2] * left + pixels[3] * right
     rows = upper * (height // 2) + lower * (height - height // 2)
-    header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", said[0], height, said[1], said[2], 0, 0, 0)
     body = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, content) for kind, content in body)
 
@@ -114,6 +139,57 @@ def png_that_claims(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 10_000)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, content) for kind, content in body)
+
+
+def tiff(
+    quarters: Sequence[bytes],
+    *,
+    bits: int | Sequence[int],
+    photometric: int = 1,
+    sample_format: int = 1,
+    order: str = "<",
+    size: tuple[int, int] = _SIZE,
+) -> bytes:
+    """Return a TIFF of four quarters, of which each is given as the bytes of a pixel (or of two).
+
+    `photometric` is 0 for a gray whose white is zero, 1 for one whose black is, 8 for CIELAB.
+    `sample_format` is 1 for whole numbers, 2 for those with a sign, 3 for floats.
+    """
+    width, height = size
+    depths = [bits] if isinstance(bits, int) else list(bits)
+    pixel = max(1, len(quarters[0]) * 8 // sum(depths))
+    left, right = width // 2 // pixel, (width - width // 2) // pixel
+    upper = quarters[0] * left + quarters[1] * right
+    lower = quarters[2] * left + quarters[3] * right
+    rows = upper * (height // 2) + lower * (height - height // 2)
+    entries = [
+        (256, width), (257, height), (258, depths), (259, 1), (262, photometric), (273, 8),
+        (277, len(depths)), (278, height), (279, len(rows)), (339, [sample_format] * len(depths)),
+    ]  # fmt: skip
+    behind = 8 + len(rows) + len(rows) % 2
+    long_at = behind + 2 + 12 * len(entries) + 4
+    table, long = struct.pack(order + "H", len(entries)), b""
+    for tag, value in entries:
+        if isinstance(value, list):
+            shorts = struct.pack(f"{order}{len(value)}H", *value)
+            place = shorts if len(shorts) <= 4 else struct.pack(order + "I", long_at + len(long))
+            long += shorts if len(shorts) > 4 else b""
+            table += struct.pack(order + "HHI", tag, 3, len(value)) + place.ljust(4, b"\0")
+        else:
+            table += struct.pack(order + "HHII", tag, 4, 1, value)
+    begin = b"II*\0" if order == "<" else b"MM\0*"
+    rows += b"\0" * (len(rows) % 2)
+    return begin + struct.pack(order + "I", behind) + rows + table + b"\0" * 4 + long
+
+
+def long_text_chunks() -> list[tuple[bytes, bytes]]:
+    """Return chunks of a PNG whose text and profile unpack to 2 MB each, more than Pillow takes."""
+    packed = zlib.compress(b" " * 2_000_000)
+    return [
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed),
+        (b"zTXt", b"Comment\0\0" + packed),
+        (b"iCCP", b"profile\0\0" + packed),
+    ]
 
 
 def iccp(profile: bytes) -> tuple[bytes, bytes]:
@@ -197,7 +273,15 @@ def _xyz(*values: float) -> bytes:
 
 def odd_images() -> list[OddImage]:
     """Return one image of each odd kind."""
-    return [*_profiles(), *_turned(), *_depths_and_alpha(), *_containers(), *_sizes()]
+    return [
+        *_profiles(),
+        *_turned(),
+        *_depths_and_alpha(),
+        *_wide_samples(),
+        *_transparent_values(),
+        *_containers(),
+        *_sizes(),
+    ]
 
 
 def _profiles() -> Iterator[OddImage]:
@@ -250,6 +334,30 @@ def _profiles() -> Iterator[OddImage]:
         quarters=[(55, 55, 55)] * 4,
     )
     inks = [(255, 0, 0, 0), (0, 255, 0, 0), (0, 0, 255, 0), (0, 0, 0, 255)]
+    yield OddImage(
+        name="gray png with alpha, linear gray profile",
+        content=png(
+            [(55, 255), (55, 0), (255, 255), (0, 255)],
+            depth=8,
+            color_type=4,
+            chunks=[iccp(linear_gray_profile())],
+        ),
+        quarters=[middle, WHITE, WHITE, BLACK],
+    )
+    yield OddImage(
+        name="cielab tiff",
+        content=tiff(
+            # Lightness in 255 steps, a and b as bytes with signs. The colors are CIE's formulas
+            # for D50, then sRGB's matrix and curve.
+            [
+                struct.pack(">B2b", *lab)
+                for lab in ((137, 0, 0), (150, 40, 0), (150, 0, -40), (150, -40, 30))
+            ],
+            bits=(8, 8, 8),
+            photometric=8,
+        ),
+        quarters=[middle, (205, 112, 143), (102, 144, 212), (70, 159, 85)],
+    )
     yield OddImage(
         name="cmyk jpeg, a profile of which only cyan shows",
         content=encode(four_quarters(colors=inks, mode="CMYK"), icc_profile=only_cyan_profile()),
@@ -336,6 +444,76 @@ def _depths_and_alpha() -> Iterator[OddImage]:
     )
 
 
+def _wide_samples() -> Iterator[OddImage]:
+    steps = [(0, 0, 0), (64, 64, 64), (128, 128, 128), WHITE]
+    cases: list[tuple[str, str, list[float], dict[str, Any]]] = [
+        ("16 bits, big-endian", ">H", [0, 64 << 8, 128 << 8, 65535], {"order": ">"}),
+        ("16 bits, white is 0", "<H", [65535, 191 << 8, 127 << 8, 0], {"photometric": 0}),
+        ("16 bits with a sign", "<h", [-5, 64, 128, 255], {"sample_format": 2}),
+        ("32 bits", "<I", [0, 64 << 24, 128 << 24, 0xFFFFFFFF], {}),
+        ("32 bits with 16-bit values", "<I", [0, 64 << 8, 128 << 8, 65535], {}),
+        ("32 bits with 8-bit values", "<I", [0, 64, 128, 255], {}),
+        ("32 bits with a sign", "<i", [-1, 64 << 8, 128 << 8, 65535], {"sample_format": 2}),
+        ("floats up to 1", "<f", [0, 0.251, 0.502, 1], {"sample_format": 3}),
+        ("floats up to 255", "<f", [0, 64, 128, 255], {"sample_format": 3}),
+        ("floats up to 65535", "<f", [0, 16448, 32896, 65535], {"sample_format": 3}),
+        ("floats, big-endian", ">f", [0, 0.251, 0.502, 1], {"sample_format": 3, "order": ">"}),
+        ("floats, white is 0", "<f", [1, 0.749, 0.498, 0], {"sample_format": 3, "photometric": 0}),
+        ("no numbers", "<f", [float("nan"), 0.251, 0.502, float("inf")], {"sample_format": 3}),
+    ]
+    for name, layout, values, options in cases:
+        pixels = [struct.pack(layout, value) for value in values]
+        bits = 8 * len(pixels[0])
+        yield OddImage(
+            name=f"gray tiff: {name}", content=tiff(pixels, bits=bits, **options), quarters=steps
+        )
+    # Two samples of 12 bits in three bytes: 0x000, 0x40F, 0x80F, 0xFFF.
+    twelve = [b"\0\0\0", b"\x40\xf4\x0f", b"\x80\xf8\x0f", b"\xff\xff\xff"]
+    yield OddImage(name="gray tiff: 12 bits", content=tiff(twelve, bits=12), quarters=steps)
+
+
+def _transparent_values() -> Iterator[OddImage]:
+    """Yield PNGs in which one value is transparent, beside values that only resemble it."""
+    for depth, values, seen in (
+        (1, (0, 1, 1, 0), (0, 255, 255, 0)),
+        (2, (0, 1, 2, 3), (0, 255, 170, 255)),
+        (4, (0, 1, 15, 10), (0, 255, 255, 170)),
+        (8, (0, 1, 255, 10), (0, 255, 255, 10)),
+        (16, (0x0000, 0x0001, 0x0102, 0x0002), (0, 255, 1, 0)),
+    ):
+        yield OddImage(
+            name=f"gray png of {depth} bits, the value 1 transparent",
+            content=png(
+                [(value,) for value in values],
+                depth=depth,
+                color_type=0,
+                chunks=[(b"tRNS", struct.pack(">H", 1))],
+            ),
+            quarters=[(gray, gray, gray) for gray in seen],
+        )
+    clear = (0x1234, 0x0001, 0xFF00)
+    yield OddImage(
+        name="rgb png of 16 bits, one color transparent",
+        content=png(
+            [clear, (0x1234, 0x0002, 0xFF00), (0x1200, 0x0001, 0xFF00), (0x12FF, 0, 0xFFFF)],
+            depth=16,
+            color_type=2,
+            chunks=[(b"tRNS", struct.pack(">3H", *clear))],
+        ),
+        quarters=[WHITE, (0x12, 0, 0xFF), (0x12, 0, 0xFF), (0x12, 0, 0xFF)],
+    )
+    yield OddImage(
+        name="palette of 2 bits with transparency",
+        content=png(
+            [(0,), (1,), (2,), (3,)],
+            depth=2,
+            color_type=3,
+            chunks=[(b"PLTE", bytes([*RED, *GREEN, *BLUE, *BLACK])), (b"tRNS", b"\xff\xff\xff\0")],
+        ),
+        quarters=QUARTERS,
+    )
+
+
 def _containers() -> Iterator[OddImage]:
     inks = [(0, 255, 255, 0), (255, 0, 255, 0), (255, 255, 0, 0), (0, 0, 0, 128)]
     yield OddImage(
@@ -357,6 +535,22 @@ def _containers() -> Iterator[OddImage]:
         name="gray jpeg",
         content=encode(four_quarters(colors=[0, 85, 170, 255], mode="L")),
         quarters=[BLACK, (85, 85, 85), (170, 170, 170), WHITE],
+    )
+    yield OddImage(
+        name="png with 2 MB of text and a profile of 2 MB",
+        content=png(QUARTERS, depth=8, color_type=2, chunks=long_text_chunks()),
+        quarters=QUARTERS,
+    )
+    for name, progressive in (("jpeg", False), ("progressive jpeg", True)):
+        yield OddImage(
+            name=f"{name} without its end marker",
+            content=encode(four_quarters(), progressive=progressive)[:-2],
+            quarters=QUARTERS,
+        )
+    yield OddImage(
+        name="cmyk jpeg without its end marker",
+        content=encode(four_quarters(colors=inks, mode="CMYK"))[:-2],
+        quarters=[RED, GREEN, BLUE, (127, 127, 127)],
     )
     for kind in ("MPO", "GIF", "WEBP", "TIFF", "PNG"):
         later = [Image.new("RGB", _SIZE, color) for color in (BLACK, RED)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from odd_images import encode, exif, four_quarters, linear_profile, png_that_claims
+from odd_images import encode, exif, form, four_quarters, linear_profile, png_that_claims
 from PIL import Image
 
 from openalign.images.headers import ImageError, ImageFault, read_size
@@ -19,10 +19,8 @@ def quarters(width: int = 400, height: int = 300) -> Image.Image:
     return four_quarters((width, height), (RED, GREEN, BLUE, WHITE))
 
 
-def stored(
-    content: bytes, *, short_side_px: int = 120, max_pixels: int = 10_000_000
-) -> StoredImage:
-    return store(content, short_side_px=short_side_px, jpeg_quality=90, max_pixels=max_pixels)
+def stored(content: bytes, *, max_pixels: int = 10_000_000, **changes: Any) -> StoredImage:
+    return store(content, form(**({"size_px": 120} | changes)), max_pixels=max_pixels)
 
 
 def corners(jpeg: bytes) -> list[tuple[int, int, int]]:
@@ -58,12 +56,12 @@ def test_every_format_comes_out_as_a_small_jpeg_of_the_same_image(kind: str) -> 
 
     assert (image.width_px, image.height_px) == (400, 300)
     assert image.sha256 == hashlib.sha256(content).hexdigest()
-    assert size_of(image.jpeg) == (160, 120)
-    assert_colors(image.jpeg, [RED, GREEN, BLUE, WHITE], tolerance=14)
+    assert size_of(image.content) == (160, 120)
+    assert_colors(image.content, [RED, GREEN, BLUE, WHITE], tolerance=14)
 
 
 @pytest.mark.parametrize(
-    ("size", "short_side_px", "expected"),
+    ("size", "size_px", "expected"),
     [
         pytest.param((400, 300), 299, (399, 299), id="just larger than the target"),
         pytest.param((400, 300), 300, (400, 300), id="as large as the target"),
@@ -75,11 +73,11 @@ def test_every_format_comes_out_as_a_small_jpeg_of_the_same_image(kind: str) -> 
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_the_short_side_is_brought_to_its_size(
-    kind: str, size: tuple[int, int], short_side_px: int, expected: tuple[int, int]
+    kind: str, size: tuple[int, int], size_px: int, expected: tuple[int, int]
 ) -> None:
-    image = stored(encode(quarters(*size), kind), short_side_px=short_side_px)
+    image = stored(encode(quarters(*size), kind), size_px=size_px)
 
-    assert size_of(image.jpeg) == expected
+    assert size_of(image.content) == expected
     assert (image.width_px, image.height_px) == size
 
 
@@ -88,7 +86,7 @@ def test_a_jpeg_decoded_at_a_reduced_scale_looks_like_one_decoded_whole() -> Non
     content = encode(Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC))
     whole = Image.open(io.BytesIO(content)).resize((160, 120), Image.Resampling.BICUBIC)
 
-    image = np.asarray(Image.open(io.BytesIO(stored(content).jpeg)), dtype=float)
+    image = np.asarray(Image.open(io.BytesIO(stored(content).content)), dtype=float)
 
     assert np.abs(image - np.asarray(whole, dtype=float)).mean() < 6
 
@@ -118,8 +116,8 @@ def test_orientation_is_applied(
 
     upright = (300, 400) if orientation in (5, 6, 7, 8) else (400, 300)
     assert (image.width_px, image.height_px) == upright
-    assert size_of(image.jpeg) == ((120, 160) if orientation in (5, 6, 7, 8) else (160, 120))
-    assert_colors(image.jpeg, expected, tolerance=14)
+    assert size_of(image.content) == ((120, 160) if orientation in (5, 6, 7, 8) else (160, 120))
+    assert_colors(image.content, expected, tolerance=14)
     if kind == "JPEG":
         assert read_size(content) == upright
 
@@ -127,7 +125,7 @@ def test_orientation_is_applied(
 def test_broken_exif_costs_nothing_but_itself() -> None:
     content = encode(quarters(), exif=b"Exif\0\0MM\0*\0\0\xff\xff broken")
 
-    assert_colors(stored(content).jpeg, [RED, GREEN, BLUE, WHITE])
+    assert_colors(stored(content).content, [RED, GREEN, BLUE, WHITE])
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
@@ -136,19 +134,19 @@ def test_what_is_transparent_becomes_white(mode: str) -> None:
     half.paste((0, 0, 0, 255), (0, 0, 200, 300))
     content = encode(half.convert(mode) if mode != "P" else half.quantize(4), "PNG")
 
-    assert_colors(stored(content).jpeg, [(0, 0, 0), WHITE] * 2)
+    assert_colors(stored(content).content, [(0, 0, 0), WHITE] * 2)
 
 
 def test_what_is_half_transparent_is_half_white() -> None:
     content = encode(Image.new("RGBA", (400, 300), (0, 0, 0, 128)), "PNG")
 
-    assert_colors(stored(content).jpeg, [(127, 127, 127)] * 4)
+    assert_colors(stored(content).content, [(127, 127, 127)] * 4)
 
 
 def test_a_color_that_a_png_declares_transparent_becomes_white() -> None:
     content = encode(quarters(), "PNG", transparency=RED)
 
-    assert_colors(stored(content).jpeg, [WHITE, GREEN, BLUE, WHITE])
+    assert_colors(stored(content).content, [WHITE, GREEN, BLUE, WHITE])
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -156,7 +154,7 @@ def test_of_an_animation_the_first_frame_is_stored(kind: str) -> None:
     frames = [Image.new("RGB", (400, 300), color) for color in (RED, GREEN, BLUE)]
     content = encode(frames[0], kind, save_all=True, append_images=frames[1:])
 
-    assert_colors(stored(content).jpeg, [RED] * 4, tolerance=14)
+    assert_colors(stored(content).content, [RED] * 4, tolerance=14)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "I;16", "I", "F"])
@@ -173,18 +171,18 @@ def test_gray_images_of_any_depth_come_out_as_they_look(mode: str) -> None:
 
     image = stored(encode(images[mode], "TIFF"))
 
-    assert_colors(image.jpeg, [(0, 0, 0), WHITE] * 2)
+    assert_colors(image.content, [(0, 0, 0), WHITE] * 2)
 
 
 def test_a_gray_jpeg_comes_out_in_color_mode() -> None:
-    assert_colors(stored(encode(Image.new("L", (400, 300), 100))).jpeg, [(100, 100, 100)] * 4)
+    assert_colors(stored(encode(Image.new("L", (400, 300), 100))).content, [(100, 100, 100)] * 4)
 
 
 def test_a_cmyk_jpeg_comes_out_in_its_colors() -> None:
     content = encode(quarters().convert("CMYK"))
     assert Image.open(io.BytesIO(content)).mode == "CMYK"
 
-    assert_colors(stored(content).jpeg, [RED, GREEN, BLUE, WHITE], tolerance=14)
+    assert_colors(stored(content).content, [RED, GREEN, BLUE, WHITE], tolerance=14)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -193,13 +191,13 @@ def test_a_color_profile_is_applied(kind: str) -> None:
     gray = Image.new("RGB", (400, 300), (55, 55, 55))
     content = encode(gray, kind, icc_profile=linear_profile())
 
-    assert_colors(stored(content).jpeg, [(128, 128, 128)] * 4, tolerance=3)
+    assert_colors(stored(content).content, [(128, 128, 128)] * 4, tolerance=3)
 
 
 def test_a_broken_color_profile_is_left_aside() -> None:
     content = encode(quarters(), icc_profile=b"no profile")
 
-    assert_colors(stored(content).jpeg, [RED, GREEN, BLUE, WHITE])
+    assert_colors(stored(content).content, [RED, GREEN, BLUE, WHITE])
 
 
 # What is refused ----------------------------------------------------------------------------------
@@ -210,7 +208,6 @@ def test_a_broken_color_profile_is_left_aside() -> None:
     [
         pytest.param(b"", id="nothing"),
         pytest.param(b"<html><body>Not found</body></html>", id="a page"),
-        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", id="a drawing"),
         pytest.param(b"\0" * 1000, id="zeros"),
         pytest.param(b"%PDF-1.7 and so on and so on and so on", id="a document"),
         pytest.param(b"\0\0\0\x20ftypisom" + b"\0" * 100, id="a film"),
@@ -220,19 +217,18 @@ def test_what_is_no_image_is_refused(content: bytes) -> None:
     assert reason(content) == ImageFault.NOT_AN_IMAGE
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_half_an_image_is_a_decode_failure(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     content = encode(Image.fromarray(noise), kind)
 
-    assert reason(content[: len(content) // 2]) in (
-        ImageFault.DECODE_FAILURE,
-        ImageFault.NOT_AN_IMAGE,
-    )
+    assert reason(content[: len(content) // 2]) is ImageFault.DECODE_FAILURE
 
 
 def test_a_jpeg_with_bytes_behind_its_end_is_taken() -> None:
-    assert_colors(stored(encode(quarters()) + b"\n<!-- cached -->").jpeg, [RED, GREEN, BLUE, WHITE])
+    assert_colors(
+        stored(encode(quarters()) + b"\n<!-- cached -->").content, [RED, GREEN, BLUE, WHITE]
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from odd_images import Color, OddImage, odd_images
+from odd_images import Color, OddImage, form, odd_images
 from PIL import Image
 
 from openalign.images import decoding
@@ -36,11 +36,11 @@ def test_all_pixels_are_upright_and_in_srgb(odd: OddImage) -> None:
 
 @pytest.mark.parametrize("odd", ODD)
 def test_what_is_stored_and_trained_on_is_what_is_evaluated(odd: OddImage) -> None:
-    stored = store(odd.content, short_side_px=40, jpeg_quality=95, max_pixels=10_000_000)
+    stored = store(odd.content, form(size_px=40, quality=95), max_pixels=10_000_000)
 
     assert (stored.width_px, stored.height_px) == odd.size
-    assert_shows(np.asarray(Image.open(io.BytesIO(stored.jpeg))), odd.quarters, tolerance=12)
-    assert_shows(decode_square(stored.jpeg, resize_px=16), odd.quarters, tolerance=12)
+    assert_shows(np.asarray(Image.open(io.BytesIO(stored.content))), odd.quarters, tolerance=12)
+    assert_shows(decode_square(stored.content, resize_px=16), odd.quarters, tolerance=12)
     assert_shows(decode_square(odd.content, resize_px=16), odd.quarters, tolerance=3)
 
 
@@ -59,12 +59,12 @@ def test_a_red_of_the_swapped_profile_is_blue() -> None:
     with Image.open(io.BytesIO(odd.content)) as file:
         assert file.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
 
-    stored = store(odd.content, short_side_px=346, jpeg_quality=95, max_pixels=10_000)
+    stored = store(odd.content, form(quality=95), max_pixels=10_000)
     seen = [
         decoding.decode(odd.content).getpixel((0, 0)),
         decoding.thumbnail(odd.content, max_side_px=8).getpixel((0, 0)),
-        Image.open(io.BytesIO(stored.jpeg)).getpixel((4, 4)),
-        decode_square(stored.jpeg, resize_px=8)[0, 0],
+        Image.open(io.BytesIO(stored.content)).getpixel((4, 4)),
+        decode_square(stored.content, resize_px=8)[0, 0],
         decode_square(odd.content, resize_px=8)[0, 0],
     ]
 

@@ -75,7 +75,7 @@ def make_rule() -> HeaderRule:
 def config_of(web: Web, /, **changes: Any) -> FetchConfig:
     settings: dict[str, Any] = {
         "web": web.download(num_retries=0),
-        "short_side_px": 20,
+        "size_px": 20,
         "images_per_shard": 7,
         "num_buckets": 3,
     }

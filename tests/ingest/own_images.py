@@ -34,7 +34,7 @@ own:
     text: {{frequent: {{kind: min_count, at_least: 1}}}}
     count_buckets: 4
   fetch:
-    short_side_px: 210
+    size_px: 210
     images_per_shard: 5
     num_buckets: 2
   select:

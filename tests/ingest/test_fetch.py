@@ -154,12 +154,27 @@ def test_the_tars_open_in_webdataset_with_all_texts_of_an_image(web: Web, tmp_pa
     assert facts["alt_texts"] == texts
     assert facts["image_url"] == f"{SITE}/3.png"
     assert (facts["width_px"], facts["height_px"]) == (60, 40)
-    assert int(facts["phash"], 16) == fingerprint_image(image_file(3))[1]
+    assert facts["phash"] == fingerprint_image(image_file(3))[1]
     assert Image.open(io.BytesIO(sample["jpg"])).size == (30, 20)
 
 
-def test_the_index_leads_to_each_member(web: Web, tmp_path: Path) -> None:
-    run(config_of(web), rows_of([SITE], 10), tmp_path / "out")
+@pytest.mark.parametrize(
+    ("form", "ending", "stored"),
+    [
+        pytest.param({}, "jpg", ("JPEG", (30, 20)), id="as by default"),
+        pytest.param({"format": "webp", "resize": "squash"}, "webp", ("WEBP", (20, 20)), id="WebP"),
+        pytest.param({"format": "png", "resize": "none"}, "png", ("PNG", (60, 40)), id="PNG"),
+        pytest.param({"keep_original": True}, "png", ("PNG", (60, 40)), id="the original"),
+    ],
+)
+def test_the_index_leads_to_each_member(
+    web: Web,
+    tmp_path: Path,
+    form: dict[str, Any],
+    ending: str,
+    stored: tuple[str, tuple[int, int]],
+) -> None:
+    run(config_of(web, **form), rows_of([SITE], 10), tmp_path / "out")
 
     ledger = ledger_of(tmp_path / "out").unique("image_key")
     reader = ShardReader(str(tmp_path / "out"))
@@ -170,7 +185,11 @@ def test_the_index_leads_to_each_member(web: Web, tmp_path: Path) -> None:
             for entry in index.to_pylist()
             if entry["key"] == found["image_key"]
         }
-        assert Image.open(io.BytesIO(members["jpg"])).size == (30, 20)
+        assert set(members) == {ending, "txt", "json"}
+        image = Image.open(io.BytesIO(members[ending]))
+        assert (image.format, image.size) == stored
+        if "keep_original" in form:
+            assert hashlib.sha256(members[ending]).hexdigest() == found["sha256"]
         assert json.loads(members["json"])["sha256"] == found["sha256"]
     reader.close()
 
@@ -217,6 +236,7 @@ def test_every_image_ends_in_its_state(web: Web, tmp_path: Path) -> None:
         "/late": (image(5, before_seconds=2.0), "timeout"),
         "/page": (Reply(body=b"<html>Not found, with status 200</html>"), "not_an_image"),
         "/empty": (Reply(headers=PNG), "not_an_image"),
+        "/drawing": (Reply(body=b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "undecoded_format"),
         "/half": (Reply(body=image_file(6, (300, 300))[:150], headers=PNG), "decode_failure"),
         "/large": (image(7, (2000, 2000)), "too_large"),
         "/bomb": (image(8, (1100, 1000)), "too_many_pixels"),

@@ -152,8 +152,8 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
             "texts must name at least one kind",
             id="no texts",
         ),
-        pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=0), "1 to 100", id="q 0"),
-        pytest.param(lambda: FetchConfig(web=WEB, jpeg_quality=101), "1 to 100", id="q 101"),
+        pytest.param(lambda: FetchConfig(web=WEB, quality=0), "1 to 100", id="q 0"),
+        pytest.param(lambda: FetchConfig(web=WEB, quality=101), "1 to 100", id="q 101"),
         pytest.param(
             lambda: FetchConfig(web=WEB, max_pixels=PILLOW_LIMIT_PX + 1),
             "max_pixels must be from 1",
@@ -165,7 +165,7 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
                 f"{name} must be above 0",
                 id=name,
             )
-            for name in ("short_side_px", "max_bytes", "images_per_shard", "num_buckets")
+            for name in ("size_px", "max_bytes", "images_per_shard", "num_buckets")
         ),
     ],
 )
@@ -176,9 +176,9 @@ def test_a_setting_that_makes_no_sense_is_refused(make: Any, message: str) -> No
 
 def test_the_bounds_themselves_are_taken() -> None:
     assert SiteSource(seeds=("HTTP://a/",), max_depth=0).max_depth == 0
-    assert FetchConfig(web=WEB, jpeg_quality=1, max_pixels=PILLOW_LIMIT_PX)
-    assert FetchConfig(web=WEB, jpeg_quality=100, max_pixels=1)
+    assert FetchConfig(web=WEB, quality=1, max_pixels=PILLOW_LIMIT_PX)
+    assert FetchConfig(web=WEB, quality=100, max_pixels=1)
 
 
 def test_the_papers_values_are_the_defaults() -> None:
-    assert FetchConfig(web=WEB).short_side_px == 346
+    assert FetchConfig(web=WEB).size_px == 346

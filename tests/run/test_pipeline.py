@@ -150,7 +150,7 @@ def test_a_complete_fetch_is_never_replaced_unasked(folder: Path) -> None:
     make_fetch_complete(folder)
 
     with pytest.raises(StageError, match="is complete, and would be made again"):
-        run_stage(run(folder, "fetch.short_side_px=200"), "fetch")
+        run_stage(run(folder, "fetch.size_px=200"), "fetch")
 
     assert run(folder).folder("fetch").require().num_outputs == 2
 

@@ -37,7 +37,7 @@ pairs:
     num_files: 2
   filter:
     text: {{min_unigrams: 1, frequent: {{kind: min_count, at_least: 1}}}}
-  fetch: {{num_buckets: 2, images_per_shard: 4, short_side_px: 20}}
+  fetch: {{num_buckets: 2, images_per_shard: 4, size_px: 20}}
   select: {{image: {{short_side_above_px: 10}}, held_out: []}}
 """
 
@@ -194,7 +194,7 @@ def test_a_state_that_is_none_is_named(
 def test_without_a_complete_fetch_the_way_is_shown(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert openalign(folder, "fetch", "--retry", "--set", "fetch.short_side_px=30") == 2
+    assert openalign(folder, "fetch", "--retry", "--set", "fetch.size_px=30") == 2
 
     assert "run `openalign fetch pairs` first" in capsys.readouterr().err
 

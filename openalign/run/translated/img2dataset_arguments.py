@@ -29,16 +29,13 @@ class Translation:
 FORMATS = ("parquet", "csv", "tsv", "json", "jsonl")
 """Input formats with captions; each but Parquet also as `csv.gz`."""
 
-_UNLIMITED_PX = 10_000
 _UNLIMITED_RATIO = 1_000_000.0
 
 _SHARDS = "shards are always webdataset tars with an index and a ledger in Parquet"
-_JPEG = "an image is always stored as a JPEG in sRGB"
 _NEVER_ENLARGED = "an image is never enlarged"
 _RESIZED = {
     "keep_ratio": "",
     "keep_ratio_largest": "the shorter side is bounded, not the longer one",
-    "center_crop": "nothing is cropped: training crops",
     "border": "no border is added: training resizes and crops",
 }
 
@@ -154,17 +151,16 @@ def _image_size(value: Any, given: Given) -> Translation:
     if given.get("resize_mode") == "no":
         return Translation(remark="resize_mode=no does not look at it")
     return Translation(
-        {"fetch.short_side_px": whole_number("image_size", value)},
+        {"fetch.size_px": whole_number("image_size", value)},
         f"the shorter side of a stored image; {_NEVER_ENLARGED}",
     )
 
 
 def _resize_mode(value: Any, _: Given) -> Translation:
-    mode = one_of("resize_mode", value, ("no", *_RESIZED))
-    if mode == "no":
-        kept = {"fetch.short_side_px": _UNLIMITED_PX}
-        return Translation(kept, f"larger than an image is; {_JPEG}")
-    return Translation(remark=_RESIZED[mode] or "as here: fetch.short_side_px")
+    mode = one_of("resize_mode", value, ("no", "center_crop", *_RESIZED))
+    if mode in ("no", "center_crop"):
+        return Translation({"fetch.resize": "none" if mode == "no" else mode})
+    return Translation(remark=_RESIZED[mode] or "as here: fetch.resize")
 
 
 def _resize_only_if_bigger(value: Any, _: Given) -> Translation:
@@ -173,14 +169,18 @@ def _resize_only_if_bigger(value: Any, _: Given) -> Translation:
 
 
 def _encode_quality(value: Any, given: Given) -> Translation:
-    if given.get("encode_format", "jpg") != "jpg":
-        return Translation(remark=f"it is that of another format; {_JPEG}")
-    return Translation({"fetch.jpeg_quality": whole_number("encode_quality", value)})
+    if given.get("encode_format") == "png":
+        return Translation(remark="how much a PNG is compressed is not a setting")
+    return Translation({"fetch.quality": whole_number("encode_quality", value)})
 
 
 def _encode_format(value: Any, _: Given) -> Translation:
-    one_of("encode_format", value, ("jpg", "png", "webp"))
-    return Translation(remark=_JPEG)
+    encoding = one_of("encode_format", value, ("jpg", "png", "webp"))
+    return Translation({"fetch.format": "jpeg" if encoding == "jpg" else encoding})
+
+
+def _disable_all_reencoding(value: Any, _: Given) -> Translation:
+    return Translation({"fetch.keep_original": is_true("disable_all_reencoding", value)})
 
 
 def _number_sample_per_shard(value: Any, _: Given) -> Translation:
@@ -281,7 +281,7 @@ ARGUMENTS: dict[str, Callable[[Any, Given], Translation]] = {
     "downscale_interpolation": _nothing("the filter is not a setting"),
     "encode_quality": _encode_quality,
     "encode_format": _encode_format,
-    "skip_reencode": _nothing(_JPEG),
+    "skip_reencode": _nothing("an image is encoded again, also if its size stays"),
     "output_format": _nothing(_SHARDS),
     "input_format": _input_format,
     "url_col": _url_col,
@@ -300,7 +300,7 @@ ARGUMENTS: dict[str, Callable[[Any, Given], Translation]] = {
     "distributor": _distributor,
     "subjob_size": _nothing("a fetch is one job, whose finished shards a rerun keeps"),
     "retries": _retries,
-    "disable_all_reencoding": _nothing(_JPEG),
+    "disable_all_reencoding": _disable_all_reencoding,
     "min_image_size": _min_image_size,
     "max_image_area": _max_image_area,
     "max_aspect_ratio": _max_aspect_ratio,

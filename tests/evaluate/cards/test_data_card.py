@@ -162,7 +162,7 @@ def test_images_that_were_there_already_have_no_host(tmp_path: Path) -> None:
     no_host = msgspec.structs.replace(select, top_hosts=[HostRows(host="", rows=8, kept=8)])
     own = dataclasses.replace(
         found,
-        fetch=manifest("fetch", {"fetched": 10}, {"fetch": {"short_side_px": 346}}, {}),
+        fetch=manifest("fetch", {"fetched": 10}, {"fetch": {"size_px": 346}}, {}),
         select=manifest("select", {"kept": 8}, {}, no_host),
     )
 

@@ -30,7 +30,7 @@ BOUNDS = [
 def judged(
     width_px: int, height_px: int, *, many: bool = False, copy: bool = False
 ) -> list[str | None]:
-    row = {"width_px": width_px, "height_px": height_px, "sha256": "aa", "phash": 0}
+    row = {"width_px": width_px, "height_px": height_px, "sha256": "aa", "phash": "0" * 16}
     [rows] = pa.Table.from_pylist([row], schema=LEDGER).to_batches()
     corpus = ImageCorpus(
         images_with_many_alt_texts=hash_strings(pl.Series(["aa"] if many else [], dtype=pl.String)),

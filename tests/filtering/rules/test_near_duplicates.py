@@ -6,7 +6,7 @@ import pytest
 from openalign.files.schemas import FINGERPRINT
 from openalign.filtering.config import NearDuplicates
 from openalign.filtering.rules import near_duplicates
-from openalign.filtering.rules.near_duplicates import matcher, within_radius
+from openalign.filtering.rules.near_duplicates import hashes_of, matcher, within_radius
 
 
 def flipped(value: int, bits: list[int]) -> int:
@@ -15,13 +15,13 @@ def flipped(value: int, bits: list[int]) -> int:
     return value
 
 
-def held_out(sha256: list[str], phash: list[int]) -> pa.Table:
+def held_out(sha256: list[str], phash: list[str]) -> pa.Table:
     return pa.table(
         {
             "name": sha256,
             "split": ["test"] * len(sha256),
             "sha256": sha256,
-            "phash": pa.array(phash, pa.uint64()),
+            "phash": phash,
         },
         schema=FINGERPRINT,
     )
@@ -77,13 +77,21 @@ def test_nothing_is_near_when_nothing_is_held_out() -> None:
     assert within_radius(hashes[:0], hashes, 6).tolist() == []
 
 
-def test_exact_means_the_same_bytes() -> None:
-    images = pl.DataFrame(
-        {"sha256": ["aa", "bb"], "phash": [7, 7]}, schema_overrides={"phash": pl.UInt64}
-    )
+def test_hex_digits_are_the_hash_with_all_its_bits() -> None:
+    digits = pl.Series(["0000000000000001", "8000000000000000", "0123456789abcdef", "f" * 16])
 
-    exact = matcher(held_out(["bb", "bb"], [7, 9]), NearDuplicates(method="exact"))
-    phash = matcher(held_out(["bb", "bb"], [7, 9]), NearDuplicates(method="phash", radius_bits=0))
+    assert hashes_of(digits).tolist() == [1, 1 << 63, 0x0123456789ABCDEF, 2**64 - 1]
+    assert hashes_of(digits[:0]).tolist() == []
+
+
+def test_exact_means_the_same_bytes() -> None:
+    seven, nine = "0000000000000007", "0000000000000009"
+    images = pl.DataFrame({"sha256": ["aa", "bb"], "phash": [seven, seven]})
+
+    exact = matcher(held_out(["bb", "bb"], [seven, nine]), NearDuplicates(method="exact"))
+    phash = matcher(
+        held_out(["bb", "bb"], [seven, nine]), NearDuplicates(method="phash", radius_bits=0)
+    )
 
     assert exact(images).tolist() == [False, True]
     assert phash(images).tolist() == [True, True]

@@ -19,16 +19,16 @@ from openalign.run.translated.img2dataset_arguments import ARGUMENTS
 # and the settings that it becomes, or what is said instead.
 SIGNATURE: list[tuple[str, str, dict[str, Any] | str]] = [
     ("url_list", "in/p.parquet", {"harvest.source.path": "in/p.parquet"}),
-    ("image_size", "256", {"fetch.short_side_px": 256}),
+    ("image_size", "256", {"fetch.size_px": 256}),
     ("output_folder", "out", {"root": "out"}),
     ("processes_count", "16", "--direct_num_workers=16"),
     ("resize_mode", "border", "no border is added"),
     ("resize_only_if_bigger", "True", "never enlarged"),
     ("upscale_interpolation", "lanczos", "never enlarged"),
     ("downscale_interpolation", "area", "not a setting"),
-    ("encode_quality", "95", {"fetch.jpeg_quality": 95}),
-    ("encode_format", "png", "always stored as a JPEG"),
-    ("skip_reencode", "True", "always stored as a JPEG"),
+    ("encode_quality", "95", {"fetch.quality": 95}),
+    ("encode_format", "webp", {"fetch.format": "webp"}),
+    ("skip_reencode", "True", "encoded again"),
     ("output_format", "files", "always webdataset tars"),
     ("input_format", "tsv", {"harvest.source.quoting": "doubled"}),
     ("url_col", "URL", {"harvest.source.url_column": "URL"}),
@@ -47,7 +47,7 @@ SIGNATURE: list[tuple[str, str, dict[str, Any] | str]] = [
     ("distributor", "pyspark", "on Spark"),
     ("subjob_size", "1000", "a fetch is one job"),
     ("retries", "3", {"fetch.web.num_retries": 3}),
-    ("disable_all_reencoding", "True", "always stored as a JPEG"),
+    ("disable_all_reencoding", "True", {"fetch.keep_original": True}),
     ("min_image_size", "64", {"select.image.short_side_above_px": 63}),
     ("max_image_area", "1000000", {"fetch.max_pixels": 1_000_000}),
     ("max_aspect_ratio", "2.5", {"select.image.aspect_ratio_below": 2.5}),
@@ -153,9 +153,9 @@ def test_values_are_those_that_the_program_would_read(word: str, value: object) 
         ("--url_list=a --input_format=xml", "--input_format=xml", ""),
         ("--url_list=a.csv --input_format=csv", "names no `caption_col`", "--caption_col=TEXT"),
         (f"a.parquet {TABLE} --image_size=big", "--image_size=big: must be a whole number", ""),
-        (f"a.parquet {TABLE} --image_size=0", "short_side_px must be above 0", ""),
-        (f"a.parquet {TABLE} --encode_quality=0", "jpeg_quality must be from 1 to 100", ""),
-        (f"a.parquet {TABLE} --resize_mode=fit", "must be one of no, keep_ratio", ""),
+        (f"a.parquet {TABLE} --image_size=0", "size_px must be above 0", ""),
+        (f"a.parquet {TABLE} --encode_quality=0", "quality must be from 1 to 100", ""),
+        (f"a.parquet {TABLE} --resize_mode=fit", "must be one of no, center_crop", ""),
         (f"a.parquet {TABLE} --timeout=soon", "--timeout=soon: must be a number", ""),
         (f"a.parquet {TABLE} --resize_only_if_bigger=1", "must be True or False", ""),
         (f"a.parquet {TABLE} --save_additional_columns=3", "must be a list", ""),
@@ -177,7 +177,9 @@ def test_a_command_that_has_no_meaning_is_an_error(command: str, error: str, hin
         pytest.param("s3://b/in/", {"harvest.source.path": "s3://b/in/*.parquet"}, id="of a URL"),
         pytest.param("in/*.parquet", {"harvest.source.path": "in/*.parquet"}, id="a pattern"),
         pytest.param("A.PARQUET", {"harvest.source.path": "A.PARQUET"}, id="upper case"),
-        pytest.param("a --resize_mode=no --image_size=5", {"fetch.short_side_px": 10_000}, id="no"),
+        pytest.param("a --resize_mode=no --image_size=5", {"fetch.resize": "none"}, id="no"),
+        pytest.param("a --resize_mode=center_crop", {"fetch.resize": "center_crop"}, id="crop"),
+        pytest.param("a --encode_format=jpg", {"fetch.format": "jpeg"}, id="JPEG"),
         pytest.param("a --min_image_size=0", {"select.image.short_side_above_px": 0}, id="all"),
         pytest.param(
             "a --max_aspect_ratio=inf", {"select.image.aspect_ratio_below": 1e6}, id="any ratio"
@@ -243,7 +245,7 @@ def test_a_command_becomes_a_pipeline_that_harvests(
 
     assert "laion: added to pipelines.yaml" in capsys.readouterr().err
     config = load_pipeline("pipelines.yaml", "laion")
-    assert (config.fetch.short_side_px, config.select.image.short_side_above_px) == (256, 63)
+    assert (config.fetch.size_px, config.select.image.short_side_above_px) == (256, 63)
     assert (tmp_path / "pipelines.yaml").read_text().startswith("# mine\nother:\n")
     files = StageFolder("out", "candidates").require().names("candidates-")
     rows = [row for name in files for row in read_table(f"out/candidates/{name}").to_pylist()]

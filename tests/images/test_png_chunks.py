@@ -1,0 +1,109 @@
+import io
+import zlib
+
+import numpy as np
+import pytest
+from odd_images import (
+    QUARTERS,
+    encode,
+    exif,
+    four_quarters,
+    iccp,
+    linear_profile,
+    long_text_chunks,
+    png,
+    png_chunk,
+)
+from PIL import Image
+
+from openalign.images import decoding
+from openalign.images.headers import ImageError, ImageFault
+from openalign.images.png_chunks import read_header, without_metadata
+
+
+def with_chunk(chunk: bytes, content: bytes | None = None) -> bytes:
+    """Return a PNG with a chunk, as it is, behind its first one."""
+    content = content or png(QUARTERS, depth=8, color_type=2)
+    return content[:33] + chunk + content[33:]
+
+
+def wrong_checksum(kind: bytes, content: bytes) -> bytes:
+    chunk = png_chunk(kind, content)
+    return chunk[:-1] + bytes([chunk[-1] ^ 1])
+
+
+def test_the_first_chunk_says_size_bits_and_kind_of_color() -> None:
+    assert read_header(png(QUARTERS, depth=8, color_type=2)) == (48, 32, 8, 2)
+    assert read_header(png([(0,), (1,), (2,), (3,)], depth=2, color_type=3)) == (48, 32, 2, 3)
+
+
+def test_a_png_of_image_chunks_alone_is_not_copied() -> None:
+    content = png(QUARTERS, depth=8, color_type=2, chunks=[iccp(linear_profile())])
+
+    assert without_metadata(content) is content
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        *(pytest.param(png_chunk(*each), id=f"2 MB in {each[0]!r}") for each in long_text_chunks()),
+        pytest.param(png_chunk(b"tEXt", b"Comment\0" + b"x" * 2_000_000), id="2 MB of plain text"),
+        pytest.param(wrong_checksum(b"tEXt", b"Comment\0x"), id="a damaged text"),
+        pytest.param(wrong_checksum(b"pHYs", bytes(9)), id="a damaged resolution"),
+        pytest.param(wrong_checksum(b"tRNS", bytes(6)), id="a damaged transparency"),
+        pytest.param(wrong_checksum(*iccp(linear_profile())), id="a damaged profile"),
+        pytest.param(png_chunk(b"iCCP", b"no profile"), id="no profile"),
+        pytest.param(png_chunk(b"iCCP", b"name\0\0no zlib"), id="a profile that is not packed"),
+        pytest.param(png_chunk(b"zTXt", b"Comment\0\7broken"), id="a text packed in no known way"),
+        pytest.param(png_chunk(b"prIv", bytes(100)), id="a program's own"),
+    ],
+)
+def test_what_is_not_the_image_is_left_out(chunk: bytes) -> None:
+    plain = png(QUARTERS, depth=8, color_type=2)
+
+    assert without_metadata(with_chunk(chunk, plain)) == plain
+
+
+def test_what_changes_the_image_stays() -> None:
+    chunks = [iccp(linear_profile()), (b"tRNS", bytes(6)), (b"eXIf", exif(6)[6:])]
+    content = png(QUARTERS, depth=8, color_type=2, chunks=chunks)
+    commented = with_chunk(png_chunk(b"tEXt", b"Comment\0x"), content)
+
+    assert without_metadata(commented) == content
+
+
+def test_a_profile_of_one_megabyte_stays_and_a_longer_one_goes() -> None:
+    def profile_of(length: int) -> bytes:
+        return png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(length)))
+
+    for length, stays in ((1 << 20, True), ((1 << 20) + 1, False)):
+        content = with_chunk(profile_of(length))
+        assert (without_metadata(content) == content) == stays
+
+
+def test_of_an_animation_the_image_before_it_stays() -> None:
+    later = [Image.new("RGB", (48, 32), color) for color in ((9, 9, 9), (8, 8, 8))]
+    content = encode(four_quarters(), "PNG", save_all=True, append_images=later)
+    assert Image.open(io.BytesIO(content)).n_frames == 3  # pyright: ignore[reportAttributeAccessIssue]
+
+    with Image.open(io.BytesIO(without_metadata(content))) as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(four_quarters()))
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT"])
+def test_damage_of_the_image_itself_is_left_to_the_decoder(kind: bytes) -> None:
+    content = png(QUARTERS, depth=8, color_type=2)
+    at = content.index(kind) + 6
+    damaged = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    assert without_metadata(damaged) is damaged
+    with pytest.raises(ImageError) as caught:
+        decoding.decode(damaged)
+    assert caught.value.reason is ImageFault.DECODE_FAILURE
+
+
+@pytest.mark.parametrize("cut", range(8, 80))
+def test_a_png_that_is_cut_anywhere_is_no_reason_to_fail(cut: int) -> None:
+    content = with_chunk(png_chunk(b"tEXt", b"Comment\0x"))[:cut]
+
+    assert content.startswith(without_metadata(content)[:33])
