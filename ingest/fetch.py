@@ -33,11 +33,11 @@ from openalign.files.removals import NO_REMOVALS, Removals, write_removals
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.ingest.fetching.bucket import FetchBucket
-from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
 from openalign.ingest.fetching.open_shard import ShardNote
 from openalign.ingest.fetching.rounds import take_rows, taken_rows
 from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, FetchSetup
+from openalign.ingest.fetching.supplies import require_supply
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -47,7 +47,6 @@ from openalign.ingest.fetching.work_plan import (
     plan_work,
     write_plan,
 )
-from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 
 
@@ -57,6 +56,7 @@ def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMO
     What `removals` names is left out.
 
     Raises:
+        ConfigError: the Python of img2dataset has not the release that is driven.
         InputError: the folder of a source's own images is not there.
     """
     return Jobs(jobs=_fetching(setup, lambda: kept, removals), collect=partial(_collect, kept=kept))
@@ -75,6 +75,7 @@ def retry_jobs(
     ledgers without those rows. `ledgers_taken_from` names the ledgers that they replace.
 
     Raises:
+        ConfigError: the Python of img2dataset has not the release that is driven.
         InputError: the folder of a source's own images is not there.
     """
     take = Job(name=TAKEN, build=partial(_take, setup=setup, ledgers=ledgers, states=states))
@@ -86,8 +87,7 @@ def _fetching(
     setup: FetchSetup, kept: Callable[[], Sequence[str]], removals: Removals
 ) -> list[Job]:
     """Return the jobs that count, cut and fetch; `kept` is asked when they are built."""
-    if isinstance(setup.images_from, OwnImages):
-        require_folder(setup.images_from)
+    require_supply(setup)
     return [
         Job(name=COUNTED, build=partial(_count, setup=setup, kept=kept)),
         Job(

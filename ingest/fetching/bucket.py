@@ -20,24 +20,20 @@ from openalign.engines.jobs import Attempt
 from openalign.engines.parts import Part
 from openalign.files.names import ledger_name
 from openalign.files.removals import Removals, read_removals
-from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.image_judging import ImageJudge
-from openalign.ingest.fetching.images_in_place import read_images
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
 from openalign.ingest.fetching.setup import FetchSetup
+from openalign.ingest.fetching.supplies import opened_supply
+from openalign.ingest.fetching.supply import ImageSupply
 from openalign.ingest.fetching.work_files import WorkFiles, cut_by_count
 from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 from openalign.ingest.sources.contract import OwnImages
-from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Failure
-from openalign.ingest.web.transfer import BodyRule
 
 SHARDS_AT_ONCE = 4
 """Shards of a bucket that are filled at one time."""
-
-_ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 
 
 class _Planned(NamedTuple):
@@ -58,14 +54,9 @@ class FetchBucket:
 
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
-        shards, images_from = self._shards(bucket), self.setup.images_from
-        if isinstance(images_from, OwnImages):
-            yield from self._read_all(shards, images_from)
-            return
-        body = BodyRule(max_bytes=self.setup.config.max_bytes, look=self._judge.look)
         owners_of = self._plan.owners_of
-        with WebClient(images_from, accept=_ACCEPT, body=body, owners_of=owners_of) as client:
-            yield from self._ask_for_all(shards, client)
+        with opened_supply(self.setup, self._judge, owners_of=owners_of) as supply:
+            yield from self._fill(self._shards(bucket), supply)
 
     @cached_property
     def _plan(self) -> WorkPlan:
@@ -96,24 +87,8 @@ class FetchBucket:
             name = ledger_name(bucket, number, round_number=setup.round_number)
             yield _Planned(number, name, rows)
 
-    def _read_all(self, shards: Iterator[_Planned], images: OwnImages) -> Iterator[Part]:
-        """Fill one shard after the other with images that lie somewhere."""
-        config = self.setup.config
-        budget = _Budget(config)
-        with closing(ShardReader(images.folder)) as reader:
-            for planned in shards:
-                opened = self._opened(planned)
-                if isinstance(opened, OpenShard):
-                    wanted = self._wanted(opened, has_budget=budget.has_room_for(planned.number))
-                    chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
-                    for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
-                        opened.take(outcome, self._judge)
-                part = self._sealed(opened)
-                budget.spend(part)
-                yield part
-
-    def _ask_for_all(self, shards: Iterator[_Planned], client: WebClient) -> Iterator[Part]:
-        """Fill several shards at one time with images from the web."""
+    def _fill(self, shards: Iterator[_Planned], supply: ImageSupply) -> Iterator[Part]:
+        """Fill several shards at one time."""
         config = self.setup.config
         budget = _Budget(config)
         filling: deque[OpenShard | Part] = deque()
@@ -130,14 +105,14 @@ class FetchBucket:
                         has_budget = budget.has_room_for(planned.number)
                         wanted = self._wanted(opened, has_budget=has_budget)
                         by_url |= dict.fromkeys(wanted, opened)
-                        client.add(wanted)
+                        supply.add(planned.rows.filter(pl.col("image_url").is_in(wanted)))
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
                     part = self._sealed(filling.popleft())
                     budget.spend(part)
                     yield part
                     continue
-                outcome = client.take()
+                outcome = supply.take()
                 if outcome is None:
                     return
                 by_url.pop(outcome.url).take(outcome, self._judge)

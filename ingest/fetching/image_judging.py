@@ -41,11 +41,9 @@ class ImageJudge:
         `expected` holds the sha256 that were promised, if any.
         """
         if expected or len(self.removals.contents):
-            found = hashlib.sha256(body).hexdigest()
-            if expected and found not in expected:
-                return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {found}")
-            if self.removals.of_contents(pl.Series([found])).any():
-                return Refusal(state=FetchState.REMOVED, detail=f"its sha256, {found}, is listed")
+            refusal = self._refusal_of_hash(hashlib.sha256(body).hexdigest(), expected)
+            if refusal is not None:
+                return refusal
         # Judged again with the whole body: some formats show their size only then.
         seen = self.look(None, body)
         if isinstance(seen, Refusal):
@@ -57,6 +55,23 @@ class ImageJudge:
             return store(body, config.stored_form, max_pixels=config.max_pixels)
         except ImageError as error:
             return _refusal(error)
+
+    def take_converted(
+        self, image: StoredImage, *, expected: Collection[str]
+    ) -> StoredImage | Refusal:
+        """Return an image whose stored file another program made, or why it is not taken."""
+        return (
+            self._refusal_of_hash(image.sha256, expected)
+            or self._refusal_of_size(image.width_px, image.height_px)
+            or image
+        )
+
+    def _refusal_of_hash(self, sha256: str, expected: Collection[str]) -> Refusal | None:
+        if expected and sha256 not in expected:
+            return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {sha256}")
+        if self.removals.of_contents(pl.Series([sha256])).any():
+            return Refusal(state=FetchState.REMOVED, detail=f"its sha256, {sha256}, is listed")
+        return None
 
     def _refusal_of_size(self, width_px: int, height_px: int) -> Refusal | None:
         if width_px * height_px > self.config.max_pixels:

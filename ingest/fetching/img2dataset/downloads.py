@@ -1,0 +1,160 @@
+"""What img2dataset downloads, as the outcomes of images."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from openalign.files.states import FetchState
+from openalign.images.headers import ImageError, decoder_errors, open_web_header, quiet_decoders
+from openalign.images.signatures import format_of
+from openalign.images.stored import StoredImage, inspect
+from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.img2dataset.messages import TOO_MANY_PIXELS, refusal_of, trouble_of
+from openalign.ingest.fetching.img2dataset.process import (
+    Download,
+    Img2datasetProcess,
+    settings_for,
+)
+from openalign.ingest.fetching.supply import ConvertedImage, Supplied
+from openalign.ingest.web.opt_outs import opt_out_in
+from openalign.ingest.web.outages import Outages, Trouble, outage_error
+from openalign.ingest.web.outcomes import Failure, Response
+from openalign.ingest.web.transfer import Glance, Refusal
+from openalign.ingest.web.urls import host_of
+
+
+class Img2datasetDownloads:
+    """Has img2dataset download shards; its process starts with the first of them."""
+
+    def __init__(
+        self, config: FetchConfig, *, look: Callable[[None, bytes], Glance | Refusal]
+    ) -> None:
+        """Judge by `look` what img2dataset could not decode."""
+        self._config = config
+        self._look = look
+        self._outages = Outages(config.web.connect_to)
+        self._process: Img2datasetProcess | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.close()
+
+    def download(self, rows: pl.DataFrame) -> Iterator[Supplied]:
+        """Yield the outcome of each image of a shard's candidates.
+
+        Raises:
+            ConfigError: the Python that is named has not the img2dataset that is driven.
+            StageError: img2dataset failed, or the cause is this machine: see `web.outages`.
+        """
+        urls = rows["image_url"].unique(maintain_order=True).to_list()
+        if not urls:
+            return
+        if self._process is None:
+            config = self._config
+            self._process = Img2datasetProcess(config.img2dataset_python, settings_for(config))
+        for download, content in self._process.download(urls):
+            yield self._outcome(download, content)
+
+    def _outcome(self, download: Download, content: bytes) -> Supplied:
+        if download.head is not None:
+            self._outages.note_answer(host_of(download.url), download.address)
+        refusal = self._refusal(download, content)
+        if refusal is not None:
+            return Failure(
+                url=download.url,
+                state=refusal.state,
+                detail=refusal.detail,
+                head=download.head,
+                body=b"" if download.is_success else content,
+            )
+        assert download.head is not None, "an image came without an answer"
+        if self._config.keep_original:
+            return Response(url=download.url, head=download.head, body=content)
+        return self._converted(download, content)
+
+    def _converted(self, download: Download, content: bytes) -> ConvertedImage | Failure:
+        """Return an image that img2dataset has resized."""
+        assert download.head is not None
+        assert download.num_bytes is not None
+        try:
+            # The hash is that of the stored file: the original is not here.
+            stored = inspect(content, max_pixels=self._config.max_pixels)
+        except ImageError as error:
+            detail = f"as img2dataset stores it: {error.detail}"
+            return Failure(
+                url=download.url,
+                state=FetchState.DECODE_FAILURE,
+                detail=detail,
+                head=download.head,
+            )
+        image = StoredImage(
+            width_px=download.original_width or 0,
+            height_px=download.original_height or 0,
+            sha256=download.sha256 or "",
+            phash=stored.phash,
+            ending=stored.ending,
+            content=content,
+        )
+        return ConvertedImage(
+            url=download.url, head=download.head, num_bytes=download.num_bytes, image=image
+        )
+
+    def _refusal(self, download: Download, content: bytes) -> Refusal | None:
+        web, head = self._config.web, download.head
+        if web.respect_opt_outs and head is not None and head.status < 400:
+            withheld = opt_out_in(head.headers, as_of=web.opt_outs_day)
+            if withheld is not None:
+                return Refusal(state=FetchState.OPTED_OUT, detail=withheld)
+        if download.is_success:
+            return None
+        message = download.message or ""
+        if download.num_bytes is not None:
+            return self._refusal_of_file(download.num_bytes, message, content)
+        refusal = refusal_of(message)
+        trouble = trouble_of(message, refusal, address=download.address)
+        if trouble is not None:
+            self._require_machine(host_of(download.url), trouble)
+        return refusal
+
+    def _refusal_of_file(self, num_bytes: int, message: str, content: bytes) -> Refusal:
+        """Return why a file that came was not decoded; `content` is its beginning."""
+        config = self._config
+        if num_bytes > config.max_bytes:
+            detail = f"larger than {config.max_bytes} bytes"
+            return Refusal(state=FetchState.TOO_LARGE, detail=detail)
+        if message == TOO_MANY_PIXELS:
+            return refusal_of(message)
+        seen = self._look(None, content)
+        if isinstance(seen, Refusal):
+            return seen
+        try:
+            with quiet_decoders(), decoder_errors(content):
+                open_web_header(content)
+        except ImageError as error:
+            return Refusal(state=FetchState(error.reason.value), detail=error.detail)
+        found = format_of(content)
+        name = f"{found.name}: " if found else ""
+        detail = f"{name}img2dataset does not decode it"
+        return Refusal(state=FetchState.DECODE_FAILURE, detail=detail)
+
+    def _require_machine(self, host: str, trouble: Trouble) -> None:
+        """Check that a failure is the host's.
+
+        Raises:
+            StageError: its cause is this machine.
+        """
+        what = self._outages.judge(host, trouble)
+        if what is None and self._outages.is_doubtful(host, trouble):
+            what = self._outages.judge_name(host).result()
+        if what is not None:
+            raise outage_error(what)
