@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import polars as pl
 
@@ -11,7 +12,10 @@ from openalign.files.states import FetchState
 from openalign.images.headers import ImageError, read_size
 from openalign.images.stored import ImageFacts, StoredImage, inspect, store
 from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.setup import HeaderRule
+from openalign.ingest.fetching.supply import ConvertedImage
+from openalign.ingest.web.outcomes import Response
 from openalign.ingest.web.transfer import Glance, Head, Refusal
 
 
@@ -35,11 +39,14 @@ class ImageJudge:
             return Glance.MORE
         return self._refusal_of_size(*size) or Glance.TAKE
 
-    def take(self, body: bytes, *, expected: Collection[str]) -> ImageFacts | StoredImage | Refusal:
+    def take(
+        self, image: Response | OwnImage | ConvertedImage, *, expected: Collection[str]
+    ) -> ImageFacts | StoredImage | Refusal:
         """Return the facts about an image, with its file where it is to be stored.
 
         `expected` holds the sha256 that were promised, if any.
         """
+        body = image.body
         if expected or len(self.removals.contents):
             refusal = self._refusal_of_hash(hashlib.sha256(body).hexdigest(), expected)
             if refusal is not None:
@@ -50,21 +57,15 @@ class ImageJudge:
             return seen
         config = self.config
         try:
+            if isinstance(image, ConvertedImage):
+                facts = inspect(body, max_pixels=config.max_pixels)
+                made: dict[str, Any] = {"content": image.content, "ending": image.ending}
+                return StoredImage(**{**asdict(facts), **made})
             if not self.are_stored:
                 return inspect(body, max_pixels=config.max_pixels)
             return store(body, config.stored_form, max_pixels=config.max_pixels)
         except ImageError as error:
             return _refusal(error)
-
-    def take_converted(
-        self, image: StoredImage, *, expected: Collection[str]
-    ) -> StoredImage | Refusal:
-        """Return an image whose stored file another program made, or why it is not taken."""
-        return (
-            self._refusal_of_hash(image.sha256, expected)
-            or self._refusal_of_size(image.width_px, image.height_px)
-            or image
-        )
 
     def _refusal_of_hash(self, sha256: str, expected: Collection[str]) -> Refusal | None:
         if expected and sha256 not in expected:

@@ -32,7 +32,7 @@ from openalign.images.stored import StoredImage
 from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.ledger_files import is_there, named_by, naming
-from openalign.ingest.fetching.supply import ConvertedImage, Supplied
+from openalign.ingest.fetching.supply import Supplied
 from openalign.ingest.web.outcomes import Failure
 from openalign.ingest.web.transfer import Refusal
 
@@ -96,24 +96,18 @@ class OpenShard:
             facts["content_type"] = outcome.head.content_type
         if isinstance(outcome, Failure):
             facts |= {"state": outcome.state.value, "detail": outcome.detail}
-            facts |= _size_of(outcome)
+            facts |= _size_facts(outcome.body)
             return
-        expected = self._expected.get(url, ())
-        if isinstance(outcome, ConvertedImage):
-            found = judge.take_converted(outcome.image, expected=expected)
-            num_bytes = outcome.num_bytes
-        else:
-            found = judge.take(outcome.body, expected=expected)
-            num_bytes = len(outcome.body)
+        found = judge.take(outcome, expected=self._expected.get(url, ()))
         if isinstance(found, Refusal):
             facts |= {"state": found.state.value, "detail": found.detail}
-            facts |= _size_of(outcome)
+            facts |= _size_facts(outcome.body)
             return
         facts |= {
             "state": FetchState.FETCHED.value,
             "width_px": found.width_px,
             "height_px": found.height_px,
-            "num_bytes": num_bytes,
+            "num_bytes": len(outcome.body),
             "sha256": found.sha256,
             "phash": found.phash,
             "shard": self._name,
@@ -220,12 +214,10 @@ def _expected_hashes(rows: pl.DataFrame) -> dict[str, set[str]]:
     return {url: set(hashes) for url, hashes in by_image.iter_rows()}
 
 
-def _size_of(outcome: Supplied) -> dict[str, int]:
+def _size_facts(body: bytes) -> dict[str, int]:
     """Return the size of a refused image, as far as its first bytes show it."""
-    if isinstance(outcome, ConvertedImage):
-        return {"width_px": outcome.image.width_px, "height_px": outcome.image.height_px}
     try:
-        size = read_size(outcome.body)
+        size = read_size(body)
     except ImageError:
         return {}
     return {"width_px": size[0], "height_px": size[1]} if size is not None else {}

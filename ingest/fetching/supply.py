@@ -7,7 +7,6 @@ from typing import Protocol
 
 import polars as pl
 
-from openalign.images.stored import StoredImage
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Outcome
@@ -22,10 +21,14 @@ class ConvertedImage:
     """The address that was asked for."""
 
     head: Head
-    num_bytes: int
-    """Of the original."""
+    body: bytes
+    """The original."""
 
-    image: StoredImage
+    ending: str
+    """Of the shard member that holds the file: `jpg`, `png`, ..."""
+
+    content: bytes
+    """The file."""
 
 
 Supplied = Outcome | OwnImage | ConvertedImage

@@ -7,11 +7,11 @@ from typing import Self
 import polars as pl
 
 from openalign.files.states import FetchState
-from openalign.images.headers import ImageError, decoder_errors, open_web_header, quiet_decoders
-from openalign.images.signatures import format_of
-from openalign.images.stored import StoredImage, inspect
+from openalign.images.forms import MEMBER_ENDINGS
+from openalign.images.headers import ImageError
+from openalign.images.stored import inspect
 from openalign.ingest.config import FetchConfig
-from openalign.ingest.fetching.img2dataset.messages import TOO_MANY_PIXELS, refusal_of, trouble_of
+from openalign.ingest.fetching.img2dataset.messages import refusal_of, refusal_of_file, trouble_of
 from openalign.ingest.fetching.img2dataset.process import (
     Download,
     Img2datasetProcess,
@@ -62,54 +62,27 @@ class Img2datasetDownloads:
         if self._process is None:
             config = self._config
             self._process = Img2datasetProcess(config.img2dataset_python, settings_for(config))
-        for download, content in self._process.download(urls):
-            yield self._outcome(download, content)
+        for download, body, made in self._process.download(urls):
+            yield self._outcome(download, body, made)
 
-    def _outcome(self, download: Download, content: bytes) -> Supplied:
-        if download.head is not None:
-            self._outages.note_answer(host_of(download.url), download.address)
-        refusal = self._refusal(download, content)
+    def _outcome(self, download: Download, body: bytes, made: bytes) -> Supplied:
+        url, head = download.url, download.head
+        if head is not None:
+            self._outages.note_answer(host_of(url), download.address)
+        refusal = self._refusal(download, body)
         if refusal is not None:
+            is_cut = len(body) > self._config.max_bytes
+            shown = b"" if download.is_success or is_cut else body
             return Failure(
-                url=download.url,
-                state=refusal.state,
-                detail=refusal.detail,
-                head=download.head,
-                body=b"" if download.is_success else content,
+                url=url, state=refusal.state, detail=refusal.detail, head=head, body=shown
             )
-        assert download.head is not None, "an image came without an answer"
+        assert head is not None, "an image came without an answer"
         if self._config.keep_original:
-            return Response(url=download.url, head=download.head, body=content)
-        return self._converted(download, content)
+            return Response(url=url, head=head, body=body)
+        ending = MEMBER_ENDINGS[self._config.format.upper()]
+        return ConvertedImage(url=url, head=head, body=body, ending=ending, content=made)
 
-    def _converted(self, download: Download, content: bytes) -> ConvertedImage | Failure:
-        """Return an image that img2dataset has resized."""
-        assert download.head is not None
-        assert download.num_bytes is not None
-        try:
-            # The hash is that of the stored file: the original is not here.
-            stored = inspect(content, max_pixels=self._config.max_pixels)
-        except ImageError as error:
-            detail = f"as img2dataset stores it: {error.detail}"
-            return Failure(
-                url=download.url,
-                state=FetchState.DECODE_FAILURE,
-                detail=detail,
-                head=download.head,
-            )
-        image = StoredImage(
-            width_px=download.original_width or 0,
-            height_px=download.original_height or 0,
-            sha256=download.sha256 or "",
-            phash=stored.phash,
-            ending=stored.ending,
-            content=content,
-        )
-        return ConvertedImage(
-            url=download.url, head=download.head, num_bytes=download.num_bytes, image=image
-        )
-
-    def _refusal(self, download: Download, content: bytes) -> Refusal | None:
+    def _refusal(self, download: Download, body: bytes) -> Refusal | None:
         web, head = self._config.web, download.head
         if web.respect_opt_outs and head is not None and head.status < 400:
             withheld = opt_out_in(head.headers, as_of=web.opt_outs_day)
@@ -118,34 +91,28 @@ class Img2datasetDownloads:
         if download.is_success:
             return None
         message = download.message or ""
-        if download.num_bytes is not None:
-            return self._refusal_of_file(download.num_bytes, message, content)
+        if download.num_body_bytes is not None:
+            return self._refusal_of_file(message, body)
         refusal = refusal_of(message)
         trouble = trouble_of(message, refusal, address=download.address)
         if trouble is not None:
             self._require_machine(host_of(download.url), trouble)
         return refusal
 
-    def _refusal_of_file(self, num_bytes: int, message: str, content: bytes) -> Refusal:
-        """Return why a file that came was not decoded; `content` is its beginning."""
+    def _refusal_of_file(self, message: str, body: bytes) -> Refusal:
+        """Return why a file that came was not decoded: as this project sees it, if it does."""
         config = self._config
-        if num_bytes > config.max_bytes:
+        if len(body) > config.max_bytes:
             detail = f"larger than {config.max_bytes} bytes"
             return Refusal(state=FetchState.TOO_LARGE, detail=detail)
-        if message == TOO_MANY_PIXELS:
-            return refusal_of(message)
-        seen = self._look(None, content)
+        seen = self._look(None, body)
         if isinstance(seen, Refusal):
             return seen
         try:
-            with quiet_decoders(), decoder_errors(content):
-                open_web_header(content)
+            inspect(body, max_pixels=config.max_pixels)
         except ImageError as error:
             return Refusal(state=FetchState(error.reason.value), detail=error.detail)
-        found = format_of(content)
-        name = f"{found.name}: " if found else ""
-        detail = f"{name}img2dataset does not decode it"
-        return Refusal(state=FetchState.DECODE_FAILURE, detail=detail)
+        return refusal_of_file(message)
 
     def _require_machine(self, host: str, trouble: Trouble) -> None:
         """Check that a failure is the host's.

@@ -4,14 +4,13 @@
 
 It imports img2dataset and the standard library alone. The first line on stdin holds the settings
 (`process.DriverSettings`) as JSON; the first on stdout, what answers. Then each line on stdin holds
-the URLs of a shard. On stdout, a line of JSON and a file follow for each URL
+the URLs of a shard. On stdout, a line of JSON and two files follow for each URL
 (`process.Download`), in the order in which they end, and a line `{"is_end": true}` for the shard.
 
 img2dataset asks through urllib. The opener that it finds there judges each address after DNS, also
 of a redirect, names who asks, and keeps deadlines and limits.
 """
 
-import functools
 import http.client
 import importlib.util
 import json
@@ -32,9 +31,6 @@ from typing import Any, BinaryIO
 
 NOT_PUBLIC = "not a public address: "
 """Begins the message about an address that may not be reached; the address follows."""
-
-FIRST_BYTES = 1 << 16
-"""Bytes of a file that is not decoded, for the other process to tell what it is."""
 
 _CHUNK_BYTES = 1 << 16
 _OPENCV_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
@@ -78,37 +74,34 @@ class Connections:
 
     def plain(self, host: str, **settings: Any) -> http.client.HTTPConnection:
         """Return a connection, which is opened when it is asked for something."""
-        connection = http.client.HTTPConnection(host, **settings)
-        connection.connect = functools.partial(self._connect, connection)
-        return connection
+        return _Connection(self, host, **settings)
 
     def with_tls(self, host: str, **settings: Any) -> http.client.HTTPConnection:
         """Return the same, with TLS."""
-        connection = http.client.HTTPSConnection(host, context=self._context, **settings)
-        connection.connect = functools.partial(self._connect_with_tls, connection)
-        return connection
+        return _Connection(self, host, default_port=443, **settings)
 
-    def _connect(self, connection: http.client.HTTPConnection) -> None:
-        settings = self._settings
-        started = time.monotonic()
-        connection.sock = self._opened(connection.host, connection.port)
-        self._time(connection.sock, started)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sock.settimeout(settings["connect_seconds"])
+    def response(self, *args: Any, **named: Any) -> http.client.HTTPResponse:
+        """Return the answer on a connection."""
+        response = _Response(*args, **named)
+        response.max_bytes = self._settings["max_bytes"] + 1
+        return response
 
-    def _connect_with_tls(self, connection: http.client.HTTPConnection) -> None:
+    def opened(self, host: str, port: int, *, with_tls: bool) -> socket.socket:
+        """Return a socket that is connected to a host."""
         started = time.monotonic()
-        self._connect(connection)
-        connection.sock = self._context.wrap_socket(
-            connection.sock, server_hostname=connection.host
-        )
-        self._time(connection.sock, started)
+        opened = self._connected(host, port)
+        self._time(opened, started)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if with_tls:
+            opened = self._context.wrap_socket(opened, server_hostname=host)
+            self._time(opened, started)
+        return opened
 
     def _time(self, opened: Any, started: float) -> None:
         opened.silence_seconds = self._settings["silence_seconds"]
         opened.until = started + self._settings["total_seconds"]
 
-    def _opened(self, host: str, port: int) -> socket.socket:
+    def _connected(self, host: str, port: int) -> socket.socket:
         where = self._settings["connect_to"].get(host.lower())
         to_host, to_port = host.strip("[]"), port
         if where is not None:
@@ -135,6 +128,45 @@ class Connections:
         raise error or OSError(f"no address of {host}")
 
 
+class _Connection(http.client.HTTPConnection):
+    """A connection that `Connections` opens."""
+
+    def __init__(
+        self, connections: Connections, host: str, *, default_port: int = 80, **settings: Any
+    ) -> None:
+        self.default_port = default_port
+        super().__init__(host, **settings)
+        self._connections = connections
+        self.response_class = connections.response  # pyright: ignore[reportAttributeAccessIssue]
+
+    def connect(self) -> None:
+        """Open the connection."""
+        self.sock = self._connections.opened(
+            self.host, self.port, with_tls=self.default_port == http.client.HTTPS_PORT
+        )
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose body is read piece by piece, since the deadline holds for each."""
+
+    max_bytes = 0
+
+    def read(self, amt: int | None = None) -> bytes:
+        """Return the body, or its first `max_bytes`.
+
+        Raises:
+            IncompleteRead: it ends before its length.
+        """
+        if amt is not None:
+            return super().read(amt)
+        body = bytearray()
+        while len(body) < self.max_bytes and (piece := self.read1(_CHUNK_BYTES)):
+            body += piece
+        if len(body) < self.max_bytes and self.length:
+            raise http.client.IncompleteRead(bytes(body), self.length)
+        return bytes(body[: self.max_bytes])
+
+
 class _Http(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     """Asks over connections of ours."""
 
@@ -154,26 +186,24 @@ class _Http(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects; each request knows what was asked for at first."""
 
-    def redirect_request(self, req: Any, *args: Any, **named: Any) -> Any:
+    def redirect_request(  # noqa: PLR0917  # urllib's
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
         """Return the request for the next hop."""
         if not self.max_redirections:  # of which urllib would follow the first
-            raise urllib.error.HTTPError(
-                req.full_url, 302, self.inf_msg, http.client.HTTPMessage(), None
-            )
-        following: Any = super().redirect_request(req, *args, **named)
+            raise urllib.error.HTTPError(req.full_url, code, self.inf_msg + msg, headers, fp)
+        following: Any = super().redirect_request(req, fp, code, msg, headers, newurl)
         following.asked = _asked(req)
         return following
 
 
 class Answers(urllib.request.BaseHandler):
-    """Names who asks, keeps the head of each answer, and limits bodies."""
+    """Names who asks, and keeps the head of each answer."""
 
     handler_order = 100  # before errors and redirects are handled
 
-    def __init__(self, *, user_agent: str, max_bytes: int) -> None:
-        """Take no more than a byte above `max_bytes` of a body."""
+    def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
-        self._max_bytes = max_bytes
         self.heads: dict[str, dict[str, Any]] = {}
         """By the URL that was asked for, the answer that came last."""
 
@@ -191,7 +221,6 @@ class Answers(urllib.request.BaseHandler):
             "status": response.status,
             "headers": [(name.lower(), value) for name, value in response.headers.items()],
         }
-        response.read = functools.partial(_read, response, self._max_bytes + 1)
         return response
 
     https_request = http_request
@@ -200,23 +229,6 @@ class Answers(urllib.request.BaseHandler):
 
 def _asked(request: Any) -> str:
     return getattr(request, "asked", request.full_url)
-
-
-def _read(response: http.client.HTTPResponse, num_bytes: int) -> bytes:
-    """Return the first bytes of a body; the socket's deadline holds for each piece.
-
-    Raises:
-        IncompleteRead: it ends before its length.
-    """
-    body = bytearray()
-    while len(body) < num_bytes:
-        piece = response.read1(_CHUNK_BYTES)
-        if not piece:
-            if response.length:
-                raise http.client.IncompleteRead(bytes(body), response.length)
-            break
-        body += piece
-    return bytes(body[:num_bytes])
 
 
 def opener_for(
@@ -238,28 +250,23 @@ def opener_for(
 
 
 class _Resizer:
-    """img2dataset's own, and what it does not tell: the length of the file, and its beginning."""
+    """img2dataset's own; it keeps the file that it resized last."""
 
     def __init__(self, inner: Callable[..., Any], max_bytes: int) -> None:
         self._inner = inner
         self._max_bytes = max_bytes
-        self._seen: dict[str, Any] = {}
+        self._body: bytes | None = None
 
     def __call__(self, stream: Any, bounding_boxes: Any = None) -> Any:
-        body = stream.getvalue()
+        body = self._body = stream.getvalue()
         if len(body) > self._max_bytes:
-            made = (None, None, None, None, None, "too many bytes")
-        else:
-            made = self._inner(stream, bounding_boxes)
-        self._seen = {"num_bytes": len(body)}
-        if made[-1] is not None:
-            self._seen["first_bytes"] = body[:FIRST_BYTES]
-        return made
+            return None, None, None, None, None, "too many bytes"
+        return self._inner(stream, bounding_boxes)
 
-    def last_seen(self) -> dict[str, Any]:
-        """Return what is known of the file that was resized last, once."""
-        seen, self._seen = self._seen, {}
-        return seen
+    def take_body(self) -> bytes | None:
+        """Return the file once."""
+        body, self._body = self._body, None
+        return body
 
 
 class _Writer:
@@ -277,26 +284,25 @@ class _Writer:
         self._connections = connections
 
     def write(self, image: bytes | None, _key: str, _caption: str | None, meta: Any) -> None:
-        """Send what became of a URL."""
-        seen = self._resizer.last_seen()
-        content = image if image is not None else seen.pop("first_bytes", b"")
+        """Send what became of a URL: its file, and what img2dataset made of it."""
+        body = self._resizer.take_body()
+        made = image if image is not None and image != body else b""
         host = (urllib.parse.urlsplit(meta["url"]).hostname or "").lower()
         self.send(
             {
-                **{name: meta[name] for name in ("url", "original_width", "original_height")},
+                "url": meta["url"],
                 "is_success": meta["status"] == "success",
                 "message": meta["error_message"],
-                "sha256": meta["sha256"],
                 "head": self._answers.heads.pop(meta["url"], None),
                 "address": self._connections.tried.get(host),
-                "num_content_bytes": len(content),
-                **seen,
+                "num_body_bytes": None if body is None else len(body),
+                "num_made_bytes": len(made),
             },
-            content,
+            (body or b"") + made,
         )
 
     def send(self, line: dict[str, Any], content: bytes = b"") -> None:
-        """Send a line and a file; end with the process that no longer listens."""
+        """Send a line and bytes; end with the process that no longer listens."""
         try:
             self._sink.write(json.dumps(line).encode() + b"\n" + content)
             self._sink.flush()
@@ -327,7 +333,7 @@ def _downloader(settings: dict[str, Any], resizer: Any, writer: _Writer, folder:
         output_folder=folder,
         column_list=["url"],
         oom_shard_count=1,
-        compute_hash="sha256",
+        compute_hash=None,
         verify_hash_type=None,
         **settings["downloader"],
     )
@@ -353,7 +359,7 @@ def main() -> None:
     from img2dataset.resizer import Resizer  # pyright: ignore[reportMissingImports]
 
     connections = Connections(settings, _module_at(settings["addresses_file"]))
-    answers = Answers(user_agent=settings["user_agent"], max_bytes=settings["max_bytes"])
+    answers = Answers(settings["user_agent"])
     urllib.request.install_opener(opener_for(settings, connections, answers))
     resizer = _Resizer(Resizer(**settings["resizer"]), settings["max_bytes"])
     writer = _Writer(sink, resizer=resizer, answers=answers, connections=connections)

@@ -17,7 +17,6 @@ from openalign.ingest.web.outcomes import refusal_of_status
 from openalign.ingest.web.transfer import Refusal
 
 BY_HEADER = "Use of image disallowed by X-Robots-Tag directive"
-TOO_MANY_PIXELS = "image area too large"
 
 _HTTP = re.compile(r"HTTP Error (\d{3}): ?(.*)", re.DOTALL)
 _ERRNO = re.compile(r"\[Errno (-?\d+)\]")
@@ -46,11 +45,9 @@ _NO_URL = (
 
 
 def refusal_of(message: str) -> Refusal:
-    """Return the refusal for what a download, or the resizing behind it, failed with."""
+    """Return the refusal for what a download failed with."""
     if message == BY_HEADER:
         return Refusal(state=FetchState.OPTED_OUT, detail="X-Robots-Tag")
-    if message == TOO_MANY_PIXELS:
-        return Refusal(state=FetchState.TOO_MANY_PIXELS, detail="above `max_pixels`")
     if NOT_PUBLIC in message:
         address = message.partition(NOT_PUBLIC)[2].rstrip(">")
         detail = f"{address} is not a public address"
@@ -59,6 +56,14 @@ def refusal_of(message: str) -> Refusal:
         return _of_status(int(found.group(1)), found.group(2))
     state, detail = _of_connection(message)
     return Refusal(state=state, detail=detail)
+
+
+def refusal_of_file(message: str) -> Refusal:
+    """Return the refusal for what img2dataset says of a file that this project can decode."""
+    if message == "image area too large":
+        return Refusal(state=FetchState.TOO_MANY_PIXELS, detail="img2dataset counts more pixels")
+    # OpenCV's own words name its release and its source files.
+    return Refusal(state=FetchState.DECODE_FAILURE, detail="img2dataset cannot decode or store it")
 
 
 def _of_status(status: int, words: str) -> Refusal:

@@ -51,7 +51,7 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a URL. A file follows: the stored one, or the first bytes of a broken one."""
+    """What became of a URL. Two files follow: the one that came, and what was made of it."""
 
     url: str
     is_success: bool
@@ -60,12 +60,11 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
     """The last address that was tried."""
 
-    sha256: str | None
-    original_width: int | None
-    original_height: int | None
-    num_content_bytes: int
-    num_bytes: int | None = None
-    """Of the original; None where no file came."""
+    num_body_bytes: int | None
+    """None where no file came."""
+
+    num_made_bytes: int
+    """0 where nothing was made of it."""
 
 
 class _ShardEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,8 +179,8 @@ class Img2datasetProcess:
             except BrokenPipeError:
                 continue
 
-    def download(self, urls: Sequence[str]) -> Iterator[tuple[Download, bytes]]:
-        """Yield what became of each URL of a shard, in the order in which they end.
+    def download(self, urls: Sequence[str]) -> Iterator[tuple[Download, bytes, bytes]]:
+        """Yield what became of each URL of a shard, its file, and what was made of that.
 
         Raises:
             StageError: the process died, or lost images.
@@ -194,9 +193,10 @@ class Img2datasetProcess:
             if end.is_end:
                 break
             download = _DOWNLOAD.decode(line)
-            content = self._read(download.num_content_bytes)
+            body = self._read(download.num_body_bytes or 0)
+            made = self._read(download.num_made_bytes)
             missing.discard(download.url)
-            yield download, content
+            yield download, body, made
         if missing or not end.is_whole:
             raise self._error(f"it lost {len(missing)} of {len(urls)} images")
 
