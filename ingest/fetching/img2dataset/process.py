@@ -143,6 +143,7 @@ class Img2datasetProcess:
 
         Raises:
             ConfigError: that Python has not the img2dataset that is driven.
+            StageError: it cannot be imported there.
         """
         require_img2dataset(python)
         self._log: IO[bytes] = tempfile.TemporaryFile(prefix="openalign-")  # noqa: SIM115
@@ -154,8 +155,12 @@ class Img2datasetProcess:
             # It looks for a newer release on the network when it is imported.
             env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"},
         )
-        self._tell(settings)
-        self._line()
+        try:
+            self._tell(settings)
+            self._line()  # it is ready
+        except StageError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
