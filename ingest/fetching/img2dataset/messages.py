@@ -14,7 +14,7 @@ from openalign.files.states import FetchState
 from openalign.ingest.fetching.img2dataset.driver import NOT_PUBLIC
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.outcomes import refusal_of_status
-from openalign.ingest.web.transfer import Refusal
+from openalign.ingest.web.transfer import REDIRECTS, Refusal
 
 BY_HEADER = "Use of image disallowed by X-Robots-Tag directive"
 
@@ -25,7 +25,7 @@ _NO_NAME = frozenset(
 )
 _CLOSED = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
-_LOOPS = ("would lead to an infinite loop", "is not allowed")
+_LOOP = "would lead to an infinite loop"
 _SLOW = ("timed out",)
 _NO_HTTP = (
     "bytes when reading",  # the status line, or one of the headers
@@ -67,9 +67,9 @@ def refusal_of_file(message: str) -> Refusal:
 
 
 def _of_status(status: int, words: str) -> Refusal:
-    if _LOOPS[0] in words:
+    if _LOOP in words:
         return Refusal(state=FetchState.TOO_MANY_REDIRECTS, detail="too many redirects, or a loop")
-    if _LOOPS[1] in words or status in (301, 302, 303, 307, 308):
+    if status in REDIRECTS:
         detail = f"HTTP {status} leads to no http URL"
         return Refusal(state=FetchState.BAD_URL, detail=detail)
     return refusal_of_status(status)

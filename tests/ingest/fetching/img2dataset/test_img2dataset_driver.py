@@ -107,7 +107,6 @@ def redirect(where: str) -> Reply:
         pytest.param(
             Reply(body=b"x" * 30, a_byte_a_second=True), "timeout", "too slow", id="a byte a second"
         ),
-        pytest.param(Reply(before_seconds=5), "timeout", "too slow", id="no first byte"),
         pytest.param(
             redirect("http://10.0.0.1/x"),
             "private_address",
@@ -137,6 +136,14 @@ def test_a_failure_s_message_has_its_state(web: Web, reply: Reply, state: str, d
     asking = Asking(web, first_byte_seconds=2.0, total_seconds=3.0)
 
     assert asking.refusal(f"{SITE}/reply") == (state, detail)
+
+
+def test_a_first_byte_has_a_deadline_of_its_own(web: Web) -> None:
+    web.routes["/late"] = Reply(before_seconds=3, body=b"late")
+
+    assert Asking(web, first_byte_seconds=60.0).body(f"{SITE}/late") == b"late"
+    asking = Asking(web, first_byte_seconds=1.0, total_seconds=60.0)
+    assert asking.refusal(f"{SITE}/late") == (FetchState.TIMEOUT, "too slow")
 
 
 def test_tls_that_is_none_is_a_failure_of_tls(web: Web) -> None:
