@@ -83,6 +83,16 @@ def to_batch(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(list(rows), schema=CANDIDATE)
 
 
+def as_candidates(rows: pl.DataFrame) -> pa.RecordBatch:
+    """Return rows as `schemas.CANDIDATE`; columns that they lack are null."""
+    columns = [
+        pl.col(name) if name in rows.columns else pl.lit(None).alias(name)
+        for name in CANDIDATE.names
+    ]
+    table = rows.select(columns).to_arrow().cast(CANDIDATE).combine_chunks()
+    return next(iter(table.to_batches()), to_batch([]))
+
+
 def damaged_file(name: str, reason: str) -> Harvested:
     """Return the piece that says that a file could not be read, or not to its end."""
     damaged = DamagedFile(name=name, reason=reason)

@@ -165,6 +165,11 @@ class FetchConfig:
                     f"engine img2dataset asks no host for its rules: web.{name} must be false, "
                     "got true"
                 )
+        if self.web.proxy:
+            raise ValueError(
+                "engine img2dataset asks through no proxy, got web.proxy: addresses are judged "
+                "where it connects"
+            )
         if self.resize == "squash" and not self.keep_original:
             raise ValueError(
                 "engine img2dataset cannot squash: resize must be short_side, center_crop or none"

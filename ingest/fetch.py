@@ -190,14 +190,12 @@ def _add(counts: Iterable[Any]) -> Any:
 
 def _write_plan(counts: Any, *, attempt: Attempt, setup: FetchSetup) -> str:
     config, images_from = setup.config, setup.images_from
-    by_host = isinstance(images_from, WebConfig)
     by_cell, by_key = counts
     plan = plan_work(
         by_cell,
         num_buckets=config.num_buckets,
-        by_host=by_host,
+        web=images_from if isinstance(images_from, WebConfig) else None,
         large_host=config.large_host,
-        max_owners=images_from.connections_per_host if by_host else 1,
         first_untried=first_untried(by_key, config.limit) if config.limit is not None else "",
     )
     attempt.require()

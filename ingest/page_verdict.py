@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from openalign.files.states import PageState
 from openalign.ingest.watchdog import watched
+from openalign.ingest.web.answers import Head
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.opt_outs import forbids_following, opt_out_in, opt_out_on_page
-from openalign.ingest.web.transfer import Head
 from openalign.ingest.webpage.cost.budget import PageTooComplexError
 from openalign.ingest.webpage.page import PageContent, parse_page
 from openalign.ingest.webpage.texts import TextKind

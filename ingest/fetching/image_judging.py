@@ -15,8 +15,8 @@ from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.setup import HeaderRule
 from openalign.ingest.fetching.supply import ConvertedImage
+from openalign.ingest.web.answers import Glance, Head, Refusal
 from openalign.ingest.web.outcomes import Response
-from openalign.ingest.web.transfer import Glance, Head, Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,8 @@ from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.ledger_files import is_there, named_by, naming
 from openalign.ingest.fetching.supply import Supplied
+from openalign.ingest.web.answers import Refusal
 from openalign.ingest.web.outcomes import Failure
-from openalign.ingest.web.transfer import Refusal
 
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
 
@@ -113,10 +113,9 @@ class OpenShard:
             "shard": self._name,
         }
         if isinstance(found, StoredImage):
-            place = _SpooledImage(
+            self._spooled[url] = _SpooledImage(
                 ending=found.ending, offset=self._spool.tell(), length=len(found.content)
             )
-            self._spooled[url] = place
             self._spool.write(found.content)
         else:
             assert isinstance(outcome, OwnImage), "only such an image stays where it lies"

@@ -12,8 +12,8 @@ from openalign.ingest.fetching.img2dataset.process import require_img2dataset
 from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.supply import FromWeb, ImageSupply, ShardByShard
 from openalign.ingest.sources.contract import OwnImages
+from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
-from openalign.ingest.web.transfer import BodyRule
 from openalign.telemetry import say
 
 _ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"

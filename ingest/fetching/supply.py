@@ -8,9 +8,9 @@ from typing import Protocol
 import polars as pl
 
 from openalign.ingest.fetching.images_in_place import OwnImage
+from openalign.ingest.web.answers import Head
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Outcome
-from openalign.ingest.web.transfer import Head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ import pyarrow as pa
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.hashing import hash64, hash64_expr, image_key
+from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.host_limits import names_for
 from openalign.ingest.web.urls import hosts_of
 
 NUM_CELLS = 1 << 18
@@ -46,7 +48,13 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The ranges of each bucket."""
 
     num_owners: dict[int, int]
-    """By the number of a cell, the workers that its hosts are shared among, where more than one."""
+    """By the number of a cell, the workers that its hosts may be shared among, where several."""
+
+    connections: dict[str, int] = {}
+    """Connections to a host, by its name as in the setting `hosts`: each owner needs one."""
+
+    connections_of_others: int = 1
+    """Connections to hosts that no such name is for."""
 
     first_untried: str = ""
     """Images whose keys do not come before this are not tried; empty where all are."""
@@ -69,12 +77,19 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def owners_of(self, host: str) -> int:
         """Return how many workers a host's images are shared among."""
-        return self.num_owners.get(hash64(host) // 2 % NUM_CELLS, 1)
+        owners = self.num_owners.get(hash64(host) // 2 % NUM_CELLS, 1)
+        names = (name for name in names_for(host) if name in self.connections)
+        name = next(names, None)
+        return min(owners, self.connections_of_others if name is None else self.connections[name])
 
     def ranges_of(self, rows: pl.DataFrame) -> Numbers:
         """Return the number of each row's range; rows have `image_url` and `image_key`."""
         cells = cells_of(rows["image_url"], by_host=self.by_host)
         owners = self._owners[cells]
+        if (shared := owners > 1).any():
+            hosts = hosts_of(rows["image_url"].filter(pl.Series(shared)))
+            by_host = {host: self.owners_of(host) for host in hosts.unique()}
+            owners[shared] = hosts.replace_strict(by_host, return_dtype=pl.Int64).to_numpy()
         # With one owner the part is 0. The parts of a host are in as many buckets.
         parts = _hashes(rows["image_url"]) % owners
         buckets = (cells + parts) % self.num_buckets
@@ -116,28 +131,36 @@ def plan_work(
     counts: Numbers,
     *,
     num_buckets: int,
-    by_host: bool,
+    web: WebConfig | None,
     large_host: int,
-    max_owners: int,
     first_untried: str = "",
 ) -> WorkPlan:
     """Return the plan for candidates that were counted by cell.
 
-    A host with more than `large_host` candidates has several owners, `max_owners` at most: each
-    needs a connection of its own.
+    A host with more than `large_host` candidates has several owners, at most as many as
+    connections. `web` says how hosts are asked, and is None where none is.
     """
     owners = np.ones(NUM_CELLS, np.int64)
-    if by_host:
-        owners = np.clip(-(-counts // large_host), 1, min(num_buckets, max_owners))
+    connections, others = dict[str, int](), 1
+    if web is not None:
+        others = web.connections_per_host
+        named = web.hosts.items()
+        connections = {name: host.connections_per_host or others for name, host in named}
+        most = min(num_buckets, max(others, *connections.values(), 1))
+        owners = np.clip(-(-counts // large_host), 1, most)
     num_rows = np.zeros(num_buckets, np.int64)
     for part in range(int(owners.max())):
         [cells] = np.nonzero(owners > part)
-        np.add.at(num_rows, (cells + part) % num_buckets, -(-counts[cells] // owners[cells]))
+        # As many as if hosts that no setting names have all of them; ranges need no exact number.
+        parts = np.minimum(owners[cells], others)
+        np.add.at(num_rows, (cells + part) % num_buckets, -(-counts[cells] // parts))
     [shared] = np.nonzero(owners > 1)
     return WorkPlan(
-        by_host=by_host,
+        by_host=web is not None,
         num_ranges=[max(1, math.ceil(n / RANGE_ROWS)) for n in num_rows.tolist()],
         num_owners=dict(zip(shared.tolist(), owners[shared].tolist(), strict=True)),
+        connections=connections,
+        connections_of_others=others,
         first_untried=first_untried,
     )
 

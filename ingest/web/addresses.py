@@ -39,6 +39,16 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def names_private_address(host: str, allowed: Sequence[Network]) -> bool:
+    """Tell whether a host is written as an address that is not allowed, or is `localhost`."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return not any(is_allowed(address, allowed) for address in ("127.0.0.1", "::1"))
+    try:
+        return not is_allowed(host.strip("[]"), allowed)
+    except ValueError:
+        return False
+
+
 def is_loopback(address: str) -> bool:
     """Tell whether an address is this machine's own."""
     return _unwrap(ipaddress.ip_address(address.partition("%")[0])).is_loopback

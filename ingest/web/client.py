@@ -5,8 +5,6 @@ origin (`site_rules`), then, after DNS, the IP address. Each host has a limit on
 connections. Every wait has a deadline. Temporary failures are tried again.
 """
 
-import heapq
-import itertools
 import math
 import time
 from collections import defaultdict, deque
@@ -17,23 +15,24 @@ from types import TracebackType
 from typing import Self
 
 from openalign.files.states import FetchState
+from openalign.ingest.web.addresses import names_private_address, parse_networks
+from openalign.ingest.web.answers import REDIRECTS, BodyRule, Ending, Head, Refusal
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.connections import Connections, Request
+from openalign.ingest.web.host_limits import LimitsByHost
 from openalign.ingest.web.outages import Outages, outage_error
 from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
-from openalign.ingest.web.reactor import Reactor, process_share
 from openalign.ingest.web.robots import MAX_ROBOTS_BYTES
 from openalign.ingest.web.site_rules import MAX_RULES_REDIRECTS, SiteRules
-from openalign.ingest.web.transfer import REDIRECTS, BodyRule, Ending, Head, Refusal, Transfer
-from openalign.ingest.web.urls import canonical_url, host_of, origin_of
+from openalign.ingest.web.standing import OUT_OF_BUDGET, Standing
+from openalign.ingest.web.urls import canonical_url, has_bad_port, host_of, origin_of
 
 MAX_HELD_BYTES = 512_000_000
 """No request starts while bodies in memory exceed this; running transfers continue."""
 
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
-_UNREACHABLE = frozenset({FetchState.CONNECT_FAILURE, FetchState.DNS_FAILURE, FetchState.TIMEOUT})
-"""Failures that cost time at each attempt; the others come at once."""
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class _Visit:
 
 
 class WebClient:
-    """Asks for many addresses at once; keeps connections and rules of origins between calls."""
+    """Asks for many addresses at once; keeps connections and robots.txt rules between calls."""
 
     def __init__(
         self,
@@ -70,33 +69,32 @@ class WebClient:
         max_held_bytes: int = MAX_HELD_BYTES,
         owners_of: Callable[[str], int] = lambda _: 1,
     ) -> None:
-        """Ask as `config` says; `owners_of` tells among how many clients a host is shared."""
+        """Make a client; it opens no connection yet.
+
+        `owners_of` tells among how many clients a host is shared.
+
+        Raises:
+            InputError: the certificates that are to be trusted cannot be read.
+        """
         self._config = config
-        self._max_held_bytes = max_held_bytes
+        self._allowed = parse_networks(config.allowed_networks)
         self._judge_redirect = judge_redirect
-        self._accept = accept
         self._body = self._asked_body = body
         # A byte more than is read tells whether the file goes on.
         self._rules_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES + 1, cut=True)
-        self._reactor = Reactor(max_connections=config.connections)
-        self._pace: Pace[_Visit] = Pace(
-            requests_per_second=config.requests_per_second,
-            max_active_per_host=config.connections_per_host,
-            owners_of=owners_of,
+        self._connections: Connections[_Visit] = Connections(
+            config, accept=accept, max_held_bytes=max_held_bytes
         )
+        self._limits = LimitsByHost(config, owners_of)
+        self._pace: Pace[_Visit] = Pace(self._limits.of)
+        self._standing = Standing(self._limits.of)
         self._rules = SiteRules(config)
         self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
         self._asked: set[str] = set()
-        self._outages = Outages(config.connect_to)
+        self._outages = Outages(config.connect_to, proxy=config.proxy)
         self._doubtful: list[tuple[Future[str | None], _Visit, Ending]] = []
-        self._failures_in_a_row: dict[str, int] = defaultdict(int)
-        self._active: dict[object, tuple[Transfer, _Visit]] = {}
-        self._idle: list[Transfer] = []
-        self._later: list[tuple[float, int, _Visit]] = []
-        self._numbers = itertools.count()
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
-        self._next_scan = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -112,10 +110,7 @@ class WebClient:
     def close(self) -> None:
         """Close every connection."""
         self._abandon()
-        for transfer in self._idle:
-            transfer.close()
-        self._idle.clear()
-        self._reactor.close()
+        self._connections.close()
 
     def ask(self, urls: Iterable[str], *, body: BodyRule | None = None) -> Iterator[Outcome]:
         """Yield one outcome for each canonical URL, in the order in which they end.
@@ -150,7 +145,9 @@ class WebClient:
         while self._num_open or self._ready:
             self._turn()
             if self._ready:
-                return self._ready.popleft()
+                outcome = self._ready.popleft()
+                self._connections.held.num -= len(outcome.body)
+                return outcome
         return None
 
     def sitemaps_of(self, origin: str) -> list[str]:
@@ -159,93 +156,53 @@ class WebClient:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        while self._later and self._later[0][0] <= now:
-            self._enqueue(heapq.heappop(self._later)[2])
+        for host in self._pace.overdrawn(now):
+            self._close(host, OUT_OF_BUDGET)
         self._start_due(now)
-        ended = self._reactor.turn(0.0 if self._ready else self._wait_seconds(now))
-        # All are taken out first, because an outage in one of them ends the loop.
-        for code, transfer, visit in [(code, *self._active.pop(curl)) for curl, code in ended]:
-            self._idle.append(transfer)
-            self._pace.release(visit.host)
-            self._judge(visit, transfer.succeeded() if code == 0 else transfer.failed(code))
+        endings = self._connections.turn(0.0 if self._ready else self._wait_seconds(now))
+        # All are released first, because an outage in one of them ends the loop.
+        now = time.monotonic()
+        for visit, _ in endings:
+            self._pace.release(visit.host, now=now)
+        for visit, ending in endings:
+            self._judge(visit, ending)
         self._settle_doubtful()
-        self._enforce_deadlines(time.monotonic())
 
     def _wait_seconds(self, now: float) -> float:
-        times = [self._later[0][0]] if self._later else []
-        due = self._pace.next_due()
-        if due is not None and self._has_room():
-            times.append(due)
-        if self._active:
-            times.append(self._next_scan)
+        due = self._pace.next_due() if self._has_room() else None
+        times = [time for time in (due, self._connections.next_scan) if time is not None]
         if self._doubtful:
             times.append(now + _SCAN_SECONDS)
         assert times, "addresses are open, but nothing is under way for them"
         return min(_LONGEST_WAIT_SECONDS, max(0.0, min(times) - now))
 
+    def _has_room(self) -> bool:
+        return self._connections.has_room() and len(self._ready) < self._config.connections
+
     def _start_due(self, now: float) -> None:
-        while self._has_room():
-            visit = self._pace.take(now)
+        while self._has_room() and (due := self._pace.take(now)) is not None:
+            visit = due if due.rules_until > now else self._judged(due)
             if visit is None:
-                return
-            if self._failures_in_a_row[visit.host] >= self._config.host_failures:
-                self._pace.release(visit.host)
-                detail = "the host did not answer many requests before"
-                self._end(visit, Refusal(state=FetchState.CONNECT_FAILURE, detail=detail))
+                self._pace.release(due.host, now=now)
                 continue
-            if visit.rules_until <= now:
-                host, visit = visit.host, self._judged(visit)
-                if visit is None:
-                    self._pace.release(host)
-                    continue
             visit.num_attempts += 1
             origin = origin_of(visit.url)
-            transfer = self._idle.pop() if self._idle else self._new_transfer()
-            transfer.prepare(
-                visit.url,
+            request = Request(
+                url=visit.url,
                 rule=self._rules_body if visit.rules_file else self._asked_body,
                 judge_opt_out=self._config.respect_opt_outs and not visit.rules_file,
                 look_up=visit.num_attempts > 1 or origin not in self._asked,
-                now=now,
             )
             self._asked.add(origin)
-            self._active[transfer.curl] = (transfer, visit)
-            self._reactor.add(transfer.curl)
-
-    def _has_room(self) -> bool:
-        """Tell whether a connection and memory are free for another request."""
-        limit = self._config.connections
-        if len(self._active) >= limit or len(self._ready) >= limit:
-            return False
-        held_bytes = sum(transfer.num_bytes for transfer, _ in self._active.values())
-        held_bytes += sum(len(outcome.body) for outcome in self._ready)
-        return held_bytes <= self._max_held_bytes
-
-    def _new_transfer(self) -> Transfer:
-        return Transfer(self._config, share=process_share(), accept=self._accept)
-
-    def _enforce_deadlines(self, now: float) -> None:
-        """Give up transfers without a first byte, and stuck ones: libcurl does not time them."""
-        if now < self._next_scan:
-            return
-        self._next_scan = now + _SCAN_SECONDS
-        first, total = self._config.first_byte_seconds, self._config.total_seconds
-        for curl, (transfer, visit) in list(self._active.items()):
-            spent = now - transfer.started
-            is_late = spent > first and not transfer.has_answered
-            if not is_late and spent <= total + _LONGEST_WAIT_SECONDS:
-                continue
-            self._reactor.remove(transfer.curl)
-            del self._active[curl]
-            self._idle.append(transfer)
-            self._pace.release(visit.host)
-            self._judge(visit, transfer.timed_out("no first byte" if is_late else "too slow"))
+            self._connections.start(visit, request, now=now)
 
     # The steps of an address ---------------------------------------------------------------------
 
     def _admit(self, visit: _Visit) -> None:
         """Queue an address, once the rules of its origin are known and allow it."""
-        if (judged := self._judged(visit)) is not None:
+        if refusal := self._standing.closed(visit.host) or self._refusal_of(visit.url):
+            self._end(visit, refusal)
+        elif (judged := self._judged(visit)) is not None:
             self._enqueue(judged)
 
     def _judged(self, visit: _Visit) -> _Visit | None:
@@ -268,7 +225,19 @@ class WebClient:
         return visit
 
     def _enqueue(self, visit: _Visit) -> None:
-        self._pace.put(visit.host, visit)
+        self._pace.put(visit.host, visit, now=time.monotonic())
+
+    def _refusal_of(self, url: str) -> Refusal | None:
+        """Return why an address is not asked for, as far as it tells that itself."""
+        if has_bad_port(url):
+            return Refusal(state=FetchState.BAD_URL, detail="its port belongs to another service")
+        host = host_of(url)
+        has_proxy = self._config.proxy and host not in self._config.connect_to
+        if has_proxy and names_private_address(host, self._allowed):
+            return Refusal(
+                state=FetchState.PRIVATE_ADDRESS, detail=f"{host} is not a public address"
+            )
+        return None
 
     def _judge(self, visit: _Visit, ended: Ending) -> None:
         """Conclude answers and failures of a host; retry after an outage of this machine."""
@@ -276,6 +245,10 @@ class WebClient:
             self._outages.note_answer(visit.host, ended.address)
         if ended.trouble is None:
             self._conclude(visit, ended)
+        elif self._outages.shortage(ended.trouble) and self._connections.make_do():
+            visit.num_attempts -= 1
+            now = time.monotonic()
+            self._pace.delay(visit.host, visit, until=now + _SCAN_SECONDS, now=now)
         elif (what := self._outages.judge(visit.host, ended.trouble)) is not None:
             self._endure(visit, what)
         elif self._outages.is_doubtful(visit.host, ended.trouble):
@@ -299,12 +272,12 @@ class WebClient:
         Raises:
             StageError: there is no attempt left.
         """
-        if not self._try_again(visit, None):
+        if not self._try_again(visit):
             raise outage_error(what)
 
     def _conclude(self, visit: _Visit, ended: Ending) -> None:
-        self._note_reachability(visit, ended)
         head, refusal = ended.head, ended.refusal
+        self._note(visit.host, ended)
         can_heal = ended.can_heal
         if refusal is None:
             assert head is not None, "a transfer without a head ends with a refusal"
@@ -316,20 +289,29 @@ class WebClient:
                 return
             refusal = refusal_of_status(head.status)
             can_heal = refusal.state is FetchState.HTTP_SERVER_ERROR
-        if can_heal and self._try_again(visit, head if ended.refusal is None else None):
+        if can_heal and self._try_again(visit):
             return
         self._end(visit, refusal, head=head, body=ended.body if ended.refusal is not None else b"")
 
-    def _note_reachability(self, visit: _Visit, ended: Ending) -> None:
-        if ended.refusal is not None and ended.refusal.state in _UNREACHABLE:
-            self._failures_in_a_row[visit.host] += 1
-        else:
-            self._failures_in_a_row[visit.host] = 0
+    def _note(self, host: str, ended: Ending) -> None:
+        """Hold or close a host as its answer says."""
+        seconds = self._standing.note(host, ended.head, ended.refusal)
+        if (why := self._standing.closed(host)) is not None:
+            self._close(host, why)
+        elif seconds:
+            now = time.monotonic()
+            self._pace.hold(host, until=now + seconds, now=now)
+
+    def _close(self, host: str, why: Refusal) -> None:
+        """End all that waits for a host; what comes in later ends at once."""
+        self._standing.close(host, why)
+        for visit in self._pace.expel(host, now=time.monotonic()):
+            self._end(visit, why)
 
     def _redirect(self, visit: _Visit, head: Head) -> None:
-        target = canonical_url(head.header("location") or "", head.url)
+        target = canonical_url(head.location, head.url) if head.location else None
         limit = MAX_RULES_REDIRECTS if visit.rules_file else self._config.max_redirects
-        if not head.header("location") or target is None:
+        if target is None:
             detail = f"HTTP {head.status} leads to no http URL"
             self._end(visit, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
         elif visit.num_redirects >= limit:
@@ -354,20 +336,14 @@ class WebClient:
             return None
         return self._judge_redirect(visit.url, target)
 
-    def _try_again(self, visit: _Visit, head: Head | None) -> bool:
-        """Queue another attempt; return False when there is none left or the pause is too long."""
-        if visit.num_attempts > self._config.num_retries:
+    def _try_again(self, visit: _Visit) -> bool:
+        """Queue another attempt; return False when there is none left."""
+        if visit.num_attempts > self._config.num_retries or self._standing.closed(visit.host):
             return False
         now = time.monotonic()
         pause = self._config.retry_seconds * 2 ** (visit.num_attempts - 1)
-        asked = head.retry_after_seconds if head is not None else None
-        if asked is not None:
-            if asked > self._config.max_retry_seconds:
-                return False
-            pause = max(pause, asked)
-            self._pace.hold(visit.host, until=now + asked)
-        pause = min(pause, self._config.max_retry_seconds)
-        heapq.heappush(self._later, (now + pause, next(self._numbers), visit))
+        pause = min(pause, self._limits.of(visit.host).max_retry_seconds)
+        self._pace.delay(visit.host, visit, until=now + pause, now=now)
         return True
 
     def _succeed(self, visit: _Visit, head: Head, body: bytes) -> None:
@@ -375,8 +351,7 @@ class WebClient:
             self._rules.learn_answer(visit.rules_file, head, body, now=time.monotonic())
             self._admit_waiting(visit.rules_file)
             return
-        self._num_open -= 1
-        self._ready.append(Response(url=visit.asked, head=head, body=body))
+        self._give(Response(url=visit.asked, head=head, body=body))
 
     def _end(
         self, visit: _Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
@@ -385,8 +360,7 @@ class WebClient:
             self._rules.learn_failure(visit.rules_file, refusal, head, now=time.monotonic())
             self._admit_waiting(visit.rules_file)
             return
-        self._num_open -= 1
-        self._ready.append(
+        self._give(
             Failure(
                 url=visit.asked,
                 state=refusal.state,
@@ -395,6 +369,11 @@ class WebClient:
                 body=body,
             )
         )
+
+    def _give(self, outcome: Outcome) -> None:
+        self._num_open -= 1
+        self._connections.held.num += len(outcome.body)
+        self._ready.append(outcome)
 
     def _admit_waiting(self, file: str) -> None:
         """Admit the addresses that waited for a file of rules, now that it has ended."""
@@ -405,13 +384,10 @@ class WebClient:
 
     def _abandon(self) -> None:
         """Drop all running and waiting requests, so that the next call starts clean."""
-        for transfer, _ in self._active.values():
-            self._reactor.remove(transfer.curl)
-            self._idle.append(transfer)
-        self._active.clear()
-        self._pace.clear()
+        self._connections.abandon()
+        self._connections.held.num = 0
+        self._pace.clear(now=time.monotonic())
         self._awaiting_rules.clear()
-        self._later.clear()
         self._doubtful.clear()
         self._ready.clear()
         self._num_open = 0

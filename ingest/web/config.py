@@ -12,6 +12,42 @@ OPT_OUT_SETTINGS = ("respect_opt_outs", "opt_outs_as_of")
 """The settings that also hold for pages which somebody else has fetched."""
 
 
+_HOST_NAME = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+_PROXY = re.compile(
+    r"(https?|socks4a|socks5h)://([!-~]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s:/@]+):\d{1,5}/?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """What differs for one host, or for all below a name; what is null is as for all hosts."""
+
+    requests_per_second: float | None = runtime(None)
+    """Requests in a second; a Crawl-delay holds where it is slower."""
+
+    connections_per_host: int | None = runtime(None)
+    """Transfers at one time."""
+
+    host_seconds: float | None = runtime(None)
+    """How long a worker may be busy with the host in all."""
+
+    host_failures: int | None = runtime(None)
+    """Unreachable answers in a row after which the rest fails without being tried."""
+
+    max_retry_seconds: float | None = runtime(None)
+    """Longest pause; a Retry-After that asks for more closes the host."""
+
+    def __post_init__(self) -> None:
+        positive(
+            requests_per_second=self.requests_per_second,
+            connections_per_host=self.connections_per_host,
+            host_seconds=self.host_seconds,
+            host_failures=self.host_failures,
+        )
+        if self.max_retry_seconds is not None:
+            not_negative(max_retry_seconds=self.max_retry_seconds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """How the web is asked. The defaults are polite to hosts that are not yours.
@@ -59,10 +95,18 @@ class WebConfig:
     """Pause before the first retry; it doubles with each one."""
 
     max_retry_seconds: float = runtime(60.0)
-    """Longest pause; a host whose Retry-After asks for more is not asked again."""
+    """Longest pause; a host whose Retry-After asks for more is not asked again in this run."""
 
     host_failures: int = runtime(20)
     """Unreachable answers in a row after which the rest of a host fails without being tried."""
+
+    host_seconds: float | None = runtime(None)
+    """How long a worker may be busy with one host in all; what then still waits ends as
+    `out_of_budget`. Null is no limit."""
+
+    hosts: dict[str, HostConfig] = runtime_factory(dict[str, HostConfig])  # noqa: RUF009  # a field
+    """What differs for some hosts, by name: `cdn.example` is that host, `*.cdn.example` all below
+    it. Of several that name a host, each setting comes from the most specific that has it."""
 
     respect_robots: bool = True
     """Ask for robots.txt and obey it (RFC 9309)."""
@@ -86,6 +130,14 @@ class WebConfig:
     connect_to: dict[str, str] = runtime_factory(dict[str, str])  # noqa: RUF009  # a field
     """Where a host is reached, as `address:port`, instead of what its name resolves to."""
 
+    proxy: str = runtime("")
+    """The proxy that everything is asked through, as `http://proxy.example:3128` (or https,
+    socks4a, socks5h); it looks up the names. Hosts in `connect_to` are reached without it."""
+
+    ca_file: str = runtime("")
+    """A file (PEM) with the certificates to trust, instead of the system's. CURL_CA_BUNDLE,
+    SSL_CERT_FILE and SSL_CERT_DIR name others, in this order."""
+
     def __post_init__(self) -> None:
         if self.contact and not re.fullmatch(r"https?://[!-~]+|[!-?A-~]+@[!-?A-~]+", self.contact):
             raise ValueError(
@@ -101,6 +153,7 @@ class WebConfig:
             total_seconds=self.total_seconds,
             slow_seconds=self.slow_seconds,
             host_failures=self.host_failures,
+            host_seconds=self.host_seconds,
         )
         not_negative(
             min_bytes_per_second=self.min_bytes_per_second,
@@ -122,6 +175,18 @@ class WebConfig:
                 raise ValueError(
                     f"connect_to must map a host to address:port, got {host}: {target!r}"
                 )
+
+        for name in self.hosts:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"hosts must name hosts as URLs do, in lower case, such as cdn.example or "
+                    f"*.cdn.example, got {name!r}"
+                )
+        if self.proxy and not _PROXY.fullmatch(self.proxy):
+            raise ValueError(
+                "proxy must be like http://proxy.example:3128, with http, https, socks4a or "
+                "socks5h: a proxy of another kind cannot look up names"
+            )
 
     @property
     def opt_outs_day(self) -> date:

@@ -1,7 +1,8 @@
 """Outages of this machine: failures that are not the host's and are never sealed as such.
 
     no descriptors   no socket can be opened
-    a copy gone      what a host is reached through (`connect_to`) takes no connection
+    no certificates  there is none to trust
+    a copy gone      what a host is reached through (`connect_to`, `proxy`) takes no connection
     no network       there is no route to the address, nor to any other
     no DNS           no name is resolved: not this one, not the last that answered, no control
 
@@ -126,8 +127,11 @@ class Machine:
 class Outages:
     """Judges the failures of one client's requests."""
 
-    def __init__(self, connect_to: Mapping[str, str], machine: Machine | None = None) -> None:
+    def __init__(
+        self, connect_to: Mapping[str, str], machine: Machine | None = None, *, proxy: str = ""
+    ) -> None:
         self._connect_to = {host.lower(): target for host, target in connect_to.items()}
+        self._proxy = proxy.partition("://")[2].rpartition("@")[2].rstrip("/")
         self._machine = machine or Machine()
         self._reached_name: str | None = None
         self._reached_address: str | None = None
@@ -136,31 +140,42 @@ class Outages:
 
     def note_answer(self, host: str, address: str | None) -> None:
         """Remember the host that answered last: a later check tries it again."""
-        if host in self._connect_to or address is None or is_loopback(address):
+        if self._proxy or host in self._connect_to or address is None or is_loopback(address):
             return
         self._reached_address = address
         if not _is_address(host):
             self._reached_name = host
+
+    def shortage(self, trouble: Trouble) -> int:
+        """Return the errno of a lack of descriptors here, or 0."""
+        if trouble.socket_errno in _NO_SOCKET:
+            return trouble.socket_errno
+        return self._machine.missing_descriptors()
 
     def judge(self, host: str, trouble: Trouble) -> str | None:
         """Return which outage this machine has, or None when the failure is the host's own.
 
         The call waits for no resolver: see `is_doubtful`.
         """
-        number = trouble.socket_errno
-        if number in _NO_SOCKET or (number := self._machine.missing_descriptors()):
+        if number := self.shortage(trouble):
             return f"no socket could be opened here ({os.strerror(number)})"
+        if trouble.code == pycurl.E_SSL_CACERT_BADFILE:
+            return "there are no certificates here to tell hosts by (`web.ca_file` names some)"
         if (target := self._connect_to.get(host)) is not None:
             if trouble.code in _NOT_CONNECTED or not self._machine.takes_connections(target):
                 return f"nothing listens at {target}, where {host} is reached"
-            return None
-        if trouble.address is None or is_loopback(trouble.address):
-            return None
-        others = [self._reached_address] if self._reached_address is not None else []
-        addresses = (trouble.address, *CONTROL_ADDRESSES, *others)
-        if not any(self._machine.has_route(address) for address in addresses):
-            return f"this machine has no network: there is no route to {host}, nor to any other"
+        elif self._proxy:
+            if not self._machine.takes_connections(self._proxy):
+                return f"the proxy at {self._proxy} takes no connection"
+        elif trouble.address is not None and not is_loopback(trouble.address):
+            return self._judge_route(host, trouble.address)
         return None
+
+    def _judge_route(self, host: str, address: str) -> str | None:
+        others = [self._reached_address] if self._reached_address is not None else []
+        if any(self._machine.has_route(to) for to in (address, *CONTROL_ADDRESSES, *others)):
+            return None
+        return f"this machine has no network: there is no route to {host}, nor to any other"
 
     def is_doubtful(self, host: str, trouble: Trouble) -> bool:
         """Tell whether only a resolver can find the cause of the failure: `judge_name` asks it."""
@@ -169,6 +184,7 @@ class Outages:
             trouble.address is None
             and trouble.code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT)
             and host not in self._connect_to
+            and not self._proxy
             and not _is_address(host)
             and not host.rstrip(".").endswith(".invalid")
         )

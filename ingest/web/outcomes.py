@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from openalign.files.states import FetchState
+from openalign.ingest.web.answers import Head, Refusal
 from openalign.ingest.web.robots import HostRules, rules_from
-from openalign.ingest.web.transfer import Head, Refusal
 
 _OF_STATUS = frozenset(
-    {FetchState.HTTP_GONE, FetchState.HTTP_CLIENT_ERROR, FetchState.HTTP_SERVER_ERROR}
+    {
+        FetchState.HTTP_GONE,
+        FetchState.HTTP_CLIENT_ERROR,
+        FetchState.HTTP_SERVER_ERROR,
+        FetchState.HTTP_UNEXPECTED,
+    }
 )
 """What `refusal_of_status` makes of a whole answer."""
 
@@ -51,6 +56,8 @@ def refusal_of_status(status: int) -> Refusal:
         state = FetchState.HTTP_GONE
     elif status == 429 or status >= 500:
         state = FetchState.HTTP_SERVER_ERROR
+    elif status < 400:
+        state = FetchState.HTTP_UNEXPECTED
     else:
         state = FetchState.HTTP_CLIENT_ERROR
     return Refusal(state=state, detail=f"HTTP {status}")

@@ -28,9 +28,14 @@ class Reactor:
         self._selector = selectors.DefaultSelector()
         self._wake_at: float | None = None
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self.limit(max_connections)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+
+    def limit(self, max_connections: int) -> None:
+        """Set how many connections are open at most; idle ones are closed first."""
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, max_connections)
 
     def add(self, curl: pycurl.Curl) -> None:
         """Start a handle's transfer."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from openalign.files.states import FetchState
+from openalign.ingest.web.answers import Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import rules_without_answer
 from openalign.ingest.web.robots import ROBOTS_PATH, HostRules, rules_from
 from openalign.ingest.web.tdmrep import TDMREP_PATH, TdmRules, tdm_rules_from
-from openalign.ingest.web.transfer import Head, Refusal
 from openalign.ingest.web.urls import origin_of
 
 RULES_HOLD_SECONDS = 24 * 3600.0

@@ -8,6 +8,16 @@ import polars as pl
 MAX_URL_CHARS = 4096
 """Longer URLs count as broken."""
 
+BAD_PORTS = frozenset(
+    {
+        *(0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95),
+        *(101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161),
+        *(179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563),
+        *(587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060),
+        *(5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+    }
+)
+"""Ports of other services, such as mail and ssh (the "bad ports" of WHATWG Fetch)."""
 
 _SEGMENT = r"[A-Za-z0-9_~!$&()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@%-]*"
 _QUERY = r"(?:\?[A-Za-z0-9._~!$&()*+,;=:@/?%-]*)?"
@@ -89,6 +99,12 @@ def address_name_of(url: str) -> str:
     """Return host and port of a canonical URL, as `host:port`."""
     parsed = ada_url.URL(url)
     return f"{parsed.hostname}:{parsed.port or ('443' if parsed.protocol == 'https:' else '80')}"
+
+
+def has_bad_port(url: str) -> bool:
+    """Tell whether a canonical URL names a port that belongs to another service."""
+    port = url.split("/", 3)[2].rpartition(":")[2]
+    return port.isdecimal() and int(port) in BAD_PORTS
 
 
 def origin_of(url: str) -> str:

@@ -29,6 +29,10 @@ class ArrowCoder(Coder):
         """Return the batch that they hold."""
         return from_ipc(encoded)
 
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Return about how many bytes a batch has; without this, Beam encodes it to count them."""
+        return value.nbytes
+
     def is_deterministic(self) -> bool:
         """Batches are never keys."""
         return False

@@ -41,6 +41,7 @@ class PageState(StrEnum):
     OUT_OF_SCOPE = "out_of_scope"  # a setting leaves it out, or it leads to another site
     OUT_OF_BUDGET = "out_of_budget"
     HTTP_ERROR = "http_error"
+    ASKED_TO_WAIT = "asked_to_wait"  # not asked: its host wants a longer pause than is allowed
     UNREACHABLE = "unreachable"
     SITEMAP = "sitemap"  # not a page, but a list of pages
     BAD_SITEMAP = "bad_sitemap"  # likewise, not read to its end
@@ -105,6 +106,10 @@ class FetchState(StrEnum):
     HTTP_GONE = "http_gone"  # 404, 410
     HTTP_CLIENT_ERROR = "http_client_error"  # the other 4xx
     HTTP_SERVER_ERROR = "http_server_error"  # 5xx and 429, after every retry
+    HTTP_UNEXPECTED = "http_unexpected"  # 1xx, and a 3xx that names no address to go on to
+    ASKED_TO_WAIT = "asked_to_wait"  # not asked: its host wants a longer pause than is allowed
+    OUT_OF_BUDGET = "out_of_budget"  # not asked: its host has taken all of its time
+    HEADER_TOO_LARGE = "header_too_large"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
     NOT_AN_IMAGE = "not_an_image"
@@ -119,6 +124,8 @@ class FetchState(StrEnum):
 CAN_HEAL = frozenset(
     {
         FetchState.NOT_TRIED,
+        FetchState.ASKED_TO_WAIT,
+        FetchState.OUT_OF_BUDGET,
         FetchState.DNS_FAILURE,
         FetchState.CONNECT_FAILURE,
         FetchState.TLS_FAILURE,

@@ -128,16 +128,13 @@ def _riff(first: bytes) -> Format | None:
 def _iso_media(first: bytes) -> Format | None:
     """Tell the format by the brands of a `ftyp` box: the major one, then those it can be read as.
 
-    An AVIF counts as one whatever its major brand is, since `mif1` stands for any image in a file
-    of this kind.
+    `mif1` stands for any image in a file of this kind, so a brand that says more is looked for.
     """
     if first[4:8] != b"ftyp" or len(first) < 12:
         return None
     end = min(int.from_bytes(first[:4], "big"), len(first))
     brands = [first[8:12], *(first[at : at + 4] for at in range(16, end - 3, 4))]
     found = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-    if AVIF in found:
-        return AVIF
     named = [each for each in found if each.name != "HEIF"]
     return next(iter(named or found), _no_image("MP4 video"))
 

@@ -9,6 +9,7 @@ from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
 from openalign.files.names import RUN_LOG
 from openalign.files.states import FetchState, PageState
+from openalign.ingest.web.config import WebConfig
 from openalign.pages import funnel
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
@@ -45,6 +46,15 @@ def say_left_out(run: Run) -> None:
             names.setdefault(why, []).append(stage.name)
     for why, left_out in names.items():
         say(f"{', '.join(left_out):9} left out: {why}")
+
+
+def say_behind_proxy(stage: Stage, web: WebConfig | None) -> None:
+    """Say what cannot be judged of hosts that a proxy reaches."""
+    if web is not None and web.proxy:
+        say(
+            f"{stage.name:9} asks through a proxy: a host is refused as private only where its "
+            "address is written so, and a name without an address looks like an error of the proxy"
+        )
 
 
 def say_why(stage: Stage, why: str) -> None:

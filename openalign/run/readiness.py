@@ -16,10 +16,12 @@ def require(run: Run, stage: Stage) -> None:
 
     Raises:
         ConfigError: it asks the web and names no contact, or an option is not one of Beam's.
+        InputError: what names the certificates to trust names none.
         MissingExtraError: one of its libraries is not installed.
         StageError: the root cannot be written, or the runner cannot take its jobs.
     """
     require_contact(run, stage)
+    require_certificates(run, stage)
     require_libraries(stage)
     storage.check_writable(run.config.root)
     if run.beam_options and stage.jobs is not None:
@@ -38,6 +40,19 @@ def require_contact(run: Run, stage: Stage) -> None:
             "`web.contact` must be set before the web is asked",
             hint="name an e-mail address or a URL where a host's owner can reach you",
         )
+
+
+def require_certificates(run: Run, stage: Stage) -> None:
+    """Check the certificates that a stage tells hosts by, where a setting or a variable names them.
+
+    Raises:
+        InputError: there is none in what is named.
+    """
+    web = stage.web(run.config)
+    if web is not None:
+        from openalign.ingest.web.certificates import trusted
+
+        trusted(web.ca_file)
 
 
 def require_libraries(stage: Stage) -> None:

@@ -137,6 +137,7 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
 def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:
     partial_url = run.folder(stage.name).partial_url(inputs.fingerprint)
     setup = setup_of(run, stage, partial_url)
+    messages.say_behind_proxy(stage, setup.web)
 
     with at_work(stage, setup) as reached:
         result = _result(stage, reached)

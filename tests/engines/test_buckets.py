@@ -125,3 +125,11 @@ def test_a_slice_is_encoded_without_its_parent() -> None:
     assert len(encoded) < 5_000
     assert from_ipc(encoded).equals(batch.slice(10, 2))
     assert ArrowCoder().decode(ArrowCoder().encode(batch)).equals(batch)
+
+
+def test_a_batch_is_not_encoded_to_tell_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beam asks for it at each edge, of many elements."""
+    whole = pa.RecordBatch.from_pydict({"number": pa.array(range(1000), pa.int64())})
+    monkeypatch.setattr(arrow_bytes, "to_ipc", None)
+
+    assert ArrowCoder().get_impl().estimate_size(whole.slice(10, 5)) == 40

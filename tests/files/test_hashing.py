@@ -3,7 +3,13 @@ import pytest
 import xxhash
 
 from openalign.files.fingerprints import canonical_json, fingerprint_of
-from openalign.files.hashing import candidate_key, hash64, hash64_expr, image_key
+from openalign.files.hashing import (
+    candidate_key,
+    candidate_keys,
+    hash64,
+    hash64_expr,
+    image_key,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +31,17 @@ def test_a_key_tells_the_url_from_the_alt_text() -> None:
     assert candidate_key("http://a/b", "c") != candidate_key("http://a/", "bc")
     assert candidate_key("http://a/", "x") == xxhash.xxh3_128_hexdigest(b"http://a/\0x", seed=0)
     assert len(image_key("http://a/")) == 32
+
+
+def test_keys_of_columns_are_those_of_their_rows() -> None:
+    urls = [f"http://a/{number}" for number in range(500)] + ["", "\u4e2d", "http://a/"]
+    texts = [f"text {number * 7}" for number in range(500)] + ["", "\0\U0001f34e", "x"]
+
+    keys = candidate_keys(pl.Series(urls), pl.Series(texts))
+
+    assert keys.to_list() == list(map(candidate_key, urls, texts))
+    assert any(key.startswith("0") for key in keys)
+    assert candidate_keys(pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String)).is_empty()
 
 
 def test_the_pinned_values_do_not_move() -> None:

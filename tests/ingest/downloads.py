@@ -5,10 +5,10 @@ from typing import Any
 
 from faulty_web import SITE, Web
 
+from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Outcome, Response
-from openalign.ingest.web.transfer import BodyRule
 
 MANY_BYTES = 100_000
 BODY = BodyRule(max_bytes=MANY_BYTES)

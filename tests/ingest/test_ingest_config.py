@@ -10,7 +10,7 @@ from openalign.ingest.config import (
 )
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.sources.table import TableSource
-from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.config import HostConfig, WebConfig
 from openalign.ingest.web.transfer import user_agent
 from openalign.settings.fields import identity
 
@@ -112,9 +112,11 @@ def test_pace_and_place_are_no_part_of_the_identity() -> None:
         {"connect_seconds": 1.0, "first_byte_seconds": 1.0, "total_seconds": 1.0},
         {"min_bytes_per_second": 1, "slow_seconds": 1},
         {"num_retries": 9, "retry_seconds": 9.0, "max_retry_seconds": 9.0},
-        {"host_failures": 9},
+        {"host_failures": 9, "host_seconds": 9.0},
+        {"hosts": {"cdn.example": HostConfig(requests_per_second=9.0)}},
+        {"proxy": "http://proxy.example:3128", "ca_file": "own.pem"},
     ],
-    ids=["contact", "deadlines", "slowness", "retries", "host failures"],
+    ids=["contact", "deadlines", "slowness", "retries", "host failures", "hosts", "proxy"],
 )
 def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any) -> None:
     assert identity(WebConfig(**changes)) == identity(WebConfig())
@@ -151,6 +153,37 @@ def test_what_a_bad_network_is_met_with_is_no_part_of_the_identity(changes: Any)
             lambda: HarvestConfig(source=TableSource(path="x"), texts=()),
             "texts must name at least one kind",
             id="no texts",
+        ),
+        *(
+            pytest.param(
+                lambda name=name: WebConfig(hosts={name: HostConfig()}),
+                "hosts must name hosts as URLs do",
+                id=f"host {name!r}",
+            )
+            for name in (
+                "",
+                "*",
+                "CDN.example",
+                "*cdn.example",
+                "http://cdn.example",
+                "a.example:80",
+            )
+        ),
+        *(
+            pytest.param(
+                lambda proxy=proxy: WebConfig(proxy=proxy),
+                "proxy must be like",
+                id=f"proxy {proxy}",
+            )
+            for proxy in ("proxy.example", "proxy.example:3128", "ftp://a:1", "socks5://a:1")
+        ),
+        *(
+            pytest.param(
+                lambda name=name: HostConfig(**{name: 0}),  # pyright: ignore[reportArgumentType]
+                f"{name} must be above 0",
+                id=f"a host's {name}",
+            )
+            for name in ("requests_per_second", "connections_per_host", "host_seconds")
         ),
         pytest.param(lambda: FetchConfig(web=WEB, quality=0), "1 to 100", id="q 0"),
         pytest.param(lambda: FetchConfig(web=WEB, quality=101), "1 to 100", id="q 101"),

@@ -7,7 +7,7 @@ from openalign.files.manifest import StageResult
 from openalign.ingest.web.config import WebConfig
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run, StageSetup
-from openalign.run.messages import counts_so_far, nothing_found
+from openalign.run.messages import counts_so_far, nothing_found, say_behind_proxy
 from openalign.run.stages import STAGES
 
 
@@ -30,6 +30,17 @@ def test_a_site_without_candidates_says_what_to_do(pages: dict[str, int], hint: 
     )
 
     assert hint in (nothing_found(STAGES["harvest"], setup, result).hint or "")
+
+
+@pytest.mark.parametrize("proxy", ["", "http://user:secret@proxy.example:3128"])
+def test_a_stage_behind_a_proxy_says_what_cannot_be_judged(
+    capsys: pytest.CaptureFixture[str], proxy: str
+) -> None:
+    say_behind_proxy(STAGES["fetch"], WebConfig(proxy=proxy))
+
+    said = "".join(capsys.readouterr())
+    assert said.startswith("fetch     asks through a proxy: ") == bool(proxy)
+    assert "secret" not in said
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from openalign.ingest.fetching.img2dataset.process import (
     settings_for,
 )
 from openalign.ingest.fetching.supply import ConvertedImage, Supplied
+from openalign.ingest.web.answers import Glance, Refusal
 from openalign.ingest.web.opt_outs import opt_out_in
 from openalign.ingest.web.outages import Outages, Trouble, outage_error
 from openalign.ingest.web.outcomes import Failure, Response
-from openalign.ingest.web.transfer import Glance, Refusal
 from openalign.ingest.web.urls import host_of
 
 

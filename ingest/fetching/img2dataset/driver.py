@@ -32,6 +32,9 @@ from typing import Any, BinaryIO
 NOT_PUBLIC = "not a public address: "
 """Begins the message about an address that may not be reached; the address follows."""
 
+BAD_PORT = "its port belongs to another service"
+"""The message about a port that is not one of the web's."""
+
 _CHUNK_BYTES = 1 << 16
 _OPENCV_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 
@@ -67,7 +70,9 @@ class Connections:
         self._settings = settings
         self._is_allowed = addresses.is_allowed
         self._allowed = addresses.parse_networks(settings["allowed_networks"])
-        self._context = ssl.create_default_context()
+        self._context = ssl.create_default_context(
+            cafile=settings["ca_file"] or None, capath=settings["ca_folder"] or None
+        )
         self._context.sslsocket_class = _TlsSocket
         self.tried: dict[str, str] = {}
         """By host, the address that was tried last."""
@@ -88,6 +93,8 @@ class Connections:
 
     def opened(self, host: str, port: int, *, with_tls: bool) -> socket.socket:
         """Return a socket that is connected to a host."""
+        if port in self._settings["bad_ports"]:
+            raise OSError(BAD_PORT)
         started = time.monotonic()
         opened = self._connected(host, port)
         self._time(opened, started)

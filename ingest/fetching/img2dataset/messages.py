@@ -11,10 +11,11 @@ import socket
 import pycurl
 
 from openalign.files.states import FetchState
-from openalign.ingest.fetching.img2dataset.driver import NOT_PUBLIC
+from openalign.ingest.fetching.img2dataset.driver import BAD_PORT, NOT_PUBLIC
+from openalign.ingest.web.answers import REDIRECTS, Refusal
+from openalign.ingest.web.curl_errors import LONG_HEADER, NOT_HTTP
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.outcomes import refusal_of_status
-from openalign.ingest.web.transfer import REDIRECTS, Refusal
 
 BY_HEADER = "Use of image disallowed by X-Robots-Tag directive"
 
@@ -27,12 +28,8 @@ _CLOSED = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 _LOOP = "would lead to an infinite loop"
 _SLOW = ("timed out",)
-_NO_HTTP = (
-    "bytes when reading",  # the status line, or one of the headers
-    "more than 100 headers",
-    "BadStatusLine",
-    "UnknownProtocol",
-)
+_LONG = ("bytes when reading header line", "more than 100 headers")
+_NO_HTTP = ("bytes when reading status line", "BadStatusLine", "UnknownProtocol")
 _NO_URL = (
     "unknown url type",
     "no host given",
@@ -52,6 +49,8 @@ def refusal_of(message: str) -> Refusal:
         address = message.partition(NOT_PUBLIC)[2].rstrip(">")
         detail = f"{address} is not a public address"
         return Refusal(state=FetchState.PRIVATE_ADDRESS, detail=detail)
+    if BAD_PORT in message:
+        return Refusal(state=FetchState.BAD_URL, detail=BAD_PORT)
     if found := _HTTP.fullmatch(message):
         return _of_status(int(found.group(1)), found.group(2))
     state, detail = _of_connection(message)
@@ -96,7 +95,8 @@ def _of_connection(message: str) -> tuple[FetchState, str]:
         (number in _CLOSED, FetchState.CONNECT_FAILURE, "the connection broke"),
         (number != 0, FetchState.CONNECT_FAILURE, "no connection"),
         (_has(message, _NO_URL), FetchState.BAD_URL, "not a URL"),
-        (_has(message, _NO_HTTP), FetchState.CONNECT_FAILURE, "the answer is not HTTP"),
+        (_has(message, _LONG), FetchState.HEADER_TOO_LARGE, LONG_HEADER),
+        (_has(message, _NO_HTTP), FetchState.CONNECT_FAILURE, NOT_HTTP),
     ):
         if is_so:
             return state, detail

@@ -14,9 +14,12 @@ from openalign.errors import ConfigError, StageError
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.img2dataset import driver
 from openalign.ingest.web import addresses
+from openalign.ingest.web.answers import Head
+from openalign.ingest.web.certificates import trusted
 from openalign.ingest.web.opt_outs import WITHHELD
 from openalign.ingest.web.robots import AGENT
-from openalign.ingest.web.transfer import Head, user_agent
+from openalign.ingest.web.transfer import user_agent
+from openalign.ingest.web.urls import BAD_PORTS
 
 VERSION = "1.47.0"
 """The release that is driven; where nothing is pinned, pip falls back to 1.25 in silence."""
@@ -46,6 +49,11 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True):
     total_seconds: float
     connect_to: dict[str, str]
     allowed_networks: tuple[str, ...]
+    bad_ports: list[int]
+    ca_file: str
+    ca_folder: str
+    """Certificates to trust: a file, or a folder, or none."""
+
     addresses_file: str
     """The file of `web.addresses`, which judges addresses there as here."""
 
@@ -77,8 +85,13 @@ _SHARD_END = msgspec.json.Decoder(_ShardEnd)
 
 
 def settings_for(config: FetchConfig) -> DriverSettings:
-    """Return the settings of a fetch in the words of img2dataset."""
+    """Return the settings of a fetch in the words of img2dataset.
+
+    Raises:
+        InputError: the certificates that are to be trusted cannot be read.
+    """
     web = config.web
+    trust = trusted(web.ca_file)
     return DriverSettings(
         downloader={
             "thread_count": web.connections,
@@ -109,6 +122,9 @@ def settings_for(config: FetchConfig) -> DriverSettings:
         total_seconds=web.total_seconds,
         connect_to={host.lower(): target for host, target in web.connect_to.items()},
         allowed_networks=web.allowed_networks,
+        bad_ports=sorted(BAD_PORTS),
+        ca_file=trust.file,
+        ca_folder=trust.folder,
         addresses_file=addresses.__file__,
     )
 

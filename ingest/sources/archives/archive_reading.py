@@ -7,16 +7,18 @@ from operator import attrgetter
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
+import polars as pl
 import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
-from openalign.files.hashing import candidate_key
-from openalign.files.schemas import CANDIDATE
+from openalign.files.hashing import candidate_keys
 from openalign.files.states import PageState, RecordFault
-from openalign.ingest.candidates import FOUND, Harvested, damaged_file
+from openalign.ingest.candidates import FOUND, Harvested, as_candidates, damaged_file
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.found import Archive
 from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReader
+from openalign.ingest.sources.archives.src_images import SrcImages, add_together
 from openalign.ingest.sources.archives.tape import ArchiveError, Source
 from openalign.ingest.webpage.page import PageContent
 
@@ -30,7 +32,11 @@ _OF_PAIR = {
 }
 """The columns of a candidate that a `FoundPair` fills."""
 
-_OF_PAGE = ("page_url", "archive", "archive_offset")
+_OF_PAGE = {
+    "page_url": attrgetter("final_url"),
+    "archive": attrgetter("archive"),
+    "archive_offset": attrgetter("offset"),
+}
 """Those that are the same for all pairs of a page."""
 
 PIECE_ROWS = 20_000
@@ -52,6 +58,10 @@ class ArchivedPage:
     content: PageContent | None
     archive: str
     offset: int
+
+    images: SrcImages | None = None
+    """Images that are still to be judged, beside those of many other pages; their pairs go before
+    those of the content."""
 
 
 ReadPages = Callable[[Source, str], Iterator[ArchivedPage | RecordFault]]
@@ -114,56 +124,72 @@ class _PieceBuilder:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
-        self._pages: list[dict[str, Any]] = []
-        self._columns: dict[str, list[Any]] = {name: [] for name in (*_OF_PAIR, *_OF_PAGE)}
-        """Of the candidates; a batch is made of whole columns, which is faster than of rows."""
-
-        self._counts: Counter[str] = Counter()
+        self._pages: list[ArchivedPage] = []
         self._bad_records: Counter[str] = Counter()
-
-    @property
-    def num_rows(self) -> int:
-        """Return how many rows the piece has."""
-        return len(self._pages) + len(self._columns["image_url"])
+        self.num_rows = 0
+        """Pages and what may become candidates."""
 
     def add(self, found: ArchivedPage | RecordFault) -> None:
         """Add a page, or count a bad record."""
         if isinstance(found, RecordFault):
             self._bad_records[found.value] += 1
             return
-        content = found.content or PageContent()
-        self._pages.append(
-            {
-                "page_url": found.url,
-                "final_url": found.final_url,
-                "depth": None,
-                "state": found.state.value,
-                "http_status": found.http_status,
-                "num_candidates": len(content.pairs),
-            }
-        )
-        self._counts.update(content.dropped)
-        self._counts[FOUND] += len(content.pairs) + content.dropped.total()
-        for name, field in _OF_PAIR.items():
-            self._columns[name].extend(map(field, content.pairs))
-        of_page = (found.final_url, found.archive, found.offset)
-        for name, value in zip(_OF_PAGE, of_page, strict=True):
-            self._columns[name].extend([value] * len(content.pairs))
+        self._pages.append(found)
+        self.num_rows += 1
+        self.num_rows += len(found.content.pairs) if found.content else 0
+        self.num_rows += len(found.images.raws) if found.images else 0
 
     def harvested(self) -> Harvested:
         """Return the piece as every source hands it on."""
-        urls, texts = self._columns["image_url"], self._columns["alt_text"]
-        given = {**self._columns, "key": list(map(candidate_key, urls, texts))}
-        columns = [
-            pa.array(given[column.name], column.type)
-            if column.name in given
-            else pa.nulls(len(urls), column.type)
-            for column in CANDIDATE
-        ]
+        contents = [page.content or PageContent() for page in self._pages]
+        pairs = self._pairs(contents)
+        counts = Counter[str]()
+        for content in contents:
+            counts.update(content.dropped)
+        counts[FOUND] = pairs.height + counts.total()
+        num_pairs = np.bincount(pairs["page"].to_numpy(), minlength=len(contents)).tolist()
         return Harvested(
-            candidates=pa.RecordBatch.from_arrays(columns, schema=CANDIDATE),
-            counts=self._counts,
-            pages=self._pages,
+            candidates=self._candidates(pairs),
+            counts=counts,
+            pages=list(map(_page_row, self._pages, num_pairs)),
             bad_records=self._bad_records,
             origin=self._origin,
         )
+
+    def _pairs(self, contents: Sequence[PageContent]) -> pl.DataFrame:
+        """Return the pairs of all pages, with the number of each one's page; judge images first."""
+        to_judge = [(number, page.images) for number, page in enumerate(self._pages) if page.images]
+        numbers = pl.Series([number for number, _ in to_judge], dtype=pl.Int64)
+        judged = add_together([images for _, images in to_judge])
+        pairs = [pair for content in contents for pair in content.pairs]
+        of_contents = np.repeat(
+            np.arange(len(contents)), [len(content.pairs) for content in contents]
+        )
+        others = pl.DataFrame(
+            {"page": of_contents, **{name: list(map(f, pairs)) for name, f in _OF_PAIR.items()}},
+            schema={"page": pl.Int64, **dict.fromkeys(_OF_PAIR, pl.String)},
+        )
+        of_judged = judged.with_columns(page=numbers.gather(judged["page"]))
+        return pl.concat([of_judged.select(others.columns), others])
+
+    def _candidates(self, pairs: pl.DataFrame) -> pa.RecordBatch:
+        of_page = pl.DataFrame(
+            {name: list(map(field, self._pages)) for name, field in _OF_PAGE.items()},
+            schema={name: pl.Int64 if name == "archive_offset" else pl.String for name in _OF_PAGE},
+        )
+        rows = pairs.with_columns(
+            of_page[pairs["page"]], key=candidate_keys(pairs["image_url"], pairs["alt_text"])
+        )
+        return as_candidates(rows)
+
+
+def _page_row(page: ArchivedPage, num_candidates: int) -> dict[str, Any]:
+    """Return a row of `schemas.PAGE`."""
+    return {
+        "page_url": page.url,
+        "final_url": page.final_url,
+        "depth": None,
+        "state": page.state.value,
+        "http_status": page.http_status,
+        "num_candidates": num_candidates,
+    }

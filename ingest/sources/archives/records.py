@@ -8,9 +8,9 @@ behind it.
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
 from fastwarc import ArchiveIterator, WarcRecord
 
 from openalign.files.states import RecordFault
@@ -35,8 +35,7 @@ _CHUNK_BYTES = 64 << 10
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRecord(Generic[T]):
+class FoundRecord(msgspec.Struct, Generic[T], frozen=True):
     """A record that is whole."""
 
     offset: int
@@ -117,7 +116,8 @@ class _Run(Generic[T]):
         self._tape.seek(self.begin)
         try:
             for record in ArchiveIterator(self._tape, parse_http=False):
-                yield from self.last()
+                if self._value is not None:
+                    yield FoundRecord(self.begin, self._value)
                 self.begin, self._value, self.is_read = record.stream_pos, None, False
                 self.num_records += 1
                 self._tape.forget_before(self.begin)

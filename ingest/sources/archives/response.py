@@ -10,7 +10,7 @@ from fastwarc.stream_io import (  # pyright: ignore[reportMissingModuleSource]  
     ZstdReader,
 )
 
-from openalign.ingest.web.transfer import Head
+from openalign.ingest.web.answers import Head
 
 MAX_HEADER_BYTES = 64 << 10
 

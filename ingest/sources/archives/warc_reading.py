@@ -20,8 +20,8 @@ from openalign.ingest.sources.archives.response import (
     parse_header,
 )
 from openalign.ingest.sources.archives.tape import Source
+from openalign.ingest.web.answers import Head
 from openalign.ingest.web.config import WebConfig
-from openalign.ingest.web.transfer import Head
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.page import PageContent
 from openalign.ingest.webpage.texts import TextKind

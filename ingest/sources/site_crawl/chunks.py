@@ -18,6 +18,10 @@ _STATES: dict[str, PageState] = {
     FetchState.HTTP_GONE: PageState.HTTP_ERROR,
     FetchState.HTTP_CLIENT_ERROR: PageState.HTTP_ERROR,
     FetchState.HTTP_SERVER_ERROR: PageState.HTTP_ERROR,
+    FetchState.HTTP_UNEXPECTED: PageState.HTTP_ERROR,
+    FetchState.HEADER_TOO_LARGE: PageState.HTTP_ERROR,
+    FetchState.ASKED_TO_WAIT: PageState.ASKED_TO_WAIT,
+    FetchState.OUT_OF_BUDGET: PageState.OUT_OF_BUDGET,
     FetchState.TOO_MANY_REDIRECTS: PageState.HTTP_ERROR,
     FetchState.BAD_URL: PageState.HTTP_ERROR,
 }

@@ -32,10 +32,10 @@ from openalign.ingest.sources.site_crawl.chunks import (
 )
 from openalign.ingest.sources.site_crawl.scope import Place, Scope, outermost, site_of
 from openalign.ingest.sources.site_crawl.sitemaps import Sitemaps
+from openalign.ingest.web.answers import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Outcome
-from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.urls import canonical_url, host_of
 from openalign.ingest.webpage.page import PageContent
 

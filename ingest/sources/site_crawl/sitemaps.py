@@ -27,9 +27,9 @@ from openalign.ingest.sources.site_crawl.sitemap_files import (
     Sitemap,
     read_sitemap,
 )
+from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Failure, Outcome
-from openalign.ingest.web.transfer import BodyRule
 from openalign.ingest.web.urls import canonical_url, origin_of
 
 MAX_SITEMAPS = 1_000

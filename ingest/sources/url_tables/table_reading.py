@@ -1,6 +1,5 @@
 """Read image URLs and captions from tables, wherever fsspec reaches."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
 from openalign.errors import InputError
-from openalign.files.hashing import candidate_key
-from openalign.files.schemas import CANDIDATE
+from openalign.files.hashing import candidate_keys
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import (
     FOUND,
     LANGUAGE_LABEL,
     Harvested,
+    as_candidates,
     damaged_file,
-    to_batch,
 )
 from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
@@ -30,13 +28,7 @@ from openalign.ingest.sources.table_conditions import holds
 from openalign.ingest.sources.url_tables.formats import read_rows
 from openalign.ingest.sources.url_tables.text import as_text, is_text
 from openalign.ingest.web.urls import canonical_urls
-from openalign.ingest.webpage.texts import collapse
-
-_WHITE_SPACE = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
-"""What `str.strip` and `str.split` take for white space, which is more than polars does."""
-
-_UNTIDY = rf"[\x00{re.escape(_WHITE_SPACE.replace(' ', ''))}]|  |^ | $"
-"""Texts that `collapse` may change."""
+from openalign.ingest.webpage.text_columns import WHITE_SPACE, collapse_each
 
 _SHA256 = r"^([0-9a-f]{64})$"
 _JSON = msgspec.json.Encoder(order="sorted")
@@ -112,11 +104,11 @@ def _pairs(batch: pa.RecordBatch, source: TableSource) -> pl.DataFrame:
     rows = pl.DataFrame(table)
     if isinstance(rows.schema["caption"], pl.List):
         rows = rows.explode("caption", empty_as_null=True, keep_nulls=True)
-    raw_urls = rows["url"].fill_null("").str.strip_chars(_WHITE_SPACE)
+    raw_urls = rows["url"].fill_null("").str.strip_chars(WHITE_SPACE)
     pairs = rows.with_columns(
         raw_image_url=raw_urls,
         image_url=canonical_urls(_with_scheme(raw_urls)),
-        alt_text=_collapsed(rows["caption"].fill_null("")),
+        alt_text=collapse_each(rows["caption"].fill_null("")),
     )
     raw_start = pl.col("raw_image_url").str.head(5).str.to_lowercase()
     return pairs.with_columns(
@@ -135,13 +127,6 @@ def _with_scheme(raw_urls: pl.Series) -> pl.Series:
     return ("https:" + raw_urls).zip_with(is_without, raw_urls) if is_without.any() else raw_urls
 
 
-def _collapsed(texts: pl.Series) -> pl.Series:
-    """Return what `collapse` makes of each text of a column without nulls."""
-    untidy = texts.str.contains(_UNTIDY).arg_true()
-    tidied = pl.Series([collapse(text) for text in texts.gather(untidy)], dtype=pl.String)
-    return texts.clone().scatter(untidy, tidied)
-
-
 def _carried(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
     """Return the columns that travel along, each row as one JSON object."""
     values = {
@@ -155,23 +140,13 @@ def _carried(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
 def _candidates(pairs: pl.DataFrame) -> pa.RecordBatch:
     """Return the pairs that are candidates, as `schemas.CANDIDATE`."""
     kept = pairs.filter(pl.col("state").is_null())
-    if kept.is_empty():
-        return to_batch([])
-    keys = list(map(candidate_key, kept["image_url"], kept["alt_text"]))
     labels = pl.col("language", "sha256").str.strip_chars().str.to_lowercase()
     rows = kept.with_columns(
         labels,
-        key=pl.Series(keys, dtype=pl.String),
-        page_url=pl.lit(None, pl.String),
+        key=candidate_keys(kept["image_url"], kept["alt_text"]),
         found_in=pl.lit(FoundIn.TABLE.value),
-        archive=pl.lit(None, pl.String),
-        archive_offset=pl.lit(None, pl.Int64),
-        locator=pl.lit(None, pl.String),
-        address_from=pl.lit(None, pl.String),
-        text_language=pl.lit(None, pl.String),
     ).with_columns(
         page_language=pl.col("language").str.extract(LANGUAGE_LABEL),
         expected_sha256=pl.col("sha256").str.extract(_SHA256),
     )
-    [batch] = rows.select(CANDIDATE.names).to_arrow().cast(CANDIDATE).combine_chunks().to_batches()
-    return batch
+    return as_candidates(rows)

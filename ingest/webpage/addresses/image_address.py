@@ -88,7 +88,7 @@ _NO_ADDRESS = re.compile(
 )
 _UNFILLED = re.compile(r"\{\{|\{%|\$\{|#\{|<%|\[\[|%7b%7b", re.IGNORECASE)
 # The last word of a file's name, sizes apart.
-_PLACEHOLDER_WORDS = names(
+PLACEHOLDER_WORDS = names(
     "1px 1x1 blank clear dummy empty gray grey lazy lazyload loader loading pixel placeholder"
     " preloader shim spacer spinner trans transparency transparent"
 )
@@ -269,7 +269,7 @@ def _promise(offer: Offer, raw: str) -> Promise:
 
 
 def _is_placeholder(stem: str) -> bool:
-    if stem in _PLACEHOLDER_WORDS:
+    if stem in PLACEHOLDER_WORDS:
         return True
     words = stem.rstrip("0123456789x").replace("_", "-").replace(".", "-").rstrip("-")
-    return words.rpartition("-")[2] in _PLACEHOLDER_WORDS
+    return words.rpartition("-")[2] in PLACEHOLDER_WORDS

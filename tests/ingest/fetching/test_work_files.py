@@ -30,8 +30,10 @@ from openalign.ingest.fetching.work_plan import (
     read_plan,
     write_plan,
 )
+from openalign.ingest.web.config import HostConfig, WebConfig
 
 NUM_BUCKETS = 3
+WEB = WebConfig(connections_per_host=4)
 
 
 def rows_of(num_hosts: int, num_images: int, num_texts: int = 2) -> list[dict[str, Any]]:
@@ -47,14 +49,10 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, schema=CANDIDATE)
 
 
-def plan_of(rows: list[dict[str, Any]], **changes: Any) -> WorkPlan:
-    settings: dict[str, Any] = {
-        "num_buckets": NUM_BUCKETS,
-        "by_host": True,
-        "large_host": 1000,
-        "max_owners": 4,
-    } | changes
-    return plan_work(count_cells(batch_of(rows), by_host=settings["by_host"]), **settings)
+def plan_of(rows: list[dict[str, Any]], *, web: WebConfig | None = WEB, **changes: Any) -> WorkPlan:
+    settings: dict[str, Any] = {"num_buckets": NUM_BUCKETS, "large_host": 1000} | changes
+    counts = count_cells(batch_of(rows), by_host=web is not None)
+    return plan_work(counts, web=web, **settings)
 
 
 def ranges_of(plan: WorkPlan, rows: list[dict[str, Any]]) -> list[int]:
@@ -105,14 +103,31 @@ def test_a_large_host_is_shared_among_as_many_buckets_as_it_has_owners() -> None
 def test_owners_are_bounded_by_buckets_and_connections(
     num_buckets: int, max_owners: int, owners: int
 ) -> None:
-    plan = plan_of(rows_of(1, 100), large_host=10, num_buckets=num_buckets, max_owners=max_owners)
+    web = WebConfig(connections_per_host=max_owners)
+    plan = plan_of(rows_of(1, 100), large_host=10, num_buckets=num_buckets, web=web)
 
     assert plan.owners_of("h0.example") == owners
 
 
+def test_the_owners_of_a_host_are_at_most_its_connections() -> None:
+    rows = [*rows_of(1, 100), *(row(f"http://cdn.b.example/{n}", "cat") for n in range(200))]
+    hosts = {
+        "*.b.example": HostConfig(connections_per_host=12),
+        "h0.example": HostConfig(connections_per_host=1),
+    }
+    plan = plan_of(rows, large_host=10, num_buckets=16, web=WebConfig(hosts=hosts))
+
+    # 200 candidates each: 20 owners, if they had as many connections.
+    assert plan.owners_of("h0.example") == 1
+    assert plan.owners_of("cdn.b.example") == 12
+    buckets = [bucket_of(plan, number) for number in ranges_of(plan, rows)]
+    assert len(set(buckets[:200])) == 1
+    assert len(set(buckets[200:])) == 12
+
+
 def test_images_that_are_on_no_web_are_spread_one_by_one() -> None:
     rows = rows_of(1, 300)
-    plan = plan_of(rows, by_host=False, large_host=1)
+    plan = plan_of(rows, web=None, large_host=1)
 
     in_buckets = Counter(bucket_of(plan, number) for number in ranges_of(plan, rows))
 

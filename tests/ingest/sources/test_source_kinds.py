@@ -6,13 +6,13 @@ from typing import get_args, get_type_hints
 import pytest
 
 from openalign.cli import main
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, InputError
 from openalign.files import hash_cache, storage
 from openalign.ingest.sources.kinds import KINDS, fingerprints
 from openalign.ingest.sources.table import TableSource
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
-from openalign.run.readiness import require_contact
+from openalign.run.readiness import require_certificates, require_contact
 from openalign.run.stages import STAGES
 from openalign.settings.fields import identity
 
@@ -36,6 +36,23 @@ def test_only_a_source_that_asks_the_web_needs_a_contact(tmp_path: Path) -> None
 
     with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
         require_contact(load(tmp_path, SITE), STAGES["harvest"])
+
+
+def test_only_a_source_that_asks_the_web_needs_certificates(tmp_path: Path) -> None:
+    named = "web.ca_file=/nowhere.pem"
+    require_certificates(load(tmp_path, TABLE, named), STAGES["harvest"])
+
+    with pytest.raises(InputError, match=r"web\.ca_file: /nowhere\.pem: No such file"):
+        require_certificates(load(tmp_path, SITE, named), STAGES["harvest"])
+
+
+def test_an_unknown_setting_of_a_host_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`web\.hosts\.\*\.cdn\.example\.rate` is not") as caught:
+        load(tmp_path, 'web.hosts={"*.cdn.example": {rate: 1}}')
+    assert caught.value.hint is None
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "web.hosts={cdn.example: {connection_per_host: 1}}")
+    assert caught.value.hint == "did you mean `connections_per_host`?"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import pytest
 from archives_made import PAGE, answer, broken, gz, page, record, wat
 
 from openalign.files.states import RecordFault
-from openalign.ingest.sources.archives import warc_reading
+from openalign.ingest.sources.archives import warc_reading, wat_reading
 from openalign.ingest.sources.archives.archive_reading import ArchivedPage
+from openalign.ingest.sources.archives.src_images import add_one_by_one
 from openalign.ingest.sources.archives.wat_reading import read_pages
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.webpage.cost import budget
 from openalign.ingest.webpage.cost.budget import MAX_ELEMENTS
 
 CAT = {"path": "IMG@/src", "url": "../cat.png", "alt": "a  cat"}
@@ -21,7 +23,15 @@ TEXTS = ("alt", "title", "og_image", "twitter_image")
 
 def pages(content: bytes, **changes: Any) -> list[ArchivedPage | RecordFault]:
     settings: dict[str, Any] = {"texts": ("alt",), "web": WebConfig()}
-    return list(read_pages(BytesIO(content), "x.wat", **(settings | changes)))
+    found = list(read_pages(BytesIO(content), "x.wat", **(settings | changes)))
+    for one in found:
+        if isinstance(one, ArchivedPage) and one.images is not None:
+            assert one.content is not None
+            named = one.content.pairs.copy()
+            one.content.pairs.clear()
+            add_one_by_one(one.images)
+            one.content.pairs += named
+    return found
 
 
 def only(content: bytes, **changes: Any) -> ArchivedPage:
@@ -229,6 +239,17 @@ def test_a_damaged_record_stands_among_the_pages_as_a_fault() -> None:
     found = pages(gz(wat([CAT])) + broken(gz(wat([CAT] * 50))) + gz(wat([CAT])))
 
     assert [getattr(one, "state", one) for one in found] == ["parsed", "damaged", "parsed"]
+
+
+def test_a_page_whose_pairs_are_above_the_budget_is_too_complex(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair_chars = len("http://site.example/cat.png") + len("../cat.png") + len("a cat")
+    for module in (budget, wat_reading):
+        monkeypatch.setattr(module, "MAX_PAIR_CHARS", 3 * pair_chars)
+
+    assert only(wat([CAT] * 3)).state == "parsed"
+    assert only(wat([CAT] * 4)).state == "page_too_complex"
 
 
 def test_a_wat_gives_what_its_warc_gives() -> None:

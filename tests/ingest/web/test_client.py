@@ -2,6 +2,8 @@
 
 import gzip
 import itertools
+import random
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
@@ -10,9 +12,9 @@ from downloads import BODY, MANY_BYTES, OTHER, THIRD, content, failure, fetch, f
 from faulty_web import SITE, Reply, Web, serve
 
 from openalign.files.states import FetchState
+from openalign.ingest.web.answers import BodyRule, Glance, Head, Refusal
 from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.outcomes import Failure, Response
-from openalign.ingest.web.transfer import BodyRule, Glance, Head, Refusal
 
 
 @pytest.fixture
@@ -53,6 +55,50 @@ def test_a_body_that_was_compressed_is_unpacked(web: Web) -> None:
     web.routes["/packed"] = Reply(body=packed, headers=[("Content-Encoding", "gzip")])
 
     assert content(fetch_one(web, "/packed")) == b"hello" * 100
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["UTF-8", "none", "binary", "image/jpeg", "aws-chunked", "gzip", "deflate", "br", "zstd", ""],
+)
+def test_a_body_is_not_lost_to_an_encoding_that_it_does_not_have(web: Web, name: str) -> None:
+    body = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 300
+    web.routes["/x"] = Reply(body=body, headers=[("Content-Encoding", name)])
+
+    assert content(fetch_one(web, "/x")) == body
+
+
+def test_encodings_may_stand_in_several_headers(web: Web) -> None:
+    packed = gzip.compress(zlib.compress(b"hello"))
+    headers = [("Content-Encoding", "deflate"), ("Content-Encoding", "gzip")]
+    web.routes["/x"] = Reply(body=packed, headers=headers)
+
+    assert content(fetch_one(web, "/x")) == b"hello"
+
+
+def test_a_body_whose_encoding_breaks_is_truncated_and_none_of_it_is_kept(web: Web) -> None:
+    packed = gzip.compress(random.Random(1).randbytes(50_000))  # a body
+    web.routes["/x"] = Reply(body=packed[:-8] + b"checksum", headers=[("Content-Encoding", "gzip")])
+
+    outcome = fetch_one(web, "/x")
+
+    assert failure(outcome) == ("truncated", "its encoding is broken")
+    assert isinstance(outcome, Failure)
+    assert outcome.body == b""
+    assert web.asked["/x"] == 1
+
+
+def test_a_look_sees_a_body_without_its_encoding(web: Web) -> None:
+    packed = gzip.compress(b"small image" + b"." * 50_000)
+    web.routes["/x"] = Reply(body=packed, headers=[("Content-Encoding", "gzip")])
+
+    def look(head: Head, body: bytes) -> Glance:
+        assert body.startswith(b"small image")
+        return Glance.TAKE
+
+    outcome = fetch_one(web, "/x", BodyRule(max_bytes=100_000, look=look))
+
+    assert content(outcome) == b"small image" + b"." * 50_000
 
 
 def test_many_addresses_of_many_hosts_end_once_each(web: Web) -> None:
@@ -145,6 +191,56 @@ def test_as_many_redirects_as_allowed_are_followed(web: Web) -> None:
 
     assert content(fetch_one(web, "/0", max_redirects=4)) == b"there"
     assert failure(fetch_one(web, "/0", max_redirects=3))[0] == "too_many_redirects"
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        pytest.param("/b\u00fccher".encode(), "/b%C3%BCcher", id="UTF-8"),
+        pytest.param("/b\u00fccher".encode("latin-1"), "/b%FCcher", id="Latin-1"),
+        pytest.param(b"/b%C3%BCcher", "/b%C3%BCcher", id="escaped"),
+        pytest.param("//\u00fc.example/\u6e2f".encode(), "/%E6%B8%AF", id="host and path"),
+        pytest.param("/a b?q=\u00fc".encode(), "/a%20b?q=%C3%BC", id="query"),
+    ],
+)
+def test_a_location_is_escaped_as_browsers_do(web: Web, location: bytes, path: str) -> None:
+    web.routes["/old"] = Reply(status=302, headers=[("Location", location.decode("latin-1"))])
+    web.routes[path] = Reply(body=b"there")
+    connect_to = dict.fromkeys(("pictures.example", "xn--tda.example"), web.address)
+
+    assert content(fetch_one(web, "/old", connect_to=connect_to)) == b"there"
+    assert web.asked[path] == 1
+
+
+def test_bytes_that_are_no_text_lead_to_no_host(web: Web) -> None:
+    web.routes["/old"] = Reply(status=302, headers=[("Location", "http://\xfc.example/")])
+
+    assert failure(fetch_one(web, "/old")) == ("bad_url", "HTTP 302 leads to no http URL")
+
+
+@pytest.mark.parametrize("target", [f"{SITE}:22/x", "http://[::1]:6000/", "https://h.example:25/"])
+def test_a_redirect_to_the_port_of_another_service_is_not_followed(web: Web, target: str) -> None:
+    web.routes["/old"] = Reply(status=302, headers=[("Location", target)])
+
+    outcome = fetch_one(web, "/old")
+
+    assert failure(outcome) == ("bad_url", "its port belongs to another service")
+    assert outcome.head is not None
+    assert outcome.head.status == 302
+
+
+def test_an_address_with_the_port_of_another_service_is_not_asked(web: Web) -> None:
+    url = f"{SITE}:22/x"
+
+    assert failure(fetch(web.download(), [url])[url])[0] == "bad_url"
+    assert not web.asked
+
+
+def test_a_robots_txt_behind_the_port_of_another_service_allows_everything(web: Web) -> None:
+    headers = [("Location", f"{SITE}:22/robots.txt")]
+    web.routes["/robots.txt"] = Reply(status=302, headers=headers)
+
+    assert content(fetch_one(web, "/x")) == b"x"
 
 
 @pytest.mark.parametrize("headers", [[], [("Location", "ftp://h/x")], [("Location", "")]])

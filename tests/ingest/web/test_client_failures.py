@@ -1,29 +1,41 @@
 """The fetcher against servers that fail: what is tried again, and what each failure is called."""
 
 import socket
-import time
 from collections import Counter
 from collections.abc import Iterator
-from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pycurl
 import pytest
-from downloads import BODY, OTHER, content, failure, fetch, fetch_one
+from downloads import OTHER, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.answers import Refusal
+from openalign.ingest.web.certificates import Trust
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Response
 from openalign.ingest.web.reactor import process_share
-from openalign.ingest.web.transfer import Refusal, Transfer
+from openalign.ingest.web.transfer import HeldBytes, Transfer
 
 
 @pytest.fixture
 def web() -> Iterator[Web]:
     with serve({"/x": Reply(body=b"x")}) as running:
         yield running
+
+
+def idle_transfer(**changes: Any) -> Transfer:
+    return Transfer(
+        WebConfig(**changes),
+        share=process_share(),
+        agent="test",
+        accept="*/*",
+        trust=Trust(),
+        held=HeldBytes(),
+    )
 
 
 # Statuses, retries --------------------------------------------------------------------------------
@@ -36,7 +48,10 @@ def web() -> Iterator[Web]:
         pytest.param(403, "http_client_error", 1, id="403"),
         pytest.param(404, "http_gone", 1, id="404"),
         pytest.param(410, "http_gone", 1, id="410"),
-        pytest.param(304, "http_client_error", 1, id="304"),
+        pytest.param(101, "http_unexpected", 1, id="101"),
+        pytest.param(300, "http_unexpected", 1, id="300"),
+        pytest.param(304, "http_unexpected", 1, id="304"),
+        pytest.param(305, "http_unexpected", 1, id="305"),
         pytest.param(429, "http_server_error", 3, id="429"),
         pytest.param(500, "http_server_error", 3, id="500"),
         pytest.param(503, "http_server_error", 3, id="503"),
@@ -86,35 +101,6 @@ def test_retry_after_is_kept(web: Web) -> None:
     assert second - first >= 1.0
 
 
-def test_retry_after_holds_back_the_whole_host(web: Web) -> None:
-    web.routes["/busy"] = [Reply(status=429, headers=[("Retry-After", "1")]), Reply(body=b"now")]
-    with WebClient(web.download(connections_per_host=1), accept="*/*", body=BODY) as client:
-        outcomes = list(client.ask([f"{SITE}/busy", f"{SITE}/x"]))
-
-    assert {content(outcome) for outcome in outcomes} == {b"now", b"x"}
-    assert web.times["/x"][0] - web.times["/busy"][0] >= 1.0
-
-
-@pytest.mark.parametrize("is_date", [False, True], ids=["seconds", "date"])
-def test_a_host_that_asks_for_a_longer_pause_than_allowed_is_not_asked_again(
-    web: Web, *, is_date: bool
-) -> None:
-    value = formatdate(time.time() + 3600, usegmt=True) if is_date else "61"
-    web.routes["/busy"] = Reply(status=503, headers=[("Retry-After", value)])
-
-    assert failure(fetch_one(web, "/busy"))[0] == "http_server_error"
-    assert web.asked["/busy"] == 1
-
-
-@pytest.mark.parametrize(
-    "value", ["\xb2", "soon", "-1"], ids=["superscript", "word", "negative number"]
-)
-def test_a_retry_after_that_says_nothing_is_passed_over(web: Web, value: str) -> None:
-    web.routes["/busy"] = [Reply(status=503, headers=[("Retry-After", value)]), Reply(body=b"now")]
-
-    assert content(fetch_one(web, "/busy")) == b"now"
-
-
 # What breaks --------------------------------------------------------------------------------------
 
 
@@ -153,7 +139,7 @@ def test_a_name_without_an_address_is_a_dns_failure(web: Web) -> None:
 
 def test_a_name_that_does_not_resolve_is_tried_again() -> None:
     # libcurl's one error for a resolver out of order and for a name that nobody has.
-    transfer = Transfer(WebConfig(), share=process_share(), accept="*/*")
+    transfer = idle_transfer()
 
     ended = transfer.failed(pycurl.E_COULDNT_RESOLVE_HOST)
     transfer.close()
@@ -170,7 +156,7 @@ def test_a_host_whose_name_does_not_resolve_is_given_up(web: Web) -> None:
 
     states = Counter(failure(outcome)[0] for outcome in fetch(config, urls).values())
 
-    assert states == {"dns_failure": 2, "connect_failure": 7}
+    assert states == {"dns_failure": 9}
 
 
 @pytest.mark.parametrize("status", [0, 1000], ids=["one digit", "four digits"])
@@ -182,7 +168,7 @@ def test_an_answer_whose_status_is_none_is_a_connect_failure(web: Web, status: i
 
 
 def test_an_answer_that_was_not_understood_is_a_connect_failure() -> None:
-    transfer = Transfer(WebConfig(), share=process_share(), accept="*/*")
+    transfer = idle_transfer()
 
     ended = transfer.succeeded()
     transfer.close()
@@ -191,6 +177,56 @@ def test_an_answer_that_was_not_understood_is_a_connect_failure() -> None:
     assert ended.refusal == Refusal(
         state=FetchState.CONNECT_FAILURE, detail="the answer is not HTTP"
     )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([(f"X-{n}", "v" * 1000) for n in range(400)], id="many lines"),
+        pytest.param([("X-Long", "v" * 200_000)], id="a long line"),
+    ],
+)
+def test_a_header_has_a_largest_size(web: Web, headers: list[tuple[str, str]]) -> None:
+    web.routes["/long"] = Reply(body=b"x", headers=headers)
+    web.routes["/full"] = Reply(body=b"x", headers=[(f"X-{n}", "v" * 1000) for n in range(200)])
+
+    assert failure(fetch_one(web, "/long")) == ("header_too_large", "its header is too long")
+    assert web.asked["/long"] == 1
+    assert content(fetch_one(web, "/full")) == b"x"
+
+
+def test_interim_answers_without_end_are_a_header_too_large(web: Web) -> None:
+    def endless(handler: BaseHTTPRequestHandler) -> Reply:
+        for _ in range(30_000):
+            handler.wfile.write(b"HTTP/1.1 103 Early\r\n\r\n")
+        return Reply(body=b"x")
+
+    web.routes["/early"] = endless
+
+    assert failure(fetch_one(web, "/early"))[0] == "header_too_large"
+
+
+@pytest.mark.parametrize(
+    ("tried", "ending"),
+    [
+        pytest.param("127.0.0.1", ("tls_failure", "TLS could not be set up"), id="another"),
+        pytest.param(None, ("private_address", "::1 is not a public address"), id="no other"),
+    ],
+)
+def test_an_address_that_is_refused_hides_no_error_of_another(
+    tried: str | None, ending: tuple[str, str]
+) -> None:
+    transfer = idle_transfer(allowed_networks=("127.0.0.0/8",))
+    for address in (tried, "::1"):
+        family = socket.AF_INET6 if address == "::1" else socket.AF_INET
+        if address is not None:
+            transfer.sockets.open(0, (family, socket.SOCK_STREAM, 0, (address, 443)))
+
+    ended = transfer.failed(pycurl.E_SSL_CONNECT_ERROR)
+    transfer.close()
+
+    assert ended.refusal is not None
+    assert (ended.refusal.state.value, ended.refusal.detail) == ending
 
 
 def test_a_server_without_tls_is_a_tls_failure(web: Web) -> None:

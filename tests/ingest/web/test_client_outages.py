@@ -60,7 +60,7 @@ def test_an_outage_that_lasts_ends_the_run_after_the_last_attempt(
 
     with pytest.raises(StageError, match="no socket could be opened here"):
         fetch_one(web, "/ill", num_retries=2, respect_robots=False)
-    assert web.asked["/ill"] == 3
+    assert web.asked["/ill"] == 4  # one of them to see whether fewer connections help
 
 
 @pytest.mark.parametrize("has_route", [True, False], ids=["their network", "our network"])
@@ -152,49 +152,76 @@ def test_what_libcurl_remembers_of_a_name_does_not_outlive_an_outage(
 _FEW_DESCRIPTORS = """
 import json, os, resource, sys
 from openalign.errors import StageError
-from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.answers import BodyRule
 from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Machine
-from openalign.ingest.web.transfer import BodyRule
 
-address, spare, is_probed = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
+address, num_hosts, soft, hard, spare, is_probed = sys.argv[1], *map(int, sys.argv[2:])
 if not is_probed:  # only the socket that is refused tells then
     Machine.missing_descriptors = lambda _: 0
-hosts = [f"host{n}.example" for n in range(64)]
+if soft:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+hosts = [f"host{n}.example" for n in range(num_hosts)]
 config = WebConfig(
     contact="test@example.org",
     allowed_networks=("127.0.0.0/8",),
     connect_to=dict.fromkeys(hosts, address),
     num_retries=0,
-    respect_robots=False,
 )
 with WebClient(config, accept="*/*", body=BodyRule(max_bytes=10)) as client:
-    opened = max(int(name) for name in os.listdir("/dev/fd")) + 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + spare, opened + spare))
+    if spare >= 0:
+        opened = max(int(name) for name in os.listdir("/dev/fd")) + 1 if spare else 0
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + spare, opened + spare))
     try:
         outcomes = list(client.ask([f"http://{host}/slow" for host in hosts]))
     except StageError as error:
-        print(json.dumps(str(error)))
+        print(json.dumps([str(error)]))
     else:
         print(json.dumps(sorted({type(outcome).__name__ for outcome in outcomes})))
 """
 
 
-@pytest.mark.parametrize(
-    ("spare", "is_probed", "told"),
-    [
-        pytest.param(40, True, f"{REFUSED} (Too many open files)", id="too few"),
-        pytest.param(40, False, f"{REFUSED} (Too many open files)", id="too few, not probed"),
-        pytest.param(400, True, ["Response"], id="enough"),
-    ],
-)
-def test_descriptors_that_run_out_are_no_failure_of_a_host(
-    web: Web, spare: int, told: object, *, is_probed: bool
-) -> None:
-    web.routes["/slow"] = Reply(body=b"x", before_seconds=0.5)
-    command = [sys.executable, "-c", _FEW_DESCRIPTORS, web.address, str(spare), str(is_probed)]
+def outcomes_with_descriptors(
+    web: Web,
+    *,
+    num_hosts: int = 150,
+    soft: int = 0,
+    hard: int = 0,
+    spare: int = -1,
+    is_probed: bool = True,
+) -> list[str]:
+    web.routes["/slow"] = Reply(body=b"x", before_seconds=0.05)
+    numbers = (str(number) for number in (num_hosts, soft, hard, spare, int(is_probed)))
+    command = [sys.executable, "-c", _FEW_DESCRIPTORS, web.address, *numbers]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == told
+    kinds: list[str] = json.loads(done.stdout)
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("num_hosts", "soft", "hard"),
+    [
+        pytest.param(150, 100, 100, id="few"),
+        pytest.param(30, 40, 40, id="hardly any"),
+        pytest.param(150, 40, 4096, id="a soft limit that may be raised"),
+    ],
+)
+def test_as_many_connections_are_made_as_descriptors_allow(
+    web: Web, num_hosts: int, soft: int, hard: int
+) -> None:
+    outcomes = outcomes_with_descriptors(web, num_hosts=num_hosts, soft=soft, hard=hard)
+
+    assert outcomes == ["Response"]
+
+
+@pytest.mark.parametrize("is_probed", [True, False], ids=["probed", "not probed"])
+def test_descriptors_that_run_out_are_no_failure_of_a_host(web: Web, *, is_probed: bool) -> None:
+    assert outcomes_with_descriptors(web, spare=40, is_probed=is_probed) == ["Response"]
+
+
+def test_without_a_single_descriptor_the_run_ends(web: Web) -> None:
+    assert outcomes_with_descriptors(web, spare=0) == [f"{REFUSED} (Too many open files)"]

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from openalign.files.states import FetchState
+from openalign.ingest.web.answers import Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import refusal_of_status
 from openalign.ingest.web.site_rules import RULES_HOLD_SECONDS, SiteRules
-from openalign.ingest.web.transfer import Head, Refusal
 
 SITE = "http://site.example"
 ROBOTS = f"{SITE}/robots.txt"

@@ -114,10 +114,19 @@ def redirect(where: str) -> Reply:
             id="to a private address",
         ),
         pytest.param(
-            redirect("http://[::1]:9/x"),
+            redirect("http://[::1]/x"),
             "private_address",
             "::1 is not a public address",
             id="to IPv6 of this machine",
+        ),
+        pytest.param(
+            redirect(f"{SITE}:22/x"), "bad_url", "its port belongs to another service", id="to ssh"
+        ),
+        pytest.param(
+            Reply(headers=[("X-Long", "x" * 70_000)]),
+            "header_too_large",
+            "its header is too long",
+            id="a long header",
         ),
         pytest.param(
             redirect("/reply"), "too_many_redirects", "too many redirects, or a loop", id="a loop"

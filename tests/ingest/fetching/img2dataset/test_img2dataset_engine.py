@@ -296,6 +296,12 @@ def test_rules_that_it_does_not_ask_for_must_be_off(name: str) -> None:
         FetchConfig(engine="img2dataset", web=WebConfig(**on))
 
 
+def test_a_proxy_is_refused() -> None:
+    web = WebConfig(respect_robots=False, ask_tdmrep=False, proxy="http://proxy.example:3128")
+    with pytest.raises(ValueError, match="asks through no proxy"):
+        FetchConfig(engine="img2dataset", web=web)
+
+
 def test_what_it_cannot_store_is_refused() -> None:
     web = WebConfig(respect_robots=False, ask_tdmrep=False)
     with pytest.raises(ValueError, match="cannot squash"):

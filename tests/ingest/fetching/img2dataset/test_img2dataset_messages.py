@@ -66,8 +66,14 @@ LOOP = (
             "the body ended early",
         ),
         ("<urlopen error unknown url type: ftp>", FetchState.BAD_URL, "not a URL"),
-        ("got more than 65536 bytes when reading header line", "connect_failure", "not HTTP"),
-        ("got more than 100 headers", FetchState.CONNECT_FAILURE, "the answer is not HTTP"),
+        ("got more than 65536 bytes when reading header line", "header_too_large", "too long"),
+        ("got more than 100 headers", FetchState.HEADER_TOO_LARGE, "its header is too long"),
+        ("got more than 65536 bytes when reading status line", "connect_failure", "not HTTP"),
+        (
+            "<urlopen error its port belongs to another service>",
+            FetchState.BAD_URL,
+            "its port belongs to another service",
+        ),
         (
             "Use of image disallowed by X-Robots-Tag directive",
             FetchState.OPTED_OUT,

@@ -8,7 +8,7 @@ import pytest
 import zstandard
 
 from openalign.ingest.sources.archives.response import EncodingError, decoded_body, parse_header
-from openalign.ingest.web.transfer import Head
+from openalign.ingest.web.answers import Head
 
 URL = "http://site.example/"
 HTML = b"<p>" + b"cat " * 1000

@@ -1,0 +1,131 @@
+"""What comes back of a request: its head, how much of a body is taken, and how it ended."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum, StrEnum
+
+from openalign.ingest.web.outages import Trouble
+
+Headers = Sequence[tuple[str, str]]
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """An answer before its body."""
+
+    url: str
+    """The URL that answered, after redirects."""
+
+    status: int
+    headers: Headers
+    """In order of arrival, with names in lower case."""
+
+    def header(self, name: str) -> str | None:
+        """Return the last value of a header, or None."""
+        for other, value in reversed(self.headers):
+            if other == name:
+                return value
+        return None
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the media type in lower case, without parameters."""
+        value = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        return value or None
+
+    @property
+    def charset(self) -> str | None:
+        """Return the charset parameter of the content type."""
+        for parameter in (self.header("content-type") or "").split(";")[1:]:
+            name, _, value = parameter.partition("=")
+            if name.strip().lower() == "charset":
+                return value.strip().strip("\"'") or None
+        return None
+
+    @property
+    def location(self) -> str:
+        """Return where a redirect leads, as far as the header says, or an empty text.
+
+        Bytes that are no ASCII are UTF-8, as browsers read them; otherwise they are escaped.
+        """
+        raw = (self.header("location") or "").encode("latin-1")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)
+
+    @property
+    def retry_after_seconds(self) -> float | None:
+        """Return how long the host asks clients to wait, or None if it does not say.
+
+        A date counts from the host's own `Date`, since its clock and ours may differ.
+        """
+        value = (self.header("retry-after") or "").strip()
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+            return float(value)
+        until = _moment(value)
+        if until is None:
+            return None
+        return max(0.0, until - (_moment(self.header("date") or "") or time.time()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The reason for refusing an answer; it ends the transfer."""
+
+    state: StrEnum
+    detail: str
+
+
+class Glance(Enum):
+    """The verdict on the first bytes of a body."""
+
+    MORE = "more"
+    TAKE = "take"
+
+
+Look = Callable[[Head, bytes], Glance | Refusal]
+"""Judges a body by its first bytes. After MORE, it is called again with twice as many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How one transfer ended: with a whole answer, or with a reason."""
+
+    head: Head | None
+    body: bytes
+    refusal: Refusal | None = None
+    can_heal: bool = False
+    """Whether another attempt may succeed."""
+
+    address: str | None = None
+    """The IP address that answered, or the last one that was tried."""
+
+    trouble: Trouble | None = None
+    """Set for a failure whose cause may be this machine and not the host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyRule:
+    """How much of a body is taken."""
+
+    max_bytes: int
+    cut: bool = False
+    """Take the first `max_bytes` of a larger body instead of refusing it."""
+
+    look: Look | None = None
+
+
+def _moment(value: str) -> float | None:
+    """Return a date of HTTP in seconds since 1970, or None when it is none."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

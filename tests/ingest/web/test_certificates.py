@@ -1,0 +1,170 @@
+"""Which certificates the client trusts, against a server whose certificate a test signs."""
+
+import ssl
+import subprocess
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from downloads import content, failure, fetch
+
+from openalign.errors import InputError, StageError
+from openalign.ingest.web import certificates
+from openalign.ingest.web.certificates import Trust, trusted
+from openalign.ingest.web.config import WebConfig
+
+HOST = "secure.example"
+URL = f"https://{HOST}/x"
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a certificate for the host, signed by itself, with its key."""
+    file = tmp_path_factory.mktemp("certificate") / "own.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", f"/CN={HOST}"]
+    command += [
+        "-addext",
+        f"subjectAltName=DNS:{HOST}",
+        "-keyout",
+        str(file),
+        "-out",
+        f"{file}.crt",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "6")
+        self.end_headers()
+        self.wfile.write(b"secret")
+
+    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
+
+
+@contextmanager
+def served(certificate: Path) -> Generator[WebConfig]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield WebConfig(
+            contact="test@example.org",
+            allowed_networks=("127.0.0.0/8",),
+            connect_to={HOST: f"127.0.0.1:{server.server_address[1]}"},
+            respect_robots=False,
+            num_retries=0,
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def config(signed: Path) -> Iterator[WebConfig]:
+    with served(signed) as running:
+        yield running
+
+
+def with_file(config: WebConfig, file: Path) -> WebConfig:
+    return replace(config, ca_file=str(file))
+
+
+def test_a_certificate_that_nobody_signed_is_not_trusted(config: WebConfig) -> None:
+    assert failure(fetch(config, [URL])[URL]) == (
+        "tls_failure",
+        "the certificate is not to be trusted",
+    )
+
+
+def test_a_setting_names_what_is_trusted(config: WebConfig, signed: Path) -> None:
+    assert content(fetch(with_file(config, signed), [URL])[URL]) == b"secret"
+
+
+@pytest.mark.parametrize("variable", ["CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_the_environment_names_what_is_trusted(
+    config: WebConfig, signed: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(signed))
+
+    assert content(fetch(config, [URL])[URL]) == b"secret"
+
+
+def test_the_environment_may_name_a_folder(
+    config: WebConfig, signed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named = ["openssl", "x509", "-hash", "-noout", "-in", str(signed)]
+    name = subprocess.run(named, check=True, capture_output=True, text=True).stdout.strip()
+    (tmp_path / f"{name}.0").symlink_to(signed)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    assert content(fetch(config, [URL])[URL]) == b"secret"
+
+
+def test_a_setting_comes_before_the_environment(signed: Path) -> None:
+    environment = {"SSL_CERT_FILE": "/nowhere", "CURL_CA_BUNDLE": "/nowhere"}
+
+    assert trusted(str(signed), environment) == Trust(file=str(signed))
+
+
+def test_what_curl_is_told_comes_before_what_openssl_is_told(signed: Path) -> None:
+    environment = {"CURL_CA_BUNDLE": str(signed), "SSL_CERT_FILE": "/a", "SSL_CERT_DIR": "/b"}
+
+    assert trusted("", environment) == Trust(file=str(signed))
+
+
+@pytest.mark.parametrize("name", ["web.ca_file", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(None, "No such file or directory"), ("", "holds no certificates"), ("x", "holds no cert")],
+    ids=["missing", "empty", "other"],
+)
+def test_a_file_without_certificates_is_named_at_the_start(
+    tmp_path: Path, name: str, text: str | None, reason: str
+) -> None:
+    file = tmp_path / "trusted.pem"
+    if text is not None:
+        file.write_text(text)
+    is_setting = name == "web.ca_file"
+
+    with pytest.raises(InputError, match=f"{name}: {file}: {reason}"):
+        trusted(str(file) if is_setting else "", {} if is_setting else {name: str(file)})
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+def test_a_folder_without_certificates_is_named_at_the_start(
+    tmp_path: Path, *, is_there: bool
+) -> None:
+    folder = tmp_path if is_there else tmp_path / "nowhere"
+
+    with pytest.raises(InputError, match=f"SSL_CERT_DIR: {folder}: "):
+        trusted("", {"SSL_CERT_DIR": str(folder)})
+
+
+def test_a_machine_without_certificates_is_no_failure_of_a_host(
+    config: WebConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(certificates, "_OF_SYSTEMS", ())
+    missing = Trust(file=str(tmp_path / "gone.pem"))
+    monkeypatch.setattr("openalign.ingest.web.connections.trusted", lambda *_: missing)
+
+    with pytest.raises(StageError, match="there are no certificates here"):
+        fetch(config, [URL])
