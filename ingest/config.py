@@ -159,12 +159,12 @@ class FetchConfig:
             self._require_what_img2dataset_keeps()
 
     def _require_what_img2dataset_keeps(self) -> None:
-        for name in ("respect_robots", "ask_tdmrep"):
-            if getattr(self.web, name):
-                raise ValueError(
-                    f"engine img2dataset asks no host for its rules: web.{name} must be false, "
-                    "got true"
-                )
+        asked = [f"web.{n}" for n in ("respect_robots", "ask_tdmrep") if getattr(self.web, n)]
+        if asked:
+            raise ValueError(
+                f"engine img2dataset asks no host for its rules: {' and '.join(asked)} must be "
+                "false, got true"
+            )
         if self.web.proxy:
             raise ValueError(
                 "engine img2dataset asks through no proxy, got web.proxy: addresses are judged "
