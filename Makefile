@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
 
-.PHONY: demo test test-spark kill hostile check format clean
+.PHONY: demo test test-spark kill hostile img2dataset check format clean
 
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
@@ -29,6 +29,19 @@ hostile: $(VENV)/dev.ready
 	PYTHONPATH=tests:tests/ingest $(RUN)/python tests/ingest/hostile_rounds.py --rounds $(ROUNDS) \
 	  --addresses $(ADDRESSES) --seed $(SEED)
 
+# `fetch.engine: img2dataset`. Its pins and those of the other environment exclude each other.
+IMG2DATASET := .venv-img2dataset
+img2dataset: $(IMG2DATASET)/img2dataset.ready
+
+$(IMG2DATASET)/img2dataset.ready: constraints-img2dataset.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "error: img2dataset needs Python 3.11 or 3.12; name one with PYTHON=..." >&2; exit 2; }
+	@if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(IMG2DATASET) && \
+	  uv pip install --quiet --python $(IMG2DATASET)/bin/python -c $< img2dataset==1.47.0; \
+	else $(PYTHON) -m venv --clear $(IMG2DATASET) && \
+	  $(IMG2DATASET)/bin/python -m pip install --quiet -c $< img2dataset==1.47.0; fi
+	@touch $@
+
 $(BUILT_JAR): tests/spark/job-server/pom.xml
 	mvn --batch-mode --quiet --file $< package -Doutput=$(abspath $(@D))
 
@@ -43,7 +56,7 @@ format: $(VENV)/dev.ready
 	$(RUN)/ruff format .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(IMG2DATASET) runs
 
 # uv where present, else venv and pip. Debian and Ubuntu ship Python without ensurepip.
 $(VENV)/bin/python:

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
+from noise_photographs import jpeg_of, photograph
 from PIL import Image
 
 from openalign.images.decoding import JpegScales, decode
@@ -44,34 +45,12 @@ FILTERS = ("BOX", "BILINEAR", "HAMMING", "BICUBIC", "LANCZOS")
 Pixels = npt.NDArray[np.uint8]
 
 
-def photograph(size: tuple[int, int], seed: int) -> Image.Image:
-    """Return noise whose amplitude falls with frequency as a photograph's does."""
-    width, height = size
-    rng = np.random.default_rng(seed)
-    distance = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    distance[0, 0] = 1.0
-    planes = []
-    for _ in range(4):  # one that the channels share, and one of each
-        waves = rng.normal(size=distance.shape) + 1j * rng.normal(size=distance.shape)
-        plane = np.fft.irfft2(waves / distance**1.4, s=(height, width))
-        planes.append(plane / plane.std())
-    colors = np.stack([128 + 40 * planes[0] + 20 * own for own in planes[1:]], axis=-1)
-    return Image.fromarray(np.clip(colors, 0, 255).astype(np.uint8))
-
-
 def grating(size: tuple[int, int], cycles_per_px: float, angle: float) -> Image.Image:
     """Return gray waves of one frequency and direction."""
     y, x = np.mgrid[: size[1], : size[0]]
     phase = 2 * np.pi * cycles_per_px * (x * np.cos(angle) + y * np.sin(angle))
     gray = np.rint(127.5 + 100 * np.cos(phase)).astype(np.uint8)
     return Image.fromarray(gray).convert("RGB")
-
-
-def jpeg_of(image: Image.Image) -> bytes:
-    """Return an image as a JPEG of quality 85."""
-    sink = io.BytesIO()
-    image.save(sink, "JPEG", quality=85)
-    return sink.getvalue()
 
 
 def area(pixels: Pixels, size: tuple[int, int]) -> npt.NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """Settings of `harvest` and `fetch`. How the web is asked is said in `web.config`."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from openalign.images.forms import Encoding, Resize, StoredForm
 from openalign.ingest.sources.kinds import AnySource, kind_of
@@ -82,6 +82,15 @@ class FetchConfig:
     web: WebConfig = field(default_factory=WebConfig)
     """How the web is asked; laid over the pipeline's `web`."""
 
+    engine: Literal["openalign", "img2dataset"] = "openalign"
+    """What downloads and resizes images from the web: this project, or img2dataset 1.47.0 in an
+    environment of its own. img2dataset asks for no robots.txt and keeps to no host's pace, so
+    `web.respect_robots` and `web.ask_tdmrep` must be false."""
+
+    img2dataset_python: str = runtime(".venv-img2dataset/bin/python")
+    """The Python that has img2dataset, on every machine that fetches; `make img2dataset` makes this
+    one."""
+
     resize: Resize = "short_side"
     """`short_side`: the shorter side becomes `size_px`, the longer one keeps the ratio. `squash`:
     each side becomes `size_px`. `center_crop`: the middle square is cut out, and its side becomes
@@ -146,6 +155,25 @@ class FetchConfig:
         within(1, MAX_BUCKETS, num_buckets=self.num_buckets)
         within(1, 100, quality=self.quality)
         within(1, PILLOW_LIMIT_PX, max_pixels=self.max_pixels)
+        if self.engine == "img2dataset":
+            self._require_what_img2dataset_keeps()
+
+    def _require_what_img2dataset_keeps(self) -> None:
+        asked = [f"web.{n}" for n in ("respect_robots", "ask_tdmrep") if getattr(self.web, n)]
+        if asked:
+            raise ValueError(
+                f"engine img2dataset asks no host for its rules: {' and '.join(asked)} must be "
+                "false, got true"
+            )
+        if self.web.proxy:
+            raise ValueError(
+                "engine img2dataset asks through no proxy, got web.proxy: addresses are judged "
+                "where it connects"
+            )
+        if self.resize == "squash" and not self.keep_original:
+            raise ValueError(
+                "engine img2dataset cannot squash: resize must be short_side, center_crop or none"
+            )
 
     @property
     def stored_form(self) -> StoredForm:

@@ -32,7 +32,6 @@ from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
 from openalign.files.tables import num_rows_of
 from openalign.ingest.fetching.bucket import FetchBucket
-from openalign.ingest.fetching.images_in_place import require_folder
 from openalign.ingest.fetching.ledger_files import check_part
 from openalign.ingest.fetching.ledger_tallies import TallyLedgers, tallies_of
 from openalign.ingest.fetching.open_shard import ShardNote
@@ -40,6 +39,7 @@ from openalign.ingest.fetching.page_file import write_page
 from openalign.ingest.fetching.rounds import all_ledgers, take_rows, taken_rows
 from openalign.ingest.fetching.setup import COUNTED, CUT, FETCHED, TAKEN, TALLIED, FetchSetup
 from openalign.ingest.fetching.slow_hosts import lines_about, rows_in_an_hour, slow_hosts
+from openalign.ingest.fetching.supplies import require_supply
 from openalign.ingest.fetching.work_files import CutIntoFiles
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -49,7 +49,6 @@ from openalign.ingest.fetching.work_plan import (
     plan_work,
     write_plan,
 )
-from openalign.ingest.sources.contract import OwnImages
 from openalign.ingest.web.config import WebConfig
 from openalign.telemetry import say
 
@@ -63,6 +62,7 @@ def jobs(setup: FetchSetup, *, kept: Sequence[str], removals: Removals = NO_REMO
     What `removals` names is left out.
 
     Raises:
+        ConfigError: the Python of img2dataset has not the release that is driven.
         InputError: the folder of a source's own images is not there.
     """
     tally = Job(name=TALLIED, build=partial(_tally, setup=setup, before=()))
@@ -86,6 +86,7 @@ def retry_jobs(
     tallies alone are those of the whole fetch.
 
     Raises:
+        ConfigError: the Python of img2dataset has not the release that is driven.
         InputError: the folder of a source's own images is not there.
     """
     take = Job(name=TAKEN, build=partial(_take, setup=setup, ledgers=ledgers, states=states))
@@ -98,8 +99,7 @@ def _fetching(
     setup: FetchSetup, kept: Callable[[], Sequence[str]], removals: Removals
 ) -> list[Job]:
     """Return the jobs that count, cut and fetch; `kept` is asked when they are built."""
-    if isinstance(setup.images_from, OwnImages):
-        require_folder(setup.images_from)
+    require_supply(setup)
     fetch = Job(name=FETCHED, build=partial(_fetch, setup=setup))
     return [*cutting_jobs(setup, kept, removals), fetch]
 

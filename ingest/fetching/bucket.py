@@ -20,25 +20,21 @@ from openalign.engines.jobs import Attempt
 from openalign.engines.parts import Part
 from openalign.files.names import ledger_name
 from openalign.files.removals import Removals, read_removals
-from openalign.files.shards import ShardReader
 from openalign.files.states import FetchState
 from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.image_judging import ImageJudge
-from openalign.ingest.fetching.images_in_place import OwnImage, read_images
 from openalign.ingest.fetching.live_fetch import note_asked, note_ended, note_finished
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
 from openalign.ingest.fetching.setup import FetchSetup
+from openalign.ingest.fetching.supplies import opened_supply
+from openalign.ingest.fetching.supply import ImageSupply, Supplied
 from openalign.ingest.fetching.work_files import WorkFiles, cut_by_count
 from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 from openalign.ingest.sources.contract import OwnImages
-from openalign.ingest.web.answers import BodyRule
-from openalign.ingest.web.client import WebClient
-from openalign.ingest.web.outcomes import Failure, Outcome
+from openalign.ingest.web.outcomes import Failure
 
 SHARDS_AT_ONCE = 4
 """Shards of a bucket that are filled at one time."""
-
-_ACCEPT = "image/avif,image/webp,image/png,image/jpeg,image/*;q=0.8"
 
 
 class _Planned(NamedTuple):
@@ -59,14 +55,9 @@ class FetchBucket:
 
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
-        shards, images_from = self._shards(bucket), self.setup.images_from
-        if isinstance(images_from, OwnImages):
-            yield from self._read_all(shards, images_from)
-            return
-        body = BodyRule(max_bytes=self.setup.config.max_bytes, look=self._judge.look)
         owners_of = self._plan.owners_of
-        with WebClient(images_from, accept=_ACCEPT, body=body, owners_of=owners_of) as client:
-            yield from self._ask_for_all(shards, client)
+        with opened_supply(self.setup, self._judge, owners_of=owners_of) as supply:
+            yield from self._fill(self._shards(bucket), supply)
 
     @cached_property
     def _plan(self) -> WorkPlan:
@@ -97,26 +88,8 @@ class FetchBucket:
             name = ledger_name(bucket, number, round_number=setup.round_number)
             yield _Planned(number, name, rows)
 
-    def _read_all(self, shards: Iterator[_Planned], images: OwnImages) -> Iterator[Part]:
-        """Fill one shard after the other with images that lie somewhere."""
-        config = self.setup.config
-        budget = _Budget(config)
-        with closing(ShardReader(images.folder)) as reader:
-            for planned in shards:
-                part = self._opened(planned)
-                if isinstance(part, OpenShard):
-                    with closing(part) as shard:
-                        has_budget = budget.has_room_for(planned.number)
-                        wanted = self._wanted(shard, has_budget=has_budget)
-                        chosen = planned.rows.filter(pl.col("image_url").is_in(wanted))
-                        for outcome in read_images(chosen, reader, max_bytes=config.max_bytes):
-                            self._take(shard, outcome)
-                        part = self._sealed(shard)
-                budget.spend(part)
-                yield part
-
-    def _ask_for_all(self, shards: Iterator[_Planned], client: WebClient) -> Iterator[Part]:
-        """Fill several shards at one time with images from the web."""
+    def _fill(self, shards: Iterator[_Planned], supply: ImageSupply) -> Iterator[Part]:
+        """Fill several shards at one time."""
         config = self.setup.config
         budget = _Budget(config)
         filling: deque[OpenShard | Part] = deque()
@@ -133,7 +106,7 @@ class FetchBucket:
                         has_budget = budget.has_room_for(planned.number)
                         wanted = self._wanted(opened, has_budget=has_budget)
                         by_url |= dict.fromkeys(wanted, opened)
-                        client.add(wanted)
+                        supply.add(planned.rows.filter(pl.col("image_url").is_in(wanted)))
                         note_asked(self.setup.work, len(wanted))
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
@@ -141,7 +114,7 @@ class FetchBucket:
                     budget.spend(part)
                     yield part
                     continue
-                outcome = client.take()
+                outcome = supply.take()
                 if outcome is None:
                     return
                 self._take(by_url.pop(outcome.url), outcome)
@@ -174,7 +147,7 @@ class FetchBucket:
             shard.take(Failure(url=url, state=FetchState.NOT_TRIED, detail=""), self._judge)
         return urls.filter(~untried & ~removed).to_list()
 
-    def _take(self, shard: OpenShard, outcome: Outcome | OwnImage) -> None:
+    def _take(self, shard: OpenShard, outcome: Supplied) -> None:
         state = shard.take(outcome, self._judge)
         num_rows = shard.num_rows_of(outcome.url)
         note_ended(self.setup.work, state, num_rows=num_rows, num_bytes=len(outcome.body))

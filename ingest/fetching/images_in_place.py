@@ -1,6 +1,6 @@
 """Images that a source has already: read where they lie, several at once, each once.
 
-The bytes must be those that harvest saw: `image_shards` compares their sha256.
+The bytes must be those that harvest saw: `image_judging` compares their sha256.
 """
 
 from collections.abc import Iterator

@@ -32,8 +32,9 @@ from openalign.images.stored import StoredImage
 from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import OwnImage
 from openalign.ingest.fetching.ledger_files import is_there, named_by, naming
+from openalign.ingest.fetching.supply import Supplied
 from openalign.ingest.web.answers import Refusal
-from openalign.ingest.web.outcomes import Failure, Outcome
+from openalign.ingest.web.outcomes import Failure
 
 _FACT_NAMES = tuple(name for name, _ in IMAGE_FACTS)
 
@@ -90,12 +91,12 @@ class OpenShard:
         """Return how many candidates name an image."""
         return self._num_rows[url]
 
-    def take(self, outcome: Outcome | OwnImage, judge: ImageJudge) -> FetchState:
+    def take(self, outcome: Supplied, judge: ImageJudge) -> FetchState:
         """Enter an outcome's facts, and where its image is, if there is one; return its state."""
         self._enter(outcome, judge)
         return FetchState(self._facts[outcome.url]["state"])
 
-    def _enter(self, outcome: Outcome | OwnImage, judge: ImageJudge) -> None:
+    def _enter(self, outcome: Supplied, judge: ImageJudge) -> None:
         url = outcome.url
         facts = self._facts[url] = dict.fromkeys(_FACT_NAMES)
         facts["image_key"] = image_key(url)
@@ -106,7 +107,7 @@ class OpenShard:
             facts |= {"state": outcome.state.value, "detail": outcome.detail}
             facts |= _size_facts(outcome.body)
             return
-        found = judge.take(outcome.body, expected=self._expected.get(url, ()))
+        found = judge.take(outcome, expected=self._expected.get(url, ()))
         if isinstance(found, Refusal):
             facts |= {"state": found.state.value, "detail": found.detail}
             facts |= _size_facts(outcome.body)

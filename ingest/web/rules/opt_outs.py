@@ -6,7 +6,7 @@ from datetime import date
 
 from openalign.ingest.web.rules.robots import AGENT, TRAINING, reservation, training_in
 
-_WITHHELD = frozenset(["noai", "noimageai", "noimageindex", "noindex", "noml", "none"])
+WITHHELD = frozenset(["noai", "noimageai", "noimageindex", "noindex", "noml", "none"])
 _UNAVAILABLE_AFTER = "unavailable_after"
 # Directives with a value of their own; another name before a colon limits what follows to an agent.
 _WITH_VALUE = frozenset(
@@ -54,7 +54,7 @@ def withheld_by(value: str, *, as_of: date) -> str | None:
     `unavailable_after` withholds where its date lies before `as_of`.
     """
     for name, behind in _directives(value):
-        if name in _WITHHELD:
+        if name in WITHHELD:
             return name
         if name == _UNAVAILABLE_AFTER and (end := _date_in(behind)) and end < as_of:
             return name
@@ -84,7 +84,7 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
         name, colon, rest = part[0].partition(":")
         name = name.strip(" \t\"'")
         behind = value[part.end() - len(rest) : part.end() + _DATE_CHARS]
-        if colon and rest.strip() and name not in _WITH_VALUE | _WITHHELD:
+        if colon and rest.strip() and name not in _WITH_VALUE | WITHHELD:
             agent = _AGENT_NAME.fullmatch(name)
             if agent is not None:
                 concerns_us = agent[1] in (AGENT.lower(), "*")
