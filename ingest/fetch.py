@@ -109,21 +109,31 @@ def cutting_jobs(
 ) -> list[Job]:
     """Return the two jobs that count candidates and cut them for the workers."""
     return [
-        Job(name=COUNTED, build=partial(_count, setup=setup, kept=kept)),
+        Job(
+            name=COUNTED,
+            build=partial(_count, setup=setup, kept=kept),
+            told=f"{setup.config.limit} {removals.fingerprint}",
+            finish=partial(_note_removals, setup=setup, removals=removals),
+        ),
         Job(
             name=CUT,
             build=partial(_cut, setup=setup, kept=kept),
-            finish=partial(_begin, setup=setup, removals=removals),
+            finish=partial(_say_slow_hosts, setup=setup),
         ),
     ]
 
 
-def _begin(cut: Summary, *, setup: FetchSetup, removals: Removals) -> list[DataFile]:
-    """Say which hosts take hours, and write down what workers must leave out."""
+def _note_removals(_: Summary, *, setup: FetchSetup, removals: Removals) -> list[DataFile]:
+    """Write down what workers must leave out."""
+    return [write_removals(setup.work, removals)]
+
+
+def _say_slow_hosts(cut: Summary, *, setup: FetchSetup) -> list[DataFile]:
+    """Say which hosts take hours."""
     if isinstance(setup.images_from, WebConfig):
         for line in lines_about(slow_hosts(cut, setup.images_from)):
             say(f"fetch      {line}")
-    return [write_removals(setup.work, removals)]
+    return []
 
 
 def _collect(

@@ -25,7 +25,15 @@ from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile, StageResult
 
-_FILES = msgspec.json.Decoder(list[DataFile])
+
+class _Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job's marker says."""
+
+    told: str
+    files: list[DataFile]
+
+
+_DONE = msgspec.json.Decoder(_Done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,10 @@ class Job:
     build: Callable[[beam.Pipeline, Attempt], Any]
     """Adds the job's transforms to a pipeline and returns the collection of its Parts."""
 
+    told: str = ""
+    """What it is told that no fingerprint of the stage has. It runs again if an earlier attempt,
+    which another command began, was told something else."""
+
     finish: Callable[[Summary], Sequence[DataFile]] = _no_files
     """Runs once in this process after the job; returns the files that it wrote."""
 
@@ -93,7 +105,7 @@ class Jobs:
 def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> StageResult:
     """Run a stage's jobs to their end and return its result.
 
-    A job that an earlier attempt has finished is not run again.
+    A job that an earlier attempt has finished, told the same, is not run again.
 
     Raises:
         StageError: a job failed, or ended and its summary cannot be seen from here.
@@ -112,7 +124,9 @@ def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
 
 def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
     url, marker = summary_url(work, job.name), storage.join(work, f"{job.name}.done")
-    if not storage.exists(marker):
+    done = _DONE.decode(storage.read_bytes(marker)) if storage.exists(marker) else None
+    if done is None or done.told != job.told:
+        storage.remove(marker)
         storage.remove(url)  # an earlier attempt's summary may list other files
         with _attempt(job, work) as attempt:
             run_job(_graph(job, url, attempt), beam_options)
@@ -122,10 +136,9 @@ def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
                 hint="set the pipeline's root to a URL or a mounted folder that every worker "
                 "shares",
             )
-        files = job.finish(read_summary(url))
-        storage.write_text(marker, canonical_json(list(files)))
-    written = _FILES.decode(storage.read_bytes(marker))
-    return EndedJob(summary=read_summary(url), files=written)
+        done = _Done(told=job.told, files=list(job.finish(read_summary(url))))
+        storage.write_text(marker, canonical_json(done))
+    return EndedJob(summary=read_summary(url), files=done.files)
 
 
 def _graph(job: Job, url: str, attempt: Attempt) -> Callable[[beam.Pipeline], None]:

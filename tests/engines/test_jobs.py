@@ -62,6 +62,23 @@ def test_notes_come_back_as_their_kind(tmp_path: Path) -> None:
     assert found == [[Seen(number=3), Seen(number=5)]]
 
 
+def test_a_job_that_is_told_something_else_runs_again(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def run_told(what: str) -> None:
+        def finish(_: Summary) -> list[DataFile]:
+            told.append(what)
+            return []
+
+        stage = Jobs(jobs=[job("only", 1, told=what, finish=finish)], collect=result_of)
+        run_jobs(stage, work=str(tmp_path))
+
+    for what in ("one", "one", "other", "one"):
+        run_told(what)
+
+    assert told == ["one", "other", "one"]
+
+
 def test_a_job_that_has_ended_is_not_run_again_and_keeps_what_finish_wrote(
     tmp_path: Path,
 ) -> None:

@@ -56,3 +56,13 @@ def test_the_order_of_entries_and_repetitions_change_nothing() -> None:
     elsewhere = removals_of([], ["http://a.example/", "http://b.example/"], [])
 
     assert one.fingerprint == other.fingerprint != elsewhere.fingerprint
+
+
+def test_each_of_many_entries_is_found_and_nothing_else() -> None:
+    listed = [f"http://a.example/{number}" for number in range(0, 2000, 2)]
+    asked = [f"http://a.example/{number}" for number in range(2000)]
+
+    found = removals_of(listed, [], []).of_addresses(pl.Series(asked))
+
+    assert found.tolist() == [url in set(listed) for url in asked]
+    assert removals_of(listed, [], []).of_addresses(pl.Series([], dtype=pl.String)).tolist() == []

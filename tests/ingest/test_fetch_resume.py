@@ -15,6 +15,7 @@ from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, ro
 from patience import PATIENCE_SECONDS, wait_for
 
 from openalign.files.hashing import image_key
+from openalign.files.removals import removals_of
 
 
 @pytest.fixture
@@ -72,6 +73,20 @@ def test_a_finished_shard_is_read_and_not_fetched_again(web: Web, tmp_path: Path
     assert asdict(second) == asdict(first)
     assert bytes_of(tmp_path / "out") == before
     assert web.asked.total() == 7 + 1  # the 21st to 15th image, and robots.txt
+
+
+def test_who_goes_on_decides_what_is_tried_and_left_out(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(20)]
+    run(config_of(web, limit=6), rows, tmp_path / "out")
+    for ledger in (tmp_path / "out").glob("ledger-*"):
+        ledger.unlink()  # as if it had been killed before a shard ended
+    web.asked.clear()
+
+    removals = removals_of([f"{SITE}/3.png"], [], [])
+    result = run(config_of(web), rows, tmp_path / "out", removals=removals)
+
+    assert {state: n for state, n in result.states.items() if n} == {"fetched": 19, "removed": 1}
+    assert "/3.png" not in web.asked
 
 
 def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) -> None:
