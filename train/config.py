@@ -271,7 +271,7 @@ class TrainConfig:
     """How the loss is computed: equal but for rounding, so another form trains another model.
 
     `rows` keeps matrices of this rank's pairs by all, `tiled` makes tiles of them twice, `plain`
-    has the whole matrix on every rank. `auto` is `rows` up to a global batch of 4,096, else
+    has the whole matrix on every rank. `auto` is `rows` up to a global batch of 2,048, else
     `tiled`, whatever the devices and the number of ranks.
     """
 

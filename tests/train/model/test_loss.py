@@ -110,6 +110,6 @@ def test_pairs_of_one_image_alone_have_nothing_to_learn(form: LossForm) -> None:
 
 
 def test_auto_goes_by_the_global_batch() -> None:
-    assert chosen_form("auto", num_pairs=4096) == "rows"
-    assert chosen_form("auto", num_pairs=4097) == "tiled"
-    assert chosen_form("plain", num_pairs=4097) == "plain"
+    assert chosen_form("auto", num_pairs=2048) == "rows"
+    assert chosen_form("auto", num_pairs=2049) == "tiled"
+    assert chosen_form("plain", num_pairs=2049) == "plain"

@@ -68,19 +68,14 @@ class GlobalRows:
         parts = stacked.split(most)
         return torch.cat([part[:size] for part, size in zip(parts, self.of_ranks, strict=True)])
 
-    def gather_with_gradient(self, local_BD: Tensor) -> Tensor:
-        """Return `[G, D]`; each row's gradient, summed over ranks, flows back to its rank."""
-        if len(self.of_ranks) == 1:
-            return local_BD
-        gathered_GD = _GatherRows.apply(local_BD, self)
-        assert isinstance(gathered_GD, Tensor)
-        return gathered_GD
-
     def gather_both(self, image_BD: Tensor, text_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """Do `gather_with_gradient` to both in one collective."""
-        width = image_BD.shape[1]
-        both_GD = self.gather_with_gradient(torch.cat([image_BD, text_BD], dim=1))
-        return both_GD[:, :width], both_GD[:, width:]
+        """Gather both in one collective; a row's gradient, summed over ranks, flows to its rank."""
+        if len(self.of_ranks) == 1:
+            return image_BD, text_BD
+        both_GD = _GatherRows.apply(torch.cat([image_BD, text_BD], dim=1), self)
+        assert isinstance(both_GD, Tensor)
+        image_GD, text_GD = both_GD.split(image_BD.shape[1], dim=1)
+        return image_GD, text_GD
 
     def sum_over_ranks(self, part_GD: Tensor) -> Tensor:
         """Return `[B, D]`: this rank's rows of the sum of all ranks' parts; overwrites its part."""

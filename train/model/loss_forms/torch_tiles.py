@@ -15,8 +15,8 @@ from torch import Tensor
 
 from openalign.train.model.loss_forms.logits import Logits, LogSums, no_log_sums
 
-SIDE = 1024
-"""Rows and columns of a tile: 4 MiB, which a core's cache holds, and products are large enough."""
+SIDE = 2048
+"""Rows and columns of a tile: it takes 16 MiB, and its products are large enough for a GPU."""
 
 
 def log_sums(logits: Logits) -> LogSums:

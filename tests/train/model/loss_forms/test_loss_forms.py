@@ -15,16 +15,17 @@ SOME_ALIKE = [3, 1, 3, 5, 1, 3, 8]
 
 
 def found(case: Case, form: LossForm, dtype: torch.dtype = torch.float64) -> Expected:
-    leaves = [x.to(dtype).requires_grad_() for x in (case.image.clone(), case.text.clone())]
+    image, text = (x.clone().to(dtype).requires_grad_() for x in (case.image, case.text))
     temperature = torch.tensor([case.temperature], dtype=dtype, requires_grad=True)
     loss = contrastive_loss(
-        *leaves,
+        image,
+        text,
         temperature,
         label_smoothing=case.smoothing,
         form=form,
         image_ids_B=None if case.image_ids is None else torch.tensor(case.image_ids),
     )
-    return Expected(loss.detach(), *torch.autograd.grad(loss, (*leaves, temperature)))
+    return Expected(loss.detach(), *torch.autograd.grad(loss, (image, text, temperature)))
 
 
 def assert_close(actual: Expected, expected: Expected, *, rtol: float) -> None:
