@@ -7,6 +7,8 @@ from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import ImageTower, TextTower
 
+LossForm = Literal["auto", "plain", "rows", "tiled"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration:
@@ -264,6 +266,17 @@ class TrainConfig:
 
     label_smoothing: float = 0.1
     """Mass that both softmaxes move off the matching pair (ALIGN §5)."""
+
+    loss: LossForm = "auto"
+    """How the loss is computed: equal but for rounding, so another form trains another model.
+
+    `rows` keeps matrices of this rank's pairs by all, `tiled` makes tiles of them twice, `plain`
+    has the whole matrix on every rank. `auto` is `rows` up to a global batch of 2,048, else
+    `tiled`, whatever the devices and the number of ranks.
+    """
+
+    same_image_negatives: Literal["keep", "mask"] = "keep"
+    """Whether pairs of one image are negatives of each other, as in the paper, or left out."""
 
     gradient_clipping: float = 0.0
     """Longest gradient over all parameters; 0 clips nothing. The paper does not say."""

@@ -223,7 +223,14 @@ def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
     statistics = batch_norm_statistics(engine.module)
     before = [buffer.clone() for buffer in statistics]
     image, text, temperature = _forward(state, batch)
-    loss = contrastive_loss(image, text, temperature, label_smoothing=config.label_smoothing)
+    loss = contrastive_loss(
+        image,
+        text,
+        temperature,
+        label_smoothing=config.label_smoothing,
+        form=config.loss,
+        image_ids_B=_image_ids(state, batch),
+    )
     mean = float(_mean_over_ranks(loss.detach()))
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
@@ -239,6 +246,13 @@ def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
 def _forward(state: _TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
     return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
+
+
+def _image_ids(state: _TrainingState, batch: Batch) -> Tensor | None:
+    """Return which image each pair has, where the loss is to know."""
+    if state.config.same_image_negatives == "keep":
+        return None
+    return torch.from_numpy(state.data.image_numbers(batch.rows)).to(state.ranks.device)
 
 
 def _mean_over_ranks(value: Tensor) -> Tensor:

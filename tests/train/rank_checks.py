@@ -33,8 +33,6 @@ STAGES = (0, 1, 2, 3)
 NUM_STEPS = 4
 GLOBAL_BATCH = 8
 VOCABULARY_SIZE = 120
-LOSS_ROWS = 6
-LOSS_WIDTH = 5
 
 _CLIPPED = 0.5
 _REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
@@ -44,7 +42,7 @@ def run(folder: str) -> None:
     """Be one rank."""
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
-        found: dict[str, Any] = {"loss": loss_of_two_ranks(ranks.rank)}
+        found: dict[str, Any] = {}
         for stage in STAGES:
             found[f"lamb {stage}"] = steps_under(stage, Lamb(learning_rate=1e-2), ranks)
             everything = Lamb(learning_rate=1e-2, weight_decay=1e-2, decayed="all", adapted="all")
@@ -109,21 +107,6 @@ def share(whole: tuple[Tensor, ...], ranks: RankGroup) -> list[Tensor]:
     """Return this rank's rows."""
     size = len(whole[0]) // ranks.world_size
     return [part[ranks.rank * size : (ranks.rank + 1) * size] for part in whole]
-
-
-def loss_of_two_ranks(rank: int) -> dict[str, Tensor]:
-    """Return the loss on this rank's rows in float64, and what its backward gives."""
-    draw = torch.Generator().manual_seed(0)
-    image = torch.randn(LOSS_ROWS, LOSS_WIDTH, generator=draw, dtype=torch.float64)
-    text = torch.randn(LOSS_ROWS, LOSS_WIDTH, generator=draw, dtype=torch.float64)
-    rows = slice(rank * LOSS_ROWS // 2, (rank + 1) * LOSS_ROWS // 2)
-    mine = [x[rows].clone().requires_grad_() for x in (image, text)]
-    temperature = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)
-    loss = contrastive_loss(mine[0], mine[1], temperature, label_smoothing=0.1)
-    loss.backward()
-    grads = [x.grad for x in (*mine, temperature)]
-    assert all(grad is not None for grad in grads)
-    return {"loss": loss.detach(), "image": grads[0], "text": grads[1], "temperature": grads[2]}  # pyright: ignore[reportReturnType]
 
 
 def steps_under(

@@ -35,6 +35,7 @@ def test_the_defaults_are_the_papers() -> None:
     assert config.duration == Duration(steps=1_200_000)
     assert config.schedule == Schedule(warmup_steps=10_000, decay="linear")
     assert (config.label_smoothing, config.temperature.initial) == (0.1, 1.0)
+    assert config.same_image_negatives == "keep"
 
 
 def test_a_size_that_is_set_stands_before_the_presets() -> None:
@@ -48,6 +49,8 @@ def test_how_the_work_is_done_is_no_part_of_the_result() -> None:
 
     assert identity(slow) == identity(fast)
     assert identity(slow) != identity(TrainConfig(seed=1))
+    assert identity(slow) != identity(TrainConfig(loss="tiled"))
+    assert identity(slow) != identity(TrainConfig(same_image_negatives="mask"))
 
 
 def test_a_config_travels() -> None:

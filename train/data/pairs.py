@@ -113,6 +113,10 @@ class TrainingSet:
         """Return the candidate keys of rows."""
         return self._keys.take(pa.array(rows)).to_pylist()
 
+    def image_numbers(self, rows: RowNumbers) -> npt.NDArray[np.int64]:
+        """Return a number for the image of each row; pairs of one image have the same."""
+        return self._images.numbers(rows)
+
     def batch(self, step: int, *, start: int, stop: int) -> Batch:
         """Return the pairs at the positions from `start` to before `stop`."""
         rows = self.rows(start, stop)
@@ -182,6 +186,10 @@ class _DecodedImages:
         if num_images * resize_px * resize_px * 3 <= cache_bytes:
             self._cache = np.empty((num_images, resize_px, resize_px, 3), dtype=np.uint8)
             self._cached = np.zeros(num_images, dtype=bool)
+
+    def numbers(self, rows: RowNumbers) -> npt.NDArray[np.int64]:
+        """Return the number of each row's image."""
+        return self._image_of_row[rows]
 
     def read(self, rows: RowNumbers) -> Pixels:
         """Return `[B, R, R, C]`."""

@@ -6,71 +6,64 @@ Shape suffixes:
     D  embedding width
 """
 
-# ruff: noqa: N803, N806  # capitals are shape suffixes
+# ruff: noqa: N803  # capitals are shape suffixes
 
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-import torch.distributed as dist
-import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor
+
+from openalign.train.config import LossForm
+from openalign.train.model.loss_forms.candidates import SameImages
+from openalign.train.model.loss_forms.global_rows import GlobalRows
+from openalign.train.model.loss_forms.plain import plain_loss
+from openalign.train.model.loss_forms.rows import rows_loss
+from openalign.train.model.loss_forms.terms import LossTerms
+from openalign.train.model.loss_forms.tiled import tiled_loss
+
+MOST_PAIRS_IN_ROWS = 2048
+"""Largest global batch that `auto` computes by rows: on one rank they take 64 MiB at the peak."""
+
+_FORMS = {"plain": plain_loss, "rows": rows_loss, "tiled": tiled_loss}
 
 
 def contrastive_loss(
-    image_BD: Tensor, text_BD: Tensor, temperature: Tensor, *, label_smoothing: float
+    image_BD: Tensor,
+    text_BD: Tensor,
+    temperature: Tensor,
+    *,
+    label_smoothing: float,
+    form: LossForm = "auto",
+    rows_of_ranks: Sequence[int] | None = None,
+    image_ids_B: Tensor | None = None,
 ) -> Tensor:
-    """Return `L_i2t + L_t2i` (Eq. 1 and 2), each a mean over this rank's pairs.
+    """Return this rank's part of `L_i2t + L_t2i` (Eq. 1 and 2); all ranks must call this.
 
-    Both inputs have unit rows; row i of one belongs to row i of the other. Averaging gradients
-    over ranks gives the gradient of the loss on all G pairs, because the gather is differentiable;
-    so the mean over ranks of this loss is the loss on all G pairs.
+    The mean over ranks is the loss on all G pairs, and the mean over ranks of gradients is its
+    gradient, however many pairs each rank has: a part is `ranks / G` times the sum over this rank's
+    pairs. So let gradients be averaged over ranks, as ZeRO does, and weigh no rank by its pairs.
+    Every rank must begin its backward pass with the same gradient.
 
-    Logits are divided by `temperature`, the learned sigma; `label_smoothing` is the mass that is
-    moved off the matching pair (0.1 in §5).
+    Both inputs have unit rows; row i of one belongs to row i of the other. Logits are divided by
+    `temperature`, the learned sigma, which has one element. `label_smoothing` is the mass that is
+    moved off the matching pair to all candidates alike (0.1 in §5).
+
+    All forms are equal but for rounding. `rows_of_ranks` are the pairs of every rank, in rank
+    order; without it each has as many as this one. `image_ids_B`, int64, leaves out pairs: others
+    of a pair's image are no negatives of it, and no candidates. Without it every pair of the global
+    batch is a negative of every other, as in the paper.
     """
-    target_B = _rank() * len(image_BD) + torch.arange(len(image_BD), device=image_BD.device)
-    image_GD, text_GD = _gather_pairs(image_BD, text_BD)
-    i2t_BG = image_BD @ text_GD.T / temperature
-    t2i_BG = text_BD @ image_GD.T / temperature
-    return F.cross_entropy(i2t_BG, target_B, label_smoothing=label_smoothing) + F.cross_entropy(
-        t2i_BG, target_B, label_smoothing=label_smoothing
+    rows = GlobalRows.of(len(image_BD), rows_of_ranks)
+    same_images = None if image_ids_B is None else SameImages(rows.gather(image_ids_B))
+    return _FORMS[chosen_form(form, num_pairs=rows.total)](
+        image_BD,
+        text_BD,
+        temperature,
+        LossTerms(label_smoothing=label_smoothing, rows=rows, same_images=same_images),
     )
 
 
-def _gather_pairs(image_BD: Tensor, text_BD: Tensor) -> tuple[Tensor, Tensor]:
-    if _world_size() == 1:
-        return image_BD, text_BD
-    both = _GatherRows.apply(torch.cat([image_BD, text_BD], dim=1))  # one collective, not two
-    assert isinstance(both, Tensor)
-    width = image_BD.shape[1]
-    return both[:, :width], both[:, width:]
-
-
-class _GatherRows(torch.autograd.Function):
-    """Stack every rank's rows; the backward sums over ranks and gives each rank its own rows."""
-
-    @staticmethod
-    def forward(ctx: Any, local_BD: Tensor) -> Tensor:
-        ctx.num_rows = len(local_BD)
-        stacked = local_BD.new_empty(_world_size() * len(local_BD), local_BD.shape[1])
-        dist.all_gather_into_tensor(stacked, local_BD.contiguous())
-        return stacked
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        gradient_GD = gradients[0].contiguous()
-        if dist.get_backend() == "nccl":
-            local_BD = gradient_GD.new_empty(ctx.num_rows, gradient_GD.shape[1])
-            dist.reduce_scatter_tensor(local_BD, gradient_GD)
-            return local_BD
-        gradient_GD = gradient_GD.clone()  # gloo has no reduce-scatter, and reduces in place
-        dist.all_reduce(gradient_GD)
-        return gradient_GD[_rank() * ctx.num_rows : (_rank() + 1) * ctx.num_rows]
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _world_size() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
+def chosen_form(form: LossForm, *, num_pairs: int) -> LossForm:
+    """Return what `auto` stands for at a global batch: settings decide, no device and no rank."""
+    if form != "auto":
+        return form
+    return "rows" if num_pairs <= MOST_PAIRS_IN_ROWS else "tiled"

@@ -1,5 +1,6 @@
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from openalign.errors import ConfigError, InputError, StageError
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import ShardReader
 from openalign.files.tables import write_table
-from openalign.train.config import Augmentation
+from openalign.train import loop
+from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
+from openalign.train.ranks import RankGroup
 from openalign.train.zero import check_world_size, deepspeed_settings
 
 from tiny_training import Corpus, make_corpus, tiny_config  # isort: skip
@@ -114,6 +117,31 @@ def test_a_run_that_starts_later_sees_what_it_would_have_seen(corpus: Corpus) ->
     assert [batch.step for batch in rest] == [2, 3, 4, 5]
     for one, two in zip(whole[2:], rest, strict=True):
         assert_same(one, two)
+
+
+def test_pairs_of_one_image_have_its_number(corpus: Corpus) -> None:
+    table = corpus.table()
+    places = list(zip(table["shard"].to_pylist(), table["offset"].to_pylist(), strict=True))
+
+    numbers = make_set(corpus).image_numbers(np.arange(64)).tolist()
+
+    assert len(set(numbers)) == len(set(places)) == 32
+    assert len(set(zip(numbers, places, strict=True))) == 32
+
+
+def test_the_loss_is_told_of_images_where_it_is_to_mask_them(corpus: Corpus) -> None:
+    data = make_set(corpus)
+    batch = data.batch(0, start=0, stop=16)
+
+    def told(config: TrainConfig) -> torch.Tensor | None:
+        ranks = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
+        state: Any = SimpleNamespace(config=config, data=data, ranks=ranks)
+        return loop._image_ids(state, batch)
+
+    assert told(tiny_config()) is None
+    ids = told(tiny_config(same_image_negatives="mask"))
+    assert ids is not None
+    assert ids.tolist() == data.image_numbers(batch.rows).tolist()
 
 
 def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
