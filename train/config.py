@@ -214,18 +214,22 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroConfig:
-    """What DeepSpeed's ZeRO spreads over the ranks."""
+    """What DeepSpeed's ZeRO spreads over the ranks; another choice rounds sums in another order.
 
-    stage: Literal[0, 1, 2, 3] = 2
+    So it is no part of the fingerprint, as the number of ranks is none: a run goes on under another
+    stage from the checkpoint that is there.
+    """
+
+    stage: Literal[0, 1, 2, 3] = runtime(2)
     """0: nothing; 1: optimizer states; 2: gradients too; 3: parameters too."""
 
-    sub_group_size: int = 1_000_000_000
+    sub_group_size: int = runtime(1_000_000_000)
     """Elements of a stage-3 shard that are updated at a time."""
 
-    persistence_threshold: int = 100_000
+    persistence_threshold: int = runtime(100_000)
     """Stage 3 keeps parameters of fewer elements whole on every rank."""
 
-    bucket_size: int = 500_000_000
+    bucket_size: int = runtime(500_000_000)
     """Elements of gradients that are reduced at a time, and of parameters that are gathered."""
 
     def __post_init__(self) -> None:
@@ -287,16 +291,19 @@ class TrainConfig:
     batch_norm_batches: int = 20
     """Batches on which batch-norm statistics are estimated again before the export."""
 
-    nonfinite_steps_in_a_row: int = 10
+    nonfinite_steps_in_a_row: int = runtime(10)
     """Stop after so many steps in a row whose loss or gradient was not finite."""
 
     checkpoint_every_steps: int = runtime(1000)
     """Steps between two checkpoints: a crash costs no more."""
 
     keep_checkpoints: int = runtime(2)
-    """How many of the newest checkpoints are kept."""
+    """How many of the newest checkpoints are kept, the last one of a complete run among them."""
 
-    log_every_steps: int = 1
+    keep_every_steps: int = runtime(0)
+    """Checkpoints whose step is a multiple of this are kept as well; 0 keeps none of them."""
+
+    log_every_steps: int = runtime(1)
     """Steps between two lines of metrics; the last step always has one."""
 
     num_processes: int = runtime(0)
@@ -325,6 +332,7 @@ class TrainConfig:
         not_negative(
             seed=self.seed,
             gradient_clipping=self.gradient_clipping,
+            keep_every_steps=self.keep_every_steps,
             num_processes=self.num_processes,
             image_cache_mb=self.image_cache_mb,
         )

@@ -2,7 +2,7 @@
 
 metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
 skipped.jsonl     the pairs of every step that was skipped; absent when none was
-run.jsonl         times and rates: never compared
+run.jsonl         each start with its ranks, times and rates: never compared
 tensorboard/      both, for people
 """
 
@@ -62,6 +62,10 @@ class Journal:
         self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
         self._noted = 0.0
+
+    def started(self, **values: int) -> None:
+        """Note a start of the run: its first step, and what ranks it has."""
+        self._times.write(time=time.time(), **values)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Write the metrics of a step."""

@@ -1,7 +1,8 @@
 """The training loop: reads the training manifest and the shards, returns trained weights.
 
 Every rank calls `run`. The loop has no state of its own: the pairs of a step and its draws are
-functions of (seed, step). A checkpoint therefore holds weights, moments and a step number.
+functions of (seed, step). A checkpoint therefore holds weights, moments and a step number
+(`train/checkpoints`).
 """
 
 import math
@@ -22,7 +23,12 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
-from openalign.train import checkpoint, journal, zero
+from openalign.settings.fields import to_plain
+from openalign.train import journal, zero
+from openalign.train.checkpoints import resume, room
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import Progress, Start
+from openalign.train.checkpoints.saver import Kept, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
@@ -34,11 +40,16 @@ from openalign.train.data.vocabulary import (
 )
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.loss import contrastive_loss
-from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
+from openalign.train.model.towers import (
+    Towers,
+    batch_norm_statistics,
+    build_towers,
+    reestimate_batch_norm,
+)
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
-from openalign.train.ranks import RankGroup, on_rank_0
-from openalign.train.work_folder import Folders
+from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.work_folder import Folders, fetch_beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,8 @@ class _TrainingState:
     engine: Any
     optimizer: ShardedOptimizer
     total_steps: int
-    progress: checkpoint.Progress
+    progress: Progress
+    saver: Saver
     journal: journal.Journal | None
     """On rank 0 alone."""
 
@@ -95,26 +107,30 @@ def run(
     training: Sequence[str],
     shards: ShardReader,
     folders: Folders,
+    made_from: Mapping[str, str],
 ) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
 
+    `made_from` is what the result depends on, by name: a checkpoint that says otherwise is refused.
     Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
 
     Raises:
         ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
-        StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
-            in a row that were not finite.
+        StageError: nothing to train on, no checkpoint is whole, there is no room for one, or too
+            many steps in a row that were not finite.
     """
     zero.check_world_size(config, ranks.world_size)
     table = read_training(training)
-    state = _set_up(config, ranks, table, shards=shards, folders=folders)
+    state = _set_up(config, ranks, table, shards=shards, folders=folders, made_from=dict(made_from))
     try:
-        _train(state, folders.checkpoints)
+        _train(state)
+        state.saver.wait()
         _settle_batch_norm(state)
         weights = zero.whole_weights(state.engine)
     finally:
         if state.journal is not None:
             state.journal.close()
+        state.saver.close()
         zero.stop_engine(state.engine)
     return Trained(
         weights=weights,
@@ -127,15 +143,21 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
+    config: TrainConfig,
+    ranks: RankGroup,
+    table: pa.Table,
+    *,
+    shards: ShardReader,
+    folders: Folders,
+    made_from: Mapping[str, str],
 ) -> _TrainingState:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
     )
     check_warmup(config.schedule, steps)
-    folder = folders.result
-    progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
-    vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
+    checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
+    found = _newest(checkpoints, ranks, folders, made_from=made_from)
+    vocabulary = _shared_vocabulary(config, ranks, str(folders.result / VOCABULARY_FILE), table)
     preprocess = preprocess_of(config.model)
     data = TrainingSet(
         table,
@@ -148,10 +170,21 @@ def _set_up(
         image_cache_mb=config.image_cache_mb,
     )
     towers = build_towers(config, vocabulary_size=len(vocabulary))
+    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
+    keep = config.keep_checkpoints
+    on_rank_0(ranks, lambda: room.require_room(checkpoints.room, needed, keep=keep))
     optimizer = build_optimizer(towers, config)
-    engine = zero.start_engine(towers, optimizer, config, ranks)
-    if progress.step:
-        checkpoint.load(engine, folders.checkpoints)
+    engine = _engine_from(found, towers, optimizer, config, ranks)
+    progress = found.progress if found is not None else Progress()
+    start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
+    progress.starts = [*progress.starts, start]
+    kept = Kept(
+        made_from=made_from,
+        settings=to_plain(config),
+        keep=keep,
+        keep_every_steps=config.keep_every_steps,
+        beside=folders.beside,
+    )
     return _TrainingState(
         config=config,
         ranks=ranks,
@@ -161,18 +194,61 @@ def _set_up(
         optimizer=optimizer,
         total_steps=steps,
         progress=progress,
-        journal=journal.Journal(folder, first_step=progress.step, total_steps=steps)
-        if ranks.rank == 0
-        else None,
+        saver=Saver(checkpoints, ranks, kept),
+        journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
     )
+
+
+def _newest(
+    checkpoints: CheckpointFolder,
+    ranks: RankGroup,
+    folders: Folders,
+    *,
+    made_from: Mapping[str, str],
+) -> resume.Found | None:
+    """Return what the run goes on from, with the files beside it on this machine."""
+
+    def prepare() -> None:
+        if ranks.rank == 0 or (is_first_of_machine() and not checkpoints.is_local):
+            checkpoints.drop_unfinished()
+
+    together(prepare)
+    found = resume.find_newest(checkpoints, ranks, made_from=made_from)
+    if found is not None:
+        on_rank_0(ranks, lambda: fetch_beside(folders))
+    return found
+
+
+def _engine_from(
+    found: resume.Found | None,
+    towers: Towers,
+    optimizer: ShardedOptimizer,
+    config: TrainConfig,
+    ranks: RankGroup,
+) -> Any:
+    """Start the engine, with all that the checkpoint holds where there is one."""
+    if found is None:
+        return zero.start_engine(towers, optimizer, config, ranks)
+    found.load_towers(towers)
+    engine = zero.start_engine(towers, optimizer, config, ranks)
+    found.load_moments(engine, optimizer)
+    together(lambda: None)  # until all have read
+    found.forget()
+    return engine
+
+
+def _journal(folder: Path, start: Start, steps: int) -> journal.Journal:
+    opened = journal.Journal(folder, first_step=start.step, total_steps=steps)
+    opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
+    return opened
 
 
 def _shared_vocabulary(
     config: TrainConfig, ranks: RankGroup, url: str, table: pa.Table
 ) -> list[str]:
-    """Have rank 0 learn the vocabulary, once, and every rank read it."""
+    """Return the vocabulary that rank 0 learns, once; other machines may not see its file."""
 
-    def learn() -> None:
+    def learn() -> list[str]:
         if not storage.exists(url):
             model = config.model
             save_vocabulary(
@@ -184,11 +260,12 @@ def _shared_vocabulary(
                 ),
             )
 
-    on_rank_0(ranks, learn)
-    return load_vocabulary(url)
+        return load_vocabulary(url)
+
+    return on_rank_0(ranks, learn)
 
 
-def _train(state: _TrainingState, checkpoints: Path) -> None:
+def _train(state: _TrainingState) -> None:
     config, progress = state.config, state.progress
     batches = state.data.batches(
         progress.step,
@@ -202,6 +279,7 @@ def _train(state: _TrainingState, checkpoints: Path) -> None:
     with closing(batches):
         asked = time.monotonic()
         for batch in batches:
+            state.saver.check()
             waited = time.monotonic() - asked
             outcome = _step(state, batch)
             keys = _global_keys(state, batch.step)
@@ -212,7 +290,7 @@ def _train(state: _TrainingState, checkpoints: Path) -> None:
             if progress.step == state.total_steps or not (
                 progress.step % config.checkpoint_every_steps
             ):
-                checkpoint.save(state.engine, checkpoints, progress, keep=config.keep_checkpoints)
+                state.saver.save(state.engine, state.optimizer, progress)
             asked = time.monotonic()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from openalign.settings.fields import runtime
 from openalign.settings.limits import positive, share
 
 ImagePreset = Literal["b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "l2"]
@@ -64,7 +65,7 @@ class ImageTower:
     batch_norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics; 0.01 is Keras' 0.99. Short runs need 0.1."""
 
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = runtime(False)
     """Recompute each block in the backward pass, to save memory."""
 
     def __post_init__(self) -> None:
@@ -105,7 +106,7 @@ class TextTower:
     dropout: float = 0.1
     """On hidden states and attention weights, as in BERT; the paper does not say."""
 
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = runtime(False)
     """Recompute each layer in the backward pass, to save memory."""
 
     def __post_init__(self) -> None:

@@ -8,9 +8,11 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 import sys
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
+from openalign.files.fingerprints import fingerprint_of
 from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
@@ -19,6 +21,9 @@ from openalign.train.work_folder import local_folders, upload
 
 if TYPE_CHECKING:
     from openalign.train.loop import Trained
+
+
+_LIBRARIES = ("openalign", "torch", "deepspeed", "transformers", "tokenizers", "numpy", "pillow")
 
 
 class TrainingSpec(StageSpec, frozen=True, kw_only=True):
@@ -45,14 +50,18 @@ def run(spec: TrainingSpec) -> None:
 
     Raises:
         ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
-        StageError: another run is at work on the stage, nothing to train on, a checkpoint of
-            another number of ranks, or too many steps in a row that were not finite.
+        StageError: another run is at work on the stage, ranks do not have the same settings,
+            inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
+            one, or too many steps in a row that were not finite.
     """
     from openalign.train import loop, zero
-    from openalign.train.ranks import on_rank_0
+    from openalign.train.ranks import check_same, on_rank_0
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
+        made_from = _made_from(spec)
+        # Under torchrun each rank has read the settings and the inputs of its own machine.
+        check_same(ranks, made_from | _settings(spec) | _libraries())
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
         trained = loop.run(
@@ -61,8 +70,43 @@ def run(spec: TrainingSpec) -> None:
             training=spec.training,
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
+            made_from=made_from,
         )
         on_rank_0(ranks, partial(_seal, spec, config, trained))
+
+
+def _made_from(spec: TrainingSpec) -> dict[str, str]:
+    """Return what the result depends on, as far as this rank sees it."""
+    sizes = [
+        [url.rpartition("/")[2], storage.size_of(url) if storage.exists(url) else -1]
+        for url in spec.training
+    ]
+    inputs = {f"`{name}`": content for name, content in spec.inputs.contents.items()}
+    return {
+        "settings of the result": fingerprint_of(spec.inputs.settings),
+        "training manifest": fingerprint_of(sizes),
+        **inputs,
+    }
+
+
+def _settings(spec: TrainingSpec) -> dict[str, str]:
+    """Return every setting by its name, runtime settings included."""
+    found: dict[str, str] = {}
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in cast("dict[str, Any]", value).items():
+                add(f"{name}.{key}", inner)
+        else:
+            found[name] = str(value)
+
+    add("train", spec.config)
+    return found
+
+
+def _libraries() -> dict[str, str]:
+    """Return the versions of what the weights can depend on."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:

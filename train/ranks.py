@@ -15,7 +15,7 @@ from openalign.train.local_ranks import is_rank
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=30)
+PATIENCE = timedelta(days=30)
 """Ranks that share work without steps may wait long for the slowest. One that died is noticed by
 its closed connections."""
 
@@ -50,11 +50,16 @@ def met_ranks() -> Generator[RankGroup]:
         yield alone()
         return
     device = device_of_rank() if torch.cuda.is_available() else torch.device("cpu")
-    dist.init_process_group("gloo", timeout=_PATIENCE)
+    dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield RankGroup(rank=dist.get_rank(), world_size=dist.get_world_size(), device=device)
     finally:
         dist.destroy_process_group()
+
+
+def is_first_of_machine() -> bool:
+    """Tell whether this rank does what is done once a machine."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def device_of_rank() -> torch.device:
@@ -109,6 +114,31 @@ def from_every_rank(ranks: RankGroup, value: T) -> list[T]:
     return found
 
 
+def together(work: Callable[[], T], *, group: Any = None) -> list[T]:
+    """Run `work` on every rank of a group and return all values, in the order of ranks.
+
+    An error of one rank is raised on all of them, so that none waits for another: a user's mistake
+    as it is, any other as a `StageError` on the ranks that did not have it.
+    """
+    value: T | None = None
+    error: Exception | None = None
+    try:
+        value = work()
+    except Exception as caught:  # noqa: BLE001  # raised below, once the others know
+        error = caught
+    if dist.get_world_size(group) == 1:
+        found: list[Any] = [(value, None)]
+    else:
+        found = [None] * dist.get_world_size(group)
+        dist.all_gather_object(found, (value, _for_the_others(error, dist.get_rank(group))), group)
+    if error is not None:
+        raise error
+    for _, other in found:
+        if other is not None:
+            raise other
+    return [value for value, _ in found]
+
+
 def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
     """See that every rank has the facts of rank 0, by their names; all ranks must call this.
 
@@ -126,7 +156,7 @@ def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
             )
 
 
-def _for_the_others(error: Exception | None) -> OpenAlignError | None:
+def _for_the_others(error: Exception | None, rank: int = 0) -> OpenAlignError | None:
     if error is None or isinstance(error, OpenAlignError):
         return error
-    return StageError(f"rank 0 failed: {error!r}", hint="its messages have the traceback")
+    return StageError(f"rank {rank} failed: {error!r}", hint="its messages have the traceback")

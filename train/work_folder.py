@@ -6,39 +6,70 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openalign.files import storage
+from openalign.files.names import (
+    CHECKPOINTS_FOLDER,
+    METRICS_FILE,
+    RUN_LOG,
+    SKIPPED_FILE,
+    VOCABULARY_FILE,
+)
 from openalign.telemetry import say
 
 _LOCAL_WORK = "work"
+_GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, RUN_LOG)
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where this run writes, on this machine."""
+    """Where this run writes."""
 
     result: Path
-    checkpoints: Path
+    """On this machine."""
+
+    output: str
+    """Where the result and the checkpoints are kept: the same folder, or a URL."""
+
+    scratch: Path
+    """On this machine, for checkpoints on their way to or from a URL."""
+
+    @property
+    def checkpoints(self) -> str:
+        """Where the checkpoints are kept."""
+        return storage.join(self.output, CHECKPOINTS_FOLDER)
+
+    @property
+    def beside(self) -> dict[str, Path]:
+        """Files that a run on another machine goes on with, by their URLs; none without a URL."""
+        if storage.is_local(self.output):
+            return {}
+        return {storage.join(self.output, name): self.result / name for name in _GOES_ON_WITH}
 
 
 def local_folders(output: str, work: str) -> Folders:
-    """Return where to write. DeepSpeed needs local files, so a URL gets a folder of this machine.
+    """Return where to write. What trains needs local files, so a URL gets a folder of this machine.
 
-    The folder's name is a function of the URL: a run that was killed goes on there, on this
-    machine.
+    The folder's name is a function of the URL.
     """
     if storage.is_local(output):
-        return Folders(storage.local_path(output), storage.local_path(work) / "checkpoints")
+        return Folders(storage.local_path(output), output, storage.local_path(work))
     folder = Path(tempfile.gettempdir()) / f"openalign-train-{_short_hash(output)}"
-    return Folders(folder, folder / _LOCAL_WORK / "checkpoints")
+    return Folders(folder, output, folder / _LOCAL_WORK)
+
+
+def fetch_beside(folders: Folders) -> None:
+    """Bring the files that a checkpoint's run goes on with to this machine, in place of its own."""
+    for url, path in folders.beside.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if storage.exists(url):
+            storage.fetch(url, path)
 
 
 def upload(folder: Path, output: str) -> None:
-    """Copy what was made on this machine to where it belongs.
-
-    The local files stay: a run that is killed before the stage is sealed goes on from them.
-    """
+    """Copy what was made on this machine to where it belongs; the local files stay."""
     for name in storage.list_files(str(folder)):
         if not name.startswith(f"{_LOCAL_WORK}/"):
-            storage.write_bytes(storage.join(output, name), (folder / name).read_bytes())
+            storage.put(folder / name, storage.join(output, name))
     say(f"train     {folder} can be removed once the stage is complete")
 
 

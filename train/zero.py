@@ -4,13 +4,14 @@ import gc
 import logging
 import math
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
@@ -19,6 +20,9 @@ from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import RankGroup, device_of_rank
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What the optimizer keeps of every element."""
 
 _NEVER = 2**31 - 1
 
@@ -134,31 +138,90 @@ def start_engine(
 def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:
     """Return where each parameter lies in this rank's shards; None in stage 0.
 
-    Call it again after anything that moves the shards; loading a checkpoint does not.
+    Call it again after anything that moves the shards.
     """
     stage = engine.zero_optimization_stage()
     if stage == 0:
         return None
-    if stage == 3:
-        shards = list(engine.optimizer.fp32_partitioned_groups_flat)
-    else:
-        shards = [shard for group in optimizer.param_groups for shard in group["params"]]
+    shards = _shards(engine, optimizer)
     group = engine.data_parallel_group
-    parameters = [p for p in engine.module.parameters() if p.requires_grad]
-    pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
-    sizes = torch.zeros(len(parameters), dtype=torch.int64, device=shards[0].device)
-    for number, parameter in enumerate(parameters):
-        local = _local_piece(parameter, stage, dist.get_rank(group))
-        if local is None or local.numel() == 0:
-            continue
-        shard = _containing(local, shards)
-        start = (local.data_ptr() - shard.data_ptr()) // shard.element_size()
-        pieces[shard.data_ptr()].append(Piece(number, start, local.numel()))
-        sizes[number] = local.numel()
-    dist.all_reduce(sizes, group=group)
+    rank = dist.get_rank(group)
+    parameters = trained_parameters(engine).values()
+    local = [_local_piece(parameter, stage, rank) for parameter in parameters]
+    sizes = torch.tensor([0 if piece is None else piece.numel() for piece in local])
+    of_ranks = _gathered(sizes.to(shards[0].device), group)
     whole = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in parameters]
-    assert sizes.tolist() == whole, "the pieces of the shards do not add up to the parameters"
-    return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
+    assert of_ranks.sum(0).tolist() == whole, "the pieces do not add up to the parameters"
+    # Every stage hands a parameter's elements out in the order of ranks.
+    offsets = of_ranks[:rank].sum(0).tolist()
+    pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
+    for number, piece in enumerate(local):
+        if piece is None or piece.numel() == 0:
+            continue
+        shard = _containing(piece, shards)
+        start = (piece.data_ptr() - shard.data_ptr()) // shard.element_size()
+        pieces[shard.data_ptr()].append(Piece(number, start, piece.numel(), offsets[number]))
+    return ShardLayout(pieces=pieces, num_parameters=len(local), group=group)
+
+
+def trained_parameters(engine: Any) -> dict[str, nn.Parameter]:
+    """Return the parameters that have a gradient, by name, in the order of their numbers."""
+    named: Iterable[tuple[str, nn.Parameter]] = engine.module.named_parameters()
+    return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPiece:
+    """The part of one parameter that this rank's optimizer updates."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Of the whole parameter."""
+
+    offset: int
+    """Of the first element among those of the flattened parameter."""
+
+    weight: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    """One-dimensional views of what the optimizer holds."""
+
+    step: Tensor
+    """Updates so far; shared by all pieces of a shard."""
+
+
+def local_pieces(engine: Any, optimizer: ShardedOptimizer) -> list[LocalPiece]:
+    """Return all that this rank's optimizer holds, by parameter; in stage 0 that is everything."""
+    parameters = trained_parameters(engine)
+    shapes = {name: tuple(getattr(p, "ds_shape", p.shape)) for name, p in parameters.items()}
+    names = list(parameters)
+    layout = optimizer.layout
+    if layout is None:
+        shards: list[Tensor] = list(parameters.values())
+        places = [[Piece(number, 0, shard.numel())] for number, shard in enumerate(shards)]
+    else:
+        shards = _shards(engine, optimizer)
+        places = [layout.pieces[shard.data_ptr()] for shard in shards]
+    found: list[LocalPiece] = []
+    for shard, pieces in zip(shards, places, strict=True):
+        state = optimizer.state_of(shard)
+        whole = {"weight": shard.detach(), **{name: state[name] for name in MOMENTS}}
+        for piece in pieces:
+            views = {
+                name: tensor.view(-1).narrow(0, piece.start, piece.size)
+                for name, tensor in whole.items()
+            }
+            name = names[piece.parameter]
+            found.append(
+                LocalPiece(
+                    name=name,
+                    shape=shapes[name],
+                    offset=piece.offset,
+                    step=state["step"],
+                    **views,
+                )
+            )
+    return found
 
 
 def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
@@ -189,6 +252,12 @@ def whole_parameter(parameter: Any) -> Tensor:
         return parameter.detach().clone()
 
 
+def kept_buffers(towers: nn.Module) -> dict[str, Tensor]:
+    """Return the buffers that belong to a model, without those that its settings determine."""
+    kept = set(towers.state_dict())
+    return {name: buffer for name, buffer in towers.named_buffers() if name in kept}
+
+
 def whole_weights(engine: Any) -> dict[str, Tensor]:
     """Return the towers' parameters and buffers, whole and on the CPU; all ranks must call it."""
     from deepspeed import zero
@@ -197,17 +266,28 @@ def whole_weights(engine: Any) -> dict[str, Tensor]:
     partitioned = [p for p in parameters.values() if hasattr(p, "ds_id")]
     with zero.GatheredParameters(partitioned, enabled=bool(partitioned)):
         found = {name: p.detach().cpu().clone() for name, p in parameters.items()}
-    kept = set(engine.module.state_dict())  # without what the towers derive from settings
-    buffers = {
-        name: b.detach().cpu().clone() for name, b in engine.module.named_buffers() if name in kept
-    }
-    return found | buffers
+    buffers = kept_buffers(engine.module)
+    return found | {name: buffer.detach().cpu().clone() for name, buffer in buffers.items()}
 
 
 def stop_engine(engine: Any) -> None:
     """Let go of the engine's hooks and memory, so that another one can be started."""
     engine.destroy()
     gc.collect()
+
+
+def _shards(engine: Any, optimizer: ShardedOptimizer) -> list[Tensor]:
+    """Return this rank's flat shards, which stages 1 to 3 have, in their order."""
+    if engine.zero_optimization_stage() == 3:
+        return list(engine.optimizer.fp32_partitioned_groups_flat)
+    return [shard for group in optimizer.param_groups for shard in group["params"]]
+
+
+def _gathered(values: Tensor, group: Any) -> Tensor:
+    """Return `[ranks, len(values)]`."""
+    found = [torch.empty_like(values) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(found, values, group=group)
+    return torch.stack(found)
 
 
 def _local_piece(parameter: Any, stage: int, rank: int) -> Tensor | None:

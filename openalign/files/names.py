@@ -31,6 +31,9 @@ DECISIONS = "decisions-"
 
 # train
 EXPORT_FOLDER = "export"
+CHECKPOINTS_FOLDER = "checkpoints"
+"""No part of the result: whatever ranks and stages wrote them."""
+
 METRICS_FILE = "metrics.jsonl"
 """A line a step. The bytes are the same for a run that was killed and resumed."""
 

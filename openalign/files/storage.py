@@ -99,8 +99,8 @@ def relative_to(url: str, folder: str) -> str:
 
 def is_local(url: str) -> bool:
     """Tell whether a URL is a path on this machine."""
-    fs, _ = _filesystem(url)
-    return "file" in _protocols(fs)
+    protocol = _filesystem(url)[0].protocol
+    return "file" in ((protocol,) if isinstance(protocol, str) else tuple(protocol))
 
 
 def local_path(url: str) -> Path:
@@ -270,7 +270,7 @@ def local_target(url: str) -> Generator[_Target]:
         yield target
         target.written = found_at(name)
         if local:
-            _sync(name)
+            sync(name)
             Path(name).chmod(0o644)
             Path(name).replace(path)
         else:
@@ -367,10 +367,22 @@ def fetch(url: str, path: Path) -> None:
     fs.get_file(source, str(path))
 
 
+def put(path: Path, url: str) -> None:
+    """Copy a file of this machine; errors are the driver's own."""
+    fs, target = _filesystem(url)
+    fs.makedirs(fs._parent(target), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
+    fs.put_file(str(path), target)
+
+
 def found_at(url: str) -> Written:
     """Return size and hash of a file that another library wrote."""
+    digest = hashlib.sha256()
+    num_bytes = 0
     with open_read(url) as source:
-        return _measured(source)
+        while piece := source.read(1 << 20):
+            digest.update(piece)
+            num_bytes += len(piece)
+    return Written(num_bytes=num_bytes, sha256=digest.hexdigest())
 
 
 def sha256_of(url: str) -> str:
@@ -378,23 +390,10 @@ def sha256_of(url: str) -> str:
     return found_at(url).sha256
 
 
-def _measured(source: IO[bytes]) -> Written:
-    digest = hashlib.sha256()
-    num_bytes = 0
-    while piece := source.read(1 << 20):
-        digest.update(piece)
-        num_bytes += len(piece)
-    return Written(num_bytes=num_bytes, sha256=digest.hexdigest())
-
-
-def _sync(path: str) -> None:
+def sync(path: str) -> None:
+    """Flush a file of this machine to disk, or a folder's own entries: the names of its files."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _protocols(fs: Any) -> tuple[str, ...]:
-    protocol = fs.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

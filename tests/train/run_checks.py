@@ -21,7 +21,7 @@ from openalign.train.data.pairs import Batch, TrainingSet
 def train_until_killed(
     config: TrainConfig, corpus: Corpus, output: str, work: str, step: int
 ) -> None:
-    """Train, and die without a word in the middle of a step."""
+    """Train, and die without a word in the middle of a step, once a checkpoint is whole."""
     _die_in(Path(output), step)
     tiny_training.train(config, corpus, output, work)
 
@@ -39,6 +39,8 @@ def _die_in(output: Path, step: int) -> None:
         # Batches are made one step ahead: when this one is, the step before it is being taken.
         if number == step:
             while not _has_step(output / "metrics.jsonl", step - 2):
+                pass
+            while not any((output / "checkpoints").glob("step-*")):  # a thread writes it
                 pass
             os.kill(os.getpid(), signal.SIGKILL)
         return make(self, number, **places)

@@ -24,8 +24,11 @@ from tiny_training import Corpus, finish, make_corpus, spec_for, start_ranks, ti
 from openalign.files.manifest import StageFolder
 from openalign.telemetry import read_json_lines
 from openalign.train import launch
+from openalign.train.checkpoints.manifest import Progress, read_manifest
+from openalign.train.checkpoints.pieces import load_towers
 from openalign.train.config import Duration, Schedule
 from openalign.train.data.order import rows_at
+from openalign.train.model.towers import build_towers
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -71,6 +74,10 @@ def resumed(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def open_vocabulary(folder: Path) -> list[str]:
+    return (folder / "vocabulary.txt").read_text().splitlines()
+
+
 def metrics(folder: Path) -> list[dict[str, Any]]:
     return read_json_lines((folder / "metrics.jsonl").read_text())
 
@@ -105,21 +112,29 @@ def test_every_step_has_a_line_without_a_time(launched: Path) -> None:
 def test_times_and_curves_stand_beside_the_result(launched: Path) -> None:
     times = read_json_lines((launched / "run.jsonl").read_text())
 
-    assert {"samples_per_second", "data_wait_share", "time"} <= set(times[0])
+    assert {**times[0], "time": 0} == {"time": 0, "step": 0, "ranks": 2, "zero_stage": 2}
+    assert {"samples_per_second", "data_wait_share", "time"} <= set(times[1])
     assert times[-1] == {"ranks": 2, "ended_with": 0}
     assert any((launched / "tensorboard").iterdir())
 
 
 def test_only_the_newest_checkpoints_stay(launched: Path) -> None:
-    folder = launched / "work" / "checkpoints"
+    names = sorted(path.name for path in (launched / "checkpoints").iterdir())
 
-    assert [p.name for p in sorted(folder.glob("*step-*"))] == ["step-00000006", "step-00000008"]
-    assert (folder / "latest").read_text() == "step-00000008"
+    assert names == ["step-00000006", "step-00000008"]
 
 
 def test_a_killed_run_goes_on_with_the_same_pairs_and_losses(launched: Path, resumed: Path) -> None:
     assert (resumed / "metrics.jsonl").read_bytes() == (launched / "metrics.jsonl").read_bytes()
-    assert progress(resumed) == progress(launched)
+    assert progress(resumed).sample_hash == progress(launched).sample_hash
+
+
+def test_a_checkpoint_knows_every_start_that_led_to_it(launched: Path, resumed: Path) -> None:
+    def starts(folder: Path) -> list[tuple[int, int]]:
+        return [(start.step, start.world_size) for start in progress(folder).starts]
+
+    assert starts(launched) == [(0, 2)]
+    assert starts(resumed) == [(0, 2), (3, 2)]
 
 
 def test_a_killed_run_ends_with_the_same_bytes(launched: Path, resumed: Path) -> None:
@@ -142,13 +157,11 @@ def test_the_sample_hash_is_that_of_the_pairs_in_their_order(
         batch = [keys[row] for row in rows[16 * step : 16 * (step + 1)]]
         digest = hashlib.sha256("\n".join([digest, *batch]).encode()).hexdigest()
 
-    assert progress(launched)["sample_hash"] == digest
+    assert progress(launched).sample_hash == digest
 
 
-def progress(folder: Path) -> dict[str, Any]:
-    checkpoints = folder / "work" / "checkpoints"
-    newest = (checkpoints / "latest").read_text()
-    return json.loads((checkpoints / newest / "progress.json").read_text())
+def progress(folder: Path) -> Progress:
+    return read_manifest(str(folder / "checkpoints" / "step-00000008")).progress
 
 
 def test_a_step_that_is_not_finite_is_skipped_by_all_and_written_down(
@@ -171,8 +184,9 @@ def test_a_step_that_is_not_finite_is_skipped_by_all_and_written_down(
     rows = rows_at(torch.arange(32, 48).numpy(), num_rows=64, seed=0)
     assert skipped == [{"step": 2, "keys": [keys[row] for row in rows]}]
     # The step's statistics are forgotten too: once they held a nan they would never lose it.
-    saved = once / "work" / "checkpoints" / "step-00000003" / "mp_rank_00_model_states.pt"
-    state = torch.load(saved, weights_only=False)["module"]
+    saved = build_towers(config, vocabulary_size=len(open_vocabulary(once)))
+    load_towers(saved, once / "checkpoints" / "step-00000003")
+    state = saved.state_dict()
     assert sum("running_var" in name for name in state) > 10
     for tensors in (state, load_file(once / "export" / "model.safetensors")):
         assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
@@ -208,9 +222,12 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]
     assert not any(name.startswith("work/") for name in found["names"])
-    # A run that dies before the stage is sealed is gone on with from here.
-    (kept,) = tmp_path.glob("openalign-train-*")
-    assert (kept / "work" / "checkpoints" / "latest").read_text() == "step-00000003"
+    # Nothing that a run goes on from lies on this machine alone.
+    checkpoints = {name for name in found["names"] if name.startswith("checkpoints/")}
+    assert {name.split("/")[1] for name in checkpoints} == {"step-00000003"}
+    (local,) = tmp_path.glob("openalign-train-*")
+    assert not (local / "checkpoints").exists()
+    assert not any((local / "work").iterdir())
     # 3 steps of 16 see 48 of the 64 pairs.
     assert found["states"] == {"trained_on": 48, "never_drawn": 16}
     assert (found["num_inputs"], found["num_outputs"]) == (64, 48)

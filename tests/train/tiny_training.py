@@ -267,6 +267,7 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
             training=corpus.training,
             shards=ShardReader(corpus.shards),
             folders=folders,
+            made_from={},
         )
         if ranks.rank == 0:
             write_result(trained, config, folders)

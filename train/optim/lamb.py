@@ -29,6 +29,8 @@ class Piece(NamedTuple):
 
     start: int
     size: int
+    offset: int = 0
+    """Of its first element among the elements of the parameter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,18 @@ class ShardedOptimizer(torch.optim.Optimizer):
         """Forget the last step's trust ratios; under ZeRO one step is several calls of `step`."""
         self.trust_ratios = TrustRatios()
 
+    def state_of(self, shard: Tensor) -> dict[str, Tensor]:
+        """Return a shard's `step` and its moments `exp_avg` and `exp_avg_sq`; at the start, zeros.
+
+        The names are those of torch's own Adam, which DeepSpeed knows.
+        """
+        state = cast("dict[str, Tensor]", self.state[shard])
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32)
+            state["exp_avg"] = torch.zeros_like(shard)
+            state["exp_avg_sq"] = torch.zeros_like(shard)
+        return state
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Update every shard that has a gradient; ZeRO calls this once a group or sub-group."""
@@ -96,12 +110,8 @@ class ShardedOptimizer(torch.optim.Optimizer):
                 shard.clamp_(min=group["at_least"])
 
     def _adam_update(self, group: dict[str, Any], shard: Tensor) -> Tensor:
-        state, gradient = self.state[shard], cast("Tensor", shard.grad)
+        state, gradient = self.state_of(shard), cast("Tensor", shard.grad)
         beta1, beta2 = group["betas"]
-        if "exp_avg" not in state:  # the names by which DeepSpeed converts checkpoints
-            state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(shard)
-            state["exp_avg_sq"] = torch.zeros_like(shard)
         state["step"] += 1
         step = int(state["step"])
         mean = state["exp_avg"].lerp_(gradient, 1 - beta1)

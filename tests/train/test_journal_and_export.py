@@ -14,11 +14,10 @@ from transformers import (
     AutoTokenizer,
 )
 
-from openalign.errors import StageError
 from openalign.files.folder import opened
 from openalign.images import decoding
 from openalign.images.decoding import Policy
-from openalign.train import checkpoint, journal
+from openalign.train import journal
 from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import (
     SPECIAL_TOKENS,
@@ -168,20 +167,6 @@ def test_an_export_has_the_same_bytes_again(exported: tuple[Towers, str], tmp_pa
     assert names == sorted(path.name for path in tmp_path.iterdir())
     for name in names:
         assert (tmp_path / name).read_bytes() == Path(folder, name).read_bytes(), name
-
-
-def test_a_run_without_a_checkpoint_is_at_its_start(tmp_path: Path) -> None:
-    assert checkpoint.latest(tmp_path, world_size=2) == checkpoint.Progress(world_size=2)
-
-
-def test_a_checkpoint_of_another_number_of_ranks_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "step-00000004").mkdir()
-    (tmp_path / "latest").write_text("step-00000004")
-    (tmp_path / "step-00000004" / "progress.json").write_text('{"step": 4, "world_size": 2}')
-
-    with pytest.raises(StageError, match="written by 2 ranks, and 1 want to go on"):
-        checkpoint.latest(tmp_path, world_size=1)
-    assert checkpoint.latest(tmp_path, world_size=2).step == 4
 
 
 def test_a_resumed_journal_forgets_what_was_not_saved(tmp_path: Path) -> None:

@@ -1,0 +1,151 @@
+"""What ranks find when they go on from each other's checkpoints, for test_other_ranks.py.
+
+Each leg of the way is a launch of another number of ranks. In it every ZeRO stage loads what
+another stage has saved in the leg before, takes five steps and saves. Rank 0 writes what it found.
+"""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import deepspeed.utils
+import rank_checks
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openalign.train import zero
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import Progress
+from openalign.train.checkpoints.resume import Found, find_newest
+from openalign.train.checkpoints.saver import Kept, Saver
+from openalign.train.config import Lamb, TrainConfig
+from openalign.train.model.loss import contrastive_loss
+from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
+from openalign.train.ranks import RankGroup
+
+LEGS = (2, 1, 3, 2)
+STEPS_PER_LEG = 5
+GLOBAL_BATCH = 12
+OPTIMIZER = Lamb(learning_rate=1e-3)
+
+
+def config_for(stage: int) -> TrainConfig:
+    """Small sub-groups, so that a parameter's moments lie in several of stage 3's shards."""
+    config = rank_checks.config_for(stage, OPTIMIZER, clipping=0.5)
+    return replace(config, global_batch_size=GLOBAL_BATCH)
+
+
+def saved_by(stage: int) -> int:
+    """Return the stage whose checkpoint a stage goes on from."""
+    return (stage + 1) % len(rank_checks.STAGES)
+
+
+def run_leg(folder: str, leg: int) -> None:
+    """Be one rank of a leg."""
+    torch.set_num_threads(1)
+    with zero.joined_ranks() as ranks:
+        found = {stage: _go_on(Path(folder), leg, stage, ranks) for stage in rank_checks.STAGES}
+        if ranks.rank == 0:
+            Path(folder, f"leg-{leg}.pkl").write_bytes(pickle.dumps(found))
+        if LEGS[leg] == 1:  # here, because the number of threads changes the rounding
+            Path(folder, "undisturbed.pkl").write_bytes(pickle.dumps(undisturbed()))
+
+
+def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, Any]:
+    config = config_for(stage)
+    towers = rank_checks.calibrated_towers(config)
+    optimizer = build_optimizer(towers, config)
+    found: Found | None = None
+    if leg:
+        before = _checkpoints(folder, leg - 1, saved_by(stage))
+        found = find_newest(before, ranks, made_from={"corpus": "the same"})
+        assert found is not None
+        with torch.no_grad():  # what the checkpoint lacks would stay so
+            for tensor in [*towers.parameters(), *zero.kept_buffers(towers).values()]:
+                tensor.fill_(7)
+        found.load_towers(towers)
+    engine = zero.start_engine(towers, optimizer, config, ranks)
+    if found is not None:
+        found.load_moments(engine, optimizer)
+    loaded = whole_state(engine, optimizer) if leg else {}
+    engine.eval()
+    losses = [_step(engine, optimizer, step, ranks) for step in _steps(leg)]
+    saved = whole_state(engine, optimizer)
+    here = _checkpoints(folder, leg, stage)
+    kept = Kept(
+        made_from={"corpus": "the same"}, settings={}, keep=1, keep_every_steps=0, beside={}
+    )
+    saver = Saver(here, ranks, kept)
+    saver.save(engine, optimizer, Progress(step=(leg + 1) * STEPS_PER_LEG))
+    with torch.no_grad():  # a step that goes on meanwhile changes nothing of what is saved
+        for tensor in engine.module.buffers():
+            tensor.fill_(9)
+    saver.wait()
+    saver.close()
+    zero.stop_engine(engine)
+    return {"losses": losses, "loaded": loaded, "saved": saved}
+
+
+def _steps(leg: int) -> range:
+    return range(leg * STEPS_PER_LEG, (leg + 1) * STEPS_PER_LEG)
+
+
+def _checkpoints(folder: Path, leg: int, stage: int) -> CheckpointFolder:
+    return CheckpointFolder(url=str(folder / f"leg-{leg}-stage-{stage}"), scratch=folder)
+
+
+def _step(engine: Any, optimizer: ShardedOptimizer, step: int, ranks: RankGroup) -> float:
+    optimizer.set_factor(1.0 / (step + 1))
+    outputs = engine(*rank_checks.share(rank_checks.batch(step, GLOBAL_BATCH), ranks))
+    loss = contrastive_loss(*outputs, label_smoothing=0.1)
+    zero.take_step(engine, optimizer, loss)
+    mean = loss.detach().clone()
+    dist.all_reduce(mean)
+    return float(mean) / ranks.world_size
+
+
+def whole_state(engine: Any, optimizer: ShardedOptimizer) -> dict[str, Tensor]:
+    """Return weights, moments and steps through DeepSpeed's own accessors, and the buffers."""
+    found = zero.whole_weights(engine)
+    if engine.zero_optimization_stage() in (1, 2):
+        # It looks for them once, after the step of its first group, when the others have none.
+        engine.optimizer._hp_optimizer_states_linked = False
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
+    for name, parameter in engine.module.named_parameters():
+        for moment in zero.MOMENTS:
+            found[f"{moment} of {name}"] = _moment(engine, optimizer, parameter, moment)
+    steps = {float(piece.step) for piece in zero.local_pieces(engine, optimizer)}
+    assert len(steps) == 1, steps
+    found["steps"] = torch.tensor(sorted(steps))
+    return found
+
+
+def _moment(engine: Any, optimizer: ShardedOptimizer, parameter: Any, moment: str) -> Tensor:
+    if engine.zero_optimization_stage() == 0:
+        return optimizer.state[parameter][moment].clone()
+    whole = deepspeed.utils.safe_get_full_optimizer_state(parameter, moment)
+    assert whole is not None
+    return whole.cpu().reshape(-1)[: getattr(parameter, "ds_numel", None)].clone()
+
+
+def undisturbed() -> list[float]:
+    """Return the losses of the same steps in one process that never stops, without ZeRO."""
+    config = config_for(0)
+    towers = rank_checks.calibrated_towers(config)
+    optimizer = build_optimizer(towers, config)
+    losses: list[float] = []
+    for step in range(len(LEGS) * STEPS_PER_LEG):
+        optimizer.set_factor(1.0 / (step + 1))
+        optimizer.zero_grad()
+        image, text, temperature = towers(*rank_checks.batch(step, GLOBAL_BATCH))
+        logits = image @ text.T / temperature
+        target = torch.arange(GLOBAL_BATCH)
+        cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+        loss = cross_entropy(logits, target) + cross_entropy(logits.T, target)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(towers.parameters(), config.gradient_clipping)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses

@@ -1,0 +1,196 @@
+"""Where checkpoints are written to, which of them stay, and what becomes of one that fails."""
+
+import errno
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import pytest
+from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
+
+from openalign.errors import StageError
+from openalign.files import storage
+from openalign.train.checkpoints import room
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import Progress
+from openalign.train.checkpoints.resume import find_newest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def group() -> Generator[None]:
+    with alone():
+        yield
+
+
+class _Usage(NamedTuple):
+    free: int
+
+
+def names(folder: CheckpointFolder) -> list[str]:
+    return sorted(storage.list_names(folder.url))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        pytest.param({"keep": 1}, [8], id="the newest"),
+        pytest.param({"keep": 3}, [4, 6, 8], id="the three newest"),
+        pytest.param({"keep": 1, "keep_every_steps": 4}, [4, 8], id="and every fourth step"),
+        pytest.param({"keep": 1, "keep_every_steps": 3}, [6, 8], id="and every third step"),
+    ],
+)
+def test_checkpoints_stay_by_rule(tmp_path: Path, changes: dict[str, int], kept: list[int]) -> None:
+    folder = folder_in(tmp_path)
+
+    save(folder, 2, 4, 6, 8, **changes)
+
+    assert folder.steps() == kept[::-1]
+    assert names(folder) == [f"step-{step:08d}" for step in kept]
+
+
+def test_a_checkpoint_holds_what_was_there_when_it_was_asked_for(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+    saver = saver_of(folder)
+    engine, optimizer = engine_of(fill=1, step=1)
+
+    saver.save(engine, optimizer, Progress(step=1))
+    for tensor in engine.module.state_dict().values():  # the next step, while it is written
+        tensor.fill_(99)
+    saver.wait()
+    saver.close()
+
+    found = find_newest(folder, RANKS, made_from={"`select`": "abc"})
+    assert found is not None
+    found.load_towers(engine.module)
+    assert {float(t.max()) for t in engine.module.state_dict().values()} == {1.0}
+
+
+def test_a_run_under_a_url_goes_on_on_another_machine(tmp_path: Path) -> None:
+    url = "memory://bucket/run/checkpoints"
+    here, there = folder_in(tmp_path / "here", url), folder_in(tmp_path / "there", url)
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 0}\n')
+
+    save(here, 2, 4, 6, beside={"memory://bucket/run/metrics.jsonl": metrics})
+    found = find_newest(there, RANKS, made_from={"`select`": "abc"})
+
+    assert names(here) == ["step-00000004", "step-00000006"]
+    assert list((tmp_path / "here" / "scratch").iterdir()) == []
+    assert storage.read_bytes("memory://bucket/run/metrics.jsonl") == metrics.read_bytes()
+    assert found is not None
+    assert found.progress.step == 6
+    engine, _ = engine_of(fill=0, step=0)
+    found.load_towers(engine.module)
+    assert {float(t.max()) for t in engine.module.state_dict().values()} == {6.0}
+    found.forget()
+    assert list((tmp_path / "there" / "scratch").iterdir()) == []
+
+
+def test_an_upload_that_was_cut_off_is_no_checkpoint(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_in(tmp_path, "memory://cut-off/checkpoints")
+    save(folder, 2)
+    storage.write_bytes(f"{folder.url_of(4)}/__0_0.distcp", b"the rest is missing")
+
+    found = find_newest(folder, RANKS, made_from={"`select`": "abc"})
+
+    assert found is not None
+    assert found.progress.step == 2
+    assert "cannot be used" not in capfd.readouterr().err
+
+
+def test_an_upload_that_arrives_damaged_is_passed_over(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_in(tmp_path, "memory://damaged/checkpoints")
+    save(folder, 2, 4)
+    url = f"{folder.url_of(4)}/__0_0.distcp"
+    content = bytearray(storage.read_bytes(url))
+    content[500] ^= 4
+    storage.write_bytes(url, bytes(content))
+
+    found = find_newest(folder, RANKS, made_from={"`select`": "abc"})
+
+    assert found is not None
+    assert found.progress.step == 2
+    assert "__0_0.distcp holds other bytes than were written" in capfd.readouterr().err
+
+
+def test_a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_in(tmp_path)
+    save(folder, 2)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("torch.distributed.checkpoint.filesystem.os.fsync", full)
+    saver = saver_of(folder)
+    saver.save(*engine_of(fill=4, step=4), Progress(step=4))
+    saver._thread.join()  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
+
+    words = "checkpoint of step 4 could not be written: the disk is full"
+    for told in (saver.check, saver.wait):
+        with pytest.raises(StageError, match=words) as error:
+            told()
+        assert "goes on from the newest one" in str(error.value.hint)
+    with pytest.raises(StageError, match=words):
+        saver.save(*engine_of(fill=6, step=6), Progress(step=6))
+    saver.close()
+    assert folder.steps() == [2]
+    folder.drop_unfinished()
+    assert names(folder) == ["step-00000002"]
+
+
+def test_an_upload_that_fails_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_in(tmp_path, "memory://refuses/checkpoints")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError("403 Forbidden")
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "put_file", refuse)
+    saver = saver_of(folder)
+    saver.save(*engine_of(fill=2, step=2), Progress(step=2))
+
+    with pytest.raises(StageError, match=r"step 2 could not be written: PermissionError.*403"):
+        saver.wait()
+    saver.close()
+
+
+def test_a_disk_without_room_for_one_checkpoint_is_told_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine, _ = engine_of(fill=0, step=0)
+    parameters, buffers = list(engine.module.parameters()), list(engine.module.buffers())
+    # 12 floats, three times, and 4 floats and an integer of 8 bytes; 2% and 1 MiB more.
+    needed = int(1.02 * (12 * 4 * 3 + 4 * 4 + 8)) + 2**20
+    assert room.bytes_of_checkpoint(parameters, buffers) == needed
+    free = {"bytes": needed}
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage(free["bytes"]))
+
+    room.require_room(tmp_path / "not there yet", needed, keep=2)
+    assert "2 checkpoints and the one that is written take 3.1 MB" in capfd.readouterr().err
+    free["bytes"] = 3 * needed
+    room.require_room(tmp_path, needed, keep=2)
+    assert capfd.readouterr().err == ""
+    free["bytes"] = needed - 1
+    with pytest.raises(StageError, match=r"a checkpoint takes 1\.0 MB, and 1\.0 MB are free at"):
+        room.require_room(tmp_path, needed, keep=2)
+
+
+def test_a_checkpoint_that_would_not_fit_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_in(tmp_path)
+    save(folder, 2)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage(10))
+
+    with pytest.raises(StageError, match=r"a checkpoint takes .* MB, and 0\.0 MB are free at"):
+        save(folder, 4)
+
+    assert folder.steps() == [2]

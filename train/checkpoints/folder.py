@@ -1,0 +1,136 @@
+"""Where a run's checkpoints are kept, and how one becomes whole, is checked, and goes.
+
+They are kept in a folder that all machines see, or under a URL. Files for a URL lie in a scratch
+folder of this machine on their way there and back; nothing is concluded from what lies in it.
+"""
+
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.train.checkpoints.manifest import (
+    MANIFEST_FILE,
+    CheckpointManifest,
+    DamagedError,
+    SavedFile,
+    name_of,
+    sealed,
+    step_of,
+)
+
+_PARTIAL = ".partial-"
+_COPY = ".copy-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    url: str
+    scratch: Path
+    """Of this machine; for what is kept under a URL."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every machine writes to and reads from the folder itself."""
+        return storage.is_local(self.url)
+
+    @property
+    def room(self) -> Path:
+        """The folder of this machine in which a checkpoint needs room."""
+        return storage.local_path(self.url) if self.is_local else self.scratch
+
+    def url_of(self, step: int) -> str:
+        """Return where a checkpoint is kept."""
+        return storage.join(self.url, name_of(step))
+
+    def partial(self, step: int) -> Path:
+        """Return the folder into which ranks write a checkpoint."""
+        return self.room / f"{_PARTIAL}{name_of(step)}"
+
+    def steps(self) -> list[int]:
+        """Return the steps of all checkpoints, the newest first, whether or not they are whole."""
+        if not storage.exists(self.url):
+            return []
+        found = [step_of(name) for name in storage.list_names(self.url)]
+        return sorted((step for step in found if step is not None), reverse=True)
+
+    def upload(self, step: int, names: Collection[str]) -> None:
+        """Copy files that this rank has written to where the checkpoint is kept.
+
+        Raises:
+            OSError: a file did not arrive whole.
+        """
+        for name in names:
+            path, url = self.partial(step) / name, storage.join(self.url_of(step), name)
+            storage.put(path, url)
+            if storage.size_of(url) != path.stat().st_size:
+                raise OSError(f"{url} has not the size of what was uploaded")
+            path.unlink()
+
+    def publish(self, step: int, manifest: CheckpointManifest) -> None:
+        """Make a checkpoint whole whose other files are written; rank 0 alone."""
+        content = sealed(manifest)
+        if not self.is_local:
+            storage.write_bytes(storage.join(self.url_of(step), MANIFEST_FILE), content)
+            return
+        partial, target = self.partial(step), storage.local_path(self.url_of(step))
+        storage.write_bytes(str(partial / MANIFEST_FILE), content)
+        storage.sync(str(partial))
+        storage.remove(str(target))
+        partial.rename(target)
+        storage.sync(str(target.parent))
+
+    def drop_old(self, *, keep: int, keep_every_steps: int) -> None:
+        """Remove all but the newest `keep`, and those of every so many steps (0: of none)."""
+        for step in self.steps()[keep:]:
+            if not keep_every_steps or step % keep_every_steps:
+                # The manifest first: what is left of a removal is no checkpoint.
+                storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
+                storage.remove(self.url_of(step))
+
+    def drop_unfinished(self) -> None:
+        """Remove what killed runs have left on this machine. No rank may be writing there."""
+        if self.room.exists():
+            for path in [*self.room.glob(f"{_PARTIAL}*"), *self.room.glob(f"{_COPY}*")]:
+                shutil.rmtree(path)
+
+    def local_files(self, step: int) -> Path:
+        """Return the folder of this machine that has, or will have, a checkpoint's files."""
+        return self.room / (name_of(step) if self.is_local else f"{_COPY}{name_of(step)}")
+
+    def copy_here(self, step: int, files: Mapping[str, SavedFile]) -> None:
+        """Copy a checkpoint from its URL to this machine.
+
+        Raises:
+            DamagedError: a file is not there.
+        """
+        folder = self.local_files(step)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            try:
+                storage.fetch(storage.join(self.url_of(step), name), folder / name)
+            except FileNotFoundError as error:
+                raise DamagedError(f"{name} is missing") from error
+
+
+def check_file(folder: Path, name: str, saved: SavedFile) -> None:
+    """See that a file is what was written.
+
+    Raises:
+        DamagedError: it is not there, of another length, or holds other bytes.
+    """
+    path = folder / name
+    try:
+        found = storage.found_at(str(path))
+    except InputError as error:
+        raise DamagedError(f"{name} is missing") from error
+    except OSError as error:
+        raise DamagedError(f"{name} cannot be read: {error}") from error
+    if found.num_bytes != saved.num_bytes:
+        raise DamagedError(f"{name} has {found.num_bytes:,} bytes in place of {saved.num_bytes:,}")
+    if found.sha256 != saved.sha256:
+        raise DamagedError(f"{name} holds other bytes than were written")

@@ -1,0 +1,135 @@
+"""`checkpoint.json`: how far a run was when a checkpoint was made, and what its other files are."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from openalign.files import storage
+from openalign.files.fingerprints import canonical_json
+
+MANIFEST_FILE = "checkpoint.json"
+OLD_PROGRESS_FILE = "progress.json"
+"""What a checkpoint of DeepSpeed's own form had in its place."""
+
+FORMAT = 1
+"""Raised whenever an older reader would go wrong."""
+
+_PREFIX = "step-"
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """A start of the run: weights depend, by rounding, on the ranks that made them."""
+
+    step: int
+    """The first step that was taken after it."""
+
+    world_size: int
+    zero_stage: int
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """How far a run is; order and draws are functions of the step."""
+
+    step: int = 0
+    """Steps that are done, skipped ones included."""
+
+    sample_hash: str = ""
+    """Running hash over the keys of every pair consumed, in order."""
+
+    nonfinite_in_a_row: int = 0
+    num_skipped: int = 0
+    """Steps whose loss or gradient was not finite, in all."""
+
+    starts: list[Start] = []
+    """Every start that led here, in order."""
+
+
+class SavedParameter(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter in a checkpoint."""
+
+    shape: list[int]
+    step: int
+    """Updates that its moments have seen."""
+
+
+class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a checkpoint."""
+
+    num_bytes: int
+    sha256: str
+
+
+class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint says about itself."""
+
+    format: int = FORMAT
+    progress: Progress
+    made_from: dict[str, str]
+    """Fingerprints of what the run depends on, by name."""
+
+    settings: dict[str, Any]
+    """Of the run, runtime settings included."""
+
+    parameters: dict[str, SavedParameter]
+    buffers: dict[str, list[int]]
+    """Shapes by name."""
+
+    files: dict[str, SavedFile]
+
+
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest and the hash of its canonical JSON: a flipped bit in it is seen as well."""
+
+    sha256: str
+    manifest: CheckpointManifest
+
+
+_SEALED = msgspec.json.Decoder(_Sealed)
+
+
+class DamagedError(Exception):
+    """A checkpoint cannot be used; the message says which file is at fault, and why."""
+
+
+def name_of(step: int) -> str:
+    """Return the name of a checkpoint's folder."""
+    return f"{_PREFIX}{step:08d}"
+
+
+def step_of(name: str) -> int | None:
+    """Return the step of a checkpoint's folder, or None where it is none."""
+    digits = name.removeprefix(_PREFIX)
+    return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
+
+
+def sealed(manifest: CheckpointManifest) -> bytes:
+    """Return the bytes of `checkpoint.json`."""
+    text = canonical_json(manifest)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{{"sha256":"{digest}","manifest":{text}}}\n'.encode()
+
+
+def read_manifest(folder: str) -> CheckpointManifest:
+    """Return the manifest of a checkpoint.
+
+    Raises:
+        DamagedError: there is none, or it is not what was written.
+    """
+    url = storage.join(folder, MANIFEST_FILE)
+    if not storage.exists(url):
+        if storage.exists(storage.join(folder, OLD_PROGRESS_FILE)):
+            raise DamagedError("it has DeepSpeed's form, as earlier versions wrote it")
+        raise DamagedError(f"{MANIFEST_FILE} is missing")
+    try:
+        found = _SEALED.decode(storage.read_bytes(url))
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        raise DamagedError(f"{MANIFEST_FILE} cannot be read: {error}") from error
+    text = canonical_json(found.manifest)
+    if hashlib.sha256(text.encode()).hexdigest() != found.sha256:
+        raise DamagedError(f"{MANIFEST_FILE} is not what was written")
+    if found.manifest.format != FORMAT:
+        raise DamagedError(
+            f"it is of format {found.manifest.format}, and this version reads {FORMAT}"
+        )
+    return found.manifest

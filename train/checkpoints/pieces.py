@@ -1,0 +1,222 @@
+"""What a rank puts into a checkpoint, and takes from one, through torch.distributed.checkpoint.
+
+A tensor is written flattened, as pieces that each rank has of it. Their places are kept, so that
+another number of ranks, or another ZeRO stage, reads the elements that it needs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    Metadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+from torch.distributed.checkpoint.planner import (
+    LoadPlan,
+    SavePlan,
+    TensorWriteData,
+    WriteItem,
+    WriteItemType,
+)
+from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
+
+from openalign.train.checkpoints.manifest import SavedParameter
+from openalign.train.ranks import RankGroup
+from openalign.train.zero import MOMENTS, LocalPiece, kept_buffers, local_pieces
+
+_WEIGHT = "weight"
+_BUFFER = "buffer"
+
+
+class Chunk(NamedTuple):
+    """Some elements of a flattened tensor."""
+
+    key: str
+    """The tensor's name in the checkpoint, as `exp_avg/align.text_projection.weight`."""
+
+    num_elements: int
+    """Of the whole tensor."""
+
+    offset: int
+    values: Tensor
+    """One-dimensional."""
+
+
+class Snapshot(NamedTuple):
+    """What a rank writes, copied to the CPU: training may go on meanwhile."""
+
+    chunks: list[Chunk]
+    parameters: dict[str, SavedParameter]
+    """Those that this rank has a part of."""
+
+    buffers: dict[str, list[int]]
+    """Shapes by name; all ranks have the same."""
+
+
+def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
+    """Copy this rank's share of weights, moments and buffers; rank 0's buffers count."""
+    pieces = local_pieces(engine, optimizer)
+    parameters = {
+        piece.name: SavedParameter(shape=list(piece.shape), step=int(piece.step))
+        for piece in pieces
+    }
+    if optimizer.layout is None:  # stage 0: every rank has everything, and writes a part of it
+        pieces = [_share(piece, ranks) for piece in pieces]
+    chunks = [
+        Chunk(chunk.key, chunk.num_elements, chunk.offset, _copied(chunk.values))
+        for piece in pieces
+        for chunk in _chunks_of(piece, (_WEIGHT, *MOMENTS))
+    ]
+    buffers = kept_buffers(engine.module)
+    if ranks.rank == 0:
+        chunks += [
+            Chunk(f"{_BUFFER}/{name}", buffer.numel(), 0, _copied(buffer.view(-1)))
+            for name, buffer in buffers.items()
+        ]
+    shapes = {name: list(buffer.shape) for name, buffer in buffers.items()}
+    return Snapshot(chunks, parameters, shapes)
+
+
+def write(chunks: Sequence[Chunk], folder: Path, *, group: Any) -> None:
+    """Write every rank's chunks into a folder, flushed to disk; all ranks of the group call it.
+
+    Raises:
+        dcp.api.CheckpointException: a rank could not write; on every rank.
+    """
+    writer = dcp.FileSystemWriter(folder, sync_files=True)
+    dcp.save({}, storage_writer=writer, planner=_Writing(chunks), process_group=group)
+
+
+def load_towers(towers: torch.nn.Module, folder: Path) -> None:
+    """Put a checkpoint's weights and buffers into towers that no engine holds yet."""
+    whole = {f"{_WEIGHT}/{name}": p.detach() for name, p in towers.named_parameters()}
+    whole |= {f"{_BUFFER}/{name}": buffer for name, buffer in kept_buffers(towers).items()}
+    _read([Chunk(key, tensor.numel(), 0, tensor.view(-1)) for key, tensor in whole.items()], folder)
+
+
+def load_moments(
+    engine: Any, optimizer: Any, folder: Path, parameters: Mapping[str, SavedParameter]
+) -> None:
+    """Put a checkpoint's moments, and the numbers of updates, into this rank's shards."""
+    pieces = local_pieces(engine, optimizer)
+    for piece in pieces:
+        piece.step.fill_(parameters[piece.name].step)
+    _read([chunk for piece in pieces for chunk in _chunks_of(piece, MOMENTS)], folder)
+
+
+def _chunks_of(piece: LocalPiece, parts: Sequence[str]) -> list[Chunk]:
+    num_elements = math.prod(piece.shape)
+    return [
+        Chunk(f"{part}/{piece.name}", num_elements, piece.offset, getattr(piece, part))
+        for part in parts
+    ]
+
+
+def _share(piece: LocalPiece, ranks: RankGroup) -> LocalPiece:
+    """Return the part of a whole parameter that this rank writes for all."""
+    num_elements = piece.weight.numel()
+    size = math.ceil(num_elements / ranks.world_size)
+    offset = min(ranks.rank * size, num_elements)
+    size = min(size, num_elements - offset)
+    return LocalPiece(
+        name=piece.name,
+        shape=piece.shape,
+        offset=offset,
+        weight=piece.weight.narrow(0, offset, size),
+        exp_avg=piece.exp_avg.narrow(0, offset, size),
+        exp_avg_sq=piece.exp_avg_sq.narrow(0, offset, size),
+        step=piece.step,
+    )
+
+
+def _copied(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", copy=True)
+
+
+def _read(chunks: Sequence[Chunk], folder: Path) -> None:
+    """Fill the chunks' values; each rank reads for itself, without the others."""
+    reader = dcp.FileSystemReader(folder)
+    planner = _Reading(chunks)
+    metadata = reader.read_metadata()
+    planner.set_up_planner({}, metadata, is_coordinator=True)
+    reader.set_up_storage_reader(metadata, is_coordinator=True)
+    reader.read_data(planner.create_local_plan(), planner).wait()
+
+
+def _by_place(chunks: Sequence[Chunk]) -> dict[tuple[str, int], Chunk]:
+    return {(chunk.key, chunk.offset): chunk for chunk in chunks if chunk.values.numel()}
+
+
+def _place(chunk: Chunk) -> ChunkStorageMetadata:
+    return ChunkStorageMetadata(torch.Size([chunk.offset]), chunk.values.size())
+
+
+def _found_at(index: MetadataIndex) -> tuple[str, int]:
+    assert index.offset is not None, f"{index.fqn} was written whole"
+    return index.fqn, index.offset[0]
+
+
+class _Writing(DefaultSavePlanner):
+    """Names this rank's chunks; what the base does with the plans of all stays."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
+        self._chunks = _by_place(chunks)
+
+    def create_local_plan(self) -> SavePlan:
+        self.plan = SavePlan([_write_item(chunk) for chunk in self._chunks.values()])
+        return self.plan
+
+    def lookup_object(self, index: MetadataIndex) -> Tensor:
+        return self._chunks[_found_at(index)].values
+
+
+def _write_item(chunk: Chunk) -> WriteItem:
+    return WriteItem(
+        index=MetadataIndex(chunk.key, torch.Size([chunk.offset])),
+        type=WriteItemType.SHARD,
+        tensor_data=TensorWriteData(
+            chunk=_place(chunk),
+            properties=TensorProperties(dtype=chunk.values.dtype),
+            size=torch.Size([chunk.num_elements]),
+        ),
+    )
+
+
+class _Reading(DefaultLoadPlanner):
+    """Finds what was written of this rank's chunks, however it was cut then."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
+        self._chunks = _by_place(chunks)
+
+    def set_up_planner(
+        self,
+        state_dict: dict[str, Any],  # noqa: ARG002  # the interface's own
+        metadata: Metadata | None = None,
+        is_coordinator: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        self.metadata, self.is_coordinator = metadata, is_coordinator
+
+    def create_local_plan(self) -> LoadPlan:
+        assert self.metadata is not None
+        saved = self.metadata.state_dict_metadata
+        items: list[Any] = []
+        for chunk in self._chunks.values():
+            tensor = saved[chunk.key]
+            assert isinstance(tensor, TensorStorageMetadata)
+            assert tensor.size == torch.Size([chunk.num_elements]), chunk.key
+            items += create_read_items_for_chunk_list(chunk.key, tensor, [_place(chunk)])
+        return LoadPlan(items)
+
+    def lookup_tensor(self, index: MetadataIndex) -> Tensor:
+        return self._chunks[_found_at(index)].values

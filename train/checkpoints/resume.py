@@ -1,0 +1,176 @@
+"""What a run goes on from: the newest checkpoint whose every byte is what was written.
+
+Rank 0 looks for checkpoints and tells the others; the files are hashed by all. One that is damaged
+is passed over with a word. A run whose checkpoints are all damaged does not start over by itself.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openalign.errors import OpenAlignError, StageError
+from openalign.files import storage
+from openalign.telemetry import say
+from openalign.train.checkpoints import pieces
+from openalign.train.checkpoints.folder import CheckpointFolder, check_file
+from openalign.train.checkpoints.manifest import (
+    MANIFEST_FILE,
+    CheckpointManifest,
+    DamagedError,
+    Progress,
+    read_manifest,
+)
+from openalign.train.ranks import RankGroup, from_every_rank, is_first_of_machine, on_rank_0
+from openalign.train.zero import kept_buffers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A whole checkpoint, and where this machine reads it."""
+
+    manifest: CheckpointManifest
+    path: Path
+    is_copy: bool
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run was."""
+        return self.manifest.progress
+
+    def load_towers(self, towers: Any) -> None:
+        """Put weights and buffers into towers that no engine holds yet.
+
+        Raises:
+            StageError: the towers are not those that were saved.
+        """
+        saved = {name: p.shape for name, p in self.manifest.parameters.items()}
+        saved |= self.manifest.buffers
+        tensors = dict(towers.named_parameters()) | kept_buffers(towers)
+        wanted = {name: list(tensor.shape) for name, tensor in tensors.items()}
+        differing = sorted(n for n in saved | wanted if saved.get(n) != wanted.get(n))
+        if differing:
+            raise StageError(
+                f"{self.path} holds another model: {len(differing)} tensors differ, such as "
+                f"{differing[0]}",
+                hint="go on with the version of OpenALIGN that made it, or start in another root",
+            )
+        pieces.load_towers(towers, self.path)
+
+    def load_moments(self, engine: Any, optimizer: Any) -> None:
+        """Put moments and numbers of updates into an engine's optimizer."""
+        pieces.load_moments(engine, optimizer, self.path, self.manifest.parameters)
+
+    def forget(self) -> None:
+        """Remove the copy, where there is one, once no rank reads it."""
+        if self.is_copy and is_first_of_machine():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def find_newest(
+    folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str]
+) -> Found | None:
+    """Return the newest whole checkpoint, or None where there is none; all ranks must call this.
+
+    Raises:
+        StageError: there are checkpoints, and none is whole; or the newest whole one was made from
+            other inputs.
+    """
+    faults: dict[str, str] = {}
+    for step in on_rank_0(ranks, folder.steps):
+        url = folder.url_of(step)
+        if on_rank_0(ranks, lambda url=url: _is_upload_cut_off(folder, url)):
+            continue
+        found = _whole(folder, step, ranks, faults)
+        if found is None:
+            continue
+        _tell(ranks, faults, f"goes on from step {step}")
+        _check_made_from(url, found.manifest, made_from)
+        return found
+    if faults:
+        raise StageError(
+            "there are checkpoints, and none can be used:\n"
+            + "\n".join(f"  {url}: {fault}" for url, fault in faults.items()),
+            hint=f"put back what they lack, or remove {folder.url} to start over",
+        )
+    return None
+
+
+def find(folder: CheckpointFolder, step: int, ranks: RankGroup) -> Found:
+    """Return the checkpoint of a step; all ranks must call this.
+
+    Raises:
+        StageError: it is damaged.
+    """
+    faults: dict[str, str] = {}
+    found = _whole(folder, step, ranks, faults)
+    if found is None:
+        raise StageError(f"{folder.url_of(step)} cannot be used: {faults[folder.url_of(step)]}")
+    return found
+
+
+def _whole(
+    folder: CheckpointFolder, step: int, ranks: RankGroup, faults: dict[str, str]
+) -> Found | None:
+    """Return a checkpoint, or None with its fault among `faults`; the same on every rank."""
+    url = folder.url_of(step)
+    manifest, fault = on_rank_0(ranks, lambda: _manifest_or_fault(url))
+    if manifest is not None:
+        of_ranks = from_every_rank(ranks, _fault_of_files(folder, step, manifest, ranks))
+        fault = "; ".join(found for found in of_ranks if found)
+    if manifest is None or fault:
+        faults[url] = fault
+        return None
+    return Found(manifest=manifest, path=folder.local_files(step), is_copy=not folder.is_local)
+
+
+def _manifest_or_fault(url: str) -> tuple[CheckpointManifest | None, str]:
+    try:
+        return read_manifest(url), ""
+    except DamagedError as error:
+        return None, str(error)
+
+
+def _fault_of_files(
+    folder: CheckpointFolder, step: int, manifest: CheckpointManifest, ranks: RankGroup
+) -> str:
+    """Return what is wrong with the files that this rank looks at; together they see all."""
+    names: Sequence[str] = sorted(manifest.files)
+    if folder.is_local:
+        names = names[ranks.rank :: ranks.world_size]
+    elif not is_first_of_machine():
+        return ""
+    try:
+        if not folder.is_local:
+            folder.copy_here(step, manifest.files)
+        for name in names:
+            check_file(folder.local_files(step), name, manifest.files[name])
+    except (DamagedError, OpenAlignError) as error:
+        return str(error)
+    return ""
+
+
+def _is_upload_cut_off(folder: CheckpointFolder, url: str) -> bool:
+    """Tell whether a killed run has left an upload behind that never became a checkpoint."""
+    return not folder.is_local and not storage.exists(storage.join(url, MANIFEST_FILE))
+
+
+def _tell(ranks: RankGroup, faults: Mapping[str, str], then: str) -> None:
+    if ranks.rank == 0:
+        for url, fault in faults.items():
+            say(f"train     {url} cannot be used: {fault}")
+        say(f"train     {then}")
+
+
+def _check_made_from(url: str, manifest: CheckpointManifest, made_from: Mapping[str, str]) -> None:
+    differing = [
+        name
+        for name in dict(manifest.made_from) | dict(made_from)
+        if manifest.made_from.get(name) != made_from.get(name)
+    ]
+    if differing:
+        raise StageError(
+            f"{url} was made with another {' and another '.join(differing)} than there is now",
+            hint="put back what it was made with, or start over in another root",
+        )

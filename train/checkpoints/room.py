@@ -1,0 +1,69 @@
+"""Room on the disk: known before the first step, and before each checkpoint."""
+
+import errno
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+
+from openalign.errors import StageError
+from openalign.telemetry import say
+
+_PARTS = 3
+"""Of each element: the weight and both moments."""
+
+_BYTES_BESIDE = 1 << 20
+"""At most so many lie beside the tensors: places, names, the manifest."""
+
+
+def bytes_of_checkpoint(parameters: Iterable[Tensor], buffers: Iterable[Tensor]) -> int:
+    """Return about how many bytes a checkpoint takes; never too few."""
+    trained = sum(p.numel() * p.element_size() * _PARTS for p in parameters)
+    beside = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
+    return int(1.02 * (trained + beside)) + _BYTES_BESIDE
+
+
+def require_room(folder: Path, needed: int, *, keep: int) -> None:
+    """See before the first step that a checkpoint fits; say where not all that are kept would.
+
+    Raises:
+        StageError: not even one does.
+    """
+    free = _free_bytes(folder)
+    check_room(folder, needed)
+    if free < needed * (keep + 1):  # the oldest goes once the newest is whole
+        say(
+            f"train     {keep} checkpoints and the one that is written take "
+            f"{_shown(needed * (keep + 1))}, and {_shown(free)} are free at {folder}"
+        )
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """See that a checkpoint fits.
+
+    Raises:
+        StageError: it does not.
+    """
+    free = _free_bytes(folder)
+    if free < needed:
+        raise StageError(
+            f"a checkpoint takes {_shown(needed)}, and {_shown(free)} are free at {folder}",
+            hint="make room there, or choose another root; the checkpoints that are there stay, "
+            "and the same command goes on from the newest",
+        )
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error means that a disk is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _shown(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"

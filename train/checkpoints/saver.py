@@ -1,0 +1,163 @@
+"""Writes checkpoints while training goes on.
+
+At a checkpoint each rank copies its share to the CPU, and a thread of its own writes the copy. The
+threads meet in a process group of their own (gloo), so they never wait for a step, nor a step for
+them. The next checkpoint waits for the one before.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch.distributed as dist
+from torch.distributed.checkpoint.api import CheckpointException
+
+from openalign.errors import OpenAlignError, StageError
+from openalign.files import storage
+from openalign.train.checkpoints import pieces, room
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import (
+    CheckpointManifest,
+    Progress,
+    SavedFile,
+)
+from openalign.train.ranks import PATIENCE, RankGroup, is_first_of_machine, together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What every checkpoint of a run says of it, and which ones stay."""
+
+    made_from: Mapping[str, str]
+    settings: Mapping[str, Any]
+    keep: int
+    keep_every_steps: int
+    beside: Mapping[str, Path]
+    """Files of the run, by URL, that belong to what a checkpoint goes on from: they are uploaded
+    before it is whole. Empty where the run's folder is where it is kept."""
+
+
+class Saver:
+    """The checkpoints of a run, as one rank writes them; every rank has one."""
+
+    def __init__(self, folder: CheckpointFolder, ranks: RankGroup, kept: Kept) -> None:
+        self._folder, self._ranks, self._kept = folder, ranks, kept
+        self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    def save(self, engine: Any, optimizer: Any, progress: Progress) -> None:
+        """Copy what the checkpoint holds, and have it written; every rank calls this.
+
+        Raises:
+            StageError: the one before could not be written.
+        """
+        self.wait()
+        copied = pieces.snapshot(engine, optimizer, self._ranks)
+        at = msgspec.structs.replace(progress)  # the loop goes on with its own
+        self._thread = threading.Thread(
+            target=self._write_safely, args=(copied, at), name="checkpoint", daemon=True
+        )
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what has stopped a checkpoint from being written, if anything has."""
+        if self._failure is not None:
+            raise self._failure
+
+    def wait(self) -> None:
+        """Wait until nothing is being written.
+
+        Raises:
+            StageError: a checkpoint could not be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self.check()
+
+    def close(self) -> None:
+        """Let go of the threads' group; what is being written is finished first."""
+        if self._thread is not None:
+            self._thread.join()
+        dist.destroy_process_group(self._group)
+
+    def _write_safely(self, copied: pieces.Snapshot, progress: Progress) -> None:
+        try:
+            self._write(copied, progress)
+        except (Exception, CheckpointException) as error:  # noqa: BLE001  # raised by `check`
+            self._failure = _in_words(error, progress.step)
+
+    def _write(self, copied: pieces.Snapshot, progress: Progress) -> None:
+        step, group = progress.step, self._group
+        partial = self._folder.partial(step)
+        together(lambda: self._begin(copied, partial), group=group)
+        pieces.write(copied.chunks, partial, group=group)
+        files = together(lambda: self._measured(partial), group=group)
+        if not self._folder.is_local:
+            names = self._own_names(partial)
+            together(lambda: self._folder.upload(step, names), group=group)
+        parts = together(lambda: copied.parameters, group=group)
+        manifest = CheckpointManifest(
+            progress=progress,
+            made_from=dict(self._kept.made_from),
+            settings=dict(self._kept.settings),
+            parameters=_merged(parts),
+            buffers=copied.buffers,
+            files=_merged(files),
+        )
+        together(lambda: self._end(manifest), group=group)
+
+    def _begin(self, copied: pieces.Snapshot, partial: Path) -> None:
+        partial.mkdir(parents=True, exist_ok=True)
+        own = sum(chunk.values.numel() * chunk.values.element_size() for chunk in copied.chunks)
+        room.check_room(partial, own)
+
+    def _own_names(self, partial: Path) -> list[str]:
+        found = [path.name for path in partial.glob(f"__{self._ranks.rank}_*")]
+        return sorted([*found, ".metadata"] if self._ranks.rank == 0 else found)
+
+    def _measured(self, partial: Path) -> dict[str, SavedFile]:
+        """Return size and hash of each file that this rank has written."""
+        found = {name: storage.found_at(str(partial / name)) for name in self._own_names(partial)}
+        return {
+            name: SavedFile(num_bytes=written.num_bytes, sha256=written.sha256)
+            for name, written in found.items()
+        }
+
+    def _end(self, manifest: CheckpointManifest) -> None:
+        """Make the checkpoint whole, and remove those that are not kept."""
+        step = manifest.progress.step
+        if self._ranks.rank == 0:
+            for url, path in self._kept.beside.items():
+                if path.exists():
+                    storage.put(path, url)
+            self._folder.publish(step, manifest)
+            self._folder.drop_old(
+                keep=self._kept.keep, keep_every_steps=self._kept.keep_every_steps
+            )
+        if not self._folder.is_local and is_first_of_machine():
+            storage.remove(str(self._folder.partial(step)))
+
+
+def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _in_words(error: BaseException, step: int) -> BaseException:
+    """Return an error of a thread as one that says what became of the checkpoint."""
+    if isinstance(error, OpenAlignError):
+        return error
+    reasons: list[BaseException] = [error]
+    if isinstance(error, CheckpointException):
+        reasons = [reason for reason, _ in error.failures.values()]
+    full = any(room.is_full(reason) for reason in reasons)
+    return StageError(
+        f"the checkpoint of step {step} could not be written: "
+        + ("the disk is full" if full else "; ".join(map(repr, reasons))),
+        hint="the checkpoints before it stay, and the same command goes on from the newest one "
+        "once this is mended",
+    )
