@@ -1,4 +1,4 @@
-"""The training loop: reads the training manifest and the shards, returns trained weights.
+"""The training loop: reads the training index and the shards, returns trained weights.
 
 Every rank calls `run`. The loop has no state of its own: the pairs of a step and its draws are
 functions of (seed, step). A checkpoint therefore holds weights, moments and a step number.
@@ -6,38 +6,35 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.errors import StageError
-from openalign.files import storage
-from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
+from openalign.errors import ConfigError, StageError
+from openalign.files.names import REPLACED_FILE, SKIPPED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
+from openalign.telemetry import JsonLines
 from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
-from openalign.train.data.order import seed_at
-from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
+from openalign.train.data.index import TrainingIndex
+from openalign.train.data.order import RowNumbers, seed_at
+from openalign.train.data.pairs import Batch, TrainingSet
 from openalign.train.data.preprocess import build_tokenizer
-from openalign.train.data.vocabulary import (
-    learn_vocabulary,
-    load_vocabulary,
-    save_vocabulary,
-)
+from openalign.train.data.sample_hash import hashes_after
+from openalign.train.data.vocabulary import save_vocabulary
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
-from openalign.train.ranks import RankGroup, on_rank_0
+from openalign.train.ranks import RankGroup
 from openalign.train.work_folder import Folders
 
 
@@ -50,7 +47,7 @@ class Trained:
 
     vocabulary: Sequence[str]
     num_pairs: int
-    """Pairs of the training manifest."""
+    """Pairs of the training index."""
 
     num_steps: int
     """Steps of the run, skipped ones included."""
@@ -66,7 +63,10 @@ class _TrainingState:
     config: TrainConfig
     ranks: RankGroup
     data: TrainingSet
-    vocabulary: list[str]
+    vocabulary: Sequence[str]
+    replaced: JsonLines
+    """Names the pairs of this rank whose images were replaced."""
+
     engine: Any
     optimizer: ShardedOptimizer
     total_steps: int
@@ -81,6 +81,11 @@ class _StepOutcome:
 
     loss: float
     gradient_norm: float
+    num_replaced: int
+    """Images of the global batch that could not be decoded."""
+
+    unknown_share: float
+    """Of the global batch's word pieces."""
 
     @property
     def finite(self) -> bool:
@@ -92,22 +97,27 @@ def run(
     config: TrainConfig,
     ranks: RankGroup,
     *,
-    training: Sequence[str],
+    index: TrainingIndex,
+    first_hash: str,
+    vocabulary: Sequence[str],
     shards: ShardReader,
     folders: Folders,
 ) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
 
     Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
+    `first_hash` is the sample hash before the first step.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
-        StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
-            in a row that were not finite.
+        ConfigError: the ranks cannot share the batch evenly, it is larger than the data, or the
+            warm-up is as long as the run.
+        StageError: a checkpoint of another number of ranks, or too many steps in a row that were
+            not finite.
     """
     zero.check_world_size(config, ranks.world_size)
-    table = read_training(training)
-    state = _set_up(config, ranks, table, shards=shards, folders=folders)
+    _check_batch(config, num_pairs=len(index))
+    data = _open_pairs(config, index, vocabulary, shards)
+    state = _set_up(config, ranks, data, vocabulary, first_hash=first_hash, folders=folders)
     try:
         _train(state, folders.checkpoints)
         _settle_batch_norm(state)
@@ -126,19 +136,27 @@ def run(
     )
 
 
-def _set_up(
-    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
-) -> _TrainingState:
-    steps = total_steps(
-        config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
-    )
-    check_warmup(config.schedule, steps)
-    folder = folders.result
-    progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
-    vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
+def _check_batch(config: TrainConfig, *, num_pairs: int) -> None:
+    """Refuse a batch in which a pair would stand twice: it would be its own negative.
+
+    Raises:
+        ConfigError: it names both numbers.
+    """
+    if config.global_batch_size > num_pairs:
+        raise ConfigError(
+            f"`train.global_batch_size` is {config.global_batch_size:,}, and there are "
+            f"{num_pairs:,} training pairs: a pair would stand in a batch more than once, as its "
+            "own negative",
+            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
+        )
+
+
+def _open_pairs(
+    config: TrainConfig, index: TrainingIndex, vocabulary: Sequence[str], shards: ShardReader
+) -> TrainingSet:
     preprocess = preprocess_of(config.model)
-    data = TrainingSet(
-        table,
+    return TrainingSet(
+        index,
         shards=shards,
         preprocess=preprocess,
         tokenizer=build_tokenizer(vocabulary, preprocess),
@@ -146,7 +164,27 @@ def _set_up(
         seed=config.seed,
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
+        replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
     )
+
+
+def _set_up(
+    config: TrainConfig,
+    ranks: RankGroup,
+    data: TrainingSet,
+    vocabulary: Sequence[str],
+    *,
+    first_hash: str,
+    folders: Folders,
+) -> _TrainingState:
+    steps = total_steps(
+        config.duration, num_pairs=len(data), global_batch_size=config.global_batch_size
+    )
+    check_warmup(config.schedule, steps)
+    progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
+    progress.sample_hash = progress.sample_hash or first_hash
+    if ranks.rank == 0:
+        save_vocabulary(str(folders.result / VOCABULARY_FILE), vocabulary)
     towers = build_towers(config, vocabulary_size=len(vocabulary))
     optimizer = build_optimizer(towers, config)
     engine = zero.start_engine(towers, optimizer, config, ranks)
@@ -157,35 +195,15 @@ def _set_up(
         ranks=ranks,
         data=data,
         vocabulary=vocabulary,
+        replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
         optimizer=optimizer,
         total_steps=steps,
         progress=progress,
-        journal=journal.Journal(folder, first_step=progress.step, total_steps=steps)
+        journal=journal.Journal(folders.result, first_step=progress.step, total_steps=steps)
         if ranks.rank == 0
         else None,
     )
-
-
-def _shared_vocabulary(
-    config: TrainConfig, ranks: RankGroup, url: str, table: pa.Table
-) -> list[str]:
-    """Have rank 0 learn the vocabulary, once, and every rank read it."""
-
-    def learn() -> None:
-        if not storage.exists(url):
-            model = config.model
-            save_vocabulary(
-                url,
-                learn_vocabulary(
-                    table["alt_text"].unique().to_pylist(),
-                    size=model.vocabulary_size,
-                    lowercase=model.lowercase,
-                ),
-            )
-
-    on_rank_0(ranks, learn)
-    return load_vocabulary(url)
 
 
 def _train(state: _TrainingState, checkpoints: Path) -> None:
@@ -197,17 +215,16 @@ def _train(state: _TrainingState, checkpoints: Path) -> None:
         rank=state.ranks.rank,
         world_size=state.ranks.world_size,
     )
-    samples = SampleHash(progress.sample_hash)
+    hashes = _sample_hashes(state)
     state.engine.train()
-    with closing(batches):
+    with closing(batches), closing(hashes):
         asked = time.monotonic()
         for batch in batches:
             waited = time.monotonic() - asked
             outcome = _step(state, batch)
-            keys = _global_keys(state, batch.step)
-            samples.update(keys)
-            _count(state, batch.step, outcome, keys)
-            progress.step, progress.sample_hash = batch.step + 1, samples.hexdigest
+            _name_replaced(state, batch)
+            _count(state, batch.step, outcome)
+            progress.step, progress.sample_hash = batch.step + 1, next(hashes)
             _report(state, batch.step, outcome, waited)
             if progress.step == state.total_steps or not (
                 progress.step % config.checkpoint_every_steps
@@ -224,13 +241,14 @@ def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
     before = [buffer.clone() for buffer in statistics]
     image, text, temperature = _forward(state, batch)
     loss = contrastive_loss(image, text, temperature, label_smoothing=config.label_smoothing)
-    mean = float(_mean_over_ranks(loss.detach()))
+    mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, batch)
+    num_replaced, num_unknown, num_pieces = map(int, tallies)
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
     )
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
-    outcome = _StepOutcome(mean, norm)
+    outcome = _StepOutcome(mean, norm, num_replaced, num_unknown / max(num_pieces, 1))
     if not outcome.finite:
         torch._foreach_copy_(statistics, before)
     return outcome
@@ -241,21 +259,41 @@ def _forward(state: _TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tenso
     return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
 
 
-def _mean_over_ranks(value: Tensor) -> Tensor:
-    mean = value.clone()
-    dist.all_reduce(mean)
-    return mean / dist.get_world_size()
+def _sums_over_ranks(loss: Tensor, batch: Batch) -> list[float]:
+    """Return the sum of the ranks' losses, and of what is counted of their batches.
+
+    One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
+    """
+    counts = loss.new_tensor([len(batch.replaced), batch.num_unknown, batch.num_pieces])
+    sums = torch.cat([loss.reshape(1), counts])
+    dist.all_reduce(sums)
+    return sums.tolist()
 
 
-def _global_keys(state: _TrainingState, step: int) -> list[str]:
-    """Return the keys of the whole global batch on rank 0, and nothing on the others."""
-    if state.ranks.rank != 0:
-        return []
-    start = step * state.config.global_batch_size
-    return state.data.keys(state.data.rows(start, start + state.config.global_batch_size))
+def _global_rows(state: _TrainingState, step: int) -> RowNumbers:
+    size = state.config.global_batch_size
+    return state.data.rows(step * size, (step + 1) * size)
 
 
-def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[str]) -> None:
+def _sample_hashes(state: _TrainingState) -> Generator[str]:
+    """Return the sample hash after each step that is left."""
+    steps = range(state.progress.step, state.total_steps)
+    return hashes_after(state.progress.sample_hash, steps, partial(_global_rows, state))
+
+
+def _name_replaced(state: _TrainingState, batch: Batch) -> None:
+    for pair in batch.replaced:
+        state.replaced.write(
+            step=batch.step,
+            position=pair.position,
+            key=pair.key,
+            shard=pair.place.shard,
+            offset=pair.place.offset,
+            why=pair.why,
+        )
+
+
+def _count(state: _TrainingState, step: int, outcome: _StepOutcome) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
@@ -268,7 +306,7 @@ def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[s
     progress.nonfinite_in_a_row += 1
     progress.num_skipped += 1
     if state.journal is not None:
-        state.journal.skipped(step, keys)
+        state.journal.skipped(step, state.data.keys(_global_rows(state, step)))
     if progress.nonfinite_in_a_row >= state.config.nonfinite_steps_in_a_row:
         raise StageError(
             f"training stopped at step {step}: the loss or gradient of "
@@ -292,7 +330,10 @@ def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: flo
             journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
+            journal.UNKNOWN_SHARE: outcome.unknown_share,
         }
+        if config.bad_images == "replace":
+            values[journal.REPLACED] = outcome.num_replaced
         spread = state.optimizer.trust_ratios.smallest_and_largest()
         if spread is not None:
             values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread

@@ -6,14 +6,17 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openalign.files import storage
+from openalign.files.names import VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
+from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
 from openalign.train.work_folder import local_folders, upload
 
@@ -30,11 +33,22 @@ class TrainingSpec(StageSpec, frozen=True, kw_only=True):
     training: list[str]
     """URLs of the training manifest's files, in order."""
 
+    index: list[IndexFile]
+    """The index beside each of them, in the same order."""
+
     shards: str
     """URL of the folder that holds the shards."""
 
     places: dict[str, str]
     """URLs of the folders of shards that lie elsewhere, by the names that begin theirs."""
+
+    beam_options: Sequence[str] = ()
+    """Options of the Beam job that counts words."""
+
+    @property
+    def vocabulary(self) -> str:
+        """URL of the vocabulary, which is made before the first step."""
+        return storage.join(self.work, VOCABULARY_FILE)
 
 
 def run(spec: TrainingSpec) -> None:
@@ -49,20 +63,56 @@ def run(spec: TrainingSpec) -> None:
             another number of ranks, or too many steps in a row that were not finite.
     """
     from openalign.train import loop, zero
-    from openalign.train.ranks import on_rank_0
+    from openalign.train.data.index import TrainingIndex
+    from openalign.train.data.sample_hash import first_hash
+    from openalign.train.data.vocabulary import load_vocabulary
+    from openalign.train.ranks import after_every_rank, on_rank_0, slow_on_rank_0
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
+        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
+        paths = paths_on_this_machine(spec.index)
+        after_every_rank(ranks)  # machines copy at their own pace, and a collective is impatient
         trained = loop.run(
             config,
             ranks,
-            training=spec.training,
+            index=TrainingIndex(paths),
+            first_hash=first_hash([file.sha256 for file in spec.index]),
+            vocabulary=load_vocabulary(spec.vocabulary),
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
         )
         on_rank_0(ranks, partial(_seal, spec, config, trained))
+
+
+def prepare(spec: TrainingSpec) -> None:
+    """Make what ranks wait for, before they are started; nothing where the stage is up to date.
+
+    Raises:
+        StageError: another run is at work on the stage, or the job failed.
+    """
+    config = read_plain(TrainConfig, spec.config, "the rank's spec")
+    with ExitStack() as held:
+        if begin(spec, held):
+            _make_vocabulary(spec, config)
+
+
+def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
+    if storage.exists(spec.vocabulary):
+        return
+    from openalign.train.data.words import WordRules
+    from openalign.train.vocabulary_job import make_vocabulary
+
+    make_vocabulary(
+        spec.vocabulary,
+        spec.training,
+        size=config.model.vocabulary_size,
+        rules=WordRules.of(config.model),
+        work=spec.work,
+        beam_options=spec.beam_options,
+    )
 
 
 def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:
