@@ -38,6 +38,7 @@ from openalign.files.removals import NO_REMOVALS, Removals, read_removals, write
 from openalign.files.schemas import DECISION, TRAINING
 from openalign.files.states import FetchState, SelectState
 from openalign.files.tables import read_table, write_table
+from openalign.files.training_index import write_training_index
 from openalign.filtering.config import SelectConfig
 from openalign.filtering.counts.counting import (
     IMAGES,
@@ -164,7 +165,16 @@ def _judge(
     training = (
         sides.kept
         | "Pairs" >> beam.Map(_to_training).with_output_types(pa.RecordBatch)
-        | "Training" >> SortIntoFiles(output, TRAINING_PAIRS, TRAINING, config.num_files)
+        | "Training"
+        >> SortIntoFiles(
+            output,
+            TRAINING_PAIRS,
+            TRAINING,
+            config.num_files,
+            by="sha256",  # so that all pairs of an image are in one file
+            finish=_with_image_numbers,
+            beside=write_training_index,
+        )
     )
     decisions = (
         sides.rejected
@@ -185,9 +195,9 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
             f"{ledger_url} has fetched images but its shard has no index",
             hint="run `openalign fetch` again",
         )
-    places = pl.DataFrame(read_table(index_url)).filter(pl.col("member").is_in(IMAGE_MEMBERS))
+    places = _read_index(index_url).filter(pl.col("member").is_in(IMAGE_MEMBERS))
     placed = rows.join(
-        places.select(pl.col("key").alias("image_key"), "offset", "length"),
+        places.select(pl.col("key").alias("image_key"), "offset", "length", "xxh3"),
         on="image_key",
         how="left",
         maintain_order="left",
@@ -200,6 +210,14 @@ def _with_places(ledger_url: str) -> Iterator[pa.RecordBatch]:
     yield from placed.to_arrow().combine_chunks().to_batches()
 
 
+def _read_index(url: str) -> pl.DataFrame:
+    """Return a shard's index; the hashes are null in one that was written before there were any."""
+    index = pl.DataFrame(read_table(url))
+    if "xxh3" in index.columns:
+        return index
+    return index.with_columns(xxh3=pl.lit(None, dtype=pl.UInt64))
+
+
 def _index_of(ledger_url: str) -> str:
     """Return the index of a ledger's shard, which lies beside the ledger."""
     folder, _, name = ledger_url.rpartition("/")
@@ -207,7 +225,21 @@ def _index_of(ledger_url: str) -> str:
 
 
 def _to_training(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.select(TRAINING.names)
+    return batch.select(["shard", "offset", "length", "alt_text", "key", "xxh3", "sha256"])
+
+
+def _with_image_numbers(pairs: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Number the images of a file of training pairs; pairs of one image get one place.
+
+    Images with the same bytes are one image. It is read from the first of its places.
+    """
+    place = ("shard", "offset", "length", "xxh3")
+    images = pairs.sort("sha256", *place, nulls_last=True).unique(
+        "sha256", keep="first", maintain_order=True
+    )
+    numbered = images.select("sha256", *place).with_row_index("image")
+    placed = pairs.drop(place).join(numbered, on="sha256", how="left", maintain_order="left")
+    return placed.select(TRAINING.names), {}
 
 
 def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -54,6 +54,14 @@ class ModelConfig:
     lowercase: bool = True
     """Fold case before cutting words; accents stay. The paper does not say."""
 
+    normalization: Literal["none", "nfc", "nfkc"] = "nfc"
+    """Unicode form of a text before it is cut: `nfc` makes a letter and its accent one character,
+    `nfkc` also full-width letters, ligatures and signs plain ones; `none` is a BERT's."""
+
+    split_symbols: bool = True
+    """Cut emoji and other symbols from the words that they touch, as punctuation is; off in a
+    BERT's own tokenizer."""
+
     def __post_init__(self) -> None:
         positive(crop_px=self.crop_px)
         if self.resize_px < self.crop_px:
@@ -318,6 +326,10 @@ class TrainConfig:
     image_cache_mb: int = runtime(1024)
     """Decoded images stay in a rank's memory if all of them fit into this."""
 
+    bad_images: Literal["stop", "replace"] = "stop"
+    """What happens where an image cannot be decoded: `replace` takes the pair at the same place of
+    the next batch instead, counts it and names it in `replaced.jsonl`."""
+
     def __post_init__(self) -> None:
         positive(
             global_batch_size=self.global_batch_size,
@@ -338,6 +350,11 @@ class TrainConfig:
         )
         if self.global_batch_size < 2:
             raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
+        if self.num_processes and self.global_batch_size < 2 * self.num_processes:
+            raise ValueError(
+                f"global_batch_size must be at least 2 a rank, got {self.global_batch_size} for "
+                f"{self.num_processes} ranks (num_processes): batch norm needs two images"
+            )
         steps = self.duration.steps
         if steps is not None and self.schedule.warmup_steps >= steps:
             raise ValueError(

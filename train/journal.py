@@ -2,6 +2,7 @@
 
 metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
 skipped.jsonl     the pairs of every step that was skipped; absent when none was
+replaced.jsonl    the pairs whose image could not be decoded; written by the loop on every rank
 run.jsonl         each start with its ranks, times and rates: never compared
 tensorboard/      both, for people
 """
@@ -29,6 +30,12 @@ GRADIENT_NORM = "train/gradient_norm"
 
 EPOCH = "train/epoch"
 """Passes over the training pairs when the step has ended."""
+
+UNKNOWN_SHARE = "train/unknown_share"
+"""Of the global batch's word pieces, those that are [UNK]: what the vocabulary cannot say."""
+
+REPLACED = "train/replaced_images"
+"""Images of the global batch that could not be decoded and were replaced."""
 
 TRUST_RATIO_MIN = "train/trust_ratio_min"
 TRUST_RATIO_MAX = "train/trust_ratio_max"

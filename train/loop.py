@@ -1,55 +1,32 @@
-"""The training loop: reads the training manifest and the shards, returns trained weights.
+"""The training loop: reads the training index and the shards, returns trained weights.
 
 Every rank calls `run`. The loop has no state of its own: the pairs of a step and its draws are
-functions of (seed, step). A checkpoint therefore holds weights, moments and a step number
-(`train/checkpoints`).
+functions of (seed, step). A checkpoint therefore holds weights, moments and a step number.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from openalign.errors import StageError
-from openalign.files import storage
-from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
-from openalign.files.shards import ShardReader
-from openalign.settings.fields import to_plain
+from openalign.files.names import SKIPPED_FILE
 from openalign.train import journal, zero
-from openalign.train.checkpoints import resume, room
-from openalign.train.checkpoints.folder import CheckpointFolder
-from openalign.train.checkpoints.manifest import Progress, Start
-from openalign.train.checkpoints.saver import Kept, Saver
 from openalign.train.config import TrainConfig
-from openalign.train.data.order import seed_at
-from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
-from openalign.train.data.preprocess import build_tokenizer
-from openalign.train.data.vocabulary import (
-    learn_vocabulary,
-    load_vocabulary,
-    save_vocabulary,
-)
-from openalign.train.model.export import preprocess_of
+from openalign.train.data.order import RowNumbers, seed_at
+from openalign.train.data.pairs import Batch
+from openalign.train.data.sample_hash import hashes_after
 from openalign.train.model.loss import contrastive_loss
-from openalign.train.model.towers import (
-    Towers,
-    batch_norm_statistics,
-    build_towers,
-    reestimate_batch_norm,
-)
-from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
-from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
-from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
-from openalign.train.work_folder import Folders, fetch_beside
+from openalign.train.model.towers import batch_norm_statistics, reestimate_batch_norm
+from openalign.train.optim.schedule import learning_rate_factor
+from openalign.train.ranks import RankGroup
+from openalign.train.state import RunInputs, TrainingState, set_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +38,7 @@ class Trained:
 
     vocabulary: Sequence[str]
     num_pairs: int
-    """Pairs of the training manifest."""
+    """Pairs of the training index."""
 
     num_steps: int
     """Steps of the run, skipped ones included."""
@@ -70,29 +47,17 @@ class Trained:
     sample_hash: str
 
 
-@dataclass(slots=True, kw_only=True)
-class _TrainingState:
-    """A run under way: what every step needs."""
-
-    config: TrainConfig
-    ranks: RankGroup
-    data: TrainingSet
-    vocabulary: list[str]
-    engine: Any
-    optimizer: ShardedOptimizer
-    total_steps: int
-    progress: Progress
-    saver: Saver
-    journal: journal.Journal | None
-    """On rank 0 alone."""
-
-
 @dataclass(frozen=True, slots=True)
 class _StepOutcome:
     """How a step ended."""
 
     loss: float
     gradient_norm: float
+    num_replaced: int
+    """Images of the global batch that could not be decoded."""
+
+    unknown_share: float
+    """Of the global batch's word pieces."""
 
     @property
     def finite(self) -> bool:
@@ -100,38 +65,22 @@ class _StepOutcome:
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def run(
-    config: TrainConfig,
-    ranks: RankGroup,
-    *,
-    training: Sequence[str],
-    shards: ShardReader,
-    folders: Folders,
-    made_from: Mapping[str, str],
-) -> Trained:
+def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
 
-    `made_from` is what the result depends on, by name: a checkpoint that says otherwise is refused.
-    Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
-
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
-        StageError: nothing to train on, no checkpoint is whole, there is no room for one, or too
-            many steps in a row that were not finite.
+        ConfigError: the ranks cannot share the batch evenly, it is larger than the data, or the
+            warm-up is as long as the run.
+        StageError: no checkpoint is whole, there is no room for one, or too many steps in a row
+            that were not finite.
     """
     zero.check_world_size(config, ranks.world_size)
-    table = read_training(training)
-    state = _set_up(config, ranks, table, shards=shards, folders=folders, made_from=dict(made_from))
-    try:
+    state = set_up(config, ranks, inputs)
+    with closing(state):
         _train(state)
         state.saver.wait()
         _settle_batch_norm(state)
         weights = zero.whole_weights(state.engine)
-    finally:
-        if state.journal is not None:
-            state.journal.close()
-        state.saver.close()
-        zero.stop_engine(state.engine)
     return Trained(
         weights=weights,
         vocabulary=state.vocabulary,
@@ -142,130 +91,7 @@ def run(
     )
 
 
-def _set_up(
-    config: TrainConfig,
-    ranks: RankGroup,
-    table: pa.Table,
-    *,
-    shards: ShardReader,
-    folders: Folders,
-    made_from: Mapping[str, str],
-) -> _TrainingState:
-    steps = total_steps(
-        config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
-    )
-    check_warmup(config.schedule, steps)
-    checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
-    found = _newest(checkpoints, ranks, folders, made_from=made_from)
-    vocabulary = _shared_vocabulary(config, ranks, str(folders.result / VOCABULARY_FILE), table)
-    preprocess = preprocess_of(config.model)
-    data = TrainingSet(
-        table,
-        shards=shards,
-        preprocess=preprocess,
-        tokenizer=build_tokenizer(vocabulary, preprocess),
-        augmentation=config.augmentation,
-        seed=config.seed,
-        decode_threads=config.decode_threads,
-        image_cache_mb=config.image_cache_mb,
-    )
-    towers = build_towers(config, vocabulary_size=len(vocabulary))
-    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
-    keep = config.keep_checkpoints
-    on_rank_0(ranks, lambda: room.require_room(checkpoints.room, needed, keep=keep))
-    optimizer = build_optimizer(towers, config)
-    engine = _engine_from(found, towers, optimizer, config, ranks)
-    progress = found.progress if found is not None else Progress()
-    start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
-    progress.starts = [*progress.starts, start]
-    kept = Kept(
-        made_from=made_from,
-        settings=to_plain(config),
-        keep=keep,
-        keep_every_steps=config.keep_every_steps,
-        beside=folders.beside,
-    )
-    return _TrainingState(
-        config=config,
-        ranks=ranks,
-        data=data,
-        vocabulary=vocabulary,
-        engine=engine,
-        optimizer=optimizer,
-        total_steps=steps,
-        progress=progress,
-        saver=Saver(checkpoints, ranks, kept),
-        journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
-    )
-
-
-def _newest(
-    checkpoints: CheckpointFolder,
-    ranks: RankGroup,
-    folders: Folders,
-    *,
-    made_from: Mapping[str, str],
-) -> resume.Found | None:
-    """Return what the run goes on from, with the files beside it on this machine."""
-
-    def prepare() -> None:
-        if ranks.rank == 0 or (is_first_of_machine() and not checkpoints.is_local):
-            checkpoints.drop_unfinished()
-
-    together(prepare)
-    found = resume.find_newest(checkpoints, ranks, made_from=made_from)
-    if found is not None:
-        on_rank_0(ranks, lambda: fetch_beside(folders))
-    return found
-
-
-def _engine_from(
-    found: resume.Found | None,
-    towers: Towers,
-    optimizer: ShardedOptimizer,
-    config: TrainConfig,
-    ranks: RankGroup,
-) -> Any:
-    """Start the engine, with all that the checkpoint holds where there is one."""
-    if found is None:
-        return zero.start_engine(towers, optimizer, config, ranks)
-    found.load_towers(towers)
-    engine = zero.start_engine(towers, optimizer, config, ranks)
-    found.load_moments(engine, optimizer)
-    together(lambda: None)  # until all have read
-    found.forget()
-    return engine
-
-
-def _journal(folder: Path, start: Start, steps: int) -> journal.Journal:
-    opened = journal.Journal(folder, first_step=start.step, total_steps=steps)
-    opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
-    return opened
-
-
-def _shared_vocabulary(
-    config: TrainConfig, ranks: RankGroup, url: str, table: pa.Table
-) -> list[str]:
-    """Return the vocabulary that rank 0 learns, once; other machines may not see its file."""
-
-    def learn() -> list[str]:
-        if not storage.exists(url):
-            model = config.model
-            save_vocabulary(
-                url,
-                learn_vocabulary(
-                    table["alt_text"].unique().to_pylist(),
-                    size=model.vocabulary_size,
-                    lowercase=model.lowercase,
-                ),
-            )
-
-        return load_vocabulary(url)
-
-    return on_rank_0(ranks, learn)
-
-
-def _train(state: _TrainingState) -> None:
+def _train(state: TrainingState) -> None:
     config, progress = state.config, state.progress
     batches = state.data.batches(
         progress.step,
@@ -274,18 +100,17 @@ def _train(state: _TrainingState) -> None:
         rank=state.ranks.rank,
         world_size=state.ranks.world_size,
     )
-    samples = SampleHash(progress.sample_hash)
+    hashes = _sample_hashes(state)
     state.engine.train()
-    with closing(batches):
+    with closing(batches), closing(hashes):
         asked = time.monotonic()
         for batch in batches:
             state.saver.check()
             waited = time.monotonic() - asked
             outcome = _step(state, batch)
-            keys = _global_keys(state, batch.step)
-            samples.update(keys)
-            _count(state, batch.step, outcome, keys)
-            progress.step, progress.sample_hash = batch.step + 1, samples.hexdigest
+            _name_replaced(state, batch)
+            _count(state, batch.step, outcome)
+            progress.step, progress.sample_hash = batch.step + 1, next(hashes)
             _report(state, batch.step, outcome, waited)
             if progress.step == state.total_steps or not (
                 progress.step % config.checkpoint_every_steps
@@ -294,7 +119,7 @@ def _train(state: _TrainingState) -> None:
             asked = time.monotonic()
 
 
-def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
+def _step(state: TrainingState, batch: Batch) -> _StepOutcome:
     """Take one step; where it is not finite on any rank, change nothing."""
     config, engine, optimizer = state.config, state.engine, state.optimizer
     torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
@@ -309,45 +134,66 @@ def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
         form=config.loss,
         image_ids_B=_image_ids(state, batch),
     )
-    mean = float(_mean_over_ranks(loss.detach()))
+    mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, batch)
+    num_replaced, num_unknown, num_pieces = map(int, tallies)
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
     )
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
-    outcome = _StepOutcome(mean, norm)
+    outcome = _StepOutcome(mean, norm, num_replaced, num_unknown / max(num_pieces, 1))
     if not outcome.finite:
         torch._foreach_copy_(statistics, before)
     return outcome
 
 
-def _forward(state: _TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(state: TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
     return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
 
 
-def _image_ids(state: _TrainingState, batch: Batch) -> Tensor | None:
+def _image_ids(state: TrainingState, batch: Batch) -> Tensor | None:
     """Return which image each pair has, where the loss is to know."""
     if state.config.same_image_negatives == "keep":
         return None
-    return torch.from_numpy(state.data.image_numbers(batch.rows)).to(state.ranks.device)
+    return batch.image_ids.to(state.ranks.device)
 
 
-def _mean_over_ranks(value: Tensor) -> Tensor:
-    mean = value.clone()
-    dist.all_reduce(mean)
-    return mean / dist.get_world_size()
+def _sums_over_ranks(loss: Tensor, batch: Batch) -> list[float]:
+    """Return the sum of the ranks' losses, and of what is counted of their batches.
+
+    One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
+    """
+    counts = loss.new_tensor([len(batch.replaced), batch.num_unknown, batch.num_pieces])
+    sums = torch.cat([loss.reshape(1), counts])
+    dist.all_reduce(sums)
+    return sums.tolist()
 
 
-def _global_keys(state: _TrainingState, step: int) -> list[str]:
-    """Return the keys of the whole global batch on rank 0, and nothing on the others."""
-    if state.ranks.rank != 0:
-        return []
-    start = step * state.config.global_batch_size
-    return state.data.keys(state.data.rows(start, start + state.config.global_batch_size))
+def _global_rows(state: TrainingState, step: int) -> RowNumbers:
+    size = state.config.global_batch_size
+    return state.data.rows(step * size, (step + 1) * size)
 
 
-def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[str]) -> None:
+def _sample_hashes(state: TrainingState) -> Generator[str]:
+    """Return the sample hash after each step that is left."""
+    steps = range(state.progress.step, state.total_steps)
+    return hashes_after(state.progress.sample_hash, steps, partial(_global_rows, state))
+
+
+def _name_replaced(state: TrainingState, batch: Batch) -> None:
+    for pair in batch.replaced:
+        state.replaced.write(
+            step=batch.step,
+            position=pair.position,
+            key=pair.key,
+            shard=pair.place.shard,
+            offset=pair.place.offset,
+            why=pair.why,
+        )
+
+
+def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
@@ -360,7 +206,7 @@ def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[s
     progress.nonfinite_in_a_row += 1
     progress.num_skipped += 1
     if state.journal is not None:
-        state.journal.skipped(step, keys)
+        state.journal.skipped(step, state.data.keys(_global_rows(state, step)))
     if progress.nonfinite_in_a_row >= state.config.nonfinite_steps_in_a_row:
         raise StageError(
             f"training stopped at step {step}: the loss or gradient of "
@@ -370,7 +216,7 @@ def _count(state: _TrainingState, step: int, outcome: _StepOutcome, keys: list[s
         )
 
 
-def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
+def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
     temperature = float(_temperature(state))  # every rank: stage 3 gathers it
     if state.journal is None:
         return
@@ -384,7 +230,10 @@ def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: flo
             journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
+            journal.UNKNOWN_SHARE: outcome.unknown_share,
         }
+        if config.bad_images == "replace":
+            values[journal.REPLACED] = outcome.num_replaced
         spread = state.optimizer.trust_ratios.smallest_and_largest()
         if spread is not None:
             values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
@@ -397,11 +246,11 @@ def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: flo
     )
 
 
-def _temperature(state: _TrainingState) -> Tensor:
+def _temperature(state: TrainingState) -> Tensor:
     return zero.whole_parameter(state.engine.module.temperature)
 
 
-def _settle_batch_norm(state: _TrainingState) -> None:
+def _settle_batch_norm(state: TrainingState) -> None:
     """Estimate the batch-norm statistics again, on the first batches of the order."""
     config = state.config
     batches = state.data.batches(

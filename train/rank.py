@@ -6,6 +6,7 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from importlib.metadata import version
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.names import VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
+from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
 from openalign.train.work_folder import local_folders, upload
 
@@ -35,11 +38,22 @@ class TrainingSpec(StageSpec, frozen=True, kw_only=True):
     training: list[str]
     """URLs of the training manifest's files, in order."""
 
+    index: list[IndexFile]
+    """The index beside each of them, in the same order."""
+
     shards: str
     """URL of the folder that holds the shards."""
 
     places: dict[str, str]
     """URLs of the folders of shards that lie elsewhere, by the names that begin theirs."""
+
+    beam_options: Sequence[str] = ()
+    """Options of the Beam job that counts words."""
+
+    @property
+    def vocabulary(self) -> str:
+        """URL of the vocabulary, which is made before the first step."""
+        return storage.join(self.work, VOCABULARY_FILE)
 
 
 def run(spec: TrainingSpec) -> None:
@@ -55,7 +69,11 @@ def run(spec: TrainingSpec) -> None:
             one, or too many steps in a row that were not finite.
     """
     from openalign.train import loop, zero
-    from openalign.train.ranks import check_same, on_rank_0
+    from openalign.train.data.index import TrainingIndex
+    from openalign.train.data.sample_hash import first_hash
+    from openalign.train.data.vocabulary import load_vocabulary
+    from openalign.train.ranks import after_every_rank, check_same, on_rank_0, slow_on_rank_0
+    from openalign.train.state import RunInputs
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
@@ -64,14 +82,18 @@ def run(spec: TrainingSpec) -> None:
         check_same(ranks, made_from | _settings(spec) | _libraries())
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
-        trained = loop.run(
-            config,
-            ranks,
-            training=spec.training,
+        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
+        paths = paths_on_this_machine(spec.index)
+        after_every_rank(ranks)  # machines copy at their own pace, and a collective is impatient
+        inputs = RunInputs(
+            index=TrainingIndex(paths),
+            first_hash=first_hash([file.sha256 for file in spec.index]),
+            vocabulary=load_vocabulary(spec.vocabulary),
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
             made_from=made_from,
         )
+        trained = loop.run(config, ranks, inputs)
         on_rank_0(ranks, partial(_seal, spec, config, trained))
 
 
@@ -107,6 +129,34 @@ def _settings(spec: TrainingSpec) -> dict[str, str]:
 def _libraries() -> dict[str, str]:
     """Return the versions of what the weights can depend on."""
     return {name: version(name) for name in _LIBRARIES}
+
+
+def prepare(spec: TrainingSpec) -> None:
+    """Make what ranks wait for, before they are started; nothing where the stage is up to date.
+
+    Raises:
+        StageError: another run is at work on the stage, or the job failed.
+    """
+    config = read_plain(TrainConfig, spec.config, "the rank's spec")
+    with ExitStack() as held:
+        if begin(spec, held):
+            _make_vocabulary(spec, config)
+
+
+def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
+    if storage.exists(spec.vocabulary):
+        return
+    from openalign.train.data.words import WordRules
+    from openalign.train.vocabulary_job import make_vocabulary
+
+    make_vocabulary(
+        spec.vocabulary,
+        spec.training,
+        size=config.model.vocabulary_size,
+        rules=WordRules.of(config.model),
+        work=spec.work,
+        beam_options=spec.beam_options,
+    )
 
 
 def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:

@@ -1,6 +1,8 @@
 """The processes that make a stage together, as each of them sees the others."""
 
+import itertools
 import os
+import pickle
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,6 +105,51 @@ def on_rank_0(ranks: RankGroup, work: Callable[[], T]) -> T:
     if shared[1] is not None:
         raise shared[1]
     return shared[0]
+
+
+def slow_on_rank_0(ranks: RankGroup, work: Callable[[], None]) -> None:
+    """Run `work` on rank 0 while the others wait, for hours if need be; all ranks must call this.
+
+    No collective is open meanwhile, whose timeout would end the run: the others wait on the store
+    through which the ranks met. It lies with rank 0 or with what started the ranks, and its closed
+    connection tells of their death. An error of `work` ends every rank, as in `on_rank_0`.
+    """
+    if ranks.world_size == 1:
+        work()
+        return
+    store = _store()
+    error: Exception | None = None
+    if ranks.rank == 0:
+        try:
+            work()
+        except Exception as caught:  # noqa: BLE001  # raised below, once the others know
+            error = caught
+        store.set("error", pickle.dumps(_for_the_others(error)).hex())
+    store.wait(["error"], PATIENCE)
+    told = error or pickle.loads(bytes.fromhex(store.get("error").decode()))  # noqa: S301  # rank 0's own
+    after_every_rank(ranks)  # the store may lie with rank 0
+    if told is not None:
+        raise told
+
+
+def after_every_rank(ranks: RankGroup) -> None:
+    """Wait until every rank has come here, for hours if need be; all ranks must call this."""
+    store = _store()
+    if store.add("here", 1) == ranks.world_size:
+        store.set("all", "")
+    store.wait(["all"], PATIENCE)
+
+
+_meetings = itertools.count()
+
+
+def _store() -> dist.Store:
+    """Return a part of the ranks' store that no earlier meeting has used.
+
+    Every rank asks for the same ones in the same order.
+    """
+    store = dist.distributed_c10d._get_default_store()  # noqa: SLF001  # torch has no public name
+    return dist.PrefixStore(f"openalign/{next(_meetings)}", store)
 
 
 def from_every_rank(ranks: RankGroup, value: T) -> list[T]:

@@ -67,7 +67,7 @@ def joined_ranks() -> Generator[RankGroup]:
 
 
 def check_world_size(config: TrainConfig, world_size: int) -> None:
-    """Refuse a number of ranks over which the batch cannot be spread evenly.
+    """Refuse a number of ranks over which the batch cannot be spread evenly, or too thinly.
 
     Raises:
         ConfigError: it names both numbers.
@@ -77,6 +77,12 @@ def check_world_size(config: TrainConfig, world_size: int) -> None:
             f"`train.global_batch_size` is {config.global_batch_size}, which {world_size} ranks "
             "cannot share evenly",
             hint="change it, or `train.num_processes`, so that one divides the other",
+        )
+    if world_size > 1 and config.global_batch_size == world_size:
+        raise ConfigError(
+            f"`train.global_batch_size` is {config.global_batch_size}, one pair for each of "
+            f"{world_size} ranks: batch norm needs two images a rank",
+            hint="raise it, or lower `train.num_processes`",
         )
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from openalign.engines.parts import Note, Part
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
-from openalign.files.hashing import image_key
+from openalign.files.hashing import content_hash, image_key
 from openalign.files.locators import Locator
 from openalign.files.manifest import DataFile
 from openalign.files.names import index_name, shard_of_ledger, source_shard
@@ -61,6 +61,15 @@ class _SpooledImage:
     length: int
 
 
+@dataclass(frozen=True, slots=True)
+class _ImageInPlace:
+    """An image that stays where it lies."""
+
+    ending: str
+    locator: Locator
+    xxh3: int
+
+
 class OpenShard:
     """A shard that is being filled."""
 
@@ -76,7 +85,7 @@ class OpenShard:
         self._num_rows = dict(rows["image_url"].value_counts().iter_rows())
         self._facts: dict[str, dict[str, Any]] = {}
         self._spooled: dict[str, _SpooledImage] = {}
-        self._in_place: dict[str, tuple[str, Locator]] = {}
+        self._in_place: dict[str, _ImageInPlace] = {}
 
     @property
     def is_full(self) -> bool:
@@ -128,7 +137,9 @@ class OpenShard:
             self._spool.write(found.content)
         else:
             assert isinstance(outcome, OwnImage), "only such an image stays where it lies"
-            self._in_place[url] = (found.ending, outcome.locator)
+            self._in_place[url] = _ImageInPlace(
+                found.ending, outcome.locator, content_hash(outcome.body)
+            )
             facts["shard"] = source_shard(outcome.locator.name)
 
     def write(self, folder: str) -> Part:
@@ -169,10 +180,16 @@ class OpenShard:
         """Return where the images lie that stay."""
         return pa.Table.from_pylist(
             [
-                {"key": key, "member": ending, "offset": lies.offset, "length": lies.length}
+                {
+                    "key": key,
+                    "member": image.ending,
+                    "offset": image.locator.offset,
+                    "length": image.locator.length,
+                    "xxh3": image.xxh3,
+                }
                 for url, key in self.images.iter_rows()
                 if url in self._in_place
-                for ending, lies in [self._in_place[url]]
+                for image in [self._in_place[url]]
             ],
             schema=INDEX,
         )

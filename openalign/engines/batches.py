@@ -21,6 +21,7 @@ from openalign.engines.arrow_bytes import gathered
 from openalign.engines.buckets import CutByBucket, hash_buckets
 from openalign.engines.parts import Part
 from openalign.files import storage
+from openalign.files.manifest import DataFile
 from openalign.files.names import table_file
 from openalign.files.tables import write_table
 
@@ -152,6 +153,8 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
     sort_by: Sequence[str] = ("key",)
     finish: Callable[[pl.DataFrame], tuple[pl.DataFrame, dict[str, int]]] | None = None
     tallies: FileTallies | None = None
+    beside: Callable[[str, str, pa.Table], DataFile] | None = None
+    """Writes one more file for each: called with the folder, the file's name and its rows."""
 
     def expand(self, batches: PCollection[pa.RecordBatch]) -> PCollection[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Apply the shuffle and the write."""
@@ -178,6 +181,9 @@ class SortIntoFiles(beam.PTransform[Any, Any]):
             rows, counts = self.finish(rows)
         table = rows.to_arrow().cast(self.schema)
         name = table_file(self.table, bucket, self.num_files)
-        yield Part(files=[write_table(self.folder, name, table)], counts=counts).to_json()
+        files = [write_table(self.folder, name, table)]
+        if self.beside is not None:
+            files.append(self.beside(self.folder, name, table))
+        yield Part(files=files, counts=counts).to_json()
         if self.tallies is not None:
             yield from (TaggedOutput("tallies", piece) for piece in self.tallies.of(rows))

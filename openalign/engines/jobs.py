@@ -111,7 +111,9 @@ def run_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str] = ()) -> Sta
         StageError: a job failed, or ended and its summary cannot be seen from here.
         ConfigError: an option is not one of Beam's.
     """
-    return stage.collect(*[_run(job, work, beam_options) for job in stage.jobs])
+    return stage.collect(
+        *[run_one(job, work=work, beam_options=beam_options) for job in stage.jobs]
+    )
 
 
 def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
@@ -122,7 +124,13 @@ def build_jobs(stage: Jobs, *, work: str, beam_options: Sequence[str]) -> None:
         assert not ran, f"{job.name} ran"
 
 
-def _run(job: Job, work: str, beam_options: Sequence[str]) -> EndedJob:
+def run_one(job: Job, *, work: str, beam_options: Sequence[str] = ()) -> EndedJob:
+    """Run a job to its end, unless an earlier attempt has; return what came of it.
+
+    Raises:
+        StageError: it failed, or ended and its summary cannot be seen from here.
+        ConfigError: an option is not one of Beam's.
+    """
     url, marker = summary_url(work, job.name), storage.join(work, f"{job.name}.done")
     done = _DONE.decode(storage.read_bytes(marker)) if storage.exists(marker) else None
     if done is None or done.told != job.told:

@@ -9,6 +9,9 @@ import msgspec
 SCHEMA_VERSION = 2
 """Raised whenever a column changes its name, type or meaning; part of every fingerprint."""
 
+INDEX_VERSION = 1
+"""Raised whenever `schemas.TRAINING_INDEX` changes; part of the fingerprint of `select` alone."""
+
 
 def canonical_json(value: Any) -> str:
     """Return JSON with one spelling for one value: sorted keys, no spaces, UTF-8.

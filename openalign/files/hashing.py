@@ -21,6 +21,11 @@ def hash64(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode(), seed=SEED)
 
 
+def content_hash(content: bytes) -> int:
+    """Return the 64-bit hash of a file's bytes."""
+    return xxhash.xxh3_64_intdigest(content, seed=SEED)
+
+
 def hash64_expr(column: str | pl.Expr) -> pl.Expr:
     """Return a UInt64 expression that hashes a string column; null stays null."""
     expr = pl.col(column) if isinstance(column, str) else column

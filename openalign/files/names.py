@@ -27,6 +27,9 @@ PAGES_FOR_PEOPLE = frozenset({HARVEST_PAGE, FETCH_PAGE})
 
 # select
 TRAINING_PAIRS = "training-"
+TRAINING_INDEX = "index-"
+"""A file beside each of the training pairs: the same rows, for memory-mapping."""
+
 DECISIONS = "decisions-"
 
 # train
@@ -40,6 +43,9 @@ METRICS_FILE = "metrics.jsonl"
 VOCABULARY_FILE = "vocabulary.txt"
 SKIPPED_FILE = "skipped.jsonl"
 """The pairs of each step whose loss or gradient was not finite."""
+
+REPLACED_FILE = "replaced.jsonl"
+"""The pairs whose image could not be decoded, and why. For people: ranks write it as they go."""
 
 # evaluate
 RESULTS_FILE = "results.json"
@@ -108,6 +114,12 @@ def shard_of_ledger(ledger: str) -> str:
 def index_name(shard: str) -> str:
     """Return the name of a shard's index."""
     return f"{shard.removesuffix('.tar')}.index.parquet"
+
+
+def training_index_name(training: str) -> str:
+    """Return the name of the index beside a file of training pairs."""
+    assert training.startswith(TRAINING_PAIRS), training
+    return f"{TRAINING_INDEX}{training.removeprefix(TRAINING_PAIRS).removesuffix('.parquet')}.arrow"
 
 
 def table_file(table: str, number: int, num_files: int) -> str:

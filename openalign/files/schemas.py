@@ -57,6 +57,7 @@ INDEX = _versioned(
     ("member", pa.string()),  # `txt`, `json` or one of `names.IMAGE_MEMBERS`
     ("offset", pa.int64()),  # of the member's content in the tar, bytes
     ("length", pa.int64()),  # bytes
+    ("xxh3", pa.uint64()),  # of the member's content (`hashing.content_hash`)
 )
 """Where each member of a shard lies, so that one positioned read fetches it."""
 
@@ -66,8 +67,21 @@ TRAINING = _versioned(
     ("length", pa.int64()),  # bytes
     ("alt_text", pa.string()),
     ("key", pa.string()),  # the candidate's
+    ("image", pa.int64()),  # number of the image among those of this file, from 0 on
+    ("xxh3", pa.uint64()),  # of the image's bytes; null where `fetch` wrote none down
 )
-"""The training manifest: one row a pair, sorted by key."""
+"""The training manifest: one row a pair, sorted by key. All pairs of an image are in one file."""
+
+TRAINING_INDEX = _versioned(
+    ("shard", pa.dictionary(pa.int32(), pa.string())),
+    ("offset", pa.int64()),
+    ("length", pa.int64()),
+    ("image", pa.int64()),
+    ("xxh3", pa.uint64()),  # 0 where it is not known
+    ("key", pa.binary(16)),
+    ("alt_text", pa.large_string()),
+)
+"""A file of the training manifest again, row by row, in columns that can be memory-mapped."""
 
 DECISION = _versioned(("key", pa.string()), ("rule", pa.string()))
 """A pair that select leaves out, and the rule that did it; sorted by key."""

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.hashing import content_hash
 from openalign.files.manifest import DataFile
 from openalign.files.names import index_name
 from openalign.files.schemas import INDEX
@@ -49,7 +50,8 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
                 member = tarfile.TarInfo(f"{sample.key}.{extension}")
                 member.size = len(content)
                 member.mode = 0o444
-                row = (sample.key, extension, tar.offset + _HEADER_BYTES, len(content))
+                place = (tar.offset + _HEADER_BYTES, len(content))
+                row = (sample.key, extension, *place, content_hash(content))
                 tar.addfile(member, io.BytesIO(content))
                 for name, value in zip(INDEX.names, row, strict=True):
                     rows[name].append(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from openalign.evaluate.config import benchmarks_used, result_settings
 from openalign.evaluate.results import RESULTS_VERSION
+from openalign.files.fingerprints import INDEX_VERSION
 from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import CANDIDATES, KEPT, LEDGERS, TRAINING_PAIRS
 from openalign.files.states import FetchState, FilterState, HarvestState, SelectState
@@ -125,6 +126,10 @@ def _fetch_settings(config: PipelineConfig) -> dict[str, Any]:
     return {"fetch": settings, "header_rule": bounds}
 
 
+def _select_settings(config: PipelineConfig) -> dict[str, Any]:
+    return {**identity(config.select), "index_version": INDEX_VERSION}
+
+
 def _select(setup: StageSetup) -> "Jobs":
     from openalign.filtering import selection
 
@@ -146,11 +151,12 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
     """
     return training.rank_spec(
         run.config.train,
-        training=run.urls("select", TRAINING_PAIRS),
+        selected=run.folder("select"),
         shards=run.folder("fetch").url,
         places=run.folder("fetch").require().places,
         folder=run.folder("train"),
         inputs=inputs,
+        beam_options=run.beam_options,
     )
 
 
@@ -303,7 +309,7 @@ _TABLE = (
         title="drop images by size, shape and nearness to benchmarks; write the training manifest",
         folder="selected",
         reads=lambda _: ("fetch",),
-        settings=lambda config: config.select,
+        settings=_select_settings,
         jobs=_select,
         outside=inputs.of_select,
         rows_from="fetch",
@@ -326,7 +332,7 @@ _TABLE = (
             start=_start_ranks,
         ),
         extra="train",
-        needs=(*_TORCH, "deepspeed"),
+        needs=(*_TORCH, *_BEAM, "deepspeed"),
     ),
     Stage(
         name="evaluate",

@@ -16,10 +16,11 @@ from openalign.errors import InputError
 from openalign.files.facts import NearDuplicateFacts, SelectFacts
 from openalign.files.hashing import candidate_key, image_key
 from openalign.files.manifest import StageResult
-from openalign.files.names import IMAGE_MEMBERS
+from openalign.files.names import IMAGE_MEMBERS, training_index_name
 from openalign.files.schemas import DECISION, FINGERPRINT, LEDGER, TRAINING
 from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
+from openalign.files.training_index import map_training_index
 from openalign.filtering import selection
 from openalign.filtering.config import ImageRules, NearDuplicates, SelectConfig
 from openalign.images.hashes import fingerprint_image
@@ -273,10 +274,68 @@ def test_files_have_the_schemas_and_are_sorted_by_key(tmp_path: Path) -> None:
     result = run(tmp_path, many_rows())
 
     for data_file in result.files:
+        if data_file.name.startswith("index-"):
+            continue
         table = read_table(str(tmp_path / "out" / data_file.name))
         wanted = TRAINING if data_file.name.startswith("training-") else DECISION
         assert table.schema.equals(wanted, check_metadata=True)
         assert table.column("key").to_pylist() == sorted(table.column("key").to_pylist())
+
+
+def test_pairs_of_the_same_bytes_have_one_number_one_file_and_one_place(tmp_path: Path) -> None:
+    """30 images under 200 addresses; each is read from the first of its places by name."""
+    rows = [row for row in many_rows() if row["shard"]]
+
+    result = run(
+        tmp_path,
+        rows,
+        config=SelectConfig(
+            image=ImageRules(short_side_above_px=0, aspect_ratio_below=99.0), num_files=3
+        ),
+    )
+
+    of_key = {row["key"]: row["sha256"] for row in rows}
+    where = {}
+    for row in rows:
+        index = row["shard"].replace(".tar", ".index.parquet")
+        for member in read_table(str(tmp_path / "shards" / index)).to_pylist():
+            if member["key"] == row["image_key"] and member["member"] in IMAGE_MEMBERS:
+                place = (row["shard"], member["offset"], member["length"], member["xxh3"])
+                where[row["sha256"]] = min(where.get(row["sha256"], place), place)
+    numbers: dict[str, set[tuple[str, int]]] = {}
+    for name in [f.name for f in result.files if f.name.startswith("training-")]:
+        table = read_table(str(tmp_path / "out" / name)).to_pylist()
+        assert sorted({r["image"] for r in table}) == list(range(len({r["image"] for r in table})))
+        for r in table:
+            numbers.setdefault(of_key[r["key"]], set()).add((name, r["image"]))
+            assert (r["shard"], r["offset"], r["length"], r["xxh3"]) == where[of_key[r["key"]]]
+    assert all(len(found) == 1 for found in numbers.values())
+    assert len({found.pop() for found in numbers.values()}) == len(set(of_key.values()))
+
+
+def test_each_training_file_has_its_index(tmp_path: Path) -> None:
+    result = run(tmp_path, many_rows())
+
+    names = [f.name for f in result.files if f.name.startswith("training-")]
+    assert names
+    for name in names:
+        index = map_training_index(tmp_path / "out" / training_index_name(name))
+        table = read_table(str(tmp_path / "out" / name))
+        assert [key.as_py().hex() for key in index.key] == table["key"].to_pylist()
+        assert index.offset.tolist() == table["offset"].to_pylist()
+        assert index.image.tolist() == table["image"].to_pylist()
+        assert index.xxh3.tolist() == table["xxh3"].to_pylist()
+
+
+def test_an_older_shards_index_has_no_hashes(tmp_path: Path) -> None:
+    [ledger] = write(tmp_path, [entry("http://a/1", "one")])
+    path = tmp_path / "shard-00000-00000.index.parquet"
+    old = read_table(str(path)).drop_columns("xxh3")
+    write_table(str(tmp_path), path.name, old)
+
+    [rows] = selection._with_places(ledger)
+
+    assert rows["xxh3"].to_pylist() == [None]
 
 
 def test_nothing_fetched_leaves_nothing(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.model.weights import load_align
 
-from tiny_training import jpeg_of, tiny_config  # isort: skip
+from tiny_training import jpeg_of, tiny_config, tiny_model  # isort: skip
 
-VOCABULARY = [*SPECIAL_TOKENS, "a", "red", "circle", "##s"]
-TEXTS = ["A red circle", "circles", "a"]
+VOCABULARY = [*SPECIAL_TOKENS, "a", "red", "circle", "##s", "\N{RED APPLE}", "caf\u00e9"]
+TEXTS = ["A red circle", "circles", "a", "circle\N{RED APPLE}\ufe0fs", "cafe\u0301"]
 
 
 def trained() -> Towers:
@@ -85,7 +85,34 @@ def test_the_librarys_tokenizer_cuts_as_ours(exported: tuple[Towers, str]) -> No
     theirs = AutoTokenizer.from_pretrained(folder)
     ours = build_tokenizer(VOCABULARY, read(folder)[0])
 
+    found = tokenize(ours, TEXTS).ids.tolist()
+    assert theirs(TEXTS, padding=True)["input_ids"] == found
+    # [CLS], a whole circle, the apple and an unknown `s`, [SEP]; the letter and its accent are one.
+    assert found[3] == [2, 7, 9, 1, 3]
+    assert found[4] == [2, 10, 3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind"),
+    [
+        ({"normalization": "none", "split_symbols": False}, "BertTokenizer"),
+        ({"normalization": "none"}, "PreTrainedTokenizerFast"),
+        ({"normalization": "nfkc", "split_symbols": False}, "PreTrainedTokenizerFast"),
+    ],
+)
+def test_the_library_cuts_as_ours_under_other_rules(
+    exported: tuple[Towers, str], tmp_path: Path, rules: dict[str, Any], kind: str
+) -> None:
+    towers, _ = exported
+    model = tiny_model(**rules)
+    write_export(str(tmp_path), weights=towers.state_dict(), vocabulary=VOCABULARY, model=model)
+
+    theirs = AutoTokenizer.from_pretrained(str(tmp_path))
+    preprocess, ours = read(str(tmp_path))
+
     assert theirs(TEXTS, padding=True)["input_ids"] == tokenize(ours, TEXTS).ids.tolist()
+    assert preprocess == preprocess_of(model)
+    assert f'"{kind}"' in (tmp_path / "tokenizer_config.json").read_text()
 
 
 def test_an_export_says_what_its_images_went_through(exported: tuple[Towers, str]) -> None:

@@ -26,7 +26,7 @@ def take(folder: StageFolder, *, patience_seconds: float = 0) -> None:
 
 
 def spec(root: Path) -> TrainingSpec:
-    return spec_for(tiny_config(), Corpus([], ""), str(root))
+    return spec_for(tiny_config(), Corpus([], [], ""), str(root))
 
 
 def seal(spec: TrainingSpec) -> None:

@@ -28,6 +28,7 @@ from openalign.files.manifest import DataFile, StageFolder, StageInputs, StageRe
 from openalign.files.schemas import TRAINING
 from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
+from openalign.files.training_index import write_training_index
 from openalign.settings.fields import identity, to_plain
 from openalign.train.config import (
     AdamW,
@@ -40,6 +41,11 @@ from openalign.train.config import (
     TextTower,
     TrainConfig,
 )
+from openalign.train.data.index import TrainingIndex
+from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
+from openalign.train.data.sample_hash import first_hash
+from openalign.train.data.vocabulary import vocabulary_of
+from openalign.train.data.words import WordRules
 from openalign.train.rank import TrainingSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -61,7 +67,11 @@ class Corpus:
     """Where a tiny corpus lies."""
 
     training: list[str]
+    index: list[IndexFile]
     shards: str
+
+    def mapped(self) -> TrainingIndex:
+        return TrainingIndex(paths_on_this_machine(self.index))
 
     def table(self) -> pa.Table:
         return pa.concat_tables([read_table(url) for url in self.training])
@@ -95,20 +105,40 @@ def make_corpus(folder: Path) -> Corpus:
             for jpeg in [jpeg_of(color, shape)]
         ]
         write_shard(str(folder / "shards"), shard, samples)
-        index = read_table(str(folder / "shards" / shard.replace(".tar", ".index.parquet")))
-        for (color, shape), place in zip(names, index.to_pylist(), strict=True):
+        members = read_table(str(folder / "shards" / shard.replace(".tar", ".index.parquet")))
+        for (color, shape), place in zip(names, members.to_pylist(), strict=True):
             url = f"http://pictures.example/{color}-{shape}.jpg"
-            where = {"shard": shard, "offset": place["offset"], "length": place["length"]}
+            where = {name: place[name] for name in ("offset", "length", "xxh3")}
+            where |= {"shard": shard, "image": (number * 4 + colors.index(color)) * 4}
+            where["image"] += SHAPES.index(shape)
             rows += [
                 {**where, "alt_text": text, "key": candidate_key(url, text)}
                 for text in (f"a {color} {shape}", f"picture of one {shape} in {color}")
             ]
     rows.sort(key=lambda row: row["key"])
-    table = pa.Table.from_pylist(rows, schema=TRAINING)
-    names = [f"training-0000{number}-of-00002.parquet" for number in range(2)]
-    write_table(str(folder / "selected"), names[0], table.slice(0, 40))
-    write_table(str(folder / "selected"), names[1], table.slice(40))
-    return Corpus([str(folder / "selected" / name) for name in names], str(folder / "shards"))
+    selected = str(folder / "selected")
+    training: list[str] = []
+    index: list[IndexFile] = []
+    # All pairs of an image are in one file, as `select` writes them.
+    for number, start in enumerate((0, 16)):
+        held = [
+            {**row, "image": row["image"] - start}
+            for row in rows
+            if start <= row["image"] < start + 16
+        ]
+        table = pa.Table.from_pylist(held, schema=TRAINING)
+        name = f"training-0000{number}-of-00002.parquet"
+        write_table(selected, name, table)
+        written = write_training_index(selected, name, table)
+        training.append(storage.join(selected, name))
+        index.append(
+            IndexFile(
+                url=storage.join(selected, written.name),
+                num_bytes=written.num_bytes,
+                sha256=written.sha256,
+            )
+        )
+    return Corpus(training, index, str(folder / "shards"))
 
 
 def make_run(folder: Path, config: TrainConfig) -> Path:
@@ -122,7 +152,8 @@ def make_run(folder: Path, config: TrainConfig) -> Path:
     filtered = seal_stage(root, "filtered", [], {"harvest": candidates})
     shards = sorted(Path(corpus.shards).iterdir())
     fetched = seal_stage(root, "shards", shards, {"filter": filtered})
-    seal_stage(root, "selected", [Path(url) for url in corpus.training], {"fetch": fetched})
+    selected = sorted(Path(corpus.training[0]).parent.iterdir())
+    seal_stage(root, "selected", selected, {"fetch": fetched})
     pipeline = {
         "root": str(root),
         "harvest": {"source": {"kind": "table", "path": "never read"}},
@@ -245,6 +276,7 @@ def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> TrainingSpec:
     return TrainingSpec(
         config=to_plain(config),
         training=corpus.training,
+        index=corpus.index,
         shards=corpus.shards,
         places={},
         root=root,
@@ -257,18 +289,25 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
     """Be one rank of a training run whose stage nobody locks or seals."""
     from openalign.train import loop, zero
     from openalign.train.result import write_result
+    from openalign.train.state import RunInputs
     from openalign.train.work_folder import local_folders
 
     folders = local_folders(output, work)
+    vocabulary = vocabulary_of(
+        corpus.table()["alt_text"].to_pylist(),
+        size=config.model.vocabulary_size,
+        rules=WordRules.of(config.model),
+    )
+    inputs = RunInputs(
+        index=corpus.mapped(),
+        first_hash=first_hash([file.sha256 for file in corpus.index]),
+        vocabulary=vocabulary,
+        shards=ShardReader(corpus.shards),
+        folders=folders,
+        made_from={},
+    )
     with zero.joined_ranks() as ranks:
-        trained = loop.run(
-            config,
-            ranks,
-            training=corpus.training,
-            shards=ShardReader(corpus.shards),
-            folders=folders,
-            made_from={},
-        )
+        trained = loop.run(config, ranks, inputs)
         if ranks.rank == 0:
             write_result(trained, config, folders)
 

@@ -4,45 +4,58 @@ Step s of a run with a global batch of G pairs holds the positions s * G to (s +
 of W has the r-th W-th of them. Positions count on from epoch to epoch, so no pair is left out; the
 batch on the border holds the end of one permutation and the start of the next.
 
+Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
+at the same place of the next global batch, or of a later one. So no pair stands twice in a batch
+for it, and every rank and rerun takes the same.
+
 Shape suffixes:
     B  pairs on this rank
     R  side of a resized image
-    S  side of a cropped image
     C  colors
 """
 
 # ruff: noqa: N806  # capitals are shape suffixes
 
-import hashlib
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from openalign.errors import InputError, StageError
-from openalign.files.schemas import TRAINING
+from openalign.errors import InputError
 from openalign.files.shards import ShardReader
-from openalign.files.tables import read_table
 from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
-from openalign.train.data.order import RowNumbers, rows_at
-from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, read_pixels, tokenize
+from openalign.train.data.decoded import DecodedImages
+from openalign.train.data.index import Place, TrainingIndex
+from openalign.train.data.order import Positions, RowNumbers, rows_at
+from openalign.train.data.preprocess import (
+    NUM_ENDS,
+    UNKNOWN,
+    Pixels,
+    Preprocess,
+    TokenBatch,
+    tokenize,
+)
 
 _MIB = 1 << 20
-_LARGE = pa.schema(
-    [
-        field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field
-        for field in TRAINING
-    ]
-)
-"""The training manifest with 64-bit offsets: alt-texts or keys of all pairs may pass 2 GiB."""
+
+_MOST_REPLACED_IN_A_ROW = 100
+"""So many pairs are tried for a position: a corpus of which more is bad in a row is not trained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A pair that gave way to another, because its image cannot be decoded."""
+
+    position: int
+    key: str
+    place: Place
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,32 +66,26 @@ class Batch:
     rows: RowNumbers
     """Rows of the training manifest, of this rank."""
 
+    image_ids: Tensor
+    """`[B]`, int64: the number of each row's image; pairs of one image have the same."""
+
     pixels: Tensor
     tokens: TokenBatch
+    num_pieces: int
+    """Word pieces of all texts, without the marks of their ends."""
 
+    num_unknown: int
+    """How many of them are [UNK]."""
 
-def read_training(urls: Sequence[str]) -> pa.Table:
-    """Return the training manifest, its texts as large strings.
-
-    Raises:
-        StageError: it holds no pair.
-    """
-    tables = [read_table(url, columns=TRAINING.names) for url in urls]
-    table = pa.concat_tables([_LARGE.empty_table(), *(t.cast(_LARGE) for t in tables)])
-    if table.num_rows == 0:
-        raise StageError(
-            "there is nothing to train on: the training manifest holds no pair",
-            hint="look at the funnel of `select` for the rule that dropped the most",
-        )
-    return table
+    replaced: tuple[Replaced, ...] = ()
 
 
 class TrainingSet:
-    """The pairs of a training manifest, by position."""
+    """The pairs of a training index, by position."""
 
     def __init__(
         self,
-        table: pa.Table,
+        index: TrainingIndex,
         *,
         shards: ShardReader,
         preprocess: Preprocess,
@@ -87,11 +94,16 @@ class TrainingSet:
         seed: int,
         decode_threads: int,
         image_cache_mb: int,
+        replace_after: int = 0,
     ) -> None:
-        self._alt_texts = table["alt_text"].combine_chunks()
-        self._keys = table["key"].combine_chunks()
-        self._images = _DecodedImages(
-            table,
+        """Open the pairs.
+
+        The pair that replaces one whose image cannot be decoded lies `replace_after` positions
+        on: the size of a global batch. 0 replaces none, and such an image is an error.
+        """
+        self._index = index
+        self._images = DecodedImages(
+            index,
             shards,
             resize_px=preprocess.resize_px,
             cache_bytes=image_cache_mb * _MIB,
@@ -99,37 +111,49 @@ class TrainingSet:
         )
         self._preprocess = preprocess
         self._tokenizer = tokenizer
+        self._unknown_id = tokenizer.token_to_id(UNKNOWN)
         self._augmentation = augmentation
         self._seed = seed
+        self._replace_after = replace_after
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._index)
 
     def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
-        return rows_at(np.arange(start, stop), num_rows=len(self), seed=self._seed)
+        return self._rows_at(np.arange(start, stop))
 
     def keys(self, rows: RowNumbers) -> list[str]:
         """Return the candidate keys of rows."""
-        return self._keys.take(pa.array(rows)).to_pylist()
-
-    def image_numbers(self, rows: RowNumbers) -> npt.NDArray[np.int64]:
-        """Return a number for the image of each row; pairs of one image have the same."""
-        return self._images.numbers(rows)
+        return self._index.keys(rows)
 
     def batch(self, step: int, *, start: int, stop: int) -> Batch:
-        """Return the pairs at the positions from `start` to before `stop`."""
-        rows = self.rows(start, stop)
-        images_BRRC = self._images.read(rows)
+        """Return the pairs at the positions from `start` to before `stop`.
+
+        Raises:
+            InputError: an image cannot be decoded, and is not to be replaced, or those that would
+                replace it cannot be decoded either.
+        """
+        positions = np.arange(start, stop)
+        rows, images_BRRC, replaced = self._decodable(positions)
         pixels = augment(
             images_BRRC,
-            np.arange(start, stop),
+            positions,
             crop_px=self._preprocess.crop_px,
             augmentation=self._augmentation,
             seed=self._seed,
         )
-        texts = self._alt_texts.take(pa.array(rows)).to_pylist()
-        return Batch(step=step, rows=rows, pixels=pixels, tokens=tokenize(self._tokenizer, texts))
+        tokens = tokenize(self._tokenizer, self._index.alt_texts(rows))
+        return Batch(
+            step=step,
+            rows=rows,
+            image_ids=torch.from_numpy(self._index.images(rows)),
+            pixels=pixels,
+            tokens=tokens,
+            num_pieces=int(tokens.mask.sum()) - NUM_ENDS * len(rows),
+            num_unknown=int((tokens.ids == self._unknown_id).sum()),
+            replaced=replaced,
+        )
 
     def batches(
         self, first_step: int, last_step: int, *, global_batch_size: int, rank: int, world_size: int
@@ -148,80 +172,39 @@ class TrainingSet:
         with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
             yield from made
 
+    def _rows_at(self, positions: Positions) -> RowNumbers:
+        return rows_at(positions, num_rows=len(self), seed=self._seed)
 
-class SampleHash:
-    """A running hash of the candidate keys that training has used, in order."""
+    def _decodable(self, positions: Positions) -> tuple[RowNumbers, Pixels, tuple[Replaced, ...]]:
+        """Return the rows that stand at positions, their images, and what they replace."""
+        rows = self._rows_at(positions)
+        found = self._images.read(rows)
+        images_BRRC, failures = found.pixels, found.failures
+        replaced: list[Replaced] = []
+        attempt = 0
+        while failures:
+            attempt += 1
+            at = np.array(sorted(failures))
+            errors = [failures[place] for place in at.tolist()]
+            if not self._replace_after:
+                raise errors[0]
+            if attempt > _MOST_REPLACED_IN_A_ROW:
+                raise InputError(
+                    f"the images of {attempt} pairs in a row cannot be decoded; {errors[0]}",
+                    hint=errors[0].hint,
+                )
+            replaced += self._replaced(positions[at], rows[at], errors)
+            rows[at] = self._rows_at(positions[at] + attempt * self._replace_after)
+            found = self._images.read(rows[at])
+            images_BRRC[at] = found.pixels
+            failures = {int(at[place]): error for place, error in found.failures.items()}
+        return rows, images_BRRC, tuple(replaced)
 
-    def __init__(self, digest: str = "") -> None:
-        self.hexdigest = digest
-
-    def update(self, keys: Sequence[str]) -> None:
-        """Add the keys of a global batch."""
-        text = "\n".join([self.hexdigest, *keys])
-        self.hexdigest = hashlib.sha256(text.encode()).hexdigest()
-
-
-class _DecodedImages:
-    """Decoded images by row; pairs that share an image share its place in the cache."""
-
-    def __init__(
-        self,
-        table: pa.Table,
-        reader: ShardReader,
-        *,
-        resize_px: int,
-        cache_bytes: int,
-        num_threads: int,
-    ) -> None:
-        shards = table["shard"].combine_chunks().dictionary_encode()
-        self._names: list[str] = shards.dictionary.to_pylist()
-        self._shards: npt.NDArray[np.int64] = shards.indices.to_numpy().astype(np.int64)
-        self._offsets: npt.NDArray[np.int64] = table["offset"].to_numpy()
-        self._lengths: npt.NDArray[np.int64] = table["length"].to_numpy()
-        self._reader = reader
-        self._resize_px = resize_px
-        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
-        self._cache: Pixels | None = None
-        self._image_of_row, num_images = _number_images(self._shards, self._offsets)
-        if num_images * resize_px * resize_px * 3 <= cache_bytes:
-            self._cache = np.empty((num_images, resize_px, resize_px, 3), dtype=np.uint8)
-            self._cached = np.zeros(num_images, dtype=bool)
-
-    def numbers(self, rows: RowNumbers) -> npt.NDArray[np.int64]:
-        """Return the number of each row's image."""
-        return self._image_of_row[rows]
-
-    def read(self, rows: RowNumbers) -> Pixels:
-        """Return `[B, R, R, C]`."""
-        if self._cache is None:
-            return np.stack(list(self._threads.map(self._decode, rows.tolist())))
-        images = self._image_of_row[rows]
-        missing, first = np.unique(images[~self._cached[images]], return_index=True)
-        if len(missing):
-            wanted = rows[~self._cached[images]][first]
-            for image, pixels in zip(
-                missing.tolist(), self._threads.map(self._decode, wanted.tolist()), strict=True
-            ):
-                self._cache[image] = pixels
-            self._cached[missing] = True
-        return self._cache[images]
-
-    def _decode(self, row: int) -> Pixels:
-        shard = self._names[self._shards[row]]
-        offset, length = int(self._offsets[row]), int(self._lengths[row])
-        content = self._reader.read(shard, offset, length)
-        try:
-            return read_pixels(content, resize_px=self._resize_px)
-        except InputError as error:
-            raise InputError(
-                f"{shard}: the bytes from {offset} on are no image: {error}",
-                hint="the shard was changed after `select` ran; run `fetch` and `select` again",
-            ) from error
-
-
-def _number_images(
-    shards: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], int]:
-    places = np.stack([shards, offsets], axis=1)
-    found, numbers = np.unique(places, axis=0, return_inverse=True)
-    return numbers.reshape(-1), len(found)
+    def _replaced(
+        self, positions: Positions, rows: RowNumbers, errors: Sequence[InputError]
+    ) -> list[Replaced]:
+        columns = (positions.tolist(), self.keys(rows), self._index.places(rows), errors)
+        return [
+            Replaced(position=position, key=key, place=place, why=str(error))
+            for position, key, place, error in zip(*columns, strict=True)
+        ]

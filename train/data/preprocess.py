@@ -27,8 +27,6 @@ from msgspec import Meta
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
@@ -38,10 +36,20 @@ from openalign.files.folder import Folder
 from openalign.images import decoding
 from openalign.images.decoding import JpegScales
 from openalign.images.headers import ImageError
+from openalign.train.data.words import (
+    SPECIAL_TOKENS,
+    Normalization,
+    WordRules,
+    normalizer,
+    pre_tokenizer,
+)
 from openalign.train.saved_files import SETTINGS_FILE
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""The first word pieces of every vocabulary, in this order."""
+UNKNOWN = SPECIAL_TOKENS[1]
+"""Stands for a word that no pieces make up."""
+
+NUM_ENDS = 2
+"""Marks that stand around every text: [CLS] and [SEP]."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -61,6 +69,17 @@ class Preprocess:
     crop_px: int = 289
     max_tokens: int = 64
     lowercase: bool = True
+    normalization: Normalization = "none"
+    split_symbols: bool = False
+
+    @property
+    def words(self) -> WordRules:
+        """What decides what a word is."""
+        return WordRules(
+            lowercase=self.lowercase,
+            normalization=self.normalization,
+            split_symbols=self.split_symbols,
+        )
 
     @property
     def output_px(self) -> tuple[int, int]:
@@ -101,12 +120,14 @@ _Side = Annotated[int, Meta(ge=1, le=4096)]
 
 
 class _SavedPreprocess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`preprocess.json`: what `Preprocess` has, and no field may be missing."""
+    """`preprocess.json`: what `Preprocess` has. Exports of earlier versions lack the last two."""
 
     resize_px: _Side
     crop_px: _Side
     max_tokens: Annotated[int, Meta(ge=3)]
     lowercase: bool
+    normalization: Normalization = "none"
+    split_symbols: bool = False
 
 
 def read_pixels(content: bytes, *, resize_px: int) -> Pixels:
@@ -148,8 +169,8 @@ def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokeni
     """Return the WordPiece tokenizer of a vocabulary: cuts, marks the ends, truncates, pads."""
     ids = {piece: number for number, piece in enumerate(vocabulary)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  # no secret
-    tokenizer.normalizer = normalizer(lowercase=preprocess.lowercase)  # pyright: ignore[reportAttributeAccessIssue]
-    tokenizer.pre_tokenizer = BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.normalizer = normalizer(preprocess.words)  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.pre_tokenizer = pre_tokenizer(preprocess.words)  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -167,10 +188,3 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:
     ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
     mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
     return TokenBatch(torch.from_numpy(ids), torch.from_numpy(mask))
-
-
-def normalizer(*, lowercase: bool) -> BertNormalizer:
-    """Return what treats a text before it is cut: control characters, CJK and case; not accents."""
-    return BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=lowercase
-    )

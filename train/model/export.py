@@ -37,6 +37,8 @@ def preprocess_of(model: ModelConfig) -> Preprocess:
         crop_px=model.crop_px,
         max_tokens=model.max_tokens,
         lowercase=model.lowercase,
+        normalization=model.normalization,
+        split_symbols=model.split_symbols,
     )
 
 
@@ -68,11 +70,20 @@ def _library_state(weights: Mapping[str, Tensor], *, hidden_size: int) -> dict[s
 
 
 def _tokenizer_config(preprocess: Preprocess) -> dict[str, Any]:
-    return {
+    """Return the settings beside `tokenizer.json`.
+
+    The library builds a BERT's tokenizer anew from its options, which can say neither a Unicode
+    form nor that symbols are cut. It takes any other as it is.
+    """
+    bert = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": preprocess.lowercase,
         "strip_accents": False,
         "tokenize_chinese_chars": True,
+    }
+    whole = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    return {
+        **(bert if preprocess.words.is_bert else whole),
         "model_max_length": preprocess.max_tokens,
         "truncation": True,  # `AlignProcessor` takes it for its own default, and has none itself
         "pad_token": "[PAD]",

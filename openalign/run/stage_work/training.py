@@ -8,8 +8,10 @@ already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder, StageInputs
+from openalign.files.names import TRAINING_PAIRS, training_index_name
 from openalign.settings.fields import to_plain
 from openalign.train.config import TrainConfig
 
@@ -40,14 +42,17 @@ def run_as_rank(spec: "TrainingSpec") -> None:
 
 
 def start(spec: "TrainingSpec", *, num_processes: int) -> Manifest:
-    """Start the ranks, wait for them and return the manifest that rank 0 has sealed.
+    """Make the vocabulary, start the ranks, wait, and return the manifest that rank 0 has sealed.
 
     Raises:
         SystemExit: this process got SIGTERM.
         StageError: the ranks failed.
     """
+    from openalign.train import rank
     from openalign.train.launch import launch
     from openalign.train.stage_spec import made_by_ranks
+
+    rank.prepare(spec)
 
     def begin(url: str) -> None:
         launch([url], num_processes=num_processes, folders=(spec.output, spec.folder.url))
@@ -58,21 +63,44 @@ def start(spec: "TrainingSpec", *, num_processes: int) -> Manifest:
 def rank_spec(
     config: TrainConfig,
     *,
-    training: Sequence[str],
+    selected: StageFolder,
     shards: str,
     places: Mapping[str, str],
     folder: StageFolder,
     inputs: StageInputs,
+    beam_options: Sequence[str],
 ) -> "TrainingSpec":
-    """Return what the ranks of a run are told; every URL means the same in their folders."""
+    """Return what the ranks of a run are told; every URL means the same in their folders.
+
+    Raises:
+        StageError: `select` is not complete, or was made by a version that wrote no index.
+    """
+    from openalign.train.data.index_copies import IndexFile
     from openalign.train.rank import TrainingSpec
+
+    url = storage.absolute(selected.url)
+    manifest = selected.require()
+    files = {file.name: file for file in manifest.files}
+    training = manifest.names(TRAINING_PAIRS)
+    index = [files.get(training_index_name(name)) for name in training]
+    if None in index:
+        raise StageError(
+            f"{selected.url} has no index of its training pairs: an earlier version wrote it",
+            hint="run `openalign select` again: it fetches nothing",
+        )
 
     return TrainingSpec(
         config=to_plain(config),
-        training=list(training),
+        training=[storage.join(url, name) for name in training],
+        index=[
+            IndexFile(url=storage.join(url, f.name), num_bytes=f.num_bytes, sha256=f.sha256)
+            for f in index
+            if f is not None
+        ],
         shards=storage.absolute(shards),
         places=dict(places),
         root=storage.absolute(folder.root),
         stage=folder.name,
         inputs=inputs,
+        beam_options=list(beam_options),
     )

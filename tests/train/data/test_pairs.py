@@ -4,17 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
-from openalign.errors import ConfigError, InputError, StageError
-from openalign.files.schemas import TRAINING
+from openalign.errors import ConfigError, InputError
 from openalign.files.shards import ShardReader
-from openalign.files.tables import write_table
 from openalign.train import loop
 from openalign.train.config import Augmentation, TrainConfig
-from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
+from openalign.train.data.order import rows_at
+from openalign.train.data.pairs import Batch, TrainingSet
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
 from openalign.train.ranks import RankGroup
 from openalign.train.zero import check_world_size, deepspeed_settings
@@ -41,7 +39,7 @@ def make_set(corpus: Corpus, **changes: Any) -> TrainingSet:
         "decode_threads": 2,
         "image_cache_mb": 8,
     }
-    return TrainingSet(read_training(corpus.training), **values | changes)
+    return TrainingSet(corpus.mapped(), **values | changes)
 
 
 def assert_same(one: Batch, two: Batch) -> None:
@@ -119,29 +117,19 @@ def test_a_run_that_starts_later_sees_what_it_would_have_seen(corpus: Corpus) ->
         assert_same(one, two)
 
 
-def test_pairs_of_one_image_have_its_number(corpus: Corpus) -> None:
-    table = corpus.table()
-    places = list(zip(table["shard"].to_pylist(), table["offset"].to_pylist(), strict=True))
-
-    numbers = make_set(corpus).image_numbers(np.arange(64)).tolist()
-
-    assert len(set(numbers)) == len(set(places)) == 32
-    assert len(set(zip(numbers, places, strict=True))) == 32
-
-
 def test_the_loss_is_told_of_images_where_it_is_to_mask_them(corpus: Corpus) -> None:
     data = make_set(corpus)
     batch = data.batch(0, start=0, stop=16)
 
     def told(config: TrainConfig) -> torch.Tensor | None:
         ranks = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
-        state: Any = SimpleNamespace(config=config, data=data, ranks=ranks)
+        state: Any = SimpleNamespace(config=config, ranks=ranks)
         return loop._image_ids(state, batch)
 
     assert told(tiny_config()) is None
     ids = told(tiny_config(same_image_negatives="mask"))
     assert ids is not None
-    assert ids.tolist() == data.image_numbers(batch.rows).tolist()
+    assert ids.tolist() == batch.image_ids.tolist()
 
 
 def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
@@ -154,55 +142,131 @@ def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
     assert "batches" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_a_shard_that_was_changed_is_named(corpus: Corpus, tmp_path: Path) -> None:
-    for shard in Path(corpus.shards).glob("*.tar"):
-        (tmp_path / shard.name).write_bytes(bytes(shard.stat().st_size))
-    data = make_set(corpus, shards=ShardReader(str(tmp_path)))
+def test_pairs_of_one_image_have_one_number(corpus: Corpus) -> None:
+    data = make_set(corpus)
+    table = corpus.table().to_pylist()
 
-    with pytest.raises(InputError, match=r"shard-0000\d-00000\.tar: the bytes from \d+ on are no"):
+    batch = data.batch(0, start=0, stop=64)
+
+    places = [(table[row]["shard"], table[row]["offset"]) for row in batch.rows]
+    numbers = batch.image_ids.tolist()
+    assert sorted(set(numbers)) == list(range(32))
+    assert len(set(zip(places, numbers, strict=True))) == len(set(places)) == 32
+    assert batch.image_ids.dtype == torch.int64
+
+
+def test_unknown_words_are_counted(corpus: Corpus) -> None:
+    """`a COLOR SHAPE` and `picture of one SHAPE in COLOR`: known are red, circle and the rest."""
+    data = make_set(corpus)
+
+    batch = data.batch(0, start=0, stop=64)
+
+    # 32 images: 3 and 6 words each. 4 of them are red, 8 are circles; both forms say both.
+    assert batch.num_pieces == 32 * (3 + 6)
+    assert batch.num_unknown == 2 * ((32 - 4) + (32 - 8))
+
+
+def damaged(corpus: Corpus, folder: Path, rows: list[int]) -> ShardReader:
+    """Return a reader of shards in which the images of some rows are zeros."""
+    table = corpus.table().to_pylist()
+    for shard in Path(corpus.shards).glob("*.tar"):
+        content = bytearray(shard.read_bytes())
+        for place in (table[row] for row in rows):
+            if place["shard"] == shard.name:
+                content[place["offset"] : place["offset"] + place["length"]] = bytes(
+                    place["length"]
+                )
+        (folder / shard.name).write_bytes(content)
+    return ShardReader(str(folder))
+
+
+def test_an_image_that_was_changed_is_named(corpus: Corpus, tmp_path: Path) -> None:
+    data = make_set(corpus, shards=damaged(corpus, tmp_path, list(range(64))))
+
+    with pytest.raises(InputError, match=r"shard-0000\d-00000\.tar: the bytes from \d+ on are not"):
         next(data.batches(0, 1, global_batch_size=16, rank=0, world_size=1))
 
 
-def test_texts_may_pass_two_gib(corpus: Corpus) -> None:
-    """Offsets of 32 bits end there, and a manifest of the paper's size has a hundred times that."""
-    types = {field.name: field.type for field in read_training(corpus.training).schema}
+def test_a_changed_byte_that_still_decodes_is_found(corpus: Corpus, tmp_path: Path) -> None:
+    row = make_set(corpus).rows(0, 1)[0]
+    place = corpus.table().to_pylist()[row]
+    for shard in Path(corpus.shards).glob("*.tar"):
+        content = bytearray(shard.read_bytes())
+        if shard.name == place["shard"]:
+            content[place["offset"] + place["length"] - 10] ^= 1
+        (tmp_path / shard.name).write_bytes(content)
 
-    assert types == {
-        "key": pa.large_string(),
-        "alt_text": pa.large_string(),
-        "shard": pa.large_string(),
-        "offset": pa.int64(),
-        "length": pa.int64(),
-    }
-
-
-def test_an_empty_manifest_stops_the_run(tmp_path: Path) -> None:
-    write_table(str(tmp_path), "training.parquet", TRAINING.empty_table())
-
-    with pytest.raises(StageError, match="nothing to train on"):
-        read_training([str(tmp_path / "training.parquet")])
-    with pytest.raises(StageError, match="nothing to train on"):
-        read_training([])
+    with pytest.raises(InputError, match="not those that `fetch` wrote"):
+        make_set(corpus, shards=ShardReader(str(tmp_path))).batch(0, start=0, stop=1)
 
 
-def test_the_sample_hash_depends_on_order_and_on_everything_before() -> None:
-    def digest(*batches: list[str]) -> str:
-        samples = SampleHash()
-        for batch in batches:
-            samples.update(batch)
-        return samples.hexdigest
+@pytest.mark.parametrize("image_cache_mb", [0, 8])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_bad_image_gives_way_to_the_pair_at_its_place_in_a_later_batch(
+    corpus: Corpus, tmp_path: Path, image_cache_mb: int, world_size: int
+) -> None:
+    """The images at the places 3 and 5 of the first batch, and at 3 of the second, are bad."""
+    whole = make_set(corpus)
+    at = whole.rows(0, 64)
+    bad = [int(at[3]), int(at[5]), int(at[16 + 3])]
+    table = corpus.table()
+    images = [table["image"][row].as_py() + 16 * (row >= 32) for row in bad]
+    hit = {row for row in range(64) if table["image"][row].as_py() + 16 * (row >= 32) in images}
+    data = make_set(
+        corpus,
+        shards=damaged(corpus, tmp_path, bad),
+        replace_after=16,
+        image_cache_mb=image_cache_mb,
+    )
 
-    found = {digest(["a"], ["b"]), digest(["b"], ["a"]), digest(["a", "b"]), digest(["b"])}
-    assert len(found) == 4
-    resumed = SampleHash(digest(["a"]))
-    resumed.update(["b"])
-    assert resumed.hexdigest == digest(["a"], ["b"])
+    shares = [
+        next(data.batches(0, 1, global_batch_size=16, rank=rank, world_size=world_size))
+        for rank in range(world_size)
+    ]
+
+    expected = []
+    for place in range(16):
+        position = place
+        while int(rows_at(np.array([position]), num_rows=64, seed=0)[0]) in hit:
+            position += 16
+        expected.append(int(rows_at(np.array([position]), num_rows=64, seed=0)[0]))
+    assert np.concatenate([share.rows for share in shares]).tolist() == expected
+    named = [pair for share in shares for pair in share.replaced]
+    assert {3, 5} <= {pair.position for pair in named}
+    assert {pair.key for pair in named} <= {table["key"][row].as_py() for row in hit}
+    texts = [table["alt_text"][row].as_py() for row in expected]
+    lengths = [len(text.split()) + 2 for text in texts]
+    assert [int(n) for share in shares for n in share.tokens.mask.sum(1)] == lengths
+
+
+def test_a_corpus_of_bad_images_stops_the_run(corpus: Corpus, tmp_path: Path) -> None:
+    shards = damaged(corpus, tmp_path, list(range(64)))
+    data = make_set(corpus, shards=shards, replace_after=16)
+
+    with pytest.raises(InputError, match="101 pairs in a row cannot be decoded"):
+        data.batch(0, start=0, stop=1)
+
+
+def test_a_missing_shard_is_no_bad_image(corpus: Corpus, tmp_path: Path) -> None:
+    data = make_set(corpus, shards=ShardReader(str(tmp_path)), replace_after=16)
+
+    with pytest.raises(InputError, match=r"shard-0000\d-00000\.tar cannot be read"):
+        data.batch(0, start=0, stop=16)
 
 
 def test_ranks_that_cannot_share_the_batch_are_refused() -> None:
     with pytest.raises(ConfigError, match="is 16, which 3 ranks cannot share evenly"):
         check_world_size(tiny_config(), 3)
     check_world_size(tiny_config(), 4)
+
+
+def test_one_pair_a_rank_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is 16, one pair for each of 16 ranks"):
+        check_world_size(tiny_config(), 16)
+    check_world_size(tiny_config(), 8)
+    with pytest.raises(ValueError, match="at least 2 a rank, got 16 for 9 ranks"):
+        tiny_config(num_processes=9)
+    assert tiny_config(num_processes=8).num_processes == 8
 
 
 def test_deepspeed_is_told_what_its_defaults_would_change() -> None:

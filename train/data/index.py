@@ -1,0 +1,105 @@
+"""The training pairs by row number, out of memory-mapped files that a machine's ranks share.
+
+A rank keeps a few numbers a file for itself, and nothing a pair.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from openalign.errors import StageError
+from openalign.files.training_index import map_training_index
+from openalign.train.data.order import RowNumbers
+
+ImageNumbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image's bytes lie, and their hash (`content_hash`); 0 where it is not known."""
+
+    shard: str
+    offset: int
+    length: int
+    xxh3: int
+
+
+class TrainingIndex:
+    """The rows of all files, one file after the other."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Map the files.
+
+        Raises:
+            StageError: they hold no pair.
+            InputError: one of them is no index, or one of another version.
+        """
+        self._files = [map_training_index(path) for path in paths]
+        self._first_rows = _starts([file.num_rows for file in self._files])
+        self._first_images = _starts([file.num_images for file in self._files])
+        if len(self) == 0:
+            raise StageError(
+                "there is nothing to train on: the training manifest holds no pair",
+                hint="look at the funnel of `select` for the rule that dropped the most",
+            )
+
+    def __len__(self) -> int:
+        return int(self._first_rows[-1])
+
+    @property
+    def num_images(self) -> int:
+        """How many different images the pairs have."""
+        return int(self._first_images[-1])
+
+    def images(self, rows: RowNumbers) -> ImageNumbers:
+        """Return the number of each row's image, from 0 on and without a gap.
+
+        Rows have the same number exactly where they have the same image.
+        """
+        numbers = np.empty(len(rows), dtype=np.int64)
+        for file, places, here in self._by_file(rows):
+            numbers[places] = self._files[file].image[here] + self._first_images[file]
+        return numbers
+
+    def places(self, rows: RowNumbers) -> list[Place]:
+        """Return where the image of each row lies."""
+        found: dict[int, Place] = {}
+        for number, places, here in self._by_file(rows):
+            file = self._files[number]
+            names = file.shards.take(pa.array(file.shard[here])).to_pylist()
+            numbers = (file.offset[here], file.length[here], file.xxh3[here])
+            columns = zip(places.tolist(), names, *(n.tolist() for n in numbers), strict=True)
+            found.update((at, Place(*place)) for at, *place in columns)
+        return [found[at] for at in range(len(rows))]
+
+    def alt_texts(self, rows: RowNumbers) -> list[str]:
+        """Return the alt-text of each row."""
+        return [text.as_py() for text in self._taken(rows, "alt_text")]
+
+    def keys(self, rows: RowNumbers) -> list[str]:
+        """Return the candidate key of each row."""
+        return [key.as_py().hex() for key in self._taken(rows, "key")]
+
+    def _taken(self, rows: RowNumbers, name: str) -> list[pa.Scalar]:
+        found: dict[int, pa.Scalar] = {}
+        for number, places, here in self._by_file(rows):
+            column: pa.Array = getattr(self._files[number], name)
+            found.update(zip(places.tolist(), column.take(pa.array(here)), strict=True))
+        return [found[at] for at in range(len(rows))]
+
+    def _by_file(self, rows: RowNumbers) -> Iterator[tuple[int, RowNumbers, RowNumbers]]:
+        """Yield each file that has some of the rows: its number, their places, and in the file."""
+        files = np.searchsorted(self._first_rows, rows, side="right") - 1
+        order = np.argsort(files, kind="stable")
+        borders = np.flatnonzero(np.diff(files[order])) + 1
+        for places in np.split(order, borders) if len(order) else ():
+            file = int(files[places[0]])
+            yield file, places, rows[places] - self._first_rows[file]
+
+
+def _starts(sizes: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.cumsum([0, *sizes], dtype=np.int64)

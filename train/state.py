@@ -1,0 +1,199 @@
+"""A run under way: what every step needs, and how a rank comes to it.
+
+A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openalign.errors import ConfigError
+from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
+from openalign.files.shards import ShardReader
+from openalign.settings.fields import to_plain
+from openalign.telemetry import JsonLines
+from openalign.train import zero
+from openalign.train.checkpoints import resume, room
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import Progress, Start
+from openalign.train.checkpoints.saver import Kept, Saver
+from openalign.train.config import TrainConfig
+from openalign.train.data.index import TrainingIndex
+from openalign.train.data.pairs import TrainingSet
+from openalign.train.data.preprocess import build_tokenizer
+from openalign.train.data.vocabulary import save_vocabulary
+from openalign.train.journal import Journal
+from openalign.train.model.export import preprocess_of
+from openalign.train.model.towers import Towers, build_towers
+from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
+from openalign.train.optim.schedule import check_warmup, total_steps
+from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.work_folder import Folders, fetch_beside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInputs:
+    """What a run is given beside its settings."""
+
+    index: TrainingIndex
+    first_hash: str
+    """The sample hash before the first step."""
+
+    vocabulary: Sequence[str]
+    shards: ShardReader
+    folders: Folders
+    """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock."""
+
+    made_from: Mapping[str, str]
+    """What the result depends on, by name: a checkpoint that says otherwise is refused."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainingState:
+    """A run under way."""
+
+    config: TrainConfig
+    ranks: RankGroup
+    data: TrainingSet
+    vocabulary: Sequence[str]
+    replaced: JsonLines
+    """Names the pairs of this rank whose images were replaced."""
+
+    engine: Any
+    optimizer: ShardedOptimizer
+    total_steps: int
+    progress: Progress
+    saver: Saver
+    journal: Journal | None
+    """On rank 0 alone."""
+
+    def close(self) -> None:
+        """Let go of what the run holds."""
+        if self.journal is not None:
+            self.journal.close()
+        self.saver.close()
+        zero.stop_engine(self.engine)
+
+
+def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> TrainingState:
+    """Return a run at its newest checkpoint, or at its start; all ranks must call it.
+
+    Raises:
+        ConfigError: the batch is larger than the data, or the warm-up is as long as the run.
+        StageError: no checkpoint is whole, or there is no room for one.
+    """
+    num_pairs = len(inputs.index)
+    _check_batch(config, num_pairs=num_pairs)
+    steps = total_steps(
+        config.duration, num_pairs=num_pairs, global_batch_size=config.global_batch_size
+    )
+    check_warmup(config.schedule, steps)
+    folders = inputs.folders
+    checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
+    found = _newest(checkpoints, ranks, folders, made_from=inputs.made_from)
+    if ranks.rank == 0:
+        save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
+    towers = build_towers(config, vocabulary_size=len(inputs.vocabulary))
+    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
+    keep = config.keep_checkpoints
+    on_rank_0(ranks, lambda: room.require_room(checkpoints.room, needed, keep=keep))
+    optimizer = build_optimizer(towers, config)
+    engine = _engine_from(found, towers, optimizer, config, ranks)
+    progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
+    start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
+    progress.starts = [*progress.starts, start]
+    kept = Kept(
+        made_from=inputs.made_from,
+        settings=to_plain(config),
+        keep=keep,
+        keep_every_steps=config.keep_every_steps,
+        beside=folders.beside,
+    )
+    return TrainingState(
+        config=config,
+        ranks=ranks,
+        data=_open_pairs(config, inputs),
+        vocabulary=inputs.vocabulary,
+        replaced=JsonLines(folders.result / REPLACED_FILE),
+        engine=engine,
+        optimizer=optimizer,
+        total_steps=steps,
+        progress=progress,
+        saver=Saver(checkpoints, ranks, kept),
+        journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
+    )
+
+
+def _check_batch(config: TrainConfig, *, num_pairs: int) -> None:
+    """Refuse a batch in which a pair would stand twice: it would be its own negative.
+
+    Raises:
+        ConfigError: it names both numbers.
+    """
+    if config.global_batch_size > num_pairs:
+        raise ConfigError(
+            f"`train.global_batch_size` is {config.global_batch_size:,}, and there are "
+            f"{num_pairs:,} training pairs: a pair would stand in a batch more than once, as its "
+            "own negative",
+            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
+        )
+
+
+def _open_pairs(config: TrainConfig, inputs: RunInputs) -> TrainingSet:
+    preprocess = preprocess_of(config.model)
+    return TrainingSet(
+        inputs.index,
+        shards=inputs.shards,
+        preprocess=preprocess,
+        tokenizer=build_tokenizer(inputs.vocabulary, preprocess),
+        augmentation=config.augmentation,
+        seed=config.seed,
+        decode_threads=config.decode_threads,
+        image_cache_mb=config.image_cache_mb,
+        replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
+    )
+
+
+def _newest(
+    checkpoints: CheckpointFolder,
+    ranks: RankGroup,
+    folders: Folders,
+    *,
+    made_from: Mapping[str, str],
+) -> resume.Found | None:
+    """Return what the run goes on from, with the files beside it on this machine."""
+
+    def prepare() -> None:
+        if ranks.rank == 0 or (is_first_of_machine() and not checkpoints.is_local):
+            checkpoints.drop_unfinished()
+
+    together(prepare)
+    found = resume.find_newest(checkpoints, ranks, made_from=made_from)
+    if found is not None:
+        on_rank_0(ranks, lambda: fetch_beside(folders))
+    return found
+
+
+def _engine_from(
+    found: resume.Found | None,
+    towers: Towers,
+    optimizer: ShardedOptimizer,
+    config: TrainConfig,
+    ranks: RankGroup,
+) -> Any:
+    """Start the engine, with all that the checkpoint holds where there is one."""
+    if found is None:
+        return zero.start_engine(towers, optimizer, config, ranks)
+    found.load_towers(towers)
+    engine = zero.start_engine(towers, optimizer, config, ranks)
+    found.load_moments(engine, optimizer)
+    together(lambda: None)  # until all have read
+    found.forget()
+    return engine
+
+
+def _journal(folder: Path, start: Start, steps: int) -> Journal:
+    opened = Journal(folder, first_step=start.step, total_steps=steps)
+    opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
+    return opened
