@@ -62,7 +62,7 @@ def run(spec: TrainingSpec) -> None:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
         check_same(ranks, made_from | _settings(spec) | _libraries())
-        if not on_rank_0(ranks, partial(begin, spec, held)):
+        if not on_rank_0(ranks, partial(_begin, spec, held)):
             return
         trained = loop.run(
             config,
@@ -73,6 +73,16 @@ def run(spec: TrainingSpec) -> None:
             made_from=made_from,
         )
         on_rank_0(ranks, partial(_seal, spec, config, trained))
+
+
+def _begin(spec: TrainingSpec, held: ExitStack) -> bool:
+    """Do as `begin`, and tell of what other settings had begun."""
+    from openalign.train.checkpoints.unfinished import say_unfinished
+
+    if not begin(spec, held):
+        return False
+    say_unfinished(spec.folder, spec.inputs)
+    return True
 
 
 def _made_from(spec: TrainingSpec) -> dict[str, str]:
