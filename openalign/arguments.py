@@ -87,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
                 _add_more_runs(verb)
     _add_estimate(add)
     _add_search(_add_verb(add, "search", "find images by words, an image, or both", by_model=True))
+    _add_export(add)
     _add_compare(add)
     _add_datasets(add("datasets", help="list the forms of data sets, or check a copy of one"))
     doctor = _add_verb(
@@ -258,7 +259,7 @@ def _add_consent(verb: argparse.ArgumentParser) -> None:
         "--yes",
         action="store_true",
         dest="replace",
-        help="replace a complete harvest or fetch whose settings or input changed",
+        help="replace a complete harvest, fetch or training whose settings or input changed",
     )
 
 
@@ -287,6 +288,19 @@ def _add_search(verb: argparse.ArgumentParser) -> None:
             help="how much it counts; the first composed task of the pipeline has the default",
         )
     verb.add_argument("-k", type=int, metavar="N", help="how many to print (10)")
+
+
+def _add_export(add: Callable[..., argparse.ArgumentParser]) -> None:
+    verb = _add_verb(add, "export", "write the model of another kept checkpoint")
+    verb.add_argument(
+        "--step", type=int, required=True, metavar="N", help="steps that the checkpoint has done"
+    )
+    verb.add_argument(
+        "--output",
+        default="",
+        metavar="FOLDER",
+        help="where the Hugging Face folder goes; in the run's root by default",
+    )
 
 
 def _add_compare(add: Callable[..., argparse.ArgumentParser]) -> None:

@@ -178,6 +178,17 @@ def _search(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         print(f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}")  # noqa: T201
 
 
+def _export(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
+    from openalign.run.readiness import require_libraries
+
+    _refuse(beam_options)
+    run = _run_of(options)
+    require_libraries(STAGES["train"])
+    from openalign.run.verbs.exporting import export
+
+    print(export(run, step=options.step, output=options.output))  # noqa: T201
+
+
 def _compare(options: argparse.Namespace, beam_options: Sequence[str]) -> int:
     from openalign.run.readiness import require_libraries
     from openalign.telemetry import say, set_up_logging
@@ -377,6 +388,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Sequence[str]], int | None]] = {
     "stage": _run_one,
     "estimate": _estimate,
     "search": _search,
+    "export": _export,
     "compare": _compare,
     "datasets": _datasets,
     "datasets check": _check_dataset,

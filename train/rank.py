@@ -80,7 +80,7 @@ def run(spec: TrainingSpec) -> None:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
         check_same(ranks, made_from | _settings(spec) | _libraries())
-        if not on_rank_0(ranks, partial(begin, spec, held)):
+        if not on_rank_0(ranks, partial(_begin, spec, held)):
             return
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
         paths = paths_on_this_machine(spec.index)
@@ -95,6 +95,16 @@ def run(spec: TrainingSpec) -> None:
         )
         trained = loop.run(config, ranks, inputs)
         on_rank_0(ranks, partial(_seal, spec, config, trained))
+
+
+def _begin(spec: TrainingSpec, held: ExitStack) -> bool:
+    """Do as `begin`, and tell of what other settings had begun."""
+    from openalign.train.checkpoints.unfinished import say_unfinished
+
+    if not begin(spec, held):
+        return False
+    say_unfinished(spec.folder, spec.inputs)
+    return True
 
 
 def _made_from(spec: TrainingSpec) -> dict[str, str]:

@@ -26,6 +26,7 @@ from openalign.files.facts import DamagedFile, Facts
 from openalign.files.fingerprints import SCHEMA_VERSION, canonical_json, fingerprint_of
 from openalign.files.locks import locked
 from openalign.files.names import PAGES_FOR_PEOPLE
+from openalign.telemetry import say
 
 MANIFEST = "manifest.json"
 COMPLETE = "COMPLETE"
@@ -179,6 +180,14 @@ class StageFolder:
         """Return where a result with this fingerprint is made."""
         return storage.join(self.root, f".{self.name}.{fingerprint[:16]}")
 
+    def partial_urls(self) -> list[str]:
+        """Return the folders of results that are being made, or were begun and not completed."""
+        if not storage.exists(self.root):
+            return []
+        prefix = f".{self.name}."
+        names = [name for name in storage.list_names(self.root) if name.startswith(prefix)]
+        return [storage.join(self.root, name) for name in names]
+
     def read(self) -> Manifest | None:
         """Return the complete result's manifest, or None when there is none.
 
@@ -226,8 +235,7 @@ class StageFolder:
 
     def finish_swap(self) -> None:
         """Complete a swap that was interrupted after its manifest was written."""
-        for name in _partials(self):
-            partial = storage.join(self.root, name)
+        for partial in self.partial_urls():
             if storage.exists(storage.join(partial, ROUND)):
                 self._add(partial)
             elif any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
@@ -276,8 +284,8 @@ class StageFolder:
         added = Round(manifest=manifest, replaced=sorted(replaced))
         storage.write_text(storage.join(partial, ROUND), canonical_json(added) + "\n")
         self._add(partial)
-        for name in _partials(self):
-            storage.remove(storage.join(self.root, name))
+        for url in self.partial_urls():
+            storage.remove(url)
         return manifest
 
     def _add(self, partial: str) -> None:
@@ -311,8 +319,9 @@ class StageFolder:
             storage.write_text(storage.join(partial, CLEARED), "")
         storage.move(partial, self.url, last=(MANIFEST, CLEARED))
         self._mark_complete()
-        for name in _partials(self):
-            storage.remove(storage.join(self.root, name))
+        for url in self.partial_urls():
+            say(f"{self.name:9} removes {url}, which other settings or inputs had begun")
+            storage.remove(url)
 
     def _read_manifest(self) -> Manifest:
         url = storage.join(self.url, MANIFEST)
@@ -342,10 +351,3 @@ def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:
             before.get(name), after.get(name), f"{path}.{name}".lstrip(".")
         )
     ]
-
-
-def _partials(folder: StageFolder) -> list[str]:
-    if not storage.exists(folder.root):
-        return []
-    prefix = f".{folder.name}."
-    return [name for name in storage.list_names(folder.root) if name.startswith(prefix)]

@@ -1,4 +1,4 @@
-"""Consent: a complete harvest or fetch is never replaced unasked."""
+"""Consent: a complete harvest, fetch or training is never replaced unasked."""
 
 from openalign.errors import StageError
 from openalign.files import storage

@@ -24,7 +24,7 @@ class Run:
 
     beam_options: Sequence[str] = ()
     replace: bool = False
-    """Whether a complete harvest or fetch may be made again: `--yes`."""
+    """Whether a complete harvest, fetch or training may be made again: `--yes`."""
 
     def folder(self, stage: str) -> StageFolder:
         """Return where a stage of this run lives."""

@@ -63,6 +63,7 @@ def run_stage(run: Run, name: str) -> Manifest | None:
     inputs = _read_inputs(run, stage)
     if stage.ranks is not None and stage.ranks.is_rank():
         readiness.require_libraries(stage)
+        _require_consent(run, stage, inputs, run.folder(name).read())
         stage.ranks.run(run, inputs)
         return None
     started = time.monotonic()
@@ -127,11 +128,22 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
             return manifest if manifest.places == places else folder.move_places(manifest, places)
         messages.say_damaged_files_again(stage, manifest)
     readiness.require(run, stage)
+    _require_consent(run, stage, inputs, manifest)
     if manifest is not None and not is_current:
-        why = messages.changes(manifest, inputs)
-        consent.require(run, stage, why)
-        messages.say_why(stage, why)
+        messages.say_why(stage, messages.changes(manifest, inputs))
     return None
+
+
+def _require_consent(
+    run: Run, stage: Stage, inputs: StageInputs, manifest: Manifest | None
+) -> None:
+    """See that a complete result, if there is another than is asked for, may be made again.
+
+    Raises:
+        StageError: the result is a costly one, and the user has not agreed.
+    """
+    if manifest is not None and manifest.fingerprint != inputs.fingerprint:
+        consent.require(run, stage, messages.changes(manifest, inputs))
 
 
 def _make(run: Run, stage: Stage, inputs: StageInputs) -> StageResult:

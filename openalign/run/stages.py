@@ -326,6 +326,7 @@ _TABLE = (
         reads=lambda _: ("select", "fetch"),
         settings=lambda config: config.train,
         left_out=_without_source,
+        is_dear=True,
         ranks=RankHooks(
             is_rank=training.is_rank,
             run=_be_a_rank,

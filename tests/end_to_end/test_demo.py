@@ -289,9 +289,8 @@ def test_its_site_is_out_of_reach_for_a_remote_cluster(
 def test_a_world_size_that_does_not_divide_the_batch_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = openalign(
-        "train", "demo", "--set", "train.num_processes=3", "--set", "train.seed=9", root=root
-    )
+    words = ("--yes", "--set", "train.num_processes=3", "--set", "train.seed=9")
+    code = openalign("train", "demo", *words, root=root)
 
     said = capsys.readouterr().err
     assert code == 2

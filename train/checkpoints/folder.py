@@ -18,7 +18,7 @@ from openalign.train.checkpoints.manifest import (
     SavedFile,
     name_of,
     sealed,
-    step_of,
+    steps_in,
 )
 
 _PARTIAL = ".partial-"
@@ -53,10 +53,7 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """Return the steps of all checkpoints, the newest first, whether or not they are whole."""
-        if not storage.exists(self.url):
-            return []
-        found = [step_of(name) for name in storage.list_names(self.url)]
-        return sorted((step for step in found if step is not None), reverse=True)
+        return steps_in(self.url)
 
     def upload(self, step: int, names: Collection[str]) -> None:
         """Copy files that this rank has written to where the checkpoint is kept.

@@ -103,6 +103,14 @@ def step_of(name: str) -> int | None:
     return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
 
 
+def steps_in(url: str) -> list[int]:
+    """Return the steps of the checkpoints in a folder, the newest first, whole or not."""
+    if not storage.exists(url):
+        return []
+    found = [step_of(name) for name in storage.list_names(url)]
+    return sorted((step for step in found if step is not None), reverse=True)
+
+
 def sealed(manifest: CheckpointManifest) -> bytes:
     """Return the bytes of `checkpoint.json`."""
     text = canonical_json(manifest)

@@ -1,0 +1,65 @@
+"""A word about runs that other settings or inputs had begun, which are not gone on from.
+
+They stay until the stage is sealed: whoever changed a setting by mistake changes it back, and goes
+on there.
+"""
+
+from typing import Any, cast
+
+from openalign.files import storage
+from openalign.files.manifest import StageFolder, StageInputs, settings_that_differ
+from openalign.files.names import CHECKPOINTS_FOLDER
+from openalign.telemetry import say
+from openalign.train.checkpoints.manifest import (
+    CheckpointManifest,
+    DamagedError,
+    name_of,
+    read_manifest,
+    steps_in,
+)
+
+
+def say_unfinished(folder: StageFolder, inputs: StageInputs) -> None:
+    """Say of each such run how far it is, where it lies and what differs; rank 0 alone.
+
+    Nothing is said where this run has checkpoints of its own.
+    """
+    own = folder.partial_url(inputs.fingerprint)
+    if steps_in(storage.join(own, CHECKPOINTS_FOLDER)):
+        return
+    for url in folder.partial_urls():
+        found = _newest(storage.join(url, CHECKPOINTS_FOLDER)) if url != own else None
+        if found is not None:
+            say(
+                f"{folder.name:9} starts at step 0. {url} was at step {found.progress.step}, with "
+                f"other settings or inputs ({_differences(found, inputs)}); it stays until this "
+                "run is complete, and those settings go on there"
+            )
+
+
+def _newest(checkpoints: str) -> CheckpointManifest | None:
+    for step in steps_in(checkpoints):
+        try:
+            return read_manifest(storage.join(checkpoints, name_of(step)))
+        except DamagedError:
+            continue
+    return None
+
+
+def _differences(found: CheckpointManifest, inputs: StageInputs) -> str:
+    now = inputs.settings["settings"]
+    differing = settings_that_differ(_like(found.settings, now), now)
+    differing += [
+        f"its input `{name}`"
+        for name, content in inputs.contents.items()
+        if found.made_from.get(f"`{name}`") != content
+    ]
+    return "; ".join(differing) or "its file format"
+
+
+def _like(old: Any, new: Any) -> Any:
+    """Return the settings of `old` that `new` has too: those that make another model."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return old
+    before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
+    return {name: _like(before.get(name), value) for name, value in after.items()}
