@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.errors import ConfigError, StageError
+from openalign.errors import StageError
 from openalign.files.names import REPLACED_FILE, SKIPPED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.telemetry import JsonLines
@@ -25,7 +25,7 @@ from openalign.train import checkpoint, journal, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.order import RowNumbers, seed_at
-from openalign.train.data.pairs import Batch, TrainingSet
+from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.preprocess import build_tokenizer
 from openalign.train.data.sample_hash import hashes_after
 from openalign.train.data.vocabulary import save_vocabulary
@@ -115,7 +115,7 @@ def run(
             not finite.
     """
     zero.check_world_size(config, ranks.world_size)
-    _check_batch(config, num_pairs=len(index))
+    check_batch_size(config.global_batch_size, num_pairs=len(index))
     data = _open_pairs(config, index, vocabulary, shards)
     state = _set_up(config, ranks, data, vocabulary, first_hash=first_hash, folders=folders)
     try:
@@ -134,21 +134,6 @@ def run(
         num_skipped=state.progress.num_skipped,
         sample_hash=state.progress.sample_hash,
     )
-
-
-def _check_batch(config: TrainConfig, *, num_pairs: int) -> None:
-    """Refuse a batch in which a pair would stand twice: it would be its own negative.
-
-    Raises:
-        ConfigError: it names both numbers.
-    """
-    if config.global_batch_size > num_pairs:
-        raise ConfigError(
-            f"`train.global_batch_size` is {config.global_batch_size:,}, and there are "
-            f"{num_pairs:,} training pairs: a pair would stand in a batch more than once, as its "
-            "own negative",
-            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
-        )
 
 
 def _open_pairs(
