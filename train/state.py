@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openalign.errors import ConfigError
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
@@ -20,7 +19,7 @@ from openalign.train.checkpoints.manifest import Progress, Start
 from openalign.train.checkpoints.saver import Kept, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
-from openalign.train.data.pairs import TrainingSet
+from openalign.train.data.pairs import TrainingSet, check_batch_size
 from openalign.train.data.preprocess import build_tokenizer
 from openalign.train.data.vocabulary import save_vocabulary
 from openalign.train.journal import Journal
@@ -84,7 +83,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         StageError: no checkpoint is whole, or there is no room for one.
     """
     num_pairs = len(inputs.index)
-    _check_batch(config, num_pairs=num_pairs)
+    check_batch_size(config.global_batch_size, num_pairs=num_pairs)
     steps = total_steps(
         config.duration, num_pairs=num_pairs, global_batch_size=config.global_batch_size
     )
@@ -123,21 +122,6 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         saver=Saver(checkpoints, ranks, kept),
         journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
     )
-
-
-def _check_batch(config: TrainConfig, *, num_pairs: int) -> None:
-    """Refuse a batch in which a pair would stand twice: it would be its own negative.
-
-    Raises:
-        ConfigError: it names both numbers.
-    """
-    if config.global_batch_size > num_pairs:
-        raise ConfigError(
-            f"`train.global_batch_size` is {config.global_batch_size:,}, and there are "
-            f"{num_pairs:,} training pairs: a pair would stand in a batch more than once, as its "
-            "own negative",
-            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
-        )
 
 
 def _open_pairs(config: TrainConfig, inputs: RunInputs) -> TrainingSet:

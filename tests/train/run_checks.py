@@ -131,5 +131,14 @@ def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None
     Path(listing).write_text(json.dumps(found))
 
 
+def train_on_damaged_shards(config: TrainConfig, corpus: Corpus, output: str, row: int) -> None:
+    """Train alone after the image of a row has become zeros."""
+    pair = corpus.table().to_pylist()[row]
+    with Path(corpus.shards, pair["shard"]).open("r+b") as shard:
+        shard.seek(pair["offset"])
+        shard.write(bytes(pair["length"]))
+    tiny_training.train(config, corpus, output, f"{output}/work")
+
+
 def _has_step(path: Path, step: int) -> bool:
     return path.exists() and f'"step": {step},' in path.read_text()

@@ -25,7 +25,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from openalign.errors import InputError
+from openalign.errors import ConfigError, InputError
 from openalign.files.shards import ShardReader
 from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
@@ -78,6 +78,20 @@ class Batch:
     """How many of them are [UNK]."""
 
     replaced: tuple[Replaced, ...] = ()
+
+
+def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
+    """Refuse a batch in which a pair would stand twice: it would be its own negative.
+
+    Raises:
+        ConfigError: it names both numbers.
+    """
+    if global_batch_size > num_pairs:
+        raise ConfigError(
+            f"`train.global_batch_size` is {global_batch_size:,}, and there are {num_pairs:,} "
+            "training pairs: a pair would stand in a batch more than once, as its own negative",
+            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
+        )
 
 
 class TrainingSet:

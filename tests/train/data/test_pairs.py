@@ -12,7 +12,7 @@ from openalign.files.shards import ShardReader
 from openalign.train import loop
 from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.order import rows_at
-from openalign.train.data.pairs import Batch, TrainingSet
+from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
 from openalign.train.ranks import RankGroup
 from openalign.train.zero import check_world_size, deepspeed_settings
@@ -258,6 +258,12 @@ def test_ranks_that_cannot_share_the_batch_are_refused() -> None:
     with pytest.raises(ConfigError, match="is 16, which 3 ranks cannot share evenly"):
         check_world_size(tiny_config(), 3)
     check_world_size(tiny_config(), 4)
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    check_batch_size(64, num_pairs=64)
+    with pytest.raises(ConfigError, match=r"is 65, and there are 64 training pairs: a pair would"):
+        check_batch_size(65, num_pairs=64)
 
 
 def test_one_pair_a_rank_is_refused() -> None:
