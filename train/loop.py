@@ -6,15 +6,13 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -22,9 +20,8 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import SKIPPED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
-from openalign.train import checkpoint, journal, zero
+from openalign.train import checkpoint, journal, passes, zero
 from openalign.train.config import TrainConfig
-from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch, SampleHash, TrainingSet, read_training
 from openalign.train.data.preprocess import build_tokenizer
 from openalign.train.data.vocabulary import (
@@ -32,9 +29,10 @@ from openalign.train.data.vocabulary import (
     load_vocabulary,
     save_vocabulary,
 )
+from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.loss import contrastive_loss
-from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
+from openalign.train.model.towers import build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
 from openalign.train.ranks import RankGroup, on_rank_0
@@ -65,6 +63,7 @@ class _TrainingState:
 
     config: TrainConfig
     ranks: RankGroup
+    share: passes.BlockShare
     data: TrainingSet
     vocabulary: list[str]
     engine: Any
@@ -101,16 +100,16 @@ def run(
     Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
+        ConfigError: the ranks cannot share the blocks, or the warm-up is as long as the run.
         StageError: nothing to train on, a checkpoint of another number of ranks, or too many steps
             in a row that were not finite.
     """
-    zero.check_world_size(config, ranks.world_size)
+    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     table = read_training(training)
-    state = _set_up(config, ranks, table, shards=shards, folders=folders)
+    state = _set_up(config, ranks, share, table, shards=shards, folders=folders)
     try:
         _train(state, folders.checkpoints)
-        _settle_batch_norm(state)
+        passes.settle_statistics(state.engine, state.data, state.share, config, ranks.device)
         weights = zero.whole_weights(state.engine)
     finally:
         if state.journal is not None:
@@ -127,7 +126,13 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
+    config: TrainConfig,
+    ranks: RankGroup,
+    share: passes.BlockShare,
+    table: pa.Table,
+    *,
+    shards: ShardReader,
+    folders: Folders,
 ) -> _TrainingState:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
@@ -141,7 +146,7 @@ def _set_up(
         table,
         shards=shards,
         preprocess=preprocess,
-        tokenizer=build_tokenizer(vocabulary, preprocess),
+        tokenizer=build_tokenizer(vocabulary, preprocess, fixed_length=config.compile),
         augmentation=config.augmentation,
         seed=config.seed,
         decode_threads=config.decode_threads,
@@ -155,6 +160,7 @@ def _set_up(
     return _TrainingState(
         config=config,
         ranks=ranks,
+        share=share,
         data=data,
         vocabulary=vocabulary,
         engine=engine,
@@ -190,13 +196,7 @@ def _shared_vocabulary(
 
 def _train(state: _TrainingState, checkpoints: Path) -> None:
     config, progress = state.config, state.progress
-    batches = state.data.batches(
-        progress.step,
-        state.total_steps,
-        global_batch_size=config.global_batch_size,
-        rank=state.ranks.rank,
-        world_size=state.ranks.world_size,
-    )
+    batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     samples = SampleHash(progress.sample_hash)
     state.engine.train()
     with closing(batches):
@@ -212,6 +212,7 @@ def _train(state: _TrainingState, checkpoints: Path) -> None:
             if progress.step == state.total_steps or not (
                 progress.step % config.checkpoint_every_steps
             ):
+                average_batch_norm(state.engine.module)
                 checkpoint.save(state.engine, checkpoints, progress, keep=config.keep_checkpoints)
             asked = time.monotonic()
 
@@ -219,11 +220,14 @@ def _train(state: _TrainingState, checkpoints: Path) -> None:
 def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
     """Take one step; where it is not finite on any rank, change nothing."""
     config, engine, optimizer = state.config, state.engine, state.optimizer
-    torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
-    statistics = batch_norm_statistics(engine.module)
-    before = [buffer.clone() for buffer in statistics]
-    image, text, temperature = _forward(state, batch)
-    loss = contrastive_loss(image, text, temperature, label_smoothing=config.label_smoothing)
+    image, text, temperature = passes.embed(engine, batch, state.share, config, state.ranks.device)
+    loss = contrastive_loss(
+        image,
+        text,
+        temperature,
+        label_smoothing=config.label_smoothing,
+        rows_of_ranks=state.share.pairs_of_ranks,
+    )
     mean = float(_mean_over_ranks(loss.detach()))
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
@@ -231,14 +235,9 @@ def _step(state: _TrainingState, batch: Batch) -> _StepOutcome:
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
     outcome = _StepOutcome(mean, norm)
-    if not outcome.finite:
-        torch._foreach_copy_(statistics, before)
+    if outcome.finite:
+        passes.move_statistics(engine, state.share)
     return outcome
-
-
-def _forward(state: _TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
-    return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
 
 
 def _mean_over_ranks(value: Tensor) -> Tensor:
@@ -307,18 +306,3 @@ def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: flo
 
 def _temperature(state: _TrainingState) -> Tensor:
     return zero.whole_parameter(state.engine.module.temperature)
-
-
-def _settle_batch_norm(state: _TrainingState) -> None:
-    """Estimate the batch-norm statistics again, on the first batches of the order."""
-    config = state.config
-    batches = state.data.batches(
-        0,
-        config.batch_norm_batches,
-        global_batch_size=config.global_batch_size,
-        rank=state.ranks.rank,
-        world_size=state.ranks.world_size,
-    )
-    forward: Callable[[Batch], object] = partial(_forward, state)
-    with closing(batches):
-        reestimate_batch_norm(state.engine.module, forward, batches)

@@ -44,7 +44,7 @@ def run(spec: TrainingSpec) -> None:
     (the stage is locked, the root cannot be written, the stage cannot be sealed) ends every rank.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
+        ConfigError: the ranks cannot share the blocks, or the warm-up is as long as the run.
         StageError: another run is at work on the stage, nothing to train on, a checkpoint of
             another number of ranks, or too many steps in a row that were not finite.
     """

@@ -8,6 +8,7 @@ Shape suffixes:
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,31 +18,46 @@ from torch import Tensor
 
 
 def contrastive_loss(
-    image_BD: Tensor, text_BD: Tensor, temperature: Tensor, *, label_smoothing: float
+    image_BD: Tensor,
+    text_BD: Tensor,
+    temperature: Tensor,
+    *,
+    label_smoothing: float,
+    rows_of_ranks: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return `L_i2t + L_t2i` (Eq. 1 and 2), each a mean over this rank's pairs.
+    """Return this rank's part of `L_i2t + L_t2i` (Eq. 1 and 2); all ranks must call this.
 
-    Both inputs have unit rows; row i of one belongs to row i of the other. Averaging gradients
-    over ranks gives the gradient of the loss on all G pairs, because the gather is differentiable;
-    so the mean over ranks of this loss is the loss on all G pairs.
+    Both inputs have unit rows; row i of one belongs to row i of the other. The mean over ranks of
+    what is returned is the loss on all G pairs. Averaging gradients over ranks gives that loss's
+    gradient, because the gather is differentiable.
 
     Logits are divided by `temperature`, the learned sigma; `label_smoothing` is the mass that is
-    moved off the matching pair (0.1 in §5).
+    moved off the matching pair (0.1 in §5). `rows_of_ranks` are the pairs of every rank, in rank
+    order; without it each has as many as this one.
     """
-    target_B = _rank() * len(image_BD) + torch.arange(len(image_BD), device=image_BD.device)
-    image_GD, text_GD = _gather_pairs(image_BD, text_BD)
+    counts = [len(image_BD)] * _world_size() if rows_of_ranks is None else rows_of_ranks
+    first, total = sum(counts[: _rank()]), sum(counts)
+    target_B = first + torch.arange(len(image_BD), device=image_BD.device)
+    image_GD, text_GD = _gather_pairs(image_BD, text_BD, counts)
     i2t_BG = image_BD @ text_GD.T / temperature
     t2i_BG = text_BD @ image_GD.T / temperature
-    return F.cross_entropy(i2t_BG, target_B, label_smoothing=label_smoothing) + F.cross_entropy(
-        t2i_BG, target_B, label_smoothing=label_smoothing
-    )
+    both = [
+        F.cross_entropy(logits, target_B, label_smoothing=label_smoothing, reduction="sum")
+        for logits in (i2t_BG, t2i_BG)
+    ]
+    return (both[0] + both[1]) * (_world_size() / total)
 
 
-def _gather_pairs(image_BD: Tensor, text_BD: Tensor) -> tuple[Tensor, Tensor]:
+def _gather_pairs(
+    image_BD: Tensor, text_BD: Tensor, counts: Sequence[int]
+) -> tuple[Tensor, Tensor]:
     if _world_size() == 1:
         return image_BD, text_BD
-    both = _GatherRows.apply(torch.cat([image_BD, text_BD], dim=1))  # one collective, not two
+    joined = torch.cat([image_BD, text_BD], dim=1)  # one collective, not two
+    both = _GatherRows.apply(F.pad(joined, (0, 0, 0, max(counts) - len(joined))))
     assert isinstance(both, Tensor)
+    if min(counts) < max(counts):
+        both = torch.cat([x[:n] for x, n in zip(both.split(max(counts)), counts, strict=True)])
     width = image_BD.shape[1]
     return both[:, :width], both[:, width:]
 
