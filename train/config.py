@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import runtime
+from openalign.settings.fields import refused, runtime
 from openalign.settings.limits import not_negative, positive, share
-from openalign.train.presets import ImageTower, TextTower
+from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
+
+_LARGEST_BLOCK_BY_DEFAULT = 256
+"""The paper's batch then has 64 blocks: as many ranks can share it, each in a single pass."""
 
 LossForm = Literal["auto", "plain", "rows", "tiled"]
 
@@ -245,6 +248,14 @@ class ZeroConfig:
         not_negative(persistence_threshold=self.persistence_threshold)
 
 
+@refused(
+    {
+        "precision": {
+            "fp16": "gradients of a contrastive loss underflow in it, and what would keep them, "
+            "loss scaling, skips steps: write bf16, which has the range of fp32"
+        }
+    }
+)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """A training run."""
@@ -254,6 +265,12 @@ class TrainConfig:
 
     global_batch_size: int = 16_384
     """Pairs an update sees over all ranks; every one is a negative of every other (ALIGN §5)."""
+
+    block_size: int | None = None
+    """Pairs that go through the towers together; ranks own whole blocks, one after the other.
+
+    The batch is a multiple of it. Null: the whole batch up to 256 pairs, and 256 beyond.
+    """
 
     duration: Duration = field(default_factory=lambda: Duration(steps=1_200_000))
     """How long to train (ALIGN §5: 1.2 million steps)."""
@@ -296,6 +313,9 @@ class TrainConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: the towers run under autocast; weights, statistics, temperature and loss stay fp32."""
 
+    compile: bool = False
+    """Compile the towers (`torch.compile`); texts are padded to `max_tokens`. Not in stage 3."""
+
     batch_norm_batches: int = 20
     """Batches on which batch-norm statistics are estimated again before the export."""
 
@@ -317,7 +337,7 @@ class TrainConfig:
     num_processes: int = runtime(0)
     """Ranks on this machine, one a GPU at most; 0 means one a GPU, or one where there is no GPU.
 
-    Trained weights depend on it.
+    No more than blocks. Sums are rounded in another order on another number of ranks.
     """
 
     decode_threads: int = runtime(4)
@@ -348,12 +368,11 @@ class TrainConfig:
             num_processes=self.num_processes,
             image_cache_mb=self.image_cache_mb,
         )
-        if self.global_batch_size < 2:
-            raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
-        if self.num_processes and self.global_batch_size < 2 * self.num_processes:
+        _check_blocks(self)
+        if self.compile and self.zero.stage == 3:
             raise ValueError(
-                f"global_batch_size must be at least 2 a rank, got {self.global_batch_size} for "
-                f"{self.num_processes} ranks (num_processes): batch norm needs two images"
+                "compile must be false where zero.stage is 3, which gathers parameters between "
+                "layers: take stage 2"
             )
         steps = self.duration.steps
         if steps is not None and self.schedule.warmup_steps >= steps:
@@ -361,6 +380,37 @@ class TrainConfig:
                 f"schedule.warmup_steps must be below duration.steps, got "
                 f"{self.schedule.warmup_steps} and {steps}: the warm-up is part of the duration"
             )
+
+    @property
+    def pairs_per_block(self) -> int:
+        """`block_size`, or what null stands for."""
+        if self.block_size is None:
+            return min(self.global_batch_size, _LARGEST_BLOCK_BY_DEFAULT)
+        return self.block_size
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of a global batch."""
+        return self.global_batch_size // self.pairs_per_block
+
+
+def _check_blocks(config: TrainConfig) -> None:
+    if config.global_batch_size < 2:
+        raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
+    size = config.pairs_per_block
+    if size < 2:
+        raise ValueError(f"block_size must be at least 2, got {size}: batch norm needs two images")
+    if config.global_batch_size % size:
+        raise ValueError(
+            f"global_batch_size must be a multiple of block_size, got {config.global_batch_size} "
+            f"and {size}: blocks are equally large"
+        )
+    kind = config.model.image_tower.batch_norm
+    if isinstance(kind, GhostBatchNorm) and size % kind.group_size:
+        raise ValueError(
+            f"block_size must be a multiple of model.image_tower.batch_norm.group_size, got {size} "
+            f"and {kind.group_size}: groups lie inside a block"
+        )
 
 
 def _check_moments(optimizer: Lamb | AdamW) -> None:

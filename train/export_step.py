@@ -1,13 +1,10 @@
 """The model of a checkpoint as a Hugging Face folder, made by one process without an engine."""
 
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import closing
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from openalign.files import storage
@@ -17,17 +14,14 @@ from openalign.settings.yaml_reader import read_plain
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.resume import find
 from openalign.train.config import TrainConfig
-from openalign.train.data.pairs import Batch, TrainingSet, read_training
-from openalign.train.data.preprocess import build_tokenizer
+from openalign.train.data.index import TrainingIndex
+from openalign.train.data.index_copies import paths_on_this_machine
 from openalign.train.data.vocabulary import load_vocabulary
-from openalign.train.model.export import preprocess_of, write_export
-from openalign.train.model.towers import (
-    Towers,
-    batch_norm_statistics,
-    build_towers,
-    reestimate_batch_norm,
-)
-from openalign.train.ranks import RankGroup, alone
+from openalign.train.model.export import write_export
+from openalign.train.model.towers import build_towers
+from openalign.train.passes import block_share, settle_statistics
+from openalign.train.ranks import alone
+from openalign.train.state import open_pairs
 
 if TYPE_CHECKING:
     from openalign.train.rank import TrainingSpec
@@ -50,43 +44,10 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         vocabulary = load_vocabulary(storage.join(folder, VOCABULARY_FILE))
         towers = build_towers(config, vocabulary_size=len(vocabulary))
         found.load_towers(towers)
-    preprocess = preprocess_of(config.model)
-    data = TrainingSet(
-        read_training(spec.training),
-        shards=ShardReader(spec.shards, places=spec.places),
-        preprocess=preprocess,
-        tokenizer=build_tokenizer(vocabulary, preprocess),
-        augmentation=config.augmentation,
-        seed=config.seed,
-        decode_threads=config.decode_threads,
-        image_cache_mb=config.image_cache_mb,
-    )
-    num_ranks = found.progress.starts[-1].world_size
-    _settle_batch_norm(towers.to(ranks.device), data, config, ranks, num_ranks=num_ranks)
+    index = TrainingIndex(paths_on_this_machine(spec.index))
+    data = open_pairs(config, index, vocabulary, ShardReader(spec.shards, places=spec.places))
+    share = block_share(config, rank=0, world_size=1)
+    towers = towers.to(ranks.device)
+    settle_statistics(towers, towers, data, share, config, ranks.device)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
     write_export(output, weights=weights, vocabulary=vocabulary, model=config.model)
-
-
-def _settle_batch_norm(
-    towers: Towers, data: TrainingSet, config: TrainConfig, ranks: RankGroup, *, num_ranks: int
-) -> None:
-    """Estimate the batch-norm statistics as the ranks of the run do: each on its own share."""
-    to = partial(torch.Tensor.to, device=ranks.device)
-    forward: Callable[[Batch], object] = lambda batch: towers(  # noqa: E731
-        to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask)
-    )
-    statistics = batch_norm_statistics(towers)
-    sums = [torch.zeros_like(buffer) for buffer in statistics]
-    for rank in range(num_ranks):
-        batches = data.batches(
-            0,
-            config.batch_norm_batches,
-            global_batch_size=config.global_batch_size,
-            rank=rank,
-            world_size=num_ranks,
-        )
-        with closing(batches):
-            reestimate_batch_norm(towers, forward, batches)
-        torch._foreach_add_(sums, statistics)
-    torch._foreach_div_(sums, num_ranks)
-    torch._foreach_copy_(statistics, sums)

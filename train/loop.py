@@ -6,7 +6,7 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from openalign.errors import StageError
 from openalign.files.names import SKIPPED_FILE
-from openalign.train import journal, zero
+from openalign.train import journal, passes, zero
 from openalign.train.config import TrainConfig
-from openalign.train.data.order import RowNumbers, seed_at
+from openalign.train.data.order import RowNumbers
 from openalign.train.data.pairs import Batch
 from openalign.train.data.sample_hash import hashes_after
+from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
-from openalign.train.model.towers import batch_norm_statistics, reestimate_batch_norm
 from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup
 from openalign.train.state import RunInputs, TrainingState, set_up
@@ -69,18 +69,20 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, it is larger than the data, or the
+        ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
             warm-up is as long as the run.
         StageError: no checkpoint is whole, there is no room for one, or too many steps in a row
             that were not finite.
     """
-    zero.check_world_size(config, ranks.world_size)
     state = set_up(config, ranks, inputs)
     with closing(state):
         _train(state)
         state.saver.wait()
-        _settle_batch_norm(state)
-        weights = zero.whole_weights(state.engine)
+        engine = state.engine
+        passes.settle_statistics(
+            engine, engine.module, state.data, state.share, config, ranks.device
+        )
+        weights = zero.whole_weights(engine)
     return Trained(
         weights=weights,
         vocabulary=state.vocabulary,
@@ -93,13 +95,7 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
 
 def _train(state: TrainingState) -> None:
     config, progress = state.config, state.progress
-    batches = state.data.batches(
-        progress.step,
-        state.total_steps,
-        global_batch_size=config.global_batch_size,
-        rank=state.ranks.rank,
-        world_size=state.ranks.world_size,
-    )
+    batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
     state.engine.train()
     with closing(batches), closing(hashes):
@@ -115,6 +111,7 @@ def _train(state: TrainingState) -> None:
             if progress.step == state.total_steps or not (
                 progress.step % config.checkpoint_every_steps
             ):
+                average_batch_norm(state.engine.module)
                 state.saver.save(state.engine, state.optimizer, progress)
             asked = time.monotonic()
 
@@ -122,16 +119,14 @@ def _train(state: TrainingState) -> None:
 def _step(state: TrainingState, batch: Batch) -> _StepOutcome:
     """Take one step; where it is not finite on any rank, change nothing."""
     config, engine, optimizer = state.config, state.engine, state.optimizer
-    torch.manual_seed(seed_at(config.seed, 1, batch.step, state.ranks.rank))
-    statistics = batch_norm_statistics(engine.module)
-    before = [buffer.clone() for buffer in statistics]
-    image, text, temperature = _forward(state, batch)
+    image, text, temperature = passes.embed(engine, batch, state.share, config, state.ranks.device)
     loss = contrastive_loss(
         image,
         text,
         temperature,
         label_smoothing=config.label_smoothing,
         form=config.loss,
+        rows_of_ranks=state.share.pairs_of_ranks,
         image_ids_B=_image_ids(state, batch),
     )
     mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, batch)
@@ -142,14 +137,9 @@ def _step(state: TrainingState, batch: Batch) -> _StepOutcome:
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
     outcome = _StepOutcome(mean, norm, num_replaced, num_unknown / max(num_pieces, 1))
-    if not outcome.finite:
-        torch._foreach_copy_(statistics, before)
+    if outcome.finite:
+        passes.move_statistics(engine, state.share)
     return outcome
-
-
-def _forward(state: TrainingState, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    to = partial(torch.Tensor.to, device=state.ranks.device, non_blocking=True)
-    return state.engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask))
 
 
 def _image_ids(state: TrainingState, batch: Batch) -> Tensor | None:
@@ -248,18 +238,3 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
 
 def _temperature(state: TrainingState) -> Tensor:
     return zero.whole_parameter(state.engine.module.temperature)
-
-
-def _settle_batch_norm(state: TrainingState) -> None:
-    """Estimate the batch-norm statistics again, on the first batches of the order."""
-    config = state.config
-    batches = state.data.batches(
-        0,
-        config.batch_norm_batches,
-        global_batch_size=config.global_batch_size,
-        rank=state.ranks.rank,
-        world_size=state.ranks.world_size,
-    )
-    forward: Callable[[Batch], object] = partial(_forward, state)
-    with closing(batches):
-        reestimate_batch_norm(state.engine.module, forward, batches)

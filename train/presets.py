@@ -1,6 +1,6 @@
 """The two families of towers (ALIGN §6.1): their sizes, in one table each, and their settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from openalign.settings.fields import runtime
@@ -47,6 +47,43 @@ TEXT_PRESETS: dict[str, TextShape] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalBatchNorm:
+    """Batch norm over all images of a block (`train.block_size`)."""
+
+    kind: Literal["local"] = "local"
+    """Which images are normalized together: those of a block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostBatchNorm:
+    """Batch norm over parts of a block, as ALIGN's public reproduction needed it."""
+
+    kind: Literal["ghost"] = "ghost"
+    """Which images are normalized together: those of a part of a block."""
+
+    group_size: int = 16
+    """Images of a part; blocks are a multiple of it. 16 is COYO-ALIGN's; the paper does not say."""
+
+    def __post_init__(self) -> None:
+        if self.group_size < 2:
+            raise ValueError(
+                f"group_size must be at least 2, got {self.group_size}: an image alone has no "
+                "statistics where its map is one pixel"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncBatchNorm:
+    """Batch norm over one block of every rank: results depend on the number of ranks."""
+
+    kind: Literal["sync"] = "sync"
+    """Which images are normalized together: those that all ranks hold in one pass."""
+
+
+BatchNorm = LocalBatchNorm | GhostBatchNorm | SyncBatchNorm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTower:
     """EfficientNet without the head convolution; its last block's width is the embedding's."""
 
@@ -62,11 +99,16 @@ class ImageTower:
     stochastic_depth: float = 0.2
     """Chance that the last block is skipped for a sample, growing linearly with depth from 0."""
 
+    batch_norm: LocalBatchNorm | GhostBatchNorm | SyncBatchNorm = field(
+        default_factory=LocalBatchNorm
+    )
+    """Which images share the statistics by which they are normalized. The paper does not say."""
+
     batch_norm_momentum: float = 0.01
     """Weight of a new batch in the running statistics; 0.01 is Keras' 0.99. Short runs need 0.1."""
 
     gradient_checkpointing: bool = runtime(False)
-    """Recompute each block in the backward pass, to save memory."""
+    """Recompute each layer in the backward pass, to save memory; no gradient changes."""
 
     def __post_init__(self) -> None:
         positive(width=self.width, depth=self.depth)
@@ -107,7 +149,7 @@ class TextTower:
     """On hidden states and attention weights, as in BERT; the paper does not say."""
 
     gradient_checkpointing: bool = runtime(False)
-    """Recompute each layer in the backward pass, to save memory."""
+    """Recompute each layer in the backward pass, to save memory; no gradient changes."""
 
     def __post_init__(self) -> None:
         positive(num_layers=self.num_layers, hidden_size=self.hidden_size, num_heads=self.num_heads)

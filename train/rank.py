@@ -63,7 +63,8 @@ def run(spec: TrainingSpec) -> None:
     (the stage is locked, the root cannot be written, the stage cannot be sealed) ends every rank.
 
     Raises:
-        ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
+        ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
+            warm-up is as long as the run.
         StageError: another run is at work on the stage, ranks do not have the same settings,
             inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
             one, or too many steps in a row that were not finite.

@@ -12,7 +12,7 @@ from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
 from openalign.telemetry import JsonLines
-from openalign.train import zero
+from openalign.train import passes, zero
 from openalign.train.checkpoints import resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Start
@@ -54,6 +54,7 @@ class TrainingState:
 
     config: TrainConfig
     ranks: RankGroup
+    share: passes.BlockShare
     data: TrainingSet
     vocabulary: Sequence[str]
     replaced: JsonLines
@@ -79,9 +80,11 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     """Return a run at its newest checkpoint, or at its start; all ranks must call it.
 
     Raises:
-        ConfigError: the batch is larger than the data, or the warm-up is as long as the run.
+        ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
+            warm-up is as long as the run.
         StageError: no checkpoint is whole, or there is no room for one.
     """
+    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     num_pairs = len(inputs.index)
     check_batch_size(config.global_batch_size, num_pairs=num_pairs)
     steps = total_steps(
@@ -112,7 +115,8 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     return TrainingState(
         config=config,
         ranks=ranks,
-        data=_open_pairs(config, inputs),
+        share=share,
+        data=open_pairs(config, inputs.index, inputs.vocabulary, inputs.shards),
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
@@ -124,13 +128,16 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     )
 
 
-def _open_pairs(config: TrainConfig, inputs: RunInputs) -> TrainingSet:
+def open_pairs(
+    config: TrainConfig, index: TrainingIndex, vocabulary: Sequence[str], shards: ShardReader
+) -> TrainingSet:
+    """Return the training pairs as a run sees them."""
     preprocess = preprocess_of(config.model)
     return TrainingSet(
-        inputs.index,
-        shards=inputs.shards,
+        index,
+        shards=shards,
         preprocess=preprocess,
-        tokenizer=build_tokenizer(inputs.vocabulary, preprocess),
+        tokenizer=build_tokenizer(vocabulary, preprocess, fixed_length=config.compile),
         augmentation=config.augmentation,
         seed=config.seed,
         decode_threads=config.decode_threads,

@@ -13,7 +13,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
@@ -66,26 +65,6 @@ def joined_ranks() -> Generator[RankGroup]:
             dist.destroy_process_group()
 
 
-def check_world_size(config: TrainConfig, world_size: int) -> None:
-    """Refuse a number of ranks over which the batch cannot be spread evenly, or too thinly.
-
-    Raises:
-        ConfigError: it names both numbers.
-    """
-    if config.global_batch_size % world_size:
-        raise ConfigError(
-            f"`train.global_batch_size` is {config.global_batch_size}, which {world_size} ranks "
-            "cannot share evenly",
-            hint="change it, or `train.num_processes`, so that one divides the other",
-        )
-    if world_size > 1 and config.global_batch_size == world_size:
-        raise ConfigError(
-            f"`train.global_batch_size` is {config.global_batch_size}, one pair for each of "
-            f"{world_size} ranks: batch norm needs two images a rank",
-            hint="raise it, or lower `train.num_processes`",
-        )
-
-
 def deepspeed_settings(
     config: TrainConfig, *, world_size: int, num_parameters: int
 ) -> dict[str, Any]:
@@ -93,12 +72,14 @@ def deepspeed_settings(
 
     It spells out every key whose default has changed between releases. It has no precision:
     DeepSpeed's bf16 mode casts weights but not batch-norm statistics, so the towers autocast.
+    Its batch sizes are those of one pair a rank: they serve its own statistics alone, and it can
+    express neither blocks nor uneven shares.
     """
     # No larger than the model, and a multiple of DeepSpeed's alignment.
     bucket_size = math.ceil(min(config.zero.bucket_size, num_parameters) / 1024) * 1024
     return {
-        "train_batch_size": config.global_batch_size,
-        "train_micro_batch_size_per_gpu": config.global_batch_size // world_size,
+        "train_batch_size": world_size,
+        "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
         "gradient_clipping": config.gradient_clipping,
         "steps_per_print": _NEVER,

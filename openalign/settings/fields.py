@@ -15,6 +15,7 @@ LOCATION = "where an input lies; its content counts"
 
 _OUTSIDE = "outside_identity"
 _RENAMED = "__renamed_settings__"
+_REFUSED = "__refused_values__"
 
 
 def runtime(default: T) -> T:
@@ -60,6 +61,24 @@ def renamed(hints: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
 def renamed_settings(cls: type[object]) -> Mapping[str, str]:
     """Return the old keys that `renamed` declared, each with its hint."""
     return getattr(cls, _RENAMED, {})
+
+
+def refused(hints: Mapping[str, Mapping[str, str]]) -> Callable[[type[T]], type[T]]:
+    """Declare values that a setting does not take although others offer them, each with a reason.
+
+    The loader gives the reason in its error about the value.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        setattr(cls, _REFUSED, {name: dict(reasons) for name, reasons in hints.items()})
+        return cls
+
+    return declare
+
+
+def refused_values(cls: type[object]) -> dict[str, dict[str, str]]:
+    """Return the values that `refused` declared, by setting, each with its reason."""
+    return getattr(cls, _REFUSED, {})
 
 
 def to_plain(config: object) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 import yaml
 
 from openalign.errors import ConfigError
-from openalign.settings.fields import renamed_settings
+from openalign.settings.fields import refused_values, renamed_settings
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Place:
         if not isinstance(node, yaml.MappingNode):
             raise self.error(node, f"must be a section, got {_shown(node)}")
         hints = get_type_hints(cls)
-        old = renamed_settings(cls)
+        old, refused = renamed_settings(cls), refused_values(cls)
         values: dict[str, Any] = {}
         for name_node, value_node in node.value:
             name = str(name_node.value)
@@ -61,6 +61,7 @@ class Place:
                 raise child.error(name_node, "is no longer a setting", hint=old[name])
             if name not in hints:
                 raise child.error(name_node, "is not a setting", hint=did_you_mean(name, hints))
+            child.check_not_refused(value_node, refused.get(name, {}))
             values[name] = child.read(hints[name], value_node)
         for spec in fields(cls):
             required = spec.default is MISSING and spec.default_factory is MISSING
@@ -134,6 +135,12 @@ class Place:
                 hint=did_you_mean(str(value), map(str, choices)),
             )
         return value
+
+    def check_not_refused(self, node: Node, reasons: dict[str, str]) -> None:
+        """Raise an error with its reason where a node's value is one that is refused."""
+        reason = reasons.get(str(node.value))
+        if reason is not None:
+            raise self.error(node, f"cannot be {node.value}", hint=reason)
 
     def _child(self, name: str) -> "Place":
         return replace(self, key=f"{self.key}.{name}".lstrip("."))

@@ -4,7 +4,7 @@ Each check returns plain values; rank r writes them all to `found-r.pkl`.
 """
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,16 @@ from openalign.train.config import (
     TrainConfig,
     ZeroConfig,
 )
+from openalign.train.model.batch_norm import (
+    BlockBatchNorm,
+    pass_statistics,
+    reestimate_batch_norm,
+    set_running_statistics,
+)
 from openalign.train.model.loss import contrastive_loss
-from openalign.train.model.towers import Towers, build_towers, reestimate_batch_norm
+from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
+from openalign.train.presets import LocalBatchNorm
 from openalign.train.ranks import RankGroup
 
 STAGES = (0, 1, 2, 3)
@@ -87,11 +94,9 @@ def calibrated_towers(config: TrainConfig) -> Towers:
     """Return towers whose batch norm is frozen at real statistics: no sample sees another."""
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
     towers.align.text_projection = nn.Sequential(towers.align.text_projection, Shift())  # pyright: ignore[reportAttributeAccessIssue]
-    for layer in towers.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = 1.0
     with torch.no_grad():
         towers.train()(*batch(99, 32))
+    set_running_statistics(towers, towers.statistics_of_passes[0])
     return towers.eval()
 
 
@@ -181,11 +186,15 @@ def steps_in_one_process(config: TrainConfig) -> dict[str, Any]:
 
 def statistics_of_two_ranks(rank: int) -> dict[str, Tensor]:
     """Re-estimate a lone batch norm: rank 0 sees 0 and 2, then 4 and 4; rank 1 sees 6 and 10."""
-    layer = nn.BatchNorm2d(1)
+    layer = BlockBatchNorm(nn.BatchNorm2d(1), momentum=0.1, kind=LocalBatchNorm())
     batches = [[0.0, 2.0], [4.0, 4.0]] if rank == 0 else [[6.0, 10.0], [6.0, 10.0]]
-    inputs = [torch.tensor(values).reshape(2, 1, 1, 1) for values in batches]
-    forward: Callable[[Tensor], Tensor] = layer
-    reestimate_batch_norm(layer, forward, inputs)
+
+    def run() -> Iterator[list[Tensor]]:
+        for values in batches:
+            layer(torch.tensor(values).reshape(2, 1, 1, 1))
+            yield [pass_statistics([layer])]
+
+    reestimate_batch_norm(layer, run(), num_passes=4)
     assert layer.running_mean is not None
     assert layer.running_var is not None
     return {"mean": layer.running_mean, "variance": layer.running_var}

@@ -37,7 +37,7 @@ def be_a_rank(folder: str) -> None:
         time.sleep(_WORK_SECONDS)
 
     slow_on_rank_0(ranks, work)
-    found = {"saw the work": done.exists()}
+    found: dict[str, bool | str] = {"saw the work": done.exists()}
     try:
         slow_on_rank_0(ranks, fail)
     except StageError as error:

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from openalign.errors import ConfigError
 from openalign.settings.fields import identity
+from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import (
     AdamW,
     Augmentation,
@@ -19,6 +21,7 @@ from openalign.train.config import (
     TrainConfig,
     ZeroConfig,
 )
+from openalign.train.presets import GhostBatchNorm
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -51,6 +54,43 @@ def test_how_the_work_is_done_is_no_part_of_the_result() -> None:
     assert identity(slow) != identity(TrainConfig(seed=1))
     assert identity(slow) != identity(TrainConfig(loss="tiled"))
     assert identity(slow) != identity(TrainConfig(same_image_negatives="mask"))
+
+
+@pytest.mark.parametrize(
+    ("global_batch_size", "block_size", "expected"),
+    [(16_384, None, (256, 64)), (256, None, (256, 1)), (128, None, (128, 1)), (128, 16, (16, 8))],
+)
+def test_a_batch_is_cut_into_blocks(
+    global_batch_size: int, block_size: int | None, expected: tuple[int, int]
+) -> None:
+    config = TrainConfig(global_batch_size=global_batch_size, block_size=block_size)
+
+    assert (config.pairs_per_block, config.num_blocks) == expected
+
+
+def test_what_goes_through_the_towers_together_is_part_of_the_result() -> None:
+    """Compiled code draws other numbers; recomputing layers changes nothing."""
+    plain = identity(TrainConfig())
+    recomputed = ModelConfig(image_tower=ImageTower(gradient_checkpointing=True))
+
+    assert plain != identity(TrainConfig(block_size=16))
+    assert plain != identity(TrainConfig(compile=True))
+    assert plain != identity(ghost(16))
+    assert plain == identity(TrainConfig(model=recomputed))
+
+
+def test_fp16_is_refused_with_its_reason() -> None:
+    with pytest.raises(ConfigError, match="`precision` cannot be fp16") as refused:
+        read_plain(TrainConfig, {"precision": "fp16"}, "here")
+
+    assert refused.value.hint is not None
+    assert "underflow" in refused.value.hint
+    assert read_plain(TrainConfig, {"precision": "bf16"}, "here").precision == "bf16"
+
+
+def ghost(group_size: int) -> TrainConfig:
+    norm = GhostBatchNorm(group_size=group_size)
+    return TrainConfig(model=ModelConfig(image_tower=ImageTower(batch_norm=norm)))
 
 
 def test_a_config_travels() -> None:
@@ -105,6 +145,23 @@ def test_a_config_travels() -> None:
         pytest.param(lambda: ZeroConfig(bucket_size=0), "bucket_size must be above 0", id="zero"),
         pytest.param(lambda: TrainConfig(global_batch_size=1), "needs a negative", id="batch"),
         pytest.param(
+            lambda: TrainConfig(block_size=1), "block_size must be at least 2, got 1", id="block"
+        ),
+        pytest.param(
+            lambda: TrainConfig(global_batch_size=300),
+            "global_batch_size must be a multiple of block_size, got 300 and 256",
+            id="blocks",
+        ),
+        pytest.param(lambda: ghost(48), "got 256 and 48: groups lie inside a block", id="groups"),
+        pytest.param(
+            lambda: GhostBatchNorm(group_size=1), "group_size must be at least 2", id="group"
+        ),
+        pytest.param(
+            lambda: TrainConfig(compile=True, zero=ZeroConfig(stage=3)),
+            "compile must be false where zero.stage is 3",
+            id="compile",
+        ),
+        pytest.param(
             lambda: TrainConfig(duration=Duration(steps=10_000)),
             "below duration.steps, got 10000 and 10000",
             id="a warm-up as long as the run",
@@ -125,6 +182,9 @@ def test_a_setting_out_of_bounds_is_refused(make: Callable[[], Any], message: st
         pytest.param(lambda: Temperature(initial=0.01), id="temperature"),
         pytest.param(lambda: TrainConfig(duration=Duration(steps=10_001)), id="warm-up"),
         pytest.param(lambda: TrainConfig(global_batch_size=2), id="batch"),
+        pytest.param(lambda: TrainConfig(block_size=2), id="block"),
+        pytest.param(lambda: ghost(256), id="groups"),
+        pytest.param(lambda: TrainConfig(compile=True), id="compile"),
     ],
 )
 def test_a_setting_on_the_bound_is_taken(make: Callable[[], Any]) -> None:

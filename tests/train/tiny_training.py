@@ -196,9 +196,10 @@ def tiny_model(**changes: Any) -> ModelConfig:
 
 
 def tiny_config(**changes: Any) -> TrainConfig:
-    """Return a run of eight steps of 16 pairs with a checkpoint each third step."""
+    """Return a run of eight steps of two blocks of 8 pairs with a checkpoint each third step."""
     values: dict[str, Any] = {
         "global_batch_size": 16,
+        "block_size": 8,
         "duration": Duration(steps=8),
         "model": tiny_model(),
         "optimizer": AdamW(learning_rate=2e-3),

@@ -1,7 +1,7 @@
 """Training pairs, read at random from indexed tars: position -> sample is a pure function.
 
-Step s of a run with a global batch of G pairs holds the positions s * G to (s + 1) * G - 1; rank r
-of W has the r-th W-th of them. Positions count on from epoch to epoch, so no pair is left out; the
+Step s of a run with a global batch of G pairs holds the positions s * G to (s + 1) * G - 1, and a
+rank has a run of them. Positions count on from epoch to epoch, so no pair is left out; the
 batch on the border holds the end of one permutation and the start of the next.
 
 Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
@@ -170,17 +170,22 @@ class TrainingSet:
         )
 
     def batches(
-        self, first_step: int, last_step: int, *, global_batch_size: int, rank: int, world_size: int
+        self,
+        first_step: int,
+        last_step: int,
+        *,
+        global_batch_size: int,
+        start: int,
+        num_pairs: int,
     ) -> Generator[Batch]:
-        """Yield this rank's share of each step before `last_step`, made one step ahead.
+        """Yield the pairs from `start` on of each step before `last_step`, made one step ahead.
 
         The thread that makes them ends with the generator: close it when leaving early.
         """
-        share = global_batch_size // world_size
 
         def make(step: int) -> Batch:
-            start = step * global_batch_size + rank * share
-            return self.batch(step, start=start, stop=start + share)
+            first = step * global_batch_size + start
+            return self.batch(step, start=first, stop=first + num_pairs)
 
         steps = map(make, range(first_step, last_step))
         with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:

@@ -165,8 +165,13 @@ def to_tensor(images_BSSC: Pixels) -> Tensor:
     return torch.from_numpy(scaled).permute(0, 3, 1, 2)
 
 
-def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokenizer:
-    """Return the WordPiece tokenizer of a vocabulary: cuts, marks the ends, truncates, pads."""
+def build_tokenizer(
+    vocabulary: Sequence[str], preprocess: Preprocess, *, fixed_length: bool = False
+) -> Tokenizer:
+    """Return the WordPiece tokenizer of a vocabulary: cuts, marks the ends, truncates, pads.
+
+    It pads to the longest text of a batch or, with `fixed_length`, to the most tokens.
+    """
     ids = {piece: number for number, piece in enumerate(vocabulary)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  # no secret
     tokenizer.normalizer = normalizer(preprocess.words)  # pyright: ignore[reportAttributeAccessIssue]
@@ -178,7 +183,8 @@ def build_tokenizer(vocabulary: Sequence[str], preprocess: Preprocess) -> Tokeni
     )
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     tokenizer.enable_truncation(preprocess.max_tokens)
-    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0])
+    length = preprocess.max_tokens if fixed_length else None
+    tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0], length=length)
     return tokenizer
 
 

@@ -3,25 +3,25 @@
 `AlignModel` is the architecture and the checkpoint format. Only this file corrects what its code
 gets wrong for training: batch-norm momentum (the library reads Keras' 0.99 as the new
 batch's weight, and not on every layer), fan-out initialization, stochastic depth by sample, the
-pooler that ALIGN does not use, a temperature that DeepSpeed cannot broadcast, and batch norms
-that cuDNN cannot run on DeepSpeed's parameters.
+pooler that ALIGN does not use, a temperature that DeepSpeed cannot broadcast, and batch norm
+(`batch_norm.py`).
 
 Shape suffixes:
     B  pairs on this rank
+    b  pairs of one forward pass
     D  embedding width
-    T  tokens of the batch's longest text
+    T  tokens of the longest text on this rank
+    t  tokens of the longest text of one forward pass
 """
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
 import math
-from collections.abc import Callable, Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -29,15 +29,35 @@ from transformers import AlignConfig, AlignModel, AlignTextConfig, AlignVisionCo
 
 from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.data.order import seed_at
+from openalign.train.model.batch_norm import batch_norms, pass_statistics, replace_batch_norms
 
 _LAST_CHANNELS = 320
 """Output channels of EfficientNet's last block at width 1."""
 
 
+class Pass(NamedTuple):
+    """One forward pass: a block of this rank's pairs."""
+
+    start: int
+    stop: int
+    """Rows of the block among those that the towers are called with."""
+
+    num_tokens: int
+    """Length to which the block's texts are padded; what follows in a row is padding too."""
+
+    seed: int
+    """Seed of what is drawn: dropout and stochastic depth."""
+
+    counts: bool = True
+    """False where the pass is made only because other ranks make one; its result is dropped."""
+
+
 class Towers(nn.Module):
     """Both encoders and the temperature; call it to get unit embeddings of pairs."""
 
-    def __init__(self, align: AlignModel, *, temperature: float, autocast: bool) -> None:
+    def __init__(
+        self, align: AlignModel, *, temperature: float, autocast: bool, compiled: bool
+    ) -> None:
         super().__init__()
         align.text_model.pooler = None  # no part of ALIGN; without a gradient it would only decay
         del align.temperature
@@ -45,21 +65,64 @@ class Towers(nn.Module):
         # One element, not a scalar, and held by the module whose forward reads it: DeepSpeed can
         # neither broadcast a 0-dimensional parameter nor, in stage 3, gather it anywhere else.
         self.temperature = nn.Parameter(torch.full((1,), temperature))
+        self.statistics_of_passes: list[Tensor] = []
+        """Batch-norm statistics of each pass of the last call that counts."""
         self._autocast = autocast
+        embed = self._embed_block
+        self._embed = torch.compile(embed, dynamic=False) if compiled else embed
 
     def forward(
-        self, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor
+        self, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor, passes: Sequence[Pass] = ()
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return `image_BD`, `text_BD`, both with unit rows, and the temperature."""
-        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
-            image_BD = self.align.vision_model(pixel_values=pixels).pooler_output
-            hidden_BTH = self.align.text_model(
-                input_ids=ids_BT, attention_mask=mask_BT
-            ).last_hidden_state
-            text_BD = self.align.text_projection(hidden_BTH[:, 0])
+        """Return `image_BD`, `text_BD`, both with unit rows, and the temperature.
+
+        With several passes only embeddings are kept of each. The backward pass runs a block again
+        with the same draws before it goes through it: the gradients are those of one graph over
+        all blocks, at the memory of one block. Without passes the rows are one block, and the
+        global random state is drawn from.
+        """
+        self.statistics_of_passes = []
         # A new tensor: stage 3 frees the parameter itself when this function ends.
         temperature = self.temperature * 1.0
-        return F.normalize(image_BD.float()), F.normalize(text_BD.float()), temperature
+        if not passes:
+            image_BD, text_BD = self._embed(pixels, ids_BT, mask_BT)
+            self._note_statistics()
+            return image_BD, text_BD, temperature
+        run = self._run if len(passes) == 1 else partial(_recomputed, self._run)
+        embedded: list[tuple[Tensor, Tensor]] = []
+        for each in passes:
+            image_bD, text_bD = run(each, pixels, ids_BT, mask_BT)
+            if each.counts:
+                embedded.append((image_bD, text_bD))
+                self._note_statistics()
+            else:  # in the graph, so that the backward pass goes through it on every rank
+                temperature = temperature + 0.0 * (image_bD.sum() + text_bD.sum())
+        images, texts = zip(*embedded, strict=True)
+        return torch.cat(images), torch.cat(texts), temperature
+
+    def _run(
+        self, this: Pass, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(this.seed)
+        rows, tokens = slice(this.start, this.stop), slice(this.num_tokens)
+        return self._embed(pixels[rows], ids_BT[rows, tokens], mask_BT[rows, tokens])
+
+    def _embed_block(
+        self, pixels: Tensor, ids_bt: Tensor, mask_bt: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
+            image_bD = self.align.vision_model(pixel_values=pixels).pooler_output
+            hidden_btH = self.align.text_model(
+                input_ids=ids_bt, attention_mask=mask_bt
+            ).last_hidden_state
+            text_bD = self.align.text_projection(hidden_btH[:, 0])
+        exact = torch.promote_types(image_bD.dtype, torch.float32)  # from bf16 under autocast
+        return F.normalize(image_bD.to(exact)), F.normalize(text_bD.to(exact))
+
+    def _note_statistics(self) -> None:
+        layers = batch_norms(self)
+        if any(layer.training for layer in layers):
+            self.statistics_of_passes.append(pass_statistics(layers))
 
 
 def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
@@ -69,18 +132,22 @@ def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
         torch.manual_seed(seed_at(config.seed, 0))
         align = AlignModel(align_config(model, vocabulary_size=vocabulary_size))
         _draw_convolutions(align)
-    for layer in cast("Iterable[Any]", _batch_norms(align)):
-        layer.momentum = model.image_tower.batch_norm_momentum
-        layer.forward = partial(_without_cudnn, layer.forward)
-    for block in cast("Iterable[Any]", align.vision_model.encoder.blocks):
-        block.projection.dropout = StochasticDepth(block.projection.dropout.p)
-        if model.image_tower.gradient_checkpointing:
-            block.forward = partial(_recomputed, block, block.forward)
+    image_tower = model.image_tower
+    replace_batch_norms(
+        align, momentum=image_tower.batch_norm_momentum, kind=image_tower.batch_norm
+    )
+    for layer in cast("Iterable[Any]", align.vision_model.encoder.blocks):
+        layer.projection.dropout = StochasticDepth(layer.projection.dropout.p)
+        if image_tower.gradient_checkpointing:
+            layer.forward = partial(_recomputed, layer.forward)
     for layer in cast("Iterable[Any]", align.text_model.encoder.layer):
         if model.text_tower.gradient_checkpointing:
-            layer.forward = partial(_recomputed, layer, layer.forward)
+            layer.forward = partial(_recomputed, layer.forward)
     return Towers(
-        align, temperature=config.temperature.initial, autocast=config.precision == "bf16"
+        align,
+        temperature=config.temperature.initial,
+        autocast=config.precision == "bf16",
+        compiled=config.compile,
     )
 
 
@@ -120,18 +187,6 @@ def embedding_width(width: float) -> int:
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
-def _without_cudnn(batch_norm: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
-    """Call PyTorch's own kernel on a GPU.
-
-    DeepSpeed lays parameters end to end, the temperature first, so that none begins at a multiple
-    of 16 bytes. cuDNN takes for granted that they do, and dies of a misaligned address.
-    """
-    if not features.is_cuda:
-        return batch_norm(features)
-    with torch.backends.cudnn.flags(enabled=False):
-        return batch_norm(features)
-
-
 class StochasticDepth(nn.Module):
     """Drop a residual branch for whole samples; those that stay are scaled up to keep the mean."""
 
@@ -149,54 +204,6 @@ class StochasticDepth(nn.Module):
 
 
 @torch.no_grad()
-def reestimate_batch_norm(
-    towers: nn.Module, forward: Callable[[Any], object], batches: Iterable[Any]
-) -> None:
-    """Set every batch norm's statistics to their mean over batches and ranks.
-
-    The rest of the model is in evaluation mode, as it will be when the statistics are used.
-    `forward` runs the model on one batch.
-    """
-    layers = _batch_norms(towers)
-    momenta = [layer.momentum for layer in layers]
-    was_training = towers.training
-    towers.eval()
-    for layer in layers:
-        layer.train()
-        layer.reset_running_stats()
-        layer.momentum = None  # the plain mean over batches
-    for batch in batches:
-        forward(batch)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    average_batch_norm(towers)
-    towers.train(was_training)
-
-
-def average_batch_norm(towers: nn.Module) -> None:
-    """Replace every rank's batch-norm statistics by their mean over ranks."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return
-    for buffer in batch_norm_statistics(towers):
-        dist.all_reduce(buffer)
-        buffer.div_(dist.get_world_size())
-
-
-def batch_norm_statistics(towers: nn.Module) -> list[Tensor]:
-    """Return the running means and variances of every batch norm."""
-    found: list[Tensor] = []
-    for layer in _batch_norms(towers):
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        found += [layer.running_mean, layer.running_var]
-    return found
-
-
-def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
-    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
-
-
-@torch.no_grad()
 def _draw_convolutions(align: AlignModel) -> None:
     """Draw as EfficientNet does: normal of variance 2 / fan-out, by filter group."""
     for layer in align.vision_model.modules():
@@ -206,33 +213,9 @@ def _draw_convolutions(align: AlignModel) -> None:
             layer.weight.normal_(std=math.sqrt(2.0 / fan_out))
 
 
-def _recomputed(
-    block: nn.Module, forward: Callable[..., Tensor], *inputs: Any, **options: Any
-) -> Tensor:
-    """Run a block without keeping its activations; the backward pass runs it again."""
-    contexts = partial(_once_counted, block)
-    output = checkpoint(
-        partial(forward, **options), *inputs, use_reentrant=False, context_fn=contexts
-    )
-    assert isinstance(output, Tensor)
-    return output
+def _recomputed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    """Run `forward` without keeping its activations; the backward pass runs it again.
 
-
-def _once_counted(
-    block: nn.Module,
-) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    return nullcontext(), _statistics_held(block)
-
-
-@contextmanager
-def _statistics_held(block: nn.Module) -> Generator[None]:
-    """Hold the running statistics, which the first run of the block has already moved."""
-    layers = _batch_norms(block)
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.momentum = momentum
+    It runs to its end then: under ZeRO-3 a module that is left early would keep its parameters.
+    """
+    return checkpoint(partial(forward, **options), *inputs, use_reentrant=False, early_stop=False)

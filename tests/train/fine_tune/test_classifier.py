@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from tiny_training import COLORS, SHAPES, jpeg_of, tiny_config
 from torch import Tensor, nn
+from transformers import AlignModel
 
 from openalign.train.config import Duration
 from openalign.train.data.order import rows_at
@@ -28,7 +29,7 @@ from openalign.train.fine_tune.recipes import (
     vtab_recipe,
 )
 from openalign.train.fine_tune.schedule import falling_factor
-from openalign.train.model.towers import build_towers, embedding_width, reestimate_batch_norm
+from openalign.train.model.towers import align_config, build_towers, embedding_width
 from openalign.train.sweep.bit import BIT_RANGES
 from openalign.train.sweep.ranges import draw_trial
 
@@ -42,9 +43,16 @@ ALL = replace(FINE_GRAINED_ALL, **TINY, duration=Duration(steps=15), learning_ra
 
 @pytest.fixture
 def classifier() -> Classifier:
-    tower = build_towers(tiny_config(), vocabulary_size=50).align.vision_model
-    pixels = evaluation_pixels(CONTENTS, side_px=HEAD.eval_px)
-    reestimate_batch_norm(tower, tower, [pixels])  # else all images look alike to it
+    drawn = build_towers(tiny_config(), vocabulary_size=50).align.vision_model
+    tower = AlignModel(align_config(tiny_config().model, vocabulary_size=50)).vision_model
+    tower.load_state_dict(drawn.state_dict())
+    norms = [layer for layer in tower.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for layer in norms:
+        layer.momentum = None
+    with torch.no_grad():  # else all images look alike to it
+        tower(pixel_values=evaluation_pixels(CONTENTS, side_px=HEAD.eval_px))
+    for layer in norms:
+        layer.momentum = 0.1
     return Classifier(tower, width=embedding_width(0.25), num_classes=len(COLORS[:4]))
 
 
