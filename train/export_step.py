@@ -48,6 +48,6 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
     data = open_pairs(config, index, vocabulary, ShardReader(spec.shards, places=spec.places))
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
-    settle_statistics(towers, towers, data, share, config, ranks.device)
+    settle_statistics(towers, towers, data, share, config)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
     write_export(output, weights=weights, vocabulary=vocabulary, model=config.model)

@@ -79,9 +79,7 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
         _train(state)
         state.saver.wait()
         engine = state.engine
-        passes.settle_statistics(
-            engine, engine.module, state.data, state.share, config, ranks.device
-        )
+        passes.settle_statistics(engine, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
         weights=weights,

@@ -141,12 +141,7 @@ def move_statistics(engine: Any, share: BlockShare) -> None:
 
 
 def settle_statistics(
-    engine: Any,
-    towers: Towers,
-    data: TrainingSet,
-    share: BlockShare,
-    config: TrainConfig,
-    device: torch.device,
+    engine: Any, towers: Towers, data: TrainingSet, share: BlockShare, config: TrainConfig
 ) -> None:
     """Estimate the batch-norm statistics again, on the first batches of the order.
 
@@ -156,7 +151,7 @@ def settle_statistics(
 
     def statistics() -> Iterator[list[Tensor]]:
         for batch in made:
-            embed(engine, batch, share, config, device)
+            embed(engine, batch, share, config, towers.temperature.device)
             yield towers.statistics_of_passes
 
     with closing(made):
