@@ -21,7 +21,7 @@ from openalign.train.model.loss_forms.terms import LossTerms
 from openalign.train.model.loss_forms.tiled import tiled_loss
 
 MOST_PAIRS_IN_ROWS = 2048
-"""Largest global batch that `auto` computes by rows: on one rank they take 64 MiB at the peak."""
+"""Largest global batch that `auto` computes by rows: on one rank, four matrices of 16 MiB."""
 
 _FORMS = {"plain": plain_loss, "rows": rows_loss, "tiled": tiled_loss}
 

@@ -116,7 +116,7 @@ def log_sums_kernel(
             num_rows,
             num_columns,
         )
-        dropped = tl.sum(tl.where(mask & inside, logits * mass, 0.0), axis=1)
+        dropped = tl.sum(tl.where(mask, logits * mass, 0.0), axis=1)
         tl.store(left_out + row_places, dropped, mask=is_row)
         logits = tl.where(mask, _FAR, logits)
     logits = tl.where(inside, logits, _FAR)
