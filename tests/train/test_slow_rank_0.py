@@ -4,6 +4,7 @@ import json
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_training
@@ -37,7 +38,7 @@ def be_a_rank(folder: str) -> None:
         time.sleep(_WORK_SECONDS)
 
     slow_on_rank_0(ranks, work)
-    found: dict[str, bool | str] = {"saw the work": done.exists()}
+    found: dict[str, Any] = {"saw the work": done.exists()}
     try:
         slow_on_rank_0(ranks, fail)
     except StageError as error:

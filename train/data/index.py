@@ -4,8 +4,8 @@ A rank keeps a few numbers a file for itself, and nothing a pair.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ from openalign.train.data.order import RowNumbers
 ImageNumbers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an image's bytes lie, and their hash (`content_hash`); 0 where it is not known."""
 
     shard: str
@@ -72,23 +71,23 @@ class TrainingIndex:
             file = self._files[number]
             names = file.shards.take(pa.array(file.shard[here])).to_pylist()
             numbers = (file.offset[here], file.length[here], file.xxh3[here])
-            columns = zip(places.tolist(), names, *(n.tolist() for n in numbers), strict=True)
-            found.update((at, Place(*place)) for at, *place in columns)
+            lying = map(Place, names, *(column.tolist() for column in numbers))
+            found.update(zip(places.tolist(), lying, strict=True))
         return [found[at] for at in range(len(rows))]
 
     def alt_texts(self, rows: RowNumbers) -> list[str]:
         """Return the alt-text of each row."""
-        return [text.as_py() for text in self._taken(rows, "alt_text")]
+        return self._taken(rows, "alt_text")
 
     def keys(self, rows: RowNumbers) -> list[str]:
         """Return the candidate key of each row."""
-        return [key.as_py().hex() for key in self._taken(rows, "key")]
+        return [key.hex() for key in self._taken(rows, "key")]
 
-    def _taken(self, rows: RowNumbers, name: str) -> list[pa.Scalar]:
-        found: dict[int, pa.Scalar] = {}
+    def _taken(self, rows: RowNumbers, name: str) -> list[Any]:
+        found: dict[int, Any] = {}
         for number, places, here in self._by_file(rows):
             column: pa.Array = getattr(self._files[number], name)
-            found.update(zip(places.tolist(), column.take(pa.array(here)), strict=True))
+            found.update(zip(places.tolist(), column.take(pa.array(here)).to_pylist(), strict=True))
         return [found[at] for at in range(len(rows))]
 
     def _by_file(self, rows: RowNumbers) -> Iterator[tuple[int, RowNumbers, RowNumbers]]:
