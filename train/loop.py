@@ -127,6 +127,10 @@ def run(
         state.saver.wait()
         _settle_batch_norm(state)
         weights = zero.whole_weights(state.engine)
+    except RuntimeError:
+        # A rank that knew first of a checkpoint that failed has ended, and broken the connection.
+        state.saver.check()
+        raise
     finally:
         if state.journal is not None:
             state.journal.close()
@@ -170,9 +174,7 @@ def _set_up(
         image_cache_mb=config.image_cache_mb,
     )
     towers = build_towers(config, vocabulary_size=len(vocabulary))
-    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
-    keep = config.keep_checkpoints
-    on_rank_0(ranks, lambda: room.require_room(checkpoints.room, needed, keep=keep))
+    on_rank_0(ranks, partial(_require_room, checkpoints, towers, config))
     optimizer = build_optimizer(towers, config)
     engine = _engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found is not None else Progress()
@@ -181,7 +183,7 @@ def _set_up(
     kept = Kept(
         made_from=made_from,
         settings=to_plain(config),
-        keep=keep,
+        keep=config.keep_checkpoints,
         keep_every_steps=config.keep_every_steps,
         beside=folders.beside,
     )
@@ -235,6 +237,13 @@ def _engine_from(
     together(lambda: None)  # until all have read
     found.forget()
     return engine
+
+
+def _require_room(checkpoints: CheckpointFolder, towers: Towers, config: TrainConfig) -> None:
+    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
+    # The oldest goes once the newest is whole; under a URL each passes through this machine.
+    at_once = config.keep_checkpoints + 1 - len(checkpoints.steps()) if checkpoints.is_local else 1
+    room.require_room(checkpoints.room, needed, at_once=at_once)
 
 
 def _journal(folder: Path, start: Start, steps: int) -> journal.Journal:
