@@ -7,7 +7,7 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -75,7 +75,7 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
             that were not finite.
     """
     state = set_up(config, ranks, inputs)
-    with closing(state):
+    with closing(state), _failed_checkpoints_told(state):
         _train(state)
         state.saver.wait()
         engine = state.engine
@@ -89,6 +89,19 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
         num_skipped=state.progress.num_skipped,
         sample_hash=state.progress.sample_hash,
     )
+
+
+@contextmanager
+def _failed_checkpoints_told(state: TrainingState) -> Generator[None]:
+    """Raise what failed a checkpoint in place of what came of it.
+
+    A rank that knew of it first has ended, and broken the connection.
+    """
+    try:
+        yield
+    except RuntimeError:
+        state.saver.check()
+        raise
 
 
 def _train(state: TrainingState) -> None:

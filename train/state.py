@@ -5,6 +5,7 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     if ranks.rank == 0:
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
     towers = build_towers(config, vocabulary_size=len(inputs.vocabulary))
-    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
-    keep = config.keep_checkpoints
-    on_rank_0(ranks, lambda: room.require_room(checkpoints.room, needed, keep=keep))
+    on_rank_0(ranks, partial(_require_room, checkpoints, towers, config))
     optimizer = build_optimizer(towers, config)
     engine = _engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
@@ -108,7 +107,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     kept = Kept(
         made_from=inputs.made_from,
         settings=to_plain(config),
-        keep=keep,
+        keep=config.keep_checkpoints,
         keep_every_steps=config.keep_every_steps,
         beside=folders.beside,
     )
@@ -182,6 +181,13 @@ def _engine_from(
     together(lambda: None)  # until all have read
     found.forget()
     return engine
+
+
+def _require_room(checkpoints: CheckpointFolder, towers: Towers, config: TrainConfig) -> None:
+    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
+    # The oldest goes once the newest is whole; under a URL each passes through this machine.
+    at_once = config.keep_checkpoints + 1 - len(checkpoints.steps()) if checkpoints.is_local else 1
+    room.require_room(checkpoints.room, needed, at_once=at_once)
 
 
 def _journal(folder: Path, start: Start, steps: int) -> Journal:

@@ -71,7 +71,7 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
         found.load_moments(engine, optimizer)
     loaded = whole_state(engine, optimizer) if leg else {}
     engine.eval()
-    losses = [_step(engine, optimizer, step, ranks) for step in _steps(leg)]
+    taken = [_step(engine, optimizer, step, ranks) for step in _steps(leg)]
     saved = whole_state(engine, optimizer)
     here = _checkpoints(folder, leg, stage)
     kept = Kept(
@@ -85,7 +85,7 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
     saver.wait()
     saver.close()
     zero.stop_engine(engine)
-    return {"losses": losses, "loaded": loaded, "saved": saved}
+    return {"steps": taken, "loaded": loaded, "saved": saved}
 
 
 def _steps(leg: int) -> range:
@@ -96,14 +96,17 @@ def _checkpoints(folder: Path, leg: int, stage: int) -> CheckpointFolder:
     return CheckpointFolder(url=str(folder / f"leg-{leg}-stage-{stage}"), scratch=folder)
 
 
-def _step(engine: Any, optimizer: ShardedOptimizer, step: int, ranks: RankGroup) -> float:
+def _step(
+    engine: Any, optimizer: ShardedOptimizer, step: int, ranks: RankGroup
+) -> tuple[float, float]:
+    """Return loss and gradient norm."""
     optimizer.set_factor(1.0 / (step + 1))
     outputs = engine(*rank_checks.share(rank_checks.batch(step, GLOBAL_BATCH), ranks))
     loss = contrastive_loss(*outputs, label_smoothing=0.1)
-    zero.take_step(engine, optimizer, loss)
+    norm = zero.take_step(engine, optimizer, loss)
     mean = loss.detach().clone()
     dist.all_reduce(mean)
-    return float(mean) / ranks.world_size
+    return float(mean) / ranks.world_size, norm
 
 
 def whole_state(engine: Any, optimizer: ShardedOptimizer) -> dict[str, Tensor]:
@@ -130,12 +133,12 @@ def _moment(engine: Any, optimizer: ShardedOptimizer, parameter: Any, moment: st
     return whole.cpu().reshape(-1)[: getattr(parameter, "ds_numel", None)].clone()
 
 
-def undisturbed() -> list[float]:
-    """Return the losses of the same steps in one process that never stops, without ZeRO."""
+def undisturbed() -> list[tuple[float, float]]:
+    """Return loss and gradient norm of every step in one process that never stops, without ZeRO."""
     config = config_for(0)
     towers = rank_checks.calibrated_towers(config)
     optimizer = build_optimizer(towers, config)
-    losses: list[float] = []
+    taken: list[tuple[float, float]] = []
     for step in range(len(LEGS) * STEPS_PER_LEG):
         optimizer.set_factor(1.0 / (step + 1))
         optimizer.zero_grad()
@@ -145,7 +148,7 @@ def undisturbed() -> list[float]:
         cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
         loss = cross_entropy(logits, target) + cross_entropy(logits.T, target)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(towers.parameters(), config.gradient_clipping)
+        norm = torch.nn.utils.clip_grad_norm_(towers.parameters(), config.gradient_clipping)
         optimizer.step()
-        losses.append(loss.item())
-    return losses
+        taken.append((loss.item(), norm.item()))
+    return taken

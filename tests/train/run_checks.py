@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
 def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
     """Start runs that cannot go on, one after the other; note what this rank was told.
 
+    The last is the first one, of which each rank has other settings.
+
     What gets as far as its seal finds the disk full.
     """
     said: list[str] = []
@@ -103,7 +106,9 @@ def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None
 
     StageFolder.seal = seal
     with zero.joined_ranks() as ranks:
-        for config, corpus, root in jobs:
+        first, *places = jobs[0]
+        differing = replace(first, seed=ranks.rank, decode_threads=1 + ranks.rank)
+        for config, corpus, root in [*jobs, (differing, *places)]:
             try:
                 rank.run(spec_for(config, corpus, root))
             except (OpenAlignError, OSError) as error:

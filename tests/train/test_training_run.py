@@ -333,7 +333,8 @@ def take(root: Path, *, patience_seconds: float) -> None:
 
 
 def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
-    """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk."""
+    """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk; ranks
+    with other settings."""
     long = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
     short = replace(tiny_config(), duration=Duration(steps=3))
     taken, free = tmp_path / "taken", tmp_path / "free"
@@ -344,7 +345,12 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
         finish(start_ranks(job, num_ranks=2, folder=tmp_path))
 
     for rank in range(2):
-        locked, too_long, full = json.loads((tmp_path / f"said-{rank}.json").read_text())
+        said = json.loads((tmp_path / f"said-{rank}.json").read_text())
+        locked, too_long, full, differing = said
+        assert differing == (
+            "StageError: rank 1 does not have the same as rank 0: settings of the result, "
+            "train.seed, train.decode_threads"
+        )
         assert locked.startswith(
             f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
         )

@@ -56,8 +56,12 @@ def words(pipelines: Path, root: Path, *overrides: str) -> list[str]:
 
 
 def run_starter(pipelines: Path, root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    return run_verb(words(pipelines, root, *overrides))
+
+
+def run_verb(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *words(pipelines, root, *overrides)],
+        [sys.executable, *arguments],
         env=rank_environment(),
         capture_output=True,
         text=True,
@@ -83,7 +87,9 @@ def test_both_ways_make_the_same_bytes(started: Path, as_ranks: Path) -> None:
         {
             path.relative_to(root): path.read_bytes()
             for path in (root / "train").rglob("*")
-            if path.is_file() and path.name != "run.jsonl" and "tensorboard" not in path.parts
+            if path.is_file()
+            and path.name != "run.jsonl"
+            and {"tensorboard", "checkpoints"}.isdisjoint(path.parts)
         }
         for root in (started, as_ranks)
     ]
@@ -115,3 +121,73 @@ def test_while_a_run_trains_nobody_else_does(untrained: Path, tmp_path: Path) ->
     refusal = f"error: another run is at work on {root}/train: process {os.getpid()} on "
     assert [refusal in text for text in said] == [True, True, True]
     assert list(root.glob(".train.*")) == []
+
+
+def test_a_trained_model_is_never_replaced_unasked(untrained: Path, started: Path) -> None:
+    """Neither by the starter nor by ranks; three steps more would begin at step 0."""
+    before = (started / "train" / "COMPLETE").stat().st_mtime_ns
+    longer = "train.duration={steps: 7}"
+
+    starter = run_starter(untrained, started, longer)
+    rank = start_as_ranks(words(untrained, started, longer), num_ranks=1)[0]
+    said = [starter.stderr, rank.communicate()[0]]
+
+    assert [starter.returncode, rank.returncode] == [2, 2]
+    for text in said:
+        assert f"{started}/train is complete, and would be made again because this" in text
+        assert "duration.steps: 4 -> 7" in text
+        assert "hint: --yes makes it again" in text
+    assert (started / "train" / "COMPLETE").stat().st_mtime_ns == before
+
+
+def test_a_killed_run_goes_on_whatever_cannot_matter_to_the_model(
+    untrained: Path, started: Path, tmp_path: Path
+) -> None:
+    """On one rank in place of two, under another ZeRO stage, with fewer lines of metrics."""
+    root = copy_of(untrained, tmp_path)
+    manifest = StageFolder(str(started), "train").require()
+    partial = Path(StageFolder(str(root), "train").partial_url(manifest.fingerprint))
+    # What a run leaves that was killed in its fourth step.
+    shutil.copytree(started / "train" / "checkpoints", partial / "checkpoints")
+    shutil.rmtree(partial / "checkpoints" / "step-00000004")
+    for name in ("metrics.jsonl", "vocabulary.txt"):
+        shutil.copy(started / "train" / name, partial)
+    changed = ("num_processes=1", "zero.stage=3", "log_every_steps=2", "keep_every_steps=3")
+
+    done = run_starter(untrained, root, *(f"train.{setting}" for setting in changed))
+
+    assert done.returncode == 0, done.stderr
+    assert "goes on from step 3" in done.stderr
+    result = StageFolder(str(root), "train").require()
+    assert result.fingerprint == manifest.fingerprint
+    assert result.facts["sample_hash"] == manifest.facts["sample_hash"]
+    lines = [
+        read_json_lines((folder / "train" / "metrics.jsonl").read_text())
+        for folder in (root, started)
+    ]
+    assert [line["step"] for line in lines[0]] == [0, 1, 2, 3]
+    assert lines[0][:3] == lines[1][:3]
+    # Dropout and batch norm still belong to a rank: the losses are near, not equal.
+    assert abs(lines[0][3]["train/loss"] - lines[1][3]["train/loss"]) < 0.5
+
+
+def test_another_checkpoint_is_exported_as_the_last_one_was(
+    untrained: Path, started: Path, tmp_path: Path
+) -> None:
+    asked = [word if word != "train" else "export" for word in words(untrained, started)]
+
+    done = {
+        step: run_verb([*asked, "--step", str(step), "--output", str(tmp_path / str(step))])
+        for step in (3, 4, 5)
+    }
+
+    assert [process.returncode for process in done.values()] == [0, 0, 2], done[3].stderr
+    assert done[4].stdout == f"{tmp_path}/4\n"
+    assert "tiny has no checkpoint of step 5\n\nhint: there are: 3, 4;" in done[5].stderr
+    last = started / "train" / "export"
+    names = sorted(path.name for path in last.iterdir())
+    for step, equal in ((3, False), (4, True)):
+        assert sorted(path.name for path in (tmp_path / str(step)).iterdir()) == names
+        for name in names:
+            same = (tmp_path / str(step) / name).read_bytes() == (last / name).read_bytes()
+            assert same == (equal or name != "model.safetensors"), name

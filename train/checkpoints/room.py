@@ -24,18 +24,18 @@ def bytes_of_checkpoint(parameters: Iterable[Tensor], buffers: Iterable[Tensor])
     return int(1.02 * (trained + beside)) + _BYTES_BESIDE
 
 
-def require_room(folder: Path, needed: int, *, keep: int) -> None:
-    """See before the first step that a checkpoint fits; say where not all that are kept would.
+def require_room(folder: Path, needed: int, *, at_once: int) -> None:
+    """See before the first step that a checkpoint fits; say where fewer than `at_once` more do.
 
     Raises:
         StageError: not even one does.
     """
-    free = _free_bytes(folder)
     check_room(folder, needed)
-    if free < needed * (keep + 1):  # the oldest goes once the newest is whole
+    free = _free_bytes(folder)
+    if free < needed * at_once:
         say(
-            f"train     {keep} checkpoints and the one that is written take "
-            f"{_shown(needed * (keep + 1))}, and {_shown(free)} are free at {folder}"
+            f"train     {at_once} checkpoints, as many as will lie there at once, take "
+            f"{_shown(needed * at_once)}, and {_shown(free)} are free at {folder}"
         )
 
 

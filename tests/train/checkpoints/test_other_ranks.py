@@ -52,14 +52,17 @@ def test_every_stage_and_number_of_ranks_loads_bit_for_bit_what_another_saved(
 def test_losses_are_those_of_a_run_that_nothing_happens_to(
     folder: Path, legs: list[dict[int, dict[str, Any]]]
 ) -> None:
-    expected = pickle.loads((folder / "undisturbed.pkl").read_bytes())
+    undisturbed = pickle.loads((folder / "undisturbed.pkl").read_bytes())
+    expected_losses, expected_norms = zip(*undisturbed, strict=True)
 
     for last in STAGES:
         # Back along the way: the stage that saved what the last leg went on from, and so on.
         stages = [last]
         for _ in legs[1:]:
             stages.insert(0, checkpoint_checks.saved_by(stages[0]))
-        losses = [
-            loss for leg, stage in zip(legs, stages, strict=True) for loss in leg[stage]["losses"]
+        taken = [
+            step for leg, stage in zip(legs, stages, strict=True) for step in leg[stage]["steps"]
         ]
-        assert losses == pytest.approx(expected, abs=1e-5)
+        losses, norms = zip(*taken, strict=True)
+        assert losses == pytest.approx(expected_losses, abs=1e-5)
+        assert norms == pytest.approx(expected_norms, rel=1e-3)

@@ -173,14 +173,14 @@ def test_a_disk_without_room_for_one_checkpoint_is_told_before_the_first_step(
     free = {"bytes": needed}
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage(free["bytes"]))
 
-    room.require_room(tmp_path / "not there yet", needed, keep=2)
-    assert "2 checkpoints and the one that is written take 3.1 MB" in capfd.readouterr().err
+    room.require_room(tmp_path / "not there yet", needed, at_once=3)
+    assert "3 checkpoints, as many as will lie there at once, take 3.1 MB" in capfd.readouterr().err
     free["bytes"] = 3 * needed
-    room.require_room(tmp_path, needed, keep=2)
+    room.require_room(tmp_path, needed, at_once=3)
     assert capfd.readouterr().err == ""
     free["bytes"] = needed - 1
     with pytest.raises(StageError, match=r"a checkpoint takes 1\.0 MB, and 1\.0 MB are free at"):
-        room.require_room(tmp_path, needed, keep=2)
+        room.require_room(tmp_path, needed, at_once=3)
 
 
 def test_a_checkpoint_that_would_not_fit_is_not_begun(
