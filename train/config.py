@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import runtime
+from openalign.settings.fields import runtime, runtime_factory
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import ImageTower, TextTower
+from openalign.train.stopping import Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +284,15 @@ class TrainConfig:
     keep_checkpoints: int = runtime(2)
     """How many of the newest checkpoints are kept."""
 
+    stop: Stopping = runtime_factory(Stopping)  # noqa: RUF009  # a field
+    """When a run is stopped before its end, and how long it may take to save."""
+
+    hang_minutes: float | None = runtime(15.0)
+    """End a run in which no rank gets on for so long, and name those behind; null: wait for ever.
+
+    Nothing that a step does may take longer, a compilation or a slow read included.
+    """
+
     log_every_steps: int = 1
     """Steps between two lines of metrics; the last step always has one."""
 
@@ -306,6 +316,7 @@ class TrainConfig:
             checkpoint_every_steps=self.checkpoint_every_steps,
             keep_checkpoints=self.keep_checkpoints,
             log_every_steps=self.log_every_steps,
+            hang_minutes=self.hang_minutes,
             decode_threads=self.decode_threads,
         )
         share(label_smoothing=self.label_smoothing)

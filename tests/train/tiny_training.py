@@ -40,6 +40,7 @@ from openalign.train.config import (
     TextTower,
     TrainConfig,
 )
+from openalign.train.local_ranks import end_with_starter
 from openalign.train.rank import TrainingSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -281,7 +282,8 @@ def write_device(path: str) -> None:
 
 
 def sleep(folder: str) -> None:
-    """Be a rank that never ends, under a file that bears its number."""
+    """Be a rank that never ends by itself, under a file that bears its number."""
+    end_with_starter()
     Path(folder, f"{os.getpid()}.pid").touch()
     while True:
         time.sleep(60)
