@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import refused, runtime
+from openalign.settings.fields import refused, runtime, runtime_factory
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
+from openalign.train.stopping import Stopping
 
 _LARGEST_BLOCK_BY_DEFAULT = 256
 """The paper's batch then has 64 blocks: as many ranks can share it, each in a single pass."""
@@ -331,6 +332,15 @@ class TrainConfig:
     keep_every_steps: int = runtime(0)
     """Checkpoints whose step is a multiple of this are kept as well; 0 keeps none of them."""
 
+    stop: Stopping = runtime_factory(Stopping)  # noqa: RUF009  # a field
+    """When a run is stopped before its end, and how long it may take to save."""
+
+    hang_minutes: float | None = runtime(15.0)
+    """End a run in which no rank gets on for so long, and name those behind; null: wait for ever.
+
+    Nothing that a step does may take longer, a compilation or a slow read included.
+    """
+
     log_every_steps: int = runtime(1)
     """Steps between two lines of metrics; the last step always has one."""
 
@@ -358,6 +368,7 @@ class TrainConfig:
             checkpoint_every_steps=self.checkpoint_every_steps,
             keep_checkpoints=self.keep_checkpoints,
             log_every_steps=self.log_every_steps,
+            hang_minutes=self.hang_minutes,
             decode_threads=self.decode_threads,
         )
         share(label_smoothing=self.label_smoothing)

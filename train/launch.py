@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from openalign.train.local_ranks import (
     num_local_ranks,
     orderly_end,
 )
+from openalign.train.stopping import SIGNALS, STOPPED
 
 RANK_MODULE = "openalign.train.rank"
 VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
@@ -29,7 +31,8 @@ DeepSpeed's launcher counts from 0 for its ranks, and so gives them GPUs that th
 """
 
 _TAIL_LINES = 30
-_SECONDS_TO_STOP = 20.0
+_STOP = "s"
+"""What asks the ranks to stop: `end_with_starter` hears it."""
 
 
 def launch(
@@ -37,6 +40,7 @@ def launch(
     *,
     num_processes: int,
     folders: Sequence[str],
+    grace_seconds: float,
     environment: Mapping[str, str] | None = None,
     module: str = RANK_MODULE,
 ) -> None:
@@ -45,11 +49,13 @@ def launch(
     Where there are GPUs, each rank has one to itself, so no more ranks than GPUs are started.
 
     Messages of the ranks are passed on. The ranks end with this process: when it is interrupted or
-    gets SIGTERM it ends them and waits, and when it is killed they notice. The number of ranks and
-    their exit code are noted in the first of `folders` that exists once they have ended.
+    gets SIGTERM or SIGUSR1 it asks them to save and stop, and kills those that have not done so
+    within `grace_seconds`; when it is killed they notice. The number of ranks and their exit code
+    are noted in the first of `folders` that exists once they have ended.
 
     Raises:
-        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
+        SystemExit: this process was asked to stop, or the ranks were, or their time was up; the
+            code is 143.
         StageError: this process is a rank itself, or the ranks failed; the end of their messages
             is in the error.
     """
@@ -66,7 +72,7 @@ def launch(
     command += ["--master_port", str(free_port()), "--module", module, *argv]
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    with orderly_end("train     stops; the same command goes on from the newest checkpoint"):
+    with orderly_end("train     stops once it has saved a checkpoint", SIGNALS):
         process = subprocess.Popen(  # noqa: S603  # our own command line
             command,
             env=_environment(count, num_gpus, environment or {}),
@@ -81,8 +87,10 @@ def launch(
             _pass_on(process, tail)
             code = process.wait()
         finally:
-            _stop(process)
+            _stop(process, tail, grace_seconds)
     _note(folders, count, code)
+    if code == STOPPED:
+        raise SystemExit(STOPPED)
     if code != 0:
         raise StageError(
             f"training ended with code {code}; its last lines were:\n\n{''.join(tail)}",
@@ -127,18 +135,24 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
     return environment
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End the launcher and its ranks where they still run: SIGTERM first, SIGKILL if need be."""
+def _stop(process: subprocess.Popen[str], tail: deque[str], grace_seconds: float) -> None:
+    """End the launcher and its ranks where they still run: they may save first, then SIGKILL."""
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # no rank is left to hear it
+            process.stdin.write(_STOP)
+            process.stdin.flush()
+        passing = threading.Thread(target=_pass_on, args=(process, tail), daemon=True)
+        passing.start()  # a rank that cannot say why it stops would not stop
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_STOP)
+            process.wait(grace_seconds)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with suppress(BrokenPipeError):
+                pipe.close()
 
 
 def _note(folders: Sequence[str], count: int, code: int) -> None:

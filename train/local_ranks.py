@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -48,15 +48,16 @@ def rank_environment(rank: int, world_size: int, port: int) -> dict[str, str]:
 def end_with_starter() -> None:
     """Have this rank end when the process that started it is gone, whatever ended it.
 
-    The starter holds the other end of the ranks' standard input open and writes nothing to it; the
-    system closes it with the starter. Only ranks that have such a starter may call this.
+    The starter holds the other end of the ranks' standard input open; the system closes it with
+    the starter. What it writes there asks a rank to stop, as SIGUSR1 does; a rank that hears it
+    asks the others. Only ranks that have such a starter may call this.
     """
     threading.Thread(target=_end_after_starter, name="starter", daemon=True).start()
 
 
 def _end_after_starter() -> None:
     while os.read(0, 1):
-        pass
+        os.kill(os.getpid(), signal.SIGUSR1)
     os._exit(1)
 
 
@@ -93,26 +94,30 @@ def _may_have_gpu() -> bool:
 
 
 @contextmanager
-def orderly_end(message: str) -> Generator[None]:
-    """Turn SIGTERM into an exception, so that `finally` blocks run; `message` is said then.
+def orderly_end(
+    message: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
+) -> Generator[None]:
+    """Turn signals into an exception, so that `finally` blocks run; `message` is said then.
 
     Raises:
-        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
+        SystemExit: this process got one of them; the code is 143, a shell's for SIGTERM.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals
         return
 
-    def end(number: int, _: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the stop short
+    def end(_: int, __: FrameType | None) -> None:
+        for number in signals:  # a second one must not cut the stop short
+            signal.signal(number, signal.SIG_IGN)
         say(message)
-        raise SystemExit(128 + number)
+        raise SystemExit(128 + signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, end)
+    before = {number: signal.signal(number, end) for number in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def free_port() -> int:

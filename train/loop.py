@@ -6,10 +6,11 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from openalign.errors import StageError
 from openalign.files.names import SKIPPED_FILE
+from openalign.telemetry import say
 from openalign.train import journal, passes, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import RowNumbers
@@ -27,6 +29,8 @@ from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup
 from openalign.train.state import RunInputs, TrainingState, set_up
+from openalign.train.stopping import Stopped, stop_requests
+from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class Trained:
     sample_hash: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _StepOutcome:
     """How a step ended."""
 
@@ -58,6 +62,9 @@ class _StepOutcome:
 
     unknown_share: float
     """Of the global batch's word pieces."""
+
+    stop: bool
+    """Whether any rank was asked to stop behind it."""
 
     @property
     def finite(self) -> bool:
@@ -73,6 +80,7 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
             warm-up is as long as the run.
         StageError: no checkpoint is whole, there is no room for one, or too many steps in a row
             that were not finite.
+        Stopped: the run was asked to stop, and has saved a checkpoint.
     """
     state = set_up(config, ranks, inputs)
     with closing(state), _failed_checkpoints_told(state):
@@ -109,28 +117,55 @@ def _train(state: TrainingState) -> None:
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
     state.engine.train()
-    with closing(batches), closing(hashes):
+    with (
+        closing(batches),
+        closing(hashes),
+        stop_requests(config.stop) as stops,
+        watched(state.ranks, minutes=config.hang_minutes) as at,
+    ):
+        at(progress.step, READS)
         asked = time.monotonic()
         for batch in batches:
             state.saver.check()
             waited = time.monotonic() - asked
-            outcome = _step(state, batch)
+            outcome = _step(state, batch, at=at, stop=stops.are_there())
             _name_replaced(state, batch)
             _count(state, batch.step, outcome)
             progress.step, progress.sample_hash = batch.step + 1, next(hashes)
             _report(state, batch.step, outcome, waited)
-            if progress.step == state.total_steps or not (
-                progress.step % config.checkpoint_every_steps
-            ):
+            ended = progress.step == state.total_steps
+            if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
+                at(batch.step, SAVES)
                 average_batch_norm(state.engine.module)
                 state.saver.save(state.engine, state.optimizer, progress)
+            if outcome.stop and not ended:
+                _stop(state)
+            at(progress.step, READS)
             asked = time.monotonic()
 
 
-def _step(state: TrainingState, batch: Batch) -> _StepOutcome:
-    """Take one step; where it is not finite on any rank, change nothing."""
+def _stop(state: TrainingState) -> NoReturn:
+    state.saver.wait()
+    step = state.progress.step
+    if state.ranks.rank == 0:
+        say(
+            f"train     stopped behind step {step} of {state.total_steps}, with a checkpoint; the "
+            "same command goes on from there"
+        )
+    raise Stopped(step)
+
+
+def _step(
+    state: TrainingState, batch: Batch, *, at: Callable[[int, str], None], stop: bool
+) -> _StepOutcome:
+    """Take one step; where it is not finite on any rank, change nothing.
+
+    `stop` tells that this rank is asked to stop behind it.
+    """
     config, engine, optimizer = state.config, state.engine, state.optimizer
+    at(batch.step, COMPUTES)
     image, text, temperature = passes.embed(engine, batch, state.share, config, state.ranks.device)
+    at(batch.step, MEETS)
     loss = contrastive_loss(
         image,
         text,
@@ -140,14 +175,21 @@ def _step(state: TrainingState, batch: Batch) -> _StepOutcome:
         rows_of_ranks=state.share.pairs_of_ranks,
         image_ids_B=_image_ids(state, batch),
     )
-    mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, batch)
-    num_replaced, num_unknown, num_pieces = map(int, tallies)
+    counts = (int(stop), len(batch.replaced), batch.num_unknown, batch.num_pieces)
+    mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, counts)
+    num_stops, num_replaced, num_unknown, num_pieces = map(int, tallies)
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
     )
     optimizer.set_factor(factor)
     norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
-    outcome = _StepOutcome(mean, norm, num_replaced, num_unknown / max(num_pieces, 1))
+    outcome = _StepOutcome(
+        loss=mean,
+        gradient_norm=norm,
+        num_replaced=num_replaced,
+        unknown_share=num_unknown / max(num_pieces, 1),
+        stop=num_stops > 0,
+    )
     if outcome.finite:
         passes.move_statistics(engine, state.share)
     return outcome
@@ -160,13 +202,12 @@ def _image_ids(state: TrainingState, batch: Batch) -> Tensor | None:
     return batch.image_ids.to(state.ranks.device)
 
 
-def _sums_over_ranks(loss: Tensor, batch: Batch) -> list[float]:
-    """Return the sum of the ranks' losses, and of what is counted of their batches.
+def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> list[float]:
+    """Return the sum of the ranks' losses, and of each of their counts.
 
     One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
     """
-    counts = loss.new_tensor([len(batch.replaced), batch.num_unknown, batch.num_pieces])
-    sums = torch.cat([loss.reshape(1), counts])
+    sums = torch.cat([loss.reshape(1), loss.new_tensor(counts)])
     dist.all_reduce(sums)
     return sums.tolist()
 

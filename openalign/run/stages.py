@@ -163,7 +163,7 @@ def training_spec(run: Run, inputs: StageInputs) -> "TrainingSpec":
 def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
     source_images.require_same(run)
     spec = training_spec(run, inputs)
-    return training.start(spec, num_processes=run.config.train.num_processes)
+    return training.start(spec, run.config.train)
 
 
 def _be_a_rank(run: Run, inputs: StageInputs) -> None:

@@ -38,6 +38,7 @@ def test_a_rank_is_on_a_gpu(tmp_path: Path) -> None:
         [str(job)],
         num_processes=1,
         folders=[str(tmp_path)],
+        grace_seconds=20,
         environment=rank_environment(),
         module="tiny_training",
     )

@@ -45,7 +45,7 @@ def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert local_ranks.is_rank()
     with pytest.raises(launch.StageError, match="cannot start others"):
-        launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)])
+        launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)], grace_seconds=20)
 
 
 @pytest.mark.parametrize(

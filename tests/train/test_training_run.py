@@ -54,6 +54,7 @@ def launched(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [str(path)],
         num_processes=2,
         folders=[str(folder)],
+        grace_seconds=20,
         environment=environment,
         module="tiny_training",
     )
@@ -246,6 +247,7 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
         [str(job)],
         num_processes=1,
         folders=[str(tmp_path)],
+        grace_seconds=20,
         environment=tiny_training.rank_environment(),
         module="tiny_training",
     )
@@ -260,6 +262,7 @@ def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
             ["no-such-job"],
             num_processes=1,
             folders=[str(tmp_path)],
+            grace_seconds=20,
             environment=tiny_training.rank_environment(),
             module="tiny_training",
         )
@@ -305,6 +308,7 @@ def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], 
     code = (
         "from openalign.train.launch import launch;"
         f"launch([{str(path)!r}], num_processes=2, folders=[{str(folder)!r}],"
+        " grace_seconds=20,"
         " module='tiny_training')"
     )
     starter = subprocess.Popen(

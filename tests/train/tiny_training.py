@@ -46,6 +46,7 @@ from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.data.sample_hash import first_hash
 from openalign.train.data.vocabulary import vocabulary_of
 from openalign.train.data.words import WordRules
+from openalign.train.local_ranks import end_with_starter
 from openalign.train.rank import TrainingSpec
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -322,7 +323,8 @@ def write_device(path: str) -> None:
 
 
 def sleep(folder: str) -> None:
-    """Be a rank that never ends, under a file that bears its number."""
+    """Be a rank that never ends by itself, under a file that bears its number."""
+    end_with_starter()
     Path(folder, f"{os.getpid()}.pid").touch()
     while True:
         time.sleep(60)

@@ -41,11 +41,11 @@ def run_as_rank(spec: "TrainingSpec") -> None:
     rank.run(spec)
 
 
-def start(spec: "TrainingSpec", *, num_processes: int) -> Manifest:
+def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     """Make the vocabulary, start the ranks, wait, and return the manifest that rank 0 has sealed.
 
     Raises:
-        SystemExit: this process got SIGTERM.
+        SystemExit: the ranks were asked to stop, or their time was up.
         StageError: the ranks failed.
     """
     from openalign.train import rank
@@ -55,7 +55,12 @@ def start(spec: "TrainingSpec", *, num_processes: int) -> Manifest:
     rank.prepare(spec)
 
     def begin(url: str) -> None:
-        launch([url], num_processes=num_processes, folders=(spec.output, spec.folder.url))
+        launch(
+            [url],
+            num_processes=config.num_processes,
+            folders=(spec.output, spec.folder.url),
+            grace_seconds=config.stop.grace_seconds,
+        )
 
     return made_by_ranks(spec, begin)
 

@@ -1,0 +1,98 @@
+"""The rank that hangs is named."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tiny_training import start_ranks
+
+from openalign.train.ranks import RankGroup
+from openalign.train.watchdog import (
+    COMPUTES,
+    HUNG,
+    MEETS,
+    READS,
+    Doing,
+    describe_hang,
+    watched,
+)
+
+
+def doing(rank: int, step: int, activity: str) -> Doing:
+    return Doing(rank, f"host{rank // 2}", step, activity)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        pytest.param(
+            [doing(0, 7, MEETS), doing(1, 7, MEETS), doing(2, 7, READS), doing(3, 7, MEETS)],
+            ["rank 2 on host1 waits for its pairs at step 7", "the other 3 wait for that"],
+            id="one reads",
+        ),
+        pytest.param(
+            [doing(0, 8, READS), doing(1, 7, MEETS)],
+            ["rank 1 on host0 meets the others at step 7", "the other 1 wait for that"],
+            id="a step behind",
+        ),
+        pytest.param(
+            [doing(0, 7, MEETS), doing(1, 7, MEETS)],
+            ["all of them: meets the others at step 7"],
+            id="the network",
+        ),
+        pytest.param(
+            [doing(0, 7, MEETS), None],
+            ["rank 1: not heard of", "rank 0 on host0 meets the others at step 7"],
+            id="one never began",
+        ),
+    ],
+)
+def test_those_behind_are_named(told: list[Doing | None], said: list[str]) -> None:
+    first, *others = describe_hang(told, seconds=90.4).splitlines()
+
+    assert first == "no rank has got on for 90 s"
+    assert [line.strip() for line in others] == said
+
+
+def hang(folder: str) -> None:
+    """Be a rank; rank 1 stops in the middle of a step, and rank 0 waits for it."""
+    import torch
+    import torch.distributed as dist
+
+    from openalign.train import zero
+
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+        for step in range(3):
+            at(step, COMPUTES)
+            if step == 2 and ranks.rank == 1:
+                Path(folder, "hangs").touch()
+                time.sleep(600)
+            at(step, MEETS)
+            dist.all_reduce(torch.zeros(1))
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_run_that_hangs_ends_and_says_who_hung(tmp_path: Path) -> None:
+    processes = start_ranks((hang, (str(tmp_path),)), num_ranks=2, folder=tmp_path)
+    said = processes[0].communicate()[0]
+    processes[1].kill()
+    processes[1].communicate()
+
+    assert processes[0].returncode == HUNG
+    assert (tmp_path / "hangs").exists()
+    assert "rank 1 on" in said
+    assert "computes at step 2\n  the other 1 wait for that" in said
+    assert "in hang" in said  # where this rank is itself
+
+
+def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
+    with watched(alone, minutes=0.4 / 60) as at:
+        for step in range(6):
+            at(step, READS)
+            time.sleep(0.1)  # the six take longer than one may
+
+    assert capfd.readouterr().err == ""
