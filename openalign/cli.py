@@ -61,7 +61,7 @@ def _run_one(options: argparse.Namespace, beam_options: Sequence[str]) -> int | 
     from openalign.run import readiness, runner
 
     stage = STAGES[options.stage]
-    if stage.jobs is None:
+    if not stage.takes_beam_options:
         _refuse(beam_options)
     if stage.name == arguments.REPORT and (options.more_runs or options.output):
         _report_side_by_side(options)

@@ -118,10 +118,10 @@ def test_validate_explains_each_setting_above_its_value(
             id="Beam options where no job runs",
         ),
         pytest.param(
-            ["train", "small", "--", "--runner=SparkRunner"],
+            ["evaluate", "small", "--", "--runner=SparkRunner"],
             "error: `-- --runner=SparkRunner` has no meaning here",
             "hint: only verbs that run Beam jobs take its options",
-            id="Beam options for training",
+            id="Beam options for evaluation",
         ),
     ],
 )

@@ -73,6 +73,9 @@ class RankHooks:
     start: Callable[[Run, StageInputs], Manifest]
     """Starts them, waits, and returns what rank 0 has sealed."""
 
+    need_beam: bool = False
+    """Whether a Beam job makes what they wait for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -142,6 +145,11 @@ class Stage:
 
     row_files: str = ""
     """Prefix of files that hold a row each of its inputs; empty if there are none."""
+
+    @property
+    def takes_beam_options(self) -> bool:
+        """Whether it runs Beam jobs, itself or for its ranks."""
+        return self.jobs is not None or (self.ranks is not None and self.ranks.need_beam)
 
     @property
     def facts(self) -> StageFacts:

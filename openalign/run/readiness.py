@@ -24,7 +24,7 @@ def require(run: Run, stage: Stage) -> None:
     require_certificates(run, stage)
     require_libraries(stage)
     storage.check_writable(run.config.root)
-    if run.beam_options and stage.jobs is not None:
+    if run.beam_options and stage.takes_beam_options:
         _require_runner(run, stage)
 
 
@@ -72,7 +72,7 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
     Raises:
         ConfigError: an option is not one of Beam's, or a stage cannot run with it.
     """
-    if not run.beam_options or stage.jobs is None:
+    if not run.beam_options or not stage.takes_beam_options:
         return False
     require_libraries(stage)
     from openalign.engines import runners
@@ -80,6 +80,11 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
     if not runners.is_dry_run(run.beam_options):
         return False
     runners.check_options(run.beam_options)
+    if stage.jobs is None:
+        raise ConfigError(
+            f"a dry run of {stage.name} is not offered: it is more than its Beam job",
+            hint=f"try another stage: openalign select {run.config.name} -- ...",
+        )
     return True
 
 

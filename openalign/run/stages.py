@@ -331,6 +331,7 @@ _TABLE = (
             is_rank=training.is_rank,
             run=_be_a_rank,
             start=_start_ranks,
+            need_beam=True,
         ),
         extra="train",
         needs=(*_TORCH, *_BEAM, "deepspeed"),

@@ -9,7 +9,7 @@ import tiny_training
 from tiny_training import make_run, seal_stage, tiny_config
 
 from openalign import cli
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, StageError
 from openalign.files.manifest import StageInputs
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
@@ -132,3 +132,42 @@ def test_a_rank_does_not_train_before_the_stages_it_reads_are_complete(
     assert train(pipelines) == 2
 
     assert f"{selected} is not complete" in capsys.readouterr().err
+
+
+def test_beam_options_reach_the_job_that_counts_words(
+    pipelines: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[TrainingSpec] = []
+
+    def prepare(spec: TrainingSpec) -> None:
+        given.append(spec)
+        raise StageError("stopped before the ranks start")
+
+    monkeypatch.setattr("openalign.train.rank.prepare", prepare)
+    command = ["train", "tiny", "--config", str(pipelines), "--"]
+
+    assert cli.main([*command, "--direct_running_mode=multi_processing"]) == 2
+
+    assert "stopped before the ranks start" in capsys.readouterr().err
+    assert [list(spec.beam_options) for spec in given] == [
+        ["--direct_running_mode=multi_processing"]
+    ]
+    assert cli.main([*command, "--no_such_option=1"]) == 2
+    assert "no_such_option" in capsys.readouterr().err
+
+
+def test_a_result_of_select_without_an_index_is_refused(
+    tmp_path: Path, pipelines: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pipelines.parent / "run"
+    fetched = Run(stages=STAGES, config=load_pipeline(str(pipelines), "tiny")).folder("fetch")
+    only_rows = sorted((root / "selected").glob("training-*.parquet"))
+    kept = [tmp_path / path.name for path in only_rows]
+    for path, copy in zip(only_rows, kept, strict=True):
+        copy.write_bytes(path.read_bytes())
+    seal_stage(root, "selected", kept, {"fetch": fetched.require().content_fingerprint()})
+
+    assert train(pipelines) == 2
+
+    said = capsys.readouterr().err
+    assert "has no index of its training pairs: an earlier version wrote it" in said
