@@ -1,0 +1,64 @@
+"""A run that is asked to stop saves a checkpoint behind its step; going on changes no byte."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from patience import PATIENCE_SECONDS, wait_for
+from tiny_training import Duration, make_run, rank_environment, tiny_config
+
+from openalign.telemetry import read_json_lines
+from openalign.train.stopping import STOPPED, Stopping
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+
+def command(pipelines: Path) -> list[str]:
+    return [sys.executable, "-m", "openalign", "train", "tiny", "--config", str(pipelines)]
+
+
+def stop_after_first_step(pipelines: Path, number: signal.Signals) -> str:
+    """Start a training, send its starter a signal, and return what it said."""
+    process = subprocess.Popen(
+        command(pipelines), env=rank_environment(), stderr=subprocess.PIPE, text=True
+    )
+    partial = pipelines.parent / "run"
+    wait_for(
+        lambda: process.poll() is not None or any(partial.glob("*/metrics.jsonl")), "a first step"
+    )
+    process.send_signal(number)
+    said = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert process.returncode == STOPPED, said
+    return said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_run_that_is_stopped_goes_on_behind_its_last_step(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    config = tiny_config(
+        num_processes=1 + (number == signal.SIGTERM),
+        duration=Duration(steps=60),
+        block_size=8,
+        checkpoint_every_steps=1000,  # so that what it goes on from was saved for the signal
+        stop=Stopping(grace_seconds=PATIENCE_SECONDS),
+    )
+    stopped = make_run(tmp_path / "stopped", config)
+    undisturbed = make_run(tmp_path / "undisturbed", replace(config, stop=Stopping()))
+
+    said = stop_after_first_step(stopped, number)
+    assert "stopped behind step" in said
+    for pipelines in (stopped, undisturbed):
+        done = subprocess.run(
+            command(pipelines), env=rank_environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    one, two = (path.parent / "run" / "train" for path in (stopped, undisturbed))
+    starts = [line for line in read_json_lines((one / "run.jsonl").read_text()) if "ranks" in line]
+    assert 0 < max(line.get("step", 0) for line in starts) < 60
+    for name in ("metrics.jsonl", "export/model.safetensors"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
