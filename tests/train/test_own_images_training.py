@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from own_images import run_verb, write_pipeline, write_tar
 from run_checks import run_until_killed
-from tiny_training import COLORS, SHAPES, finish, jpeg_of, start_ranks, tiny_config
+from tiny_training import COLORS, SHAPES, finish, jpeg_of, result_bytes, start_ranks, tiny_config
 
 from openalign.files.manifest import StageFolder
 from openalign.run.config import load_pipeline
@@ -46,14 +46,6 @@ def spec_of(pipelines: Path) -> TrainingSpec:
     return training_spec(run, read_inputs(run, STAGES["train"]))
 
 
-def results(root: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(root)): path.read_bytes()
-        for path in (root / "train").rglob("*")
-        if path.is_file() and path.name != "run.jsonl" and "tensorboard" not in path.parts
-    }
-
-
 def test_a_killed_training_goes_on_from_tars_that_were_moved(tmp_path: Path) -> None:
     write_tars(tmp_path / "here")
     for root in ("whole", "cut"):
@@ -82,4 +74,4 @@ def test_a_killed_training_goes_on_from_tars_that_were_moved(tmp_path: Path) -> 
     finish(start_ranks((rank.run, (spec_of(pipelines),)), num_ranks=1, folder=tmp_path / "again"))
 
     assert StageFolder(str(tmp_path / "cut"), "train").require().num_inputs == 32
-    assert results(tmp_path / "whole") == results(tmp_path / "cut")
+    assert result_bytes(tmp_path / "whole") == result_bytes(tmp_path / "cut")

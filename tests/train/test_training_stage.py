@@ -12,6 +12,7 @@ from tiny_training import (
     finish,
     make_run,
     rank_environment,
+    result_bytes,
     start_as_ranks,
     tiny_config,
 )
@@ -83,18 +84,9 @@ def test_the_starter_finds_the_stage_that_rank_0_sealed(started: Path) -> None:
 
 
 def test_both_ways_make_the_same_bytes(started: Path, as_ranks: Path) -> None:
-    results = [
-        {
-            path.relative_to(root): path.read_bytes()
-            for path in (root / "train").rglob("*")
-            if path.is_file()
-            and path.name != "run.jsonl"
-            and {"tensorboard", "checkpoints"}.isdisjoint(path.parts)
-        }
-        for root in (started, as_ranks)
-    ]
+    results = [result_bytes(root) for root in (started, as_ranks)]
 
-    assert {Path("train/COMPLETE"), Path("train/metrics.jsonl")} <= set(results[0])
+    assert {"train/COMPLETE", "train/metrics.jsonl"} <= set(results[0])
     assert results[0] == results[1]
 
 

@@ -314,6 +314,17 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
             write_result(trained, config, folders)
 
 
+def result_bytes(root: Path) -> dict[str, bytes]:
+    """Return the files of a run's training that must not depend on its history, by name."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in (root / "train").rglob("*")
+        if path.is_file()
+        and path.name != "run.jsonl"
+        and {"tensorboard", "checkpoints"}.isdisjoint(path.parts)
+    }
+
+
 def write_device(path: str) -> None:
     """Write what a rank runs on, and which GPUs it may use."""
     from openalign.train import zero
