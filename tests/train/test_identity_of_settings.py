@@ -13,6 +13,11 @@ from openalign.train.config import TrainConfig
 ANOTHER_MODEL = [
     "seed",
     "global_batch_size",
+    "block_size",
+    "loss",
+    "same_image_negatives",
+    "bad_images",
+    "compile",
     "duration.steps",
     "duration.epochs",
     "label_smoothing",
@@ -24,10 +29,13 @@ ANOTHER_MODEL = [
     "model.max_tokens",
     "model.vocabulary_size",
     "model.lowercase",
+    "model.normalization",
+    "model.split_symbols",
     "model.image_tower.preset",
     "model.image_tower.width",
     "model.image_tower.depth",
     "model.image_tower.stochastic_depth",
+    "model.image_tower.batch_norm.kind",
     "model.image_tower.batch_norm_momentum",
     "model.text_tower.preset",
     "model.text_tower.num_layers",
@@ -57,6 +65,9 @@ ANOTHER_MODEL = [
     "augmentation.shift",
 ]
 
+OF_OTHER_KINDS = ["model.image_tower.batch_norm.group_size"]
+"""Settings that make another model, of kinds that are no section's default."""
+
 ANOTHER_LOOK = [
     "checkpoint_every_steps",
     "keep_checkpoints",
@@ -64,6 +75,10 @@ ANOTHER_LOOK = [
     "log_every_steps",
     "nonfinite_steps_in_a_row",
     "num_processes",
+    "stop.grace_seconds",
+    "stop.time_limit_minutes",
+    "stop.lead_seconds",
+    "hang_minutes",
     "decode_threads",
     "image_cache_mb",
     "zero.stage",
@@ -104,7 +119,7 @@ def paths_of(plain: dict[str, Any], prefix: str = "") -> set[str]:
 
 def test_every_setting_makes_another_model_or_another_look() -> None:
     assert set(ANOTHER_MODEL).isdisjoint(ANOTHER_LOOK)
-    assert settings_of(TrainConfig) == {*ANOTHER_MODEL, *ANOTHER_LOOK}
+    assert settings_of(TrainConfig) == {*ANOTHER_MODEL, *OF_OTHER_KINDS, *ANOTHER_LOOK}
 
 
 def test_the_settings_that_make_another_model_are_the_fingerprints() -> None:
