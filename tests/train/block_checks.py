@@ -5,6 +5,7 @@ found to `found-r.pkl`.
 """
 
 import pickle
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from openalign.train.config import ImageTower, TextTower, TrainConfig, ZeroConfi
 from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch
 from openalign.train.data.preprocess import TokenBatch
-from openalign.train.model.batch_norm import average_batch_norm, running_statistics
+from openalign.train.model.batch_norm import (
+    average_batch_norm,
+    batch_norms,
+    running_statistics,
+)
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
@@ -166,8 +171,22 @@ def step_under_zero(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
         "statistics": running_statistics(engine.module),
         "passes": share.num_passes,
     }
+    data: Any = SameBatches(part_of(pairs(config), share))
+    passes.settle_statistics(engine, engine.module, data, share, config)
+    found["settled"] = running_statistics(engine.module)
     zero.stop_engine(engine)
     return found
+
+
+class SameBatches:
+    """In the place of a training set: a rank's part of one batch, in every step."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def batches(self, first_step: int, last_step: int, **_: int) -> Generator[Batch]:
+        for step in range(first_step, last_step):
+            yield replace(self.batch, step=step)
 
 
 def step_in_one_graph(
@@ -190,6 +209,7 @@ def step_in_one_graph(
         "loss": loss.item(),
         "gradients": {name: p.grad for name, p in towers.named_parameters()},
         "statistics": running_after(towers),
+        "settled": settled(towers, config, batch, blocks),
     }
 
 
@@ -209,6 +229,16 @@ def embed_in_turn(
     towers.statistics_of_passes = statistics
     order = torch.tensor([row for rows in blocks for row in rows]).argsort()
     return torch.cat(images)[order], torch.cat(texts)[order]
+
+
+@torch.no_grad()
+def settled(towers: Towers, config: TrainConfig, batch: Batch, blocks: list[list[int]]) -> Tensor:
+    """Return the mean over blocks with dropout off."""
+    towers.eval()
+    for layer in batch_norms(towers):
+        layer.train()
+    embed_in_turn(towers, config, batch, blocks)
+    return torch.stack(towers.statistics_of_passes).mean(0)
 
 
 def running_after(towers: Towers) -> Tensor:

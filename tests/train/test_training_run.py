@@ -149,6 +149,17 @@ def test_a_killed_run_ends_with_the_same_bytes(launched: Path, resumed: Path) ->
         ).read_bytes(), name
 
 
+def test_one_rank_trains_as_two_do(launched: Path, corpus: Corpus, tmp_path: Path) -> None:
+    """It runs two blocks one after the other where each of two ranks has one."""
+    job = (tiny_training.train, (tiny_config(), corpus, str(tmp_path), str(tmp_path / "work")))
+    finish(start_ranks(job, num_ranks=1, folder=tmp_path))
+
+    for one, two in zip(metrics(tmp_path), metrics(launched), strict=True):
+        assert one["train/loss"] == pytest.approx(two["train/loss"], rel=1e-5)
+        assert one["train/gradient_norm"] == pytest.approx(two["train/gradient_norm"], rel=1e-3)
+    assert progress(tmp_path).sample_hash == progress(launched).sample_hash
+
+
 def test_the_sample_hash_is_that_of_the_rows_in_their_order(corpus: Corpus, launched: Path) -> None:
     rows = rows_at(np.arange(8 * 16), num_rows=64, seed=0)
     files = "\n".join(file.sha256 for file in corpus.index)

@@ -1,12 +1,16 @@
 import math
+from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from openalign.train.config import ImageTower, TextTower, TrainConfig
 from openalign.train.model.towers import (
+    Pass,
     StochasticDepth,
     build_towers,
     embedding_width,
@@ -33,6 +37,15 @@ def inputs(size: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def batch_norms(model: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+@pytest.fixture
+def one_thread() -> Generator[None]:
+    """Several add in an order that changes from run to run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_embeddings_have_unit_length_and_one_width() -> None:
@@ -129,6 +142,7 @@ def test_stochastic_depth_grows_from_nothing_to_nearly_its_setting() -> None:
     assert rates == pytest.approx([0.2 * k / len(rates) for k in range(len(rates))])
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_recomputing_layers_changes_neither_gradients_nor_statistics() -> None:
     plain = build_towers(config_with(stochastic_depth=0.3), vocabulary_size=SIZE)
     saving_config = config_with(stochastic_depth=0.3, gradient_checkpointing=True)
@@ -147,6 +161,32 @@ def test_recomputing_layers_changes_neither_gradients_nor_statistics() -> None:
             assert torch.equal(two.grad, one.grad), name
     (one,), (two,) = plain.statistics_of_passes, saving.statistics_of_passes
     assert torch.equal(two, one)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_compiled_towers_compute_the_same_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two passes with recomputed layers; the backend captures and runs torch's own operators."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    config = config_with(gradient_checkpointing=True)
+    plain = build_towers(config_with(), vocabulary_size=SIZE)
+    compiled = build_towers(replace(config, compile=True), vocabulary_size=SIZE)
+    passes = [Pass(start, start + 4, num_tokens=6, seed=start) for start in (0, 4)]
+    torch._dynamo.reset()  # what other tests have compiled
+    counters.clear()
+    for towers in (plain, compiled):
+        image, words, _ = towers(*inputs(8), passes=passes)
+        (image * words).sum().backward()
+
+    assert counters["stats"]["unique_graphs"] == 1
+    assert counters["graph_break"] == {}
+    for (name, one), two in zip(plain.named_parameters(), compiled.parameters(), strict=True):
+        if name != "temperature":
+            assert one.grad is not None
+            assert two.grad is not None, name
+            assert torch.equal(two.grad, one.grad), name
+    for one, two in zip(plain.statistics_of_passes, compiled.statistics_of_passes, strict=True):
+        assert torch.equal(two, one)
 
 
 def test_under_autocast_embeddings_and_temperature_stay_fp32() -> None:
