@@ -133,9 +133,19 @@ class Transfer:
             self.curl.setopt(option, value)
 
     def prepare(
-        self, url: str, *, rule: BodyRule, judge_opt_out: bool, look_up: bool, now: float
+        self,
+        url: str,
+        *,
+        rule: BodyRule,
+        judge_opt_out: bool,
+        addresses: Sequence[str],
+        now: float,
     ) -> None:
-        """Prepare the handle for a URL; `look_up` resolves its name even if it is cached."""
+        """Prepare the handle for a URL, whose host has these addresses.
+
+        There are none where libcurl needs none: for a host that is an address, behind a proxy, and
+        where `connect_to` says it.
+        """
         self._url = url
         self._rule = rule
         self._judge_opt_out = judge_opt_out
@@ -147,8 +157,8 @@ class Transfer:
         if self._config.proxy:
             self.curl.setopt(pycurl.PROXY, self._config.proxy if has_proxy else "")
         self.curl.setopt(pycurl.URL, url)
-        if look_up:  # libcurl also caches failures, for half a minute
-            self.curl.setopt(pycurl.RESOLVE, [f"-{address_name_of(url)}"])
+        named = [f"+{address_name_of(url)}:{','.join(addresses)}"] if addresses else []
+        self.curl.setopt(pycurl.RESOLVE, named)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
 
     @property
@@ -332,6 +342,20 @@ class Transfer:
         answer.next_look_bytes = None if seen is Glance.TAKE else 2 * length
         if isinstance(seen, Refusal):
             answer.refusal = seen
+
+
+def unresolved(*, is_certain: bool) -> Ending:
+    """Return the ending of a request whose host has no address, for certain or as it seems now."""
+    code = pycurl.E_COULDNT_RESOLVE_HOST
+    state, detail, _ = meaning_of(code)
+    return Ending(
+        head=None,
+        body=b"",
+        refusal=Refusal(state=state, detail=detail),
+        can_heal=not is_certain,
+        closes_host=is_certain,
+        trouble=None if is_certain else Trouble(code=code),
+    )
 
 
 def user_agent(contact: str) -> str:
