@@ -91,6 +91,7 @@ class Transfer:
         self._held = held
         self.sockets = Sockets(parse_networks(config.allowed_networks))
         self._url = ""
+        self._named = ""
         self._rule = BodyRule(max_bytes=0)
         self._judge_opt_out = False
         self._answer = _Answer()
@@ -157,9 +158,19 @@ class Transfer:
         if self._config.proxy:
             self.curl.setopt(pycurl.PROXY, self._config.proxy if has_proxy else "")
         self.curl.setopt(pycurl.URL, url)
-        named = [f"+{address_name_of(url)}:{','.join(addresses)}"] if addresses else []
-        self.curl.setopt(pycurl.RESOLVE, named)
+        self._name(address_name_of(url) if addresses else "", addresses)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
+
+    def _name(self, name: str, addresses: Sequence[str]) -> None:
+        """Tell libcurl the addresses of `host:port`, in place of those of the last request.
+
+        libcurl goes through all the names that it keeps at the end of each transfer.
+        """
+        changes = [f"-{self._named}"] if self._named else []
+        if name:
+            changes.append(f"+{name}:{','.join(addresses)}")
+        self.curl.setopt(pycurl.RESOLVE, changes)
+        self._named = name
 
     @property
     def has_answered(self) -> bool:
