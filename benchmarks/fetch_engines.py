@@ -1,4 +1,4 @@
-"""Images a CPU second: this project's fetch against img2dataset, over http from this machine.
+"""Images a CPU second: this project's fetch against img2dataset, http and https, from this machine.
 
     .venv/bin/python benchmarks/fetch_engines.py                      after `make img2dataset`
     .venv/bin/python benchmarks/fetch_engines.py --repeat 1 --images 200 --large-images 60
@@ -10,6 +10,9 @@ as JPEGs of quality 90, with the sha256 of the original, in webdataset tars:
     ours     the fetch stage, with robots.txt, opt-outs, perceptual hash, index and ledger
     theirs   img2dataset 1.47.0 as it comes, one process, 64 threads
     engine   the fetch stage with `engine: img2dataset`
+
+Over https the server closes each connection behind its answer, and the contestants, without the
+`engine`, trust the system's certificates and the server's.
 
 A contestant runs in processes of its own on one core, and all of their CPU time counts. It runs
 twice, for all images and for a tenth of them: the difference leaves out what it costs to start.
@@ -27,6 +30,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -38,6 +43,7 @@ ROOT = Path(__file__).parents[1]
 PYTHON = os.environ.get(
     "OPENALIGN_IMG2DATASET_PYTHON", str(ROOT / ".venv-img2dataset" / "bin" / "python")
 )
+NAME = "localhost"  # a certificate is for a name
 CONNECTIONS = 64
 DISTINCT = 16
 CONTESTANTS = ("ours", "theirs", "engine")
@@ -54,11 +60,21 @@ if __name__ == "__main__":
 """
 
 
-def serve(bodies: list[bytes], core: int, ready: Connection) -> None:
-    """Send body N % len(bodies) for /N.jpg, and 404 for all else."""
+def serve(bodies: list[bytes], core: int, ready: Connection, *, is_secure: bool) -> None:
+    """Send body N % len(bodies) for /N.jpg, and 404 for all else.
+
+    With `is_secure` over TLS, a connection for each answer. Sends its port, and the certificate by
+    which it is trusted.
+    """
+    from openalign.hostile_web.certificates import Certificate, Certificates
+
     os.sched_setaffinity(0, {core})
-    answers = [b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n" + _rest(body) for body in bodies]
-    missing = b"HTTP/1.1 404 Not Found\r\n" + _rest(b"")
+    closes = b"Connection: close\r\n" if is_secure else b""
+    found = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n" + closes
+    answers = [found + _rest(body) for body in bodies]
+    missing = b"HTTP/1.1 404 Not Found\r\n" + closes + _rest(b"")
+    certificates = Certificates([NAME])
+    tls = certificates.server_context(lambda _: Certificate.GOOD) if is_secure else None
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -68,7 +84,7 @@ def serve(bodies: list[bytes], core: int, ready: Connection) -> None:
                 is_image = path.endswith(b".jpg")
                 writer.write(answers[int(path[1:-4]) % len(answers)] if is_image else missing)
                 await writer.drain()
-                if b"connection: close" in request.lower():
+                if is_secure or b"connection: close" in request.lower():
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -76,8 +92,8 @@ def serve(bodies: list[bytes], core: int, ready: Connection) -> None:
             writer.close()
 
     async def forever() -> None:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024)
-        ready.send(server.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1024, ssl=tls)
+        ready.send((server.sockets[0].getsockname()[1], certificates.pem))
         await server.serve_forever()
 
     asyncio.run(forever())
@@ -87,7 +103,7 @@ def _rest(body: bytes) -> bytes:
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def write_table(path: Path, port: int, num_images: int) -> None:
+def write_table(path: Path, base: str, num_images: int) -> None:
     from openalign.files.hashing import candidate_key
     from openalign.files.schemas import CANDIDATE
     from openalign.files.tables import write_table
@@ -101,7 +117,7 @@ def write_table(path: Path, port: int, num_images: int) -> None:
             "raw_image_url": url,
         }
         for number in range(num_images)
-        for url in [f"http://127.0.0.1:{port}/{number}.jpg"]
+        for url in [f"{base}/{number}.jpg"]
     ]
     write_table(str(path.parent), path.name, pa.Table.from_pylist(rows, schema=CANDIDATE))
 
@@ -123,6 +139,7 @@ def fetch(table: Path, folder: Path, *, engine: str) -> int:
         respect_robots=is_ours,
         ask_tdmrep=is_ours,
         allowed_networks=("127.0.0.0/8",),
+        ca_file=os.environ.get("SSL_CERT_FILE", ""),
     )
     config = FetchConfig(
         web=web,
@@ -136,7 +153,9 @@ def fetch(table: Path, folder: Path, *, engine: str) -> int:
     return run_jobs(jobs, work=work, beam_options=[]).states["fetched"]
 
 
-def cpu_seconds(contestant: str, table: Path, folder: Path, num_images: int) -> float:
+def cpu_seconds(
+    contestant: str, table: Path, folder: Path, num_images: int, *, ca_file: str = ""
+) -> float:
     """Run a contestant and return the CPU time of all its processes."""
     folder.mkdir()
     if contestant == "theirs":
@@ -153,7 +172,11 @@ def cpu_seconds(contestant: str, table: Path, folder: Path, num_images: int) -> 
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"},
+        env={
+            **os.environ,
+            "NO_ALBUMENTATIONS_UPDATE": "1",
+            **({"SSL_CERT_FILE": ca_file} if ca_file else {}),
+        },
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
@@ -167,39 +190,72 @@ def cpu_seconds(contestant: str, table: Path, folder: Path, num_images: int) -> 
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-def compare(size: tuple[int, int], num_images: int, repeats: int, cores: list[int]) -> None:
-    """Print rates and ratios for images of one size."""
-    bodies = [jpeg_of(photograph(size, seed)) for seed in range(DISTINCT)]
+@contextmanager
+def server(bodies: list[bytes], core: int, *, is_secure: bool) -> Iterator[tuple[str, bytes]]:
+    """Serve images while the block runs; yield where, and the certificate to trust."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
     context = multiprocessing.get_context("spawn")
-    server = context.Process(target=serve, args=(bodies, cores[-1], sender), daemon=True)
-    server.start()
-    port = receiver.recv()
+    process = context.Process(
+        target=serve, args=(bodies, core, sender), kwargs={"is_secure": is_secure}, daemon=True
+    )
+    process.start()
+    port, certificate = receiver.recv()
+    yield f"https://{NAME}:{port}" if is_secure else f"http://127.0.0.1:{port}", certificate
+    process.terminate()
+    process.join()
+
+
+def compare(
+    size: tuple[int, int], num_images: int, repeats: int, cores: list[int], *, is_secure: bool
+) -> None:
+    """Print rates and ratios for images of one size."""
+    from openalign.ingest.web.transfers.certificates import trusted
+
+    bodies = [jpeg_of(photograph(size, seed)) for seed in range(DISTINCT)]
     few = max(1, num_images // 10)
-    per_image: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    with tempfile.TemporaryDirectory(prefix="openalign-bench-") as scratch:
+    names = CONTESTANTS[:2] if is_secure else CONTESTANTS
+    per_image: dict[str, list[float]] = {name: [] for name in names}
+    of_system = Path(trusted("").file).read_bytes() if is_secure else b""
+    with (
+        tempfile.TemporaryDirectory(prefix="openalign-bench-") as scratch,
+        server(bodies, cores[-1], is_secure=is_secure) as (base, certificate),
+    ):
         folder = Path(scratch)
+        bundle = folder / "certificates.pem"
+        bundle.write_bytes(of_system + certificate)
+        ca_file = str(bundle) if is_secure else ""
         tables = {count: folder / f"kept-{count}.parquet" for count in (few, num_images)}
         for count, table in tables.items():
-            write_table(table, port, count)
+            write_table(table, base, count)
         for turn in range(repeats):
-            for name in CONTESTANTS:
+            for name in names:
                 took = {
-                    count: cpu_seconds(name, table, folder / f"{name}-{turn}-{count}", count)
+                    count: cpu_seconds(
+                        name, table, folder / f"{name}-{turn}-{count}", count, ca_file=ca_file
+                    )
                     for count, table in tables.items()
                 }
                 per_image[name].append((took[num_images] - took[few]) / (num_images - few))
-    server.terminate()
-    server.join()
     kilobytes = sum(map(len, bodies)) / len(bodies) / 1000
-    print(f"\n{size[0]} x {size[1]} px, {kilobytes:.0f} kB, {num_images} images")
-    for name in CONTESTANTS:
-        median = statistics.median(per_image[name])
-        ratios = [t / mine for t, mine in zip(per_image["theirs"], per_image[name], strict=True)]
+    how = (
+        f"https, {(of_system + certificate).count(b'BEGIN CERT')} certificates"
+        if is_secure
+        else "http"
+    )
+    print(f"\n{size[0]} x {size[1]} px, {kilobytes:.0f} kB, {num_images} images, {how}")
+    show(per_image)
+
+
+def show(per_image: dict[str, list[float]]) -> None:
+    """Print the CPU seconds of an image, by contestant, and ratios."""
+    for name, costs in per_image.items():
+        median = statistics.median(costs)
+        ratios = [t / mine for t, mine in zip(per_image["theirs"], costs, strict=True)]
         turns = ", ".join(f"{ratio:.2f}" for ratio in ratios)
         print(
             f"{name:8}{1 / median:8.0f} images a CPU second{1000 * median:8.2f} ms an image, "
-            f"{statistics.median(ratios):.2f} of theirs ({turns})"
+            f"{statistics.median(ratios):.2f} of theirs ({turns})",
+            flush=True,
         )
 
 
@@ -209,6 +265,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--images", type=int, default=1500, help="of 640 px")
     parser.add_argument("--large-images", type=int, default=400, help="of 2000 px")
+    parser.add_argument("--https-images", type=int, default=400, help="of 640 px")
+    parser.add_argument("--only-https", action="store_true")
     parser.add_argument("--client", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.client:
@@ -219,8 +277,10 @@ def main() -> None:
         raise SystemExit(f"{PYTHON} is not there: `make img2dataset` makes it")
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[0]})  # of the contestants, too
-    compare((640, 480), given.images, given.repeat, cores)
-    compare((2000, 1500), given.large_images, given.repeat, cores)
+    if not given.only_https:
+        compare((640, 480), given.images, given.repeat, cores, is_secure=False)
+        compare((2000, 1500), given.large_images, given.repeat, cores, is_secure=False)
+    compare((640, 480), given.https_images, given.repeat, cores, is_secure=True)
 
 
 if __name__ == "__main__":

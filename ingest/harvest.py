@@ -36,7 +36,7 @@ from openalign.ingest.harvest_tallies import (
     tally_source,
 )
 from openalign.ingest.sources.contract import ReadingSetup
-from openalign.ingest.sources.kinds import kind_of
+from openalign.ingest.sources.kinds import kind_asking
 from openalign.ingest.text_language import require_detector, with_languages
 from openalign.ingest.web.config import WebConfig
 
@@ -60,7 +60,7 @@ def jobs(config: HarvestConfig, *, web: WebConfig, output: str, work: str) -> Jo
         InputError: the source cannot be read; found before anything starts.
         MissingExtraError: languages are to be detected, and the detector is not installed.
     """
-    kind = kind_of(config.source)
+    kind = kind_asking(config.source, web)
     kind.check(config.source)
     if config.detect_languages:
         require_detector()

@@ -1,13 +1,18 @@
 """What the kinds `warc` and `wat` have in common: their settings, check and fingerprint."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from openalign.ingest.sources.contract import ReadingSetup, SourceKind
 from openalign.ingest.web.config import WebConfig
 from openalign.settings.fields import location, runtime
 from openalign.settings.limits import not_negative, positive
 
 if TYPE_CHECKING:
+    import apache_beam as beam
+
     from openalign.ingest.sources.archives.found import Archive
     from openalign.ingest.sources.archives.http_stream import HttpManners
 
@@ -73,11 +78,16 @@ class ArchiveSource:
             retry_seconds=web.retry_seconds,
             max_retry_seconds=web.max_retry_seconds,
             silence_seconds=web.first_byte_seconds,
+            proxy=web.proxy,
+            ca_file=web.ca_file,
         )
 
 
-def found(source: ArchiveSource) -> "list[Archive]":
-    """Return the archives that a source names, at least one.
+A = TypeVar("A", bound=ArchiveSource)
+
+
+def found(source: ArchiveSource, web: WebConfig) -> "list[Archive]":
+    """Return the archives that a source names, at least one; `web` says how servers are asked.
 
     Raises:
         InputError: nothing is there, or the list cannot be read.
@@ -85,10 +95,10 @@ def found(source: ArchiveSource) -> "list[Archive]":
     from openalign.ingest.sources.archives.found import archives_of
     from openalign.ingest.sources.archives.http_stream import HttpReader
 
-    return archives_of(source, HttpReader(source.manners(WebConfig())))
+    return archives_of(source, HttpReader(source.manners(web)))
 
 
-def check(source: ArchiveSource) -> None:
+def check(source: ArchiveSource, web: WebConfig) -> None:
     """Check that archives can be read and hold what their kind says; of a list, the first.
 
     A damaged archive among whole ones passes: the run names it at its end.
@@ -99,13 +109,13 @@ def check(source: ArchiveSource) -> None:
     from openalign.ingest.sources.archives.checking import require_archives
     from openalign.ingest.sources.archives.http_stream import HttpReader
 
-    archives = found(source)
-    reader = HttpReader(source.manners(WebConfig()))
+    archives = found(source, web)
+    reader = HttpReader(source.manners(web))
     first = archives[:1] if source.paths else archives
     require_archives(first, source.kind, reader, are_listed=bool(source.paths))
 
 
-def fingerprint(source: ArchiveSource, cache: str) -> str:
+def fingerprint(source: ArchiveSource, cache: str, web: WebConfig) -> str:
     """Return the hash of the archives' names and contents.
 
     What a list or a web server names is known by its name alone: such archives are published once
@@ -117,7 +127,24 @@ def fingerprint(source: ArchiveSource, cache: str) -> str:
     from openalign.files.fingerprints import fingerprint_of
     from openalign.files.hash_cache import hashes_of
 
-    archives = found(source)
+    archives = found(source, web)
     is_hashed = not source.paths and not archives[0].is_on_web
     hashes = hashes_of([url for _, url in archives], cache=cache) if is_hashed else {}
     return fingerprint_of([[name, hashes.get(url)] for name, url in archives])
+
+
+def archive_kind(
+    settings: type[A],
+    reading: "Callable[[A, ReadingSetup], beam.PTransform[Any, Any]]",
+    web: WebConfig | None = None,
+) -> SourceKind[A]:
+    """Return a kind of archives; its check and fingerprint ask web servers as `web` says."""
+    asked = web or WebConfig()
+    return SourceKind(
+        settings=settings,
+        check=partial(check, web=asked),
+        reading=reading,
+        fingerprint=partial(fingerprint, web=asked),
+        with_web=partial(archive_kind, settings, reading),
+        judges_pages=True,
+    )

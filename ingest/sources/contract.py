@@ -79,6 +79,10 @@ class SourceKind(Generic[S]):
     asks_web: bool = False
     """Whether hosts are asked through the polite client: such a harvest needs a contact."""
 
+    with_web: "Callable[[WebConfig], SourceKind[S]] | None" = None
+    """Return this kind with a check and a fingerprint that ask web servers as the settings say;
+    None for a kind whose check and fingerprint ask none."""
+
     judges_pages: bool = False
     """Whether pages are read that somebody else has fetched: what they withhold is judged by the
     settings of the web, which are then part of the result's identity."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from openalign.ingest.sources import crawl, local_files, table, tars, warc, wat
 from openalign.ingest.sources.contract import SourceKind, SourceSettings
+from openalign.ingest.web.config import WebConfig
 
 KINDS: dict[str, SourceKind[Any]] = {
     "site": crawl.KIND,
@@ -28,10 +29,16 @@ def kind_of(source: SourceSettings) -> SourceKind[Any]:
     return KINDS[source.kind]
 
 
-def fingerprints(source: SourceSettings, *, cache: str) -> dict[str, str]:
+def kind_asking(source: SourceSettings, web: WebConfig) -> SourceKind[Any]:
+    """Return the kind of a source, whose check and fingerprint ask web servers as `web` says."""
+    kind = kind_of(source)
+    return kind if kind.with_web is None else kind.with_web(web)
+
+
+def fingerprints(source: SourceSettings, web: WebConfig, *, cache: str) -> dict[str, str]:
     """Return the hash of what a source holds, by the name of its kind; empty where it has none.
 
     `cache` is the URL of a cache of files' hashes.
     """
-    fingerprint = kind_of(source).fingerprint
+    fingerprint = kind_asking(source, web).fingerprint
     return {} if fingerprint is None else {source.kind: fingerprint(source, cache)}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from openalign.ingest.sources.archive import ArchiveSource, check, fingerprint, found
-from openalign.ingest.sources.contract import ReadingSetup, SourceKind
+from openalign.ingest.sources.archive import ArchiveSource, archive_kind, found
+from openalign.ingest.sources.contract import ReadingSetup
 from openalign.settings.limits import positive
 
 if TYPE_CHECKING:
@@ -36,13 +36,11 @@ def reading(source: WarcSource, setup: ReadingSetup) -> "beam.PTransform[Any, An
         read_pages, texts=setup.texts, web=setup.web, max_page_bytes=source.max_page_bytes
     )
     return ReadArchives(
-        archives=found(source),
+        archives=found(source, setup.web),
         read=read,
         manners=source.manners(setup.web),
         num_http_readers=source.http_readers,
     )
 
 
-KIND = SourceKind(
-    settings=WarcSource, check=check, reading=reading, fingerprint=fingerprint, judges_pages=True
-)
+KIND = archive_kind(WarcSource, reading)

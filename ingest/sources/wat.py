@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from openalign.ingest.sources.archive import ArchiveSource, check, fingerprint, found
-from openalign.ingest.sources.contract import ReadingSetup, SourceKind
+from openalign.ingest.sources.archive import ArchiveSource, archive_kind, found
+from openalign.ingest.sources.contract import ReadingSetup
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -25,13 +25,11 @@ def reading(source: WatSource, setup: ReadingSetup) -> "beam.PTransform[Any, Any
     from openalign.ingest.sources.archives.wat_reading import read_pages
 
     return ReadArchives(
-        archives=found(source),
+        archives=found(source, setup.web),
         read=partial(read_pages, texts=setup.texts, web=setup.web),
         manners=source.manners(setup.web),
         num_http_readers=source.http_readers,
     )
 
 
-KIND = SourceKind(
-    settings=WatSource, check=check, reading=reading, fingerprint=fingerprint, judges_pages=True
-)
+KIND = archive_kind(WatSource, reading)

@@ -39,6 +39,15 @@ def is_allowed(address: str, allowed: Sequence[Network]) -> bool:
     return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is written as an address, an IPv6 one in brackets."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
 def names_private_address(host: str, allowed: Sequence[Network]) -> bool:
     """Tell whether a host is written as an address that is not allowed, or is `localhost`."""
     if host == "localhost" or host.endswith(".localhost"):

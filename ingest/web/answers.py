@@ -104,6 +104,9 @@ class Ending:
     can_heal: bool = False
     """Whether another attempt may succeed."""
 
+    closes_host: bool = False
+    """Whether the reason holds for all addresses of the host."""
+
     address: str | None = None
     """The IP address that answered, or the last one that was tried."""
 

@@ -19,7 +19,7 @@ from openalign.ingest.web.addresses import names_private_address, parse_networks
 from openalign.ingest.web.answers import REDIRECTS, BodyRule, Ending, Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.host_limits import LimitsByHost
-from openalign.ingest.web.outages import Outages, outage_error
+from openalign.ingest.web.outages import Machine, Outages, outage_error
 from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
 from openalign.ingest.web.rules.robots import MAX_ROBOTS_BYTES
@@ -91,8 +91,7 @@ class WebClient:
         self._standing = Standing(self._limits.of)
         self._rules = SiteRules(config)
         self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
-        self._asked: set[str] = set()
-        self._outages = Outages(config.connect_to, proxy=config.proxy)
+        self._outages = Outages(config.connect_to, Machine(config.dns.servers), proxy=config.proxy)
         self._doubtful: list[tuple[Future[str | None], _Visit, Ending]] = []
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
@@ -191,14 +190,11 @@ class WebClient:
                 self._pace.release(due.host, now=now)
                 continue
             visit.num_attempts += 1
-            origin = origin_of(visit.url)
             request = Request(
                 url=visit.url,
                 rule=self._rules_body if visit.rules_file else self._asked_body,
                 judge_opt_out=self._config.respect_opt_outs and not visit.rules_file,
-                look_up=visit.num_attempts > 1 or origin not in self._asked,
             )
-            self._asked.add(origin)
             self._connections.start(visit, request, now=now)
 
     # The steps of an address ---------------------------------------------------------------------
@@ -299,6 +295,9 @@ class WebClient:
 
     def _note(self, host: str, ended: Ending) -> None:
         """Hold or close a host as its answer says."""
+        if ended.closes_host and ended.refusal is not None:
+            self._close(host, ended.refusal)
+            return
         seconds = self._standing.note(host, ended.head, ended.refusal)
         if (why := self._standing.closed(host)) is not None:
             self._close(host, why)

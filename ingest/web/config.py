@@ -49,6 +49,49 @@ class HostConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DnsConfig:
+    """How names are looked up. Nothing is, for hosts in `connect_to` and behind a proxy."""
+
+    servers: tuple[str, ...] = runtime(())
+    """Addresses of resolvers, such as `9.9.9.9` or `[2620:fe::fe]:53`; none: those of the system
+    (resolv.conf)."""
+
+    queries: int = runtime(256)
+    """Queries under way at one time in one process. A name takes one, or two where this machine
+    has a route for IPv6."""
+
+    queries_per_second: float = runtime(500.0)
+    """Queries of one process in a second; repeats of lost ones are not counted."""
+
+    min_ttl_seconds: float = runtime(60.0)
+    """How long addresses are kept at least, although their TTL is shorter."""
+
+    max_ttl_seconds: float = runtime(3600.0)
+    """How long they are kept at most. The system's resolvers are read anew as often."""
+
+    max_names: int = runtime(50_000)
+    """Names whose addresses are kept; those looked up first are dropped first."""
+
+    def __post_init__(self) -> None:
+        positive(
+            queries=self.queries,
+            queries_per_second=self.queries_per_second,
+            max_ttl_seconds=self.max_ttl_seconds,
+            max_names=self.max_names,
+        )
+        not_negative(min_ttl_seconds=self.min_ttl_seconds)
+        if self.queries < 2:
+            raise ValueError(f"queries must be at least 2, got {self.queries}: a name can take two")
+        if self.min_ttl_seconds > self.max_ttl_seconds:
+            raise ValueError(
+                f"min_ttl_seconds must not exceed max_ttl_seconds, got {self.min_ttl_seconds} "
+                f"and {self.max_ttl_seconds}"
+            )
+        for server in self.servers:
+            _check_server(server)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebConfig:
     """How the web is asked. The defaults are polite to hosts that are not yours.
 
@@ -70,7 +113,7 @@ class WebConfig:
     """Transfers at one time from one host."""
 
     connect_seconds: float = runtime(10.0)
-    """Longest time for the look-up of a name, the connection and TLS."""
+    """Longest time for the look-up of a name, and again for the connection and TLS."""
 
     first_byte_seconds: float = runtime(20.0)
     """Longest time from the start of a request to the first byte of its answer."""
@@ -129,6 +172,9 @@ class WebConfig:
 
     connect_to: dict[str, str] = runtime_factory(dict[str, str])  # noqa: RUF009  # a field
     """Where a host is reached, as `address:port`, instead of what its name resolves to."""
+
+    dns: DnsConfig = runtime_factory(DnsConfig)  # noqa: RUF009  # a field
+    """How names are looked up, and how long their addresses are kept."""
 
     proxy: str = runtime("")
     """The proxy that everything is asked through, as `http://proxy.example:3128` (or https,
@@ -200,4 +246,15 @@ def _check_network(network: str) -> None:
     except ValueError as error:
         raise ValueError(
             f"allowed_networks must hold networks such as 127.0.0.0/8, got {network!r}: {error}"
+        ) from error
+
+
+def _check_server(server: str) -> None:
+    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?|(.+)", server)
+    address = next((part for part in match.group(1, 2, 4) if part), "") if match else ""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError as error:
+        raise ValueError(
+            f"servers must hold addresses such as 9.9.9.9 or [2620:fe::fe]:53, got {server!r}"
         ) from error

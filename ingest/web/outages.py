@@ -11,21 +11,28 @@ A failure of one host alone is never an outage, so a dead host cannot block a ru
 """
 
 import errno
-import ipaddress
 import os
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 
+import pycares
 import pycurl
 
 from openalign.errors import StageError
-from openalign.ingest.web.addresses import is_loopback
+from openalign.ingest.web.addresses import is_address, is_loopback
+from openalign.ingest.web.name_servers import (
+    Result,
+    ask,
+    is_known_to_fail,
+    is_never_in_dns,
+    open_channel,
+)
 
 CONTROL_NAME = "example.com"
 """A name that DNS knows wherever it works (RFC 2606). It is looked up and never connected to."""
@@ -77,6 +84,10 @@ class Lookup(Enum):
 class Machine:
     """System calls that show which parts of this machine work."""
 
+    def __init__(self, name_servers: Sequence[str] = ()) -> None:
+        """Look up names where `name_servers` are, or as the system does."""
+        self._name_servers = name_servers
+
     def missing_descriptors(self) -> int:
         """Return 0 when a few more files can be opened, else the errno of the refusal."""
         opened: list[int] = []
@@ -111,6 +122,8 @@ class Machine:
 
     def look_up(self, name: str) -> Lookup:
         """Ask the resolver for a name; there is no deadline."""
+        if self._name_servers:
+            return _look_up_at(self._name_servers, name)
         try:
             socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
@@ -143,7 +156,7 @@ class Outages:
         if self._proxy or host in self._connect_to or address is None or is_loopback(address):
             return
         self._reached_address = address
-        if not _is_address(host):
+        if not is_address(host):
             self._reached_name = host
 
     def shortage(self, trouble: Trouble) -> int:
@@ -179,14 +192,13 @@ class Outages:
 
     def is_doubtful(self, host: str, trouble: Trouble) -> bool:
         """Tell whether only a resolver can find the cause of the failure: `judge_name` asks it."""
-        # Names under .invalid never exist (RFC 6761), so they need no resolver.
         return (
             trouble.address is None
             and trouble.code in (pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_OPERATION_TIMEDOUT)
             and host not in self._connect_to
             and not self._proxy
-            and not _is_address(host)
-            and not host.rstrip(".").endswith(".invalid")
+            and not is_address(host)
+            and not is_never_in_dns(host)
         )
 
     def judge_name(self, host: str) -> "Future[str | None]":
@@ -210,6 +222,22 @@ class Outages:
 def outage_error(what: str) -> StageError:
     """Return the error of a run that this outage stops."""
     return StageError(what, hint="the same command goes on from here, once that is mended")
+
+
+def _look_up_at(servers: Sequence[str], name: str) -> Lookup:
+    found: list[Lookup] = []
+
+    def tell(result: Result, status: int | None) -> None:
+        del result
+        is_unknown = status is not None and is_known_to_fail(status)
+        unknown = Lookup.UNKNOWN if is_unknown else Lookup.NO_ANSWER
+        found.append(Lookup.KNOWN if status is None else unknown)
+
+    channel = open_channel(servers)
+    ask(channel, name, pycares.QUERY_TYPE_A, tell)
+    channel.wait()
+    channel.close()
+    return found[0]
 
 
 class _Control:
@@ -256,11 +284,3 @@ class _Aside:
                 answer.set_result(question())
             except BaseException as error:  # noqa: BLE001  # raised where the answer is read
                 answer.set_exception(error)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True

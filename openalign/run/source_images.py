@@ -16,7 +16,7 @@ def contents_of(config: PipelineConfig) -> dict[str, str]:
     """Return the hash of what a source holds, by the name of its kind."""
     assert config.harvest is not None
     cache = inputs.cache_of_hashes(config.root, "harvest.source")
-    return fingerprints(config.harvest.source, cache=cache)
+    return fingerprints(config.harvest.source, config.harvest.web, cache=cache)
 
 
 def own_images(config: PipelineConfig) -> OwnImages | None:

@@ -11,6 +11,28 @@ from typing import Any
 import pytest
 
 TOP = Path(__file__).parents[2]
+DARK = "@media (prefers-color-scheme: dark)"
+LIGHT = "@media (prefers-color-scheme: light)"
+RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
+
+IN_CHROMIUM = f"""\
+for (const folded of document.querySelectorAll("details")) folded.open = true;
+const found = await axe.run(document, {RULES});
+return {{
+  violations: found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]),
+  passes: found.passes.map((each) => each.id),
+  said: window.said,
+  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+}};
+"""
+
+_LISTENING = """<script>
+window.said = [];
+console.error = console.warn = (...words) => said.push(words.join(" "));
+addEventListener("error", (event) => said.push(event.message || event.target.outerHTML), true);
+</script>"""
+"""Keeps what a page says of itself: what it lacks, and what breaks in it."""
+
 _FOUND = re.compile(r'<pre id="found">(.*?)</pre>', re.DOTALL)
 
 
@@ -24,6 +46,21 @@ def node_module(name: str) -> Path:
     if found.returncode:
         pytest.skip(f"Node does not find {name}: npm install --no-save axe-core jsdom")
     return Path(found.stdout.strip())
+
+
+def seen_by_axe(page: Path, *, width_px: int, is_dark: bool) -> Any:
+    """Return what axe finds in a page, what the page says to the console, and its overflow in px.
+
+    The page is read in a scheme of colors, whatever this machine prefers.
+    """
+    axe = node_module("axe-core").read_text()
+    html = page.read_text()
+    assert html.count(DARK) == html.count("<head>") == 1
+    if is_dark:
+        html = html.replace(DARK, "@media all").replace(LIGHT, "@media not all")
+    html = html.replace("<head>", f"<head>{_LISTENING}")
+    page.write_text(html.replace("</body>", f"<script>{axe}</script></body>"))
+    return found_in_chromium(page, IN_CHROMIUM, width_px=width_px)
 
 
 def found_in_chromium(page: Path, script: str, *, width_px: int = 1440) -> Any:

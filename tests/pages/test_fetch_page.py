@@ -1,84 +1,14 @@
 """The page of a fetch: what it says, and that it loads and runs nothing."""
 
+import base64
 import re
-from typing import Any
 
 import pytest
+from fetch_pages import THUMBNAIL, page_of, whole
 from pages_seen import EVIL, Seen, rows_of
 
-from openalign.files.facts import (
-    FetchFacts,
-    FetchRound,
-    FetchSample,
-    FetchTallies,
-    HostImages,
-    SizeRange,
-)
 from openalign.files.states import FetchState
-from openalign.pages.fetch_page import MEANINGS, STEPS, render
-
-IMAGES = {
-    "fetched": 4,
-    "http_gone": 1,
-    "not_an_image": 0,
-    "robots_denied": 1,
-    "short_side": 1,
-    "timeout": 3,
-}
-ROWS = {"fetched": 8, "http_gone": 1, "robots_denied": 2, "short_side": 1, "timeout": 6}
-
-
-def sample(**changes: Any) -> FetchSample:
-    values: dict[str, Any] = {
-        "state": "fetched",
-        "image_key": "a",
-        "image_url": EVIL,
-        "alt_text": EVIL,
-        "detail": None,
-        "shard": "shard-00000-00000.tar",
-        "index_file": "shard-00000-00000.index.parquet",
-    }
-    return FetchSample(**(values | changes))
-
-
-def page_of(images: dict[str, int], **facts: Any) -> str:
-    whole: dict[str, Any] = {"images": images, "num_bytes": 0, "stored_bytes": 0}
-    return render(
-        FetchFacts(**(whole | facts)),
-        states=ROWS,
-        thumbnails={"a": b"webp"},
-        settings={"size_px": 346, "removals": EVIL},
-    )
-
-
-def whole() -> str:
-    return page_of(
-        IMAGES,
-        num_bytes=12_000_000,
-        stored_bytes=3_000_000,
-        rounds=[FetchRound(states=["timeout"], num_inputs=9, ended={"fetched": 3, "timeout": 6})],
-        tallies=FetchTallies(
-            hosts_by_images=[
-                HostImages(host="a.example", images=6, fetched=3, num_bytes=11_000_000),
-                HostImages(host=EVIL, images=4, fetched=1, num_bytes=1_000_000),
-            ],
-            hosts_by_losses=[HostImages(host="a.example", images=6, fetched=3, num_bytes=0)],
-            num_hosts=40,
-            statuses={"200": 6, "404": 1, "799": 1},
-            sizes={
-                "short_side": [
-                    SizeRange(at_least=256, images=3),
-                    SizeRange(at_least=1024, images=1),
-                ],
-                "num_bytes": [SizeRange(at_least=50_000, images=4)],
-            },
-            samples=[
-                sample(),
-                sample(image_key="b", alt_text="gone since"),
-                sample(state="timeout", image_key="c", detail=EVIL),
-            ],
-        ),
-    )
+from openalign.pages.fetch_page import MEANINGS, STEPS
 
 
 def test_what_is_left_goes_down_step_by_step() -> None:
@@ -137,7 +67,8 @@ def test_images_are_within_the_page_with_their_words_beside_them() -> None:
     images = [of for tag, of in Seen(whole()).tags if tag == "img"]
 
     # The second sample is shown by its words alone.
-    assert images == [{"src": "data:image/webp;base64,d2VicA==", "alt": EVIL, "loading": "lazy"}]
+    src = f"data:image/webp;base64,{base64.b64encode(THUMBNAIL).decode()}"
+    assert images == [{"src": src, "alt": EVIL, "loading": "lazy"}]
     assert Seen(whole()).words.count("gone since") == 1
 
 

@@ -6,6 +6,7 @@ share of the requests a second.
 """
 
 import http.client
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from openalign.errors import InputError
 from openalign.ingest.sources.archives.tape import ArchiveError
+from openalign.ingest.web.transfers.certificates import trusted
 from openalign.ingest.web.transfers.transfer import user_agent
 
 CAN_HEAL = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
@@ -43,12 +46,19 @@ class HttpManners:
     silence_seconds: float
     """Longest time without a byte."""
 
+    proxy: str = ""
+    """What everything is asked through, as `http://proxy.example:3128`; empty: directly."""
+
+    ca_file: str = ""
+    """A file of certificates to trust, instead of the environment's or the system's."""
+
 
 @dataclass
 class HttpReader:
     """One of the job's readers: it keeps the pace, and knows which hosts want no more requests."""
 
     manners: HttpManners
+    _opener: urllib.request.OpenerDirector | None = None
     _due: float = 0.0
     _closed: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -61,8 +71,10 @@ class HttpReader:
 
         Raises:
             ArchiveError: its host said that it wants no more requests.
+            InputError: the proxy is of another kind, or no certificates can be read.
             OSError: there is no answer, or one that is an error.
         """
+        self._opener = self._opener or _opener(self.manners)
         if (reason := self._closed.get(request.host)) is not None:
             raise ArchiveError(reason)
         pause = self._due - time.monotonic()
@@ -70,7 +82,7 @@ class HttpReader:
             time.sleep(pause)
         self._due = time.monotonic() + 1 / self.manners.requests_per_second
         request.add_header("User-Agent", user_agent(self.manners.contact))
-        return urllib.request.urlopen(request, timeout=self.manners.silence_seconds)  # noqa: S310  # http or https
+        return self._opener.open(request, timeout=self.manners.silence_seconds)
 
     def wait(self, host: str, num_tries: int, asked_seconds: float, reason: str) -> None:
         """Pause before a request is repeated.
@@ -168,6 +180,21 @@ class HttpStream:
         elif not headers.get("Content-Range", "").startswith(f"bytes {self._place}-"):
             raise ArchiveError("the server sends another part than it was asked for")
         return answer
+
+
+def _opener(manners: HttpManners) -> urllib.request.OpenerDirector:
+    """Return what sends requests: through the proxy of the settings, never the environment's."""
+    if manners.proxy and not manners.proxy.startswith("http://"):
+        raise InputError(
+            f"archives on web servers are read through http proxies only, got {manners.proxy}",
+            hint="name one with `harvest.web.proxy`, or copy the archives",
+        )
+    proxies = {"http": manners.proxy, "https": manners.proxy} if manners.proxy else {}
+    trust = trusted(manners.ca_file)
+    context = ssl.create_default_context(cafile=trust.file or None, capath=trust.folder or None)
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=context)
+    )
 
 
 def _skip(answer: Any, num_bytes: int) -> None:

@@ -2,17 +2,23 @@
 
 import os
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import pycurl
 
+from openalign.ingest.web.addresses import is_address
 from openalign.ingest.web.answers import BodyRule, Ending
 from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.outages import CONTROL_ADDRESSES, Machine
 from openalign.ingest.web.transfers.certificates import trusted
 from openalign.ingest.web.transfers.descriptors import connections_that_fit
+from openalign.ingest.web.transfers.names import Names
 from openalign.ingest.web.transfers.reactor import Reactor, process_share
-from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer, user_agent
+from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer, unresolved, user_agent
+from openalign.ingest.web.urls import host_of
 
 T = TypeVar("T")
 
@@ -28,8 +34,6 @@ class Request:
     url: str
     rule: BodyRule
     judge_opt_out: bool
-    look_up: bool
-    """Whether the name is resolved although it may be cached."""
 
 
 class Connections(Generic[T]):
@@ -50,6 +54,15 @@ class Connections(Generic[T]):
         """What it was when the last request started."""
 
         self._reactor = Reactor(max_connections=self._limit)
+        self._names: Names[tuple[T, Request]] = Names(
+            config.dns,
+            self._reactor,
+            seconds=config.connect_seconds,
+            with_ipv6=Machine().has_route(CONTROL_ADDRESSES[1]),
+        )
+        self._named: deque[tuple[T, Request, Sequence[str]]] = deque()
+        """Whose names are known since they waited for them."""
+
         self._max_held_bytes = max_held_bytes
         self.held = HeldBytes()
         """Of the bodies that arrive here; the owner adds those that it keeps."""
@@ -61,20 +74,37 @@ class Connections(Generic[T]):
     @property
     def next_scan(self) -> float | None:
         """Return when deadlines are enforced next; None while nothing is under way."""
-        return self._next_scan if self._active else None
+        is_idle = not (self._active or self._named or self._names.num_waiting)
+        return None if is_idle else self._next_scan
 
     def has_room(self) -> bool:
         """Tell whether a connection and memory are free for another request."""
-        return len(self._active) < self._limit and self.held.num <= self._max_held_bytes
+        num_next = len(self._active) + len(self._named)
+        return max(num_next, self._names.num_waiting) < self._limit and (
+            self.held.num <= self._max_held_bytes
+        )
 
     def start(self, item: T, request: Request, *, now: float) -> None:
-        """Start an item's request."""
+        """Start an item's request, once the name of its host is looked up."""
+        name = host_of(request.url)
+        if not self._is_looked_up(name):
+            self._begin(item, request, (), now=now)
+        elif addresses := self._names.find(name, now):
+            self._begin(item, request, addresses, now=now)
+        else:
+            self._names.wait_for(name, (item, request))
+
+    def _is_looked_up(self, name: str) -> bool:
+        config = self._config
+        return not (config.proxy or name in config.connect_to or is_address(name))
+
+    def _begin(self, item: T, request: Request, addresses: Sequence[str], *, now: float) -> None:
         transfer = self._idle.pop() if self._idle else self._new_transfer()
         transfer.prepare(
             request.url,
             rule=request.rule,
             judge_opt_out=request.judge_opt_out,
-            look_up=request.look_up,
+            addresses=addresses,
             now=now,
         )
         self._active[transfer.curl] = (transfer, item)
@@ -84,12 +114,29 @@ class Connections(Generic[T]):
     def turn(self, wait_seconds: float) -> list[tuple[T, Ending]]:
         """Handle due events, waiting at most this long; return the items that have ended."""
         endings: list[tuple[T, Ending]] = []
+        names_wait = self._names.wait_seconds(time.monotonic())
+        if names_wait is not None:
+            wait_seconds = min(wait_seconds, names_wait)
         for curl, code in self._reactor.turn(wait_seconds):
             transfer, item = self._active.pop(curl)
             self._idle.append(transfer)
             endings.append((item, transfer.succeeded() if code == 0 else transfer.failed(code)))
         self._grow(sum(ending.trouble is None for _, ending in endings))
-        return [*endings, *self._late(time.monotonic())]
+        now = time.monotonic()
+        return [*endings, *self._take_names(now), *self._late(now)]
+
+    def _take_names(self, now: float) -> list[tuple[T, Ending]]:
+        """Begin requests whose names are known; return the items whose names have no address."""
+        endings: list[tuple[T, Ending]] = []
+        for (item, request), answer in self._names.turn(now):
+            if answer.addresses:
+                self._named.append((item, request, answer.addresses))
+            else:
+                endings.append((item, unresolved(is_certain=answer.is_certain)))
+        while self._named and len(self._active) < self._limit:
+            item, request, addresses = self._named.popleft()
+            self._begin(item, request, addresses, now=now)
+        return endings
 
     def make_do(self) -> bool:
         """Lower the limit for want of descriptors; return False when that cannot help.
@@ -101,7 +148,9 @@ class Connections(Generic[T]):
         return self._limit_at_start > 1
 
     def abandon(self) -> None:
-        """Stop all transfers."""
+        """Stop all transfers, and forget those that wait for a name."""
+        self._names.abandon()
+        self._named.clear()
         for transfer, _ in self._active.values():
             self._reactor.remove(transfer.curl)
             transfer.forget()
@@ -114,6 +163,7 @@ class Connections(Generic[T]):
         for transfer in self._idle:
             transfer.close()
         self._idle.clear()
+        self._names.close()
         self._reactor.close()
 
     def _new_transfer(self) -> Transfer:

@@ -1,8 +1,9 @@
-"""libcurl's multi interface on epoll: any number of transfers in one thread."""
+"""libcurl's multi interface on epoll, and others' sockets: any number of transfers in a thread."""
 
 import os
 import selectors
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pycurl
@@ -11,11 +12,10 @@ _shares: dict[int, pycurl.CurlShare] = {}
 
 
 def process_share() -> pycurl.CurlShare:
-    """Return this process's shared cache of names and TLS sessions."""
+    """Return this process's shared cache of TLS sessions."""
     pid = os.getpid()  # a forked child must not use its parent's
     if pid not in _shares:
         share = pycurl.CurlShare()
-        share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_DNS)
         share.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_SSL_SESSION)
         _shares[pid] = share
     return _shares[pid]
@@ -51,6 +51,9 @@ class Reactor:
         if self._wake_at is not None:
             wait_seconds = min(wait_seconds, self._wake_at - time.monotonic())
         for key, events in self._selector.select(max(0.0, wait_seconds)):
+            if key.data is not None:
+                key.data(key.fd, events)
+                continue
             mask = pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0
             mask |= pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
             self._multi.socket_action(key.fd, mask)
@@ -58,6 +61,10 @@ class Reactor:
             self._wake_at = None
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         return self._ended()
+
+    def watch(self, descriptor: int, events: int, handle: Callable[[int, int], None]) -> None:
+        """Call `handle` with a descriptor and its events from now on; without events, never."""
+        self._watch(descriptor, events, handle)
 
     def close(self) -> None:
         """Close every connection."""
@@ -77,18 +84,23 @@ class Reactor:
 
     def _on_socket(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
         del multi, data
-        if what == pycurl.POLL_REMOVE:
+        removes = what == pycurl.POLL_REMOVE
+        events = selectors.EVENT_READ if what & pycurl.POLL_IN and not removes else 0
+        events |= selectors.EVENT_WRITE if what & pycurl.POLL_OUT and not removes else 0
+        self._watch(descriptor, events, None)
+
+    def _watch(
+        self, descriptor: int, events: int, handle: Callable[[int, int], None] | None
+    ) -> None:
+        if not events:
             if descriptor in self._watched:
                 self._watched.remove(descriptor)
                 self._selector.unregister(descriptor)
-            return
-        events = selectors.EVENT_READ if what & pycurl.POLL_IN else 0
-        events |= selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
-        if descriptor in self._watched:
-            self._selector.modify(descriptor, events)
+        elif descriptor in self._watched:
+            self._selector.modify(descriptor, events, handle)
         else:
             self._watched.add(descriptor)
-            self._selector.register(descriptor, events)
+            self._selector.register(descriptor, events, handle)
 
     def _on_timer(self, timeout_ms: int) -> None:
         self._wake_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000

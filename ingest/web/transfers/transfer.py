@@ -91,6 +91,7 @@ class Transfer:
         self._held = held
         self.sockets = Sockets(parse_networks(config.allowed_networks))
         self._url = ""
+        self._named = ""
         self._rule = BodyRule(max_bytes=0)
         self._judge_opt_out = False
         self._answer = _Answer()
@@ -133,9 +134,19 @@ class Transfer:
             self.curl.setopt(option, value)
 
     def prepare(
-        self, url: str, *, rule: BodyRule, judge_opt_out: bool, look_up: bool, now: float
+        self,
+        url: str,
+        *,
+        rule: BodyRule,
+        judge_opt_out: bool,
+        addresses: Sequence[str],
+        now: float,
     ) -> None:
-        """Prepare the handle for a URL; `look_up` resolves its name even if it is cached."""
+        """Prepare the handle for a URL, whose host has these addresses.
+
+        There are none where libcurl needs none: for a host that is an address, behind a proxy, and
+        where `connect_to` says it.
+        """
         self._url = url
         self._rule = rule
         self._judge_opt_out = judge_opt_out
@@ -147,9 +158,19 @@ class Transfer:
         if self._config.proxy:
             self.curl.setopt(pycurl.PROXY, self._config.proxy if has_proxy else "")
         self.curl.setopt(pycurl.URL, url)
-        if look_up:  # libcurl also caches failures, for half a minute
-            self.curl.setopt(pycurl.RESOLVE, [f"-{address_name_of(url)}"])
+        self._name(address_name_of(url) if addresses else "", addresses)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
+
+    def _name(self, name: str, addresses: Sequence[str]) -> None:
+        """Tell libcurl the addresses of `host:port`, in place of those of the last request.
+
+        libcurl goes through all the names that it keeps at the end of each transfer.
+        """
+        changes = [f"-{self._named}"] if self._named else []
+        if name:
+            changes.append(f"+{name}:{','.join(addresses)}")
+        self.curl.setopt(pycurl.RESOLVE, changes)
+        self._named = name
 
     @property
     def has_answered(self) -> bool:
@@ -332,6 +353,20 @@ class Transfer:
         answer.next_look_bytes = None if seen is Glance.TAKE else 2 * length
         if isinstance(seen, Refusal):
             answer.refusal = seen
+
+
+def unresolved(*, is_certain: bool) -> Ending:
+    """Return the ending of a request whose host has no address, for certain or as it seems now."""
+    code = pycurl.E_COULDNT_RESOLVE_HOST
+    state, detail, _ = meaning_of(code)
+    return Ending(
+        head=None,
+        body=b"",
+        refusal=Refusal(state=state, detail=detail),
+        can_heal=not is_certain,
+        closes_host=is_certain,
+        trouble=None if is_certain else Trouble(code=code),
+    )
 
 
 def user_agent(contact: str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser import TOP, found_in_chromium, node_module
+from browser import RULES, TOP, node_module, seen_by_axe
 from chosen_evaluations import Run, number
 from given import report_on
 from paper_results import whole_run
@@ -19,20 +19,6 @@ from openalign.evaluate.compare import page as comparison_page
 from openalign.evaluate.compare.differences import compare
 from openalign.evaluate.report import several
 from openalign.files.names import COMPARE_HTML, REPORT_HTML
-
-DARK = "@media (prefers-color-scheme: dark)"
-LIGHT = "@media (prefers-color-scheme: light)"
-RULES = "{runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']}"
-
-IN_CHROMIUM = f"""\
-for (const folded of document.querySelectorAll("details")) folded.open = true;
-const found = await axe.run(document, {RULES});
-return {{
-  violations: found.violations.map((each) => [each.id, each.nodes.map((node) => node.html)]),
-  passes: found.passes.map((each) => each.id),
-  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-}};
-"""
 
 IN_JSDOM = f"""\
 const {{ JSDOM }} = require("jsdom");
@@ -85,15 +71,9 @@ def compared(tmp_path: Path) -> Path:
 def test_axe_finds_nothing_in_chromium(
     which: str, width_px: int, *, is_dark: bool, request: pytest.FixtureRequest
 ) -> None:
-    axe = node_module("axe-core").read_text()
     page: Path = request.getfixturevalue(which)
-    html = page.read_text()
-    assert html.count(DARK) == 1
-    if is_dark:
-        html = html.replace(DARK, "@media all").replace(LIGHT, "@media not all")
-    page.write_text(html.replace("</body>", f"<script>{axe}</script></body>"))
 
-    found = found_in_chromium(page, IN_CHROMIUM, width_px=width_px)
+    found = seen_by_axe(page, width_px=width_px, is_dark=is_dark)
 
     assert found["violations"] == []
     assert "color-contrast" in found["passes"]

@@ -1,6 +1,7 @@
 """Which archives a source names, what is checked beforehand, and what identifies them."""
 
 import gzip
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,19 @@ from faulty_web import Reply, serve
 
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.ingest.sources.archive import ArchiveSource, check, fingerprint, found
+from openalign.ingest.sources import archive
+from openalign.ingest.sources.archive import ArchiveSource
+from openalign.ingest.sources.contract import SourceSettings
+from openalign.ingest.sources.kinds import fingerprints, kind_asking, kind_of
 from openalign.ingest.sources.warc import WarcSource
 from openalign.ingest.sources.wat import WatSource
+from openalign.ingest.web.config import WebConfig
 
 CONTENT = gz(page("<img src=a.png alt=cat>"))
+FAR = "http://far.example"
+
+check = partial(archive.check, web=WebConfig())
+found = partial(archive.found, web=WebConfig())
 
 
 def write(folder: Path, *names: str, content: bytes = CONTENT) -> None:
@@ -246,11 +255,32 @@ def test_of_a_list_only_the_first_archive_is_looked_at() -> None:
             check(WarcSource(paths=f"{base}/list", prefix=base, skip=1))
 
 
+@pytest.mark.parametrize("source_of", [WarcSource, WatSource])
+def test_a_list_and_its_first_archive_are_asked_for_through_the_proxy(
+    tmp_path: Path, source_of: type[ArchiveSource]
+) -> None:
+    kept = source_of.__name__.removesuffix("Source").lower()
+    content = CONTENT if kept == "warc" else gz(wat())
+    routes = {f"{FAR}/list": Reply(body=b"a\n"), f"{FAR}/a": Reply(body=content)}
+    source: SourceSettings = source_of(kind=kept, paths=f"{FAR}/list", prefix=FAR, http_retries=0)
+    with serve(routes) as proxy:
+        web = WebConfig(proxy=f"http://{proxy.address}")
+        kind_asking(source, web).check(source)
+        assert proxy.asked == {f"{FAR}/list": 1, f"{FAR}/a": 1}
+
+        [found] = fingerprints(source, web, cache=str(tmp_path / "cache.json"))
+        assert found == kept
+        assert proxy.asked == {f"{FAR}/list": 2, f"{FAR}/a": 1}
+
+    with pytest.raises(InputError, match="cannot be read as a list of archives"):
+        kind_of(source).check(source)
+
+
 # What identifies them -----------------------------------------------------------------------------
 
 
 def identity(source: ArchiveSource, tmp_path: Path) -> str:
-    return fingerprint(source, str(tmp_path / "cache.json"))
+    return archive.fingerprint(source, str(tmp_path / "cache.json"), WebConfig())
 
 
 def test_content_and_names_identify_archives_and_their_place_does_not(tmp_path: Path) -> None:

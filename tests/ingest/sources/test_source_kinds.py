@@ -10,6 +10,7 @@ from openalign.errors import ConfigError, InputError
 from openalign.files import hash_cache, storage
 from openalign.ingest.sources.kinds import KINDS, fingerprints
 from openalign.ingest.sources.table import TableSource
+from openalign.ingest.web.config import WebConfig
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
 from openalign.run.readiness import require_certificates, require_contact
@@ -93,7 +94,7 @@ def test_a_table_has_the_fingerprint_of_its_files_names_and_contents(tmp_path: P
 
     def of(pattern: str) -> object:
         source = TableSource(path=str(tmp_path / pattern))
-        return fingerprints(source, cache=str(tmp_path / "cache.json"))
+        return fingerprints(source, WebConfig(), cache=str(tmp_path / "cache.json"))
 
     whole = of("here/*.csv")
     assert of("here") == of("there") == of("there/*.csv") == whole != of("here/a.csv")
@@ -112,15 +113,15 @@ def test_a_table_that_did_not_change_is_not_read_again(
     (tmp_path / "a.csv").write_bytes(b"1")
     source = TableSource(path=str(tmp_path / "a.csv"))
     cache = str(tmp_path / "cache.json")
-    first = fingerprints(source, cache=cache)
+    first = fingerprints(source, WebConfig(), cache=cache)
     read: list[str] = []
     monkeypatch.setattr(storage, "sha256_of", lambda url: read.append(url) or "0" * 64)
 
-    assert fingerprints(source, cache=cache) == first
+    assert fingerprints(source, WebConfig(), cache=cache) == first
     assert read == []
 
     (tmp_path / "a.csv").write_bytes(b"22")
-    assert fingerprints(source, cache=cache) != first
+    assert fingerprints(source, WebConfig(), cache=cache) != first
     assert read == [str(tmp_path / "a.csv")]
 
 
@@ -144,4 +145,4 @@ def test_the_web_has_no_fingerprint(tmp_path: Path) -> None:
     harvest = load(tmp_path, SITE).config.harvest
 
     assert harvest is not None
-    assert fingerprints(harvest.source, cache=str(tmp_path / "cache.json")) == {}
+    assert fingerprints(harvest.source, WebConfig(), cache=str(tmp_path / "cache.json")) == {}

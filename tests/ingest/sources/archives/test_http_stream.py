@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from faulty_web import Reply, Route, serve
 from local_ports import free_port
 
+from openalign.errors import InputError
+from openalign.hostile_web.certificates import Certificate, Certificates
 from openalign.ingest.sources.archives import http_stream
 from openalign.ingest.sources.archives.http_stream import HttpManners, HttpReader
 from openalign.ingest.sources.archives.tape import ArchiveError
@@ -213,3 +216,54 @@ def test_requests_keep_their_pace_across_archives(monkeypatch: pytest.MonkeyPatc
             read(f"http://{web.address}/{n}", reader)
 
     assert pauses == pytest.approx([0.2, 0.2, 0.2])
+
+
+# Proxies and certificates -------------------------------------------------------------------------
+
+FAR = "http://far.example/a"
+
+
+def test_an_archive_is_asked_for_through_the_proxy_of_the_settings() -> None:
+    with serve({FAR: Reply(body=CONTENT)}) as proxy:
+        reader = HttpReader(manners(proxy=f"http://user:secret@{proxy.address}"))
+
+        assert read(FAR, reader) == CONTENT
+        assert proxy.asked == {FAR: 1}
+
+
+def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+
+    with serve({"/a": Reply(body=CONTENT)}) as web:
+        assert read(f"http://{web.address}/a") == CONTENT
+
+
+def test_a_proxy_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match=r"http proxies only, got socks5h://proxy\.example:1080"):
+        read(FAR, HttpReader(manners(proxy="socks5h://proxy.example:1080")))
+
+
+@pytest.mark.parametrize("named_by", ["setting", "environment"])
+def test_certificates_are_those_of_the_settings_or_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    certificates = Certificates(["localhost"])
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(certificates.pem)
+    tls = certificates.server_context(lambda _: Certificate.GOOD)
+    with serve({"/a": Reply(body=CONTENT)}, tls=tls) as web:
+        url = f"https://localhost:{web.address.rpartition(':')[2]}/a"
+        assert problem(url, HttpReader(manners(num_retries=0))).startswith("the connection broke")
+
+        if named_by == "environment":
+            monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+            monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+        trusted = str(ca_file) if named_by == "setting" else ""
+        assert read(url, HttpReader(manners(ca_file=trusted))) == CONTENT
+
+
+def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("none")
+
+    with pytest.raises(InputError, match=r"ca\.pem: holds no certificates"):
+        read(FAR, HttpReader(manners(ca_file=str(tmp_path / "ca.pem"))))

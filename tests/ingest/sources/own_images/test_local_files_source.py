@@ -23,6 +23,7 @@ from openalign.ingest.sources.local_files import LocalFilesSource, check, own_im
 from openalign.ingest.sources.own_images import local_files_reading as reading
 from openalign.ingest.sources.source_files import folder_of
 from openalign.ingest.sources.url_tables.found import table_files
+from openalign.ingest.web.config import WebConfig
 
 JPEGS = [image_bytes(number) for number in range(4)]
 
@@ -277,7 +278,9 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
     )
 
     check(source)
-    fingerprints(source, cache=str(tmp_path / "cache.json"))  # which a run asks for first
+    fingerprints(
+        source, WebConfig(), cache=str(tmp_path / "cache.json")
+    )  # which a run asks for first
     pieces = list(reading.read_table_part(source.table, source=source, tables=""))
 
     assert [(row["alt_text"], row["carried"]) for row in rows_of(pieces)] == [
@@ -294,7 +297,7 @@ def test_a_column_that_is_missing_from_a_table_is_named(tmp_path: Path) -> None:
     said = f"{tmp_path / 'pairs.csv'} has no column `path`; it has file, caption"
     assert message(table=tmp_path / "pairs.csv") == said
     with pytest.raises(InputError) as caught:  # which a run asks for first
-        fingerprints(LocalFilesSource(table=str(tmp_path / "pairs.csv")), cache="")
+        fingerprints(LocalFilesSource(table=str(tmp_path / "pairs.csv")), WebConfig(), cache="")
     assert str(caught.value) == said
     assert "`harvest.source.path_column`; a table of web addresses" in str(caught.value.hint)
 
@@ -319,7 +322,9 @@ def test_of_several_tables_a_damaged_one_costs_itself_and_is_named(tmp_path: Pat
     source = LocalFilesSource(path=str(folder), table=str(tables))
 
     check(source)
-    first = fingerprints(source, cache=str(tmp_path / "cache.json"))  # which a run asks for first
+    first = fingerprints(
+        source, WebConfig(), cache=str(tmp_path / "cache.json")
+    )  # which a run asks for first
     pieces = [
         piece
         for url in table_files(source.table)
@@ -337,7 +342,7 @@ def test_of_several_tables_a_damaged_one_costs_itself_and_is_named(tmp_path: Pat
         (f"{name}/x.csv.gz", "cannot be read as csv: Truncated compressed stream") for name in "bc"
     ]
     write(tables / "b", x__csv__gz=table)
-    assert fingerprints(source, cache=str(tmp_path / "cache.json")) != first
+    assert fingerprints(source, WebConfig(), cache=str(tmp_path / "cache.json")) != first
 
 
 def test_a_folder_that_is_none_is_named_before_its_files_are_listed(tmp_path: Path) -> None:
@@ -345,7 +350,7 @@ def test_a_folder_that_is_none_is_named_before_its_files_are_listed(tmp_path: Pa
 
     for path, said in ((tmp_path / "gone", "is not there"), (tmp_path / "a.jpg", "is a file")):
         with pytest.raises(InputError, match=f"{path} {said}, a folder of images is needed"):
-            fingerprints(source_of(path=path), cache="")
+            fingerprints(source_of(path=path), WebConfig(), cache="")
 
 
 # The fingerprint ----------------------------------------------------------------------------------
@@ -357,7 +362,7 @@ def test_the_fingerprint_is_of_names_and_contents_and_not_of_the_place(tmp_path:
         (folder / "pairs.csv").write_text("path,caption\nin/a.jpg,a cat\ngone.jpg,gone\n")
 
     def of(**settings: Any) -> dict[str, str]:
-        return fingerprints(source_of(**settings), cache=str(tmp_path / "cache.json"))
+        return fingerprints(source_of(**settings), WebConfig(), cache=str(tmp_path / "cache.json"))
 
     here, there = tmp_path / "here", tmp_path / "there"
     folder, table = of(path=here), of(table=here / "pairs.csv")

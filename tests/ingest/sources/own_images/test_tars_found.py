@@ -11,6 +11,7 @@ from openalign.files import storage
 from openalign.ingest.sources.kinds import fingerprints
 from openalign.ingest.sources.own_images.tars_reading import tar_names
 from openalign.ingest.sources.tars import TarsSource, check, own_images
+from openalign.ingest.web.config import WebConfig
 
 
 def message(path: Path | str) -> str:
@@ -131,7 +132,7 @@ def test_the_fingerprint_is_of_names_and_contents_and_not_of_the_place(tmp_path:
 
     def of(path: str) -> dict[str, str]:
         return fingerprints(
-            TarsSource(path=str(tmp_path / path)), cache=str(tmp_path / "cache.json")
+            TarsSource(path=str(tmp_path / path)), WebConfig(), cache=str(tmp_path / "cache.json")
         )
 
     first = of("here")
