@@ -6,6 +6,7 @@ from typing import Literal
 from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import ImageTower, TextTower
+from openalign.train.starting_points import FromModel, FromRun, FromTowers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +247,10 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     """The two encoders, and the sizes of what they see."""
+
+    init_from: FromModel | FromRun | FromTowers | None = None
+    """What the weights begin from; null draws them. A setting of `model` that has its default is
+    then unset: the value of what the run begins from is taken. Any other value must be that one."""
 
     optimizer: Lamb | AdamW = field(default_factory=Lamb)
     """How weights follow their gradients (ALIGN §5: LAMB)."""

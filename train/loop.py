@@ -34,6 +34,7 @@ from openalign.train.data.vocabulary import (
 )
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.loss import contrastive_loss
+from openalign.train.model.pretrained import Pretrained
 from openalign.train.model.towers import batch_norm_statistics, build_towers, reestimate_batch_norm
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
@@ -95,8 +96,11 @@ def run(
     training: Sequence[str],
     shards: ShardReader,
     folders: Folders,
+    pretrained: Pretrained | None = None,
 ) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
+
+    A run without a checkpoint begins with what is `pretrained`.
 
     Nobody else may be at work in `folders`: rank 0 of `rank.run` holds the stage's lock.
 
@@ -107,7 +111,7 @@ def run(
     """
     zero.check_world_size(config, ranks.world_size)
     table = read_training(training)
-    state = _set_up(config, ranks, table, shards=shards, folders=folders)
+    state = _set_up(config, ranks, table, shards=shards, folders=folders, pretrained=pretrained)
     try:
         _train(state, folders.checkpoints)
         _settle_batch_norm(state)
@@ -127,7 +131,13 @@ def run(
 
 
 def _set_up(
-    config: TrainConfig, ranks: RankGroup, table: pa.Table, *, shards: ShardReader, folders: Folders
+    config: TrainConfig,
+    ranks: RankGroup,
+    table: pa.Table,
+    *,
+    shards: ShardReader,
+    folders: Folders,
+    pretrained: Pretrained | None,
 ) -> _TrainingState:
     steps = total_steps(
         config.duration, num_pairs=table.num_rows, global_batch_size=config.global_batch_size
@@ -135,19 +145,23 @@ def _set_up(
     check_warmup(config.schedule, steps)
     folder = folders.result
     progress = checkpoint.latest(folders.checkpoints, world_size=ranks.world_size)
-    vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
-    preprocess = preprocess_of(config.model)
+    preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
+    if pretrained is not None and pretrained.words is not None:
+        vocabulary, tokenizer = pretrained.pieces(), pretrained.words.tokenizer
+    else:
+        vocabulary = _shared_vocabulary(config, ranks, str(folder / VOCABULARY_FILE), table)
+        tokenizer = build_tokenizer(vocabulary, preprocess)
     data = TrainingSet(
         table,
         shards=shards,
         preprocess=preprocess,
-        tokenizer=build_tokenizer(vocabulary, preprocess),
+        tokenizer=tokenizer,
         augmentation=config.augmentation,
         seed=config.seed,
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
     )
-    towers = build_towers(config, vocabulary_size=len(vocabulary))
+    towers = build_towers(config, vocabulary_size=len(vocabulary), pretrained=pretrained)
     optimizer = build_optimizer(towers, config)
     engine = zero.start_engine(towers, optimizer, config, ranks)
     if progress.step:

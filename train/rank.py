@@ -15,10 +15,12 @@ from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
+from openalign.train.starting_points import INIT_FROM
 from openalign.train.work_folder import local_folders, upload
 
 if TYPE_CHECKING:
     from openalign.train.loop import Trained
+    from openalign.train.start.begin import Beginning
 
 
 class TrainingSpec(StageSpec, frozen=True, kw_only=True):
@@ -45,31 +47,35 @@ def run(spec: TrainingSpec) -> None:
 
     Raises:
         ConfigError: the ranks cannot share the batch evenly, or the warm-up is as long as the run.
+        InputError: what `train.init_from` names cannot be used.
         StageError: another run is at work on the stage, nothing to train on, a checkpoint of
             another number of ranks, or too many steps in a row that were not finite.
     """
     from openalign.train import loop, zero
     from openalign.train.ranks import on_rank_0
+    from openalign.train.start import begin as start
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
+        beginning = start.begin(config, content=spec.inputs.contents.get(INIT_FROM, ""))
         trained = loop.run(
-            config,
+            beginning.config,
             ranks,
             training=spec.training,
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
+            pretrained=beginning.pretrained,
         )
-        on_rank_0(ranks, partial(_seal, spec, config, trained))
+        on_rank_0(ranks, partial(_seal, spec, beginning, trained))
 
 
-def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:
+def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained") -> None:
     from openalign.train.result import write_result
 
     folders = local_folders(spec.output, spec.work)
-    result = write_result(trained, config, folders)
+    result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):
         upload(folders.result, spec.output)
     spec.folder.seal(result, spec.inputs)

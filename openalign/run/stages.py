@@ -319,6 +319,7 @@ _TABLE = (
         folder="train",
         reads=lambda _: ("select", "fetch"),
         settings=lambda config: config.train,
+        outside=inputs.of_train,
         left_out=_without_source,
         ranks=RankHooks(
             is_rank=training.is_rank,

@@ -33,7 +33,7 @@ from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
 from openalign.train.data.order import RowNumbers, rows_at
-from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, read_pixels, tokenize
+from openalign.train.data.preprocess import Pixels, Preprocess, TokenBatch, tokenize
 
 _MIB = 1 << 20
 _LARGE = pa.schema(
@@ -93,7 +93,7 @@ class TrainingSet:
         self._images = _DecodedImages(
             table,
             shards,
-            resize_px=preprocess.resize_px,
+            preprocess,
             cache_bytes=image_cache_mb * _MIB,
             num_threads=decode_threads,
         )
@@ -125,7 +125,12 @@ class TrainingSet:
             seed=self._seed,
         )
         texts = self._alt_texts.take(pa.array(rows)).to_pylist()
-        return Batch(step=step, rows=rows, pixels=pixels, tokens=tokenize(self._tokenizer, texts))
+        return Batch(
+            step=step,
+            rows=rows,
+            pixels=self._preprocess.normalized(pixels),
+            tokens=tokenize(self._tokenizer, texts),
+        )
 
     def batches(
         self, first_step: int, last_step: int, *, global_batch_size: int, rank: int, world_size: int
@@ -164,8 +169,8 @@ class _DecodedImages:
         self,
         table: pa.Table,
         reader: ShardReader,
+        preprocess: Preprocess,
         *,
-        resize_px: int,
         cache_bytes: int,
         num_threads: int,
     ) -> None:
@@ -175,7 +180,7 @@ class _DecodedImages:
         self._offsets: npt.NDArray[np.int64] = table["offset"].to_numpy()
         self._lengths: npt.NDArray[np.int64] = table["length"].to_numpy()
         self._reader = reader
-        self._resize_px = resize_px
+        self._preprocess, resize_px = preprocess, preprocess.resize_px
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._cache: Pixels | None = None
         self._image_of_row, num_images = _number_images(self._shards, self._offsets)
@@ -203,7 +208,7 @@ class _DecodedImages:
         offset, length = int(self._offsets[row]), int(self._lengths[row])
         content = self._reader.read(shard, offset, length)
         try:
-            return read_pixels(content, resize_px=self._resize_px)
+            return self._preprocess.square(content)
         except InputError as error:
             raise InputError(
                 f"{shard}: the bytes from {offset} on are no image: {error}",
