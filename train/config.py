@@ -233,6 +233,18 @@ class ZeroConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ema:
+    """An exponential moving average of the weights, kept beside them in fp32; not in the paper."""
+
+    decay: float = 0.9999
+    """Weight of the past. After update t it is (1 + t) / (10 + t) where that is less."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay must be above 0 and below 1, got {self.decay}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """A training run."""
 
@@ -254,6 +266,20 @@ class TrainConfig:
 
     optimizer: Lamb | AdamW = field(default_factory=Lamb)
     """How weights follow their gradients (ALIGN §5: LAMB)."""
+
+    learning_rate_factors: dict[str, float] = field(default_factory=dict[str, float])
+    """Factors of the learning rate by patterns over parameters, such as {image_tower: 0.1}; those
+    of all patterns that mean a parameter are multiplied."""
+
+    frozen: tuple[str, ...] = ()
+    """Patterns over the parameters that stay as they are, such as [image_tower,
+    text_tower.embeddings]. What is frozen whole is in evaluation mode."""
+
+    ema: Ema | None = None
+    """Average the weights over steps; null does not."""
+
+    export: Literal["last", "ema"] = "last"
+    """Which weights are exported: those of the last step, or their average."""
 
     temperature: Temperature = field(default_factory=Temperature)
     """The learned scalar that divides the logits (ALIGN §4.1)."""
@@ -320,6 +346,9 @@ class TrainConfig:
             num_processes=self.num_processes,
             image_cache_mb=self.image_cache_mb,
         )
+        if self.export == "ema" and self.ema is None:
+            raise ValueError("export must be last where ema is null: there is no average")
+        positive(**{f"learning_rate_factors.{k}": v for k, v in self.learning_rate_factors.items()})
         if self.global_batch_size < 2:
             raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
         steps = self.duration.steps

@@ -114,6 +114,8 @@ def run(
     state = _set_up(config, ranks, table, shards=shards, folders=folders, pretrained=pretrained)
     try:
         _train(state, folders.checkpoints)
+        if config.export == "ema":
+            zero.take_averages(state.engine, state.optimizer)
         _settle_batch_norm(state)
         weights = zero.whole_weights(state.engine)
     finally:
@@ -303,7 +305,7 @@ def _report(state: _TrainingState, step: int, outcome: _StepOutcome, waited: flo
         values = {
             journal.LOSS: outcome.loss,
             journal.TEMPERATURE: temperature,
-            journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
+            journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
         }

@@ -4,20 +4,20 @@ import gc
 import logging
 import math
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.model.towers import Towers
-from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
+from openalign.train.optim.lamb import EMA, Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import RankGroup, device_of_rank
 
 _NEVER = 2**31 - 1
@@ -134,31 +134,66 @@ def start_engine(
 def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:
     """Return where each parameter lies in this rank's shards; None in stage 0.
 
-    Call it again after anything that moves the shards; loading a checkpoint does not.
+    Call it again after anything that moves the shards.
     """
     stage = engine.zero_optimization_stage()
     if stage == 0:
         return None
-    if stage == 3:
-        shards = list(engine.optimizer.fp32_partitioned_groups_flat)
-    else:
-        shards = [shard for group in optimizer.param_groups for shard in group["params"]]
+    shards = _shards(engine, optimizer)
     group = engine.data_parallel_group
-    parameters = [p for p in engine.module.parameters() if p.requires_grad]
-    pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
-    sizes = torch.zeros(len(parameters), dtype=torch.int64, device=shards[0].device)
-    for number, parameter in enumerate(parameters):
-        local = _local_piece(parameter, stage, dist.get_rank(group))
-        if local is None or local.numel() == 0:
-            continue
-        shard = _containing(local, shards)
-        start = (local.data_ptr() - shard.data_ptr()) // shard.element_size()
-        pieces[shard.data_ptr()].append(Piece(number, start, local.numel()))
-        sizes[number] = local.numel()
-    dist.all_reduce(sizes, group=group)
+    rank = dist.get_rank(group)
+    parameters = trained_parameters(engine).values()
+    local = [_local_piece(parameter, stage, rank) for parameter in parameters]
+    sizes = torch.tensor([0 if piece is None else piece.numel() for piece in local])
+    of_ranks = _gathered(sizes.to(shards[0].device), group)
     whole = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in parameters]
-    assert sizes.tolist() == whole, "the pieces of the shards do not add up to the parameters"
-    return ShardLayout(pieces=pieces, num_parameters=len(parameters), group=group)
+    assert of_ranks.sum(0).tolist() == whole, "the pieces do not add up to the parameters"
+    # Every stage hands a parameter's elements out in the order of ranks.
+    offsets = of_ranks[:rank].sum(0).tolist()
+    pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
+    for number, piece in enumerate(local):
+        if piece is None or piece.numel() == 0:
+            continue
+        shard = _containing(piece, shards)
+        start = (piece.data_ptr() - shard.data_ptr()) // shard.element_size()
+        pieces[shard.data_ptr()].append(Piece(number, start, piece.numel(), offsets[number]))
+    return ShardLayout(pieces=pieces, num_parameters=len(local), group=group)
+
+
+def trained_parameters(engine: Any) -> dict[str, nn.Parameter]:
+    """Return the parameters that have a gradient, by name, in the order of their numbers."""
+    named: Iterable[tuple[str, nn.Parameter]] = engine.module.named_parameters()
+    return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+
+@torch.no_grad()
+def take_averages(engine: Any, optimizer: ShardedOptimizer) -> None:
+    """Put the moving averages in the place of the weights; all ranks must call it.
+
+    The optimizer's own weights stay: no step may follow.
+    """
+    from deepspeed import zero
+
+    parameters = list(trained_parameters(engine).values())
+    layout = optimizer.layout
+    places: list[list[tuple[Tensor, Piece]]] = [[] for _ in parameters]
+    if layout is not None:
+        for shard in _shards(engine, optimizer):
+            for piece in layout.pieces[shard.data_ptr()]:
+                places[piece.parameter].append((optimizer.state_of(shard)[EMA], piece))
+    for parameter, local in zip(parameters, places, strict=True):
+        if layout is None:
+            parameter.copy_(optimizer.state_of(parameter)[EMA])
+            continue
+        whole = torch.zeros(getattr(parameter, "ds_numel", parameter.numel())).to(parameter.device)
+        for average, piece in local:
+            values = average.view(-1).narrow(0, piece.start, piece.size)
+            whole.narrow(0, piece.offset, piece.size).copy_(values)
+        dist.all_reduce(whole, group=layout.group)
+        is_cut = hasattr(parameter, "ds_id")
+        with zero.GatheredParameters([parameter], modifier_rank=0, enabled=is_cut):
+            if not is_cut or dist.get_rank() == 0:  # the others get rank 0's
+                parameter.copy_(whole.view_as(parameter))
 
 
 def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
@@ -208,6 +243,20 @@ def stop_engine(engine: Any) -> None:
     """Let go of the engine's hooks and memory, so that another one can be started."""
     engine.destroy()
     gc.collect()
+
+
+def _shards(engine: Any, optimizer: ShardedOptimizer) -> list[Tensor]:
+    """Return this rank's flat shards, which stages 1 to 3 have, in their order."""
+    if engine.zero_optimization_stage() == 3:
+        return list(engine.optimizer.fp32_partitioned_groups_flat)
+    return [shard for group in optimizer.param_groups for shard in group["params"]]
+
+
+def _gathered(values: Tensor, group: Any) -> Tensor:
+    """Return `[ranks, len(values)]`."""
+    found = [torch.empty_like(values) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(found, values, group=group)
+    return torch.stack(found)
 
 
 def _local_piece(parameter: Any, stage: int, rank: int) -> Tensor | None:

@@ -42,6 +42,8 @@ _REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
 
 def run(folder: str) -> None:
     """Be one rank."""
+    import partial_training_checks  # it imports this module
+
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
         found: dict[str, Any] = {"loss": loss_of_two_ranks(ranks.rank)}
@@ -55,6 +57,7 @@ def run(folder: str) -> None:
         found["adamw 3"] = steps_under(3, AdamW(learning_rate=1e-3), ranks)
         found["statistics"] = statistics_of_two_ranks(ranks.rank)
         found["nonfinite"] = nonfinite_gradient(ranks)
+        found["partial"] = partial_training_checks.run(ranks)
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
 
 

@@ -30,6 +30,7 @@ from transformers import AlignConfig, AlignModel, AlignTextConfig, AlignVisionCo
 
 from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.data.order import seed_at
+from openalign.train.model.parameter_patterns import freeze, is_frozen
 from openalign.train.model.pretrained import Pretrained
 
 WRAPPED = "align."
@@ -51,6 +52,17 @@ class Towers(nn.Module):
         # neither broadcast a 0-dimensional parameter nor, in stage 3, gather it anywhere else.
         self.temperature = nn.Parameter(torch.full((1,), temperature))
         self._autocast = autocast
+
+    def train(self, mode: bool = True) -> "Towers":  # noqa: FBT001, FBT002  # torch's own
+        """Set the mode of all but what is frozen whole, which is always in evaluation mode.
+
+        Nothing is dropped in it, and its batch norms keep their statistics.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if is_frozen(module):
+                module.eval()
+        return self
 
     def forward(
         self, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor
@@ -93,7 +105,8 @@ def build_towers(
     )
     if pretrained is not None:
         _load(towers, pretrained.weights)
-    return towers
+    freeze(towers, config.frozen)
+    return towers.train()
 
 
 def align_config(
@@ -200,12 +213,12 @@ class StochasticDepth(nn.Module):
 def reestimate_batch_norm(
     towers: nn.Module, forward: Callable[[Any], object], batches: Iterable[Any]
 ) -> None:
-    """Set every batch norm's statistics to their mean over batches and ranks.
+    """Set the statistics of batch norms to their mean over batches and ranks; frozen ones stay.
 
     The rest of the model is in evaluation mode, as it will be when the statistics are used.
     `forward` runs the model on one batch.
     """
-    layers = _batch_norms(towers)
+    layers = _moving_batch_norms(towers)
     momenta = [layer.momentum for layer in layers]
     was_training = towers.training
     towers.eval()
@@ -231,9 +244,9 @@ def average_batch_norm(towers: nn.Module) -> None:
 
 
 def batch_norm_statistics(towers: nn.Module) -> list[Tensor]:
-    """Return the running means and variances of every batch norm."""
+    """Return the running means and variances of every batch norm that is not frozen."""
     found: list[Tensor] = []
-    for layer in _batch_norms(towers):
+    for layer in _moving_batch_norms(towers):
         assert layer.running_mean is not None
         assert layer.running_var is not None
         found += [layer.running_mean, layer.running_var]
@@ -242,6 +255,10 @@ def batch_norm_statistics(towers: nn.Module) -> list[Tensor]:
 
 def _batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
     return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
+def _moving_batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    return [layer for layer in _batch_norms(module) if not is_frozen(layer)]
 
 
 @torch.no_grad()
