@@ -6,6 +6,7 @@ from typing import Literal
 from openalign.settings.fields import refused, runtime, runtime_factory
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
+from openalign.train.starting_points import FromModel, FromRun, FromTowers
 from openalign.train.stopping import Stopping
 
 _LARGEST_BLOCK_BY_DEFAULT = 256
@@ -249,6 +250,18 @@ class ZeroConfig:
         not_negative(persistence_threshold=self.persistence_threshold)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ema:
+    """An exponential moving average of the weights, kept beside them in fp32; not in the paper."""
+
+    decay: float = 0.9999
+    """Weight of the past. After update t it is (1 + t) / (10 + t) where that is less."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay must be above 0 and below 1, got {self.decay}")
+
+
 @refused(
     {
         "precision": {
@@ -279,8 +292,26 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     """The two encoders, and the sizes of what they see."""
 
+    init_from: FromModel | FromRun | FromTowers | None = None
+    """What the weights begin from; null draws them. A setting of `model` that has its default is
+    then unset: the value of what the run begins from is taken. Any other value must be that one."""
+
     optimizer: Lamb | AdamW = field(default_factory=Lamb)
     """How weights follow their gradients (ALIGN §5: LAMB)."""
+
+    learning_rate_factors: dict[str, float] = field(default_factory=dict[str, float])
+    """Factors of the learning rate by patterns over parameters, such as {image_tower: 0.1}; those
+    of all patterns that mean a parameter are multiplied."""
+
+    frozen: tuple[str, ...] = ()
+    """Patterns over the parameters that stay as they are, such as [image_tower,
+    text_tower.embeddings]. What is frozen whole is in evaluation mode."""
+
+    ema: Ema | None = None
+    """Average the weights over steps; null does not."""
+
+    export: Literal["last", "ema"] = "last"
+    """Which weights are exported: those of the last step, or their average."""
 
     temperature: Temperature = field(default_factory=Temperature)
     """The learned scalar that divides the logits (ALIGN §4.1)."""
@@ -385,6 +416,9 @@ class TrainConfig:
                 "compile must be false where zero.stage is 3, which gathers parameters between "
                 "layers: take stage 2"
             )
+        if self.export == "ema" and self.ema is None:
+            raise ValueError("export must be last where ema is null: there is no average")
+        positive(**{f"learning_rate_factors.{k}": v for k, v in self.learning_rate_factors.items()})
         steps = self.duration.steps
         if steps is not None and self.schedule.warmup_steps >= steps:
             raise ValueError(

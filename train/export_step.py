@@ -11,17 +11,20 @@ from openalign.files import storage
 from openalign.files.names import CHECKPOINTS_FOLDER, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
+from openalign.train import zero
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.resume import find
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.index_copies import paths_on_this_machine
-from openalign.train.data.vocabulary import load_vocabulary
 from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
+from openalign.train.optim.lamb import EMA
 from openalign.train.passes import block_share, settle_statistics
 from openalign.train.ranks import alone
-from openalign.train.state import open_pairs
+from openalign.train.start.begin import begin
+from openalign.train.starting_points import INIT_FROM
+from openalign.train.state import open_pairs, vocabulary_of
 
 if TYPE_CHECKING:
     from openalign.train.rank import TrainingSpec
@@ -30,24 +33,31 @@ if TYPE_CHECKING:
 def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) -> None:
     """Write the model of a checkpoint that lies in a run's folder.
 
-    Settings and vocabulary are the checkpoint's own; the training pairs, on which batch-norm
-    statistics are estimated again, are those that `spec` names.
+    Settings and vocabulary are the checkpoint's own, and so are all weights. A tokenizer and
+    preprocessing that the run began from are read from there. The training pairs, on which
+    batch-norm statistics are estimated again, are those that `spec` names.
 
     Raises:
-        StageError: the checkpoint is damaged.
+        InputError: what the run began from is gone.
+        StageError: the checkpoint is damaged, or what the run began from was changed.
     """
     ranks = alone()
     with tempfile.TemporaryDirectory(prefix="openalign-") as scratch:
         kept = CheckpointFolder(url=storage.join(folder, CHECKPOINTS_FOLDER), scratch=Path(scratch))
         found = find(kept, step, ranks)
         config = read_plain(TrainConfig, dict(found.manifest.settings), "the checkpoint")
-        vocabulary = load_vocabulary(storage.join(folder, VOCABULARY_FILE))
-        towers = build_towers(config, vocabulary_size=len(vocabulary))
-        found.load_towers(towers)
+        content = found.manifest.made_from.get(f"`{INIT_FROM}`", "")
+        pretrained = begin(config, content=content).pretrained
+        vocabulary = vocabulary_of(pretrained, storage.join(folder, VOCABULARY_FILE))
+        towers = build_towers(config, vocabulary_size=len(vocabulary), pretrained=pretrained)
+        found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
-    data = open_pairs(config, index, vocabulary, ShardReader(spec.shards, places=spec.places))
+    shards = ShardReader(spec.shards, places=spec.places)
+    data = open_pairs(config, index, vocabulary, shards, pretrained=pretrained)
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
     settle_statistics(towers, towers, data, share, config)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
-    write_export(output, weights=weights, vocabulary=vocabulary, model=config.model)
+    write_export(
+        output, weights=weights, vocabulary=vocabulary, model=config.model, pretrained=pretrained
+    )

@@ -87,6 +87,8 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
         _train(state)
         state.saver.wait()
         engine = state.engine
+        if config.export == "ema":
+            zero.take_averages(engine, state.optimizer)
         passes.settle_statistics(engine, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
@@ -269,7 +271,7 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
         values = {
             journal.LOSS: outcome.loss,
             journal.TEMPERATURE: temperature,
-            journal.LEARNING_RATE: state.optimizer.param_groups[0]["lr"],
+            journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
             journal.UNKNOWN_SHARE: outcome.unknown_share,

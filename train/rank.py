@@ -20,10 +20,12 @@ from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
+from openalign.train.starting_points import INIT_FROM, brings_words
 from openalign.train.work_folder import local_folders, upload
 
 if TYPE_CHECKING:
     from openalign.train.loop import Trained
+    from openalign.train.start.begin import Beginning
 
 
 _LIBRARIES = ("openalign", "torch", "deepspeed", "transformers", "tokenizers", "numpy", "pillow")
@@ -65,6 +67,7 @@ def run(spec: TrainingSpec) -> None:
     Raises:
         ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
             warm-up is as long as the run.
+        InputError: what `train.init_from` names cannot be used.
         StageError: another run is at work on the stage, ranks do not have the same settings,
             inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
             one, or too many steps in a row that were not finite.
@@ -72,9 +75,9 @@ def run(spec: TrainingSpec) -> None:
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
-    from openalign.train.data.vocabulary import load_vocabulary
     from openalign.train.ranks import after_every_rank, check_same, on_rank_0, slow_on_rank_0
-    from openalign.train.state import RunInputs
+    from openalign.train.start import begin as start
+    from openalign.train.state import RunInputs, vocabulary_of
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
@@ -85,17 +88,19 @@ def run(spec: TrainingSpec) -> None:
             return
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
         paths = paths_on_this_machine(spec.index)
+        beginning = start.begin(config, content=spec.inputs.contents.get(INIT_FROM, ""))
         after_every_rank(ranks)  # machines copy at their own pace, and a collective is impatient
         inputs = RunInputs(
             index=TrainingIndex(paths),
             first_hash=first_hash([file.sha256 for file in spec.index]),
-            vocabulary=load_vocabulary(spec.vocabulary),
+            vocabulary=vocabulary_of(beginning.pretrained, spec.vocabulary),
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
             made_from=made_from,
+            pretrained=beginning.pretrained,
         )
-        trained = loop.run(config, ranks, inputs)
-        on_rank_0(ranks, partial(_seal, spec, config, trained))
+        trained = loop.run(beginning.config, ranks, inputs)
+        on_rank_0(ranks, partial(_seal, spec, beginning, trained))
 
 
 def _begin(spec: TrainingSpec, held: ExitStack) -> bool:
@@ -155,7 +160,7 @@ def prepare(spec: TrainingSpec) -> None:
 
 
 def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
-    if storage.exists(spec.vocabulary):
+    if brings_words(config.init_from) or storage.exists(spec.vocabulary):
         return
     from openalign.train.data.words import WordRules
     from openalign.train.vocabulary_job import make_vocabulary
@@ -170,11 +175,11 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
     )
 
 
-def _seal(spec: TrainingSpec, config: TrainConfig, trained: "Trained") -> None:
+def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained") -> None:
     from openalign.train.result import write_result
 
     folders = local_folders(spec.output, spec.work)
-    result = write_result(trained, config, folders)
+    result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):
         upload(folders.result, spec.output)
     spec.folder.seal(result, spec.inputs)

@@ -7,13 +7,20 @@ from openalign.files.names import EXPORT_FOLDER, METRICS_FILE, SKIPPED_FILE, VOC
 from openalign.train.config import TrainConfig
 from openalign.train.loop import Trained
 from openalign.train.model.export import write_export
+from openalign.train.model.pretrained import Pretrained
 from openalign.train.work_folder import Folders
 
 _LINES = (".jsonl", ".txt")
 """Files whose rows are their lines."""
 
 
-def write_result(trained: Trained, config: TrainConfig, folders: Folders) -> StageResult:
+def write_result(
+    trained: Trained,
+    config: TrainConfig,
+    folders: Folders,
+    *,
+    pretrained: Pretrained | None = None,
+) -> StageResult:
     """Write the export beside the run's other files and return the stage's result; rank 0 only."""
     folder = str(folders.result)
     write_export(
@@ -21,6 +28,7 @@ def write_result(trained: Trained, config: TrainConfig, folders: Folders) -> Sta
         weights=trained.weights,
         vocabulary=trained.vocabulary,
         model=config.model,
+        pretrained=pretrained,
     )
     num_seen = min(trained.num_pairs, trained.num_steps * config.global_batch_size)
     return StageResult(

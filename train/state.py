@@ -21,14 +21,16 @@ from openalign.train.checkpoints.saver import Kept, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet, check_batch_size
-from openalign.train.data.preprocess import build_tokenizer
-from openalign.train.data.vocabulary import save_vocabulary
+from openalign.train.data.preprocess import build_tokenizer, padded_to_most
+from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary
 from openalign.train.journal import Journal
 from openalign.train.model.export import preprocess_of
+from openalign.train.model.pretrained import Pretrained
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.starting_points import brings_words
 from openalign.train.work_folder import Folders, fetch_beside
 
 
@@ -41,12 +43,17 @@ class RunInputs:
     """The sample hash before the first step."""
 
     vocabulary: Sequence[str]
+    """The word piece of every id."""
+
     shards: ShardReader
     folders: Folders
     """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock."""
 
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
+
+    pretrained: Pretrained | None = None
+    """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,11 +102,13 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     folders = inputs.folders
     checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
     found = _newest(checkpoints, ranks, folders, made_from=inputs.made_from)
-    if ranks.rank == 0:
+    if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
-    towers = build_towers(config, vocabulary_size=len(inputs.vocabulary))
-    on_rank_0(ranks, partial(_require_room, checkpoints, towers, config))
+    towers = build_towers(
+        config, vocabulary_size=len(inputs.vocabulary), pretrained=inputs.pretrained
+    )
     optimizer = build_optimizer(towers, config)
+    on_rank_0(ranks, partial(_require_room, checkpoints, towers, optimizer, config))
     engine = _engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
@@ -115,7 +124,9 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         config=config,
         ranks=ranks,
         share=share,
-        data=open_pairs(config, inputs.index, inputs.vocabulary, inputs.shards),
+        data=open_pairs(
+            config, inputs.index, inputs.vocabulary, inputs.shards, pretrained=inputs.pretrained
+        ),
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
@@ -127,16 +138,34 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     )
 
 
+def vocabulary_of(pretrained: Pretrained | None, url: str) -> list[str]:
+    """Return the word pieces that come along, or those that were learned and lie at `url`."""
+    if pretrained is not None and pretrained.words is not None:
+        return pretrained.pieces()
+    return load_vocabulary(url)
+
+
 def open_pairs(
-    config: TrainConfig, index: TrainingIndex, vocabulary: Sequence[str], shards: ShardReader
+    config: TrainConfig,
+    index: TrainingIndex,
+    vocabulary: Sequence[str],
+    shards: ShardReader,
+    *,
+    pretrained: Pretrained | None = None,
 ) -> TrainingSet:
     """Return the training pairs as a run sees them."""
-    preprocess = preprocess_of(config.model)
+    preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
+    if pretrained is not None and pretrained.words is not None:
+        tokenizer = pretrained.words.tokenizer
+        if config.compile:
+            tokenizer = padded_to_most(tokenizer)
+    else:
+        tokenizer = build_tokenizer(vocabulary, preprocess, fixed_length=config.compile)
     return TrainingSet(
         index,
         shards=shards,
         preprocess=preprocess,
-        tokenizer=build_tokenizer(vocabulary, preprocess, fixed_length=config.compile),
+        tokenizer=tokenizer,
         augmentation=config.augmentation,
         seed=config.seed,
         decode_threads=config.decode_threads,
@@ -183,8 +212,17 @@ def _engine_from(
     return engine
 
 
-def _require_room(checkpoints: CheckpointFolder, towers: Towers, config: TrainConfig) -> None:
-    needed = room.bytes_of_checkpoint(towers.parameters(), towers.buffers())
+def _require_room(
+    checkpoints: CheckpointFolder,
+    towers: Towers,
+    optimizer: ShardedOptimizer,
+    config: TrainConfig,
+) -> None:
+    needed = room.bytes_of_checkpoint(
+        zero.trained_parameters(towers).values(),
+        zero.unmoved_tensors(towers).values(),
+        num_kept=len(optimizer.kept),
+    )
     # The oldest goes once the newest is whole; under a URL each passes through this machine.
     at_once = config.keep_checkpoints + 1 - len(checkpoints.steps()) if checkpoints.is_local else 1
     room.require_room(checkpoints.room, needed, at_once=at_once)

@@ -4,7 +4,7 @@ import gc
 import logging
 import math
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,11 @@ from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.model.towers import Towers
-from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
+from openalign.train.optim.lamb import EMA, Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import RankGroup, device_of_rank
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What the optimizer keeps of every element."""
+WEIGHT = "weight"
+"""The name of the weights beside what the optimizer keeps of them."""
 
 _NEVER = 2**31 - 1
 
@@ -133,7 +133,7 @@ def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None
     shards = _shards(engine, optimizer)
     group = engine.data_parallel_group
     rank = dist.get_rank(group)
-    parameters = trained_parameters(engine).values()
+    parameters = trained_parameters(engine.module).values()
     local = [_local_piece(parameter, stage, rank) for parameter in parameters]
     sizes = torch.tensor([0 if piece is None else piece.numel() for piece in local])
     of_ranks = _gathered(sizes.to(shards[0].device), group)
@@ -151,10 +151,9 @@ def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None
     return ShardLayout(pieces=pieces, num_parameters=len(local), group=group)
 
 
-def trained_parameters(engine: Any) -> dict[str, nn.Parameter]:
+def trained_parameters(towers: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that have a gradient, by name, in the order of their numbers."""
-    named: Iterable[tuple[str, nn.Parameter]] = engine.module.named_parameters()
-    return {name: parameter for name, parameter in named if parameter.requires_grad}
+    return {name: p for name, p in towers.named_parameters() if p.requires_grad}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +167,8 @@ class LocalPiece:
     offset: int
     """Of the first element among those of the flattened parameter."""
 
-    weight: Tensor
-    exp_avg: Tensor
-    exp_avg_sq: Tensor
-    """One-dimensional views of what the optimizer holds."""
+    values: Mapping[str, Tensor]
+    """One-dimensional views of the weights and of what the optimizer keeps of them, by name."""
 
     step: Tensor
     """Updates so far; shared by all pieces of a shard."""
@@ -179,7 +176,7 @@ class LocalPiece:
 
 def local_pieces(engine: Any, optimizer: ShardedOptimizer) -> list[LocalPiece]:
     """Return all that this rank's optimizer holds, by parameter; in stage 0 that is everything."""
-    parameters = trained_parameters(engine)
+    parameters = trained_parameters(engine.module)
     shapes = {name: tuple(getattr(p, "ds_shape", p.shape)) for name, p in parameters.items()}
     names = list(parameters)
     layout = optimizer.layout
@@ -192,7 +189,7 @@ def local_pieces(engine: Any, optimizer: ShardedOptimizer) -> list[LocalPiece]:
     found: list[LocalPiece] = []
     for shard, pieces in zip(shards, places, strict=True):
         state = optimizer.state_of(shard)
-        whole = {"weight": shard.detach(), **{name: state[name] for name in MOMENTS}}
+        whole = {WEIGHT: shard.detach(), **{name: state[name] for name in optimizer.kept}}
         for piece in pieces:
             views = {
                 name: tensor.view(-1).narrow(0, piece.start, piece.size)
@@ -205,10 +202,34 @@ def local_pieces(engine: Any, optimizer: ShardedOptimizer) -> list[LocalPiece]:
                     shape=shapes[name],
                     offset=piece.offset,
                     step=state["step"],
-                    **views,
+                    values=views,
                 )
             )
     return found
+
+
+@torch.no_grad()
+def take_averages(engine: Any, optimizer: ShardedOptimizer) -> None:
+    """Put the moving averages in the place of the weights; all ranks must call it.
+
+    The optimizer's own weights stay: no step may follow.
+    """
+    from deepspeed import zero
+
+    local: dict[str, list[LocalPiece]] = {}
+    for piece in local_pieces(engine, optimizer):
+        local.setdefault(piece.name, []).append(piece)
+    for name, parameter in trained_parameters(engine.module).items():
+        whole = torch.zeros(getattr(parameter, "ds_numel", parameter.numel())).to(parameter.device)
+        for piece in local.get(name, []):
+            average = piece.values[EMA]
+            whole.narrow(0, piece.offset, average.numel()).copy_(average)
+        if optimizer.layout is not None:
+            dist.all_reduce(whole, group=optimizer.layout.group)
+        is_cut = hasattr(parameter, "ds_id")
+        with zero.GatheredParameters([parameter], modifier_rank=0, enabled=is_cut):
+            if not is_cut or dist.get_rank() == 0:  # the others get rank 0's
+                parameter.copy_(whole.view_as(parameter))
 
 
 def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
@@ -243,6 +264,12 @@ def kept_buffers(towers: nn.Module) -> dict[str, Tensor]:
     """Return the buffers that belong to a model, without those that its settings determine."""
     kept = set(towers.state_dict())
     return {name: buffer for name, buffer in towers.named_buffers() if name in kept}
+
+
+def unmoved_tensors(towers: nn.Module) -> dict[str, Tensor]:
+    """Return what no optimizer moves: the kept buffers, and the parameters that are frozen."""
+    frozen = {name: p for name, p in towers.named_parameters() if not p.requires_grad}
+    return kept_buffers(towers) | frozen
 
 
 def whole_weights(engine: Any) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.ingest.sources import crawl, local_files, table, tars, warc, wat
+from openalign.ingest.sources import crawl, karpathy, local_files, table, tars, warc, wat
 from openalign.ingest.sources.contract import SourceKind, SourceSettings
 from openalign.ingest.web.config import WebConfig
 
@@ -13,6 +13,7 @@ KINDS: dict[str, SourceKind[Any]] = {
     "site": crawl.KIND,
     "table": table.KIND,
     "local_files": local_files.KIND,
+    "karpathy": karpathy.KIND,
     "tars": tars.KIND,
     "warc": warc.KIND,
     "wat": wat.KIND,

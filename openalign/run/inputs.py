@@ -22,6 +22,8 @@ from openalign.filtering.config import HeldOut
 from openalign.run.config import PipelineConfig
 from openalign.train.model.architecture import read_architecture
 from openalign.train.saved_files import CONFIG_FILE, model_files, processor_files, weight_files
+from openalign.train.start import origin
+from openalign.train.starting_points import INIT_FROM, FromRun
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,6 +87,30 @@ def removals_of(config: PipelineConfig) -> "Removals":
     from openalign.ingest.fetching.removal_lists import read_lists
 
     return read_lists(config.fetch.removals)
+
+
+def of_train(config: PipelineConfig) -> dict[str, str]:
+    """Return the content of what training begins from; nothing where it begins with drawn weights.
+
+    Raises:
+        InputError: it cannot be read, or is the run's own result.
+    """
+    start = config.train.init_from
+    if start is None:
+        return {}
+    if isinstance(start, FromRun) and _is_same(start.root, config.root):
+        raise InputError(
+            f"`train.init_from.root` is {start.root}, the run's own root: its result would be what "
+            "it begins from",
+            hint="give the new run another `root`",
+        )
+    return {INIT_FROM: origin.fingerprint(start, cache=cache_of_hashes(config.root, INIT_FROM))}
+
+
+def _is_same(folder: str, other: str) -> bool:
+    if storage.is_local(folder) and storage.is_local(other):
+        return storage.local_path(folder).resolve() == storage.local_path(other).resolve()
+    return folder.rstrip("/") == other.rstrip("/")
 
 
 def of_evaluate(config: PipelineConfig) -> dict[str, str]:

@@ -325,6 +325,7 @@ _TABLE = (
         folder="train",
         reads=lambda _: ("select", "fetch"),
         settings=lambda config: config.train,
+        outside=inputs.of_train,
         left_out=_without_source,
         is_dear=True,
         ranks=RankHooks(

@@ -10,7 +10,7 @@ from openalign.cli import main
 from openalign.run.config import load_pipeline, pipeline_names
 from openalign.settings.fields import identity, to_plain
 
-NAMES = ["align", "demo", "cc3m", "coyo", "checkpoint"]
+NAMES = ["align", "demo", "cc3m", "coyo", "flickr30k", "mscoco", "checkpoint"]
 PIPELINES = str(Path(__file__).parents[2] / "pipelines.yaml")
 
 

@@ -20,7 +20,7 @@ from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.resume import Found, find_newest
 from openalign.train.checkpoints.saver import Kept, Saver
-from openalign.train.config import Lamb, TrainConfig
+from openalign.train.config import Ema, Lamb, TrainConfig
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.ranks import RankGroup
@@ -29,12 +29,13 @@ LEGS = (2, 1, 3, 2)
 STEPS_PER_LEG = 5
 GLOBAL_BATCH = 12
 OPTIMIZER = Lamb(learning_rate=1e-3)
+FROZEN = ("image_tower.embeddings", "text_tower.embeddings")
 
 
 def config_for(stage: int) -> TrainConfig:
     """Small sub-groups, so that a parameter's moments lie in several of stage 3's shards."""
     config = rank_checks.config_for(stage, OPTIMIZER, clipping=0.5)
-    return replace(config, global_batch_size=GLOBAL_BATCH)
+    return replace(config, global_batch_size=GLOBAL_BATCH, frozen=FROZEN, ema=Ema(decay=0.5))
 
 
 def saved_by(stage: int) -> int:
@@ -110,14 +111,14 @@ def _step(
 
 
 def whole_state(engine: Any, optimizer: ShardedOptimizer) -> dict[str, Tensor]:
-    """Return weights, moments and steps through DeepSpeed's own accessors, and the buffers."""
+    """Return weights, what is kept of them, steps (through DeepSpeed's accessors) and buffers."""
     found = zero.whole_weights(engine)
     if engine.zero_optimization_stage() in (1, 2):
         # It looks for them once, after the step of its first group, when the others have none.
         engine.optimizer._hp_optimizer_states_linked = False
         engine.optimizer._lazy_init_hp_params_optimizer_state()
-    for name, parameter in engine.module.named_parameters():
-        for moment in zero.MOMENTS:
+    for name, parameter in zero.trained_parameters(engine.module).items():
+        for moment in optimizer.kept:
             found[f"{moment} of {name}"] = _moment(engine, optimizer, parameter, moment)
     steps = {float(piece.step) for piece in zero.local_pieces(engine, optimizer)}
     assert len(steps) == 1, steps

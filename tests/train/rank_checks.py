@@ -31,6 +31,7 @@ from openalign.train.model.batch_norm import (
     set_running_statistics,
 )
 from openalign.train.model.loss import contrastive_loss
+from openalign.train.model.parameter_patterns import freeze
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
 from openalign.train.presets import LocalBatchNorm
@@ -47,6 +48,8 @@ _REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
 
 def run(folder: str) -> None:
     """Be one rank."""
+    import partial_training_checks  # it imports this module
+
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
         found: dict[str, Any] = {}
@@ -60,6 +63,7 @@ def run(folder: str) -> None:
         found["adamw 3"] = steps_under(3, AdamW(learning_rate=1e-3), ranks)
         found["statistics"] = statistics_of_two_ranks(ranks.rank)
         found["nonfinite"] = nonfinite_gradient(ranks)
+        found["partial"] = partial_training_checks.run(ranks)
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
 
 
@@ -91,12 +95,13 @@ class Shift(nn.Module):
 
 
 def calibrated_towers(config: TrainConfig) -> Towers:
-    """Return towers whose batch norm is frozen at real statistics: no sample sees another."""
-    towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    """Return towers whose batch norm stays at real statistics: no sample sees another."""
+    towers = build_towers(replace(config, frozen=()), vocabulary_size=VOCABULARY_SIZE)
     towers.align.text_projection = nn.Sequential(towers.align.text_projection, Shift())  # pyright: ignore[reportAttributeAccessIssue]
     with torch.no_grad():
         towers.train()(*batch(99, 32))
     set_running_statistics(towers, towers.statistics_of_passes[0])
+    freeze(towers, config.frozen)
     return towers.eval()
 
 

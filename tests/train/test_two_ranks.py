@@ -84,3 +84,49 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_used_on_none(
     for rank in found:
         assert math.isnan(rank["nonfinite"][str(stage)]["norm"])
         assert rank["nonfinite"][str(stage)]["moved"] == []
+
+
+PARTIAL = [f"adamw {stage}" for stage in rank_checks.STAGES] + ["adamw 3 whole"]
+
+
+@pytest.mark.parametrize("case", PARTIAL)
+@pytest.mark.parametrize("what", ["weights", "averages"])
+def test_slowed_and_averaged_weights_are_those_of_torch_s_adamw(
+    found: list[dict[str, Any]], case: str, what: str
+) -> None:
+    oracle = found[0]["partial"]["oracle"]
+    for rank in found:
+        for name in oracle["trained"]:
+            expected = oracle[what][name]
+            way = (expected - oracle["start"][name]).norm()
+            error = (rank["partial"][case][what][name] - expected).norm()
+            assert error <= 2e-3 * way, (name, float(error), float(way))
+    # Embeddings 5, the layer 11 without its attention's biases, the projection 3.
+    assert len(oracle["trained"]) == 19
+
+
+@pytest.mark.parametrize("case", [*PARTIAL, *(f"lamb {stage}" for stage in rank_checks.STAGES)])
+def test_what_is_frozen_keeps_every_bit_statistics_too(
+    found: list[dict[str, Any]], case: str
+) -> None:
+    oracle = found[0]["partial"]["oracle"]
+    frozen = [name for name in oracle["start"] if name not in oracle["trained"]]
+
+    assert any("running_var" in name for name in frozen)
+    for rank in found:
+        for what in ("weights", "averages"):
+            values = rank["partial"][case][what]
+            kept = [name for name in frozen if torch.equal(values[name], oracle["start"][name])]
+            assert kept == frozen
+
+
+@pytest.mark.parametrize("stage", rank_checks.STAGES)
+def test_trust_ratios_hold_beside_frozen_parameters(
+    found: list[dict[str, Any]], stage: int
+) -> None:
+    partial = found[0]["partial"]
+    for name in partial["oracle"]["trained"]:
+        expected = partial["lamb in one process"]["weights"][name]
+        way = (expected - partial["oracle"]["start"][name]).norm()
+        error = (partial[f"lamb {stage}"]["weights"][name] - expected).norm()
+        assert error <= 5e-3 * way, (name, float(error), float(way))

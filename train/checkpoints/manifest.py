@@ -73,7 +73,7 @@ class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters: dict[str, SavedParameter]
     buffers: dict[str, list[int]]
-    """Shapes by name."""
+    """Shapes by name; frozen parameters are among them."""
 
     files: dict[str, SavedFile]
 

@@ -31,10 +31,17 @@ from torch.distributed.checkpoint.planner_helpers import create_read_items_for_c
 
 from openalign.train.checkpoints.manifest import SavedParameter
 from openalign.train.ranks import RankGroup
-from openalign.train.zero import MOMENTS, LocalPiece, kept_buffers, local_pieces
+from openalign.train.zero import (
+    WEIGHT,
+    LocalPiece,
+    local_pieces,
+    trained_parameters,
+    unmoved_tensors,
+    whole_parameter,
+)
 
-_WEIGHT = "weight"
 _BUFFER = "buffer"
+"""The part of tensors that no optimizer moves; frozen parameters are among them."""
 
 
 class Chunk(NamedTuple):
@@ -59,11 +66,14 @@ class Snapshot(NamedTuple):
     """Those that this rank has a part of."""
 
     buffers: dict[str, list[int]]
-    """Shapes by name; all ranks have the same."""
+    """Shapes by name, of frozen parameters too; all ranks have the same."""
 
 
 def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
-    """Copy this rank's share of weights, moments and buffers; rank 0's buffers count."""
+    """Copy this rank's share of weights and of what the optimizer keeps of them; all ranks call it.
+
+    Buffers and frozen parameters are whole, and rank 0's count.
+    """
     pieces = local_pieces(engine, optimizer)
     parameters = {
         piece.name: SavedParameter(shape=list(piece.shape), step=int(piece.step))
@@ -74,15 +84,14 @@ def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
     chunks = [
         Chunk(chunk.key, chunk.num_elements, chunk.offset, _copied(chunk.values))
         for piece in pieces
-        for chunk in _chunks_of(piece, (_WEIGHT, *MOMENTS))
+        for chunk in _chunks_of(piece, (WEIGHT, *optimizer.kept))
     ]
-    buffers = kept_buffers(engine.module)
-    if ranks.rank == 0:
-        chunks += [
-            Chunk(f"{_BUFFER}/{name}", buffer.numel(), 0, _copied(buffer.view(-1)))
-            for name, buffer in buffers.items()
-        ]
-    shapes = {name: list(buffer.shape) for name, buffer in buffers.items()}
+    shapes: dict[str, list[int]] = {}
+    for name, tensor in unmoved_tensors(engine.module).items():
+        whole = whole_parameter(tensor)  # every rank: stage 3 gathers what is frozen
+        shapes[name] = list(whole.shape)
+        if ranks.rank == 0:
+            chunks.append(Chunk(f"{_BUFFER}/{name}", whole.numel(), 0, _copied(whole.view(-1))))
     return Snapshot(chunks, parameters, shapes)
 
 
@@ -96,34 +105,38 @@ def write(chunks: Sequence[Chunk], folder: Path, *, group: Any) -> None:
     dcp.save({}, storage_writer=writer, planner=_Writing(chunks), process_group=group)
 
 
-def load_towers(towers: torch.nn.Module, folder: Path) -> None:
-    """Put a checkpoint's weights and buffers into towers that no engine holds yet."""
-    whole = {f"{_WEIGHT}/{name}": p.detach() for name, p in towers.named_parameters()}
-    whole |= {f"{_BUFFER}/{name}": buffer for name, buffer in kept_buffers(towers).items()}
+def load_towers(towers: torch.nn.Module, folder: Path, *, part: str = WEIGHT) -> None:
+    """Put a checkpoint's weights and buffers into towers that no engine holds yet.
+
+    `part` is what takes the place of the weights that are trained, such as their average.
+    """
+    whole = {f"{part}/{name}": p.detach() for name, p in trained_parameters(towers).items()}
+    unmoved = unmoved_tensors(towers)
+    whole |= {f"{_BUFFER}/{name}": tensor.detach() for name, tensor in unmoved.items()}
     _read([Chunk(key, tensor.numel(), 0, tensor.view(-1)) for key, tensor in whole.items()], folder)
 
 
 def load_moments(
     engine: Any, optimizer: Any, folder: Path, parameters: Mapping[str, SavedParameter]
 ) -> None:
-    """Put a checkpoint's moments, and the numbers of updates, into this rank's shards."""
+    """Put what the optimizer keeps, and the numbers of updates, into this rank's shards."""
     pieces = local_pieces(engine, optimizer)
     for piece in pieces:
         piece.step.fill_(parameters[piece.name].step)
-    _read([chunk for piece in pieces for chunk in _chunks_of(piece, MOMENTS)], folder)
+    _read([chunk for piece in pieces for chunk in _chunks_of(piece, optimizer.kept)], folder)
 
 
 def _chunks_of(piece: LocalPiece, parts: Sequence[str]) -> list[Chunk]:
     num_elements = math.prod(piece.shape)
     return [
-        Chunk(f"{part}/{piece.name}", num_elements, piece.offset, getattr(piece, part))
+        Chunk(f"{part}/{piece.name}", num_elements, piece.offset, piece.values[part])
         for part in parts
     ]
 
 
 def _share(piece: LocalPiece, ranks: RankGroup) -> LocalPiece:
     """Return the part of a whole parameter that this rank writes for all."""
-    num_elements = piece.weight.numel()
+    num_elements = piece.values[WEIGHT].numel()
     size = math.ceil(num_elements / ranks.world_size)
     offset = min(ranks.rank * size, num_elements)
     size = min(size, num_elements - offset)
@@ -131,9 +144,7 @@ def _share(piece: LocalPiece, ranks: RankGroup) -> LocalPiece:
         name=piece.name,
         shape=piece.shape,
         offset=offset,
-        weight=piece.weight.narrow(0, offset, size),
-        exp_avg=piece.exp_avg.narrow(0, offset, size),
-        exp_avg_sq=piece.exp_avg_sq.narrow(0, offset, size),
+        values={name: values.narrow(0, offset, size) for name, values in piece.values.items()},
         step=piece.step,
     )
 

@@ -23,7 +23,7 @@ from openalign.train.checkpoints.manifest import (
     read_manifest,
 )
 from openalign.train.ranks import RankGroup, from_every_rank, is_first_of_machine, on_rank_0
-from openalign.train.zero import kept_buffers
+from openalign.train.zero import WEIGHT, trained_parameters, unmoved_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +39,17 @@ class Found:
         """How far the run was."""
         return self.manifest.progress
 
-    def load_towers(self, towers: Any) -> None:
+    def load_towers(self, towers: Any, *, part: str = WEIGHT) -> None:
         """Put weights and buffers into towers that no engine holds yet.
+
+        `part` is what takes the place of the weights that are trained, such as their average.
 
         Raises:
             StageError: the towers are not those that were saved.
         """
         saved = {name: p.shape for name, p in self.manifest.parameters.items()}
         saved |= self.manifest.buffers
-        tensors = dict(towers.named_parameters()) | kept_buffers(towers)
+        tensors = trained_parameters(towers) | unmoved_tensors(towers)
         wanted = {name: list(tensor.shape) for name, tensor in tensors.items()}
         differing = sorted(n for n in saved | wanted if saved.get(n) != wanted.get(n))
         if differing:
@@ -56,10 +58,10 @@ class Found:
                 f"{differing[0]}",
                 hint="go on with the version of OpenALIGN that made it, or start in another root",
             )
-        pieces.load_towers(towers, self.path)
+        pieces.load_towers(towers, self.path, part=part)
 
     def load_moments(self, engine: Any, optimizer: Any) -> None:
-        """Put moments and numbers of updates into an engine's optimizer."""
+        """Put moments, averages and numbers of updates into an engine's optimizer."""
         pieces.load_moments(engine, optimizer, self.path, self.manifest.parameters)
 
     def forget(self) -> None:

@@ -10,18 +10,20 @@ from torch import Tensor
 from openalign.errors import StageError
 from openalign.telemetry import say
 
-_PARTS = 3
-"""Of each element: the weight and both moments."""
-
 _BYTES_BESIDE = 1 << 20
 """At most so many lie beside the tensors: places, names, the manifest."""
 
 
-def bytes_of_checkpoint(parameters: Iterable[Tensor], buffers: Iterable[Tensor]) -> int:
-    """Return about how many bytes a checkpoint takes; never too few."""
-    trained = sum(p.numel() * p.element_size() * _PARTS for p in parameters)
-    beside = sum(buffer.numel() * buffer.element_size() for buffer in buffers)
-    return int(1.02 * (trained + beside)) + _BYTES_BESIDE
+def bytes_of_checkpoint(
+    trained: Iterable[Tensor], unmoved: Iterable[Tensor], *, num_kept: int
+) -> int:
+    """Return about how many bytes a checkpoint takes; never too few.
+
+    `num_kept` tensors are kept of each that is trained, beside the weights: moments, an average.
+    """
+    moved = sum(p.numel() * p.element_size() * (1 + num_kept) for p in trained)
+    beside = sum(tensor.numel() * tensor.element_size() for tensor in unmoved)
+    return int(1.02 * (moved + beside)) + _BYTES_BESIDE
 
 
 def require_room(folder: Path, needed: int, *, at_once: int) -> None:

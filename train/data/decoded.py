@@ -18,7 +18,7 @@ from openalign.files.hashing import content_hash
 from openalign.files.shards import ShardReader
 from openalign.train.data.index import Place, TrainingIndex
 from openalign.train.data.order import RowNumbers
-from openalign.train.data.preprocess import Pixels, read_pixels
+from openalign.train.data.preprocess import Pixels, Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class DecodedImages:
         self,
         index: TrainingIndex,
         reader: ShardReader,
+        preprocess: Preprocess,
         *,
-        resize_px: int,
         cache_bytes: int,
         num_threads: int,
     ) -> None:
         self._index = index
         self._reader = reader
-        self._resize_px = resize_px
+        self._preprocess, resize_px = preprocess, preprocess.resize_px
         self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._cache: Pixels | None = None
         if index.num_images * resize_px * resize_px * 3 <= cache_bytes:
@@ -78,7 +78,8 @@ class DecodedImages:
         return ReadImages(pixels[slots[places]], failures)
 
     def _room_for(self, num_images: int) -> Pixels:
-        return np.empty((num_images, self._resize_px, self._resize_px, 3), dtype=np.uint8)
+        side_px = self._preprocess.resize_px
+        return np.empty((num_images, side_px, side_px, 3), dtype=np.uint8)
 
     def _decode(self, pixels: Pixels, slot: int, place: Place) -> InputError | None:
         """Fill a slot; return what prevents it. A shard that is not there is no such error."""
@@ -86,7 +87,7 @@ class DecodedImages:
         if place.xxh3 and content_hash(content) != place.xxh3:
             return _unusable(place, "not those that `fetch` wrote")
         try:
-            pixels[slot] = read_pixels(content, resize_px=self._resize_px)
+            pixels[slot] = self._preprocess.square(content)
         except InputError as error:
             return _unusable(place, f"no image: {error}")
         return None

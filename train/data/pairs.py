@@ -34,12 +34,11 @@ from openalign.train.data.decoded import DecodedImages
 from openalign.train.data.index import Place, TrainingIndex
 from openalign.train.data.order import Positions, RowNumbers, rows_at
 from openalign.train.data.preprocess import (
-    NUM_ENDS,
-    UNKNOWN,
     Pixels,
     Preprocess,
     TokenBatch,
     tokenize,
+    unknown_id,
 )
 
 _MIB = 1 << 20
@@ -75,7 +74,7 @@ class Batch:
     """Word pieces of all texts, without the marks of their ends."""
 
     num_unknown: int
-    """How many of them are [UNK]."""
+    """How many of them stand for a word that no pieces make up."""
 
     replaced: tuple[Replaced, ...] = ()
 
@@ -119,13 +118,14 @@ class TrainingSet:
         self._images = DecodedImages(
             index,
             shards,
-            resize_px=preprocess.resize_px,
+            preprocess,
             cache_bytes=image_cache_mb * _MIB,
             num_threads=decode_threads,
         )
         self._preprocess = preprocess
         self._tokenizer = tokenizer
-        self._unknown_id = tokenizer.token_to_id(UNKNOWN)
+        self._unknown_id = unknown_id(tokenizer)
+        self._num_ends = tokenizer.num_special_tokens_to_add(is_pair=False)
         self._augmentation = augmentation
         self._seed = seed
         self._replace_after = replace_after
@@ -162,10 +162,12 @@ class TrainingSet:
             step=step,
             rows=rows,
             image_ids=torch.from_numpy(self._index.images(rows)),
-            pixels=pixels,
+            pixels=self._preprocess.normalized(pixels),
             tokens=tokens,
-            num_pieces=int(tokens.mask.sum()) - NUM_ENDS * len(rows),
-            num_unknown=int((tokens.ids == self._unknown_id).sum()),
+            num_pieces=int(tokens.mask.sum()) - self._num_ends * len(rows),
+            num_unknown=0
+            if self._unknown_id is None
+            else int((tokens.ids == self._unknown_id).sum()),
             replaced=replaced,
         )
 

@@ -45,13 +45,11 @@ from openalign.train.data.words import (
 )
 from openalign.train.saved_files import SETTINGS_FILE
 
-UNKNOWN = SPECIAL_TOKENS[1]
-"""Stands for a word that no pieces make up."""
-
-NUM_ENDS = 2
-"""Marks that stand around every text: [CLS] and [SEP]."""
-
 Pixels = npt.NDArray[np.uint8]
+Colors = tuple[float, float, float]
+"""A number for each of red, green and blue."""
+
+_HALF: Colors = (0.5, 0.5, 0.5)
 
 
 class TokenBatch(NamedTuple):
@@ -71,6 +69,12 @@ class Preprocess:
     lowercase: bool = True
     normalization: Normalization = "none"
     split_symbols: bool = False
+    resample: int = int(Image.Resampling.BILINEAR)
+    """Pillow's number of the filter that resizes."""
+
+    mean: Colors = _HALF
+    std: Colors = _HALF
+    """What colors from 0 to 1 are shifted and divided by; a half each gives -1 to 1."""
 
     @property
     def words(self) -> WordRules:
@@ -88,8 +92,23 @@ class Preprocess:
 
     def pixels(self, contents: Sequence[bytes]) -> Tensor:
         """Return image files as the image tower takes them outside training: middle crop."""
-        images = np.stack([read_pixels(content, resize_px=self.resize_px) for content in contents])
-        return to_tensor(center_crop(images, self.crop_px))
+        images = np.stack([self.square(content) for content in contents])
+        return self.normalized(to_tensor(center_crop(images, self.crop_px)))
+
+    def square(self, content: bytes) -> Pixels:
+        """Return an image file resized, `[R, R, C]`.
+
+        Raises:
+            InputError: the bytes are not an image.
+        """
+        return read_pixels(content, resize_px=self.resize_px, resample=self.resample)
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """Return pixels in [-1, 1], `[B, C, S, S]`, with the model's mean and deviation instead."""
+        if self.mean == self.std == _HALF:
+            return pixels
+        mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (self.mean, self.std))
+        return pixels * (0.5 / std) + (0.5 - mean) / std
 
     def save(self, folder: str) -> None:
         """Write the settings into a model's folder."""
@@ -117,20 +136,27 @@ class Preprocess:
 
 
 _Side = Annotated[int, Meta(ge=1, le=4096)]
+_Deviation = Annotated[float, Meta(gt=0.0)]
 
 
 class _SavedPreprocess(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`preprocess.json`: what `Preprocess` has. Exports of earlier versions lack the last two."""
+    """`preprocess.json`: what `Preprocess` has."""
 
     resize_px: _Side
     crop_px: _Side
     max_tokens: Annotated[int, Meta(ge=3)]
     lowercase: bool
+    # Exports of older versions lack the rest.
     normalization: Normalization = "none"
     split_symbols: bool = False
+    resample: Annotated[int, Meta(ge=0, le=5)] = int(Image.Resampling.BILINEAR)
+    mean: Colors = _HALF
+    std: tuple[_Deviation, _Deviation, _Deviation] = _HALF
 
 
-def read_pixels(content: bytes, *, resize_px: int) -> Pixels:
+def read_pixels(
+    content: bytes, *, resize_px: int, resample: int = Image.Resampling.BILINEAR
+) -> Pixels:
     """Return an image file as an upright sRGB square, `[R, R, C]`; transparency becomes white.
 
     A JPEG is decoded at the smallest scale that still has twice the pixels needed a side.
@@ -143,7 +169,7 @@ def read_pixels(content: bytes, *, resize_px: int) -> Pixels:
     except ImageError as error:
         raise InputError(f"an image cannot be decoded: {error}") from error
     if image.size != (resize_px, resize_px):
-        image = image.resize((resize_px, resize_px), Image.Resampling.BILINEAR)
+        image = image.resize((resize_px, resize_px), Image.Resampling(resample))
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -186,6 +212,21 @@ def build_tokenizer(
     length = preprocess.max_tokens if fixed_length else None
     tokenizer.enable_padding(pad_id=0, pad_token=SPECIAL_TOKENS[0], length=length)
     return tokenizer
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id that stands for a word that no pieces make up; None where there is none."""
+    token: str | None = getattr(tokenizer.model, "unk_token", None)
+    return None if token is None else tokenizer.token_to_id(token)
+
+
+def padded_to_most(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a tokenizer that pads every text to the most tokens that it leaves."""
+    assert tokenizer.truncation is not None
+    assert tokenizer.padding is not None
+    found = Tokenizer.from_str(tokenizer.to_str())
+    found.enable_padding(**{**tokenizer.padding, "length": tokenizer.truncation["max_length"]})
+    return found
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenBatch:

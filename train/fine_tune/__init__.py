@@ -1,4 +1,1 @@
-"""Fine-tuning the image tower with a head (ALIGN §5.3), as plain functions; nothing runs them yet.
-
-The trainer will: it needs to begin from an export first.
-"""
+"""Fine-tuning the image tower with a head (ALIGN §5.3), as plain functions; nothing runs them."""

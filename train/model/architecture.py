@@ -1,4 +1,4 @@
-"""A model folder's `config.json`: the sizes of both towers, typed, and nothing else of it.
+"""A model folder's `config.json`: the sizes of the towers, typed, and nothing else of it.
 
 The library lets a `config.json` name code to import, attention kernels to download and weights to
 quantize. Here only the keys that describe the towers are read. A key that would change in another
@@ -174,6 +174,21 @@ def read_architecture(folder: Folder) -> Architecture:
     return found
 
 
+def read_bert(folder: Folder) -> TextConfig:
+    """Read the `config.json` of a BERT's folder.
+
+    Raises:
+        InputError: names the key that is not that of a BERT, or would do more than describe it.
+    """
+    url = folder.url_of(CONFIG_FILE)
+    values = folder.read_json(CONFIG_FILE, dict[str, Any])
+    _check_choice(url, "model_type", values.get("model_type"), ("bert",))
+    _check_steering(url, values, {})
+    found = as_record(values, TextConfig, where=url)
+    _check_text(url, found, part="")
+    return found
+
+
 def check_image_size(architecture: Architecture, *, height_px: int, width_px: int) -> None:
     """Check that an image of this size becomes one vector.
 
@@ -201,16 +216,16 @@ def _check_steering(url: str, values: Mapping[str, Any], parts: Mapping[str, str
     return asked[0] if asked else None
 
 
-def _check_text(url: str, text: TextConfig) -> None:
-    _check_choice(url, "text_config.hidden_act", text.hidden_act, ACTIVATIONS)
+def _check_text(url: str, text: TextConfig, *, part: str = "text_config.") -> None:
+    _check_choice(url, f"{part}hidden_act", text.hidden_act, ACTIVATIONS)
     if text.hidden_size % text.num_attention_heads:
         raise InputError(
-            f"{url}: `text_config.hidden_size` {text.hidden_size} must be a multiple of "
+            f"{url}: `{part}hidden_size` {text.hidden_size} must be a multiple of "
             f"`num_attention_heads` {text.num_attention_heads}"
         )
     if text.pad_token_id is not None and text.pad_token_id >= text.vocab_size:
         raise InputError(
-            f"{url}: `text_config.pad_token_id` must be below `vocab_size` {text.vocab_size}, "
+            f"{url}: `{part}pad_token_id` must be below `vocab_size` {text.vocab_size}, "
             f"got {text.pad_token_id}"
         )
 

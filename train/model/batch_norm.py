@@ -3,7 +3,8 @@
 An image is normalized by the statistics of its block (`local`), of a part of it (`ghost`), or of
 what all ranks hold in one pass (`sync`). A forward pass moves no running statistics. Each layer
 keeps those of its last pass, in which recomputing a pass writes the same values again; a step that
-was taken moves the running ones once, by the mean over all blocks of the global batch.
+was taken moves the running ones once, by the mean over all blocks of the global batch. A layer that
+is frozen keeps its running statistics, and nothing here reads or sets them.
 
 Shape suffixes:
     B  pairs of one forward pass
@@ -22,6 +23,7 @@ import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor, nn
 
+from openalign.train.model.parameter_patterns import is_frozen
 from openalign.train.presets import BatchNorm, GhostBatchNorm, SyncBatchNorm
 
 
@@ -94,8 +96,12 @@ def replace_batch_norms(module: nn.Module, *, momentum: float, kind: BatchNorm) 
 
 
 def batch_norms(module: nn.Module) -> list[BlockBatchNorm]:
-    """Return the batch norms inside, in the order of the module."""
-    return [layer for layer in module.modules() if isinstance(layer, BlockBatchNorm)]
+    """Return the batch norms inside that are not frozen, in the order of the module."""
+    return [
+        layer
+        for layer in module.modules()
+        if isinstance(layer, BlockBatchNorm) and not is_frozen(layer)
+    ]
 
 
 def pass_statistics(layers: Sequence[BlockBatchNorm]) -> Tensor:
@@ -123,7 +129,10 @@ def move_running_statistics(module: nn.Module, passes: Sequence[Tensor], *, shar
     over ranks of the running statistics moves by the mean over all blocks, however the ranks share
     them, and ranks need not meet until someone reads the statistics: `average_batch_norm`.
     """
-    momentum = cast("float", batch_norms(module)[0].momentum)
+    layers = batch_norms(module)
+    if not layers:
+        return
+    momentum = cast("float", layers[0].momentum)
     running_S = running_statistics(module).mul_(1.0 - momentum)
     running_S.add_(torch.stack(list(passes)).sum(0), alpha=momentum * share)
     set_running_statistics(module, running_S)
@@ -132,7 +141,7 @@ def move_running_statistics(module: nn.Module, passes: Sequence[Tensor], *, shar
 @torch.no_grad()
 def average_batch_norm(module: nn.Module) -> None:
     """Replace every rank's running statistics by their mean over ranks; all ranks must call it."""
-    if _world_size() > 1:
+    if _world_size() > 1 and batch_norms(module):
         set_running_statistics(module, _mean_over_ranks(running_statistics(module)))
 
 
@@ -142,13 +151,16 @@ def reestimate_batch_norm(
 ) -> None:
     """Set the running statistics to the mean over passes; all ranks must call it.
 
-    The rest of the model is in evaluation mode, as it will be when the statistics are used.
+    Nothing is run where every batch norm is frozen. The rest of the model is in evaluation mode, as
+    it will be when the statistics are used.
     `batches` runs the model: it yields the statistics of this rank's passes, batch by batch.
     `num_passes` counts those of all ranks.
     """
+    layers = batch_norms(module)
+    if not layers:
+        return
     was_training = module.training
     module.eval()
-    layers = batch_norms(module)
     for layer in layers:
         layer.train()
     total_S = torch.zeros_like(running_statistics(module))

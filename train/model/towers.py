@@ -17,10 +17,11 @@ Shape suffixes:
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
 
+import msgspec
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor, nn
@@ -30,6 +31,11 @@ from transformers import AlignConfig, AlignModel, AlignTextConfig, AlignVisionCo
 from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.data.order import seed_at
 from openalign.train.model.batch_norm import batch_norms, pass_statistics, replace_batch_norms
+from openalign.train.model.parameter_patterns import freeze, is_frozen
+from openalign.train.model.pretrained import Pretrained
+
+WRAPPED = "align."
+"""Where `Towers` keeps the library's model."""
 
 _LAST_CHANNELS = 320
 """Output channels of EfficientNet's last block at width 1."""
@@ -70,6 +76,17 @@ class Towers(nn.Module):
         self._autocast = autocast
         embed = self._embed_block
         self._embed = torch.compile(embed, dynamic=False) if compiled else embed
+
+    def train(self, mode: bool = True) -> "Towers":  # noqa: FBT001, FBT002  # torch's own
+        """Set the mode of all but what is frozen whole, which is always in evaluation mode.
+
+        Nothing is dropped in it, and its batch norms keep their statistics.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if is_frozen(module):
+                module.eval()
+        return self
 
     def forward(
         self, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor, passes: Sequence[Pass] = ()
@@ -125,12 +142,16 @@ class Towers(nn.Module):
             self.statistics_of_passes.append(pass_statistics(layers))
 
 
-def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
-    """Return freshly drawn towers; their weights are a function of the seed."""
+def build_towers(
+    config: TrainConfig, *, vocabulary_size: int, pretrained: Pretrained | None = None
+) -> Towers:
+    """Return towers with the weights that there are; the rest is drawn, a function of the seed."""
     model = config.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_at(config.seed, 0))
-        align = AlignModel(align_config(model, vocabulary_size=vocabulary_size))
+        align = AlignModel(
+            align_config(model, vocabulary_size=vocabulary_size, pretrained=pretrained)
+        )
         _draw_convolutions(align)
     image_tower = model.image_tower
     replace_batch_norms(
@@ -143,48 +164,88 @@ def build_towers(config: TrainConfig, *, vocabulary_size: int) -> Towers:
     for layer in cast("Iterable[Any]", align.text_model.encoder.layer):
         if model.text_tower.gradient_checkpointing:
             layer.forward = partial(_recomputed, layer.forward)
-    return Towers(
+    towers = Towers(
         align,
         temperature=config.temperature.initial,
         autocast=config.precision == "bf16",
         compiled=config.compile,
     )
+    if pretrained is not None:
+        _load(towers, pretrained.weights)
+    freeze(towers, config.frozen)
+    return towers.train()
 
 
-def align_config(model: ModelConfig, *, vocabulary_size: int) -> AlignConfig:
-    """Return the library's description of the two towers."""
+def align_config(
+    model: ModelConfig, *, vocabulary_size: int, pretrained: Pretrained | None = None
+) -> AlignConfig:
+    """Return the library's description of the two towers.
+
+    A pretrained tower is described as it was. Only how it is regularized is said by the settings.
+    """
     image, text = model.image_tower, model.text_tower
+    vision, bert = (pretrained.vision, pretrained.text) if pretrained else (None, None)
+    sizes = _vision_sizes(model) if vision is None else msgspec.structs.asdict(vision)
     vision_config = AlignVisionConfig(
-        image_size=model.crop_px,
-        width_coefficient=image.shape.width,
-        depth_coefficient=image.shape.depth,
-        # Only the pooling window: anything at least as large as the last map means all of it.
-        hidden_dim=max(64, math.ceil(model.crop_px / 16)),
-        drop_connect_rate=image.stochastic_depth,
-        batch_norm_momentum=image.batch_norm_momentum,
+        **{
+            **sizes,
+            "image_size": model.crop_px,
+            "drop_connect_rate": image.stochastic_depth,
+            "batch_norm_momentum": image.batch_norm_momentum,
+        }
     )
+    sizes = _text_sizes(model, vocabulary_size) if bert is None else msgspec.structs.asdict(bert)
     text_config = AlignTextConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=text.shape.hidden_size,
-        num_hidden_layers=text.shape.num_layers,
-        num_attention_heads=text.shape.num_heads,
-        intermediate_size=4 * text.shape.hidden_size,
-        max_position_embeddings=max(64, model.max_tokens),
-        hidden_dropout_prob=text.dropout,
-        attention_probs_dropout_prob=text.dropout,
+        **{
+            **sizes,
+            "hidden_dropout_prob": text.dropout,
+            "attention_probs_dropout_prob": text.dropout,
+        }
     )
+    channels = _LAST_CHANNELS if vision is None else vision.out_channels[-1]
+    divisor = 8 if vision is None else vision.depth_divisor
     return AlignConfig(
         text_config=text_config,
         vision_config=vision_config,
-        projection_dim=embedding_width(image.shape.width),
+        projection_dim=embedding_width(image.shape.width, channels=channels, divisor=divisor),
     )
 
 
-def embedding_width(width: float) -> int:
+def _vision_sizes(model: ModelConfig) -> dict[str, Any]:
+    return {
+        "width_coefficient": model.image_tower.shape.width,
+        "depth_coefficient": model.image_tower.shape.depth,
+        # Only the pooling window: anything at least as large as the last map means all of it.
+        "hidden_dim": max(64, math.ceil(model.crop_px / 16)),
+    }
+
+
+def _text_sizes(model: ModelConfig, vocabulary_size: int) -> dict[str, Any]:
+    shape = model.text_tower.shape
+    return {
+        "vocab_size": vocabulary_size,
+        "hidden_size": shape.hidden_size,
+        "num_hidden_layers": shape.num_layers,
+        "num_attention_heads": shape.num_heads,
+        "intermediate_size": 4 * shape.hidden_size,
+        "max_position_embeddings": max(64, model.max_tokens),
+    }
+
+
+def embedding_width(width: float, *, channels: int = _LAST_CHANNELS, divisor: int = 8) -> int:
     """Return the channels of the image tower's last block: a multiple of 8 (640 for B7)."""
-    channels = _LAST_CHANNELS * width
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+    wanted = channels * width
+    rounded = max(divisor, int(wanted + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * wanted else rounded
+
+
+@torch.no_grad()
+def _load(towers: Towers, weights: Mapping[str, Tensor]) -> None:
+    """Put weights in the place of those that were drawn, by the library's names."""
+    own = towers.state_dict()
+    for name, values in weights.items():
+        of_towers = own["temperature" if name == "temperature" else f"{WRAPPED}{name}"]
+        of_towers.copy_(values.reshape(of_towers.shape))
 
 
 class StochasticDepth(nn.Module):

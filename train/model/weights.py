@@ -8,23 +8,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from transformers import AlignModel
+from transformers import AlignModel, AlignTextConfig, AlignTextModel
 
 from openalign.errors import InputError
 from openalign.files.folder import Folder
-from openalign.train.model.architecture import Architecture, read_architecture
+from openalign.train.model.architecture import Architecture, TextConfig, read_architecture
 from openalign.train.saved_files import CONFIG_FILE, INDEX_FILE, weight_files, weight_map
 
-_POOLER = "text_model.pooler."
+_TOWER = "text_model."
+_POOLER = f"{_TOWER}pooler."
 _COUNTER = ".num_batches_tracked"
-_UNUSED = frozenset({"text_model.embeddings.position_ids", "text_model.embeddings.token_type_ids"})
+_UNUSED = frozenset({f"{_TOWER}embeddings.{name}" for name in ("position_ids", "token_type_ids")})
 """Buffers that older versions of the library saved. They count positions, and nothing else."""
 
 _ANY_NAME = "text_projection.weight"
 """A tensor that every ALIGN has: where it stands under a longer name, the rest is a prefix."""
+
+_BERT_PARTS = ("embeddings.", "encoder.")
+"""What an ALIGN's text tower has of a BERT, under the same names."""
+
+_BERT_PREFIX = "bert."
+"""Where a BERT with a head keeps its encoder."""
+
+_OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}
+"""What old files call the parts of a norm."""
 
 _DTYPES = {torch.float32: ("F32", "F16", "BF16"), torch.int64: ("I64",)}
 _SHOWN = 3
@@ -37,6 +48,9 @@ class _SavedTensor:
     """A tensor in a file, by the file's header."""
 
     file: str
+    name: str
+    """What the file calls it."""
+
     dtype: str
     shape: tuple[int, ...]
 
@@ -68,6 +82,35 @@ def load_align(folder: Folder) -> AlignModel:
     return align.eval()
 
 
+def load_bert(folder: Folder, text: TextConfig) -> dict[str, Tensor]:
+    """Return the embeddings and the encoder of a BERT's folder, by an ALIGN's names.
+
+    Its pooler and its heads are left out.
+
+    Raises:
+        InputError: the files are not those of one whole BERT; names what is missing or wrong.
+    """
+    names = weight_files(folder)
+    saved = {_name_in_tower(name): tensor for name, tensor in _headers(folder, names).items()}
+    saved = {
+        n: t for n, t in saved.items() if n.startswith(_BERT_PARTS) and _TOWER + n not in _UNUSED
+    }
+    with torch.device("meta"):
+        tower = AlignTextModel(
+            AlignTextConfig(**msgspec.structs.asdict(text)), add_pooling_layer=False
+        )
+    wanted = tower.state_dict()
+    _check(folder.url_of(names[0]), saved, wanted)
+    return _tensors(folder, saved, wanted)
+
+
+def _name_in_tower(name: str) -> str:
+    name = name.removeprefix(_BERT_PREFIX)
+    for old, new in _OLD_NAMES.items():
+        name = name.removesuffix(old) + new if name.endswith(old) else name
+    return name
+
+
 def _without_weights(folder: Folder, architecture: Architecture) -> AlignModel:
     url = folder.url_of(CONFIG_FILE)
     try:
@@ -95,7 +138,9 @@ def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _SavedTensor]:
             with safe_open(folder.path(file), framework="pt") as tensors:
                 found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
                 saved |= {
-                    name: _SavedTensor(file=file, dtype=t.get_dtype(), shape=tuple(t.get_shape()))
+                    name: _SavedTensor(
+                        file=file, name=name, dtype=t.get_dtype(), shape=tuple(t.get_shape())
+                    )
                     for name, t in found.items()
                 }
         except (SafetensorError, OSError) as error:
@@ -173,10 +218,11 @@ def _tensors(
         with safe_open(folder.path(file), framework="pt") as tensors:
             for name in sorted(n for n in wanted if n in saved and saved[n].file == file):
                 # A copy: what the file's own bytes back would change or vanish with the file.
-                tensor = tensors.get_tensor(name).to(wanted[name].dtype, copy=True)
+                tensor = tensors.get_tensor(saved[name].name).to(wanted[name].dtype, copy=True)
                 if not torch.isfinite(tensor).all():
                     raise InputError(
-                        f"{folder.url_of(file)}: the tensor {name} holds NaN or infinity",
+                        f"{folder.url_of(file)}: the tensor {saved[name].name} holds NaN or "
+                        "infinity",
                         hint="the model is broken: its training diverged, or the file is damaged",
                     )
                 read[name] = tensor.reshape(wanted[name].shape)

@@ -19,6 +19,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from openalign.train.config import AdamW, Lamb, TrainConfig
+from openalign.train.model.parameter_patterns import check_patterns, matching, name_in_settings
+
+_TEMPERATURE = "temperature"
+_KINDS = ("matrix", "vector", _TEMPERATURE)
+"""Kinds of parameters that have rules of their own, in the order of the groups."""
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+EMA = "ema"
+"""The exponential moving average of the weights, among what is kept of a shard."""
 
 
 class Piece(NamedTuple):
@@ -62,13 +71,31 @@ class TrustRatios:
 class ShardedOptimizer(torch.optim.Optimizer):
     """LAMB or AdamW, group by group, over parameters or ZeRO's shards of them."""
 
-    def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        *,
+        learning_rate: float = 0.0,
+        ema_decay: float | None = None,
+    ) -> None:
+        """Take the groups, the peak of the rate that is reported, and the decay of averages."""
         super().__init__(groups, {})
         self.layout: ShardLayout | None = None
         self.trust_ratios = TrustRatios()
+        self._peak = self.learning_rate = learning_rate
+        self._ema_decay = ema_decay
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of what is kept of every element: the moments, and the average if there is one.
+
+        The moments are called as in torch's own Adam, which DeepSpeed knows.
+        """
+        return _MOMENTS if self._ema_decay is None else (*_MOMENTS, EMA)
 
     def set_factor(self, factor: float) -> None:
         """Set every group's learning rate to a share of its peak."""
+        self.learning_rate = self._peak * factor
         for group in self.param_groups:
             group["lr"] = group["peak"] * factor
 
@@ -77,15 +104,16 @@ class ShardedOptimizer(torch.optim.Optimizer):
         self.trust_ratios = TrustRatios()
 
     def state_of(self, shard: Tensor) -> dict[str, Tensor]:
-        """Return a shard's `step` and its moments `exp_avg` and `exp_avg_sq`; at the start, zeros.
+        """Return a shard's `step` and what is `kept` of it.
 
-        The names are those of torch's own Adam, which DeepSpeed knows.
+        At the start the moments are zeros, and the average is the shard itself.
         """
         state = cast("dict[str, Tensor]", self.state[shard])
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(shard)
-            state["exp_avg_sq"] = torch.zeros_like(shard)
+            state |= {name: torch.zeros_like(shard) for name in self.kept}
+            if EMA in state:
+                state[EMA].copy_(shard.detach())
         return state
 
     @torch.no_grad()
@@ -108,6 +136,10 @@ class ShardedOptimizer(torch.optim.Optimizer):
             shard.add_(update, alpha=-group["lr"])
             if group["at_least"] is not None:
                 shard.clamp_(min=group["at_least"])
+            if self._ema_decay is not None:
+                state = self.state_of(shard)
+                share = ema_share(int(state["step"]), decay=self._ema_decay)
+                state[EMA].lerp_(shard, share)
 
     def _adam_update(self, group: dict[str, Any], shard: Tensor) -> Tensor:
         state, gradient = self.state_of(shard), cast("Tensor", shard.grad)
@@ -161,10 +193,22 @@ class ShardedOptimizer(torch.optim.Optimizer):
         return (Piece(number, 0, shard.numel()),)
 
 
+def ema_share(step: int, *, decay: float) -> float:
+    """Return the share of the weights after update `step`, counted from 1, in their average.
+
+    The decay rises to its value, so that the average of a short run is not that of its start.
+    """
+    return 1.0 - min(decay, (1 + step) / (10 + step))
+
+
 def build_optimizer(towers: nn.Module, config: TrainConfig) -> ShardedOptimizer:
-    """Return the optimizer of `config`; decides which parameters decay and which adapt."""
-    named = dict(towers.named_parameters())
-    temperature = named.pop("temperature")
+    """Return the optimizer of `config`: which parameters decay and adapt, and at which rates.
+
+    Frozen parameters are in no group. A group has one learning rate, so factors make more groups.
+
+    Raises:
+        ConfigError: a pattern of `train.learning_rate_factors` means no parameter.
+    """
     optimizer, rule = config.optimizer, config.temperature
     shared = {
         "betas": (optimizer.beta1, optimizer.beta2),
@@ -174,20 +218,37 @@ def build_optimizer(towers: nn.Module, config: TrainConfig) -> ShardedOptimizer:
         "trust_ratio_at_most": getattr(optimizer, "trust_ratio_at_most", 1.0),
         "relative": False,
         "at_least": None,
-        "lr": optimizer.learning_rate,
-        "peak": optimizer.learning_rate,
     }
-    matrices = [p for p in named.values() if p.ndim > 1]
-    vectors = [p for p in named.values() if p.ndim <= 1]
-    own = {"relative": rule.relative, "at_least": rule.at_least}
-    rate = {"lr": rule.learning_rate, "peak": rule.learning_rate}
+    temperature = {"relative": rule.relative, "at_least": rule.at_least}
+    factors = _factors(towers, config.learning_rate_factors)
+    groups: dict[tuple[str, float], dict[str, Any]] = {}
+    for name, parameter in towers.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        kind, own, rate = _TEMPERATURE, temperature, rule.learning_rate
+        if name != _TEMPERATURE:
+            kind = "matrix" if parameter.ndim > 1 else "vector"
+            own, rate = _applied(optimizer, matrices=kind == "matrix"), optimizer.learning_rate
+        rate *= factors[name]
+        made = {**shared, **own, "lr": rate, "peak": rate, "params": []}
+        groups.setdefault((kind, factors[name]), made)["params"].append(parameter)
+    ordered = sorted(groups.items(), key=lambda item: (_KINDS.index(item[0][0]), item[0][1]))
     return ShardedOptimizer(
-        [
-            {**shared, **_applied(optimizer, matrices=True), "params": matrices},
-            {**shared, **_applied(optimizer, matrices=False), "params": vectors},
-            {**shared, **own, **rate, "params": [temperature]},
-        ]
+        [group for _, group in ordered],
+        learning_rate=optimizer.learning_rate,
+        ema_decay=None if config.ema is None else config.ema.decay,
     )
+
+
+def _factors(towers: nn.Module, by_pattern: Mapping[str, float]) -> dict[str, float]:
+    """Return the factor of each parameter: the product over all patterns that mean it."""
+    named = {name_in_settings(name): name for name, _ in towers.named_parameters()}
+    check_patterns(by_pattern, list(named), setting="train.learning_rate_factors")
+    found = dict.fromkeys(named.values(), 1.0)
+    for pattern in sorted(by_pattern):
+        for name in matching(pattern, named):
+            found[named[name]] *= by_pattern[pattern]
+    return found
 
 
 def _applied(optimizer: Lamb | AdamW, *, matrices: bool) -> dict[str, Any]:

@@ -4,9 +4,6 @@ A folder is listed once, before the job starts. Images that share a name up to t
 the texts of that name.
 """
 
-import errno
-import hashlib
-import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +19,15 @@ import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
-from openalign.errors import InputError, StageError
+from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json, fingerprint_of
 from openalign.files.hash_cache import hashes_of
-from openalign.files.locators import Locator
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import Harvested, damaged_file
 from openalign.ingest.sources.listing import check_names, ending_of, files_below, is_hidden
 from openalign.ingest.sources.local_files import LocalFilesSource
+from openalign.ingest.sources.own_images.image_files import content_of, measured, name_inside
 from openalign.ingest.sources.own_images.own_candidates import (
     IMAGE_ENDINGS,
     RECORD_ENDING,
@@ -53,7 +50,6 @@ from openalign.ingest.sources.url_tables.rows import DamagedTableError
 from openalign.ingest.sources.url_tables.text import as_text, is_text
 
 _READS_AT_ONCE = 16
-_NOT_THERE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class _Files(msgspec.Struct, array_like=True):
@@ -133,7 +129,7 @@ def fingerprint(source: LocalFilesSource, cache: str) -> str:
     if source.table:
         tables = _checked_tables(source)
         rows = chain.from_iterable(_rows_of(url, source) for url in tables)
-        named = {_name_in(source.folder, row.get(source.path_column)) for row in rows}
+        named = {name_inside(source.folder, row.get(source.path_column)) for row in rows}
         names = sorted(name for name in named if name)
     else:
         tables, names = [], _files_of(source)
@@ -189,12 +185,6 @@ def read_folder_part(part: str, *, source: LocalFilesSource) -> Iterator[Harvest
 
 
 @dataclass(frozen=True, slots=True)
-class _MeasuredImage:
-    locator: Locator
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Named:
     """What the files of one name come to."""
 
@@ -206,12 +196,12 @@ def _read_named(files: _Files, *, source: LocalFilesSource) -> _Named:
     if not files.images:
         return _Named(ended=Counter({HarvestState.NO_IMAGE: 1}))
     try:
-        text = decode_text(_content(source, files.text)) if files.text else None
-        record = decode_record(_content(source, files.record)) if files.record else {}
+        text = decode_text(content_of(source.folder, files.text)) if files.text else None
+        record = decode_record(content_of(source.folder, files.record)) if files.record else {}
     except (BesideError, InputError):
         return _Named(ended=Counter({HarvestState.BAD_TEXT: len(files.images)}))
     found_in, texts = texts_of(text, record, source)
-    images = [_measured(source, name) for name in files.images]
+    images = [measured(source.folder, name) for name in files.images]
     samples = [
         OwnSample(
             locator=image.locator,
@@ -224,36 +214,6 @@ def _read_named(files: _Files, *, source: LocalFilesSource) -> _Named:
         if image is not None
     ]
     return _Named(samples, Counter({HarvestState.NOT_THERE: images.count(None)}))
-
-
-def _content(source: LocalFilesSource, name: str) -> bytes:
-    """Return what a file holds.
-
-    Raises:
-        InputError: it is not there, or may not be read.
-        StageError: its disk or object store fails.
-    """
-    url = storage.join(source.folder, name)
-    try:
-        return storage.read_bytes(url)
-    except ValueError as error:
-        raise InputError(f"{url!a} is no path: {error}") from error
-    except OSError as error:
-        if error.errno in _NOT_THERE:
-            raise InputError(f"{url} cannot be read: {error.strerror}") from error
-        raise StageError(
-            f"{url} cannot be read: {error.strerror or error}",
-            hint="see that the disk or the object store is well; the same command tries again",
-        ) from error
-
-
-def _measured(source: LocalFilesSource, name: str) -> _MeasuredImage | None:
-    """Return where an image lies, and the hash of its bytes; None where it is not there."""
-    try:
-        content = _content(source, name)
-    except InputError:
-        return None
-    return _MeasuredImage(Locator(name, 0, len(content)), hashlib.sha256(content).hexdigest())
 
 
 # A table ------------------------------------------------------------------------------------------
@@ -291,8 +251,8 @@ def _read_table(url: str, name: str, source: LocalFilesSource) -> Iterator[Harve
 
 def _read_row(record: Mapping[str, Any], *, source: LocalFilesSource) -> OwnSample | None:
     """Return the image that a row names; None where it is not there."""
-    name = _name_in(source.folder, record.get(source.path_column))
-    image = _measured(source, name) if name else None
+    name = name_inside(source.folder, record.get(source.path_column))
+    image = measured(source.folder, name) if name else None
     if image is None:
         return None
     return OwnSample(
@@ -317,17 +277,6 @@ def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
     return pa.table(columns).to_pylist()
-
-
-def _name_in(folder: str, path: object) -> str | None:
-    """Return a path relative to the folder; None for one that leads out of it, or says nothing."""
-    if not isinstance(path, str) or not path.strip():
-        return None
-    within = path.strip().removeprefix("file://")
-    base = folder.rstrip("/") + "/"
-    name = posixpath.normpath(within.removeprefix(base))
-    is_outside = name.startswith(("/", "../")) or name in (".", "..") or "://" in name
-    return None if is_outside else name
 
 
 def _as_table(source: LocalFilesSource) -> TableSource:

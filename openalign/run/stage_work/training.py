@@ -6,6 +6,7 @@ already: it builds the spec itself. Rank 0 locks and seals the stage in both.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from openalign.errors import StageError
@@ -13,7 +14,10 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder, StageInputs
 from openalign.files.names import TRAINING_PAIRS, training_index_name
 from openalign.settings.fields import to_plain
+from openalign.settings.yaml_reader import read_plain
+from openalign.telemetry import say
 from openalign.train.config import TrainConfig
+from openalign.train.starting_points import located
 
 if TYPE_CHECKING:
     from openalign.train.rank import TrainingSpec
@@ -46,12 +50,15 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
 
     Raises:
         SystemExit: the ranks were asked to stop, or their time was up.
+        InputError: what `train.init_from` names cannot be used.
+        ConfigError: a setting contradicts it.
         StageError: the ranks failed.
     """
     from openalign.train import rank
     from openalign.train.launch import launch
     from openalign.train.stage_spec import made_by_ranks
 
+    _check_start(spec)
     rank.prepare(spec)
 
     def begin(url: str) -> None:
@@ -63,6 +70,17 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
         )
 
     return made_by_ranks(spec, begin)
+
+
+def _check_start(spec: "TrainingSpec") -> None:
+    """Find fault with what the run begins from before ranks start, and say what it decides."""
+    config = read_plain(TrainConfig, spec.config, "the rank's spec")
+    if config.init_from is None:
+        return
+    from openalign.train.start import begin
+
+    for line in begin.check(config).taken:
+        say(f"train     takes from what it begins from: {line}")
 
 
 def rank_spec(
@@ -94,6 +112,8 @@ def rank_spec(
             hint="run `openalign select` again: it fetches nothing",
         )
 
+    if config.init_from is not None:
+        config = replace(config, init_from=located(config.init_from, storage.absolute))
     return TrainingSpec(
         config=to_plain(config),
         training=[storage.join(url, name) for name in training],

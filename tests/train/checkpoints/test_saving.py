@@ -169,7 +169,7 @@ def test_a_disk_without_room_for_one_checkpoint_is_told_before_the_first_step(
     parameters, buffers = list(engine.module.parameters()), list(engine.module.buffers())
     # 12 floats, three times, and 4 floats and an integer of 8 bytes; 2% and 1 MiB more.
     needed = int(1.02 * (12 * 4 * 3 + 4 * 4 + 8)) + 2**20
-    assert room.bytes_of_checkpoint(parameters, buffers) == needed
+    assert room.bytes_of_checkpoint(parameters, buffers, num_kept=2) == needed
     free = {"bytes": needed}
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage(free["bytes"]))
 

@@ -1,0 +1,191 @@
+"""A model of Hugging Face's library, fine-tuned by `openalign train` as a user does it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from saved_align import edit_json, save_align
+from tiny_training import (
+    Augmentation,
+    Duration,
+    make_run,
+    rank_environment,
+    tiny_config,
+)
+from transformers import AlignModel, AutoProcessor
+
+from openalign.files.manifest import StageFolder
+from openalign.files.names import training_index_name
+from openalign.files.shards import ShardReader
+from openalign.run import inputs
+from openalign.run.config import load_pipeline
+from openalign.train.config import AdamW, ModelConfig, Schedule, Temperature
+from openalign.train.data.index import TrainingIndex
+from openalign.train.data.pairs import Batch, TrainingSet
+from openalign.train.presets import ImageTower, TextTower
+from openalign.train.start import begin, origin
+from openalign.train.starting_points import FromModel
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+NUM_STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A settings file whose run begins from a model, frozen in part; the training is complete."""
+    folder = tmp_path_factory.mktemp("fine-tuning")
+    (folder / "align").mkdir()
+    save_align(folder / "align")
+    config = tiny_config(
+        num_processes=1,
+        duration=Duration(steps=NUM_STEPS),
+        init_from=FromModel(path=str(folder / "align")),
+        model=ModelConfig(
+            image_tower=ImageTower(stochastic_depth=0.0), text_tower=TextTower(dropout=0.0)
+        ),
+        optimizer=AdamW(learning_rate=1e-4),
+        schedule=Schedule(warmup_steps=0),
+        augmentation=Augmentation(random_crop=False, horizontal_flip=False),
+        temperature=Temperature(initial=0.5),
+        frozen=("text_tower.embeddings",),
+    )
+    path = make_run(folder, config)
+    done = train(path)
+    assert done.returncode == 0, done.stderr
+    assert "train     takes from what it begins from: train.model.crop_px: 32" in done.stderr
+    assert "counts the words" not in done.stderr
+    return path
+
+
+def train(pipelines: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    given = [word for override in overrides for word in ("--set", override)]
+    return subprocess.run(
+        [sys.executable, "-m", "openalign", "train", "tiny", "--config", str(pipelines), *given],
+        env=rank_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def first_batch(pipelines: Path) -> Batch:
+    """Return the pairs of the first step, prepared for the model."""
+    model = FromModel(path=str(pipelines.parent / "align"))
+    config = tiny_config(init_from=model, model=ModelConfig())
+    pretrained = begin.begin(
+        config, content=origin.fingerprint(model, cache=str(pipelines.parent / "hashes.json"))
+    ).pretrained
+    assert pretrained is not None
+    assert pretrained.words is not None
+    run = pipelines.parent / "run"
+    manifests = sorted((run / "selected").glob("training-*.parquet"))
+    data = TrainingSet(
+        TrainingIndex([path.with_name(training_index_name(path.name)) for path in manifests]),
+        shards=ShardReader(str(run / "shards")),
+        preprocess=pretrained.preprocess,
+        tokenizer=pretrained.words.tokenizer,
+        augmentation=Augmentation(random_crop=False, horizontal_flip=False),
+        seed=config.seed,
+        decode_threads=1,
+        image_cache_mb=1,
+    )
+    return data.batch(0, start=0, stop=config.global_batch_size)
+
+
+def test_the_first_loss_is_that_of_the_library_s_model_on_the_same_pairs(pipelines: Path) -> None:
+    folder = str(pipelines.parent / "align")
+    model = AlignModel.from_pretrained(
+        folder,
+        vision_config={"drop_connect_rate": 0.0, **_section(folder, "vision_config")},
+        text_config={
+            **_section(folder, "text_config"),
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        },
+    ).train()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+    batch = first_batch(pipelines)
+
+    with torch.no_grad():
+        logits = model(
+            pixel_values=batch.pixels,
+            input_ids=batch.tokens.ids,
+            attention_mask=batch.tokens.mask,
+        ).logits_per_image
+    target = torch.arange(len(logits))
+    cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    expected = cross_entropy(logits, target) + cross_entropy(logits.T, target)
+
+    lines = (pipelines.parent / "run" / "train" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == NUM_STEPS
+    assert json.loads(lines[0])["train/loss"] == pytest.approx(float(expected), rel=1e-4)
+
+
+def _section(folder: str, name: str) -> dict[str, object]:
+    return json.loads(Path(folder, "config.json").read_text())[name]
+
+
+def test_the_library_opens_the_export_and_only_what_is_trained_has_moved(pipelines: Path) -> None:
+    export = pipelines.parent / "run" / "train" / "export"
+    before = AlignModel.from_pretrained(str(pipelines.parent / "align")).state_dict()
+    after = AlignModel.from_pretrained(str(export)).state_dict()
+
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {"text_projection.weight", "vision_model.embeddings.convolution.weight"} <= moved
+    assert not any("text_model.embeddings" in name for name in moved)
+    words = AutoProcessor.from_pretrained(str(export))(text=["a red square"], return_tensors="pt")
+    first = AutoProcessor.from_pretrained(str(pipelines.parent / "align"))(
+        text=["a red square"], return_tensors="pt"
+    )
+    assert words["input_ids"].tolist() == first["input_ids"].tolist()
+
+
+def test_the_manifest_holds_the_hash_of_the_model_and_no_path(pipelines: Path) -> None:
+    manifest = StageFolder(str(pipelines.parent / "run"), "train").require()
+
+    text = (pipelines.parent / "run" / "train" / "manifest.json").read_text()
+    assert set(manifest.inputs) == {"fetch", "init_from", "select"}
+    assert str(pipelines.parent) not in text
+
+
+def test_a_moved_model_changes_nothing_and_a_changed_one_does(pipelines: Path) -> None:
+    align, moved = pipelines.parent / "align", pipelines.parent / "moved"
+    override = f"train.init_from.path={moved}"
+    trained = StageFolder(str(pipelines.parent / "run"), "train").require().inputs["init_from"]
+    align.rename(moved)
+    original = (moved / "config.json").read_text()
+    try:
+        there = train(pipelines, override)
+        edit_json(moved / "config.json", "text_config", initializer_range=0.03)
+        changed = inputs.of_train(load_pipeline(str(pipelines), "tiny", [override]))
+    finally:
+        (moved / "config.json").write_text(original)
+        moved.rename(align)
+
+    assert (there.returncode, there.stderr) == (0, "train     up to date\n")
+    assert changed["init_from"] != trained
+
+
+def test_a_setting_that_contradicts_the_model_ends_the_run_before_it_trains(
+    pipelines: Path,
+) -> None:
+    refused = train(pipelines, "train.model.crop_px=24")
+
+    assert refused.returncode == 2
+    assert "error: `train.model.crop_px` is 24, and" in refused.stderr
+    assert "has 32" in refused.stderr
+    assert "starts 1 rank" not in refused.stderr
+
+
+def test_a_run_goes_on_from_another_one_under_a_root_of_its_own(pipelines: Path) -> None:
+    run = pipelines.parent / "run"
+    own = train(pipelines, "train.init_from={kind: run, root: " + str(run) + "}")
+
+    assert own.returncode == 2
+    assert "the run's own root" in own.stderr

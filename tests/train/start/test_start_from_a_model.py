@@ -1,0 +1,250 @@
+import shutil
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from saved_align import WORDS, edit_json, save_align, save_processor
+from tiny_training import jpeg_of
+from transformers import AlignModel, AutoImageProcessor, AutoTokenizer
+
+from openalign.errors import ConfigError, InputError, StageError
+from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
+from openalign.train.data.preprocess import tokenize
+from openalign.train.model.export import write_export
+from openalign.train.model.towers import build_towers
+from openalign.train.presets import ImageShape, TextShape
+from openalign.train.start import begin, origin
+from openalign.train.starting_points import FromModel, FromRun
+
+TEXTS = ["a red square", "Red, café!", "日本の猫 🍎", "word " * 80]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, AlignModel]:
+    folder = tmp_path_factory.mktemp("saved") / "align"
+    folder.mkdir()
+    return folder, save_align(folder)
+
+
+@pytest.fixture
+def folder(saved: tuple[Path, AlignModel], tmp_path: Path) -> Path:
+    """A copy of the model's folder, to be changed."""
+    return Path(shutil.copytree(saved[0], tmp_path / "copy"))
+
+
+def config_from(folder: Path, **model: object) -> TrainConfig:
+    return TrainConfig(init_from=FromModel(path=str(folder)), model=ModelConfig(**model))  # pyright: ignore[reportArgumentType]
+
+
+def hash_of(folder: Path) -> str:
+    return origin.fingerprint(FromModel(path=str(folder)), cache=str(folder.parent / "hashes.json"))
+
+
+def begun(config: TrainConfig) -> begin.Beginning:
+    assert isinstance(config.init_from, FromModel)
+    return begin.begin(config, content=hash_of(Path(config.init_from.path)))
+
+
+def test_unset_sizes_are_those_of_the_model(saved: tuple[Path, AlignModel]) -> None:
+    beginning = begun(config_from(saved[0]))
+
+    model = beginning.config.model
+    assert model.image_tower.shape == ImageShape(0.25, 0.3)
+    assert model.text_tower.shape == TextShape(num_layers=1, hidden_size=32, num_heads=2)
+    assert (model.resize_px, model.crop_px, model.max_tokens) == (40, 32, 64)
+    assert set(beginning.taken) == {
+        "train.model.image_tower: {width: 0.25, depth: 0.3}",
+        "train.model.text_tower: {num_layers: 1, hidden_size: 32, num_heads: 2}",
+        "train.model.resize_px: 40",
+        "train.model.crop_px: 32",
+        f"train.model.vocabulary_size: {len(WORDS)}",
+        "train.model.normalization: none",
+        "train.model.split_symbols: false",
+    }
+
+
+def test_settings_that_agree_are_kept_and_others_of_the_towers_count(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    tower = ImageTower(preset="b0", width=0.25, depth=0.3, stochastic_depth=0.4)
+    beginning = begun(config_from(saved[0], crop_px=32, image_tower=tower))
+
+    assert beginning.config.model.image_tower == ImageTower(
+        preset="b0", width=0.25, depth=0.3, stochastic_depth=0.4
+    )
+    assert not any("crop_px" in line or "image_tower" in line for line in beginning.taken)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "found"),
+    [
+        ({"crop_px": 64}, "`train.model.crop_px` is 64", "has 32"),
+        ({"resize_px": 300}, "`train.model.resize_px` is 300", "has 40"),
+        ({"max_tokens": 32}, "`train.model.max_tokens` is 32", "has 64"),
+        ({"vocabulary_size": 500}, "`train.model.vocabulary_size` is 500", f"has {len(WORDS)}"),
+        ({"normalization": "nfkc"}, "`train.model.normalization` is nfkc", "has none"),
+        ({"lowercase": False}, "`train.model.lowercase` is false", "has true"),
+        (
+            {"image_tower": ImageTower(preset="b7")},
+            "`train.model.image_tower` is width 2.0, depth 3.1",
+            "has width 0.25, depth 0.3",
+        ),
+        (
+            {"text_tower": TextTower(preset="mini")},
+            "`train.model.text_tower` is num_layers 4, hidden_size 256, num_heads 4",
+            "has num_layers 1, hidden_size 32, num_heads 2",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_setting_that_contradicts_the_model_is_refused_with_both_values(
+    saved: tuple[Path, AlignModel], setting: dict[str, object], said: str, found: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        begin.check(config_from(saved[0], **setting))
+
+    assert said in str(refused.value)
+    assert found in str(refused.value)
+    assert str(saved[0]) in str(refused.value)
+
+
+def test_the_towers_compute_what_the_model_computes(saved: tuple[Path, AlignModel]) -> None:
+    folder, model = saved
+    beginning = begun(config_from(folder))
+    assert beginning.pretrained is not None
+    pixels = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    tokens = tokenize(beginning.pretrained.words.tokenizer, TEXTS[:3])  # pyright: ignore[reportOptionalMemberAccess]
+
+    towers = build_towers(
+        beginning.config, vocabulary_size=len(WORDS), pretrained=beginning.pretrained
+    ).eval()
+    with torch.inference_mode():
+        image, text, temperature = towers(pixels, tokens.ids, tokens.mask)
+        expected = model(pixel_values=pixels, input_ids=tokens.ids, attention_mask=tokens.mask)
+
+    torch.testing.assert_close(image, expected.image_embeds)
+    torch.testing.assert_close(text, expected.text_embeds)
+    assert temperature.item() == model.temperature.item()
+
+
+def test_the_export_gives_inputs_and_embeddings_as_the_model_does(
+    saved: tuple[Path, AlignModel], tmp_path: Path
+) -> None:
+    folder, model = saved
+    beginning = begun(config_from(folder))
+    pretrained = beginning.pretrained
+    assert pretrained is not None
+    towers = build_towers(beginning.config, vocabulary_size=len(WORDS), pretrained=pretrained)
+
+    write_export(
+        str(tmp_path),
+        weights=towers.state_dict(),
+        vocabulary=pretrained.pieces(),
+        model=beginning.config.model,
+        pretrained=pretrained,
+    )
+
+    again = AlignModel.from_pretrained(str(tmp_path)).state_dict()
+    for name, tensor in model.state_dict().items():
+        if "pooler" not in name:
+            assert torch.equal(again[name], tensor), name
+    ids = [
+        AutoTokenizer.from_pretrained(str(each))(TEXTS)["input_ids"] for each in (folder, tmp_path)
+    ]
+    assert ids[0] == ids[1]
+    pieces = pretrained.pieces()
+    assert pieces[:23] == list(WORDS[:23])
+    assert (len(pieces), pieces[23]) == (len(WORDS), "")  # `##s` stands in the list twice
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"do_center_crop": True}, id="crop"),
+        pytest.param({}, id="the library's defaults"),
+        pytest.param({"do_rescale": False, "include_top": False}, id="no rescaling"),
+        pytest.param({"do_normalize": False, "rescale_offset": True}, id="offset"),
+        pytest.param(
+            {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "resample": 2},
+            id="colors",
+        ),
+    ],
+)
+def test_images_are_prepared_as_the_model_s_processor_does(
+    folder: Path, options: dict[str, object], tmp_path: Path
+) -> None:
+    sizes = {"size": {"height": 40, "width": 40}, "crop_size": {"height": 32, "width": 32}}
+    processor = save_processor(folder, sizes | options)
+    side_px = 32 if options.get("do_center_crop") else 40
+    beginning = begun(config_from(folder))
+    assert beginning.pretrained is not None
+    image = jpeg_of("red", "circle", side_px=48)
+
+    pixels = beginning.pretrained.preprocess.pixels([image])
+
+    expected = processor(Image.open(BytesIO(image)), return_tensors="pt")["pixel_values"]
+    assert beginning.config.model.crop_px == side_px
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(pixels, expected, atol=1e-5 * scale, rtol=0)
+    assert pixels.is_contiguous(memory_format=torch.channels_last)
+    write_export(
+        str(tmp_path / "export"),
+        weights=build_towers(
+            beginning.config, vocabulary_size=len(WORDS), pretrained=beginning.pretrained
+        ).state_dict(),
+        vocabulary=beginning.pretrained.pieces(),
+        model=beginning.config.model,
+        pretrained=beginning.pretrained,
+    )
+    exported = AutoImageProcessor.from_pretrained(str(tmp_path / "export"), backend="pil")
+    again = exported(Image.open(BytesIO(image)), return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(again, expected, atol=1e-5 * scale, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"size": {"height": 40, "width": 44}}, "resizes to a square"),
+        ({"size": {"shortest_edge": 40}, "do_center_crop": True}, "resizes to a square"),
+        ({"do_resize": False, "do_center_crop": True}, "resizes to a square"),
+        (
+            {"do_center_crop": True, "crop_size": {"height": 48, "width": 48}},
+            "crops a square from it",
+        ),
+    ],
+)
+def test_a_processor_that_training_cannot_follow_is_refused(
+    folder: Path, options: dict[str, object], said: str
+) -> None:
+    save_processor(folder, {"size": {"height": 40, "width": 40}} | options)
+
+    with pytest.raises(InputError, match=said):
+        begin.check(config_from(folder))
+
+
+def test_the_hash_is_of_the_content_and_not_of_the_place(folder: Path, tmp_path: Path) -> None:
+    before = hash_of(folder)
+    moved = folder.rename(tmp_path / "elsewhere")
+
+    assert hash_of(moved) == before
+
+    weights = moved / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert hash_of(moved) != before
+
+
+def test_a_model_that_was_changed_since_it_was_hashed_is_refused(folder: Path) -> None:
+    content = hash_of(folder)
+    edit_json(folder / "config.json", "text_config", hidden_dropout_prob=0.3)
+
+    with pytest.raises(StageError, match="was changed since the run was started"):
+        begin.begin(config_from(folder), content=content)
+
+
+def test_a_run_that_is_not_complete_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not complete"):
+        origin.files_of(FromRun(root=str(tmp_path)))

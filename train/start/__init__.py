@@ -1,0 +1,1 @@
+"""What a run begins from (`train.init_from`): a model, another run, or towers from elsewhere."""

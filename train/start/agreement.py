@@ -1,0 +1,115 @@
+"""The settings of a model beside what a run begins from: taken from it, or in conflict with it.
+
+A setting that has its default value counts as unset: the value of what the run begins from is
+taken. Any other value must be that value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from openalign.errors import ConfigError
+from openalign.train.config import ModelConfig
+from openalign.train.data.words import Normalization, WordRules
+from openalign.train.presets import (
+    IMAGE_PRESETS,
+    TEXT_PRESETS,
+    ImageShape,
+    ImageTower,
+    TextShape,
+    TextTower,
+)
+
+_MODEL = "train.model"
+_OF_WORDS = tuple(spec.name for spec in fields(WordRules))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is known of a model before it is trained; None where it says nothing."""
+
+    image: ImageShape | None = None
+    text: TextShape | None = None
+    resize_px: int | None = None
+    crop_px: int | None = None
+    max_tokens: int | None = None
+    vocabulary_size: int | None = None
+    lowercase: bool | None = None
+    normalization: Normalization | None = None
+    split_symbols: bool | None = None
+
+    @classmethod
+    def of(cls, rules: WordRules | None, **sizes: Any) -> "Found":
+        """Return what is known of a model whose tokenizer follows these rules, if any of ours."""
+        return cls(**sizes, **({} if rules is None else asdict(rules)))
+
+
+def agreed(model: ModelConfig, found: Found, *, origin: str) -> tuple[ModelConfig, Sequence[str]]:
+    """Return the settings with what was found laid in, and a line for each that was taken.
+
+    Raises:
+        ConfigError: a setting has another value than its default, and another than was found.
+    """
+    default = ModelConfig()
+    scalars = ("resize_px", "crop_px", "max_tokens", "vocabulary_size", *_OF_WORDS)
+    rows: list[tuple[str, Any, Any, Any]] = [
+        ("image_tower", model.image_tower.shape, default.image_tower.shape, found.image),
+        ("text_tower", model.text_tower.shape, default.text_tower.shape, found.text),
+        *(
+            (name, getattr(model, name), getattr(default, name), getattr(found, name))
+            for name in scalars
+        ),
+    ]
+    taken: list[str] = []
+    for name, said, usual, value in rows:
+        if value is None or said == value:
+            continue
+        if said != usual:
+            raise ConfigError(
+                f"`{_MODEL}.{name}` is {_shown(said)}, and {origin}, which `train.init_from` "
+                f"names, has {_shown(value)}",
+                hint=f"leave `{name}` out, or write what the model has: {name}: {_as_yaml(value)}",
+            )
+        taken.append(f"{_MODEL}.{name}: {_as_yaml(value)}")
+    return _laid_in(model, found), taken
+
+
+def _laid_in(model: ModelConfig, found: Found) -> ModelConfig:
+    image, text = model.image_tower, model.text_tower
+    if found.image is not None:
+        image = _sized_image(image, found.image)
+    if found.text is not None:
+        text = _sized_text(text, found.text)
+    # `vocabulary_size` bounds what is learned, and here nothing is.
+    named = ("resize_px", "crop_px", "max_tokens", *_OF_WORDS)
+    values = {name: getattr(found, name) for name in named if getattr(found, name) is not None}
+    return replace(model, image_tower=image, text_tower=text, **values)
+
+
+def _sized_image(tower: ImageTower, shape: ImageShape) -> ImageTower:
+    preset: Any = next((name for name, of in IMAGE_PRESETS.items() if of == shape), tower.preset)
+    if IMAGE_PRESETS[preset] == shape:
+        return replace(tower, preset=preset, width=None, depth=None)
+    return replace(tower, width=shape.width, depth=shape.depth)
+
+
+def _sized_text(tower: TextTower, shape: TextShape) -> TextTower:
+    preset: Any = next((name for name, of in TEXT_PRESETS.items() if of == shape), tower.preset)
+    own = {} if TEXT_PRESETS[preset] == shape else shape._asdict()
+    none = dict.fromkeys(shape._fields)
+    return replace(tower, preset=preset, **{**none, **own})
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (ImageShape, TextShape)):
+        return ", ".join(f"{name} {number}" for name, number in value._asdict().items())
+    return _as_yaml(value)
+
+
+def _as_yaml(value: Any) -> str:
+    presets: dict[str, Any] = {**IMAGE_PRESETS, **TEXT_PRESETS}
+    if isinstance(value, (ImageShape, TextShape)):
+        names = [name for name, shape in presets.items() if shape == value]
+        sizes = ", ".join(f"{name}: {number}" for name, number in value._asdict().items())
+        return f"{{preset: {names[0]}}}" if names else f"{{{sizes}}}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,70 @@
+"""Begins a run from what `train.init_from` names: settings that agree with it, and its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from openalign.errors import StageError
+from openalign.train.config import TrainConfig
+from openalign.train.model.pretrained import Pretrained
+from openalign.train.start import model_reading, towers_reading
+from openalign.train.start.beginning import Read
+from openalign.train.start.origin import model_folder
+from openalign.train.starting_points import FromTowers, StartingPoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a run begins from, and its settings."""
+
+    config: TrainConfig
+    """The sizes of what it begins from are laid in."""
+
+    pretrained: Pretrained | None = None
+    """None where all weights are drawn."""
+
+    taken: Sequence[str] = ()
+    """Settings that were unset and have its values now, a line each."""
+
+
+def check(config: TrainConfig) -> Beginning:
+    """Return what `begin` returns without the weights, to find fault early.
+
+    Raises:
+        InputError: what `train.init_from` names cannot be used.
+        ConfigError: a setting contradicts it.
+    """
+    if config.init_from is None:
+        return Beginning(config=config)
+    read = _read(config.init_from, config, with_weights=False)
+    return _beginning(config, read)
+
+
+def begin(config: TrainConfig, *, content: str) -> Beginning:
+    """Read what a run begins from; `content` is the hash of it that is part of the run's identity.
+
+    Raises:
+        InputError: what `train.init_from` names cannot be used.
+        ConfigError: a setting contradicts it.
+        StageError: it was changed since the hash was taken.
+    """
+    if config.init_from is None:
+        return Beginning(config=config)
+    read = _read(config.init_from, config, with_weights=True)
+    if read.content != content:
+        raise StageError(
+            "what `train.init_from` names was changed since the run was started",
+            hint="put back what was there, or train again: the run begins from what is there now",
+        )
+    return _beginning(config, read)
+
+
+def _read(start: StartingPoint, config: TrainConfig, *, with_weights: bool) -> Read:
+    if isinstance(start, FromTowers):
+        return towers_reading.read(start, config.model, with_weights=with_weights)
+    return model_reading.read(model_folder(start), config.model, with_weights=with_weights)
+
+
+def _beginning(config: TrainConfig, read: Read) -> Beginning:
+    return Beginning(
+        config=replace(config, model=read.model), pretrained=read.pretrained, taken=read.taken
+    )

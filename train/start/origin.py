@@ -1,0 +1,109 @@
+"""The files that a run begins from: where they lie, and the hash of their content.
+
+The hash is part of the run's identity, where they lie is not: a folder that is moved changes
+nothing, a byte that is changed makes another run.
+"""
+
+from collections.abc import Mapping
+
+from openalign.errors import InputError
+from openalign.files import storage
+from openalign.files.fingerprints import fingerprint_of
+from openalign.files.folder import Folder, opened
+from openalign.files.hash_cache import hashes_of
+from openalign.files.manifest import StageFolder
+from openalign.files.names import EXPORT_FOLDER
+from openalign.train.saved_files import (
+    CONFIG_FILE,
+    model_files,
+    processor_files,
+    weight_files,
+)
+from openalign.train.starting_points import FromModel, FromRun, FromTowers, StartingPoint
+
+STAGE = "train"
+"""The folder of a run's training."""
+
+IMAGE = "image"
+TEXT = "text"
+"""The towers, as the names of their files begin."""
+
+
+def fingerprint(start: StartingPoint, *, cache: str) -> str:
+    """Return the hash of what a run begins from; `cache` is the URL of a cache of files' hashes.
+
+    Raises:
+        InputError: it is not there, or not what it must be.
+    """
+    urls = files_of(start)
+    hashes = hashes_of(urls.values(), cache=cache)
+    gone = [url for url in urls.values() if url not in hashes]
+    if gone:
+        raise InputError(f"{gone[0]} cannot be read: there is no such file")
+    return fingerprint_of({name: hashes[url] for name, url in urls.items()})
+
+
+def files_of(start: StartingPoint) -> dict[str, str]:
+    """Return the URL of every file that counts, by a name that does not tell where it lies.
+
+    Raises:
+        InputError: a folder is not there, or not that of what it must be.
+    """
+    if isinstance(start, FromTowers):
+        found = {} if start.image is None else {IMAGE: start.image.path}
+        if start.text:
+            with opened(start.text) as files:
+                found |= {f"{TEXT}/{name}": files.url_of(name) for name in bert_files(files)}
+        return found
+    with opened(model_folder(start)) as files:
+        return {name: files.url_of(name) for name in model_files(files)}
+
+
+def bert_files(folder: Folder) -> list[str]:
+    """Return the names of the files of a BERT and its tokenizer.
+
+    Raises:
+        InputError: the folder lacks a part of it.
+    """
+    return [CONFIG_FILE, *weight_files(folder), *processor_files(folder)]
+
+
+def model_folder(start: FromModel | FromRun) -> str:
+    """Return the folder of a model: the one that is named, or the export of a complete run.
+
+    Raises:
+        InputError: the run's training is not complete, or its export is not what it has written.
+    """
+    if isinstance(start, FromModel):
+        return start.path
+    folder = StageFolder(start.root, STAGE)
+    if folder.read() is None:
+        raise InputError(
+            f"the training of the run in {start.root}, which `train.init_from` names, is not "
+            "complete",
+            hint="`root` is a run's folder, such as runs/align; `openalign train` completes it",
+        )
+    problem = export_problem(folder)
+    if problem:
+        raise InputError(problem, hint="put the export back from a copy, or train that run again")
+    return storage.join(folder.url, EXPORT_FOLDER)
+
+
+def export_problem(folder: StageFolder) -> str:
+    """Return in what a training's export is not what its manifest names; empty if it is."""
+    prefix = f"{EXPORT_FOLDER}/"
+    written = {f.name: f.sha256 for f in folder.require().files if f.name.startswith(prefix)}
+    for name, sha256 in written.items():
+        file = storage.join(folder.url, name)
+        if not storage.exists(file):
+            return f"{file} is gone"
+        if storage.sha256_of(file) != sha256:
+            return f"{file} was changed after `train` ended: its sha256 is not the manifest's"
+    with opened(storage.join(folder.url, EXPORT_FOLDER)) as files:
+        added = [name for name in model_files(files) if prefix + name not in written]
+        return f"{files.url_of(added[0])} was put there after `train` ended" if added else ""
+
+
+def hash_of_read(read: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Return the fingerprint of files that were read, whose hashes are known by their own names."""
+    return fingerprint_of({name: read[own] for name, own in names.items()})
