@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
             for rank in range(num_ranks)
         ]
     return result
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Generator[None]:
+    """As many as a rank has: convolutions round otherwise on several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
