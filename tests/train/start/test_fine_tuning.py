@@ -43,6 +43,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_align(folder / "align")
     config = tiny_config(
         num_processes=1,
+        block_size=None,  # the library knows no blocks
         duration=Duration(steps=NUM_STEPS),
         init_from=FromModel(path=str(folder / "align")),
         model=ModelConfig(
@@ -62,8 +63,9 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def train(pipelines: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    given = [word for override in overrides for word in ("--set", override)]
+def train(pipelines: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `openalign train` with settings, `key=value`, and options."""
+    given = [part for word in words for part in ([word] if word[0] == "-" else ["--set", word])]
     return subprocess.run(
         [sys.executable, "-m", "openalign", "train", "tiny", "--config", str(pipelines), *given],
         env=rank_environment(),
@@ -176,8 +178,10 @@ def test_a_moved_model_changes_nothing_and_a_changed_one_does(pipelines: Path) -
 def test_a_setting_that_contradicts_the_model_ends_the_run_before_it_trains(
     pipelines: Path,
 ) -> None:
-    refused = train(pipelines, "train.model.crop_px=24")
+    complete = StageFolder(str(pipelines.parent / "run"), "train").require()
+    refused = train(pipelines, "train.model.crop_px=24", "--yes")
 
+    assert StageFolder(str(pipelines.parent / "run"), "train").require() == complete
     assert refused.returncode == 2
     assert "error: `train.model.crop_px` is 24, and" in refused.stderr
     assert "has 32" in refused.stderr
