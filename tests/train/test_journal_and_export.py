@@ -26,6 +26,7 @@ from openalign.train.data.preprocess import (
     tokenize,
 )
 from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
+from openalign.train.model.batch_norm import set_running_statistics
 from openalign.train.model.export import preprocess_of, write_export
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.model.weights import load_align
@@ -41,6 +42,7 @@ def trained() -> Towers:
     towers = build_towers(tiny_config(), vocabulary_size=len(VOCABULARY))
     with torch.no_grad():
         towers.train()(torch.randn(8, 3, 32, 32), torch.ones(8, 4).long(), torch.ones(8, 4).long())
+        set_running_statistics(towers, towers.statistics_of_passes[0])
         towers.temperature.fill_(0.0625)
     return towers.eval()
 
