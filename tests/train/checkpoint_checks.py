@@ -20,10 +20,11 @@ from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.resume import Found, find_newest
 from openalign.train.checkpoints.saver import Kept, Saver
-from openalign.train.config import Ema, Lamb, TrainConfig
+from openalign.train.config import TrainConfig
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.ranks import RankGroup
+from openalign.train.updates import Ema, Lamb
 
 LEGS = (2, 1, 3, 2)
 STEPS_PER_LEG = 5

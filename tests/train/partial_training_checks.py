@@ -19,11 +19,12 @@ from rank_checks import (
 from torch import Tensor, nn
 
 from openalign.train import zero
-from openalign.train.config import AdamW, Ema, Lamb, TrainConfig
+from openalign.train.config import TrainConfig
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import build_optimizer
 from openalign.train.ranks import RankGroup
+from openalign.train.updates import AdamW, Ema, Lamb
 
 FROZEN = ("image_tower", "temperature", "text_tower.encoder.layer.0.attention.*.bias")
 RATE = 1e-2

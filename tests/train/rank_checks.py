@@ -15,15 +15,7 @@ from tiny_training import tiny_config, tiny_model
 from torch import Tensor, nn
 
 from openalign.train import zero
-from openalign.train.config import (
-    AdamW,
-    ImageTower,
-    Lamb,
-    Temperature,
-    TextTower,
-    TrainConfig,
-    ZeroConfig,
-)
+from openalign.train.config import ImageTower, TextTower, TrainConfig, ZeroConfig
 from openalign.train.model.batch_norm import (
     BlockBatchNorm,
     pass_statistics,
@@ -36,6 +28,7 @@ from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
 from openalign.train.presets import LocalBatchNorm
 from openalign.train.ranks import RankGroup
+from openalign.train.updates import AdamW, Lamb, Temperature
 
 STAGES = (0, 1, 2, 3)
 NUM_STEPS = 4

@@ -8,8 +8,9 @@ import run_checks
 from tiny_training import finish, make_corpus, start_ranks, tiny_config
 
 from openalign.telemetry import read_json_lines
-from openalign.train.config import Duration, Schedule
+from openalign.train.config import Duration
 from openalign.train.data.order import rows_at
+from openalign.train.updates import Schedule
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

@@ -8,9 +8,10 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from openalign.settings.fields import identity
-from openalign.train.config import Ema, ModelConfig, TrainConfig
+from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.presets import GhostBatchNorm, ImageTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers, ImageWeights
+from openalign.train.updates import Ema
 
 ANOTHER_MODEL = [
     "seed",

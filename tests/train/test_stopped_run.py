@@ -11,8 +11,8 @@ from patience import PATIENCE_SECONDS, wait_for
 from tiny_training import Duration, make_run, rank_environment, tiny_config
 
 from openalign.telemetry import read_json_lines
-from openalign.train.config import Ema
 from openalign.train.stopping import STOPPED, Stopping
+from openalign.train.updates import Ema
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

@@ -9,19 +9,16 @@ from openalign.errors import ConfigError
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import (
-    AdamW,
     Augmentation,
     Duration,
     ImageTower,
-    Lamb,
     ModelConfig,
-    Schedule,
-    Temperature,
     TextTower,
     TrainConfig,
     ZeroConfig,
 )
 from openalign.train.presets import GhostBatchNorm
+from openalign.train.updates import AdamW, Lamb, Schedule, Temperature
 
 
 def test_the_defaults_are_the_papers() -> None:

@@ -26,9 +26,10 @@ from openalign.telemetry import read_json_lines
 from openalign.train import launch
 from openalign.train.checkpoints.manifest import Progress, read_manifest
 from openalign.train.checkpoints.pieces import load_towers
-from openalign.train.config import Duration, Schedule
+from openalign.train.config import Duration
 from openalign.train.data.order import rows_at
 from openalign.train.model.towers import build_towers
+from openalign.train.updates import Schedule
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

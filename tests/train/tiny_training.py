@@ -31,13 +31,10 @@ from openalign.files.tables import read_table, write_table
 from openalign.files.training_index import write_training_index
 from openalign.settings.fields import identity, to_plain
 from openalign.train.config import (
-    AdamW,
     Augmentation,
     Duration,
     ImageTower,
     ModelConfig,
-    Schedule,
-    Temperature,
     TextTower,
     TrainConfig,
 )
@@ -48,6 +45,7 @@ from openalign.train.data.vocabulary import vocabulary_of
 from openalign.train.data.words import WordRules
 from openalign.train.local_ranks import end_with_starter
 from openalign.train.rank import TrainingSpec
+from openalign.train.updates import AdamW, Schedule, Temperature
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
 SHAPES = ("circle", "square", "stripe", "corner")

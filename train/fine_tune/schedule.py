@@ -1,8 +1,8 @@
 """The share of its first learning rate that a step of fine-tuning takes (ALIGN §5.3)."""
 
-from openalign.train.config import Schedule
 from openalign.train.fine_tune.recipes import Cosine, Steps
 from openalign.train.optim.schedule import learning_rate_factor
+from openalign.train.updates import Schedule
 
 _WITHOUT_WARMUP = Schedule(warmup_steps=0, decay="cosine")
 

@@ -18,8 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from openalign.train.config import AdamW, Lamb, TrainConfig
+from openalign.train.config import TrainConfig
 from openalign.train.model.parameter_patterns import check_patterns, matching, name_in_settings
+from openalign.train.updates import AdamW, Lamb
 
 _TEMPERATURE = "temperature"
 _KINDS = ("matrix", "vector", _TEMPERATURE)

@@ -3,7 +3,8 @@
 import math
 
 from openalign.errors import ConfigError
-from openalign.train.config import Duration, Schedule
+from openalign.train.config import Duration
+from openalign.train.updates import Schedule
 
 
 def learning_rate_factor(step: int, *, total_steps: int, schedule: Schedule) -> float:

@@ -17,9 +17,10 @@ from openalign.run.stage_work import training
 from openalign.run.stages import STAGES, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
-from openalign.train.config import Duration, Lamb, TrainConfig
+from openalign.train.config import Duration, TrainConfig
 from openalign.train.rank import TrainingSpec
 from openalign.train.stage_spec import read_spec, write_spec
+from openalign.train.updates import Lamb
 
 CONFIG = tiny_config(num_processes=2, optimizer=Lamb(epsilon=1e-7, weight_decay=1e-05))
 

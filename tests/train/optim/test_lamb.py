@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from openalign.train.config import AdamW, Lamb, Temperature
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
+from openalign.train.updates import AdamW, Lamb, Temperature
 
 from tiny_training import tiny_config  # isort: skip
 

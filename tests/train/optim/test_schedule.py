@@ -1,8 +1,9 @@
 import pytest
 
 from openalign.errors import ConfigError
-from openalign.train.config import Duration, Schedule
+from openalign.train.config import Duration
 from openalign.train.optim.schedule import check_warmup, learning_rate_factor, total_steps
+from openalign.train.updates import Schedule
 
 STEPS = (0, 1, 3, 4, 8, 11)
 

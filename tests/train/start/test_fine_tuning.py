@@ -22,12 +22,13 @@ from openalign.files.names import training_index_name
 from openalign.files.shards import ShardReader
 from openalign.run import inputs
 from openalign.run.config import load_pipeline
-from openalign.train.config import AdamW, ModelConfig, Schedule, Temperature
+from openalign.train.config import ModelConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import Batch, TrainingSet
 from openalign.train.presets import ImageTower, TextTower
 from openalign.train.start import begin, origin
 from openalign.train.starting_points import FromModel
+from openalign.train.updates import AdamW, Schedule, Temperature
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 

@@ -12,6 +12,7 @@ from openalign.errors import InputError
 from openalign.ingest.sources.karpathy import KarpathySource, check, own_images
 from openalign.ingest.sources.kinds import fingerprints
 from openalign.ingest.sources.own_images import karpathy_reading as reading
+from openalign.ingest.web.config import WebConfig
 
 SPLITS = ["train", "restval", "val", "test", "train"]
 
@@ -107,14 +108,14 @@ def test_another_file_is_refused(tmp_path: Path, content: str, said: str) -> Non
 def test_the_fingerprint_is_of_the_file_and_the_images_that_are_taken(tmp_path: Path) -> None:
     source = source_of(write(tmp_path / "a"), "train")
     cache = str(tmp_path / "hashes.json")
-    before = fingerprints(source, cache=cache)
+    before = fingerprints(source, WebConfig(), cache=cache)
 
     (tmp_path / "a" / "images" / "3.jpg").write_bytes(b"of the split test")
-    assert fingerprints(source, cache=cache) == before
+    assert fingerprints(source, WebConfig(), cache=cache) == before
     (tmp_path / "a").rename(tmp_path / "b")
-    assert fingerprints(source_of(tmp_path / "b", "train"), cache=cache) == before
+    assert fingerprints(source_of(tmp_path / "b", "train"), WebConfig(), cache=cache) == before
     (tmp_path / "b" / "images" / "4.jpg").write_bytes(b"another image")
-    assert fingerprints(source_of(tmp_path / "b", "train"), cache=cache) != before
+    assert fingerprints(source_of(tmp_path / "b", "train"), WebConfig(), cache=cache) != before
 
 
 def test_images_lie_beside_the_file_unless_a_folder_is_named() -> None:
