@@ -36,7 +36,13 @@ FROZEN = ("image_tower.embeddings", "text_tower.embeddings")
 def config_for(stage: int) -> TrainConfig:
     """Small sub-groups, so that a parameter's moments lie in several of stage 3's shards."""
     config = rank_checks.config_for(stage, OPTIMIZER, clipping=0.5)
-    return replace(config, global_batch_size=GLOBAL_BATCH, frozen=FROZEN, ema=Ema(decay=0.5))
+    return replace(
+        config,
+        global_batch_size=GLOBAL_BATCH,
+        block_size=None,
+        frozen=FROZEN,
+        ema=Ema(decay=0.5),
+    )
 
 
 def saved_by(stage: int) -> int:

@@ -63,11 +63,11 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def train(pipelines: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `openalign train` with settings, `key=value`, and options."""
+def train(pipelines: Path, *words: str, verb: str = "train") -> subprocess.CompletedProcess[str]:
+    """Run a verb of `openalign` with settings, `key=value`, and options."""
     given = [part for word in words for part in ([word] if word[0] == "-" else ["--set", word])]
     return subprocess.run(
-        [sys.executable, "-m", "openalign", "train", "tiny", "--config", str(pipelines), *given],
+        [sys.executable, "-m", "openalign", verb, "tiny", "--config", str(pipelines), *given],
         env=rank_environment(),
         capture_output=True,
         text=True,
@@ -147,6 +147,17 @@ def test_the_library_opens_the_export_and_only_what_is_trained_has_moved(pipelin
         text=["a red square"], return_tensors="pt"
     )
     assert words["input_ids"].tolist() == first["input_ids"].tolist()
+
+
+def test_another_checkpoint_is_exported_with_the_words_and_sizes_of_the_model(
+    pipelines: Path, tmp_path: Path
+) -> None:
+    done = train(pipelines, f"--step={NUM_STEPS}", f"--output={tmp_path / 'step'}", verb="export")
+
+    assert done.returncode == 0, done.stderr
+    export = pipelines.parent / "run" / "train" / "export"
+    for file in export.iterdir():
+        assert (tmp_path / "step" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
 def test_the_manifest_holds_the_hash_of_the_model_and_no_path(pipelines: Path) -> None:
