@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
@@ -7,15 +8,23 @@ import torch
 from PIL import Image
 from saved_align import WORDS, edit_json, save_align, save_processor
 from tiny_training import jpeg_of
+from tokenizers import Tokenizer
 from transformers import AlignModel, AutoImageProcessor, AutoTokenizer
 
 from openalign.errors import ConfigError, InputError, StageError
 from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
-from openalign.train.data.preprocess import tokenize
+from openalign.train.data.preprocess import (
+    Preprocess,
+    build_tokenizer,
+    padded_to_most,
+    tokenize,
+)
+from openalign.train.data.words import Normalization, WordRules
 from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.start import begin, origin
+from openalign.train.start.model_reading import word_rules
 from openalign.train.starting_points import FromModel, FromRun
 
 TEXTS = ["a red square", "Red, café!", "日本の猫 🍎", "word " * 80]
@@ -222,6 +231,35 @@ def test_a_processor_that_training_cannot_follow_is_refused(
 
     with pytest.raises(InputError, match=said):
         begin.check(config_from(folder))
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+@pytest.mark.parametrize("normalization", ["none", "nfc", "nfkc"])
+@pytest.mark.parametrize("split_symbols", [False, True])
+def test_the_rules_of_words_are_read_from_an_exported_tokenizer(
+    *, lowercase: bool, normalization: Normalization, split_symbols: bool
+) -> None:
+    rules = WordRules(lowercase=lowercase, normalization=normalization, split_symbols=split_symbols)
+    tokenizer = build_tokenizer(WORDS, Preprocess(**asdict(rules)))
+
+    assert word_rules(Tokenizer.from_str(tokenizer.to_str())) == rules
+
+
+def test_a_tokenizer_that_comes_along_pads_to_one_length_for_compiled_towers(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    pretrained = begun(config_from(saved[0])).pretrained
+    assert pretrained is not None
+    assert pretrained.words is not None
+
+    longest = tokenize(pretrained.words.tokenizer, TEXTS[:1])
+    most = tokenize(padded_to_most(pretrained.words.tokenizer), TEXTS[:1])
+
+    length = longest.ids.shape[1]
+    assert length < 64
+    assert most.ids.shape == most.mask.shape == (1, 64)
+    assert torch.equal(most.ids[:, :length], longest.ids)
+    assert most.mask[:, length:].sum() == 0
 
 
 def test_the_hash_is_of_the_content_and_not_of_the_place(folder: Path, tmp_path: Path) -> None:
