@@ -29,6 +29,8 @@ from typing import Any
 
 from contestants import child_words, one_run
 
+from openalign.train.presets import IMAGE_PRESETS, TEXT_PRESETS, ImagePreset, TextPreset
+
 CONTESTANTS = ("ours", "ours_fast", "theirs", "theirs_fast")
 PAIRS = (("ours", "theirs"), ("ours_fast", "theirs"), ("ours_fast", "theirs_fast"))
 VOCABULARY = 100_000
@@ -41,8 +43,8 @@ _BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 class Size:
     """Towers, and the pairs that go through them at one time."""
 
-    image: str
-    text: str
+    image: ImagePreset
+    text: TextPreset
     timm: str
     crop_px: int
     batch: int
@@ -102,9 +104,8 @@ def their_step(size: Size, device: str, folder: Path, *, fast: bool) -> Step:
     from transformers import BertConfig
 
     from openalign.train.model.towers import embedding_width
-    from openalign.train.presets import IMAGE_PRESETS, TEXT_PRESETS
 
-    layers, hidden, heads = TEXT_PRESETS[size.text]  # pyright: ignore[reportArgumentType]
+    layers, hidden, heads = TEXT_PRESETS[size.text]
     bert = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=hidden,
@@ -113,7 +114,7 @@ def their_step(size: Size, device: str, folder: Path, *, fast: bool) -> Step:
         intermediate_size=4 * hidden,
     )
     bert.save_pretrained(folder)
-    width = embedding_width(IMAGE_PRESETS[size.image].width)  # pyright: ignore[reportArgumentType]
+    width = embedding_width(IMAGE_PRESETS[size.image].width)
     model = CustomTextCLIP(
         embed_dim=width,
         vision_cfg={
