@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from openalign.files import storage
-from openalign.files.names import METRICS_FILE, RUN_LOG, SKIPPED_FILE
+from openalign.files.names import METRICS_FILE, REPLACED_FILE, RUN_LOG, SKIPPED_FILE
 from openalign.progress import display_of
 from openalign.telemetry import JsonLines, say
 
@@ -60,7 +60,7 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (METRICS_FILE, SKIPPED_FILE):
+        for name in (METRICS_FILE, SKIPPED_FILE, REPLACED_FILE):
             _forget_from(folder / name, first_step)
         self._metrics = JsonLines(folder / METRICS_FILE)
         self._skipped = JsonLines(folder / SKIPPED_FILE)

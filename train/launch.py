@@ -67,14 +67,11 @@ def launch(
         )
     num_gpus = count_gpus()
     count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
-    command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
-    command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
-    command += ["--master_port", str(free_port()), "--module", module, *argv]
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     with orderly_end("train     stops once it has saved a checkpoint", SIGNALS):
         process = subprocess.Popen(  # noqa: S603  # our own command line
-            command,
+            _command(argv, count=count, module=module),
             env=_environment(count, num_gpus, environment or {}),
             stdin=subprocess.PIPE,  # held open for `end_with_starter`
             stdout=subprocess.PIPE,
@@ -96,6 +93,12 @@ def launch(
             f"training ended with code {code}; its last lines were:\n\n{''.join(tail)}",
             hint="mend what they name; the same command goes on from the newest checkpoint",
         )
+
+
+def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:
+    command = [sys.executable, "-m", "deepspeed.launcher.runner", "--quiet", "--no_local_rank"]
+    command += ["--num_gpus", str(count), "--master_addr", "127.0.0.1"]
+    return [*command, "--master_port", str(free_port()), "--module", module, *argv]
 
 
 def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:

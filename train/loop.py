@@ -6,11 +6,11 @@ functions of (seed, step). A checkpoint therefore holds weights, moments and a s
 
 import math
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,7 @@ from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.stopping import Stopped, stop_requests
-from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, watched
+from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +83,18 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
         Stopped: the run was asked to stop, and has saved a checkpoint.
     """
     state = set_up(config, ranks, inputs)
-    with closing(state), _failed_checkpoints_told(state):
-        _train(state)
+    with (
+        watched(ranks, minutes=config.hang_minutes) as at,
+        closing(state),
+        _failed_checkpoints_told(state),
+    ):
+        _train(state, at)
         state.saver.wait()
         engine = state.engine
+        settling = partial(_settle_pass, engine, at, state.total_steps)
         if config.export == "ema":
             zero.take_averages(engine, state.optimizer)
-        passes.settle_statistics(engine, engine.module, state.data, state.share, config)
+        passes.settle_statistics(settling, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
         weights=weights,
@@ -114,7 +119,12 @@ def _failed_checkpoints_told(state: TrainingState) -> Generator[None]:
         raise
 
 
-def _train(state: TrainingState) -> None:
+def _settle_pass(engine: Any, at: Mark, step: int, *inputs: Any, **options: Any) -> Any:
+    at(step, SETTLES)
+    return engine(*inputs, **options)
+
+
+def _train(state: TrainingState, at: Mark) -> None:
     config, progress = state.config, state.progress
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
@@ -122,8 +132,7 @@ def _train(state: TrainingState) -> None:
     with (
         closing(batches),
         closing(hashes),
-        stop_requests(config.stop) as stops,
-        watched(state.ranks, minutes=config.hang_minutes) as at,
+        stop_requests(config.stop, began=state.began) as stops,
     ):
         at(progress.step, READS)
         asked = time.monotonic()
@@ -157,9 +166,7 @@ def _stop(state: TrainingState) -> NoReturn:
     raise Stopped(step)
 
 
-def _step(
-    state: TrainingState, batch: Batch, *, at: Callable[[int, str], None], stop: bool
-) -> _StepOutcome:
+def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:
     """Take one step; where it is not finite on any rank, change nothing.
 
     `stop` tells that this rank is asked to stop behind it.

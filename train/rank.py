@@ -6,6 +6,7 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 """
 
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -72,10 +73,11 @@ def run(spec: TrainingSpec) -> None:
             inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
             one, or too many steps in a row that were not finite.
     """
+    began = time.monotonic()
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
-    from openalign.train.ranks import after_every_rank, check_same, on_rank_0, slow_on_rank_0
+    from openalign.train.ranks import check_same, on_rank_0, slow_on_every_rank, slow_on_rank_0
     from openalign.train.start import begin as start
     from openalign.train.state import RunInputs, vocabulary_of
 
@@ -87,9 +89,11 @@ def run(spec: TrainingSpec) -> None:
         if not on_rank_0(ranks, partial(_begin, spec, held)):
             return
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
-        paths = paths_on_this_machine(spec.index)
-        beginning = start.begin(config, content=spec.inputs.contents.get(INIT_FROM, ""))
-        after_every_rank(ranks)  # machines copy at their own pace, and a collective is impatient
+        content = spec.inputs.contents.get(INIT_FROM, "")
+        paths, beginning = slow_on_every_rank(
+            ranks,
+            lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
+        )
         inputs = RunInputs(
             index=TrainingIndex(paths),
             first_hash=first_hash([file.sha256 for file in spec.index]),
@@ -97,6 +101,7 @@ def run(spec: TrainingSpec) -> None:
             shards=ShardReader(spec.shards, places=spec.places),
             folders=local_folders(spec.output, spec.work),
             made_from=made_from,
+            began=began,
             pretrained=beginning.pretrained,
         )
         trained = loop.run(beginning.config, ranks, inputs)

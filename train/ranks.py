@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -130,6 +130,27 @@ def slow_on_rank_0(ranks: RankGroup, work: Callable[[], None]) -> None:
     after_every_rank(ranks)  # the store may lie with rank 0
     if told is not None:
         raise told
+
+
+def slow_on_every_rank(ranks: RankGroup, work: Callable[[], T]) -> T:
+    """Run `work` on every rank, each at its own pace; all ranks must call this.
+
+    An error of one rank ends all of them, once all have come to the end of their work.
+    """
+    value: T | None = None
+    error: Exception | None = None
+    try:
+        value = work()
+    except Exception as caught:  # noqa: BLE001  # raised below, once the others know
+        error = caught
+
+    def tell() -> None:
+        if error is not None:
+            raise error
+
+    after_every_rank(ranks)
+    together(tell)
+    return cast("T", value)
 
 
 def after_every_rank(ranks: RankGroup) -> None:

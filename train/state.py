@@ -3,8 +3,10 @@
 A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,9 @@ class RunInputs:
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
 
+    began: float = field(default_factory=time.monotonic)
+    """When the rank began."""
+
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
@@ -73,15 +78,19 @@ class TrainingState:
     total_steps: int
     progress: Progress
     saver: Saver
+    began: float
+    """When this rank began, by `time.monotonic`."""
+
     journal: Journal | None
     """On rank 0 alone."""
 
     def close(self) -> None:
         """Let go of what the run holds."""
-        if self.journal is not None:
-            self.journal.close()
-        self.saver.close()
-        zero.stop_engine(self.engine)
+        with ExitStack() as closed:  # each, whatever the others raise
+            closed.callback(zero.stop_engine, self.engine)
+            closed.callback(self.saver.close)
+            if self.journal is not None:
+                closed.callback(self.journal.close)
 
 
 def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> TrainingState:
@@ -134,6 +143,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         total_steps=steps,
         progress=progress,
         saver=Saver(checkpoints, ranks, kept),
+        began=inputs.began,
         journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
     )
 

@@ -32,7 +32,7 @@ class Stopping:
     """
 
     time_limit_minutes: float | None = None
-    """Stop by itself so long after the ranks began; null: never."""
+    """Stop by itself so long after the ranks began, before they read anything; null: never."""
 
     lead_seconds: float = 120.0
     """How long before the time limit the last step must have ended: the time to save."""
@@ -59,9 +59,9 @@ class Stopped(SystemExit):
 class StopRequests:
     """Whether this rank is asked to stop."""
 
-    def __init__(self, rule: Stopping, clock: Callable[[], float]) -> None:
+    def __init__(self, rule: Stopping, began: float, clock: Callable[[], float]) -> None:
         limit = rule.time_limit_minutes
-        self._end = None if limit is None else clock() + limit * 60 - rule.lead_seconds
+        self._end = None if limit is None else began + limit * 60 - rule.lead_seconds
         self._clock = clock
         self._signalled = False
         self._longest = 0.0
@@ -89,10 +89,13 @@ class StopRequests:
 
 @contextmanager
 def stop_requests(
-    rule: Stopping, clock: Callable[[], float] = time.monotonic
+    rule: Stopping, *, began: float, clock: Callable[[], float] = time.monotonic
 ) -> Generator[StopRequests]:
-    """Listen to `SIGNALS` while steps are taken; before and after them they end the process."""
-    requests = StopRequests(rule, clock)
+    """Listen to `SIGNALS` while steps are taken; before and after them they end the process.
+
+    `began` is when the rank began, by the clock.
+    """
+    requests = StopRequests(rule, began, clock)
     before = {number: signal.signal(number, requests.ask) for number in SIGNALS}
     try:
         yield requests

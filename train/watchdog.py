@@ -22,11 +22,20 @@ import torch.distributed as dist
 
 from openalign.train.ranks import RankGroup
 
-ACTIVITIES = ("waits for its pairs", "computes", "meets the others", "saves a checkpoint")
+ACTIVITIES = (
+    "waits for its pairs",
+    "computes",
+    "meets the others",
+    "saves a checkpoint",
+    "settles batch norm",
+)
 """What a rank can be at, in the order of a step; "meets the others" is all that ranks do together:
-loss, gradients and update."""
+loss, gradients and update. A checkpoint may take as long as it takes, and the others wait."""
 
-READS, COMPUTES, MEETS, SAVES = ACTIVITIES
+Mark = Callable[[int, str], None]
+"""Notes the step that a rank is at, and what it does there."""
+
+READS, COMPUTES, MEETS, SAVES, SETTLES = ACTIVITIES
 
 HUNG = 1
 """Exit code of a rank that gave up."""
@@ -62,14 +71,9 @@ def describe_hang(told: Sequence[Doing | None], *, seconds: float) -> str:
         lines += [f"{_named(d)} {d.activity} at step {d.step}" for d in behind]
         others = len(known) - len(behind)
         lines += [f"the other {others} wait for that"] if others else []
-    elif known:
-        lines.append(f"all of them: {least_activity(known)} at step {known[0].step}")
+    elif behind:
+        lines.append(f"all of them: {behind[0].activity} at step {behind[0].step}")
     return "\n  ".join(lines)
-
-
-def least_activity(told: Sequence[Doing]) -> str:
-    """Return what the rank that is furthest behind does."""
-    return min(told, key=lambda doing: doing.order).activity
 
 
 class Watch:
@@ -105,7 +109,7 @@ class Watch:
         while not self._ended.wait(min(5.0, self._seconds / 4)):
             self._tell()
             idle = time.monotonic() - self._since
-            if self._doing is not None and idle > patience:
+            if self._doing is not None and idle > patience and not self._anyone_saves():
                 self._give_up(idle)
 
     def _tell(self) -> None:
@@ -115,6 +119,9 @@ class Watch:
                 self._store.set(str(self._ranks.rank), json.dumps(self._doing))
             except RuntimeError:  # rank 0, which keeps the store, is gone
                 self._store = None
+
+    def _anyone_saves(self) -> bool:
+        return any(doing is not None and doing.activity == SAVES for doing in self._all())
 
     def _give_up(self, idle: float) -> None:
         said = describe_hang(self._all(), seconds=idle)
@@ -136,7 +143,7 @@ class Watch:
 
 
 @contextmanager
-def watched(ranks: RankGroup, *, minutes: float | None) -> Generator[Callable[[int, str], None]]:
+def watched(ranks: RankGroup, *, minutes: float | None) -> Generator[Mark]:
     """Yield `at(step, activity)`, for a rank to call as it goes; all ranks must enter this.
 
     Where a rank calls nothing for so many minutes, the run ends with a message that names the ranks

@@ -9,6 +9,7 @@ from openalign.files import storage
 from openalign.files.names import (
     CHECKPOINTS_FOLDER,
     METRICS_FILE,
+    REPLACED_FILE,
     RUN_LOG,
     SKIPPED_FILE,
     VOCABULARY_FILE,
@@ -16,7 +17,7 @@ from openalign.files.names import (
 from openalign.telemetry import say
 
 _LOCAL_WORK = "work"
-_GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, RUN_LOG)
+_GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, REPLACED_FILE, RUN_LOG)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import EMA, Piece, ShardedOptimizer, ShardLayout
-from openalign.train.ranks import RankGroup, device_of_rank
+from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank
 
 WEIGHT = "weight"
 """The name of the weights beside what the optimizer keeps of them."""
@@ -52,7 +52,10 @@ def joined_ranks() -> Generator[RankGroup]:
         os.environ.setdefault(name, value)
     first = not dist.is_initialized()
     deepspeed.init_distributed(
-        dist_backend="nccl" if gpu else "gloo", auto_mpi_discovery=False, verbose=False
+        dist_backend="nccl" if gpu else "gloo",
+        timeout=PATIENCE,  # `watchdog` ends a run that hangs, and can say whom it waits for
+        auto_mpi_discovery=False,
+        verbose=False,
     )
     try:
         yield RankGroup(

@@ -4,14 +4,18 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed as dist
 from tiny_training import start_ranks
 
+from openalign.train.config import TrainConfig
 from openalign.train.ranks import RankGroup
 from openalign.train.watchdog import (
     COMPUTES,
     HUNG,
     MEETS,
     READS,
+    SAVES,
     Doing,
     describe_hang,
     watched,
@@ -56,12 +60,10 @@ def test_those_behind_are_named(told: list[Doing | None], said: list[str]) -> No
 
 def hang(folder: str) -> None:
     """Be a rank; rank 1 stops in the middle of a step, and rank 0 waits for it."""
-    import torch
-    import torch.distributed as dist
-
     from openalign.train import zero
 
     with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+        assert _timeout_seconds() > 60 * (TrainConfig().hang_minutes or 0)  # else it ends first
         for step in range(3):
             at(step, COMPUTES)
             if step == 2 and ranks.rank == 1:
@@ -69,6 +71,11 @@ def hang(folder: str) -> None:
                 time.sleep(600)
             at(step, MEETS)
             dist.all_reduce(torch.zeros(1))
+
+
+def _timeout_seconds() -> float:
+    group = dist.distributed_c10d._get_default_group()
+    return group._get_backend(torch.device("cpu")).options._timeout.total_seconds()
 
 
 @pytest.mark.distributed
@@ -86,9 +93,16 @@ def test_a_run_that_hangs_ends_and_says_who_hung(tmp_path: Path) -> None:
     assert "in hang" in said  # where this rank is itself
 
 
-def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    import torch
+def test_a_checkpoint_may_take_as_long_as_it_takes(capfd: pytest.CaptureFixture[str]) -> None:
+    alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
+    with watched(alone, minutes=0.1 / 60) as at:
+        at(3, SAVES)
+        time.sleep(0.5)
 
+    assert capfd.readouterr().err == ""
+
+
+def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
     alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
     with watched(alone, minutes=0.4 / 60) as at:
         for step in range(6):

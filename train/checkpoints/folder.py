@@ -81,12 +81,20 @@ class CheckpointFolder:
         partial.rename(target)
         storage.sync(str(target.parent))
 
-    def drop_old(self, *, keep: int, keep_every_steps: int) -> None:
-        """Remove all but the newest `keep`, and those of every so many steps (0: of none)."""
-        for step in self.steps()[keep:]:
-            if not keep_every_steps or step % keep_every_steps:
-                # The manifest first: what is left of a removal is no checkpoint.
-                storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
+    def withdraw(self, step: int) -> None:
+        """Let what is kept of a step count as no checkpoint: it is about to be written anew."""
+        storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
+
+    def drop_old(self, *, newest: int, keep: int, keep_every_steps: int) -> None:
+        """Remove all but the newest `keep`, and those of every so many steps (0: of none).
+
+        What lies beyond `newest` was passed over, damaged or cut off: it goes, for it must not
+        push out what is whole.
+        """
+        steps = self.steps()
+        for step in [*(s for s in steps if s > newest), *[s for s in steps if s <= newest][keep:]]:
+            if step > newest or not keep_every_steps or step % keep_every_steps:
+                self.withdraw(step)  # first: what is left of a removal is no checkpoint
                 storage.remove(self.url_of(step))
 
     def drop_unfinished(self) -> None:

@@ -7,6 +7,7 @@ is passed over with a word. A run whose checkpoints are all damaged does not sta
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from openalign.train.checkpoints.manifest import (
     Progress,
     read_manifest,
 )
-from openalign.train.ranks import RankGroup, from_every_rank, is_first_of_machine, on_rank_0
+from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
 from openalign.train.zero import WEIGHT, trained_parameters, unmoved_tensors
 
 
@@ -119,7 +120,8 @@ def _whole(
     url = folder.url_of(step)
     manifest, fault = on_rank_0(ranks, lambda: _manifest_or_fault(url))
     if manifest is not None:
-        of_ranks = from_every_rank(ranks, _fault_of_files(folder, step, manifest, ranks))
+        look = partial(_fault_of_files, folder, step, manifest, ranks)
+        of_ranks = [look()] if ranks.world_size == 1 else together(look)
         fault = "; ".join(found for found in of_ranks if found)
     if manifest is None or fault:
         faults[url] = fault

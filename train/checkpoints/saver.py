@@ -94,7 +94,7 @@ class Saver:
     def _write(self, copied: pieces.Snapshot, progress: Progress) -> None:
         step, group = progress.step, self._group
         partial = self._folder.partial(step)
-        together(lambda: self._begin(copied, partial), group=group)
+        together(lambda: self._begin(copied, step), group=group)
         pieces.write(copied.chunks, partial, group=group)
         files = together(lambda: self._measured(partial), group=group)
         if not self._folder.is_local:
@@ -111,8 +111,11 @@ class Saver:
         )
         together(lambda: self._end(manifest), group=group)
 
-    def _begin(self, copied: pieces.Snapshot, partial: Path) -> None:
+    def _begin(self, copied: pieces.Snapshot, step: int) -> None:
+        partial = self._folder.partial(step)
         partial.mkdir(parents=True, exist_ok=True)
+        if self._ranks.rank == 0 and not self._folder.is_local:
+            self._folder.withdraw(step)  # its files are about to be written over
         own = sum(chunk.values.numel() * chunk.values.element_size() for chunk in copied.chunks)
         room.check_room(partial, own)
 
@@ -137,7 +140,9 @@ class Saver:
                     storage.put(path, url)
             self._folder.publish(step, manifest)
             self._folder.drop_old(
-                keep=self._kept.keep, keep_every_steps=self._kept.keep_every_steps
+                newest=step,
+                keep=self._kept.keep,
+                keep_every_steps=self._kept.keep_every_steps,
             )
         if not self._folder.is_local and is_first_of_machine():
             storage.remove(str(self._folder.partial(step)))

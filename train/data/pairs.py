@@ -5,8 +5,8 @@ rank has a run of them. Positions count on from epoch to epoch, so no pair is le
 batch on the border holds the end of one permutation and the start of the next.
 
 Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
-at the same place of the next global batch, or of a later one. So no pair stands twice in a batch
-for it, and every rank and rerun takes the same.
+at the same place of the next global batch, or of a later one. Every rank and rerun takes the same.
+Where an epoch ends between the two, a pair may so come to stand in a batch twice.
 
 Shape suffixes:
     B  pairs on this rank

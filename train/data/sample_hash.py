@@ -1,4 +1,6 @@
-"""The running hash of what training has used: row numbers of every global batch, in order.
+"""The running hash of what training has drawn: row numbers of every global batch, in order.
+
+An image that was replaced counts as what it was drawn as: `replaced.jsonl` names the pairs.
 
 The hash begins with the sha256 of the training index's files, so a row number stands for one pair.
 It needs no read of the index, and a thread is a few steps ahead with it: it costs a step nothing.

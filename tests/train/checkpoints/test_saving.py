@@ -49,6 +49,22 @@ def test_checkpoints_stay_by_rule(tmp_path: Path, changes: dict[str, int], kept:
     assert names(folder) == [f"step-{step:08d}" for step in kept]
 
 
+@pytest.mark.parametrize("url", ["", "memory://beyond/checkpoints"])
+def test_what_lies_beyond_the_newest_pushes_nothing_out(tmp_path: Path, url: str) -> None:
+    """A run went on from step 4, since 6 was cut off or damaged, and stopped at 5."""
+    folder = folder_in(tmp_path, url)
+    save(folder, 2, 4)
+    storage.write_bytes(f"{folder.url_of(6)}/__0_0.distcp", b"the rest is missing")
+
+    save(folder, 5, keep=1)
+
+    assert folder.steps() == [5]
+    found = find_newest(folder, RANKS, made_from={"`select`": "abc"})
+    assert found is not None
+    assert found.progress.step == 5
+    found.forget()
+
+
 def test_a_checkpoint_holds_what_was_there_when_it_was_asked_for(tmp_path: Path) -> None:
     folder = folder_in(tmp_path)
     saver = saver_of(folder)
