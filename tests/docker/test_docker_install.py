@@ -105,26 +105,31 @@ def test_the_workers_steps_install_the_four_data_jobs_and_no_torch(tmp_path: Pat
 
 @needs_ensurepip
 @pytest.mark.slow
-def test_the_trainers_steps_install_training_and_evaluation_and_no_beam(tmp_path: Path) -> None:
+def test_the_trainers_steps_install_training_and_evaluation_and_no_source(
+    tmp_path: Path,
+) -> None:
     """Several GB of wheels are not fetched again: packages are linked from this environment.
+
+    Training counts words by a Beam job. What reads the web is not there.
 
     Only those that the wheel's two extras ask for; pip's own check then sees that none is missing
     and none is of another version than asked for.
     """
     venv = _replay("trainer", tmp_path, _link_dependencies, PIP_NO_DEPS="1")
 
-    *_, loop, beam, version = _python(
+    *_, loop, web, version = _python(
         venv,
         "from importlib.util import find_spec\n"
         "import deepspeed, tensorboard\n"
         "import openalign.train.loop, openalign.train.launch, openalign.evaluate.report.page\n"
-        "print(openalign.train.loop.__file__, find_spec('apache_beam'), flush=True)\n"
+        "import openalign.train.vocabulary_job\n"
+        "print(openalign.train.loop.__file__, find_spec('pycares'), flush=True)\n"
         "import sys, openalign.cli\n"
         "sys.argv = ['openalign', '--version']; openalign.cli.entry()",
     )
 
     assert Path(loop).is_relative_to(venv)
-    assert beam == "None"
+    assert web == "None"
     assert version == distribution("openalign").version
 
 
