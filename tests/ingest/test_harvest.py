@@ -287,8 +287,9 @@ from openalign.ingest import harvest
 from openalign.ingest.config import HarvestConfig
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.web.config import WebConfig
+from openalign.settings.yaml_reader import read_plain
 
-web = WebConfig(**json.loads(sys.argv[2]))
+web = read_plain(WebConfig, json.loads(sys.argv[2]), "the test")
 config = HarvestConfig(source=SiteSource(seeds=tuple(sys.argv[3:])), web=web, num_files=3)
 work = sys.argv[1] + "/work"
 run_jobs(harvest.jobs(config, web=web, output=sys.argv[1], work=work), work=work)

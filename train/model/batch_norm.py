@@ -163,7 +163,8 @@ def reestimate_batch_norm(
     module.eval()
     for layer in layers:
         layer.train()
-    total_S = torch.zeros_like(running_statistics(module))
+    # In float64 the order of the sum, which the ranks decide, leaves no trace.
+    total_S = torch.zeros_like(running_statistics(module), dtype=torch.float64)
     num_batches = 0
     for passes in batches:
         num_batches += 1
@@ -171,7 +172,7 @@ def reestimate_batch_norm(
             total_S += statistics_S
     if _world_size() > 1:
         dist.all_reduce(total_S)
-    set_running_statistics(module, total_S / num_passes)
+    set_running_statistics(module, (total_S / num_passes).to(running_statistics(module).dtype))
     for layer in layers:
         assert layer.num_batches_tracked is not None
         layer.num_batches_tracked.fill_(num_batches)
