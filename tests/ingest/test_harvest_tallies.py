@@ -165,5 +165,5 @@ def test_neither_paths_nor_patience_are_on_the_page(tmp_path: Path) -> None:
     assert one.sha256 == two.sha256
     page = (tmp_path / "a" / "harvest.html").read_text()
     assert str(tmp_path) not in page
-    settings = page.partition("<pre>")[2].partition("</pre>")[0].replace("&#34;", '"')
+    settings = page.partition('<pre tabindex="0">')[2].partition("</pre>")[0].replace("&#34;", '"')
     assert set(json.loads(settings)) == {"source", "num_files", "detect_languages"}
