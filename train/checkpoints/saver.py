@@ -136,8 +136,8 @@ class Saver:
         step = manifest.progress.step
         if self._ranks.rank == 0:
             for url, path in self._kept.beside.items():
-                if path.exists():
-                    storage.put(path, url)
+                if path.exists():  # and the loop may write to it meanwhile
+                    storage.write_bytes(url, path.read_bytes())
             self._folder.publish(step, manifest)
             self._folder.drop_old(
                 newest=step,
