@@ -19,7 +19,7 @@ from openalign.train import passes, zero
 from openalign.train.checkpoints import resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Start
-from openalign.train.checkpoints.saver import Kept, Saver
+from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet, check_batch_size
@@ -122,7 +122,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
     progress.starts = [*progress.starts, start]
-    kept = Kept(
+    kept = CheckpointTerms(
         made_from=inputs.made_from,
         settings=to_plain(config),
         keep=config.keep_checkpoints,
@@ -190,7 +190,7 @@ def _newest(
     folders: Folders,
     *,
     made_from: Mapping[str, str],
-) -> resume.Found | None:
+) -> resume.FoundCheckpoint | None:
     """Return what the run goes on from, with the files beside it on this machine."""
 
     def prepare() -> None:
@@ -205,7 +205,7 @@ def _newest(
 
 
 def _engine_from(
-    found: resume.Found | None,
+    found: resume.FoundCheckpoint | None,
     towers: Towers,
     optimizer: ShardedOptimizer,
     config: TrainConfig,

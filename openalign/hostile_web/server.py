@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 @dataclass(kw_only=True)
-class ServedWeb:
+class ServedWeb(ABC):
     """What a server answers, and what it was asked. Its threads share the counts under `lock`."""
 
     asked: Counter[str] = field(default_factory=Counter[str])
@@ -24,9 +25,9 @@ class ServedWeb:
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @abstractmethod
     def reply_to(self, handler: BaseHTTPRequestHandler) -> Reply:
         """Return the answer to a request."""
-        raise NotImplementedError
 
     @contextmanager
     def under_way(self) -> Generator[None]:
@@ -41,7 +42,7 @@ class ServedWeb:
                 self.at_once -= 1
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _FaultHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -72,7 +73,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(
         self, web: ServedWeb, *, port: int, tls: ssl.SSLContext | None, is_silent: bool
     ) -> None:
-        super().__init__((LOOPBACK, port), _Handler)
+        super().__init__((LOOPBACK, port), _FaultHandler)
         self.web = web
         self.is_silent = is_silent
         self._tls = tls

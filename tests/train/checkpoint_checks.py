@@ -18,8 +18,8 @@ from torch import Tensor
 from openalign.train import zero
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
-from openalign.train.checkpoints.resume import Found, find_newest
-from openalign.train.checkpoints.saver import Kept, Saver
+from openalign.train.checkpoints.resume import FoundCheckpoint, find_newest
+from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
@@ -65,7 +65,7 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
     config = config_for(stage)
     towers = rank_checks.calibrated_towers(config)
     optimizer = build_optimizer(towers, config)
-    found: Found | None = None
+    found: FoundCheckpoint | None = None
     if leg:
         before = _checkpoints(folder, leg - 1, saved_by(stage))
         found = find_newest(before, ranks, made_from={"corpus": "the same"})
@@ -82,7 +82,7 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
     taken = [_step(engine, optimizer, step, ranks) for step in _steps(leg)]
     saved = whole_state(engine, optimizer)
     here = _checkpoints(folder, leg, stage)
-    kept = Kept(
+    kept = CheckpointTerms(
         made_from={"corpus": "the same"}, settings={}, keep=1, keep_every_steps=0, beside={}
     )
     saver = Saver(here, ranks, kept)

@@ -44,7 +44,7 @@ _BUFFER = "buffer"
 """The part of tensors that no optimizer moves; frozen parameters are among them."""
 
 
-class Chunk(NamedTuple):
+class ParameterChunk(NamedTuple):
     """Some elements of a flattened tensor."""
 
     key: str
@@ -61,7 +61,7 @@ class Chunk(NamedTuple):
 class Snapshot(NamedTuple):
     """What a rank writes, copied to the CPU: training may go on meanwhile."""
 
-    chunks: list[Chunk]
+    chunks: list[ParameterChunk]
     parameters: dict[str, SavedParameter]
     """Those that this rank has a part of."""
 
@@ -82,7 +82,7 @@ def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
     if optimizer.layout is None:  # stage 0: every rank has everything, and writes a part of it
         pieces = [_share(piece, ranks) for piece in pieces]
     chunks = [
-        Chunk(chunk.key, chunk.num_elements, chunk.offset, _copied(chunk.values))
+        ParameterChunk(chunk.key, chunk.num_elements, chunk.offset, _copied(chunk.values))
         for piece in pieces
         for chunk in _chunks_of(piece, (WEIGHT, *optimizer.kept))
     ]
@@ -91,11 +91,13 @@ def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
         whole = whole_parameter(tensor)  # every rank: stage 3 gathers what is frozen
         shapes[name] = list(whole.shape)
         if ranks.rank == 0:
-            chunks.append(Chunk(f"{_BUFFER}/{name}", whole.numel(), 0, _copied(whole.view(-1))))
+            chunks.append(
+                ParameterChunk(f"{_BUFFER}/{name}", whole.numel(), 0, _copied(whole.view(-1)))
+            )
     return Snapshot(chunks, parameters, shapes)
 
 
-def write(chunks: Sequence[Chunk], folder: Path, *, group: Any) -> None:
+def write(chunks: Sequence[ParameterChunk], folder: Path, *, group: Any) -> None:
     """Write every rank's chunks into a folder, flushed to disk; all ranks of the group call it.
 
     Raises:
@@ -113,7 +115,10 @@ def load_towers(towers: torch.nn.Module, folder: Path, *, part: str = WEIGHT) ->
     whole = {f"{part}/{name}": p.detach() for name, p in trained_parameters(towers).items()}
     unmoved = unmoved_tensors(towers)
     whole |= {f"{_BUFFER}/{name}": tensor.detach() for name, tensor in unmoved.items()}
-    _read([Chunk(key, tensor.numel(), 0, tensor.view(-1)) for key, tensor in whole.items()], folder)
+    _read(
+        [ParameterChunk(key, tensor.numel(), 0, tensor.view(-1)) for key, tensor in whole.items()],
+        folder,
+    )
 
 
 def load_moments(
@@ -126,10 +131,10 @@ def load_moments(
     _read([chunk for piece in pieces for chunk in _chunks_of(piece, optimizer.kept)], folder)
 
 
-def _chunks_of(piece: LocalPiece, parts: Sequence[str]) -> list[Chunk]:
+def _chunks_of(piece: LocalPiece, parts: Sequence[str]) -> list[ParameterChunk]:
     num_elements = math.prod(piece.shape)
     return [
-        Chunk(f"{part}/{piece.name}", num_elements, piece.offset, piece.values[part])
+        ParameterChunk(f"{part}/{piece.name}", num_elements, piece.offset, piece.values[part])
         for part in parts
     ]
 
@@ -153,7 +158,7 @@ def _copied(values: Tensor) -> Tensor:
     return values.detach().to("cpu", copy=True)
 
 
-def _read(chunks: Sequence[Chunk], folder: Path) -> None:
+def _read(chunks: Sequence[ParameterChunk], folder: Path) -> None:
     """Fill the chunks' values; each rank reads for itself, without the others."""
     reader = dcp.FileSystemReader(folder)
     planner = _Reading(chunks)
@@ -163,11 +168,11 @@ def _read(chunks: Sequence[Chunk], folder: Path) -> None:
     reader.read_data(planner.create_local_plan(), planner).wait()
 
 
-def _by_place(chunks: Sequence[Chunk]) -> dict[tuple[str, int], Chunk]:
+def _by_place(chunks: Sequence[ParameterChunk]) -> dict[tuple[str, int], ParameterChunk]:
     return {(chunk.key, chunk.offset): chunk for chunk in chunks if chunk.values.numel()}
 
 
-def _place(chunk: Chunk) -> ChunkStorageMetadata:
+def _place(chunk: ParameterChunk) -> ChunkStorageMetadata:
     return ChunkStorageMetadata(torch.Size([chunk.offset]), chunk.values.size())
 
 
@@ -179,7 +184,7 @@ def _found_at(index: MetadataIndex) -> tuple[str, int]:
 class _Writing(DefaultSavePlanner):
     """Names this rank's chunks; what the base does with the plans of all stays."""
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
+    def __init__(self, chunks: Sequence[ParameterChunk]) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
         self._chunks = _by_place(chunks)
 
@@ -191,7 +196,7 @@ class _Writing(DefaultSavePlanner):
         return self._chunks[_found_at(index)].values
 
 
-def _write_item(chunk: Chunk) -> WriteItem:
+def _write_item(chunk: ParameterChunk) -> WriteItem:
     return WriteItem(
         index=MetadataIndex(chunk.key, torch.Size([chunk.offset])),
         type=WriteItemType.SHARD,
@@ -206,7 +211,7 @@ def _write_item(chunk: Chunk) -> WriteItem:
 class _Reading(DefaultLoadPlanner):
     """Finds what was written of this rank's chunks, however it was cut then."""
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
+    def __init__(self, chunks: Sequence[ParameterChunk]) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
         self._chunks = _by_place(chunks)
 

@@ -28,7 +28,7 @@ from openalign.train.zero import WEIGHT, trained_parameters, unmoved_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundCheckpoint:
     """A whole checkpoint, and where this machine reads it."""
 
     manifest: CheckpointManifest
@@ -73,7 +73,7 @@ class Found:
 
 def find_newest(
     folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str]
-) -> Found | None:
+) -> FoundCheckpoint | None:
     """Return the newest whole checkpoint, or None where there is none; all ranks must call this.
 
     Raises:
@@ -100,7 +100,7 @@ def find_newest(
     return None
 
 
-def find(folder: CheckpointFolder, step: int, ranks: RankGroup) -> Found:
+def find(folder: CheckpointFolder, step: int, ranks: RankGroup) -> FoundCheckpoint:
     """Return the checkpoint of a step; all ranks must call this.
 
     Raises:
@@ -115,7 +115,7 @@ def find(folder: CheckpointFolder, step: int, ranks: RankGroup) -> Found:
 
 def _whole(
     folder: CheckpointFolder, step: int, ranks: RankGroup, faults: dict[str, str]
-) -> Found | None:
+) -> FoundCheckpoint | None:
     """Return a checkpoint, or None with its fault among `faults`; the same on every rank."""
     url = folder.url_of(step)
     manifest, fault = on_rank_0(ranks, lambda: _manifest_or_fault(url))
@@ -126,7 +126,9 @@ def _whole(
     if manifest is None or fault:
         faults[url] = fault
         return None
-    return Found(manifest=manifest, path=folder.local_files(step), is_copy=not folder.is_local)
+    return FoundCheckpoint(
+        manifest=manifest, path=folder.local_files(step), is_copy=not folder.is_local
+    )
 
 
 def _manifest_or_fault(url: str) -> tuple[CheckpointManifest | None, str]:

@@ -28,7 +28,7 @@ from openalign.train.ranks import PATIENCE, RankGroup, is_first_of_machine, toge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CheckpointTerms:
     """What every checkpoint of a run says of it, and which ones stay."""
 
     made_from: Mapping[str, str]
@@ -43,7 +43,7 @@ class Kept:
 class Saver:
     """The checkpoints of a run, as one rank writes them; every rank has one."""
 
-    def __init__(self, folder: CheckpointFolder, ranks: RankGroup, kept: Kept) -> None:
+    def __init__(self, folder: CheckpointFolder, ranks: RankGroup, kept: CheckpointTerms) -> None:
         self._folder, self._ranks, self._kept = folder, ranks, kept
         self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._thread: threading.Thread | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from openalign.errors import InputError
 from openalign.files.hashing import content_hash
 from openalign.files.shards import ShardReader
-from openalign.train.data.index import Place, TrainingIndex
+from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import RowNumbers
 from openalign.train.data.preprocess import Pixels, Preprocess
 
@@ -81,7 +81,7 @@ class DecodedImages:
         side_px = self._preprocess.resize_px
         return np.empty((num_images, side_px, side_px, 3), dtype=np.uint8)
 
-    def _decode(self, pixels: Pixels, slot: int, place: Place) -> InputError | None:
+    def _decode(self, pixels: Pixels, slot: int, place: ImagePlace) -> InputError | None:
         """Fill a slot; return what prevents it. A shard that is not there is no such error."""
         content = self._reader.read(place.shard, place.offset, place.length)
         if place.xxh3 and content_hash(content) != place.xxh3:
@@ -93,7 +93,7 @@ class DecodedImages:
         return None
 
 
-def _unusable(place: Place, why: str) -> InputError:
+def _unusable(place: ImagePlace, why: str) -> InputError:
     return InputError(
         f"{place.shard}: the bytes from {place.offset} on are {why}",
         hint="the shard was changed after `select` ran; run `fetch` and `select` again, or set "

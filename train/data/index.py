@@ -18,7 +18,7 @@ from openalign.train.data.order import RowNumbers
 ImageNumbers = npt.NDArray[np.int64]
 
 
-class Place(NamedTuple):
+class ImagePlace(NamedTuple):
     """Where an image's bytes lie, and their hash (`content_hash`); 0 where it is not known."""
 
     shard: str
@@ -64,14 +64,14 @@ class TrainingIndex:
             numbers[places] = self._files[file].image[here] + self._first_images[file]
         return numbers
 
-    def places(self, rows: RowNumbers) -> list[Place]:
+    def places(self, rows: RowNumbers) -> list[ImagePlace]:
         """Return where the image of each row lies."""
-        found: dict[int, Place] = {}
+        found: dict[int, ImagePlace] = {}
         for number, places, here in self._by_file(rows):
             file = self._files[number]
             names = file.shards.take(pa.array(file.shard[here])).to_pylist()
             numbers = (file.offset[here], file.length[here], file.xxh3[here])
-            lying = map(Place, names, *(column.tolist() for column in numbers))
+            lying = map(ImagePlace, names, *(column.tolist() for column in numbers))
             found.update(zip(places.tolist(), lying, strict=True))
         return [found[at] for at in range(len(rows))]
 

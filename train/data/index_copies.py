@@ -5,6 +5,7 @@ by whichever rank comes first, under names that are their sha256: a later run fi
 """
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.locks import locked
 
-_CACHE = "openalign-index"
+_CACHE = f"openalign-index-{os.getuid()}"
+"""In the temporary directory; other users could not write to it."""
+
 _PATIENCE_SECONDS = 7 * 24 * 3600.0
 _HINT = "run `openalign select` again"
 

@@ -31,7 +31,7 @@ from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
 from openalign.train.data.augment import augment
 from openalign.train.data.decoded import DecodedImages
-from openalign.train.data.index import Place, TrainingIndex
+from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import Positions, RowNumbers, rows_at
 from openalign.train.data.preprocess import (
     Pixels,
@@ -53,7 +53,7 @@ class Replaced:
 
     position: int
     key: str
-    place: Place
+    place: ImagePlace
     why: str
 
 

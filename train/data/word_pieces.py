@@ -50,7 +50,7 @@ def learn_pieces(
 
 def _join_pairs(corpus: "_Corpus", pieces: list[str], size: int) -> list[str]:
     known = {piece: number for number, piece in enumerate(pieces)}
-    waiting = _Pairs()
+    waiting = _PiecePairs()
     waiting.change(list(corpus.pairs()))
     while len(pieces) < size and (found := waiting.most_frequent()) is not None:
         pair, words = found
@@ -62,7 +62,7 @@ def _join_pairs(corpus: "_Corpus", pieces: list[str], size: int) -> list[str]:
     return pieces
 
 
-class _Pairs:
+class _PiecePairs:
     """Pairs of pieces that wait to be joined, the most frequent first, each with its words."""
 
     def __init__(self) -> None:

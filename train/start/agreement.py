@@ -25,7 +25,7 @@ _OF_WORDS = tuple(spec.name for spec in fields(WordRules))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class KnownModel:
     """What is known of a model before it is trained; None where it says nothing."""
 
     image: ImageShape | None = None
@@ -39,12 +39,14 @@ class Found:
     split_symbols: bool | None = None
 
     @classmethod
-    def of(cls, rules: WordRules | None, **sizes: Any) -> "Found":
+    def of(cls, rules: WordRules | None, **sizes: Any) -> "KnownModel":
         """Return what is known of a model whose tokenizer follows these rules, if any of ours."""
         return cls(**sizes, **({} if rules is None else asdict(rules)))
 
 
-def agreed(model: ModelConfig, found: Found, *, origin: str) -> tuple[ModelConfig, Sequence[str]]:
+def agreed(
+    model: ModelConfig, found: KnownModel, *, origin: str
+) -> tuple[ModelConfig, Sequence[str]]:
     """Return the settings with what was found laid in, and a line for each that was taken.
 
     Raises:
@@ -74,7 +76,7 @@ def agreed(model: ModelConfig, found: Found, *, origin: str) -> tuple[ModelConfi
     return _laid_in(model, found), taken
 
 
-def _laid_in(model: ModelConfig, found: Found) -> ModelConfig:
+def _laid_in(model: ModelConfig, found: KnownModel) -> ModelConfig:
     image, text = model.image_tower, model.text_tower
     if found.image is not None:
         image = _sized_image(image, found.image)

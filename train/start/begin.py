@@ -7,7 +7,7 @@ from openalign.errors import StageError
 from openalign.train.config import TrainConfig
 from openalign.train.model.pretrained import Pretrained
 from openalign.train.start import model_reading, towers_reading
-from openalign.train.start.beginning import Read
+from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.origin import model_folder
 from openalign.train.starting_points import FromTowers, StartingPoint
 
@@ -58,13 +58,13 @@ def begin(config: TrainConfig, *, content: str) -> Beginning:
     return _beginning(config, read)
 
 
-def _read(start: StartingPoint, config: TrainConfig, *, with_weights: bool) -> Read:
+def _read(start: StartingPoint, config: TrainConfig, *, with_weights: bool) -> ReadOrigin:
     if isinstance(start, FromTowers):
         return towers_reading.read(start, config.model, with_weights=with_weights)
     return model_reading.read(model_folder(start), config.model, with_weights=with_weights)
 
 
-def _beginning(config: TrainConfig, read: Read) -> Beginning:
+def _beginning(config: TrainConfig, read: ReadOrigin) -> Beginning:
     return Beginning(
         config=replace(config, model=read.model), pretrained=read.pretrained, taken=read.taken
     )

@@ -8,7 +8,7 @@ from openalign.train.model.pretrained import Pretrained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
+class ReadOrigin:
     """A model, or parts of one, and the settings that agree with it."""
 
     model: ModelConfig

@@ -27,12 +27,12 @@ from openalign.train.saved_files import (
     model_files,
     tokenizer_file,
 )
-from openalign.train.start.agreement import Found, agreed
-from openalign.train.start.beginning import Read
+from openalign.train.start.agreement import KnownModel, agreed
+from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.origin import hash_of_read
 
 
-def read(url: str, model: ModelConfig, *, with_weights: bool) -> Read:
+def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
     """Return a folder's model and the settings that agree with it.
 
     Raises:
@@ -67,7 +67,7 @@ def read(url: str, model: ModelConfig, *, with_weights: bool) -> Read:
             for name in names:
                 files.path(name)  # hashed, also where nothing was read of it
             content = hash_of_read(files.sha256, {name: name for name in names})
-    return Read(model=settings, pretrained=pretrained, taken=taken, content=content)
+    return ReadOrigin(model=settings, pretrained=pretrained, taken=taken, content=content)
 
 
 def read_words(folder: Folder, bounds: Bounds) -> Words:
@@ -164,9 +164,9 @@ def _unlike(url: str, needed: str, found: str) -> InputError:
     )
 
 
-def _found(architecture: Architecture, preprocess: Preprocess, tokenizer: Tokenizer) -> Found:
+def _found(architecture: Architecture, preprocess: Preprocess, tokenizer: Tokenizer) -> KnownModel:
     image, text = architecture.vision_config, architecture.text_config
-    return Found.of(
+    return KnownModel.of(
         word_rules(tokenizer),
         image=ImageShape(image.width_coefficient, image.depth_coefficient),
         text=TextShape(text.num_hidden_layers, text.hidden_size, text.num_attention_heads),

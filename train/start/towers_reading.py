@@ -23,8 +23,8 @@ from openalign.train.model.pretrained import Pretrained, Words
 from openalign.train.model.weights import load_bert
 from openalign.train.presets import TextShape
 from openalign.train.start import efficientnet
-from openalign.train.start.agreement import Found, agreed
-from openalign.train.start.beginning import Read
+from openalign.train.start.agreement import KnownModel, agreed
+from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.model_reading import read_words, with_words, word_rules
 from openalign.train.start.origin import IMAGE, TEXT, bert_files, hash_of_read
 from openalign.train.starting_points import FromTowers, ImageWeights
@@ -33,7 +33,7 @@ _PICKLED = (".pt", ".pth")
 _SAFE = ".safetensors"
 
 
-def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> Read:
+def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
     """Return the towers that are named and the settings that agree with them.
 
     Raises:
@@ -47,7 +47,7 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> Read:
     hashes: dict[str, str] = {}
     taken: list[str] = []
     if start.image is not None:
-        found = Found(image=efficientnet.shape_of(start.image.architecture))
+        found = KnownModel(image=efficientnet.shape_of(start.image.architecture))
         model, lines = agreed(model, found, origin=f"`{start.image.architecture}`")
         taken += lines
         vision, read_weights, hashes[IMAGE] = _read_image(start.image, model.crop_px)
@@ -63,7 +63,7 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> Read:
                 weights |= {f"text_model.{name}": t for name, t in read_weights.items()}
                 hashes |= _hashes(files)
     names = {name: name for name in hashes}
-    return Read(
+    return ReadOrigin(
         model=model,
         pretrained=Pretrained(
             vision=vision,
@@ -81,9 +81,9 @@ def _bounds(text: TextConfig) -> Bounds:
     return Bounds(vocabulary_size=text.vocab_size, max_tokens=text.max_position_embeddings)
 
 
-def _found_text(text: TextConfig, words: Words) -> Found:
+def _found_text(text: TextConfig, words: Words) -> KnownModel:
     assert words.tokenizer.truncation is not None
-    return Found.of(
+    return KnownModel.of(
         word_rules(words.tokenizer),
         text=TextShape(text.num_hidden_layers, text.hidden_size, text.num_attention_heads),
         max_tokens=int(words.tokenizer.truncation["max_length"]),

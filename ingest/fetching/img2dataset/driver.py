@@ -62,7 +62,7 @@ class _TlsSocket(_Timed, ssl.SSLSocket):
     """With TLS."""
 
 
-class Connections:
+class DialedConnections:
     """Opens the connections of requests, to public addresses and those that are allowed."""
 
     def __init__(self, settings: dict[str, Any], addresses: Any) -> None:
@@ -87,7 +87,7 @@ class Connections:
 
     def response(self, *args: Any, **named: Any) -> http.client.HTTPResponse:
         """Return the answer on a connection."""
-        response = _Response(*args, **named)
+        response = _BoundedResponse(*args, **named)
         response.max_bytes = self._settings["max_bytes"] + 1
         return response
 
@@ -136,10 +136,10 @@ class Connections:
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection that `Connections` opens."""
+    """A connection that `DialedConnections` opens."""
 
     def __init__(
-        self, connections: Connections, host: str, *, default_port: int = 80, **settings: Any
+        self, connections: DialedConnections, host: str, *, default_port: int = 80, **settings: Any
     ) -> None:
         self.default_port = default_port
         super().__init__(host, **settings)
@@ -153,7 +153,7 @@ class _Connection(http.client.HTTPConnection):
         )
 
 
-class _Response(http.client.HTTPResponse):
+class _BoundedResponse(http.client.HTTPResponse):
     """An answer whose body is read piece by piece, since the deadline holds for each."""
 
     max_bytes = 0
@@ -177,7 +177,7 @@ class _Response(http.client.HTTPResponse):
 class _Http(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     """Asks over connections of ours."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: DialedConnections) -> None:
         super().__init__()
         self._connections = connections
 
@@ -239,7 +239,7 @@ def _asked(request: Any) -> str:
 
 
 def opener_for(
-    settings: dict[str, Any], connections: Connections, answers: Answers
+    settings: dict[str, Any], connections: DialedConnections, answers: Answers
 ) -> urllib.request.OpenerDirector:
     """Return an opener that knows http alone: no proxy, no file, no ftp."""
     _Redirects.max_redirections = settings["max_redirects"]
@@ -283,7 +283,7 @@ class _Writer:
     """
 
     def __init__(
-        self, sink: BinaryIO, *, resizer: _Resizer, answers: Answers, connections: Connections
+        self, sink: BinaryIO, *, resizer: _Resizer, answers: Answers, connections: DialedConnections
     ) -> None:
         self._sink = sink
         self._resizer = resizer
@@ -365,7 +365,7 @@ def main() -> None:
     os.environ[_OPENCV_LIMIT] = str(settings["max_pixels"])
     from img2dataset.resizer import Resizer  # pyright: ignore[reportMissingImports]
 
-    connections = Connections(settings, _module_at(settings["addresses_file"]))
+    connections = DialedConnections(settings, _module_at(settings["addresses_file"]))
     answers = Answers(settings["user_agent"])
     urllib.request.install_opener(opener_for(settings, connections, answers))
     resizer = _Resizer(Resizer(**settings["resizer"]), settings["max_bytes"])

@@ -37,14 +37,14 @@ _PLAIN = OwnImageSettings(kind="karpathy")
 """Nothing more is known of an image than its captions."""
 
 
-class _Sentence(msgspec.Struct, frozen=True):
+class _SplitSentence(msgspec.Struct, frozen=True):
     raw: str
 
 
 class _Image(msgspec.Struct, frozen=True):
     filename: str
     split: str
-    sentences: list[_Sentence]
+    sentences: list[_SplitSentence]
     filepath: str = ""
 
     @property
@@ -53,7 +53,7 @@ class _Image(msgspec.Struct, frozen=True):
         return name_inside("", "/".join(part for part in (self.filepath, self.filename) if part))
 
 
-class _File(msgspec.Struct, frozen=True):
+class _SplitFile(msgspec.Struct, frozen=True):
     images: list[_Image]
 
 
@@ -82,7 +82,7 @@ def read(source: KarpathySource) -> Sequence[_Image]:
         raise InputError(f"{source.path} is not JSON: {error}") from error
     images = as_record(
         values,
-        _File,
+        _SplitFile,
         where=source.path,
         hint='Karpathy\'s format is {"images": [{"filename", "split", "sentences"}, ...]}',
     ).images

@@ -23,7 +23,7 @@ _UNANSWERED = NameAnswer(is_certain=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KnownAddresses:
     addresses: tuple[str, ...]
     until: float
 
@@ -41,7 +41,7 @@ class Names(Generic[T]):
         self._with_ipv6 = with_ipv6
         self._resolver: Resolver | None = None
         self._resolver_until = 0.0
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _KnownAddresses] = {}
         self._waiting: defaultdict[str, list[T]] = defaultdict(list)
         self._queue: deque[str] = deque()
         self._under_way: dict[str, float] = {}
@@ -169,6 +169,6 @@ class Names(Generic[T]):
         config = self._config
         seconds = min(max(answer.ttl_seconds, config.min_ttl_seconds), config.max_ttl_seconds)
         self._kept.pop(name, None)  # so that it stands last
-        self._kept[name] = _Kept(answer.addresses, now + seconds)
+        self._kept[name] = _KnownAddresses(answer.addresses, now + seconds)
         if len(self._kept) > config.max_names:
             del self._kept[next(iter(self._kept))]

@@ -34,7 +34,7 @@ class Watcher(Protocol):
 
 
 @dataclass(slots=True)
-class _Lookup:
+class _AddressQuery:
     tell: Callable[[NameAnswer], None]
     answers: dict[int, NameAnswer] = field(default_factory=dict[int, NameAnswer])
 
@@ -69,7 +69,7 @@ class Resolver:
 
     def look_up(self, name: str, tell: Callable[[NameAnswer], None]) -> None:
         """Ask for the addresses of a name; `tell` is called once, perhaps at once."""
-        lookup = _Lookup(tell)
+        lookup = _AddressQuery(tell)
         for kind in self._kinds:
             self.num_queries += 1
             ask(self._open(), name, kind, partial(self._on_records, lookup, kind))
@@ -113,7 +113,9 @@ class Resolver:
             descriptor if events & selectors.EVENT_WRITE else none,
         )
 
-    def _on_records(self, lookup: _Lookup, kind: int, result: Result, status: int | None) -> None:
+    def _on_records(
+        self, lookup: _AddressQuery, kind: int, result: Result, status: int | None
+    ) -> None:
         if self._channel is None:
             return
         self.num_queries -= 1

@@ -12,7 +12,7 @@ from torch import nn
 
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
-from openalign.train.checkpoints.saver import Kept, Saver
+from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.optim.lamb import ShardedOptimizer
 from openalign.train.ranks import RankGroup
 
@@ -71,7 +71,7 @@ def saver_of(folder: CheckpointFolder, **changes: Any) -> Saver:
         "keep_every_steps": 0,
         "beside": {},
     }
-    return Saver(folder, RANKS, Kept(**values | changes))
+    return Saver(folder, RANKS, CheckpointTerms(**values | changes))
 
 
 def save(folder: CheckpointFolder, *steps: int, **changes: Any) -> None:

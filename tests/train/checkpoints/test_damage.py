@@ -11,7 +11,7 @@ from one_rank import RANKS, alone, engine_of, folder_in, save
 
 from openalign.errors import StageError
 from openalign.train.checkpoints.folder import CheckpointFolder
-from openalign.train.checkpoints.resume import Found, find_newest
+from openalign.train.checkpoints.resume import FoundCheckpoint, find_newest
 
 MADE_FROM = {"`select`": "abc"}
 
@@ -30,7 +30,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def newest(folder: CheckpointFolder) -> Found | None:
+def newest(folder: CheckpointFolder) -> FoundCheckpoint | None:
     return find_newest(folder, RANKS, made_from=MADE_FROM)
 
 

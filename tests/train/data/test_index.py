@@ -8,7 +8,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.schemas import TRAINING
 from openalign.files.training_index import write_training_index
-from openalign.train.data.index import Place, TrainingIndex
+from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 
 from tiny_training import Corpus, make_corpus  # isort: skip
@@ -28,7 +28,7 @@ def test_rows_are_those_of_the_manifest_in_the_order_asked_for(corpus: Corpus) -
     assert index.alt_texts(rows) == [pair["alt_text"] for pair in wanted]
     assert index.keys(rows) == [pair["key"] for pair in wanted]
     assert index.places(rows) == [
-        Place(pair["shard"], pair["offset"], pair["length"], pair["xxh3"]) for pair in wanted
+        ImagePlace(pair["shard"], pair["offset"], pair["length"], pair["xxh3"]) for pair in wanted
     ]
     # 16 images are in the first file, whose 32 rows come first.
     in_file = [

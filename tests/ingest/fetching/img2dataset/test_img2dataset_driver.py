@@ -38,7 +38,7 @@ class Asking:
     def __init__(self, web: Web, *, max_bytes: int = 1000, **changes: Any) -> None:
         config = FetchConfig(web=web.download(**changes), max_bytes=max_bytes)
         settings = msgspec.to_builtins(settings_for(config))
-        self.connections = driver.Connections(settings, addresses)
+        self.connections = driver.DialedConnections(settings, addresses)
         self.answers = driver.Answers(settings["user_agent"])
         self._opener = driver.opener_for(settings, self.connections, self.answers)
 
