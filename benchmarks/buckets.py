@@ -70,9 +70,9 @@ def show(name: str, num_rows: int, works: dict[int, Callable[[], None]]) -> None
 def candidates(num_rows: int) -> Iterator[Any]:
     """Yield batches of candidates of many hosts."""
     import polars as pl
+    from candidates_made import as_candidates
 
     from openalign.files.hashing import hash64_expr
-    from openalign.files.schemas import CANDIDATE
 
     numbers = pl.DataFrame({"n": range(num_rows)})
     host = (pl.col("n") * 7919 % NUM_HOSTS).cast(pl.String)
@@ -86,13 +86,7 @@ def candidates(num_rows: int) -> Iterator[Any]:
         raw_image_url=pl.format("/uploads/image-{}.jpg", "n"),
         page_language=pl.lit("en"),
     )
-    empty = [
-        pl.lit(None, pl.Int64 if c == "archive_offset" else pl.String).alias(c)
-        for c in CANDIDATE.names
-        if c not in rows.columns
-    ]
-    table = rows.with_columns(empty).select(CANDIDATE.names).to_arrow().cast(CANDIDATE)
-    yield from table.combine_chunks().to_batches(BATCH_ROWS)
+    yield from as_candidates(rows).combine_chunks().to_batches(BATCH_ROWS)
 
 
 def median_seconds(work: Callable[[], None]) -> float:

@@ -26,11 +26,11 @@ GROWTH = 10
 def fetch_one(address: str, num_rows: int) -> None:
     """Fetch so many rows in this process, and print its peak and its states."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    import pyarrow as pa
+    import polars as pl
+    from candidates_made import as_candidates
 
     from openalign.engines.jobs import run_jobs
     from openalign.files.hashing import candidate_key
-    from openalign.files.schemas import CANDIDATE
     from openalign.files.tables import write_table
     from openalign.ingest import fetch
     from openalign.ingest.config import FetchConfig
@@ -62,9 +62,7 @@ def fetch_one(address: str, num_rows: int) -> None:
                 "found_in": ["table"] * len(urls),
                 "raw_image_url": urls,
             }
-            empty = {name: [None] * len(urls) for name in CANDIDATE.names if name not in rows}
-            table = pa.table({**rows, **empty}).select(CANDIDATE.names).cast(CANDIDATE)
-            write_table(folder, f"kept-{start:09}.parquet", table)
+            write_table(folder, f"kept-{start:09}.parquet", as_candidates(pl.DataFrame(rows)))
             kept.append(f"{folder}/kept-{start:09}.parquet")
         setup = FetchSetup(
             config=FetchConfig(web=web, num_buckets=4, images_per_shard=5_000, large_host=10**9),

@@ -40,8 +40,9 @@ def generate(folder: Path, num_rows: int) -> None:
     import numpy as np
     import polars as pl
     import xxhash
+    from candidates_made import as_candidates
 
-    from openalign.files.schemas import CANDIDATE
+    from openalign.files.tables import write_table
 
     rng = np.random.default_rng(1)
     letters = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz", "S1").astype(str)
@@ -80,19 +81,11 @@ def generate(folder: Path, num_rows: int) -> None:
                 "page_url": [f"http://pages{i % 999}.example/{i}" for i in images],
                 "found_in": ["img_alt"] * part,
                 "raw_image_url": urls,
-                "archive": pl.Series([None] * part, dtype=pl.String),
-                "archive_offset": pl.Series([None] * part, dtype=pl.Int64),
                 "page_language": ["en"] * part,
-                "expected_sha256": pl.Series([None] * part, dtype=pl.String),
-                "carried": pl.Series([None] * part, dtype=pl.String),
-                "address_from": pl.Series([None] * part, dtype=pl.String),
-                "text_language": pl.Series([None] * part, dtype=pl.String),
             }
         ).unique("key")
-        from openalign.files.tables import write_table
-
-        table = rows.sort("key").to_arrow().cast(CANDIDATE)
-        write_table(str(folder), f"candidates-{number:05d}.parquet", table)
+        name = f"candidates-{number:05d}.parquet"
+        write_table(str(folder), name, as_candidates(rows.sort("key")))
 
 
 # The race -----------------------------------------------------------------------------------------

@@ -129,11 +129,11 @@ def images_served(work: Path, number: int) -> Generator[dict[str, str]]:
     """Serve images under 16 names, and write the candidates that point at them."""
     import numpy as np
     import polars as pl
+    from candidates_made import as_candidates
     from PIL import Image
 
     from openalign.demo import server as site_server
     from openalign.files.hashing import candidate_key
-    from openalign.files.schemas import CANDIDATE
     from openalign.files.tables import write_table
 
     www = work / "www"
@@ -155,15 +155,9 @@ def images_served(work: Path, number: int) -> Generator[dict[str, str]]:
         page_url=pl.lit("http://pages.example/"),
         found_in=pl.lit("img_alt"),
         raw_image_url=pl.col("image_url"),
-        archive=pl.lit(None, pl.String),
-        archive_offset=pl.lit(None, pl.Int64),
         page_language=pl.lit("en"),
-        expected_sha256=pl.lit(None, pl.String),
-        carried=pl.lit(None, pl.String),
-        address_from=pl.lit(None, pl.String),
-        text_language=pl.lit(None, pl.String),
     )
-    write_table(str(work), "kept-0.parquet", rows.sort("key").to_arrow().cast(CANDIDATE))
+    write_table(str(work), "kept-0.parquet", as_candidates(rows.sort("key")))
     with site_server.serve(str(www), host="host0.example") as connect_to:
         address = connect_to["host0.example"]
         yield {f"host{n}.example": address for n in range(NUM_HOSTS)}
