@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -56,6 +56,24 @@ _INTERRUPT = re.compile(r"^(RuntimeError: )?KeyboardInterrupt\b", re.MULTILINE)
 _SPARK = {"storage_level": "MEMORY_AND_DISK"}
 """Collections with several readers are computed once. Beam's Spark runner has this option; Beam's
 Python SDK does not declare it."""
+
+
+_View = TypeVar("_View", bound=PipelineOptions)
+
+
+class _Options(PipelineOptions):
+    """Beam's options, of which each view is made once.
+
+    Beam asks for one at each transform and type, and builds its parser anew: 0.3 s in a filter's
+    two jobs. Views share their values, so that an old one tells what a new one would.
+    """
+
+    def view_as(self, cls: type[_View]) -> _View:
+        """Return a view of these options."""
+        views: dict[type[PipelineOptions], PipelineOptions] = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return cast(_View, views[cls])
 
 
 def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str]) -> bool:
@@ -258,7 +276,7 @@ def read_options(beam_options: Sequence[str]) -> PipelineOptions:
     _check_runner_is_named(flags)
     spark = _SPARK if "--runner=SparkRunner" in flags else {}
     # The package holds everything that a worker needs: nothing of `__main__` is sent.
-    options = PipelineOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
+    options = _Options([*_DEFAULTS, *flags], save_main_session=False, **spark)
     if runner_of(options) == "DataflowRunner":
         _check_dataflow(options)
     elif options.view_as(TestOptions).dry_run:
