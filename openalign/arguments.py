@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from openalign.run.settings_files import SETTINGS_FILE
 from openalign.run.stages import STAGES
 
 RUNNERS = {
@@ -17,7 +18,6 @@ RUNNERS = {
 }
 """Beam's runners, by the names that `doctor` takes."""
 
-SETTINGS_FILE = "pipelines.yaml"
 REPORT = "report"
 """The stage that several runs may be named for."""
 

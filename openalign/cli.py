@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from openalign import arguments
 from openalign.errors import ConfigError, OpenAlignError
+from openalign.run.settings_files import SETTINGS_FILE
 from openalign.run.stages import STAGES, stage_names, stages_read
 
 if TYPE_CHECKING:
@@ -287,7 +288,8 @@ def _init(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
 def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
     import yaml
 
-    from openalign.run.config import load_pipeline, pipeline_names
+    from openalign.run.config import load_pipeline
+    from openalign.run.settings_files import read_settings_file
     from openalign.settings.explained import explained
     from openalign.settings.fields import to_plain
 
@@ -307,7 +309,8 @@ def _validate(options: argparse.Namespace, beam_options: Sequence[str]) -> None:
         raise ConfigError(
             "`--explain` is for one pipeline", hint="for example openalign validate demo --explain"
         )
-    names = pipeline_names(options.config)
+    found = read_settings_file(options.config)
+    names = list(found.own or found.shipped)
     width = max(map(len, names), default=0)
     for name in names:
         config = load_pipeline(options.config, name, options.overrides)
@@ -352,7 +355,7 @@ def _require_one_source(options: argparse.Namespace) -> None:
             "no pipeline is named",
             hint="name one of the settings file, or a model with --model FOLDER",
         )
-    if model and options.config != arguments.SETTINGS_FILE:
+    if model and options.config != SETTINGS_FILE:
         raise ConfigError(
             "`--config` and `--model` exclude each other",
             hint="--set changes settings beside a model, and a pipeline may name it as "

@@ -102,7 +102,7 @@ def test_validate_explains_each_setting_above_its_value(
         pytest.param(
             ["filter", "small", "--set", "filter.text.min_unigram=2"],
             "error: --set filter.text.min_unigram: `filter.text.min_unigram` is not a setting",
-            "hint: did you mean `min_unigrams`?",
+            "hint: did you mean `filter.text.min_unigrams`?",
             id="an unknown setting",
         ),
         pytest.param(

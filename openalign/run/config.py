@@ -2,7 +2,7 @@
 
 Top level: pipeline names. Below a name: a section a stage; a key path is an attribute path, so
 `select.image.short_side_above_px` is the YAML key, the attribute and what an error calls it.
-Precedence: the dataclass's default (the paper's value) < the pipeline that `extends:` names <
+Precedence: the dataclass's default (the paper's value) < the pipelines that `extends:` leads to <
 the pipeline < `--set`. A section that has variants says which by `kind:`. `{root}` in a text is
 the run's root. Imports nothing but the standard library, PyYAML and the folders' config modules.
 """
@@ -10,7 +10,6 @@ the run's root. Imports nothing but the standard library, PyYAML and the folders
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, cast, get_args, get_type_hints
 
 import yaml
@@ -21,12 +20,12 @@ from openalign.evaluate.datasets.kinds import AnyDataset
 from openalign.filtering.config import FilterConfig, SelectConfig
 from openalign.ingest.config import FetchConfig, HarvestConfig
 from openalign.ingest.web.config import WebConfig
+from openalign.run.settings_files import read_settings_file
 from openalign.settings.fields import renamed
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import (
     Node,
     Place,
-    compose,
     did_you_mean,
     merged,
     override_node,
@@ -125,13 +124,7 @@ def load_pipeline(path: str, name: str, overrides: Sequence[str] = ()) -> Pipeli
     Raises:
         ConfigError: names the file, line and key, what was found and what is allowed.
     """
-    pipelines = pipelines_in(_read(path), path)
-    if name not in pipelines:
-        raise ConfigError(
-            f"{path}: there is no pipeline `{name}`",
-            hint=did_you_mean(name, pipelines) or f"there are: {', '.join(pipelines)}",
-        )
-    node = _with_parent(name, pipelines)
+    node = read_settings_file(path).pipeline(name)
     for key, _ in node.value:
         if key.value == "name":
             raise ConfigError(
@@ -167,65 +160,6 @@ def resolved(node: yaml.MappingNode, *, name: str, file: str) -> PipelineConfig:
     _check_benchmarks(config, node)
     _check_languages(config, node)
     return config
-
-
-def pipeline_names(path: str) -> list[str]:
-    """Return the names of the pipelines in a file, in its order."""
-    return list(pipelines_in(_read(path), path))
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}", hint="name the file with `--config PATH`"
-        ) from error
-
-
-def pipelines_in(text: str, file: str) -> dict[str, yaml.MappingNode]:
-    """Return the pipelines of a settings file as they stand in its text, by name.
-
-    Raises:
-        ConfigError: it is no mapping of pipelines.
-    """
-    root = compose(text, file)
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{file}: must be a mapping of pipeline names to their sections")
-    pipelines: dict[str, yaml.MappingNode] = {}
-    for key, node in root.value:
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{place_of(key)}: `{key.value}` must be a mapping of sections")
-        if "/" in key.value:
-            raise ConfigError(
-                f"{place_of(key)}: `{key.value}` cannot be the name of a pipeline",
-                hint="a name with a slash is taken for the folder of a run",
-            )
-        pipelines[str(key.value)] = node
-    return pipelines
-
-
-def _with_parent(name: str, pipelines: dict[str, yaml.MappingNode]) -> yaml.MappingNode:
-    node = pipelines[name]
-    parents = [value for key, value in node.value if key.value == "extends"]
-    if not parents:
-        return node
-    parent = pipelines.get(str(parents[0].value))
-    if parent is None:
-        raise ConfigError(
-            f"{place_of(parents[0])}: `{name}` extends `{parents[0].value}`, which is not there",
-            hint=did_you_mean(str(parents[0].value), pipelines)
-            or f"there are: {', '.join(pipelines)}",
-        )
-    if any(key.value == "extends" for key, _ in parent.value):
-        raise ConfigError(
-            f"{place_of(parents[0])}: `{parents[0].value}` extends another pipeline itself",
-            hint="`extends:` goes one level deep",
-        )
-    own = yaml.MappingNode(
-        node.tag, [(k, v) for k, v in node.value if k.value != "extends"], node.start_mark
-    )
-    return merged(parent, own)
 
 
 def _check_model(config: PipelineConfig, node: yaml.MappingNode) -> None:

@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -24,6 +24,9 @@ Mapping = yaml.MappingNode
 
 _MAP = "tag:yaml.org,2002:map"
 _TEXT = "tag:yaml.org,2002:str"
+
+_EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+_MOST_KEYS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,9 @@ class Place:
             if name in old:
                 raise child.error(name_node, "is no longer a setting", hint=old[name])
             if name not in hints:
-                raise child.error(name_node, "is not a setting", hint=did_you_mean(name, hints))
+                raise child.error(
+                    name_node, "is not a setting", hint=self._right_key(cls, name, value_node)
+                )
             child.check_not_refused(value_node, refused.get(name, {}))
             values[name] = child.read(hints[name], value_node)
         for spec in fields(cls):
@@ -84,6 +89,8 @@ class Place:
             members.remove(type(None))
         if len(members) == 1:
             return self.read(members[0], node)
+        if len(fitting := [kind for kind in members if _is_list(kind) == _is_list_node(node)]) == 1:
+            return self.read(fitting[0], node)
         by_kind = {_kind_of(cls): cls for cls in members if is_dataclass(cls)}
         if len(by_kind) != len(members):
             return self._first_that_fits(members, node)
@@ -102,11 +109,21 @@ class Place:
         return self.read(members[-1], node)
 
     def _tuple(self, item: Any, node: Node) -> tuple[Any, ...]:
+        if isinstance(node, yaml.ScalarNode) and node.value and _is_override(node):
+            return self._typed_list(item, node)
         if not isinstance(node, yaml.SequenceNode):
             raise self.error(node, f"must be a list, got {_shown(node)}", hint="write [a, b]")
         return tuple(
             Place(self.file, f"{self.key}[{i}]").read(item, value)
             for i, value in enumerate(node.value)
+        )
+
+    def _typed_list(self, item: Any, node: yaml.ScalarNode) -> tuple[Any, ...]:
+        """Return what people type in a shell for a list: its one item, or choices with commas."""
+        texts = node.value.split(",") if get_origin(item) is Literal else [node.value]
+        return tuple(
+            self.read(item, yaml.ScalarNode(node.tag, text.strip(), node.start_mark))
+            for text in texts
         )
 
     def _dict(self, item: Any, node: Node) -> dict[str, Any]:
@@ -117,14 +134,9 @@ class Place:
     def _scalar(self, kind: Any, node: Node) -> Any:
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         wanted: Any = type(choices[0]) if choices else kind  # pyright: ignore[reportUnknownVariableType]
-        value = _scalar_value(node)
-        if wanted is float and type(value) is int:
-            value = float(value)
+        value = _as_number(_scalar_value(node), wanted)
         if type(value) is not wanted:
-            hint = None
-            if isinstance(value, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", value):
-                hint = f"YAML reads `{value}` as text; write `{value.replace('e', '.0e')}`"
-            raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}", hint=hint)
+            raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, f"must be a finite number, got {_shown(node)}")
         if choices and value not in choices:
@@ -141,6 +153,20 @@ class Place:
         reason = reasons.get(str(node.value))
         if reason is not None:
             raise self.error(node, f"cannot be {node.value}", hint=reason)
+
+    def _right_key(self, cls: type[Any], name: str, value: Node) -> str | None:
+        """Return a hint that names the whole key that was meant; None where none is near.
+
+        A key that is spelled right and stands in the wrong section is found below this one.
+        """
+        below = [self._child(key).key for key in _keys_below(cls) if key.endswith(f".{name}")]
+        hints = get_type_hints(cls)
+        close = difflib.get_close_matches(name, list(hints), n=1)
+        if close and not below:
+            inside = _keys_inside(value) if _is_override(value) else []
+            below = [".".join([self._child(close[0]).key, *inside])]
+        named = " or ".join(f"`{key}`" for key in list(dict.fromkeys(below))[:_MOST_KEYS_NAMED])
+        return f"did you mean {named}?" if named else None
 
     def _child(self, name: str) -> "Place":
         return replace(self, key=f"{self.key}.{name}".lstrip("."))
@@ -206,6 +232,49 @@ def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
         _check_nodes(value, inside)
 
 
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _is_list_node(node: Node) -> bool:
+    return isinstance(node, yaml.SequenceNode)
+
+
+def _is_override(node: Node) -> bool:
+    return str(node.start_mark.name).startswith("--set")
+
+
+def _keys_inside(node: Node) -> list[str]:
+    """Return the keys of mappings of one key each, from the outermost to the innermost."""
+    if not isinstance(node, yaml.MappingNode) or len(node.value) != 1:
+        return []
+    key, value = node.value[0]
+    return [str(key.value), *_keys_inside(value)]
+
+
+def _keys_below(cls: type[Any], above: tuple[type[Any], ...] = ()) -> Iterator[str]:
+    """Yield the keys of all settings below a section, whatever the kinds of the sections."""
+    for name, hint in get_type_hints(cls).items():
+        yield name
+        kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        for kind in kinds:
+            if is_dataclass(kind) and kind not in (cls, *above):
+                inside = _keys_below(cast("type[Any]", kind), (cls, *above))
+                yield from (f"{name}.{key}" for key in inside)
+
+
+def _as_number(value: Any, wanted: Any) -> Any:
+    """Return a number as the type that is wanted, where it is one; else the value as it is.
+
+    YAML 1.1 takes `1e-3` for text, and people write it.
+    """
+    if isinstance(value, str) and wanted in (int, float) and _EXPONENT.fullmatch(value):
+        value = float(value)
+        if wanted is int and value.is_integer():
+            return int(value)
+    return float(value) if wanted is float and type(value) is int else value
+
+
 def _scalar_value(node: Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         return node
@@ -227,7 +296,7 @@ def _type_name(kind: Any) -> str:
 def place_of(node: Node) -> str:
     """Return a node's position, such as `pipelines.yaml:12`."""
     name = str(node.start_mark.name)
-    return name if name.startswith("--set") else f"{name}:{node.start_mark.line + 1}"
+    return name if _is_override(node) else f"{name}:{node.start_mark.line + 1}"
 
 
 def text_node(text: str, like: Node) -> yaml.ScalarNode:
@@ -263,14 +332,14 @@ def merged(base: yaml.MappingNode, over: yaml.MappingNode) -> yaml.MappingNode:
             together = merged(old, value) if same_kind else value
         entries[str(key.value)] = (key, together)
     # An error about a whole section points into the file, not at the last override in it.
-    from_file = base if str(over.start_mark.name).startswith("--set") else over
+    from_file = base if _is_override(over) else over
     return yaml.MappingNode(base.tag, list(entries.values()), from_file.start_mark)
 
 
 def override_node(override: str) -> yaml.MappingNode:
     """Return `a.b=value` as nested YAML mappings."""
     path, equals, text = override.partition("=")
-    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", path):
+    if not equals or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise ConfigError(
             f"--set {override}: must be KEY=VALUE", hint="for example --set train.seed=1"
         )

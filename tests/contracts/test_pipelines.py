@@ -7,7 +7,8 @@ import yaml
 from apache_beam.internal import pickler
 
 from openalign.cli import main
-from openalign.run.config import load_pipeline, pipeline_names
+from openalign.run.config import load_pipeline
+from openalign.run.settings_files import read_settings_file
 from openalign.settings.fields import identity, to_plain
 
 NAMES = ["align", "demo", "cc3m", "coyo", "flickr30k", "mscoco", "checkpoint"]
@@ -15,7 +16,7 @@ PIPELINES = str(Path(__file__).parents[2] / "pipelines.yaml")
 
 
 def test_the_pipelines_are_there() -> None:
-    assert pipeline_names(PIPELINES) == NAMES
+    assert list(read_settings_file(PIPELINES).own) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -77,8 +77,14 @@ def test_every_kind_of_value_is_read() -> None:
         pytest.param(
             "rules:\n  abov_px: 1",
             "p.yaml:2: `rules.abov_px` is not a setting",
-            "did you mean `above_px`?",
+            "did you mean `rules.above_px`?",
             id="unknown key",
+        ),
+        pytest.param(
+            "above_px: 1",
+            "p.yaml:1: `above_px` is not a setting",
+            "did you mean `rules.above_px`?",
+            id="a key of another section",
         ),
         pytest.param(
             "rules:\n  min_size: 1",
@@ -87,10 +93,10 @@ def test_every_kind_of_value_is_read() -> None:
             id="an old key",
         ),
         pytest.param(
-            "rules: {ratio: 1e-3}",
-            "p.yaml:1: `rules.ratio` must be a number, got '1e-3'",
-            "YAML reads `1e-3` as text; write `1.0e-3`",
-            id="a number that YAML reads as text",
+            "rules: {above_px: 1.5e0}",
+            "p.yaml:1: `rules.above_px` must be a whole number, got '1.5e0'",
+            None,
+            id="a fraction with an exponent for a whole number",
         ),
         pytest.param(
             "rules: {above_px: 2.5}",
@@ -206,3 +212,70 @@ def test_a_section_of_another_kind_replaces_the_whole_section() -> None:
     config = read("source: {kind: site, seeds: [a]}", "source={kind: table, path: b}")
 
     assert config.source == Table(path="b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    texts: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    shapes: tuple[Literal["square", "wide"], ...] = ()
+    path: str | tuple[str, ...] = ""
+    rate: float = 1.0
+    steps: int | None = None
+
+
+def typed(*overrides: str) -> Typed:
+    node = compose("rate: 2.0", "p.yaml")
+    for override in overrides:
+        node = merged(node, override_node(override))  # type: ignore[arg-type]
+    assert node is not None
+    return Place("p.yaml", "").read(Typed, node)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("rate=1e-3", Typed(rate=0.001)),
+        ("rate=.5E2", Typed(rate=50.0)),
+        ("steps=1e6", Typed(rate=2.0, steps=1_000_000)),
+        ("steps=null", Typed(rate=2.0)),
+        ("texts=alt", Typed(rate=2.0, texts=("alt",))),
+        ("texts=a, b", Typed(rate=2.0, texts=("a, b",))),
+        ("texts=[a, b]", Typed(rate=2.0, texts=("a", "b"))),
+        ("sizes=3", Typed(rate=2.0, sizes=(3,))),
+        ("shapes=square, wide", Typed(rate=2.0, shapes=("square", "wide"))),
+        ("path=a.csv", Typed(rate=2.0, path="a.csv")),
+        ("path=[a.csv, b.csv]", Typed(rate=2.0, path=("a.csv", "b.csv"))),
+    ],
+)
+def test_what_people_type_in_a_shell_is_understood(override: str, expected: Typed) -> None:
+    assert typed(override) == expected
+
+
+def test_in_a_file_a_list_is_written_as_one() -> None:
+    node = compose("texts: alt", "p.yaml")
+    assert node is not None
+    with pytest.raises(ConfigError, match=r"p.yaml:1: `texts` must be a list, got 'alt'"):
+        Place("p.yaml", "").read(Typed, node)
+
+
+def test_a_text_for_a_text_or_a_list_of_them_is_named_by_what_was_found() -> None:
+    with pytest.raises(ConfigError, match="--set path: `path` must be text, got 5"):
+        typed("path=5")
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("ruels.ratio=2", "did you mean `rules.ratio`?"),
+        ("rules.ration=2", "did you mean `rules.ratio`?"),
+        ("ratio=2", "did you mean `rules.ratio`?"),
+        ("source.ratio=2", None),
+        ("seeds=[a]", "did you mean `source.seeds`?"),
+    ],
+)
+def test_a_key_with_a_typo_gets_the_whole_right_key(override: str, hint: str | None) -> None:
+    with pytest.raises(ConfigError, match="is not a setting") as caught:
+        read("source: {kind: site}", override)
+
+    assert caught.value.hint == hint

@@ -22,8 +22,9 @@ from openalign.evaluate.tasks.kinds import task_by_default, usual_kinds
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import RUN_SETTINGS_FILE
-from openalign.run.config import PipelineConfig, pipelines_in, resolved, with_overrides
+from openalign.run.config import PipelineConfig, resolved, with_overrides
 from openalign.run.inputs import model_identity
+from openalign.run.settings_files import pipelines_in
 from openalign.settings.fields import to_plain
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import compose, text_node

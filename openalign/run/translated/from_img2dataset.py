@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from openalign.errors import ConfigError
-from openalign.run.config import pipelines_in, resolved
+from openalign.run.config import resolved
+from openalign.run.settings_files import pipelines_in
 from openalign.run.translated.img2dataset_arguments import ARGUMENTS, Given, Translation, parsed
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import did_you_mean

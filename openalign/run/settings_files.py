@@ -1,0 +1,124 @@
+"""The files that pipelines stand in: the user's own, and the recipes that ship with the package."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from openalign.errors import ConfigError
+from openalign.settings.yaml_reader import compose, did_you_mean, merged, place_of
+
+SETTINGS_FILE = "pipelines.yaml"
+"""The settings file that a command reads unless it names one: in the current folder."""
+
+Pipelines = Mapping[str, yaml.MappingNode]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """The pipelines that a command knows by name."""
+
+    path: str
+    own: Pipelines
+    """Those of the file itself."""
+
+    shipped: Pipelines
+    """Those of the package: a name that the file does not have is looked for here."""
+
+    def pipeline(self, name: str) -> yaml.MappingNode:
+        """Return a pipeline, laid over those that it extends.
+
+        Raises:
+            ConfigError: there is none of that name, or it extends what is not there or itself.
+        """
+        known = {**self.shipped, **self.own}
+        if name not in known:
+            there = f"there are: {', '.join(known)}"
+            raise ConfigError(
+                f"{self.path}: there is no pipeline `{name}`",
+                hint=did_you_mean(name, known) or there,
+            )
+        # A recipe that ships is not changed by a pipeline of the user's that has its parent's name.
+        return _with_parents(name, known if name in self.own else self.shipped)
+
+
+def read_settings_file(path: str) -> SettingsFile:
+    """Read a settings file; where the usual one is not there, only the recipes are known.
+
+    Raises:
+        ConfigError: it cannot be read, or is no mapping of pipelines.
+    """
+    is_missing = path == SETTINGS_FILE and not Path(path).exists()
+    own = {} if is_missing else pipelines_in(_read(path), path)
+    return SettingsFile(path, own, _shipped())
+
+
+def pipelines_in(text: str, file: str) -> dict[str, yaml.MappingNode]:
+    """Return the pipelines of a settings file as they stand in its text, by name.
+
+    Raises:
+        ConfigError: it is no mapping of pipelines.
+    """
+    root = compose(text, file)
+    if not isinstance(root, yaml.MappingNode):
+        raise ConfigError(f"{file}: must be a mapping of pipeline names to their sections")
+    pipelines: dict[str, yaml.MappingNode] = {}
+    for key, node in root.value:
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{place_of(key)}: `{key.value}` must be a mapping of sections")
+        if "/" in key.value:
+            raise ConfigError(
+                f"{place_of(key)}: `{key.value}` cannot be the name of a pipeline",
+                hint="a name with a slash is taken for the folder of a run",
+            )
+        pipelines[str(key.value)] = node
+    return pipelines
+
+
+def shipped_text() -> str:
+    """Return the recipes that ship with the package, as they are written."""
+    return files("openalign").joinpath(SETTINGS_FILE).read_text(encoding="utf-8")
+
+
+def _shipped() -> Pipelines:
+    return pipelines_in(shipped_text(), str(files("openalign").joinpath(SETTINGS_FILE)))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}", hint="name the file with `--config PATH`"
+        ) from error
+
+
+def _with_parents(name: str, pipelines: Pipelines) -> yaml.MappingNode:
+    """Return a pipeline laid over the one that it extends, that over its own, and so on."""
+    chain = [name]
+    while parents := _values_of("extends", pipelines[chain[-1]]):
+        parent = str(parents[0].value)
+        if parent in chain:
+            raise ConfigError(
+                f"{place_of(parents[0])}: `{chain[-1]}` extends itself: "
+                f"{' -> '.join([*chain, parent])}"
+            )
+        if parent not in pipelines:
+            raise ConfigError(
+                f"{place_of(parents[0])}: `{chain[-1]}` extends `{parent}`, which is not there",
+                hint=did_you_mean(parent, pipelines) or f"there are: {', '.join(pipelines)}",
+            )
+        chain.append(parent)
+    return reduce(merged, (_without_parent(pipelines[step]) for step in reversed(chain)))
+
+
+def _values_of(name: str, node: yaml.MappingNode) -> list[yaml.Node]:
+    return [value for key, value in node.value if key.value == name]
+
+
+def _without_parent(node: yaml.MappingNode) -> yaml.MappingNode:
+    own = [(key, value) for key, value in node.value if key.value != "extends"]
+    return yaml.MappingNode(node.tag, own, node.start_mark)
