@@ -26,9 +26,9 @@ class ArchiveSource:
     kind: str
     """Which source this is."""
 
-    path: str = location("")
-    """An archive, a folder, or several archives by a pattern with stars; any fsspec URL, or an
-    archive on a web server."""
+    path: str | tuple[str, ...] = location("")
+    """An archive, a folder, several archives by a pattern with stars, or a list of these; any
+    fsspec URL, or an archive on a web server."""
 
     paths: str = location("")
     """A list of archives, a path a line, such as Common Crawl's `warc.paths.gz`; any fsspec URL, or

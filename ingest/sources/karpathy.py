@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from openalign.ingest.sources.contract import OwnImages, ReadingSetup, SourceKind
-from openalign.ingest.sources.own_settings import fixed_folder
+from openalign.ingest.sources.paths import fixed_folder
 from openalign.settings.fields import location
 
 if TYPE_CHECKING:

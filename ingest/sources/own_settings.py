@@ -1,6 +1,5 @@
 """Settings of the kinds whose images lie somewhere already, with what is known of them beside."""
 
-import re
 from dataclasses import dataclass
 
 from openalign.ingest.sources.table_conditions import Condition, parse_condition
@@ -14,7 +13,7 @@ class OwnImageSettings:
     kind: str
     """Which source this is."""
 
-    path: str = location("")
+    path: str | tuple[str, ...] = location("")
     """Where the images lie."""
 
     caption_per_line: bool = False
@@ -62,15 +61,3 @@ class OwnImageSettings:
             *self.carry_columns,
         )
         return tuple(name for name in dict.fromkeys(named) if name)
-
-
-def fixed_folder(path: str, *, is_file: bool) -> str:
-    """Return the folder that everything lies in which a path stands for, as its spelling tells.
-
-    A path without a star or brace is a folder itself, unless it `is_file`.
-    """
-    before, *pattern = re.split(r"[*{]", path, maxsplit=1)
-    if not pattern and not is_file:
-        return path.rstrip("/") or "/"
-    folder, slash, _ = before.rpartition("/")
-    return folder or slash or "."

@@ -6,13 +6,14 @@ from itertools import chain
 from openalign.errors import InputError
 from openalign.files import storage
 from openalign.ingest.sources.listing import check_names, files_below, is_local_folder
+from openalign.ingest.sources.paths import Paths, each_of
 
 Choice = Callable[[Sequence[str]], Sequence[str]]
 """Of the names of all files below a folder, returns those that belong to a source."""
 
 
-def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
-    """Return the URLs of the files of a file, a folder or a pattern with stars, at least one.
+def files_named(paths: Paths, choose: Choice, *, called: str) -> list[str]:
+    """Return the URLs of what paths name: files, folders, patterns with stars; at least one each.
 
     Names that begin with a dot or an underscore are left out of folders, and stars do not stand for
     them: the tools that write such folders keep notes of their own there. Links to folders are
@@ -22,6 +23,11 @@ def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
         InputError: nothing is there, a name is not UTF-8, or a link of a folder leads nowhere or in
             a circle.
     """
+    named = (_files_named(path, choose, called=called) for path in each_of(paths))
+    return list(dict.fromkeys(chain.from_iterable(named)))
+
+
+def _files_named(path: str, choose: Choice, *, called: str) -> list[str]:
     if "*" in path:
         matches = _matches(path)
         files = (_files_below(name, choose) if is_folder else [name] for name, is_folder in matches)
@@ -38,12 +44,16 @@ def files_named(path: str, choose: Choice, *, called: str) -> list[str]:
     return found
 
 
-def folder_of(path: str, urls: Sequence[str]) -> str:
+def folder_of(paths: Paths, urls: Sequence[str]) -> str:
     """Return what `name_in` leaves out of each file's name: the folder that a path names.
 
-    For a pattern it is the folder before the first star, for a single file the one around it.
+    For a pattern it is the folder before the first star, for a single file the one around it, for
+    several paths the innermost that all files lie in.
     """
-    named, star, _ = path.partition("*")
+    first, *others = each_of(paths)
+    if others:
+        return _common_folder([_without_place(url) for url in urls])
+    named, star, _ = first.partition("*")
     folder = named.rpartition("/")[0] if star else named
     base = f"{storage.absolute(folder).rstrip('/')}/" if folder else ""
     if base and all(url.startswith(base) for url in urls):
@@ -53,7 +63,7 @@ def folder_of(path: str, urls: Sequence[str]) -> str:
 
 def name_in(folder: str, url: str) -> str:
     """Return a file's name relative to a folder from `folder_of`; it holds no host or port."""
-    name = url if url.startswith(folder) else _without_place(url)
+    name = url if folder and url.startswith(folder) else _without_place(url)
     return name.removeprefix(folder)
 
 

@@ -19,9 +19,9 @@ class TableSource:
     kind: Literal["table"] = "table"
     """Which source this is."""
 
-    path: str = location()
-    """A file, a folder, or several files by a pattern with stars; any fsspec URL. The ending of a
-    file says which format it has."""
+    path: str | tuple[str, ...] = location()
+    """A file, a folder, several files by a pattern with stars, or a list of these; any fsspec URL.
+    The ending of a file says which format it has."""
 
     layout: Literal["", "cc3m", "cc12m", "laion", "coyo", "datacomp", "redcaps", "sbu"] = ""
     """A published table whose columns are known; then `url_column`, `caption_column` and `header`

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from openalign.ingest.sources.contract import OwnImages, ReadingSetup, SourceKind
-from openalign.ingest.sources.own_settings import OwnImageSettings, fixed_folder
+from openalign.ingest.sources.own_settings import OwnImageSettings
+from openalign.ingest.sources.paths import common_folder, each_of, fixed_folder
 from openalign.settings.fields import location
 
 if TYPE_CHECKING:
@@ -22,19 +23,25 @@ class TarsSource(OwnImageSettings):
     kind: Literal["tars"] = "tars"
     """Which source this is."""
 
-    path: str = location()
+    path: str | tuple[str, ...] = location()
     """A tar, a folder of tars, or several by a pattern with stars or braces, such as
-    `cc3m/{00000..00331}.tar`; any fsspec URL."""
+    `cc3m/{00000..00331}.tar`; any fsspec URL. A list names several, each under one folder."""
 
     def __post_init__(self) -> None:
         OwnImageSettings.__post_init__(self)
         if not self.path:
             raise ValueError("path must name tars, got nothing")
+        _ = self.folder
 
     @property
     def folder(self) -> str:
         """Return the folder that the names of tars are relative to."""
-        return fixed_folder(self.path, is_file=self.path.lower().endswith((TAR, *COMPRESSED)))
+        return common_folder(
+            tuple(
+                fixed_folder(path, is_file=path.lower().endswith((TAR, *COMPRESSED)))
+                for path in each_of(self.path)
+            )
+        )
 
 
 def own_images(source: TarsSource) -> OwnImages:
@@ -70,7 +77,8 @@ def reading(source: TarsSource, setup: ReadingSetup) -> "beam.PTransform[Any, An
     from openalign.ingest.sources.own_images.tars_reading import ReadTars
 
     del setup  # tars are read in place; nothing is cached
-    return ReadTars(replace(source, path=storage.absolute(source.path)))
+    paths = tuple(map(storage.absolute, each_of(source.path)))
+    return ReadTars(replace(source, path=paths))
 
 
 KIND = SourceKind(

@@ -8,8 +8,10 @@ from openalign.ingest.sources.archive import ArchiveSource
 from openalign.ingest.sources.archives.content import opened
 from openalign.ingest.sources.archives.http_stream import HttpReader
 from openalign.ingest.sources.archives.tape import ArchiveError
+from openalign.ingest.sources.paths import each_of
 from openalign.ingest.sources.source_files import files_named, folder_of, name_in
 
+_WEB = ("http://", "https://")
 _GZIP = b"\x1f\x8b"
 _PACKED = ("", ".gz", ".zst")
 
@@ -23,7 +25,7 @@ class Archive(NamedTuple):
     @property
     def is_on_web(self) -> bool:
         """Tell whether a web server is asked for it."""
-        return self.url.startswith(("http://", "https://"))
+        return self.url.startswith(_WEB)
 
 
 def archives_of(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
@@ -34,21 +36,31 @@ def archives_of(source: ArchiveSource, reader: HttpReader) -> list[Archive]:
     """
     if source.paths:
         return _listed(source, reader)
-    if source.path.startswith(("http://", "https://")):
-        if "*" in source.path:
-            raise InputError(
-                f"{source.path} is a pattern, and a web server names no files",
-                hint="name one archive, or a list of them with `harvest.source.paths`",
-            )
-        urls = [source.path]
-    else:
-        urls = files_named(
-            source.path,
-            lambda names: [name for name in names if _is(name, source.kind)],
-            called=f".{source.kind} files, also with .gz or .zst",
-        )
+    urls = [
+        url
+        for path in each_of(source.path)
+        for url in ([_on_web(path)] if path.startswith(_WEB) else _in_store(path, source.kind))
+    ]
+    urls = list(dict.fromkeys(urls))
     folder = folder_of(source.path, urls)
     return [Archive(name_in(folder, url), url) for url in urls]
+
+
+def _on_web(path: str) -> str:
+    if "*" in path:
+        raise InputError(
+            f"{path} is a pattern, and a web server names no files",
+            hint="name one archive, or a list of them with `harvest.source.paths`",
+        )
+    return path
+
+
+def _in_store(path: str, kind: str) -> list[str]:
+    return files_named(
+        path,
+        lambda names: [name for name in names if _is(name, kind)],
+        called=f".{kind} files, also with .gz or .zst",
+    )
 
 
 def _is(name: str, kind: str) -> bool:

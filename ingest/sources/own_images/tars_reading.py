@@ -46,6 +46,7 @@ from openalign.ingest.sources.own_images.own_candidates import (
     harvested,
     texts_of,
 )
+from openalign.ingest.sources.paths import each_of, in_words
 from openalign.ingest.sources.tars import COMPRESSED, TAR, TarsSource
 
 _TARS = (TAR, *COMPRESSED)
@@ -117,12 +118,17 @@ def tar_names(source: TarsSource) -> list[str]:
         InputError: none is there, one of a pattern is missing, or one is compressed.
     """
     storage.check_reachable(source.folder)
-    urls = [url for pattern in with_braces_expanded(source.path) for url in _matches(pattern)]
+    urls = [
+        url
+        for path in each_of(source.path)
+        for pattern in with_braces_expanded(path)
+        for url in _matches(pattern)
+    ]
     names = {storage.relative_to(url, source.folder) for url in urls}
     tars = sorted(name for name in names if name.lower().endswith(_TARS) and not is_hidden(name))
     if not tars:
         raise InputError(
-            f"{source.path} names no tar",
+            f"{in_words(source.path)} names no tar",
             hint="check `harvest.source.path`: a folder of tars, or a pattern such as "
             "cc3m/{00000..00331}.tar; images that are files are the source `local_files`",
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from openalign.ingest.sources.paths import Paths
 from openalign.ingest.sources.source_files import files_named
 
 _FORMATS = {
@@ -22,7 +23,7 @@ _OFTEN_NOTES = ("json", "txt")
 ENDINGS = f"{', '.join(_FORMATS)}; each also with {', '.join(_CODECS)}"
 
 
-def table_files(path: str) -> list[str]:
+def table_files(paths: Paths) -> list[str]:
     """Return the URLs of a table's files, in order, at least one.
 
     A folder stands for every table below it, also behind links. JSON and text files count only
@@ -31,7 +32,7 @@ def table_files(path: str) -> list[str]:
     Raises:
         InputError: nothing is there, or a link of a folder leads nowhere or in a circle.
     """
-    return files_named(path, _tables_among, called=f"files with {ENDINGS}")
+    return files_named(paths, _tables_among, called=f"files with {ENDINGS}")
 
 
 def format_of(url: str) -> str | None:

@@ -55,6 +55,17 @@ def test_a_pattern_names_files_whatever_they_are_called(tmp_path: Path) -> None:
     assert names(WarcSource(path=f"{tmp_path}/*/part-*")) == ["day=1/part-0", "day=2/part-0"]
 
 
+def test_a_list_names_archives_of_several_places(tmp_path: Path) -> None:
+    write(tmp_path, "old/x.warc.gz", "new/y.warc.gz", "new/z.warc.gz")
+    paths = (f"{tmp_path}/new", f"{tmp_path}/old/x.warc.gz", f"{tmp_path}/new/z.warc.gz")
+
+    assert names(WarcSource(path=paths)) == ["new/y.warc.gz", "new/z.warc.gz", "old/x.warc.gz"]
+    assert names(WarcSource(path=(f"{FAR}/a/x.warc.gz", f"{FAR}/b/x.warc.gz"))) == [
+        "a/x.warc.gz",
+        "b/x.warc.gz",
+    ]
+
+
 def test_a_file_has_its_own_name_wherever_it_lies(tmp_path: Path) -> None:
     write(tmp_path, "x.warc.gz")
     storage.write_bytes("memory://archives/x.warc.gz", CONTENT)

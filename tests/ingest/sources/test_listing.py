@@ -4,7 +4,7 @@ import pytest
 from webdataset.shardlists import expand_urls
 
 from openalign.ingest.sources.listing import ending_of, is_hidden, with_braces_expanded
-from openalign.ingest.sources.own_settings import fixed_folder
+from openalign.ingest.sources.paths import common_folder, fixed_folder
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,25 @@ def test_the_fixed_folder_is_what_no_pattern_changes(
 def test_endings_and_hidden_names() -> None:
     assert [ending_of(name) for name in ("a.b.JPG", "a", "a.b/c", ".jpg")] == ["jpg", "", "", "jpg"]
     assert [is_hidden(name) for name in (".a/b", "a/.b", "a.b/c")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("a",), "a"),
+        (("a", "a"), "a"),
+        (("/data/a", "/data/b/c"), "/data"),
+        (("/data/ab", "/data/ac"), "/data"),
+        (("/data", "/data/b"), "/data"),
+        (("/data", "/more"), "/"),
+        (("s3://bucket/a", "s3://bucket/b"), "s3://bucket"),
+    ],
+)
+def test_several_folders_have_one_above_them(folders: tuple[str, ...], expected: str) -> None:
+    assert common_folder(folders) == expected
+
+
+@pytest.mark.parametrize("folders", [("s3://a/x", "gs://a/x"), ("s3://a/x", "s3://b/x")])
+def test_folders_of_different_stores_have_none(folders: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="path must name files of one store, got s3://a/x, "):
+        common_folder(folders)

@@ -54,6 +54,18 @@ def test_a_pattern_may_name_folders_and_passes_over_what_is_no_tar(tmp_path: Pat
     assert "names no tar" in message(tmp_path / "train" / "*.json")
 
 
+def test_a_list_names_tars_below_the_folder_that_all_lie_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("cc3m/0.tar", "cc3m/1.tar", "cc12m/0.tar", "other/0.tar"):
+        write_tar(tmp_path / name, [])
+    monkeypatch.chdir(tmp_path)
+    for base in (f"{tmp_path}/", ""):
+        source = TarsSource(path=(f"{base}cc3m", f"{base}cc12m/{{0..0}}.tar", f"{base}cc3m/1.tar"))
+        assert tar_names(source) == ["cc12m/0.tar", "cc3m/0.tar", "cc3m/1.tar"]
+        assert own_images(source).folder == str(tmp_path)
+
+
 def test_a_path_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tar(tmp_path / "set" / "0.tar", [])
     monkeypatch.chdir(tmp_path)

@@ -267,7 +267,7 @@ def test_of_a_packed_file_the_rows_before_its_damage_are_read(tmp_path: Path, na
 
     source = TableSource(path=str(tmp_path / name))
     check(source)
-    *read, damaged = read_file(source.path, source=source, folder=f"{tmp_path}/")
+    *read, damaged = read_file(str(tmp_path / name), source=source, folder=f"{tmp_path}/")
 
     found = sum(piece.candidates.num_rows for piece in read)
     assert 20_000 / 2 - 3_000 < found < 20_000 / 2 + 10  # a piece of 64 KB may be lost

@@ -10,6 +10,7 @@ from tables_read import CAT, DOG, message, pairs
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.ingest.sources.source_files import folder_of
 from openalign.ingest.sources.url_tables.found import codec_of, format_of, table_files
 
 
@@ -18,6 +19,26 @@ def test_a_pattern_names_several_files_in_order(tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_text(f"url,caption\n{url},{name}\n")
 
     assert pairs(tmp_path / "*.csv") == [(CAT, "a"), (DOG, "b")]
+
+
+def test_a_list_names_files_folders_and_patterns_and_each_file_once(tmp_path: Path) -> None:
+    for name in ("a.csv", "b1.csv", "b2.csv", "more/c.csv", "left_out.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"url,caption\n{CAT},{name}\n")
+    paths = ("more", "b*.csv", "a.csv", "b2.csv")
+
+    found = table_files(tuple(f"{tmp_path}/{path}" for path in paths))
+
+    names = ["more/c.csv", "b1.csv", "b2.csv", "a.csv"]
+    assert found == [f"{tmp_path}/{name}" for name in names]
+    assert folder_of(tuple(found), found) == f"{tmp_path}/"
+
+
+def test_every_path_of_a_list_must_name_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"url,caption\n{CAT},a\n")
+    with pytest.raises(InputError) as caught:
+        table_files((f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"))
+    assert str(caught.value) == f"{tmp_path}/b.csv names no file"
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "*.parquet", "folder"])
