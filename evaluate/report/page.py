@@ -13,7 +13,8 @@ from openalign.evaluate import results
 from openalign.evaluate.drawing.metric_numbers import Number
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
-from openalign.evaluate.report import provenance, rendering
+from openalign.evaluate.report import gallery, provenance, rendering
+from openalign.evaluate.report.gallery import Selected, SelectedImage
 from openalign.evaluate.report.provenance import Curve, RejectedBy
 from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tables.filling import ReportTables, tables_of
@@ -65,7 +66,9 @@ class Page:
 
     title: str
     credits: Sequence[str]
-    results: Results
+    results: Results | None
+    """None where nothing was measured."""
+
     left_out: Sequence[str]
     """A sentence for each benchmark of which images were missing or cannot be decoded."""
 
@@ -84,6 +87,7 @@ class Page:
     tables: ReportTables
 
     funnel: Sequence[FunnelStage]
+    gallery: Sequence[SelectedImage]
     vocabulary: str
     frequent_texts: Sequence[FrequentText]
     rejects: Sequence[RejectedBy]
@@ -103,8 +107,9 @@ def write(
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
     stages: Sequence[StageFacts],
-    evaluated: str,
+    evaluated: str | None = None,
     trained: str | None = None,
+    selected: Selected | None = None,
     num_pairs: int | None = None,
     output: str,
     title: str,
@@ -113,7 +118,8 @@ def write(
     """Write `report.html`, `report.md`, and the tables as CSV and LaTeX.
 
     `manifests` and `folders` are those of the complete stages by name. `evaluated` is the folder of
-    the results, `trained` that of a training run, `num_pairs` what it had to train on.
+    the results, `trained` that of a training run, `selected` where its pairs lie and `num_pairs`
+    how many they are.
     """
     page = build(
         manifests=manifests,
@@ -121,6 +127,7 @@ def write(
         stages=stages,
         evaluated=evaluated,
         trained=trained,
+        selected=selected,
         num_pairs=num_pairs,
         title=title,
         credits=credits,
@@ -143,15 +150,19 @@ def build(
     manifests: Mapping[str, Manifest],
     folders: Mapping[str, str],
     stages: Sequence[StageFacts],
-    evaluated: str,
+    evaluated: str | None,
     trained: str | None,
+    selected: Selected | None,
     num_pairs: int | None,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> Page:
     """Gather what the page shows."""
-    found = results.read(storage.join(evaluated, RESULTS_FILE))
-    kinds = _kind_parts(found, evaluated)
+    found = None if evaluated is None else results.read(storage.join(evaluated, RESULTS_FILE))
+    measured = (
+        [] if found is None else [EvaluatedRun(name=title, data=_pairs(num_pairs), results=found)]
+    )
+    kinds = [] if found is None or evaluated is None else _kind_parts(found, evaluated)
     openings = [
         Opening(template=part.template, task=task, numbers=task.opening)
         for part in kinds
@@ -166,15 +177,16 @@ def build(
         results=found,
         left_out=[
             sentence
-            for name, images in sorted(found.left_out.items())
+            for name, images in sorted(found.left_out.items() if found is not None else ())
             for sentence in _left_out(name, [image.state for image in images])
         ],
         kinds=kinds,
         openings=_first_numbers(openings) if is_abridged else openings,
         num_opening_tasks=len(openings),
         is_abridged=is_abridged,
-        tables=tables_of([EvaluatedRun(name=title, data=_pairs(num_pairs), results=found)]),
+        tables=tables_of(measured),
         funnel=funnel.build(manifests, stages),
+        gallery=[] if selected is None else gallery.images_of(selected),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),

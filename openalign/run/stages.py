@@ -203,8 +203,9 @@ def _report(setup: StageSetup) -> StageResult:
         manifests=manifests,
         folders={name: run.folder(name).url for name in names},
         stages=[STAGES[name].facts for name in names],
-        evaluated=run.folder("evaluate").url,
+        evaluated=run.folder("evaluate").url if "evaluate" in manifests else None,
         trained=run.folder("train").url if "train" in manifests else None,
+        selected=reporting.selected_of(run) if "select" in manifests else None,
         num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
         output=setup.output,
         title=run.config.report.title or run.config.name,
@@ -216,7 +217,7 @@ def _report(setup: StageSetup) -> StageResult:
 
 def _report_reads(config: PipelineConfig) -> tuple[str, ...]:
     """Return what the report tells of: nothing of a training that made another model."""
-    if config.evaluate.model:
+    if config.evaluate.model and config.evaluate.tasks:
         return ("evaluate",)
     return ("site", "harvest", "filter", "fetch", "select", "train", "evaluate")
 
@@ -227,6 +228,10 @@ def _without_source(config: PipelineConfig) -> str:
 
 def _without_tasks(config: PipelineConfig) -> str:
     return "" if config.evaluate.tasks else "the pipeline names no task (`evaluate.tasks`)"
+
+
+def _without_anything(config: PipelineConfig) -> str:
+    return _without_source(config) and _without_tasks(config)
 
 
 _BEAM = ("apache_beam",)
@@ -362,7 +367,7 @@ _TABLE = (
         reads=_report_reads,
         settings=lambda config: config.report,
         make=_report,
-        left_out=_without_tasks,
+        left_out=_without_anything,
         takes_model=True,
         extra="evaluate",
         needs=("jinja2",),

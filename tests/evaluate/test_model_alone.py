@@ -107,7 +107,7 @@ def test_a_pipeline_with_a_model_and_without_a_task_has_no_stage(
     error = said(capsys, "run", "squares", "--set", "evaluate.tasks=[]", code=2)
 
     assert "error: squares has no stage: it names no source (`harvest`) and no task" in error
-    assert "report has nothing to do: the pipeline names no task" in said(
+    assert "report has nothing to do: the pipeline names no source (`harvest`)" in said(
         capsys, "report", "squares", "--set", "evaluate.tasks=[]", code=2
     )
 

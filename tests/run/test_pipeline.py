@@ -156,8 +156,8 @@ def test_a_complete_fetch_is_never_replaced_unasked(folder: Path) -> None:
 
 
 def test_a_stage_that_the_pipeline_goes_without_says_why(folder: Path) -> None:
-    with pytest.raises(StageError, match=r"report has nothing to do: the pipeline names no task"):
-        run_stage(run(folder), "report")
+    with pytest.raises(StageError, match=r"evaluate has nothing to do: the pipeline names no task"):
+        run_stage(run(folder), "evaluate")
 
 
 def test_a_filter_is_made_again_without_being_asked(folder: Path) -> None:

@@ -1,13 +1,29 @@
-"""The cards of a run: which of its stages tell of the model, and which of the pairs."""
+"""What a report is told of a run: its pairs, and which stages the cards tell of."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from openalign.files.manifest import DataFile, Manifest
+from openalign.files.names import TRAINING_PAIRS
 from openalign.run.contract import Run
+
+if TYPE_CHECKING:
+    from openalign.evaluate.report.gallery import Selected
+
+
+def selected_of(run: Run) -> "Selected":
+    """Return where the training pairs of a run lie, and their images."""
+    from openalign.evaluate.report.gallery import Selected
+
+    return Selected(
+        pairs=run.urls("select", TRAINING_PAIRS),
+        shards=run.folder("fetch").url,
+        places=run.folder("fetch").require().places,
+    )
 
 
 def write_cards(run: Run, manifests: Mapping[str, Manifest], *, output: str) -> list[DataFile]:
-    """Write a model card, and a data card where the run gathered the pairs.
+    """Write a model card where a model was measured, a data card where the run gathered pairs.
 
     `manifests` are those of the stages that the report tells of: an evaluation of another model
     has none of training and gathering among them.
@@ -17,16 +33,18 @@ def write_cards(run: Run, manifests: Mapping[str, Manifest], *, output: str) -> 
 
     report = run.config.report
     title = report.title or run.config.name
-    cards = [
-        model_card.write(
-            evaluated=run.folder("evaluate").url,
-            train=manifests.get("train"),
-            output=output,
-            title=title,
-            license=report.license,
-            credits=report.credits,
+    cards: list[DataFile] = []
+    if "evaluate" in manifests:
+        cards.append(
+            model_card.write(
+                evaluated=run.folder("evaluate").url,
+                train=manifests.get("train"),
+                output=output,
+                title=title,
+                license=report.license,
+                credits=report.credits,
+            )
         )
-    ]
     if "select" in manifests:
         facts = [stage.facts for stage in run.stages.values()]
         gathering = {each.name for each in facts if each.drops}
