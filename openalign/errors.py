@@ -4,10 +4,12 @@
         ConfigError          a setting in pipelines.yaml or --set
         InputError           a table, site, shard or benchmark that cannot be used
         StageError           a stage that cannot start or has no result
-        MissingExtraError    a library that an extra brings is not installed
+        MissingExtraError    libraries that extras bring are not installed
 
 Any other exception is a bug of OpenALIGN and keeps its traceback.
 """
+
+from collections.abc import Sequence
 
 
 class OpenAlignError(Exception):
@@ -31,10 +33,12 @@ class StageError(OpenAlignError):
 
 
 class MissingExtraError(OpenAlignError):
-    """A library is missing; the message names the command that installs it."""
+    """Libraries are missing; the message names the one command that installs them."""
 
-    def __init__(self, library: str, extra: str) -> None:
+    def __init__(self, libraries: str | Sequence[str], extras: str | Sequence[str]) -> None:
+        missing = [libraries] if isinstance(libraries, str) else list(libraries)
+        brought_by = [extras] if isinstance(extras, str) else list(extras)
         super().__init__(
-            f"{library} is not installed",
-            hint=f"pip install 'openalign[{extra}]'",
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
+            hint=f"pip install 'openalign[{','.join(brought_by)}]'",
         )

@@ -1,5 +1,7 @@
 """Consent: a complete harvest, fetch or training is never replaced unasked."""
 
+from collections.abc import Mapping
+
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, settings_that_differ
@@ -15,22 +17,30 @@ _HINT = (
 )
 
 
-def require_for_run(run: Run) -> None:
-    """See, before a run replaces anything, that no costly result may be made again unasked.
+def reasons_to_make(run: Run) -> dict[str, str]:
+    """Return why each stage that is not up to date may be made, by its name, in order.
 
     A stage may be made again when its settings changed, or when a stage that it reads is
     incomplete or may be made again itself. Contents of sources are not looked at here.
+    """
+    reasons: dict[str, str] = {}
+    for name in stage_names(run.config):
+        reason = _reason(run, STAGES[name], run.folder(name).read(), reasons)
+        if reason:
+            reasons[name] = reason
+    return reasons
+
+
+def require_for_run(run: Run, reasons: Mapping[str, str]) -> None:
+    """See, before a run replaces anything, that no costly result may be made again unasked.
+
+    `reasons` are those of `reasons_to_make`.
 
     Raises:
         StageError: a costly result may be made again, and the user has not agreed.
     """
-    reasons: dict[str, str] = {}
-    for name in stage_names(run.config):
-        stage, manifest = STAGES[name], run.folder(name).read()
-        reason = _reason(run, stage, manifest, reasons)
-        if reason:
-            reasons[name] = reason
-        if reason and manifest is not None and stage.is_dear and not run.replace:
+    for name, reason in reasons.items():
+        if STAGES[name].is_dear and not run.replace and run.folder(name).read() is not None:
             raise StageError(
                 f"{run.folder(name).url} is complete, and may be made again: {reason}. Nothing was "
                 f"changed yet. {_cost(run, name)}",

@@ -52,6 +52,16 @@ def held_out_images(config: PipelineConfig) -> "pa.Table":
     return pa.Table.from_pylist(rows, schema=FINGERPRINT)
 
 
+def check_held_out(config: PipelineConfig) -> None:
+    """Check that the images are there that must stay out of training; none is read.
+
+    Raises:
+        InputError: a benchmark cannot be used, or an image is missing.
+    """
+    for held_out in config.select.held_out:
+        _images(config, held_out)
+
+
 def of_site(_: PipelineConfig) -> dict[str, str]:
     """Return the versions of the packages that the demo's site is made of."""
     from openalign.demo import website

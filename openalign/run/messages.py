@@ -11,9 +11,12 @@ from openalign.files.names import RUN_LOG
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.web.config import WebConfig
 from openalign.pages import funnel
+from openalign.run import advice
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
 from openalign.telemetry import JsonLines, say
+
+_MOST_REASONS = 4
 
 
 def say_up_to_date(stage: Stage, manifest: Manifest) -> None:
@@ -30,7 +33,7 @@ def changes(manifest: Manifest, inputs: StageInputs) -> str:
     changed = [
         *settings_that_differ(manifest.settings["settings"], inputs.settings["settings"]),
         *(
-            f"its input `{name}`"
+            f"the result of `{name}`" if name in STAGES else f"the content of `{name}`"
             for name, content in inputs.contents.items()
             if manifest.inputs.get(name) != content
         ),
@@ -83,12 +86,18 @@ def num_files(number: int) -> str:
 
 
 def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None:
-    """Say what a stage kept, and note how long it took."""
+    """Say what a stage kept and why it dropped the rest, and note how long it took."""
     name = stage.name
     took = f"{seconds:.0f} s"
-    if stage.jobs is not None and seconds >= 1:
-        took += f", {manifest.num_inputs / seconds:,.0f} a second"
-    say(f"{name:9} {manifest.num_outputs:,} of {manifest.num_inputs:,} in {took}")
+    if not stage.states:
+        say(f"{name:9} complete in {took}")
+    else:
+        if stage.jobs is not None and seconds >= 1:
+            took += f", {manifest.num_inputs / seconds:,.0f} a second"
+        kept = f"{manifest.num_outputs:,} of {manifest.num_inputs:,} in {took}"
+        say(f"{name:9} {kept}{_reasons(stage, manifest)}")
+        for surprise in advice.surprises(name, manifest.states, stage.states[1:]):
+            say(f"{'':9} {surprise}")
     if storage.is_local(run.config.root):
         log = JsonLines(storage.local_path(storage.join(run.config.root, RUN_LOG)))
         log.write(
@@ -98,6 +107,15 @@ def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None
             inputs=manifest.num_inputs,
             outputs=manifest.num_outputs,
         )
+
+
+def _reasons(stage: Stage, manifest: Manifest) -> str:
+    """Return what most of the dropped rows were dropped for, as the end of a line."""
+    dropped = {state: manifest.states.get(state, 0) for state in stage.states[1:]}
+    largest = sorted(dropped, key=lambda state: -dropped[state])[:_MOST_REASONS]
+    rest = sum(count for state, count in dropped.items() if state not in largest)
+    said = counts_by({**{state: dropped[state] for state in largest}, "other": rest})
+    return f": {said}" if said else ""
 
 
 def complete_manifests(run: Run) -> dict[str, Manifest]:

@@ -55,15 +55,20 @@ def require_certificates(run: Run, stage: Stage) -> None:
         trusted(web.ca_file)
 
 
-def require_libraries(stage: Stage) -> None:
-    """Look for the libraries of a stage.
+def require_libraries(*stages: Stage) -> None:
+    """Look for the libraries of stages.
 
     Raises:
-        MissingExtraError: one of them is not installed.
+        MissingExtraError: some are not installed; it names them all, and one command.
     """
-    for library in stage.needs:
-        if importlib.util.find_spec(library) is None:
-            raise MissingExtraError(library, stage.extra)
+    missing = {
+        library: stage.extra
+        for stage in stages
+        for library in stage.needs
+        if importlib.util.find_spec(library) is None
+    }
+    if missing:
+        raise MissingExtraError(list(missing), list(dict.fromkeys(missing.values())))
 
 
 def is_dry_run(run: Run, stage: Stage) -> bool:

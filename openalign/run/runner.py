@@ -9,7 +9,7 @@ from openalign.engines.live_counts import clear_live, read_live
 from openalign.errors import ConfigError, StageError
 from openalign.files import storage
 from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
-from openalign.run import consent, messages, readiness
+from openalign.run import consent, messages, preflight, readiness
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, stage_names
@@ -21,8 +21,10 @@ def run_all(run: Run) -> dict[str, Manifest]:
     """Bring every stage up to date, in order, and return their manifests.
 
     Raises:
-        ConfigError: a dry run is asked for, or a stage that asks the web names no contact.
-        StageError: the pipeline has no stage.
+        ConfigError: a dry run is asked for, or a setting cannot work with what is known.
+        MissingExtraError: libraries of some stage are not installed.
+        InputError: a benchmark or a model that a stage will need is not there.
+        StageError: the pipeline has no stage, or there is no room for its results.
     """
     stages = [STAGES[name] for name in stage_names(run.config)]
     if not stages:
@@ -37,9 +39,13 @@ def run_all(run: Run) -> dict[str, Manifest]:
                 "a dry run makes no input for the next stage",
                 hint=f"try one stage: openalign {stage.name} {run.config.name} -- ...",
             )
-        readiness.require_contact(run, stage)
-    consent.require_for_run(run)
-    found = {stage.name: run_stage(run, stage.name) for stage in stages}
+    reasons = consent.reasons_to_make(run)
+    consent.require_for_run(run, reasons)
+    preflight.check(run, list(reasons))
+    found: dict[str, Manifest | None] = {}
+    for stage in stages:
+        found[stage.name] = run_stage(run, stage.name)
+        preflight.check_num_pairs(run, found[stage.name], behind=stage.name)
     messages.say_left_out(run)
     return {name: manifest for name, manifest in found.items() if manifest is not None}
 

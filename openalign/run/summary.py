@@ -33,8 +33,8 @@ def show(run: Run, manifests: Mapping[str, Manifest]) -> None:
     for name, manifest in manifests.items():
         table.add_row(
             name,
-            f"{manifest.num_outputs:,}",
-            f"{manifest.num_inputs:,}",
+            f"{manifest.num_outputs:,}" if run.stages[name].states else "",
+            f"{manifest.num_inputs:,}" if run.stages[name].states else "",
             run.folder(name).url,
         )
     Console(stderr=True).print(table)

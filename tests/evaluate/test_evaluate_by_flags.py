@@ -248,7 +248,7 @@ def test_a_model_whose_files_changed_is_measured_again(
     said(capsys, *EVALUATE)
     replace_in_place(folder)
 
-    assert "its input `model`" in said(capsys, *EVALUATE)
+    assert "the content of `model`" in said(capsys, *EVALUATE)
 
 
 def test_results_of_an_older_version_are_made_again(

@@ -78,7 +78,7 @@ def test_a_result_is_up_to_date_as_long_as_its_images_have_the_same_bytes(
     change(folder / "squares" / "red.png")
 
     again = said(capsys, *EVALUATE)
-    assert ("its input `benchmarks.flickr30k`" in again) is is_new
+    assert ("the content of `benchmarks.flickr30k`" in again) is is_new
     assert ("up to date" in again) is not is_new
 
 

@@ -107,7 +107,7 @@ def test_a_pipeline_with_a_model_and_without_a_task_has_no_stage(
     error = said(capsys, "run", "squares", "--set", "evaluate.tasks=[]", code=2)
 
     assert "error: squares has no stage: it names no source (`harvest`) and no task" in error
-    assert "report has nothing to do: the pipeline names no source (`harvest`)" in said(
+    assert "report has nothing to do: the pipeline names no task" in said(
         capsys, "report", "squares", "--set", "evaluate.tasks=[]", code=2
     )
 
@@ -124,7 +124,7 @@ def test_another_model_is_measured_again_and_a_moved_one_is_not(
     changed = said(capsys, "evaluate", "squares", "--set", "evaluate.model=elsewhere")
 
     assert "evaluate  up to date" in moved
-    assert "runs again, because this changed: its input `model`" in changed
+    assert "runs again, because this changed: the content of `model`" in changed
     manifest = StageFolder("runs/squares", "evaluate").require()
     assert set(manifest.inputs) == {"benchmarks.squares", "model", "tasks.composed/edits"}
 

@@ -77,7 +77,7 @@ def test_a_toy_source_is_harvested_again_when_its_file_changed(
     (folder / "lines.txt").write_text(LINES + "https://a.example/4.png a yellow lemon\n")
 
     assert harvest(folder) == 2  # a harvest is dear: it wants consent
-    assert "its input `lines`" in capsys.readouterr().err
+    assert "the content of `lines`" in capsys.readouterr().err
     assert harvest(folder, "--yes") == 0
     assert result(folder).num_outputs == 3
 

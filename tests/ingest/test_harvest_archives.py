@@ -297,7 +297,7 @@ def test_files_that_were_mended_are_read_once_the_user_agrees(
     archives(tmp_path / "in")  # whole again
 
     assert main(command(tmp_path)) == 2
-    assert "is complete, and would be made again because this changed: its input `warc`" in (
+    assert "is complete, and would be made again because this changed: the content of `warc`" in (
         capsys.readouterr().err
     )
     assert main(command(tmp_path, "--yes")) == 0

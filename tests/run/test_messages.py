@@ -1,14 +1,18 @@
 """What a run says about stages that brought nothing in."""
 
+from pathlib import Path
+
 import pytest
 
 from openalign.files.facts import HarvestFacts
-from openalign.files.manifest import StageResult
+from openalign.files.manifest import Manifest, StageResult
 from openalign.ingest.web.config import WebConfig
+from openalign.run import advice
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run, StageSetup
-from openalign.run.messages import counts_so_far, nothing_found, say_behind_proxy
+from openalign.run.messages import counts_so_far, note_end, nothing_found, say_behind_proxy
 from openalign.run.stages import STAGES
+from openalign.run.verbs.explaining import settings_named
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,83 @@ def test_counts_are_shown_with_their_rates(
     counts: dict[str, int], seconds: float, said: str
 ) -> None:
     assert counts_so_far(counts, seconds) == said
+
+
+def end_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, **states: int) -> str:
+    """Return what is said where a stage has ended."""
+    config = load_pipeline("pipelines.yaml", "demo", [f"root={tmp_path}"])
+    manifest = Manifest(
+        stage=stage,
+        schema_version=1,
+        fingerprint="",
+        settings={},
+        inputs={},
+        num_inputs=sum(states.values()),
+        states=states,
+        num_outputs=next(iter(states.values())),
+        files=[],
+        facts={},
+    )
+    note_end(Run(stages=STAGES, config=config), STAGES[stage], manifest, 2.0)
+    return capsys.readouterr().err
+
+
+def test_a_stage_says_what_it_dropped_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = end_of(tmp_path, capsys, "filter", kept=60, language=20, rare_ngram=40)
+
+    assert said == "filter    60 of 120 in 2 s, 60 a second: rare_ngram 40, language 20\n"
+
+
+def test_the_smallest_reasons_are_counted_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = {"timeout": 1, "http_gone": 9, "truncated": 3, "robots_denied": 2, "dns_failure": 4}
+
+    said = end_of(tmp_path, capsys, "fetch", fetched=81, **gone)
+
+    assert said.endswith(": http_gone 9, dns_failure 4, truncated 3, robots_denied 2, other 1\n")
+
+
+def test_a_stage_that_dropped_nothing_says_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end_of(tmp_path, capsys, "select", kept=9) == "select    9 of 9 in 2 s, 4 a second\n"
+
+
+def test_a_stage_without_rows_is_just_complete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end_of(tmp_path, capsys, "report", shown=7) == "report    complete in 2 s\n"
+
+
+def test_a_rule_that_takes_nearly_all_is_told_with_its_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = end_of(tmp_path, capsys, "filter", kept=8, language=20, rare_ngram=112)
+
+    (_, warning) = said.splitlines()
+    assert warning == (
+        "          rare_ngram took 112 of the 120 rows that reached it: `filter.text.frequent` "
+        "decides (openalign explain filter.text.frequent)"
+    )
+
+
+def test_shares_of_a_few_rows_are_no_surprise() -> None:
+    drops = STAGES["filter"].states[1:]
+    assert list(advice.surprises("filter", {"kept": 1, "rare_ngram": 18}, drops)) == []
+    assert len(list(advice.surprises("filter", {"kept": 1, "rare_ngram": 19}, drops))) == 1
+    assert list(advice.surprises("filter", {"kept": 4, "rare_ngram": 16}, drops)) == []
+
+
+def test_a_state_that_no_setting_decides_is_told_alone() -> None:
+    drops = STAGES["fetch"].states[1:]
+    said = list(advice.surprises("fetch", {"fetched": 1, "http_gone": 99}, drops))
+    assert said == ["http_gone took 99 of the 100 rows that reached it"]
+
+
+@pytest.mark.parametrize("stage", advice.SETTINGS)
+def test_the_settings_that_are_named_exist(stage: str) -> None:
+    assert set(advice.SETTINGS[stage]) <= set(STAGES[stage].states)
+    assert all(settings_named(key) for key in advice.SETTINGS[stage].values())

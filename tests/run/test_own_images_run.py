@@ -179,7 +179,7 @@ def test_what_changed_in_a_tar_makes_a_harvest_out_of_date(
     write_img2dataset(tmp_path / "tars", 0, range(4))
 
     assert run_verb("harvest", pipelines) == 2
-    assert "because this changed: its input `tars`" in capsys.readouterr().err
+    assert "because this changed: the content of `tars`" in capsys.readouterr().err
 
 
 def test_a_fetch_that_finds_nothing_says_what_to_look_at(

@@ -95,8 +95,8 @@ def test_a_stage_whose_input_changed_runs_again_and_says_so(
     assert both(folder, replace=True).num_inputs == 2
 
     said = capsys.readouterr().err
-    assert "harvest   runs again, because this changed: its input `table`" in said
-    assert "filter    runs again, because this changed: its input `harvest`" in said
+    assert "harvest   runs again, because this changed: the content of `table`" in said
+    assert "filter    runs again, because this changed: the result of `harvest`" in said
 
 
 def test_a_complete_harvest_is_never_replaced_unasked(folder: Path) -> None:
@@ -343,7 +343,8 @@ def test_without_a_site_or_a_benchmark_there_are_fewer_stages(folder: Path) -> N
         "evaluate.tasks=[{kind: retrieval, benchmark: a}]",
     )
 
-    assert stage_names(run(folder).config) == ["harvest", "filter", "fetch", "select", "train"]
+    gathering = ["harvest", "filter", "fetch", "select"]
+    assert stage_names(run(folder).config) == [*gathering, "train", "report"]
     assert stage_names(run(folder, *with_benchmark).config) == [
         name for name in STAGES if name != "site"
     ]

@@ -3,7 +3,7 @@
 import math
 
 from openalign.errors import ConfigError
-from openalign.train.config import Duration
+from openalign.train.config import Duration, TrainConfig
 from openalign.train.updates import Schedule
 
 
@@ -28,6 +28,18 @@ def total_steps(duration: Duration, *, num_pairs: int, global_batch_size: int) -
         return duration.steps
     assert duration.epochs is not None
     return math.ceil(duration.epochs * num_pairs / global_batch_size)
+
+
+def pairs_needed(config: TrainConfig) -> int:
+    """Return the fewest pairs that a training can start with.
+
+    A batch holds no pair twice, and where the duration is in epochs they must outlast the warm-up.
+    """
+    epochs, warmup = config.duration.epochs, config.schedule.warmup_steps
+    if epochs is None:
+        return config.global_batch_size
+    needed = math.floor(warmup * config.global_batch_size / epochs) + 1
+    return max(config.global_batch_size, needed)
 
 
 def check_warmup(schedule: Schedule, total_steps: int) -> None:
