@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from openalign import arguments
 from openalign.cli import main
+from openalign.commands import parsing
 from openalign.run.stages import STAGES
 
 PIPELINES = """\
@@ -33,7 +33,7 @@ def test_help_names_every_verb() -> None:
     )
 
     verbs = [stage.name for stage in STAGES.values() if stage.is_verb]
-    verbs += ["run", "search", "compare", "validate"]
+    verbs += [verb.name for verb in parsing.VERBS]
     assert all(f"\n    {verb} " in done.stdout for verb in verbs)
 
 
@@ -150,14 +150,14 @@ def test_a_users_mistake_ends_with_code_2_and_a_hint(
     ],
 )
 def test_search_takes_its_words_anywhere(words: list[str]) -> None:
-    options = arguments.read(words)
+    options = parsing.read(words)
 
     assert (" ".join(options.words), options.k) == ("red apple", 3)
 
 
 def test_words_that_no_verb_takes_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        arguments.read(["filter", "small", "red apple"])
+        parsing.read(["filter", "small", "red apple"])
 
     assert stopped.value.code == 2
     assert "unrecognized arguments: red apple" in capsys.readouterr().err

@@ -47,6 +47,27 @@ def locked(url: str, *, busy: str, patience_seconds: float = 0.0) -> Generator[N
         os.close(lock)
 
 
+def holder_of(url: str) -> str:
+    """Return which process holds a lock, as it wrote it down; empty if none of this machine does.
+
+    A process that takes the lock at this very moment waits for as long as this call takes.
+    """
+    path = _lock_path(url)
+    try:
+        lock = os.open(path, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(lock, 200, 0).decode()
+    except OSError:
+        return ""
+    finally:
+        os.close(lock)
+    return ""
+
+
 def _open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 
 from openalign.errors import StageError
-from openalign.files import storage
 from openalign.files.manifest import Manifest, settings_that_differ
-from openalign.files.names import RUN_LOG
 from openalign.run.contract import Run, Stage
 from openalign.run.stages import STAGES, stage_names, stages_behind, stages_read
+from openalign.run.times import seconds_taken
 from openalign.settings.fields import identity
-from openalign.telemetry import read_json_lines
 
 _HINT = (
     "--yes makes it again; without it the result stays, and the stages after it can still be run "
@@ -86,9 +84,5 @@ def _cost(run: Run, name: str) -> str:
     num_bytes = sum(f.num_bytes for f in manifest.files)
     cost = f"{name} has {manifest.num_outputs:,} of {manifest.num_inputs:,} rows in "
     cost += f"{num_bytes / 1e6:,.1f} MB"
-    log = storage.join(run.config.root, RUN_LOG)
-    if storage.is_local(log) and storage.exists(log):
-        rows = read_json_lines(storage.read_text(log))
-        took = [row["seconds"] for row in rows if row.get("stage") == name]
-        cost += f", which took {took[-1]:.0f} s" if took else ""
-    return f"{cost}."
+    took = seconds_taken(run).get(name)
+    return f"{cost}." if took is None else f"{cost}, which took {took:.0f} s."

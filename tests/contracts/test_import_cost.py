@@ -10,7 +10,7 @@ HEAVY = ("torch", "apache_beam", "transformers", "deepspeed", "polars", "pyarrow
     ("statement", "refused"),
     [
         pytest.param(
-            "import openalign.cli as cli; cli.arguments.parser()", HEAVY, id="the command line"
+            "import openalign.cli as cli; cli.parsing.parser()", HEAVY, id="the command line"
         ),
         pytest.param("import openalign.run.config", (*HEAVY, "fsspec"), id="the settings"),
         pytest.param(

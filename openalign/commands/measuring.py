@@ -1,0 +1,229 @@
+"""Verbs that answer in numbers: `estimate`, `search`, `compare`, `datasets`."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from openalign.commands.contract import (
+    Options,
+    Verb,
+    add_config,
+    add_json,
+    add_overrides,
+    add_pipeline,
+)
+from openalign.commands.named import refuse, run_of
+from openalign.commands.output import tell, tell_json, tell_lines
+from openalign.commands.stage_verbs import MODEL_EPILOG, add_model
+from openalign.run.stages import STAGES
+
+_NUM_HITS = 10
+"""How many images a search prints, unless it is told or there are fewer."""
+
+
+# estimate -----------------------------------------------------------------------------------------
+
+
+def _add_estimate(parser: argparse.ArgumentParser) -> None:
+    add_pipeline(parser)
+    parser.add_argument(
+        "--sample", type=int, default=1000, metavar="N", help="candidates to try, about (1000)"
+    )
+    parser.add_argument(
+        "--price-core-hour", type=float, metavar="PRICE", help="of an hour of a core"
+    )
+    parser.add_argument(
+        "--price-gb-month", type=float, metavar="PRICE", help="of a gigabyte stored for a month"
+    )
+    add_json(parser)
+
+
+def _estimate(options: Options, beam_options: Sequence[str]) -> None:
+    from openalign.run.readiness import require_libraries
+
+    refuse(beam_options)
+    run = run_of(options)
+    require_libraries(STAGES["fetch"])
+    from openalign.run.verbs import estimating, projection
+
+    found = estimating.estimate(
+        run,
+        sample=options.sample,
+        price_core_hour=options.price_core_hour,
+        price_gb_month=options.price_gb_month,
+    )
+    tell_json(found) if options.json else tell_lines(projection.lines(found))
+
+
+# search -------------------------------------------------------------------------------------------
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument("words", nargs="*", help="what to look for")
+    parser.add_argument("--image", help="an image file or URL to start from")
+    parser.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
+    parser.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
+    for part in ("image", "plus", "minus"):
+        parser.add_argument(
+            f"--{part}-weight",
+            type=float,
+            metavar="W",
+            help="how much it counts; the first composed task of the pipeline has the default",
+        )
+    parser.add_argument("-k", type=int, metavar="N", help="how many to print (10)")
+    add_json(parser)
+
+
+def _search(options: Options, beam_options: Sequence[str]) -> None:
+    from openalign.run.readiness import require_libraries
+
+    refuse(beam_options)
+    run = run_of(options)
+    require_libraries(STAGES["evaluate"])
+    from openalign.run.verbs.searching import open_searcher, query_of
+
+    run.folder("evaluate").require()
+    query = query_of(
+        run,
+        text=" ".join(options.words) or None,
+        image=options.image,
+        plus=options.plus,
+        minus=options.minus,
+        weights=(options.image_weight, options.plus_weight, options.minus_weight),
+    )
+    searcher = open_searcher(run)
+    k = min(_NUM_HITS, len(searcher.index.items)) if options.k is None else options.k
+    hits = searcher.find(query, k)
+    if options.json:
+        tell_json([{"score": hit.score, "key": hit.key, "path": hit.path} for hit in hits])
+        return
+    tell_lines(
+        f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}" for rank, hit in enumerate(hits, 1)
+    )
+
+
+# compare ------------------------------------------------------------------------------------------
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    run = "a name in pipelines.yaml, or the root of a run, such as runs/align-base"
+    parser.add_argument("baseline", metavar="RUN_A", help=f"what is compared with: {run}")
+    parser.add_argument(
+        "runs", metavar="RUN_B", nargs="+", help="the runs that are compared with it"
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--metrics",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="compare these metrics, for example '*/recall_at_1'; may be given more than once",
+    )
+    parser.add_argument(
+        "--confidence",
+        type=float,
+        metavar="SHARE",
+        help="share of the resampled differences that an interval holds; the baseline's own "
+        "(`evaluate.confidence`) unless it is given",
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="where the page goes; RUN_B's root, in compare/"
+    )
+    add_json(parser)
+
+
+def _compare(options: Options, beam_options: Sequence[str]) -> int:
+    from openalign.run.readiness import require_libraries
+    from openalign.telemetry import say, set_up_logging
+
+    refuse(beam_options)
+    set_up_logging()
+    require_libraries(STAGES["report"])
+    from openalign.evaluate.compare import terminal
+    from openalign.evaluate.compare.records import to_json
+    from openalign.run.verbs.comparing import compare_runs
+
+    comparison, url = compare_runs(
+        [options.baseline, *options.runs],
+        settings_file=options.config,
+        output=options.output,
+        confidence=options.confidence,
+        patterns=options.metrics,
+    )
+    if options.json:
+        tell(to_json(comparison).rstrip())
+    else:
+        tell_lines(terminal.lines(comparison))
+    say(f"comparison: {url}")
+    return int(comparison.is_worse)
+
+
+# datasets -----------------------------------------------------------------------------------------
+
+
+def _add_datasets(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION")
+    check = actions.add_parser(
+        "check",
+        help="count what a copy holds, and say what it lacks",
+        description="Count images, captions and classes of a copy, split by split, and say which "
+        "images are not there.",
+    )
+    check.add_argument("path", help="where the data set lies")
+    check.add_argument(
+        "--kind", default="", help="its kind, or its published name; told by the path otherwise"
+    )
+    check.add_argument("--images", metavar="FOLDER", help="where its images lie, if elsewhere")
+    add_overrides(
+        check,
+        what="a setting of its kind that the path does not tell, for example splits=FILE; may be "
+        "given more than once",
+    )
+    check.set_defaults(do=_check_dataset)
+
+
+def _datasets(_: Options, beam_options: Sequence[str]) -> None:
+    from openalign.run.verbs import data_set_forms
+
+    refuse(beam_options)
+    tell_lines(data_set_forms.form_lines())
+
+
+def _check_dataset(options: Options, beam_options: Sequence[str]) -> None:
+    from openalign.run.verbs import data_set_forms
+
+    refuse(beam_options)
+    changes = list(options.overrides)
+    if options.images is not None:
+        changes.append(f"images={json.dumps(options.images)}")
+    tell_lines(data_set_forms.check_lines(options.path, options.kind, changes))
+
+
+ESTIMATE = Verb(
+    name="estimate",
+    title="fetch a sample, and say what the whole fetch would cost",
+    do=_estimate,
+    arguments=_add_estimate,
+)
+SEARCH = Verb(
+    name="search",
+    title="find images by words, an image, or both",
+    do=_search,
+    arguments=_add_search,
+    epilog=MODEL_EPILOG,
+)
+COMPARE = Verb(
+    name="compare",
+    title="test whether a model is better or worse than another",
+    more=": paired differences with bootstrap intervals",
+    do=_compare,
+    arguments=_add_compare,
+    epilog="The exit code is 1 if any metric got worse beyond its interval (docs/compare.md).",
+)
+DATASETS = Verb(
+    name="datasets",
+    title="list the forms of data sets that are read, or check a copy of one",
+    do=_datasets,
+    arguments=_add_datasets,
+)

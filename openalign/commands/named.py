@@ -1,0 +1,82 @@
+"""The run that a command names: by a pipeline, by a run's own root, or by a model."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from openalign.commands.contract import Options
+from openalign.errors import ConfigError
+from openalign.run.settings_files import SETTINGS_FILE
+from openalign.run.stages import STAGES
+
+if TYPE_CHECKING:
+    from openalign.run.config import PipelineConfig
+    from openalign.run.contract import Run
+
+
+def config_of(options: Options) -> "PipelineConfig":
+    """Return the pipeline that a command names: of the settings file, or of a run's own root."""
+    from openalign.run.translated import from_flags
+
+    require_one_source(options)
+    model: str | None = getattr(options, "model", None)
+    if model:
+        root = from_flags.root_of(model, options.overrides)
+        return from_flags.recorded(root, options.overrides, model=model)
+    return config_named(options, options.pipeline)
+
+
+def config_named(options: Options, name: str) -> "PipelineConfig":
+    """Return a pipeline by its name in the settings file, or by its run's own root."""
+    from openalign.run.config import load_pipeline
+    from openalign.run.translated import from_flags
+
+    if "/" in name:
+        return from_flags.recorded(name.rstrip("/") or "/", options.overrides)
+    return load_pipeline(options.config, name, options.overrides)
+
+
+def require_one_source(options: Options) -> None:
+    """See that a command names a pipeline or a model, and no settings file that is not read."""
+    model: str | None = getattr(options, "model", None)
+    if model and options.pipeline is not None and hasattr(options, "words"):
+        options.words.insert(0, options.pipeline)  # the first word that search looks for
+        options.pipeline = None
+    if model and options.pipeline is not None:
+        raise ConfigError("a pipeline and `--model` exclude each other", hint="name one of them")
+    if not model and options.pipeline is None:
+        raise ConfigError(
+            "no pipeline is named",
+            hint="name one of the settings file, or a model with --model FOLDER",
+        )
+    if model and options.config != SETTINGS_FILE:
+        raise ConfigError(
+            "`--config` and `--model` exclude each other",
+            hint="--set changes settings beside a model, and a pipeline may name it as "
+            "`evaluate.model`",
+        )
+
+
+def run_of(options: Options, beam_options: Sequence[str] = ()) -> "Run":
+    """Return the run that a command names."""
+    replace = getattr(options, "replace", False)
+    return run_with(config_of(options), beam_options=beam_options, replace=replace)
+
+
+def run_with(
+    config: "PipelineConfig", *, beam_options: Sequence[str] = (), replace: bool = False
+) -> "Run":
+    """Return a run of a pipeline, with messages set up."""
+    from openalign.run.contract import Run
+    from openalign.telemetry import set_up_logging
+
+    set_up_logging()
+    return Run(stages=STAGES, config=config, beam_options=tuple(beam_options), replace=replace)
+
+
+def refuse(beam_options: Sequence[str]) -> None:
+    """Refuse Beam's options where no Beam job is run."""
+    if beam_options:
+        raise ConfigError(
+            f"`-- {' '.join(beam_options)}` has no meaning here",
+            hint="only verbs that run Beam jobs take its options",
+        )

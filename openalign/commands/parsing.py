@@ -1,0 +1,103 @@
+"""How a command line is read: the table of verbs, and the parser that is made of it."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from openalign.commands import looking, making, measuring
+from openalign.commands.contract import Options, Verb
+from openalign.commands.stage_verbs import RUN, STAGE_VERBS
+
+VERBS: tuple[Verb, ...] = (
+    RUN,
+    *STAGE_VERBS,
+    looking.STATUS,
+    looking.SHOW,
+    measuring.SEARCH,
+    measuring.COMPARE,
+    measuring.ESTIMATE,
+    making.EXPORT,
+    making.INIT,
+    looking.VALIDATE,
+    looking.EXPLAIN,
+    measuring.DATASETS,
+    looking.DOCTOR,
+    making.CLEAN,
+    making.COMPLETION,
+    making.HOSTILE_WEB,
+)
+"""Every verb, in the order in which the help has them."""
+
+_EPILOG = """\
+start with:
+  openalign run demo                     the whole chain on this machine, in minutes
+  openalign validate                     what pipelines.yaml holds, checked
+  openalign search demo "red apple"      find images with the trained model
+  openalign evaluate --model FOLDER --data flickr30k=dataset_flickr30k.json
+                                         measure a model that you have
+
+change a setting for one run with --set, for example --set train.seed=1. What follows `--` goes to
+Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_num_workers=2
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the verb or choice that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if found is not None:
+            choices = re.findall(r"[\w-]+", found[2])
+            close = difflib.get_close_matches(found[1], choices, n=1)
+            meant = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(choices)}"
+            self.exit(2, f"error: there is no `{found[1]}`\n\nhint: {meant}\n")
+        super().error(message)
+
+
+def read(arguments: Sequence[str]) -> Options:
+    """Parse arguments; argparse itself misses optional words after an option."""
+    words = parser()
+    options, rest = words.parse_known_args(arguments)
+    optional = getattr(options, "words", getattr(options, "more_runs", None))
+    if optional is not None and not any(word.startswith("-") for word in rest):
+        optional += rest
+    elif rest:
+        words.error(f"unrecognized arguments: {' '.join(rest)}; {_meant(rest[0], options.verb)}")
+    return options
+
+
+def _meant(word: str, verb: str | None) -> str:
+    """Return which flag of a verb was probably meant."""
+    taken = argparse.ArgumentParser()
+    for each in VERBS:
+        if each.name == verb:
+            each.arguments(taken)
+    flags = re.findall(r"--[\w-]+", taken.format_help())
+    close = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
+    return f"did you mean {close[0]}?" if close else "Beam's own options stand behind `--`"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser. The option `do` is what the verb does, and `verb` its name."""
+    whole = _Parser(
+        prog="openalign",
+        description="ALIGN, end to end: from web pages to a trained dual encoder and a report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("-V", "--version", action="version", version=version("openalign"))
+    verbs: Any = whole.add_subparsers(metavar="VERB", dest="verb", parser_class=_Parser)
+    for verb in VERBS:
+        added = verbs.add_parser(
+            verb.name,
+            help=verb.title,
+            description=f"{verb.title[0].upper()}{verb.title[1:]}{verb.more}.",
+            epilog=verb.epilog or None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(do=verb.do)
+        verb.arguments(added)
+    return whole

@@ -1,0 +1,163 @@
+"""What a stage made, as a person would look at it: its funnel, some rows, what it dropped."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+
+from openalign.errors import ConfigError, StageError
+from openalign.evaluate import results
+from openalign.files import storage
+from openalign.files.facts import JudgedFacts
+from openalign.files.manifest import Manifest
+from openalign.files.names import METRICS_FILE, RESULTS_FILE
+from openalign.pages import funnel
+from openalign.run import messages
+from openalign.run.contract import Run
+from openalign.run.stages import STAGES, stage_names
+from openalign.settings.yaml_reader import did_you_mean
+from openalign.telemetry import read_json_lines
+
+_COLUMNS = ("state", "alt_text", "image_url", "shard", "detail")
+"""What is shown of a row, as far as its table has it."""
+
+_PAGES = (".html", "README.md")
+
+_WIDTH = 48
+"""Characters of a cell that a terminal shows."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown of a stage."""
+
+    stage: str
+    folder: str
+    states: dict[str, int]
+    """How many rows ended in each state."""
+
+    rows: list[dict[str, Any]]
+    """Some rows of the result; of `train` its last step, of `evaluate` its metrics."""
+
+    dropped: dict[str, list[dict[str, Any]]] = {}
+    """Some rows that each rule dropped."""
+
+    pages: list[str]
+    """What people open."""
+
+
+def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
+    """Return what there is to see of a stage; of the last complete one where none is named.
+
+    Raises:
+        ConfigError: the pipeline has no such stage.
+        StageError: it is not complete, or no stage is.
+    """
+    storage.check_reachable(run.config.root)
+    names = stage_names(run.config)
+    if name is not None and name not in names:
+        raise ConfigError(
+            f"{run.config.name} has no stage `{name}`",
+            hint=did_you_mean(name, names) or f"it has {', '.join(names)}",
+        )
+    complete = messages.complete_manifests(run)
+    if name is None and not complete:
+        raise StageError(
+            f"no stage of {run.config.name} is complete",
+            hint=f"openalign run {run.config.name}",
+        )
+    stage = name or list(complete)[-1]
+    folder = run.folder(stage)
+    manifest = folder.require()
+    return Shown(
+        stage=stage,
+        folder=folder.url,
+        states=manifest.states,
+        rows=_rows(stage, folder.url, manifest, num_rows),
+        dropped=_dropped(stage, manifest, num_rows),
+        pages=[
+            storage.join(folder.url, file.name)
+            for file in manifest.files
+            if file.name.endswith(_PAGES)
+        ],
+    )
+
+
+def lines(run: Run, found: Shown) -> Iterator[str]:
+    """Yield what a terminal shows of it."""
+    stages = [STAGES[found.stage].facts]
+    complete = messages.complete_manifests(run)
+    built = funnel.build(complete, stages)
+    yield f"{found.stage}: {found.folder}"
+    if built:
+        yield ""
+        yield funnel.render(built)
+    if found.rows:
+        yield ""
+        yield from _table(found.rows)
+    for rule, rows in found.dropped.items():
+        yield ""
+        yield f"dropped by {rule}, for example"
+        yield from _table(rows)
+    if found.pages:
+        yield ""
+        yield from found.pages
+
+
+def _rows(stage: str, folder: str, manifest: Manifest, num_rows: int) -> list[dict[str, Any]]:
+    if stage == "train":
+        url = storage.join(folder, METRICS_FILE)
+        steps = read_json_lines(storage.read_text(url)) if storage.exists(url) else []
+        return steps[-num_rows:]
+    if stage == "evaluate":
+        found = results.read(storage.join(folder, RESULTS_FILE))
+        return [
+            {"metric": each.name, "value": each.value, "low": each.low, "high": each.high}
+            for each in found.metrics
+        ]
+    prefix = STAGES[stage].outputs or STAGES[stage].row_files
+    if not prefix:
+        return []
+    urls = [storage.join(folder, name) for name in manifest.names(prefix)]
+    return _first_rows(urls, num_rows)
+
+
+def _first_rows(urls: Sequence[str], num_rows: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for url in urls:
+        with storage.open_read(url) as source:
+            file = pq.ParquetFile(source)
+            columns = [name for name in _COLUMNS if name in file.schema_arrow.names]
+            for batch in file.iter_batches(num_rows - len(rows), columns=columns):
+                rows += batch.to_pylist()
+                break
+        if len(rows) >= num_rows:
+            break
+    return rows[:num_rows]
+
+
+def _dropped(stage: str, manifest: Manifest, num_rows: int) -> dict[str, list[dict[str, Any]]]:
+    if not STAGES[stage].states:
+        return {}
+    examples = manifest.facts_as(JudgedFacts).examples
+    return {
+        rule: [{"alt_text": row.alt_text, "image_url": row.image_url} for row in rows[:num_rows]]
+        for rule, rows in examples.items()
+        if rows
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield rows in columns; a cell that is too long is cut, and says so."""
+    names = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
+    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        yield "  " + "  ".join(padded).rstrip()
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str("" if value is None else value)
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -1,0 +1,125 @@
+"""How far a run is: what is complete, at work, unfinished, or to be made again, and why.
+
+Nothing is written, and no source is read: whether its content changed, only a run finds out.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from openalign.amounts import bytes_in_words, time_in_words
+from openalign.files import storage
+from openalign.files.locks import holder_of
+from openalign.files.manifest import Manifest, StageFolder
+from openalign.run import consent, times
+from openalign.run.contract import Run
+from openalign.run.stages import STAGES, stage_names, stages_read
+
+
+class StageStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a stage is."""
+
+    name: str
+    state: str
+    """`complete`, `stale`, `running`, `unfinished` or `not made`."""
+
+    why: str = ""
+    """Why it is stale or unfinished, or who makes it."""
+
+    num_outputs: int | None = None
+    """Rows that it kept; None of a stage without rows, or without a result."""
+
+    num_inputs: int | None = None
+    num_bytes: int | None = None
+    """Of all files of its result."""
+
+    seconds: float | None = None
+    """What it took; None where the log does not say."""
+
+    folder: str
+
+
+def standing_of(run: Run) -> list[StageStanding]:
+    """Return how far each stage of a run is, in order.
+
+    Raises:
+        InputError: the root cannot be reached.
+        StageError: a manifest is damaged.
+    """
+    storage.check_reachable(run.config.root)
+    reasons, seconds = consent.reasons_to_make(run), times.seconds_taken(run)
+    return [
+        _of_stage(run, name, why=reasons.get(name, ""), seconds=seconds.get(name))
+        for name in stage_names(run.config)
+    ]
+
+
+def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
+    """Yield the standing as a table for a terminal, and what to type next."""
+    rows = [("stage", "state", "kept", "of", "size", "took", "")]
+    rows += [
+        (
+            each.name,
+            each.state,
+            "" if each.num_outputs is None else f"{each.num_outputs:,}",
+            "" if each.num_inputs is None else f"{each.num_inputs:,}",
+            "" if each.num_bytes is None else bytes_in_words(each.num_bytes),
+            "" if each.seconds is None else time_in_words(each.seconds),
+            each.why or each.folder,
+        )
+        for each in standing
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if 2 <= number <= 5 else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+    yield ""
+    if all(each.state == "complete" for each in standing):
+        yield f"all is up to date; openalign show {name} shows what is there"
+    else:
+        yield f"openalign run {name} makes what is not complete"
+
+
+def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageStanding:
+    folder = run.folder(name)
+    manifest = folder.read()
+    if manifest is None:
+        return _without_result(folder, name)
+    why = why or _made_from_another(run, name, manifest)
+    has_rows = bool(STAGES[name].states)
+    return StageStanding(
+        name=name,
+        state="running" if (holder := holder_of(folder.lock_url)) else _state(why),
+        why=holder or why,
+        num_outputs=manifest.num_outputs if has_rows else None,
+        num_inputs=manifest.num_inputs if has_rows else None,
+        num_bytes=sum(file.num_bytes for file in manifest.files),
+        seconds=seconds,
+        folder=folder.url,
+    )
+
+
+def _state(why: str) -> str:
+    return "stale" if why else "complete"
+
+
+def _without_result(folder: StageFolder, name: str) -> StageStanding:
+    if holder := holder_of(folder.lock_url):
+        return StageStanding(name=name, state="running", why=holder, folder=folder.url)
+    begun = folder.partial_urls()
+    if begun:
+        why = f"{begun[0]} was begun; the same command goes on from there"
+        return StageStanding(name=name, state="unfinished", why=why, folder=folder.url)
+    return StageStanding(name=name, state="not made", folder=folder.url)
+
+
+def _made_from_another(run: Run, name: str, manifest: Manifest) -> str:
+    """Return which result that the stage reads is no longer the one that it was made from."""
+    for earlier in stages_read(run.config, name):
+        read = run.folder(earlier).read()
+        if read is not None and manifest.inputs.get(earlier) != read.content_fingerprint():
+            return f"it was made from another result of {earlier}"
+    return ""

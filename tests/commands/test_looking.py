@@ -1,0 +1,286 @@
+"""`status`, `show`, `explain` and `clean`, on a run of harvest and filter."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from openalign import cli
+from openalign.files.locks import holder_of, locked
+from openalign.files.manifest import StageFolder
+
+PIPELINE = """\
+pairs:
+  root: run
+  harvest: {source: {kind: table, path: pairs.parquet}, num_files: 2}
+  filter: {text: {frequent: {kind: min_count, at_least: 1}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which five candidates were harvested and three kept."""
+    folder = tmp_path_factory.mktemp("made")
+    captions = ["a red apple", "a green pear", "plum", "a blue sky above", "plums"]
+    urls = [f"https://example.org/{n}.jpg" for n in range(5)]
+    pq.write_table(pa.table({"url": urls, "caption": captions}), folder / "pairs.parquet")
+    (folder / "pipelines.yaml").write_text(PIPELINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert cli.main(["harvest", "pairs"]) == 0
+        assert cli.main(["filter", "pairs"]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of that folder; commands are run in it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(made, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    capsys.readouterr()
+    assert cli.main(list(words)) == code
+    found = capsys.readouterr()
+    return found.err if code else found.out
+
+
+def standing(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, dict[str, Any]]:
+    rows = json.loads(said(capsys, "status", "pairs", "--json", *options))
+    return {row["name"]: row for row in rows}
+
+
+# status -------------------------------------------------------------------------------------------
+
+
+def test_status_says_what_is_complete_and_what_is_not_made(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = said(capsys, "status", "pairs").splitlines()
+
+    assert [line.split()[:4] for line in lines[1:4]] == [
+        ["harvest", "complete", "5", "5"],
+        ["filter", "complete", "3", "5"],
+        ["fetch", "not", "made", "run/shards"],
+    ]
+    assert lines[-1] == "openalign run pairs makes what is not complete"
+    size = sum(path.stat().st_size for path in (folder / "run/filtered").glob("*.parquet"))
+    found = standing(capsys)["filter"]
+    assert found["num_bytes"] > size  # with the n-grams
+    assert found["seconds"] >= 0
+
+
+def test_status_says_what_is_stale_and_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = standing(capsys, "--set", "harvest.num_files=3")
+
+    assert (found["harvest"]["state"], found["filter"]["state"]) == ("stale", "stale")
+    assert "num_files: 2 -> 3" in found["harvest"]["why"]
+    assert "harvest has other settings" in found["filter"]["why"]
+
+
+def test_a_result_that_was_made_from_another_one_is_stale(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    urls = [f"https://example.org/{n}.jpg" for n in range(2)]
+    pq.write_table(pa.table({"url": urls, "caption": ["a b c", "a b c d"]}), "pairs.parquet")
+    assert cli.main(["harvest", "pairs", "--yes"]) == 0
+
+    found = standing(capsys)
+
+    assert found["harvest"]["state"] == "complete"
+    assert found["filter"]["state"] == "stale"
+    assert found["filter"]["why"] == "it was made from another result of harvest"
+
+
+def test_status_names_the_process_that_is_at_work(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked("run/.lock-filtered", busy="it is busy"):
+        found = standing(capsys)["filter"]
+        assert found["state"] == "running"
+        assert found["why"].startswith("process ")
+    assert standing(capsys)["filter"]["state"] == "complete"
+
+
+def test_a_result_that_was_begun_is_unfinished(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = StageFolder("run", "shards").partial_url("0123456789abcdef0123")
+    Path(begun).mkdir()
+
+    found = standing(capsys)["fetch"]
+
+    assert found["state"] == "unfinished"
+    assert begun in found["why"]
+
+
+def test_a_complete_run_is_told_what_to_look_at(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = PIPELINE.replace("pairs:", "pairs:\n  evaluate: {model: m}").partition("  harvest")[0]
+    (folder / "pipelines.yaml").write_text(text)
+
+    # A pipeline that names a model and no task has no stage.
+    assert "all is up to date; openalign show pairs" in said(capsys, "status", "pairs")
+
+
+def test_looking_at_a_lock_leaves_it_to_others(folder: Path) -> None:
+    assert holder_of("run/.lock-none") == ""
+    assert not Path("run/.lock-none").exists()
+    code = "import sys, time; from openalign.files.locks import locked\n"
+    code += "with locked('run/.lock-x', busy='busy'): print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            assert holder_of("run/.lock-x").startswith(f"process {holder.pid} on ")
+        finally:
+            holder.kill()
+    deadline = time.monotonic() + 60
+    while holder_of("run/.lock-x"):
+        assert time.monotonic() < deadline
+
+
+# show ---------------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_last_complete_stage(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = said(capsys, "show", "pairs")
+
+    assert text.startswith("filter: run/filtered\n")
+    assert "too_few_unigrams" in text.split("alt_text")[0]  # the funnel comes first
+    assert "a red apple" in text
+    assert "dropped by too_few_unigrams, for example" in text
+
+
+def test_show_prints_as_many_rows_as_are_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = json.loads(said(capsys, "show", "pairs", "harvest", "-n", "4", "--json"))
+
+    assert found["stage"] == "harvest"
+    assert found["states"]["kept"] == 5
+    assert len(found["rows"]) == 4  # of two files
+    assert set(found["rows"][0]) == {"alt_text", "image_url"}
+    assert found["pages"] == ["run/candidates/harvest.html"]
+
+
+def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(
+        pa.table({"url": ["https://example.org/1.jpg"], "caption": [f"a long {'story ' * 20}"]}),
+        "pairs.parquet",
+    )
+    assert cli.main(["harvest", "pairs", "--yes"]) == 0
+
+    text = said(capsys, "show", "pairs", "harvest")
+
+    cut = next(line for line in text.splitlines() if "a long story" in line)
+    assert cut.split("  https")[0].endswith("…")
+    assert len(cut.split("  https")[0].strip()) == 48
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["show", "pairs", "fitler"], "pairs has no stage `fitler`\n\nhint: did you mean `filter`"),
+        (["show", "pairs", "fetch"], "run/shards is not complete"),
+        (["show", "pairs", "-n", "0"], "-n must be above 0, got 0"),
+        (["show", "pairs", "--set", "root=elsewhere"], "no stage of pairs is complete"),
+    ],
+)
+def test_what_cannot_be_shown_is_an_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str
+) -> None:
+    assert error in said(capsys, *words, code=2)
+
+
+# explain ------------------------------------------------------------------------------------------
+
+
+def test_explain_says_what_a_setting_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "explain", "filter.text.min_unigrams").splitlines()[:3] == [
+        "filter.text.min_unigrams",
+        "  a whole number; default: 3",
+        "  Drop an alt-text with fewer words than this.",
+    ]
+
+
+def test_the_end_of_a_key_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "explain", "seed")
+    assert "train.seed\n" in text
+    assert "evaluate.seed\n" in text
+
+
+def test_a_section_lists_its_settings_and_their_defaults(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = said(capsys, "explain", "filter.text")
+    assert text.count("filter.text\n") == 1
+    assert "  max_unigrams             20\n" in text
+
+
+def test_sections_of_one_class_have_keys_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "fetch.web.respect_robots\n" in said(capsys, "explain", "fetch.web.respect_robots")
+
+
+def test_explain_alone_lists_the_sections(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "explain")
+    assert "\ntrain " in text
+    assert "openalign explain KEY says more" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("filter.text.min_unigram", "did you mean `filter.text.min_unigrams`?"),
+        ("warmup_stepps", "did you mean `train.schedule.warmup_steps`?"),
+        ("qqqq", "`openalign explain` lists the sections"),
+    ],
+)
+def test_a_key_that_is_none_is_an_error(
+    capsys: pytest.CaptureFixture[str], key: str, hint: str
+) -> None:
+    assert f"hint: {hint}" in said(capsys, "explain", key, code=2)
+
+
+# clean --------------------------------------------------------------------------------------------
+
+
+def test_clean_names_what_was_begun_and_removes_it_when_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
+    (begun / "deep").mkdir(parents=True)
+    (begun / "deep" / "part").write_bytes(b"x" * 2000)
+
+    named = said(capsys, "clean", "pairs")
+
+    assert f"could go:      2 kB  fetch     {begun}" in named
+    assert begun.exists()
+    assert "removed" in said(capsys, "clean", "pairs", "--yes")
+    assert not begun.exists()
+    assert said(capsys, "clean", "pairs") == "nothing unfinished lies in run\n"
+    assert {row["state"] for row in standing(capsys).values()} == {"complete", "not made"}
+
+
+def test_what_is_at_work_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
+    begun.mkdir()
+    with locked("run/.lock-shards", busy="busy"):
+        assert "nothing unfinished" in said(capsys, "clean", "pairs", "--yes")
+    assert begun.exists()

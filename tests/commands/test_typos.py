@@ -1,0 +1,74 @@
+"""What the command line says to words that it does not know, and to a shell that asks it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openalign import cli
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(list(words))
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["harvets", "demo"], "error: there is no `harvets`\n\nhint: did you mean `harvest`?"),
+        (["qqq"], "error: there is no `qqq`\n\nhint: there are: run, harvest,"),
+        (["doctor", "--runner", "sprk"], "there is no `sprk`\n\nhint: did you mean `spark`?"),
+        (["train", "demo", "--sett", "a=1"], "unrecognized arguments: --sett a=1; did you mean"),
+        (["train", "demo", "--qqqqq"], "--qqqqq; Beam's own options stand behind `--`"),
+    ],
+)
+def test_a_typo_gets_what_was_probably_meant(
+    capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert said in refusal(capsys, *words)
+
+
+def test_without_a_verb_the_way_on_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert "start with:\n  openalign run demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", shell]) == 0
+    assert "openalign" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("openalign sta", {"status"}),
+        ("openalign run de", {"demo"}),
+        ("openalign run mi", {"mine"}),
+        ("openalign explain filter.text.min_", {"filter.text.min_unigrams"}),
+        ("openalign show demo har", {"harvest"}),
+        ("openalign completion zs", {"zsh"}),
+    ],
+)
+def test_a_word_is_completed(tmp_path: Path, line: str, expected: set[str]) -> None:
+    (tmp_path / "pipelines.yaml").write_text("mine: {extends: demo}\n")
+    found = tmp_path / "found"
+    asked = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_IFS": "\n",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_SUPPRESS_SPACE": "1",
+    }
+    code = "import sys; from openalign.cli import entry; sys.argv = ['openalign']; entry()"
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, **asked}, check=True
+    )
+
+    assert {word.strip() for word in found.read_text().split("\n")} == expected
