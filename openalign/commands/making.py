@@ -1,11 +1,13 @@
 """Verbs beside the stages: `init`, `export`, `clean`, `completion`, `hostile-web`."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from openalign.commands.contract import Options, Verb, add_config, add_pipeline
 from openalign.commands.named import refuse, run_of
 from openalign.commands.output import tell, tell_lines
+from openalign.errors import ConfigError
 from openalign.run.stages import STAGES
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -15,30 +17,72 @@ _SHELLS = ("bash", "zsh", "fish")
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", metavar="NAME", help="what the pipeline is called")
+    parser.add_argument("pipeline", metavar="NAME", nargs="?", help="what the pipeline is called")
+    parser.add_argument("path", metavar="PATH", nargs="?", help="where the data or the model lies")
     parser.add_argument(
-        "--from-img2dataset",
-        required=True,
-        metavar="COMMAND",
-        help="the command, in quotation marks, with or without the program's name",
+        "--from",
+        dest="kind",
+        default="",
+        metavar="KIND",
+        help="table, site, warc, tars, folder or checkpoint; told by the path otherwise",
     )
     parser.add_argument(
-        "--append", action="store_true", help="add it to the settings file and print nothing"
+        "--contact", default="", help="an e-mail address or URL, which hosts are told"
+    )
+    parser.add_argument(
+        "--url-column", default="", metavar="NAME", help="of a table: where addresses stand"
+    )
+    parser.add_argument(
+        "--caption-column", default="", metavar="NAME", help="of a table: where texts stand"
+    )
+    parser.add_argument(
+        "--from-img2dataset",
+        metavar="COMMAND",
+        help="in place of PATH: a command of img2dataset, in quotation marks",
+    )
+    parser.add_argument(
+        "--print", action="store_true", help="print it, and leave the settings file as it is"
     )
     add_config(parser)
 
 
 def _init(options: Options, beam_options: Sequence[str]) -> None:
-    from openalign.run.translated import from_img2dataset
+    from openalign.run.translated import from_data, from_img2dataset, writing
     from openalign.telemetry import say
 
     refuse(beam_options)
-    text = from_img2dataset.pipeline_text(options.pipeline, options.from_img2dataset)
-    if not options.append:
+    name = options.pipeline or _asked("What is the pipeline to be called?", "NAME")
+    if options.from_img2dataset is not None:
+        text = from_img2dataset.pipeline_text(name, options.from_img2dataset)
+    else:
+        path = options.path or _asked("Where does the data, or the model, lie?", "PATH")
+        told = from_data.Told(
+            kind=options.kind,
+            contact=options.contact,
+            url_column=options.url_column,
+            caption_column=options.caption_column,
+        )
+        text = from_data.pipeline_text(name, path, told)
+    if options.print:
         tell(text.rstrip("\n"))
         return
-    from_img2dataset.append(options.config, options.pipeline, text)
-    say(f"{options.pipeline}: added to {options.config}")
+    writing.append(options.config, name, text)
+    say(f"{name}: added to {options.config}; openalign validate {name} shows it with all settings")
+    todo = "set its web.contact, then " if 'contact: ""' in text else ""
+    say(f"next: {todo}openalign run {name}")
+
+
+def _asked(question: str, argument: str) -> str:
+    """Return what a person answers.
+
+    Raises:
+        ConfigError: nobody is there to answer.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            f"{argument} is missing", hint="for example openalign init mine pairs.parquet"
+        )
+    return input(f"{question} ").strip()
 
 
 # export -------------------------------------------------------------------------------------------
@@ -162,11 +206,11 @@ def _hostile_web(options: Options, beam_options: Sequence[str]) -> None:
 
 INIT = Verb(
     name="init",
-    title="make a pipeline of a command of img2dataset",
-    more=", and print it",
+    title="make a first pipeline of the data or the model that you have",
+    more=", small enough to end in minutes, and add it to pipelines.yaml",
     do=_init,
     arguments=_add_init,
-    epilog="docs/coming_from_img2dataset.md says what becomes of each argument.",
+    epilog="docs/coming_from_img2dataset.md says what becomes of img2dataset's arguments.",
 )
 EXPORT = Verb(
     name="export",

@@ -240,7 +240,7 @@ def test_a_command_becomes_a_pipeline_that_harvests(
         "--processes_count=16 --save_additional_columns '[\"NSFW\"]'"
     )
 
-    assert main(["init", "laion", "--from-img2dataset", command, "--append"]) == 0
+    assert main(["init", "laion", "--from-img2dataset", command]) == 0
     assert main(["harvest", "laion"]) == 0
 
     assert "laion: added to pipelines.yaml" in capsys.readouterr().err
@@ -261,14 +261,14 @@ def test_a_pipeline_is_printed_or_added_once(
     path = tmp_path / "new.yaml"
     words = ["init", "p", "--from-img2dataset", f"a {TABLE}", "--config", str(path)]
 
-    assert main(words) == 0
+    assert main([*words, "--print"]) == 0
     printed = capsys.readouterr().out
     assert not path.exists()
 
-    assert main([*words, "--append"]) == 0
+    assert main(words) == 0
     assert path.read_text() == printed
     assert capsys.readouterr().out == ""
 
-    assert main([*words, "--append"]) == 2
+    assert main(words) == 2
     assert "there is a pipeline `p` already" in capsys.readouterr().err
     assert path.read_text() == printed

@@ -1,0 +1,263 @@
+"""`openalign init NAME PATH`: a first pipeline over what somebody has, commented, and small.
+
+It is looked at first: which columns a table has, how many rows, what a folder holds. The pipeline
+ends within minutes on two cores; the comments say what to raise.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from string import Template
+
+from openalign.errors import ConfigError, InputError
+from openalign.files import storage
+from openalign.run.config import resolved
+from openalign.run.settings_files import pipelines_in
+from openalign.settings.limits import short_name
+from openalign.settings.yaml_reader import did_you_mean
+
+_URLS = ("url", "URL", "image_url", "image_urls", "img_url", "src", "link")
+_CAPTIONS = ("caption", "TEXT", "text", "captions", "alt_text", "alt", "title", "description")
+"""What people call the two columns, the usual ones first."""
+
+_ENDINGS = {"warc": (".warc", ".warc.gz", ".warc.zst"), "tars": (".tar",)}
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_MODEL = "config.json"
+_FEW_ROWS = 20_000
+_LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
+
+_WEB = Template(
+    """\
+  web:
+    contact: $contact    # an e-mail address or a URL: hosts are told who asks
+"""
+)
+_LIMIT = """\
+  fetch:
+    limit: 2000               # a first look; without this line, `fetch NAME --retry` goes on
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What the data is, as a pipeline says it."""
+
+    lines: Sequence[str]
+    """The section `source`, a line each."""
+
+    found: str
+    """What was seen of the data, for people."""
+
+    num_rows: int | None = None
+    asks_web: bool = False
+    """Whether hosts are asked for pages or images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a person says of the data beside where it lies; empty where nothing is said."""
+
+    kind: str = ""
+    """One of `KINDS`."""
+
+    contact: str = ""
+    """An e-mail address or URL, which hosts are told."""
+
+    url_column: str = ""
+    caption_column: str = ""
+
+
+def pipeline_text(name: str, path: str, told: Told) -> str:
+    """Return a pipeline as it stands in a settings file.
+
+    Args:
+        name: what it is called.
+        path: where the data lies.
+        told: what else is known of it.
+
+    Raises:
+        ConfigError: the name cannot be that of a pipeline, or the kind cannot be told.
+        InputError: nothing is there, or it cannot be read.
+    """
+    try:
+        short_name(NAME=name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    chosen = told.kind or kind_of(path)
+    if chosen not in KINDS:
+        raise ConfigError(
+            f"--from {chosen} is no kind of data",
+            hint=did_you_mean(chosen, KINDS) or f"there are: {', '.join(KINDS)}",
+        )
+    if chosen == "checkpoint":
+        text = _measuring(name, path)
+    else:
+        text = _training(name, KINDS[chosen](path, told), told.contact)
+    [node] = pipelines_in(text, f"the pipeline `{name}`").values()
+    resolved(node, name=name, file=f"the pipeline `{name}`")
+    return text
+
+
+def kind_of(path: str) -> str:
+    """Return what lies at a path: one of `KINDS`.
+
+    Raises:
+        InputError: nothing is there.
+        ConfigError: it cannot be told.
+    """
+    from openalign.ingest.sources.url_tables.found import format_of
+
+    if path.startswith(("http://", "https://")) and format_of(path) is None:
+        return "warc" if path.lower().endswith(_ENDINGS["warc"]) else "site"
+    for kind, endings in _ENDINGS.items():
+        if path.lower().endswith(endings):
+            return kind
+    if format_of(path) is not None:
+        return "table"
+    if "*" not in path and not storage.exists(path):
+        raise InputError(
+            f"{path} is not there", hint="name a file, a folder, a pattern or an address"
+        )
+    names = storage.list_files(path)
+    if _MODEL in names:
+        return "checkpoint"
+    held = {
+        "warc": _ENDINGS["warc"],
+        "tars": _ENDINGS["tars"],
+        "folder": _IMAGES,
+    }
+    for kind, endings in held.items():
+        if any(name.lower().endswith(endings) for name in names):
+            return kind
+    if any(format_of(name) is not None for name in names):
+        return "table"
+    raise ConfigError(
+        f"{path}: what this is cannot be told",
+        hint=f"say it with --from, as one of {', '.join(KINDS)}",
+    )
+
+
+def _table(path: str, told: Told) -> Source:
+    from openalign.ingest.sources.table import TableSource
+    from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
+    from openalign.ingest.sources.url_tables.formats import names_of_columns
+    from openalign.ingest.sources.url_tables.found import table_files
+
+    urls = table_files(path)
+    names = list(names_of_columns(urls[0], TableSource(path=path)))
+    num_rows = _num_rows(urls)
+    count = f"{num_rows:,} rows" if num_rows is not None else "rows"
+    found = f"{count} in {len(urls):,} file{'' if len(urls) == 1 else 's'}"
+    head = ["kind: table", f"path: {json.dumps(path)}"]
+    layout = layout_of_row(names) or next(iter(layouts_with(names)), "")
+    if layout and not (told.url_column or told.caption_column):
+        lines = [*head, f"layout: {layout}"]
+        return Source(
+            lines=lines, found=f"{found}, as {layout} has them", num_rows=num_rows, asks_web=True
+        )
+    url = told.url_column or next((name for name in _URLS if name in names), "")
+    caption = told.caption_column or next((name for name in _CAPTIONS if name in names), "")
+    if url not in names or caption not in names:
+        raise InputError(
+            f"{urls[0]} has the columns {', '.join(names) or 'none'}, and none is known to hold "
+            f"{'their texts' if url in names else 'the addresses of images'}",
+            hint="name them: --url-column NAME --caption-column NAME",
+        )
+    lines = [*head, f"url_column: {json.dumps(url)}", f"caption_column: {json.dumps(caption)}"]
+    others = [name for name in names if name not in (url, caption)]
+    if others:
+        found += f"; its other columns are {', '.join(others[:8])}"
+    return Source(lines=lines, found=found, num_rows=num_rows, asks_web=True)
+
+
+def _site(path: str, _: Told) -> Source:
+    lines = [
+        "kind: site",
+        f"seeds: [{json.dumps(path)}]",
+        "max_pages: 200    # more of a larger site; sitemaps are read, robots.txt is obeyed",
+    ]
+    return Source(lines=lines, found="a web site", asks_web=True)
+
+
+def _warc(path: str, _: Told) -> Source:
+    lines = ["kind: warc", f"path: {json.dumps(path)}    # .wat has the same pairs in a quarter"]
+    return Source(lines=lines, found="archives of web pages", asks_web=True)
+
+
+def _tars(path: str, _: Told) -> Source:
+    lines = ["kind: tars", f"path: {json.dumps(path)}    # they stay where they are"]
+    return Source(lines=lines, found="tars of images and texts")
+
+
+def _folder(path: str, _: Told) -> Source:
+    names = storage.list_files(path)
+    num_images = sum(name.lower().endswith(_IMAGES) for name in names)
+    if not num_images:
+        raise InputError(
+            f"{path} holds no image", hint="images have their texts beside them: a.jpg with a.txt"
+        )
+    lines = [
+        "kind: local_files",
+        f"path: {json.dumps(path)}    # a.jpg with a.txt or a.json beside",
+    ]
+    return Source(lines=lines, found=f"{num_images:,} images", num_rows=num_images)
+
+
+KINDS: Mapping[str, Callable[[str, Told], Source]] = {
+    "table": _table,
+    "site": _site,
+    "warc": _warc,
+    "tars": _tars,
+    "folder": _folder,
+    "checkpoint": lambda *_: Source(lines=(), found="a model"),
+}
+"""What people begin from."""
+
+
+def _num_rows(urls: Sequence[str]) -> int | None:
+    """Return the rows of Parquet files, which say it; None of others."""
+    from openalign.files.tables import num_rows_of
+
+    if not all(url.lower().endswith(".parquet") for url in urls):
+        return None
+    return sum(num_rows_of(url) for url in urls)
+
+
+def _training(name: str, source: Source, contact: str) -> str:
+    """Return a pipeline from pairs to a model that is small enough to be there in minutes."""
+    few = source.num_rows is not None and source.num_rows < _FEW_ROWS
+    return _template("training").substitute(
+        name=name,
+        description=json.dumps(f"A first try: {source.found}"),
+        web=_WEB.substitute(contact=json.dumps(contact)) if source.asks_web else "",
+        source="\n".join(f"      {line}" for line in source.lines),
+        at_least=1 if few else 2,
+        limit=_LIMIT if source.asks_web else "",
+        batch=_batch(source.num_rows),
+    )
+
+
+def _batch(num_rows: int | None) -> int:
+    """Return a batch of which there are eight at least, if it need not be smaller than four."""
+    batch = _LARGEST_BATCH
+    while num_rows is not None and batch > _SMALLEST_BATCH and 8 * batch > num_rows:
+        batch //= 2
+    return batch
+
+
+def _measuring(name: str, path: str) -> str:
+    """Return a pipeline that measures a model."""
+    from openalign.files.folder import opened
+
+    with opened(path) as files:
+        if _MODEL not in files.names:
+            raise InputError(
+                f"{path} holds no {_MODEL}", hint="name the folder of a Hugging Face model"
+            )
+    return _template("measuring").substitute(name=name, model=json.dumps(path))
+
+
+def _template(name: str) -> Template:
+    folder = resources.files("openalign.run.translated").joinpath("templates")
+    return Template(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))

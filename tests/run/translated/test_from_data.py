@@ -1,0 +1,195 @@
+"""A first pipeline over what somebody has: it names what was found, passes `validate`, and runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from own_images import image_bytes, write_tar
+
+from openalign import cli
+from openalign.errors import ConfigError, InputError
+from openalign.run.config import PipelineConfig, load_pipeline
+from openalign.run.translated.from_data import KINDS, Told, kind_of, pipeline_text
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def made(path: str, **told: str) -> PipelineConfig:
+    """Return the pipeline, as a settings file reads it."""
+    Path("made.yaml").write_text(pipeline_text("mine", path, Told(**told)))
+    return load_pipeline("made.yaml", "mine")
+
+
+def source_of(path: str, **told: str) -> Any:
+    harvest = made(path, **told).harvest
+    assert harvest is not None
+    return harvest.source
+
+
+def write_parquet(name: str, num_rows: int, *columns: str) -> None:
+    table = {column: [f"{column} {n}" for n in range(num_rows)] for column in columns}
+    pq.write_table(pa.table(table), name)
+
+
+@pytest.mark.parametrize(
+    ("columns", "layout", "url", "caption"),
+    [
+        (("URL", "TEXT", "similarity"), "laion", "URL", "TEXT"),
+        (("url", "text", "clip_similarity_vitb32"), "coyo", "url", "text"),
+        (("image_urls", "captions"), "sbu", "image_urls", "captions"),
+        (("url", "caption"), "", "url", "caption"),
+        (("image_url", "alt_text", "id"), "", "image_url", "alt_text"),
+    ],
+)
+def test_the_columns_of_a_table_are_recognized(
+    columns: tuple[str, ...], layout: str, url: str, caption: str
+) -> None:
+    write_parquet("t.parquet", 3, *columns)
+
+    source = source_of("t.parquet")
+
+    assert source.layout == layout
+    assert (source.columns.url, source.columns.caption) == (url, caption)
+
+
+@pytest.mark.parametrize(
+    ("line", "layout"),
+    [("a red apple\thttp://a.b/1.jpg\n", "cc3m"), ("http://a.b/1.jpg\ta red apple\n", "cc12m")],
+)
+def test_tables_without_names_are_recognized(line: str, layout: str) -> None:
+    Path("t.tsv").write_text(line * 3)
+    assert source_of("t.tsv").layout == layout
+
+
+def test_columns_that_are_not_known_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("t.csv").write_text("where,words\nhttp://a.b/1.jpg,a red apple\n")
+    assert cli.main(["init", "mine", "t.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "has the columns where, words" in said
+    assert "hint: name them: --url-column NAME --caption-column NAME" in said
+
+    flags = ["--url-column", "where", "--caption-column", "words"]
+    assert cli.main(["init", "mine", "t.csv", *flags]) == 0
+    source: Any = load_pipeline("pipelines.yaml", "mine").harvest
+    assert (source.source.url_column, source.source.caption_column) == ("where", "words")
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "batch", "at_least"), [(10, 4, 1), (300, 32, 1), (600, 64, 1), (20_000, 64, 2)]
+)
+def test_the_number_of_rows_decides_the_batch(num_rows: int, batch: int, at_least: int) -> None:
+    write_parquet("t.parquet", num_rows, "url", "caption")
+
+    config = made("t.parquet")
+
+    assert config.train.global_batch_size == batch
+    assert config.filter.text.frequent.kind == "min_count"
+    assert config.filter.text.frequent.at_least == at_least
+    assert f"{num_rows:,} rows in 1 file" in config.description
+
+
+def test_what_lies_at_a_path_is_told_by_it() -> None:
+    write_parquet("t.parquet", 1, "url", "caption")
+    Path("tables").mkdir()
+    write_parquet("tables/t.parquet", 1, "url", "caption")
+    Path("photos").mkdir()
+    Path("photos/a.jpg").write_bytes(image_bytes(1))
+    write_tar(Path("set/0.tar"), [])
+    Path("model").mkdir()
+    Path("model/config.json").write_text("{}")
+    Path("archives").mkdir()
+    Path("archives/a.warc.gz").write_bytes(b"")
+
+    assert {
+        path: kind_of(path)
+        for path in (
+            *("t.parquet", "tables", "*.csv", "https://a.b/t.parquet"),
+            *("https://museum.example/", "photos", "set", "s3://bucket/{0..9}.tar"),
+            *("model", "archives", "a.warc", "https://a.b/a.warc.gz"),
+        )
+    } == {
+        "t.parquet": "table",
+        "tables": "table",
+        "*.csv": "table",
+        "https://a.b/t.parquet": "table",
+        "https://museum.example/": "site",
+        "photos": "folder",
+        "set": "tars",
+        "s3://bucket/{0..9}.tar": "tars",
+        "model": "checkpoint",
+        "archives": "warc",
+        "a.warc": "warc",
+        "https://a.b/a.warc.gz": "warc",
+    }
+
+
+def test_what_cannot_be_told_is_asked_for() -> None:
+    Path("odd").mkdir()
+    Path("odd/notes.md").write_text("x")
+    with pytest.raises(ConfigError, match="what this is cannot be told") as caught:
+        kind_of("odd")
+    assert all(kind in (caught.value.hint or "") for kind in KINDS)
+    with pytest.raises(InputError, match="nowhere is not there"):
+        kind_of("nowhere")
+    with pytest.raises(ConfigError, match="--from tabel is no kind of data") as caught:
+        pipeline_text("mine", "t.parquet", Told(kind="tabel"))
+    assert caught.value.hint == "did you mean `table`?"
+
+
+def test_only_sources_on_the_web_need_a_contact(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    Path("photos/a.jpg").write_bytes(image_bytes(1))
+    assert cli.main(["init", "mine", "photos"]) == 0
+    assert "next: openalign run mine" in capsys.readouterr().err
+    assert cli.main(["init", "site", "https://museum.example/"]) == 0
+    assert "next: set its web.contact, then openalign run site" in capsys.readouterr().err
+    assert cli.main(["init", "told", "https://museum.example/", "--contact", "a@b.c"]) == 0
+    assert "next: openalign run told" in capsys.readouterr().err
+    assert load_pipeline("pipelines.yaml", "told").web.contact == "a@b.c"
+    capsys.readouterr()
+    assert cli.main(["validate"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if " ok " in line] == ["mine", "site", "told"]
+
+
+def test_a_model_is_measured() -> None:
+    Path("model").mkdir()
+    Path("model/config.json").write_text("{}")
+    config = made("model")
+    assert (config.evaluate.model, config.evaluate.fast) == ("model", True)
+    assert config.harvest is None
+
+
+def test_paths_and_names_are_quoted_where_they_must_be() -> None:
+    name = 'a "b": #c.parquet'
+    write_parquet(name, 1, "url", "the: text")
+    assert source_of(name, caption_column="the: text").path == name
+
+
+def test_without_a_terminal_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["init", "mine"]) == 2
+    assert "PATH is missing" in capsys.readouterr().err
+    assert not Path("pipelines.yaml").exists()
+
+
+def test_at_a_terminal_what_is_missing_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_parquet("t.parquet", 1, "url", "caption")
+    answers = iter(["mine", " t.parquet "])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    assert cli.main(["init"]) == 0
+    assert json.dumps("t.parquet") in Path("pipelines.yaml").read_text()
+
+
+def test_a_name_that_cannot_be_a_pipelines_is_refused() -> None:
+    with pytest.raises(ConfigError, match="NAME"):
+        pipeline_text("a/b", "t.parquet", Told())
