@@ -18,7 +18,7 @@ from openalign import cli
 from openalign.files.names import SOURCE_FOLDER
 
 README = Path(__file__).parents[2] / "README.md"
-COUNTS = re.compile(r"\d+ of \d+ in \d+ s(, \d+ a second)?")
+COUNTS = re.compile(r"\d+ of \d+ in \d+ s(, \d+ a second)?(: [\w ,]+)?")
 SOURCES = ["crawl", "captions", "museum", "shards"]
 
 
