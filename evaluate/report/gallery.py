@@ -1,6 +1,6 @@
 """Some of the images that training pairs were made of, with their alt-texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,10 @@ class SelectedImage:
 
 
 def images_of(selected: Selected) -> list[SelectedImage]:
-    """Return images of the pairs with the smallest keys of the first file that holds any.
+    """Return images of the first pairs of the first files.
 
-    Keys are hashes, so no order decides which these are. An image that cannot be read any more is
-    passed over.
+    Hashes decide which pair stands where, so this is a sample that no order decides. An image that
+    cannot be read any more is passed over.
     """
     reader = ShardReader(selected.shards, places=selected.places)
     found: list[SelectedImage] = []
@@ -61,15 +61,13 @@ def images_of(selected: Selected) -> list[SelectedImage]:
     return found
 
 
-def _each_image_once(urls: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the first row of each image among the first rows of the first file that has rows."""
+def _each_image_once(urls: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the first row of each image among the first rows of each file."""
     for url in urls:
         with storage.open_read(url) as source:
             batches = pq.ParquetFile(source).iter_batches(4 * _NUM_IMAGES, columns=_COLUMNS)
             rows = next((batch.to_pylist() for batch in batches), [])
-        if rows:
-            first: dict[tuple[str, int], dict[str, Any]] = {}
-            for row in rows:
-                first.setdefault((row["shard"], row["offset"]), row)
-            return list(first.values())
-    return []
+        first: dict[tuple[str, int], dict[str, Any]] = {}
+        for row in rows:
+            first.setdefault((row["shard"], row["offset"]), row)
+        yield from first.values()

@@ -77,7 +77,7 @@ def test_it_shows_what_became_of_the_data_and_some_of_what_was_selected(tmp_path
     ]
     anchors = {str(link["href"])[1:] for link in page.named("a") if "href" in link}
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
-    assert {"data", "training", "settings"} <= anchors <= ids
+    assert {"selected", "data", "training", "settings"} <= anchors <= ids
     assert "Nothing was measured" in markdown
     assert "| harvest | duplicate | 1 | 5 |" in markdown
 
