@@ -71,7 +71,9 @@ def section(
     facts, scopes = task.facts, _scopes(task.facts)
     texts = sorted(examples.text_to_image, key=lambda query: hash64(query.caption))
     drawn = texts[:NUM_QUERIES]
-    worst = sorted(texts[NUM_QUERIES:], key=lambda query: -query.rank)[:NUM_WORST]
+    # An image that is among those shown is found, whatever its place.
+    failed = [query for query in texts[NUM_QUERIES:] if query.image not in query.first]
+    worst = sorted(failed, key=lambda query: -query.rank)[:NUM_WORST]
     images = sorted(examples.image_to_text, key=lambda query: hash64(query.image))[:NUM_QUERIES]
     return RetrievalSection(
         name=task.name,
@@ -86,7 +88,7 @@ def section(
             for scope in scopes
         ],
         text_queries=[show_text_query(q, tiles, facts.num_images) for q in drawn],
-        worst=[show_text_query(q, tiles, facts.num_images) for q in worst if q.rank > 1],
+        worst=[show_text_query(q, tiles, facts.num_images) for q in worst],
         image_queries=[show_image_query(q, tiles, facts.num_captions) for q in images],
         num_sampled=len(texts),
     )
