@@ -19,7 +19,7 @@ from openalign.evaluate.report.provenance import Curve, RejectedBy
 from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tables.filling import ReportTables, tables_of
 from openalign.evaluate.tables.origins import EvaluatedRun
-from openalign.evaluate.tables.paper import PAPER
+from openalign.evaluate.tables.paper import BIBTEX, PAPER
 from openalign.evaluate.tasks.contract import TaskSection
 from openalign.evaluate.tasks.kinds import KINDS, finished_tasks
 from openalign.files import storage
@@ -92,11 +92,16 @@ class Page:
     frequent_texts: Sequence[FrequentText]
     rejects: Sequence[RejectedBy]
     curves: Sequence[Curve]
+    training: str
+    """How long it was; empty where there was none."""
+
     num_pairs: int | None
     """Training pairs; None where the run has no stage that selects them."""
 
     paper: str
     """The paper, as it is cited."""
+
+    bibtex: str
 
     settings: Sequence[tuple[str, str]]
     """Each stage's settings, as indented JSON."""
@@ -191,8 +196,10 @@ def build(
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
         curves=provenance.curves(trained) if trained is not None else [],
+        training=provenance.training_note(manifests) if trained is not None else "",
         num_pairs=num_pairs,
         paper=PAPER,
+        bibtex=BIBTEX,
         settings=[
             (name, json.dumps(manifest.settings.get("settings"), indent=2, ensure_ascii=False))
             for name, manifest in manifests.items()

@@ -13,6 +13,7 @@ from openalign.files.facts import (
     FrequentText,
     JudgedFacts,
     StageFacts,
+    TrainFacts,
 )
 from openalign.files.manifest import Manifest
 from openalign.files.names import METRICS_FILE
@@ -116,6 +117,22 @@ def _facts_of_filter(manifests: Mapping[str, Manifest]) -> FilterFacts | None:
     """Return the facts of the stage that judges alt-texts by their n-grams, where there is one."""
     found = (m.facts_as(FilterFacts) for m in manifests.values() if "ngrams" in m.facts)
     return next(found, None)
+
+
+def training_note(manifests: Mapping[str, Manifest]) -> str:
+    """Return, in words, how long training was; empty where there was none."""
+    if "train" not in manifests:
+        return ""
+    manifest = manifests["train"]
+    facts, settings = manifest.facts_as(TrainFacts), manifest.settings["settings"]
+    batch, pairs = int(settings["global_batch_size"]), manifest.num_inputs
+    note = f"{facts.steps:,} updates of {batch:,} pairs"
+    if pairs:
+        note += f": {facts.steps * batch / pairs:,.1f} passes over {pairs:,} pairs"
+    note += f". The vocabulary has {facts.vocabulary_size:,} word pieces."
+    if facts.skipped_steps:
+        note += f" {facts.skipped_steps:,} updates were skipped."
+    return note
 
 
 def curves(folder: str) -> list[Curve]:

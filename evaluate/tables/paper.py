@@ -9,6 +9,16 @@ PAPER = (
     "Supervision, ICML 2021."
 )
 
+BIBTEX = """\
+@inproceedings{jia2021align,
+  title     = {Scaling Up Visual and Vision-Language Representation Learning With Noisy Text Supervision},
+  author    = {Jia, Chao and Yang, Yinfei and Xia, Ye and Chen, Yi-Ting and Parekh, Zarana and Pham, Hieu and
+               Le, Quoc V. and Sung, Yunhsuan and Li, Zhen and Duerig, Tom},
+  booktitle = {Proceedings of the 38th International Conference on Machine Learning},
+  year      = {2021},
+  url       = {https://arxiv.org/abs/2102.05918},
+}"""  # noqa: E501  # as BibTeX has it
+
 TABLES = (
     TABLE_1,
     TABLE_2,

@@ -122,7 +122,17 @@ def whole(evaluated: Path) -> tuple[Page, str]:
         ),
         "fetch": manifest("fetch", {"fetched": 10, "http_gone": 2}, files=[ledger]),
         "select": manifest("select", {"kept": 9, "near_duplicate": 1}),
-        "train": manifest("train", {"trained_on": 9}),
+        "train": manifest(
+            "train",
+            {"trained_on": 9},
+            settings={"settings": {"global_batch_size": 4, "note": "</pre><b>train"}},
+            facts={
+                "steps": 50,
+                "skipped_steps": 2,
+                "sample_hash": "s",
+                "vocabulary_size": 1234,
+            },
+        ),
         "evaluate": manifest("evaluate", {"embedded": 8}),
     }
     return write(evaluated, manifests)
@@ -161,7 +171,7 @@ def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(whole: tuple[Page,
     for text in (page_style(), *files):
         assert not [word for word in ("url(", "@import", "http", "fetch(") if word in text]
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
-    assert links == ["https://example.org/by"]
+    assert links == ["https://example.org/by", "../evaluate/results.json"]
     assert not [name for _, a in page.tags for name in a if name.startswith("on")]
 
 
@@ -203,6 +213,10 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "http://a.example/gone",
         "Loss",
         "First 9, last 4.1",
+        # 50 x 4 / 9
+        "50 updates of 4 pairs: 22.2 passes over 9 pairs. The vocabulary has 1,234 word pieces. "
+        "2 updates were skipped.",
+        "jia2021align",
         "Temperature",
         "Another scale and another benchmark",
         "ALIGN (L2 + Large)",
