@@ -214,8 +214,8 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "Loss",
         "First 9, last 4.1",
         # 50 x 4 / 9
-        "50 updates of 4 pairs: 22.2 passes over 9 pairs. The vocabulary has 1,234 word pieces. "
-        "2 updates were skipped.",
+        "50 updates of 4 pairs: 22.2 passes over 9 pairs.",
+        "The vocabulary has 1,234 word pieces. 2 updates were skipped.",
         "jia2021align",
         "Temperature",
         "Another scale and another benchmark",
