@@ -52,7 +52,8 @@ class ModelConfig:
     """Side of the square that the image tower sees: a random crop in training, else the middle."""
 
     max_tokens: int = 64
-    """Word pieces an alt-text is cut to, with the two that mark its ends."""
+    """Word pieces an alt-text is cut to, with the two that mark its ends. What the run begins from
+    may have positions for more, and keeps them."""
 
     vocabulary_size: int = 100_000
     """Most word pieces that the vocabulary may hold; small corpora yield fewer."""
