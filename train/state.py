@@ -16,7 +16,7 @@ from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
 from openalign.telemetry import JsonLines
 from openalign.train import passes, zero
-from openalign.train.checkpoints import resume, room
+from openalign.train.checkpoints import going_on, resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Start
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
@@ -32,6 +32,7 @@ from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.work_folder import Folders, fetch_beside
 
@@ -59,6 +60,9 @@ class RunInputs:
 
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
+
+    other_run: LastCheckpoint | None = None
+    """What the run goes on from while it has no checkpoint of its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,11 +115,15 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     folders = inputs.folders
     checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
     found = _newest(checkpoints, ranks, folders, made_from=inputs.made_from)
+    other = None if found else _of_other_run(inputs, config, ranks, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
     towers = build_towers(
         config, vocabulary_size=len(inputs.vocabulary), pretrained=inputs.pretrained
     )
+    if other is not None:
+        found = other
+        going_on.check_towers(other, towers)
     optimizer = build_optimizer(towers, config)
     on_rank_0(ranks, partial(_require_room, checkpoints, towers, optimizer, config))
     engine = _engine_from(found, towers, optimizer, config, ranks)
@@ -202,6 +210,17 @@ def _newest(
     if found is not None:
         on_rank_0(ranks, lambda: fetch_beside(folders))
     return found
+
+
+def _of_other_run(
+    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, *, total_steps: int
+) -> resume.FoundCheckpoint | None:
+    if inputs.other_run is None:
+        return None
+    found = going_on.checkpoint_of(
+        inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
+    )
+    return going_on.on_pairs_of(found, inputs.made_from, first_hash=inputs.first_hash)
 
 
 def _engine_from(

@@ -70,6 +70,7 @@ ANOTHER_MODEL = [
     "model.image_tower.batch_norm.kind",
     "ema.decay",
     "init_from.kind",
+    "init_from.state",
     "init_from.image.architecture",
     "init_from.image.mean",
     "init_from.image.std",

@@ -11,14 +11,12 @@ from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
 from openalign.train.checkpoints.manifest import (
-    MANIFEST_FILE,
     CheckpointManifest,
     DamagedError,
     SavedFile,
-    name_of,
     sealed,
-    steps_in,
 )
 
 _PARTIAL = ".partial-"

@@ -7,15 +7,13 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
+from openalign.train.checkpoint_names import MANIFEST_FILE
 
-MANIFEST_FILE = "checkpoint.json"
 OLD_PROGRESS_FILE = "progress.json"
 """What a checkpoint of DeepSpeed's own form had in its place."""
 
 FORMAT = 1
 """Raised whenever an older reader would go wrong."""
-
-_PREFIX = "step-"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,25 +88,6 @@ _SEALED = msgspec.json.Decoder(_Sealed)
 
 class DamagedError(Exception):
     """A checkpoint cannot be used; the message says which file is at fault, and why."""
-
-
-def name_of(step: int) -> str:
-    """Return the name of a checkpoint's folder."""
-    return f"{_PREFIX}{step:08d}"
-
-
-def step_of(name: str) -> int | None:
-    """Return the step of a checkpoint's folder, or None where it is none."""
-    digits = name.removeprefix(_PREFIX)
-    return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
-
-
-def steps_in(url: str) -> list[int]:
-    """Return the steps of the checkpoints in a folder, the newest first, whole or not."""
-    if not storage.exists(url):
-        return []
-    found = [step_of(name) for name in storage.list_names(url)]
-    return sorted((step for step in found if step is not None), reverse=True)
 
 
 def sealed(manifest: CheckpointManifest) -> bytes:

@@ -14,10 +14,10 @@ from typing import Any
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.telemetry import say
+from openalign.train.checkpoint_names import MANIFEST_FILE
 from openalign.train.checkpoints import pieces
 from openalign.train.checkpoints.folder import CheckpointFolder, check_file
 from openalign.train.checkpoints.manifest import (
-    MANIFEST_FILE,
     CheckpointManifest,
     DamagedError,
     Progress,
@@ -48,11 +48,7 @@ class FoundCheckpoint:
         Raises:
             StageError: the towers are not those that were saved.
         """
-        saved = {name: p.shape for name, p in self.manifest.parameters.items()}
-        saved |= self.manifest.buffers
-        tensors = trained_parameters(towers) | unmoved_tensors(towers)
-        wanted = {name: list(tensor.shape) for name, tensor in tensors.items()}
-        differing = sorted(n for n in saved | wanted if saved.get(n) != wanted.get(n))
+        differing = self.differing_tensors(towers)
         if differing:
             raise StageError(
                 f"{self.path} holds another model: {len(differing)} tensors differ, such as "
@@ -60,6 +56,14 @@ class FoundCheckpoint:
                 hint="go on with the version of OpenALIGN that made it, or start in another root",
             )
         pieces.load_towers(towers, self.path, part=part)
+
+    def differing_tensors(self, towers: Any) -> list[str]:
+        """Return the names of tensors that are not in both, of other shapes, or frozen in one."""
+        trained = {name: list(p.shape) for name, p in trained_parameters(towers).items()}
+        unmoved = {name: list(tensor.shape) for name, tensor in unmoved_tensors(towers).items()}
+        saved = {name: p.shape for name, p in self.manifest.parameters.items()}
+        pairs = ((saved, trained), (self.manifest.buffers, unmoved))
+        return sorted({n for a, b in pairs for n in {**a, **b} if a.get(n) != b.get(n)})
 
     def load_moments(self, engine: Any, optimizer: Any) -> None:
         """Put moments, averages and numbers of updates into an engine's optimizer."""

@@ -1,6 +1,7 @@
 """A model's folder, as a run begins from it: an ALIGN of Hugging Face's library, or our export."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,8 +33,12 @@ from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.origin import hash_of_read
 
 
-def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
+def read(
+    url: str, model: ModelConfig, *, with_weights: bool, beside: Mapping[str, str]
+) -> ReadOrigin:
     """Return a folder's model and the settings that agree with it.
+
+    `beside` has the hashes of files elsewhere that are part of what the run begins from.
 
     Raises:
         InputError: the folder is not that of an ALIGN, or its images cannot be made in training.
@@ -67,7 +72,7 @@ def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
         if with_weights:
             for name in names:
                 files.path(name)  # hashed, also where nothing was read of it
-            content = hash_of_read(files.sha256, {name: name for name in names})
+            content = hash_of_read({**{name: files.sha256[name] for name in names}, **beside})
     return ReadOrigin(model=settings, pretrained=pretrained, taken=taken, content=content)
 
 

@@ -69,7 +69,6 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOr
                 read_weights = load_bert(files, text)
                 weights |= {f"text_model.{name}": t for name, t in read_weights.items()}
                 hashes |= _hashes(files)
-    names = {name: name for name in hashes}
     return ReadOrigin(
         model=model,
         pretrained=Pretrained(
@@ -80,7 +79,7 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOr
             weights=weights if with_weights else {},
         ),
         taken=taken,
-        content=hash_of_read(hashes, names) if with_weights else "",
+        content=hash_of_read(hashes) if with_weights else "",
     )
 
 
