@@ -53,7 +53,14 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
     shards = ShardReader(spec.shards, places=spec.places)
-    data = open_pairs(config, index, vocabulary, shards, pretrained=pretrained)
+    data = open_pairs(
+        config,
+        index,
+        vocabulary,
+        shards,
+        pretrained=pretrained,
+        passed_over=found.progress.passed_over,
+    )
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
     settle_statistics(towers, towers, data, share, config)

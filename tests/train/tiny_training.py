@@ -30,6 +30,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.files.training_index import write_training_index
 from openalign.settings.fields import identity, to_plain
+from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import (
     Augmentation,
     Duration,
@@ -293,6 +294,7 @@ def train(
     work: str,
     *,
     other_run: LastCheckpoint | None = None,
+    rewinds: Sequence[Rewind] = (),
 ) -> None:
     """Be one rank of a training run whose stage nobody locks or seals."""
     from openalign.train import loop, zero
@@ -316,7 +318,7 @@ def train(
         other_run=other_run,
     )
     with zero.joined_ranks() as ranks:
-        trained = loop.run(config, ranks, inputs)
+        trained = loop.run(config, ranks, inputs, rewinds=rewinds)
         if ranks.rank == 0:
             write_result(trained, config, folders)
 

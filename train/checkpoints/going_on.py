@@ -65,15 +65,18 @@ def check_towers(found: FoundCheckpoint, towers: Any) -> None:
         )
 
 
-def on_pairs_of(
+def as_beginning(
     found: FoundCheckpoint, made_from: Mapping[str, str], *, first_hash: str
 ) -> FoundCheckpoint:
-    """Return a checkpoint whose sample hash goes on with this run's pairs.
+    """Return a checkpoint whose sample hash goes on with this run's pairs, which begins with it.
 
-    It stays where they are those of the other run. Then it ends as that of an undisturbed run.
+    The hash stays where the pairs are those of the other run. Then it ends as that of an
+    undisturbed run.
     """
-    if found.manifest.made_from.get(_PAIRS) == made_from.get(_PAIRS):
-        return found
-    sample_hash = joined_hash(found.progress.sample_hash, first_hash)
-    progress = msgspec.structs.replace(found.progress, sample_hash=sample_hash)
+    sample_hash = found.progress.sample_hash
+    if found.manifest.made_from.get(_PAIRS) != made_from.get(_PAIRS):
+        sample_hash = joined_hash(sample_hash, first_hash)
+    progress = msgspec.structs.replace(
+        found.progress, sample_hash=sample_hash, first_step=found.progress.step
+    )
     return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))

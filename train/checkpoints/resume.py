@@ -76,9 +76,15 @@ class FoundCheckpoint:
 
 
 def find_newest(
-    folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str]
+    folder: CheckpointFolder,
+    ranks: RankGroup,
+    *,
+    made_from: Mapping[str, str],
+    up_to: int | None = None,
 ) -> FoundCheckpoint | None:
     """Return the newest whole checkpoint, or None where there is none; all ranks must call this.
+
+    Those beyond the step `up_to` do not count.
 
     Raises:
         StageError: there are checkpoints, and none is whole; or the newest whole one was made from
@@ -86,6 +92,8 @@ def find_newest(
     """
     faults: dict[str, str] = {}
     for step in on_rank_0(ranks, folder.steps):
+        if up_to is not None and step > up_to:
+            continue
         url = folder.url_of(step)
         if on_rank_0(ranks, lambda url=url: _is_upload_cut_off(folder, url)):
             continue

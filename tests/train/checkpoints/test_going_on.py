@@ -99,12 +99,13 @@ def test_the_sample_hash_tells_of_other_pairs(tmp_path: Path) -> None:
     found = found_at(tmp_path, 7)  # made from the `select` called abc, at the sample hash 5a
     first = hashlib.sha256(b"another index").hexdigest()
 
-    same = going_on.on_pairs_of(found, {"`select`": "abc", "settings": "others"}, first_hash=first)
-    other = going_on.on_pairs_of(found, {"`select`": "abd"}, first_hash=first)
+    same = going_on.as_beginning(found, {"`select`": "abc", "settings": "others"}, first_hash=first)
+    other = going_on.as_beginning(found, {"`select`": "abd"}, first_hash=first)
 
     assert same.progress.sample_hash == "5a"
     joined = hashlib.sha256(bytes.fromhex("5a" + first)).hexdigest()
     assert (other.progress.sample_hash, other.progress.step) == (joined, 7)
+    assert other.progress.first_step == 7
 
 
 def test_a_run_without_a_checkpoint_of_its_last_step_is_refused(tmp_path: Path) -> None:
