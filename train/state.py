@@ -232,16 +232,17 @@ def _newest(
     checkpoints: CheckpointFolder, ranks: RankGroup, inputs: RunInputs, rewinds: Sequence[Rewind]
 ) -> resume.FoundCheckpoint | None:
     """Return what the run goes on from, with the files beside it on this machine."""
-    up_to = rewinds[-1].back_to if rewinds else None
 
     def prepare() -> None:
         if ranks.rank == 0 or (is_first_of_machine() and not checkpoints.is_local):
             checkpoints.drop_unfinished()
 
     together(prepare)
-    found = resume.find_newest(checkpoints, ranks, made_from=inputs.made_from, up_to=up_to)
-    if up_to is not None:
-        on_rank_0(ranks, lambda: checkpoints.drop_beyond(up_to))
+    if rewinds:
+        to = rewinds[-1].back_to
+        found = resume.go_back(checkpoints, ranks, made_from=inputs.made_from, to=to)
+    else:
+        found = resume.find_newest(checkpoints, ranks, made_from=inputs.made_from)
     if found is not None:
         on_rank_0(ranks, lambda: fetch_beside(inputs.folders))
     return found

@@ -14,14 +14,12 @@ import msgspec
 from openalign.errors import ConfigError
 from openalign.train.checkpoints import resume
 from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import PAIRS
 from openalign.train.checkpoints.resume import FoundCheckpoint
 from openalign.train.config import TrainConfig
 from openalign.train.data.sample_hash import joined_hash
 from openalign.train.ranks import RankGroup
 from openalign.train.start.origin import LastCheckpoint
-
-_PAIRS = "`select`"
-"""What a checkpoint calls the content whose pairs its row numbers count."""
 
 _WEIGHTS_ALONE = "or begin with that run's weights alone: state: weights"
 
@@ -74,7 +72,7 @@ def as_beginning(
     undisturbed run.
     """
     sample_hash = found.progress.sample_hash
-    if found.manifest.made_from.get(_PAIRS) != made_from.get(_PAIRS):
+    if found.manifest.made_from.get(PAIRS) != made_from.get(PAIRS):
         sample_hash = joined_hash(sample_hash, first_hash)
     progress = msgspec.structs.replace(
         found.progress, sample_hash=sample_hash, first_step=found.progress.step

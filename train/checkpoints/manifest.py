@@ -13,6 +13,9 @@ from openalign.train.data.passed_over import BatchRange, merged
 OLD_PROGRESS_FILE = "progress.json"
 """What a checkpoint of DeepSpeed's own form had in its place."""
 
+PAIRS = "`select`"
+"""What `made_from` calls the content whose pairs the run is trained on."""
+
 FORMAT = 1
 """Raised whenever an older reader would go wrong."""
 

@@ -75,6 +75,21 @@ class FoundCheckpoint:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
+def go_back(
+    folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str], to: int
+) -> FoundCheckpoint | None:
+    """Return the newest whole checkpoint up to a step, and remove those beyond it.
+
+    They are of steps that are undone. All ranks must call this.
+
+    Raises:
+        StageError: as `find_newest` does; nothing is removed then.
+    """
+    found = find_newest(folder, ranks, made_from=made_from, up_to=to)
+    on_rank_0(ranks, lambda: folder.drop_beyond(to))
+    return found
+
+
 def find_newest(
     folder: CheckpointFolder,
     ranks: RankGroup,

@@ -14,7 +14,7 @@ from openalign.files import storage
 from openalign.train.checkpoints import room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
-from openalign.train.checkpoints.resume import find_newest
+from openalign.train.checkpoints.resume import find_newest, go_back
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,13 +60,13 @@ def test_a_rewind_finds_the_newest_before_it_and_removes_what_is_beyond(tmp_path
     folder = folder_in(tmp_path)
     save(folder, 2, 4, 6, 8, keep=4)
 
-    found = find_newest(folder, RANKS, made_from={"`select`": "abc"}, up_to=5)
-    folder.drop_beyond(5)
+    found = go_back(folder, RANKS, made_from={"`select`": "abc"}, to=5)
 
     assert found is not None
     assert found.progress.step == 4
     assert folder.steps() == [4, 2]
-    assert find_newest(folder, RANKS, made_from={"`select`": "abc"}, up_to=1) is None
+    assert go_back(folder, RANKS, made_from={"`select`": "abc"}, to=1) is None
+    assert folder.steps() == []
 
 
 @pytest.mark.parametrize("url", ["", "memory://beyond/checkpoints"])

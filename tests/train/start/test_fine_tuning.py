@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from saved_align import edit_json, save_align
@@ -18,16 +19,23 @@ from tiny_training import (
 )
 from transformers import AlignModel, AutoProcessor
 
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import training_index_name
 from openalign.files.shards import ShardReader
 from openalign.run import inputs
 from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
+from openalign.run.lineage import read_inputs
+from openalign.run.stages import STAGES, training_spec
+from openalign.run.verbs.exporting import export
 from openalign.train.config import ModelConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet
+from openalign.train.data.preprocess import Preprocess
 from openalign.train.data.sample_hash import first_hash, next_hash
+from openalign.train.export_step import export_step
 from openalign.train.presets import ImageTower, TextTower
 from openalign.train.start import begin, origin
 from openalign.train.starting_points import FromModel, FromRun
@@ -162,6 +170,50 @@ def test_another_checkpoint_is_exported_with_the_words_and_sizes_of_the_model(
     export = pipelines.parent / "run" / "train" / "export"
     for file in export.iterdir():
         assert (tmp_path / "step" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def exported(pipelines: Path, output: Path) -> str:
+    config = load_pipeline(str(pipelines), "tiny", [])
+    return export(Run(stages=STAGES, config=config), step=NUM_STEPS, output=str(output))
+
+
+def test_an_export_that_is_cut_off_leaves_nothing_under_its_name(
+    pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "step"
+
+    def killed(self: Preprocess, folder: str) -> None:
+        assert Path(folder, "model.safetensors").exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Preprocess, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            exported(pipelines, output)
+
+    assert not output.exists()
+    (tmp_path / "step.unfinished" / "left over").touch()
+    assert exported(pipelines, output) == str(output)
+    names = sorted(path.name for path in (pipelines.parent / "run" / "train" / "export").iterdir())
+    assert sorted(path.name for path in output.iterdir()) == names
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_checkpoint_of_other_pairs_than_today_s_is_not_exported(
+    pipelines: Path, tmp_path: Path
+) -> None:
+    config = load_pipeline(str(pipelines), "tiny", [])
+    run = Run(stages=STAGES, config=config)
+    spec = training_spec(run, read_inputs(run, STAGES["train"]))
+    contents = dict(spec.inputs.contents) | {"select": "another result"}
+    other = msgspec.structs.replace(
+        spec, inputs=msgspec.structs.replace(spec.inputs, contents=contents)
+    )
+
+    with pytest.raises(StageError, match=r"step-00000003 was trained on another result of `select"):
+        export_step(spec.folder.url, NUM_STEPS, spec=other, output=str(tmp_path / "step"))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_manifest_holds_the_hash_of_the_model_and_no_path(pipelines: Path) -> None:
