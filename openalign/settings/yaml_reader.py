@@ -121,9 +121,7 @@ class Place:
         if wanted is float and type(value) is int:
             value = float(value)
         if type(value) is not wanted:
-            hint = None
-            if isinstance(value, str) and re.fullmatch(r"[+-]?\d+e[+-]?\d+", value):
-                hint = f"YAML reads `{value}` as text; write `{value.replace('e', '.0e')}`"
+            hint = _as_yaml_has_it(value) if isinstance(value, str) else None
             raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}", hint=hint)
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, f"must be a finite number, got {_shown(node)}")
@@ -216,6 +214,19 @@ def _shown(node: Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return "a list"
     return "a mapping" if isinstance(node, yaml.MappingNode) else repr(_scalar_value(node))
+
+
+def _as_yaml_has_it(text: str) -> str | None:
+    """Return how YAML wants a number that has an exponent, or None where it is none.
+
+    Without a point and a sign of the exponent it is text to YAML 1.1.
+    """
+    number = re.fullmatch(r"([+-]?\d+)(\.\d*)?[eE]([+-]?)(\d+)", text)
+    if number is None:
+        return None
+    whole, fraction, sign, exponent = number.groups(default="")
+    wanted = f"{whole}{fraction if len(fraction) > 1 else '.0'}e{sign or '+'}{exponent}"
+    return f"YAML reads `{text}` as text; write `{wanted}`"
 
 
 def _type_name(kind: Any) -> str:

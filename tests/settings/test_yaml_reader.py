@@ -93,6 +93,18 @@ def test_every_kind_of_value_is_read() -> None:
             id="a number that YAML reads as text",
         ),
         pytest.param(
+            "rules: {ratio: -2E-3}",
+            "p.yaml:1: `rules.ratio` must be a number, got '-2E-3'",
+            "YAML reads `-2E-3` as text; write `-2.0e-3`",
+            id="with a capital letter",
+        ),
+        pytest.param(
+            "rules: {ratio: 1.5e3}",
+            "p.yaml:1: `rules.ratio` must be a number, got '1.5e3'",
+            "YAML reads `1.5e3` as text; write `1.5e+3`",
+            id="without a sign",
+        ),
+        pytest.param(
             "rules: {above_px: 2.5}",
             "p.yaml:1: `rules.above_px` must be a whole number, got 2.5",
             None,
