@@ -8,7 +8,15 @@ from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers
 from openalign.train.stopping import Stopping
-from openalign.train.updates import AdamW, Ema, Lamb, Schedule, Temperature
+from openalign.train.updates import (
+    AdamW,
+    Ema,
+    Lamb,
+    RewindSpikes,
+    Schedule,
+    SkipSpikes,
+    Temperature,
+)
 
 _LARGEST_BLOCK_BY_DEFAULT = 256
 """The paper's batch then has 64 blocks: as many ranks can share it, each in a single pass."""
@@ -52,7 +60,8 @@ class ModelConfig:
     """Side of the square that the image tower sees: a random crop in training, else the middle."""
 
     max_tokens: int = 64
-    """Word pieces an alt-text is cut to, with the two that mark its ends."""
+    """Word pieces an alt-text is cut to, with the two that mark its ends. What the run begins from
+    may have positions for more, and keeps them."""
 
     vocabulary_size: int = 100_000
     """Most word pieces that the vocabulary may hold; small corpora yield fewer."""
@@ -230,6 +239,9 @@ class TrainConfig:
 
     compile: bool = False
     """Compile the towers (`torch.compile`); texts are padded to `max_tokens`. Not in stage 3."""
+
+    loss_spikes: SkipSpikes | RewindSpikes | None = None
+    """What happens at a step whose loss is finite and far above those before; null: nothing."""
 
     batch_norm_batches: int = 20
     """Batches on which batch-norm statistics are estimated again before the export."""

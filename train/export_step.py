@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import CHECKPOINTS_FOLDER, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train import zero
 from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import PAIRS
 from openalign.train.checkpoints.resume import find
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
@@ -22,6 +24,7 @@ from openalign.train.model.towers import build_towers
 from openalign.train.optim.lamb import EMA
 from openalign.train.passes import block_share, settle_statistics
 from openalign.train.ranks import alone
+from openalign.train.saved_files import CONFIG_FILE
 from openalign.train.start.begin import begin
 from openalign.train.starting_points import INIT_FROM
 from openalign.train.state import open_pairs, vocabulary_of
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) -> None:
-    """Write the model of a checkpoint that lies in a run's folder.
+    """Write the model of a checkpoint that lies in a run's folder, in one step.
 
     Settings and vocabulary are the checkpoint's own, and so are all weights. A tokenizer and
     preprocessing that the run began from are read from there. The training pairs, on which
@@ -39,12 +42,19 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
 
     Raises:
         InputError: what the run began from is gone.
-        StageError: the checkpoint is damaged, or what the run began from was changed.
+        StageError: the checkpoint is damaged, is of other pairs than those that are there now, or
+            what the run began from was changed.
     """
     ranks = alone()
     with tempfile.TemporaryDirectory(prefix="openalign-") as scratch:
         kept = CheckpointFolder(url=storage.join(folder, CHECKPOINTS_FOLDER), scratch=Path(scratch))
         found = find(kept, step, ranks)
+        if found.manifest.made_from.get(PAIRS) != spec.inputs.contents.get("select"):
+            raise StageError(
+                f"{kept.url_of(step)} was trained on another result of `select` than the one that "
+                "is there now, on which its batch-norm statistics would be estimated",
+                hint="put back the settings and inputs of then, and run `openalign select`",
+            )
         config = read_plain(TrainConfig, dict(found.manifest.settings), "the checkpoint")
         content = found.manifest.made_from.get(f"`{INIT_FROM}`", "")
         pretrained = begin(config, content=content).pretrained
@@ -53,11 +63,25 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
     shards = ShardReader(spec.shards, places=spec.places)
-    data = open_pairs(config, index, vocabulary, shards, pretrained=pretrained)
+    data = open_pairs(
+        config,
+        index,
+        vocabulary,
+        shards,
+        pretrained=pretrained,
+        passed_over=found.progress.passed_over,
+    )
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
     settle_statistics(towers, towers, data, share, config)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
+    unfinished = f"{output.rstrip('/')}.unfinished"
+    storage.remove(unfinished)  # what a killed export has left
     write_export(
-        output, weights=weights, vocabulary=vocabulary, model=config.model, pretrained=pretrained
+        unfinished,
+        weights=weights,
+        vocabulary=vocabulary,
+        model=config.model,
+        pretrained=pretrained,
     )
+    storage.move(unfinished, output, last=(CONFIG_FILE,))  # no folder is a model without it

@@ -1,20 +1,29 @@
 """What a training run notes and shows while it runs; only rank 0 has a journal.
 
 metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
-skipped.jsonl     the pairs of every step that was skipped; absent when none was
+skipped.jsonl     the pairs of every step that was skipped, and why; absent when none was
+rewound.jsonl     every spike for which steps were undone; absent when none was
 replaced.jsonl    the pairs whose image could not be decoded; written by the loop on every rank
 run.jsonl         each start with its ranks, times and rates: never compared
 tensorboard/      both, for people
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from openalign.files import storage
-from openalign.files.names import METRICS_FILE, REPLACED_FILE, RUN_LOG, SKIPPED_FILE
+from openalign.files.names import (
+    METRICS_FILE,
+    REPLACED_FILE,
+    REWOUND_FILE,
+    RUN_LOG,
+    SKIPPED_FILE,
+)
 from openalign.progress import display_of
 from openalign.telemetry import JsonLines, say
 
@@ -64,6 +73,7 @@ class Journal:
             _forget_from(folder / name, first_step)
         self._metrics = JsonLines(folder / METRICS_FILE)
         self._skipped = JsonLines(folder / SKIPPED_FILE)
+        self._rewound = folder / REWOUND_FILE
         self._times = JsonLines(folder / RUN_LOG)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._display = display_of("train", total=total_steps, unit="step")
@@ -80,10 +90,17 @@ class Journal:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
-    def skipped(self, step: int, keys: Sequence[str]) -> None:
-        """Write down a step whose loss or gradient was not finite, with the keys of its pairs."""
-        say(f"step {step} was skipped: its loss or gradient was not finite")
-        self._skipped.write(step=step, keys=list(keys))
+    def skipped(self, step: int, keys: Sequence[str], *, why: str) -> None:
+        """Write down a step that changed nothing, with the keys of its pairs."""
+        say(f"step {step} was skipped: {why}")
+        self._skipped.write(step=step, why=why, keys=list(keys))
+
+    def rewound(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write down all rewinds that led to where the run is."""
+        storage.remove(str(self._rewound))
+        if lines:
+            content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            storage.write_text(str(self._rewound), content)
 
     def passed(self, step: int, *, num_samples: int, waited: float, shown: str) -> None:
         """Count a step's samples and the seconds it waited for data; show where the run is."""

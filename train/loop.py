@@ -1,7 +1,8 @@
 """The training loop: reads the training index and the shards, returns trained weights.
 
 Every rank calls `run`. The loop has no state of its own: the pairs of a step and its draws are
-functions of (seed, step). A checkpoint therefore holds weights, moments and a step number.
+functions of the seed, the step and the batches that are passed over. A checkpoint therefore holds
+weights, moments and a short record of how far the run is.
 """
 
 import math
@@ -17,19 +18,23 @@ import torch.distributed as dist
 from torch import Tensor
 
 from openalign.errors import StageError
-from openalign.files.names import SKIPPED_FILE
+from openalign.files.names import REWOUND_FILE, SKIPPED_FILE
 from openalign.telemetry import say
 from openalign.train import journal, passes, zero
+from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import RowNumbers
 from openalign.train.data.pairs import Batch
+from openalign.train.data.passed_over import batch_at
 from openalign.train.data.sample_hash import hashes_after
 from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup
+from openalign.train.spikes import Spike, remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.stopping import Stopped, stop_requests
+from openalign.train.updates import RewindSpikes
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
 
@@ -43,6 +48,9 @@ class Trained:
     vocabulary: Sequence[str]
     num_pairs: int
     """Pairs of the training index."""
+
+    num_positions: int
+    """Places in the order of pairs that the run has passed."""
 
     num_steps: int
     """Steps of the run, skipped ones included."""
@@ -66,30 +74,49 @@ class _StepOutcome:
     stop: bool
     """Whether any rank was asked to stop behind it."""
 
+    spike: Spike | None
+    """What made the loss one, where that is told."""
+
     @property
-    def finite(self) -> bool:
-        """Whether the step was taken."""
+    def taken(self) -> bool:
+        """Whether the towers were updated."""
         return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
-def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
+def run(
+    config: TrainConfig, ranks: RankGroup, inputs: RunInputs, *, rewinds: Sequence[Rewind] = ()
+) -> Trained:
     """Train from the newest checkpoint on and return what came of it; every rank calls this.
+
+    `rewinds` are spikes that are known beforehand.
 
     Raises:
         ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
             warm-up is as long as the run.
-        StageError: no checkpoint is whole, there is no room for one, or too many steps in a row
-            that were not finite.
+        StageError: no checkpoint is whole, there is no room for one, too many steps in a row were
+            not finite, or too many spikes were told.
         Stopped: the run was asked to stop, and has saved a checkpoint.
     """
-    state = set_up(config, ranks, inputs)
+    ended = _run_to_spike(config, ranks, inputs, rewinds)
+    while not isinstance(ended, Trained):
+        ended = _run_to_spike(config, ranks, inputs, ended)
+    return ended
+
+
+def _run_to_spike(
+    config: TrainConfig, ranks: RankGroup, inputs: RunInputs, rewinds: Sequence[Rewind]
+) -> Trained | Sequence[Rewind]:
+    """Train to the end, or to a spike for which steps are undone; then return all rewinds."""
+    state = set_up(config, ranks, inputs, rewinds=rewinds)
     with (
         watched(ranks, minutes=config.hang_minutes) as at,
         closing(state),
         _failed_checkpoints_told(state),
     ):
-        _train(state, at)
+        rewind = _train(state, at)
         state.saver.wait()
+        if rewind is not None:
+            return [*state.progress.rewinds, rewind]
         engine = state.engine
         settling = partial(_settle_pass, engine, at, state.total_steps)
         if config.export == "ema":
@@ -100,6 +127,10 @@ def run(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Trained:
         weights=weights,
         vocabulary=state.vocabulary,
         num_pairs=len(state.data),
+        num_positions=state.data.first_position(
+            state.total_steps - 1, global_batch_size=config.global_batch_size
+        )
+        + config.global_batch_size,
         num_steps=state.total_steps,
         num_skipped=state.progress.num_skipped,
         sample_hash=state.progress.sample_hash,
@@ -124,7 +155,8 @@ def _settle_pass(engine: Any, at: Mark, step: int, *inputs: Any, **options: Any)
     return engine(*inputs, **options)
 
 
-def _train(state: TrainingState, at: Mark) -> None:
+def _train(state: TrainingState, at: Mark) -> Rewind | None:
+    """Take the steps that are left, or those up to a spike for which some are to be undone."""
     config, progress = state.config, state.progress
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
@@ -140,10 +172,14 @@ def _train(state: TrainingState, at: Mark) -> None:
             state.saver.check()
             waited = time.monotonic() - asked
             outcome = _step(state, batch, at=at, stop=stops.are_there())
-            _name_replaced(state, batch)
-            _count(state, batch.step, outcome)
-            progress.step, progress.sample_hash = batch.step + 1, next(hashes)
-            _report(state, batch.step, outcome, waited)
+            rewind = _rewind_for(state, batch.step, outcome)
+            if rewind is None:
+                _name_replaced(state, batch)
+                _count(state, batch.step, outcome)
+                progress.step, progress.sample_hash = batch.step + 1, next(hashes)
+                _report(state, batch.step, outcome, waited)
+            elif not outcome.stop:  # else the next start comes to the spike again
+                return rewind
             ended = progress.step == state.total_steps
             if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
                 at(batch.step, SAVES)
@@ -153,6 +189,7 @@ def _train(state: TrainingState, at: Mark) -> None:
                 _stop(state)
             at(progress.step, READS)
             asked = time.monotonic()
+    return None
 
 
 def _stop(state: TrainingState) -> NoReturn:
@@ -167,7 +204,7 @@ def _stop(state: TrainingState) -> NoReturn:
 
 
 def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:
-    """Take one step; where it is not finite on any rank, change nothing.
+    """Take one step; where it is a spike, or not finite on any rank, change nothing.
 
     `stop` tells that this rank is asked to stop behind it.
     """
@@ -191,15 +228,19 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepO
         batch.step, total_steps=state.total_steps, schedule=config.schedule
     )
     optimizer.set_factor(factor)
-    norm = zero.take_step(engine, optimizer, loss) if math.isfinite(mean) else math.nan
+    rule, recent = config.loss_spikes, state.progress.recent_losses
+    spike = None if rule is None else spike_at(mean, recent, rule)
+    is_taken = math.isfinite(mean) and spike is None
+    norm = zero.take_step(engine, optimizer, loss) if is_taken else math.nan
     outcome = _StepOutcome(
         loss=mean,
         gradient_norm=norm,
         num_replaced=num_replaced,
         unknown_share=num_unknown / max(num_pieces, 1),
         stop=num_stops > 0,
+        spike=spike,
     )
-    if outcome.finite:
+    if outcome.taken:
         passes.move_statistics(engine, state.share)
     return outcome
 
@@ -223,7 +264,8 @@ def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> list[float]:
 
 def _global_rows(state: TrainingState, step: int) -> RowNumbers:
     size = state.config.global_batch_size
-    return state.data.rows(step * size, (step + 1) * size)
+    first = state.data.first_position(step, global_batch_size=size)
+    return state.data.rows(first, first + size)
 
 
 def _sample_hashes(state: TrainingState) -> Generator[str]:
@@ -244,20 +286,62 @@ def _name_replaced(state: TrainingState, batch: Batch) -> None:
         )
 
 
+def _rewind_for(state: TrainingState, step: int, outcome: _StepOutcome) -> Rewind | None:
+    """Return what is to be undone for a spike; the same on every rank.
+
+    Raises:
+        StageError: too many spikes.
+    """
+    rule, spike, progress = state.config.loss_spikes, outcome.spike, state.progress
+    if spike is None or not isinstance(rule, RewindSpikes):
+        return None
+    num_before = sum(each.step >= progress.first_step for each in progress.rewinds)
+    if num_before >= rule.at_most:
+        raise StageError(
+            f"training stopped at step {step}: its loss, {spike.loss:.3f}, is a spike, and steps "
+            f"were undone for {num_before} others already",
+            hint=f"{REWOUND_FILE} names their pairs; a lower learning rate, a longer warm-up or "
+            "`train.gradient_clipping` helps where the data is sound, and a larger "
+            "`train.loss_spikes.at_most` goes on from the newest checkpoint",
+        )
+    back_to = max(progress.first_step, step + 1 - rule.undone_steps)
+    if state.journal is not None:
+        say(
+            f"step {step} is a spike: its loss is {spike.loss:.3f}, and was {spike.mean:.3f} "
+            f"(deviation {spike.deviation:.3f}) before; goes back to step {back_to}, and on with "
+            "other pairs"
+        )
+    passed_over = progress.passed_over
+    return Rewind(
+        step=step,
+        **spike._asdict(),
+        back_to=back_to,
+        first_batch=batch_at(back_to, passed_over),
+        stop_batch=batch_at(step, passed_over) + 1,
+    )
+
+
 def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
-        StageError: too many in a row.
+        StageError: too many in a row that were not finite.
     """
-    progress = state.progress
-    if outcome.finite:
+    progress, spike, rule = state.progress, outcome.spike, state.config.loss_spikes
+    if rule is not None:
+        progress.recent_losses = remembered(progress.recent_losses, outcome.loss, rule)
+    if outcome.taken or spike is not None:
         progress.nonfinite_in_a_row = 0
+    else:
+        progress.nonfinite_in_a_row += 1
+    if outcome.taken:
         return
-    progress.nonfinite_in_a_row += 1
     progress.num_skipped += 1
     if state.journal is not None:
-        state.journal.skipped(step, state.data.keys(_global_rows(state, step)))
+        why = "its loss or gradient was not finite"
+        if spike is not None:
+            why = f"its loss, {spike.loss:.3f}, is a spike: it was {spike.mean:.3f} before"
+        state.journal.skipped(step, state.data.keys(_global_rows(state, step)), why=why)
     if progress.nonfinite_in_a_row >= state.config.nonfinite_steps_in_a_row:
         raise StageError(
             f"training stopped at step {step}: the loss or gradient of "
@@ -273,8 +357,9 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
         return
     config = state.config
     due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
-    if outcome.finite and due:
-        seen = (step + 1) * config.global_batch_size
+    if outcome.taken and due:
+        size = config.global_batch_size
+        seen = state.data.first_position(step, global_batch_size=size) + size
         values = {
             journal.LOSS: outcome.loss,
             journal.TEMPERATURE: temperature,

@@ -103,6 +103,7 @@ def run(spec: TrainingSpec) -> None:
             made_from=made_from,
             began=began,
             pretrained=beginning.pretrained,
+            other_run=beginning.checkpoint,
         )
         trained = loop.run(beginning.config, ranks, inputs)
         on_rank_0(ranks, partial(_seal, spec, beginning, trained))

@@ -3,7 +3,13 @@
 from openalign.files import storage
 from openalign.files.facts import TrainFacts
 from openalign.files.manifest import DataFile, StageResult
-from openalign.files.names import EXPORT_FOLDER, METRICS_FILE, SKIPPED_FILE, VOCABULARY_FILE
+from openalign.files.names import (
+    EXPORT_FOLDER,
+    METRICS_FILE,
+    REWOUND_FILE,
+    SKIPPED_FILE,
+    VOCABULARY_FILE,
+)
 from openalign.train.config import TrainConfig
 from openalign.train.loop import Trained
 from openalign.train.model.export import write_export
@@ -30,7 +36,7 @@ def write_result(
         model=config.model,
         pretrained=pretrained,
     )
-    num_seen = min(trained.num_pairs, trained.num_steps * config.global_batch_size)
+    num_seen = min(trained.num_pairs, trained.num_positions)
     return StageResult(
         num_inputs=trained.num_pairs,
         states={"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen},
@@ -48,7 +54,7 @@ def write_result(
 def data_files(folder: str) -> list[DataFile]:
     """List what belongs to the result; times and TensorBoard's files do not."""
     exported = storage.list_files(storage.join(folder, EXPORT_FOLDER))
-    names = [VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE]
+    names = [VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, REWOUND_FILE]
     names += [f"{EXPORT_FOLDER}/{name}" for name in exported]
     return [
         _data_file(folder, name) for name in names if storage.exists(storage.join(folder, name))

@@ -43,6 +43,10 @@ class FromRun:
     root: str = location()
     """The run's root, a folder or URL, such as `runs/align`."""
 
+    state: Literal["weights", "all"] = "weights"
+    """`weights`: begin with its export. `all`: go on from its last checkpoint, with moments,
+    averages, steps and pairs, as for a longer or cooler schedule; `duration` counts its steps."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageWeights:

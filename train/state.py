@@ -3,6 +3,7 @@
 A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,18 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
 from openalign.telemetry import JsonLines
 from openalign.train import passes, zero
-from openalign.train.checkpoints import resume, room
+from openalign.train.checkpoints import going_on, resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
-from openalign.train.checkpoints.manifest import Progress, Start
+from openalign.train.checkpoints.manifest import Progress, Rewind, Start
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet, check_batch_size
+from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import build_tokenizer, padded_to_most
 from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary
 from openalign.train.journal import Journal
@@ -32,7 +36,9 @@ from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
+from openalign.train.updates import RewindSpikes
 from openalign.train.work_folder import Folders, fetch_beside
 
 
@@ -59,6 +65,9 @@ class RunInputs:
 
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
+
+    other_run: LastCheckpoint | None = None
+    """What the run goes on from while it has no checkpoint of its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,8 +102,13 @@ class TrainingState:
                 closed.callback(self.journal.close)
 
 
-def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> TrainingState:
+def set_up(
+    config: TrainConfig, ranks: RankGroup, inputs: RunInputs, *, rewinds: Sequence[Rewind] = ()
+) -> TrainingState:
     """Return a run at its newest checkpoint, or at its start; all ranks must call it.
+
+    With `rewinds`, which are all that were done, it is the newest before the steps that the last
+    of them undoes. Checkpoints beyond those are removed.
 
     Raises:
         ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
@@ -110,42 +124,70 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     check_warmup(config.schedule, steps)
     folders = inputs.folders
     checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
-    found = _newest(checkpoints, ranks, folders, made_from=inputs.made_from)
+    found = _newest(checkpoints, ranks, inputs, rewinds)
+    other = None if found else _of_other_run(inputs, config, ranks, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
     towers = build_towers(
         config, vocabulary_size=len(inputs.vocabulary), pretrained=inputs.pretrained
     )
+    if other is not None:
+        found = other
+        going_on.check_towers(other, towers)
     optimizer = build_optimizer(towers, config)
     on_rank_0(ranks, partial(_require_room, checkpoints, towers, optimizer, config))
     engine = _engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
-    start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
-    progress.starts = [*progress.starts, start]
-    kept = CheckpointTerms(
-        made_from=inputs.made_from,
-        settings=to_plain(config),
-        keep=config.keep_checkpoints,
-        keep_every_steps=config.keep_every_steps,
-        beside=folders.beside,
+    _note_start(progress, ranks, config, rewinds)
+    data = open_pairs(
+        config,
+        inputs.index,
+        inputs.vocabulary,
+        inputs.shards,
+        pretrained=inputs.pretrained,
+        passed_over=progress.passed_over,
     )
     return TrainingState(
         config=config,
         ranks=ranks,
         share=share,
-        data=open_pairs(
-            config, inputs.index, inputs.vocabulary, inputs.shards, pretrained=inputs.pretrained
-        ),
+        data=data,
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
         optimizer=optimizer,
         total_steps=steps,
         progress=progress,
-        saver=Saver(checkpoints, ranks, kept),
+        saver=Saver(checkpoints, ranks, _terms(config, inputs)),
         began=inputs.began,
-        journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
+        journal=_journal(folders.result, progress, data, config, steps)
+        if ranks.rank == 0
+        else None,
     )
+
+
+def _note_start(
+    progress: Progress, ranks: RankGroup, config: TrainConfig, rewinds: Sequence[Rewind]
+) -> None:
+    start = Start(step=progress.step, world_size=ranks.world_size, zero_stage=config.zero.stage)
+    progress.starts = [*progress.starts, start]
+    progress.rewinds = list(rewinds) or progress.rewinds
+
+
+def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
+    return CheckpointTerms(
+        made_from=inputs.made_from,
+        settings=to_plain(config),
+        keep=config.keep_checkpoints,
+        keep_every_steps=config.keep_every_steps,
+        beside=inputs.folders.beside,
+        undone_steps=_undone_steps(config),
+    )
+
+
+def _undone_steps(config: TrainConfig) -> int:
+    rule = config.loss_spikes
+    return rule.undone_steps if isinstance(rule, RewindSpikes) else 0
 
 
 def vocabulary_of(pretrained: Pretrained | None, url: str) -> list[str]:
@@ -162,6 +204,7 @@ def open_pairs(
     shards: ShardReader,
     *,
     pretrained: Pretrained | None = None,
+    passed_over: Sequence[BatchRange] = (),
 ) -> TrainingSet:
     """Return the training pairs as a run sees them."""
     preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
@@ -181,15 +224,12 @@ def open_pairs(
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
         replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
+        passed_over=passed_over,
     )
 
 
 def _newest(
-    checkpoints: CheckpointFolder,
-    ranks: RankGroup,
-    folders: Folders,
-    *,
-    made_from: Mapping[str, str],
+    checkpoints: CheckpointFolder, ranks: RankGroup, inputs: RunInputs, rewinds: Sequence[Rewind]
 ) -> resume.FoundCheckpoint | None:
     """Return what the run goes on from, with the files beside it on this machine."""
 
@@ -198,10 +238,25 @@ def _newest(
             checkpoints.drop_unfinished()
 
     together(prepare)
-    found = resume.find_newest(checkpoints, ranks, made_from=made_from)
+    if rewinds:
+        to = rewinds[-1].back_to
+        found = resume.go_back(checkpoints, ranks, made_from=inputs.made_from, to=to)
+    else:
+        found = resume.find_newest(checkpoints, ranks, made_from=inputs.made_from)
     if found is not None:
-        on_rank_0(ranks, lambda: fetch_beside(folders))
+        on_rank_0(ranks, lambda: fetch_beside(inputs.folders))
     return found
+
+
+def _of_other_run(
+    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, *, total_steps: int
+) -> resume.FoundCheckpoint | None:
+    if inputs.other_run is None:
+        return None
+    found = going_on.checkpoint_of(
+        inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
+    )
+    return going_on.as_beginning(found, inputs.made_from, first_hash=inputs.first_hash)
 
 
 def _engine_from(
@@ -234,11 +289,26 @@ def _require_room(
         num_kept=len(optimizer.kept),
     )
     # The oldest goes once the newest is whole; under a URL each passes through this machine.
-    at_once = config.keep_checkpoints + 1 - len(checkpoints.steps()) if checkpoints.is_local else 1
+    at_once = 1
+    if checkpoints.is_local:
+        near = math.ceil((_undone_steps(config) - 1) / config.checkpoint_every_steps)
+        at_once = max(config.keep_checkpoints, near + 1) + 1 - len(checkpoints.steps())
     room.require_room(checkpoints.room, needed, at_once=at_once)
 
 
-def _journal(folder: Path, start: Start, steps: int) -> Journal:
+def _journal(
+    folder: Path, progress: Progress, data: TrainingSet, config: TrainConfig, steps: int
+) -> Journal:
+    start = progress.starts[-1]
     opened = Journal(folder, first_step=start.step, total_steps=steps)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
+    size = config.global_batch_size
+    opened.rewound(
+        [
+            msgspec.structs.asdict(each)
+            | {"keys": data.keys(data.rows((each.stop_batch - 1) * size, each.stop_batch * size))}
+            for each in progress.rewinds
+            if each.step >= progress.first_step  # not another run's
+        ]
+    )
     return opened

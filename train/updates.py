@@ -1,4 +1,4 @@
-"""Settings of updates (ALIGN §5): the optimizers, the temperature's rule, rates over time.
+"""Settings of updates (ALIGN §5): the optimizers, the temperature's rule, rates over time, spikes.
 
 Every default is the paper's or says that it is not.
 """
@@ -6,6 +6,7 @@ Every default is the paper's or says that it is not.
 from dataclasses import dataclass
 from typing import Literal
 
+from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive, share
 
 
@@ -125,6 +126,53 @@ class Ema:
     def __post_init__(self) -> None:
         if not 0 < self.decay < 1:
             raise ValueError(f"decay must be above 0 and below 1, got {self.decay}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkipSpikes:
+    """Drop the update of a step whose loss is a spike; not in the paper."""
+
+    kind: Literal["skip"] = "skip"
+    """What happens at a loss spike: nothing is updated."""
+
+    window_steps: int = 128
+    """The last losses that a loss is measured by; before there are so many, none is a spike."""
+
+    deviations: float = 6.0
+    """A spike is above their mean by more than so many of their standard deviations."""
+
+    def __post_init__(self) -> None:
+        _check_spikes(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewindSpikes:
+    """Undo the steps that led to a loss spike, and go on with other pairs; not in the paper."""
+
+    kind: Literal["rewind"] = "rewind"
+    """What happens at a loss spike: the run goes back."""
+
+    window_steps: int = 128
+    """The last losses that a loss is measured by; before there are so many, none is a spike."""
+
+    deviations: float = 6.0
+    """A spike is above their mean by more than so many of their standard deviations."""
+
+    undone_steps: int = 100
+    """Steps that are undone, that of the spike among them; their pairs are passed over."""
+
+    at_most: int = runtime(10)
+    """Stop at a spike after so many rewinds."""
+
+    def __post_init__(self) -> None:
+        _check_spikes(self)
+        positive(undone_steps=self.undone_steps, at_most=self.at_most)
+
+
+def _check_spikes(rule: SkipSpikes | RewindSpikes) -> None:
+    positive(deviations=rule.deviations)
+    if rule.window_steps < 2:
+        raise ValueError(f"window_steps must be at least 2, got {rule.window_steps}")
 
 
 def _check_moments(optimizer: Lamb | AdamW) -> None:

@@ -3,8 +3,9 @@
 # ruff: noqa: N806  # capitals are shape suffixes
 
 import os.path
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from openalign.errors import InputError
 from openalign.evaluate import results
@@ -21,6 +22,8 @@ class Searcher:
 
     index: SearchIndex
     embedder: Embedder
+    is_unknown: Callable[[str], bool] = lambda _: False
+    """Whether the model has no piece for any word of a text: it would be as any other such text."""
 
     @classmethod
     def open(
@@ -44,6 +47,7 @@ class Searcher:
         index = load_index(folder, image_folders)
         made_with = results.read(storage.join(folder, RESULTS_FILE))
         from openalign.evaluate.embedding.encoder import Encoder
+        from openalign.train.data.preprocess import knows_none
 
         encoder = Encoder.load(model, processor=processor, decoding=made_with.settings["decoding"])
         hashes = {"weights": encoder.weights_hash, "preprocess": encoder.preprocess_hash}
@@ -52,7 +56,8 @@ class Searcher:
                 f"{folder}: the index was made with another model than {model}",
                 hint="run `openalign evaluate`",
             )
-        return cls(index=index, embedder=encoder)
+        is_unknown = partial(knows_none, encoder.tokenizer)
+        return cls(index=index, embedder=encoder, is_unknown=is_unknown)
 
     def find(self, query: Query, k: int) -> list[Hit]:
         """Return the k best images, best first.
@@ -60,13 +65,21 @@ class Searcher:
         The query image itself is left out where the index holds it at the same path.
 
         Raises:
-            InputError: k is not from 1 to the number of images, the query's image cannot be read
-                or embedded, or its parts cancel each other out.
+            InputError: k is not from 1 to the number of images, the model knows no word of one of
+                the query's texts, its image cannot be read or embedded, or its parts cancel each
+                other out.
         """
         if not 1 <= k <= len(self.index.items):
             raise InputError(
                 f"k must be from 1 to {len(self.index.items)}, the images here, got {k}"
             )
+        for text, _ in query.texts():
+            if self.is_unknown(text):
+                raise InputError(
+                    f"the model knows no word of {text!r}: it has seen none of their pieces in "
+                    "training",
+                    hint="search in other words, or in the language of its texts",
+                )
         image = storage.read_bytes(query.image) if query.image else None
         query_D = query_vector(query, image, self.embedder)
         example = self.index.path(self.index.items[0])

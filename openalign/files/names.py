@@ -42,7 +42,10 @@ METRICS_FILE = "metrics.jsonl"
 
 VOCABULARY_FILE = "vocabulary.txt"
 SKIPPED_FILE = "skipped.jsonl"
-"""The pairs of each step whose loss or gradient was not finite."""
+"""The pairs of each step that changed nothing, and why."""
+
+REWOUND_FILE = "rewound.jsonl"
+"""Each loss spike for which steps were undone, with its pairs."""
 
 REPLACED_FILE = "replaced.jsonl"
 """The pairs whose image could not be decoded, and why. For people: ranks write it as they go."""

@@ -34,7 +34,6 @@ then run `{COMMAND}`.
 - `{{root}}` in a text stands for the root of the run.
 - Precedence, lowest first: the default, the pipeline that `extends` names, the pipeline itself,
   `--set`.
-- YAML reads `1e-3` as text. Write `1.0e-3` or `0.001`.
 
 `openalign validate NAME` prints a pipeline with every setting. With `--explain` the sentences of
 this page stand above the values. Both print YAML that can be used as a `pipelines.yaml`.

@@ -237,6 +237,8 @@ def typed(*overrides: str) -> Typed:
     [
         ("rate=1e-3", Typed(rate=0.001)),
         ("rate=.5E2", Typed(rate=50.0)),
+        ("rate=-2E-3", Typed(rate=-0.002)),
+        ("rate=1.5e3", Typed(rate=1500.0)),
         ("steps=1e6", Typed(rate=2.0, steps=1_000_000)),
         ("steps=null", Typed(rate=2.0)),
         ("texts=alt", Typed(rate=2.0, texts=("alt",))),

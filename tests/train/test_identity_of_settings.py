@@ -11,7 +11,7 @@ from openalign.settings.fields import identity
 from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.presets import GhostBatchNorm, ImageTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers, ImageWeights
-from openalign.train.updates import Ema
+from openalign.train.updates import Ema, RewindSpikes
 
 ANOTHER_MODEL = [
     "seed",
@@ -70,10 +70,15 @@ ANOTHER_MODEL = [
     "model.image_tower.batch_norm.kind",
     "ema.decay",
     "init_from.kind",
+    "init_from.state",
     "init_from.image.architecture",
     "init_from.image.mean",
     "init_from.image.std",
     "learning_rate_factors",
+    "loss_spikes.kind",
+    "loss_spikes.window_steps",
+    "loss_spikes.deviations",
+    "loss_spikes.undone_steps",
     "model.image_tower.batch_norm.group_size",
 ]
 
@@ -89,7 +94,7 @@ VARIANTS = [
             image=ImageWeights(path="b0.pt", architecture="tf_efficientnet_b0"), text="bert"
         ),
     ),
-    TrainConfig(init_from=FromModel(path="align")),
+    TrainConfig(init_from=FromModel(path="align"), loss_spikes=RewindSpikes()),
     TrainConfig(init_from=FromRun(root="runs/align")),
 ]
 """Together they have every setting that the default lacks."""
@@ -100,6 +105,7 @@ ANOTHER_LOOK = [
     "keep_every_steps",
     "log_every_steps",
     "nonfinite_steps_in_a_row",
+    "loss_spikes.at_most",
     "stop.grace_seconds",
     "stop.lead_seconds",
     "stop.time_limit_minutes",
@@ -155,4 +161,6 @@ def test_every_setting_makes_another_model_or_another_look() -> None:
 def test_the_settings_that_make_another_model_are_the_fingerprints() -> None:
     found = set().union(*(paths_of(identity(config)) for config in VARIANTS))
 
-    assert found - {"ema", "init_from"} == set(ANOTHER_MODEL)  # null in the other variants
+    assert found - {"ema", "init_from", "loss_spikes"} == set(
+        ANOTHER_MODEL
+    )  # null in the other variants

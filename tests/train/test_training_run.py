@@ -194,7 +194,8 @@ def test_a_step_that_is_not_finite_is_skipped_by_all_and_written_down(
     skipped = read_json_lines((once / "skipped.jsonl").read_text())
     keys = corpus.table()["key"].to_pylist()
     rows = rows_at(torch.arange(32, 48).numpy(), num_rows=64, seed=0)
-    assert skipped == [{"step": 2, "keys": [keys[row] for row in rows]}]
+    why = "its loss or gradient was not finite"
+    assert skipped == [{"step": 2, "why": why, "keys": [keys[row] for row in rows]}]
     # The step's statistics are forgotten too: once they held a nan they would never lose it.
     saved = build_towers(config, vocabulary_size=len(open_vocabulary(once)))
     load_towers(saved, once / "checkpoints" / "step-00000003")

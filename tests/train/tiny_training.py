@@ -30,6 +30,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.files.training_index import write_training_index
 from openalign.settings.fields import identity, to_plain
+from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import (
     Augmentation,
     Duration,
@@ -45,6 +46,7 @@ from openalign.train.data.vocabulary import vocabulary_of
 from openalign.train.data.words import WordRules
 from openalign.train.local_ranks import end_with_starter
 from openalign.train.rank import TrainingSpec
+from openalign.train.start.origin import LastCheckpoint
 from openalign.train.updates import AdamW, Schedule, Temperature
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -285,7 +287,15 @@ def spec_for(config: TrainConfig, corpus: Corpus, root: str) -> TrainingSpec:
     )
 
 
-def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
+def train(
+    config: TrainConfig,
+    corpus: Corpus,
+    output: str,
+    work: str,
+    *,
+    other_run: LastCheckpoint | None = None,
+    rewinds: Sequence[Rewind] = (),
+) -> None:
     """Be one rank of a training run whose stage nobody locks or seals."""
     from openalign.train import loop, zero
     from openalign.train.result import write_result
@@ -305,9 +315,10 @@ def train(config: TrainConfig, corpus: Corpus, output: str, work: str) -> None:
         shards=ShardReader(corpus.shards),
         folders=folders,
         made_from={},
+        other_run=other_run,
     )
     with zero.joined_ranks() as ranks:
-        trained = loop.run(config, ranks, inputs)
+        trained = loop.run(config, ranks, inputs, rewinds=rewinds)
         if ranks.rank == 0:
             write_result(trained, config, folders)
 

@@ -11,14 +11,12 @@ from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
 from openalign.train.checkpoints.manifest import (
-    MANIFEST_FILE,
     CheckpointManifest,
     DamagedError,
     SavedFile,
-    name_of,
     sealed,
-    steps_in,
 )
 
 _PARTIAL = ".partial-"
@@ -85,17 +83,33 @@ class CheckpointFolder:
         """Let what is kept of a step count as no checkpoint: it is about to be written anew."""
         storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
 
-    def drop_old(self, *, newest: int, keep: int, keep_every_steps: int) -> None:
+    def drop_old(
+        self, *, newest: int, keep: int, keep_every_steps: int, undone_steps: int = 0
+    ) -> None:
         """Remove all but the newest `keep`, and those of every so many steps (0: of none).
 
         What lies beyond `newest` was passed over, damaged or cut off: it goes, for it must not
-        push out what is whole.
+        push out what is whole. If a spike undoes steps, all stay from which those before them may
+        have to be taken again: the newest that lies far enough back, and those behind it.
         """
+        self.drop_beyond(newest)
         steps = self.steps()
-        for step in [*(s for s in steps if s > newest), *[s for s in steps if s <= newest][keep:]]:
-            if step > newest or not keep_every_steps or step % keep_every_steps:
-                self.withdraw(step)  # first: what is left of a removal is no checkpoint
-                storage.remove(self.url_of(step))
+        if undone_steps:
+            num_near = sum(step > newest + 1 - undone_steps for step in steps)
+            keep = max(keep, num_near + 1)
+        for step in steps[keep:]:
+            if not keep_every_steps or step % keep_every_steps:
+                self._drop(step)
+
+    def drop_beyond(self, newest: int) -> None:
+        """Remove what lies beyond a step."""
+        for step in self.steps():
+            if step > newest:
+                self._drop(step)
+
+    def _drop(self, step: int) -> None:
+        self.withdraw(step)  # first: what is left of a removal is no checkpoint
+        storage.remove(self.url_of(step))
 
     def drop_unfinished(self) -> None:
         """Remove what killed runs have left on this machine. No rank may be writing there."""

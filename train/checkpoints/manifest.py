@@ -7,15 +7,17 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
+from openalign.train.checkpoint_names import MANIFEST_FILE
+from openalign.train.data.passed_over import BatchRange, merged
 
-MANIFEST_FILE = "checkpoint.json"
 OLD_PROGRESS_FILE = "progress.json"
 """What a checkpoint of DeepSpeed's own form had in its place."""
 
+PAIRS = "`select`"
+"""What `made_from` calls the content whose pairs the run is trained on."""
+
 FORMAT = 1
 """Raised whenever an older reader would go wrong."""
-
-_PREFIX = "step-"
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,21 +30,54 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     zero_stage: int
 
 
+class Rewind(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps that were undone for a loss spike, and the global batches that are passed over."""
+
+    step: int
+    """The step of the spike."""
+
+    loss: float
+    mean: float
+    deviation: float
+    """Its loss, and what that was measured by."""
+
+    back_to: int
+    """The first step that was undone."""
+
+    first_batch: int
+    stop_batch: int
+    """From the batch that this step had taken to before the one behind the spike's."""
+
+
 class Progress(msgspec.Struct, kw_only=True):
-    """How far a run is; order and draws are functions of the step."""
+    """How far a run is; order and draws are functions of the step and of the rewinds."""
 
     step: int = 0
     """Steps that are done, skipped ones included."""
 
+    first_step: int = 0
+    """The step that the run began at: not 0 where it goes on from the state of another run."""
+
     sample_hash: str = ""
-    """Running hash over the keys of every pair consumed, in order."""
+    """Running hash over the pairs of every step that is done, in order."""
 
     nonfinite_in_a_row: int = 0
     num_skipped: int = 0
-    """Steps whose loss or gradient was not finite, in all."""
+    """Steps that changed nothing, in all: not finite, or a spike that was skipped."""
+
+    recent_losses: list[float] = []
+    """What the next loss is measured by, where spikes are told."""
+
+    rewinds: list[Rewind] = []
+    """In the order in which they were done."""
 
     starts: list[Start] = []
-    """Every start that led here, in order."""
+    """Every start that led here, in order; a rewind is one."""
+
+    @property
+    def passed_over(self) -> tuple[BatchRange, ...]:
+        """The global batches that no step takes any more."""
+        return merged(BatchRange(each.first_batch, each.stop_batch) for each in self.rewinds)
 
 
 class SavedParameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,25 +125,6 @@ _SEALED = msgspec.json.Decoder(_Sealed)
 
 class DamagedError(Exception):
     """A checkpoint cannot be used; the message says which file is at fault, and why."""
-
-
-def name_of(step: int) -> str:
-    """Return the name of a checkpoint's folder."""
-    return f"{_PREFIX}{step:08d}"
-
-
-def step_of(name: str) -> int | None:
-    """Return the step of a checkpoint's folder, or None where it is none."""
-    digits = name.removeprefix(_PREFIX)
-    return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
-
-
-def steps_in(url: str) -> list[int]:
-    """Return the steps of the checkpoints in a folder, the newest first, whole or not."""
-    if not storage.exists(url):
-        return []
-    found = [step_of(name) for name in storage.list_names(url)]
-    return sorted((step for step in found if step is not None), reverse=True)
 
 
 def sealed(manifest: CheckpointManifest) -> bytes:

@@ -14,10 +14,10 @@ from typing import Any
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.telemetry import say
+from openalign.train.checkpoint_names import MANIFEST_FILE
 from openalign.train.checkpoints import pieces
 from openalign.train.checkpoints.folder import CheckpointFolder, check_file
 from openalign.train.checkpoints.manifest import (
-    MANIFEST_FILE,
     CheckpointManifest,
     DamagedError,
     Progress,
@@ -48,11 +48,7 @@ class FoundCheckpoint:
         Raises:
             StageError: the towers are not those that were saved.
         """
-        saved = {name: p.shape for name, p in self.manifest.parameters.items()}
-        saved |= self.manifest.buffers
-        tensors = trained_parameters(towers) | unmoved_tensors(towers)
-        wanted = {name: list(tensor.shape) for name, tensor in tensors.items()}
-        differing = sorted(n for n in saved | wanted if saved.get(n) != wanted.get(n))
+        differing = self.differing_tensors(towers)
         if differing:
             raise StageError(
                 f"{self.path} holds another model: {len(differing)} tensors differ, such as "
@@ -60,6 +56,14 @@ class FoundCheckpoint:
                 hint="go on with the version of OpenALIGN that made it, or start in another root",
             )
         pieces.load_towers(towers, self.path, part=part)
+
+    def differing_tensors(self, towers: Any) -> list[str]:
+        """Return the names of tensors that are not in both, of other shapes, or frozen in one."""
+        trained = {name: list(p.shape) for name, p in trained_parameters(towers).items()}
+        unmoved = {name: list(tensor.shape) for name, tensor in unmoved_tensors(towers).items()}
+        saved = {name: p.shape for name, p in self.manifest.parameters.items()}
+        pairs = ((saved, trained), (self.manifest.buffers, unmoved))
+        return sorted({n for a, b in pairs for n in {**a, **b} if a.get(n) != b.get(n)})
 
     def load_moments(self, engine: Any, optimizer: Any) -> None:
         """Put moments, averages and numbers of updates into an engine's optimizer."""
@@ -71,10 +75,31 @@ class FoundCheckpoint:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
+def go_back(
+    folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str], to: int
+) -> FoundCheckpoint | None:
+    """Return the newest whole checkpoint up to a step, and remove those beyond it.
+
+    They are of steps that are undone. All ranks must call this.
+
+    Raises:
+        StageError: as `find_newest` does; nothing is removed then.
+    """
+    found = find_newest(folder, ranks, made_from=made_from, up_to=to)
+    on_rank_0(ranks, lambda: folder.drop_beyond(to))
+    return found
+
+
 def find_newest(
-    folder: CheckpointFolder, ranks: RankGroup, *, made_from: Mapping[str, str]
+    folder: CheckpointFolder,
+    ranks: RankGroup,
+    *,
+    made_from: Mapping[str, str],
+    up_to: int | None = None,
 ) -> FoundCheckpoint | None:
     """Return the newest whole checkpoint, or None where there is none; all ranks must call this.
+
+    Those beyond the step `up_to` do not count.
 
     Raises:
         StageError: there are checkpoints, and none is whole; or the newest whole one was made from
@@ -82,6 +107,8 @@ def find_newest(
     """
     faults: dict[str, str] = {}
     for step in on_rank_0(ranks, folder.steps):
+        if up_to is not None and step > up_to:
+            continue
         url = folder.url_of(step)
         if on_rank_0(ranks, lambda url=url: _is_upload_cut_off(folder, url)):
             continue

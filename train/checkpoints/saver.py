@@ -39,6 +39,9 @@ class CheckpointTerms:
     """Files of the run, by URL, that belong to what a checkpoint goes on from: they are uploaded
     before it is whole. Empty where the run's folder is where it is kept."""
 
+    undone_steps: int = 0
+    """How many steps a spike undoes; 0 where none is."""
+
 
 class Saver:
     """The checkpoints of a run, as one rank writes them; every rank has one."""
@@ -143,6 +146,7 @@ class Saver:
                 newest=step,
                 keep=self._kept.keep,
                 keep_every_steps=self._kept.keep_every_steps,
+                undone_steps=self._kept.undone_steps,
             )
         if not self._folder.is_local and is_first_of_machine():
             storage.remove(str(self._folder.partial(step)))

@@ -10,12 +10,11 @@ from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageInputs, settings_that_differ
 from openalign.files.names import CHECKPOINTS_FOLDER
 from openalign.telemetry import say
+from openalign.train.checkpoint_names import name_of, steps_in
 from openalign.train.checkpoints.manifest import (
     CheckpointManifest,
     DamagedError,
-    name_of,
     read_manifest,
-    steps_in,
 )
 
 

@@ -1,8 +1,9 @@
 """Training pairs, read at random from indexed tars: position -> sample is a pure function.
 
 Step s of a run with a global batch of G pairs holds the positions s * G to (s + 1) * G - 1, and a
-rank has a run of them. Positions count on from epoch to epoch, so no pair is left out; the
-batch on the border holds the end of one permutation and the start of the next.
+rank has a run of them; batches that are passed over are left out. Positions count on from epoch to
+epoch, so no pair is left out; the batch on the border holds the end of one permutation and the
+start of the next.
 
 Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
 at the same place of the next global batch, or of a later one. Every rank and rerun takes the same.
@@ -33,6 +34,7 @@ from openalign.train.data.augment import augment
 from openalign.train.data.decoded import DecodedImages
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import Positions, RowNumbers, rows_at
+from openalign.train.data.passed_over import BatchRange, batch_at
 from openalign.train.data.preprocess import (
     Pixels,
     Preprocess,
@@ -108,8 +110,9 @@ class TrainingSet:
         decode_threads: int,
         image_cache_mb: int,
         replace_after: int = 0,
+        passed_over: Sequence[BatchRange] = (),
     ) -> None:
-        """Open the pairs.
+        """Open the pairs, without the global batches that are passed over.
 
         The pair that replaces one whose image cannot be decoded lies `replace_after` positions
         on: the size of a global batch. 0 replaces none, and such an image is an error.
@@ -129,9 +132,14 @@ class TrainingSet:
         self._augmentation = augmentation
         self._seed = seed
         self._replace_after = replace_after
+        self._passed_over = passed_over
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def first_position(self, step: int, *, global_batch_size: int) -> int:
+        """Return the position of the first pair of a step."""
+        return batch_at(step, self._passed_over) * global_batch_size
 
     def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
@@ -186,7 +194,7 @@ class TrainingSet:
         """
 
         def make(step: int) -> Batch:
-            first = step * global_batch_size + start
+            first = self.first_position(step, global_batch_size=global_batch_size) + start
             return self.batch(step, start=first, stop=first + num_pairs)
 
         steps = map(make, range(first_step, last_step))

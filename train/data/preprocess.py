@@ -220,6 +220,13 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
     return None if token is None else tokenizer.token_to_id(token)
 
 
+def knows_none(tokenizer: Tokenizer, text: str) -> bool:
+    """Tell whether a text has words, and the tokenizer has pieces for none of them."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    unknown = unknown_id(tokenizer)
+    return bool(ids) and unknown is not None and set(ids) == {unknown}
+
+
 def padded_to_most(tokenizer: Tokenizer) -> Tokenizer:
     """Return a tokenizer that pads every text to the most tokens that it leaves."""
     assert tokenizer.truncation is not None

@@ -21,6 +21,14 @@ def first_hash(index_sha256s: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(index_sha256s).encode()).hexdigest()
 
 
+def joined_hash(before: str, index_hash: str) -> str:
+    """Return the hash after which row numbers are those of another index.
+
+    `index_hash` is what `first_hash` returns for it.
+    """
+    return hashlib.sha256(bytes.fromhex(before) + bytes.fromhex(index_hash)).hexdigest()
+
+
 def next_hash(before: str, rows: RowNumbers) -> str:
     """Return the hash after a global batch: of the hash before it, and its rows as 64-bit numbers.
 

@@ -110,6 +110,14 @@ class Bounds:
     max_tokens: int
 
 
+def length_settings(max_tokens: int) -> dict[str, Any]:
+    """Return the keys of `tokenizer_config.json` that have the library cut texts as training does.
+
+    `AlignProcessor` takes the last two for its own defaults, which are 64 and no truncation.
+    """
+    return {"model_max_length": max_tokens, "max_length": max_tokens, "truncation": True}
+
+
 def load_tokenizer(folder: Folder, bounds: Bounds) -> Tokenizer:
     """Read a folder's tokenizer: it cuts, marks the ends, truncates, and pads to the longest text.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from openalign.files import storage
 from openalign.train.config import ModelConfig
 from openalign.train.data.preprocess import Preprocess, build_tokenizer
+from openalign.train.data.saved_tokenizer import length_settings
 from openalign.train.model.pretrained import Pretrained
 from openalign.train.model.towers import WRAPPED, align_config
 from openalign.train.saved_files import (
@@ -91,8 +92,7 @@ def _tokenizer_config(preprocess: Preprocess) -> dict[str, Any]:
     whole = {"tokenizer_class": "PreTrainedTokenizerFast"}
     return {
         **(bert if preprocess.words.is_bert else whole),
-        "model_max_length": preprocess.max_tokens,
-        "truncation": True,  # `AlignProcessor` takes it for its own default, and has none itself
+        **length_settings(preprocess.max_tokens),
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",
         "cls_token": "[CLS]",

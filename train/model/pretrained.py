@@ -18,7 +18,7 @@ class Words:
     """It truncates and pads."""
 
     files: Mapping[str, bytes]
-    """What it was read from, by the names of the files."""
+    """What it was read from, by the names of the files; an export has them as they are here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The settings of a model beside what a run begins from: taken from it, or in conflict with it.
 
 A setting that has its default value counts as unset: the value of what the run begins from is
-taken. Any other value must be that value.
+taken. Any other value must be that value. `max_tokens` alone is a bound: a model that takes more
+keeps its positions, and texts are cut at the setting.
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,11 @@ class KnownModel:
     resize_px: int | None = None
     crop_px: int | None = None
     max_tokens: int | None = None
+    """Tokens at which its tokenizer cuts a text."""
+
+    num_positions: int | None = None
+    """Tokens of the longest text that it can take."""
+
     vocabulary_size: int | None = None
     lowercase: bool | None = None
     normalization: Normalization | None = None
@@ -53,7 +59,7 @@ def agreed(
         ConfigError: a setting has another value than its default, and another than was found.
     """
     default = ModelConfig()
-    scalars = ("resize_px", "crop_px", "max_tokens", "vocabulary_size", *_OF_WORDS)
+    scalars = ("resize_px", "crop_px", "vocabulary_size", *_OF_WORDS)
     rows: list[tuple[str, Any, Any, Any]] = [
         ("image_tower", model.image_tower.shape, default.image_tower.shape, found.image),
         ("text_tower", model.text_tower.shape, default.text_tower.shape, found.text),
@@ -73,7 +79,29 @@ def agreed(
                 hint=f"leave `{name}` out, or write what the model has: {name}: {_as_yaml(value)}",
             )
         taken.append(f"{_MODEL}.{name}: {_as_yaml(value)}")
-    return _laid_in(model, found), taken
+    max_tokens = _max_tokens(model.max_tokens, default.max_tokens, found, origin=origin)
+    if max_tokens != model.max_tokens:
+        taken.append(f"{_MODEL}.max_tokens: {max_tokens}")
+    return replace(_laid_in(model, found), max_tokens=max_tokens), taken
+
+
+def _max_tokens(said: int, usual: int, found: KnownModel, *, origin: str) -> int:
+    """Return at how many tokens texts are cut.
+
+    Raises:
+        ConfigError: a setting that is not the default is beyond the model's positions.
+    """
+    if found.max_tokens is None or found.num_positions is None:
+        return said
+    if said == usual:
+        return min(said, found.max_tokens)
+    if said > found.num_positions:
+        raise ConfigError(
+            f"`{_MODEL}.max_tokens` is {said}, and {origin}, which `train.init_from` names, has "
+            f"positions for {found.num_positions} tokens",
+            hint=f"write {found.num_positions} or less, or leave `max_tokens` out",
+        )
+    return said
 
 
 def _laid_in(model: ModelConfig, found: KnownModel) -> ModelConfig:
@@ -83,7 +111,7 @@ def _laid_in(model: ModelConfig, found: KnownModel) -> ModelConfig:
     if found.text is not None:
         text = _sized_text(text, found.text)
     # `vocabulary_size` bounds what is learned, and here nothing is.
-    named = ("resize_px", "crop_px", "max_tokens", *_OF_WORDS)
+    named = ("resize_px", "crop_px", *_OF_WORDS)
     values = {name: getattr(found, name) for name in named if getattr(found, name) is not None}
     return replace(model, image_tower=image, text_tower=text, **values)
 

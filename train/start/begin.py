@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from openalign.errors import StageError
+from openalign.files import storage
 from openalign.train.config import TrainConfig
 from openalign.train.model.pretrained import Pretrained
 from openalign.train.start import model_reading, towers_reading
 from openalign.train.start.beginning import ReadOrigin
-from openalign.train.start.origin import model_folder
+from openalign.train.start.origin import (
+    CHECKPOINT,
+    LastCheckpoint,
+    last_checkpoint,
+    model_folder,
+)
 from openalign.train.starting_points import FromTowers, StartingPoint
 
 
@@ -25,6 +31,9 @@ class Beginning:
     taken: Sequence[str] = ()
     """Settings that were unset and have its values now, a line each."""
 
+    checkpoint: LastCheckpoint | None = None
+    """What a run goes on from that takes the whole state of another."""
+
 
 def check(config: TrainConfig) -> Beginning:
     """Return what `begin` returns without the weights, to find fault early.
@@ -36,7 +45,7 @@ def check(config: TrainConfig) -> Beginning:
     if config.init_from is None:
         return Beginning(config=config)
     read = _read(config.init_from, config, with_weights=False)
-    return _beginning(config, read)
+    return _beginning(config.init_from, config, read)
 
 
 def begin(config: TrainConfig, *, content: str) -> Beginning:
@@ -55,16 +64,21 @@ def begin(config: TrainConfig, *, content: str) -> Beginning:
             "what `train.init_from` names was changed since the run was started",
             hint="put back what was there, or train again: the run begins from what is there now",
         )
-    return _beginning(config, read)
+    return _beginning(config.init_from, config, read)
 
 
 def _read(start: StartingPoint, config: TrainConfig, *, with_weights: bool) -> ReadOrigin:
     if isinstance(start, FromTowers):
         return towers_reading.read(start, config.model, with_weights=with_weights)
-    return model_reading.read(model_folder(start), config.model, with_weights=with_weights)
+    folder, checkpoint = model_folder(start), last_checkpoint(start)
+    beside = {} if checkpoint is None else {CHECKPOINT: storage.sha256_of(checkpoint.manifest)}
+    return model_reading.read(folder, config.model, with_weights=with_weights, beside=beside)
 
 
-def _beginning(config: TrainConfig, read: ReadOrigin) -> Beginning:
+def _beginning(start: StartingPoint, config: TrainConfig, read: ReadOrigin) -> Beginning:
     return Beginning(
-        config=replace(config, model=read.model), pretrained=read.pretrained, taken=read.taken
+        config=replace(config, model=read.model),
+        pretrained=read.pretrained,
+        taken=read.taken,
+        checkpoint=last_checkpoint(start),
     )

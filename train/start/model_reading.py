@@ -1,6 +1,7 @@
 """A model's folder, as a run begins from it: an ALIGN of Hugging Face's library, or our export."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from openalign.train.config import ModelConfig
 from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import Preprocess
 from openalign.train.data.saved_image_processor import read_image_processor
-from openalign.train.data.saved_tokenizer import Bounds, load_tokenizer
+from openalign.train.data.saved_tokenizer import Bounds, length_settings, load_tokenizer
 from openalign.train.data.words import WordRules
 from openalign.train.model.architecture import Architecture, check_image_size, read_architecture
 from openalign.train.model.pretrained import Pretrained, Words
@@ -32,8 +33,12 @@ from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.origin import hash_of_read
 
 
-def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
+def read(
+    url: str, model: ModelConfig, *, with_weights: bool, beside: Mapping[str, str]
+) -> ReadOrigin:
     """Return a folder's model and the settings that agree with it.
+
+    `beside` has the hashes of files elsewhere that are part of what the run begins from.
 
     Raises:
         InputError: the folder is not that of an ALIGN, or its images cannot be made in training.
@@ -51,9 +56,10 @@ def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
                 max_tokens=min(text.max_position_embeddings, preprocess.max_tokens),
             ),
         )
-        preprocess = with_words(preprocess, words.tokenizer)
         found = _found(architecture, preprocess, words.tokenizer)
         settings, taken = agreed(model, found, origin=url)
+        words = cut_at(words, settings.max_tokens)
+        preprocess = with_words(preprocess, words.tokenizer)
         _check_image_size(url, architecture, settings.crop_px)
         pretrained = Pretrained(
             vision=architecture.vision_config,
@@ -66,7 +72,7 @@ def read(url: str, model: ModelConfig, *, with_weights: bool) -> ReadOrigin:
         if with_weights:
             for name in names:
                 files.path(name)  # hashed, also where nothing was read of it
-            content = hash_of_read(files.sha256, {name: name for name in names})
+            content = hash_of_read({**{name: files.sha256[name] for name in names}, **beside})
     return ReadOrigin(model=settings, pretrained=pretrained, taken=taken, content=content)
 
 
@@ -82,6 +88,28 @@ def read_words(folder: Folder, bounds: Bounds) -> Words:
         tokenizer=tokenizer,
         files={name: folder.read(name) for name in names if name in folder.names},
     )
+
+
+def cut_at(words: Words, max_tokens: int) -> Words:
+    """Return a tokenizer that cuts texts at so many tokens, and whose files say so to others.
+
+    Every other key of its files stays as it is.
+    """
+    tokenizer = Tokenizer.from_str(words.tokenizer.to_str())
+    tokenizer.enable_truncation(max_tokens)
+    saved: dict[str, Any] = json.loads(words.files.get(TOKENIZER_SETTINGS_FILE, b"{}"))
+    settings = saved | length_settings(max_tokens)
+    if settings == saved:
+        return Words(tokenizer=tokenizer, files=words.files)
+    text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    files = {**words.files, TOKENIZER_SETTINGS_FILE: text.encode()}
+    return Words(tokenizer=tokenizer, files=files)
+
+
+def tokens_at_most(tokenizer: Tokenizer) -> int:
+    """Return at how many tokens a tokenizer cuts a text."""
+    assert tokenizer.truncation is not None
+    return int(tokenizer.truncation["max_length"])
 
 
 def word_rules(tokenizer: Tokenizer) -> WordRules | None:
@@ -106,9 +134,7 @@ def word_rules(tokenizer: Tokenizer) -> WordRules | None:
 def with_words(preprocess: Preprocess, tokenizer: Tokenizer) -> Preprocess:
     """Return the settings with what a tokenizer says of texts laid in."""
     rules = word_rules(tokenizer) or preprocess.words
-    assert tokenizer.truncation is not None
-    max_tokens = int(tokenizer.truncation["max_length"])
-    return replace(preprocess, max_tokens=max_tokens, **asdict(rules))
+    return replace(preprocess, max_tokens=tokens_at_most(tokenizer), **asdict(rules))
 
 
 def _preprocess(folder: Folder, architecture: Architecture) -> Preprocess:
@@ -172,7 +198,8 @@ def _found(architecture: Architecture, preprocess: Preprocess, tokenizer: Tokeni
         text=TextShape(text.num_hidden_layers, text.hidden_size, text.num_attention_heads),
         resize_px=preprocess.resize_px,
         crop_px=preprocess.crop_px,
-        max_tokens=preprocess.max_tokens,
+        max_tokens=tokens_at_most(tokenizer),
+        num_positions=text.max_position_embeddings,
         vocabulary_size=text.vocab_size,
     )
 

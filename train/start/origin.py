@@ -5,14 +5,17 @@ nothing, a byte that is changed makes another run.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.facts import TrainFacts
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.folder import Folder, opened
 from openalign.files.hash_cache import hashes_of
 from openalign.files.manifest import StageFolder
-from openalign.files.names import EXPORT_FOLDER
+from openalign.files.names import CHECKPOINTS_FOLDER, EXPORT_FOLDER
+from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
 from openalign.train.saved_files import (
     CONFIG_FILE,
     model_files,
@@ -27,6 +30,23 @@ STAGE = "train"
 IMAGE = "image"
 TEXT = "text"
 """The towers, as the names of their files begin."""
+
+CHECKPOINT = "checkpoint"
+"""The manifest of a checkpoint, which holds the hashes of its other files."""
+
+
+class LastCheckpoint(NamedTuple):
+    """The checkpoint of another run's last step."""
+
+    folder: str
+    """URL of the folder of all its checkpoints."""
+
+    step: int
+
+    @property
+    def manifest(self) -> str:
+        """URL of what holds the hashes of its files."""
+        return storage.join(self.folder, name_of(self.step), MANIFEST_FILE)
 
 
 def fingerprint(start: StartingPoint, *, cache: str) -> str:
@@ -56,7 +76,29 @@ def files_of(start: StartingPoint) -> dict[str, str]:
                 found |= {f"{TEXT}/{name}": files.url_of(name) for name in bert_files(files)}
         return found
     with opened(model_folder(start)) as files:
-        return {name: files.url_of(name) for name in model_files(files)}
+        found = {name: files.url_of(name) for name in model_files(files)}
+    checkpoint = last_checkpoint(start)
+    return found if checkpoint is None else found | {CHECKPOINT: checkpoint.manifest}
+
+
+def last_checkpoint(start: StartingPoint) -> LastCheckpoint | None:
+    """Return what a run goes on from; None where it begins with weights alone.
+
+    Raises:
+        InputError: the other run's training has kept no checkpoint of its last step.
+    """
+    if not isinstance(start, FromRun) or start.state == "weights":
+        return None
+    run = StageFolder(start.root, STAGE)
+    step = run.require().facts_as(TrainFacts).steps
+    folder = storage.join(run.url, CHECKPOINTS_FOLDER)
+    if step not in steps_in(folder):
+        raise InputError(
+            f"`train.init_from.state` is all, and the run in {start.root} has kept no checkpoint "
+            f"of its last step, {step}",
+            hint="write `state: weights`, which begins with its export",
+        )
+    return LastCheckpoint(folder, step)
 
 
 def bert_files(folder: Folder) -> list[str]:
@@ -104,6 +146,6 @@ def export_problem(folder: StageFolder) -> str:
         return f"{files.url_of(added[0])} was put there after `train` ended" if added else ""
 
 
-def hash_of_read(read: Mapping[str, str], names: Mapping[str, str]) -> str:
-    """Return the fingerprint of files that were read, whose hashes are known by their own names."""
-    return fingerprint_of({name: read[own] for name, own in names.items()})
+def hash_of_read(hashes: Mapping[str, str]) -> str:
+    """Return the fingerprint of files that were read: their hashes, by the names of `files_of`."""
+    return fingerprint_of(dict(hashes))

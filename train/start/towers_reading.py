@@ -25,7 +25,13 @@ from openalign.train.presets import TextShape
 from openalign.train.start import efficientnet
 from openalign.train.start.agreement import KnownModel, agreed
 from openalign.train.start.beginning import ReadOrigin
-from openalign.train.start.model_reading import read_words, with_words, word_rules
+from openalign.train.start.model_reading import (
+    cut_at,
+    read_words,
+    tokens_at_most,
+    with_words,
+    word_rules,
+)
 from openalign.train.start.origin import IMAGE, TEXT, bert_files, hash_of_read
 from openalign.train.starting_points import FromTowers, ImageWeights
 
@@ -57,12 +63,12 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOr
             text = read_bert(files)
             words = read_words(files, _bounds(text))
             model, lines = agreed(model, _found_text(text, words), origin=start.text)
+            words = cut_at(words, model.max_tokens)
             taken += lines
             if with_weights:
                 read_weights = load_bert(files, text)
                 weights |= {f"text_model.{name}": t for name, t in read_weights.items()}
                 hashes |= _hashes(files)
-    names = {name: name for name in hashes}
     return ReadOrigin(
         model=model,
         pretrained=Pretrained(
@@ -73,7 +79,7 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOr
             weights=weights if with_weights else {},
         ),
         taken=taken,
-        content=hash_of_read(hashes, names) if with_weights else "",
+        content=hash_of_read(hashes) if with_weights else "",
     )
 
 
@@ -82,11 +88,11 @@ def _bounds(text: TextConfig) -> Bounds:
 
 
 def _found_text(text: TextConfig, words: Words) -> KnownModel:
-    assert words.tokenizer.truncation is not None
     return KnownModel.of(
         word_rules(words.tokenizer),
         text=TextShape(text.num_hidden_layers, text.hidden_size, text.num_attention_heads),
-        max_tokens=int(words.tokenizer.truncation["max_length"]),
+        max_tokens=tokens_at_most(words.tokenizer),
+        num_positions=text.max_position_embeddings,
         vocabulary_size=text.vocab_size,
     )
 

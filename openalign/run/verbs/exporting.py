@@ -6,7 +6,7 @@ from openalign.files.names import CHECKPOINTS_FOLDER
 from openalign.run.contract import Run
 from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, training_spec
-from openalign.train.checkpoints.manifest import steps_in
+from openalign.train.checkpoint_names import steps_in
 
 
 def export(run: Run, *, step: int, output: str) -> str:

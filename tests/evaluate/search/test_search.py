@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from openalign.evaluate.search.index import Item, SearchIndex, load_index, write
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.evaluate.search.searcher import Searcher
 from openalign.files.names import embeddings_file
+from openalign.train.data.preprocess import Preprocess, build_tokenizer, knows_none
+from openalign.train.data.words import SPECIAL_TOKENS
 
 EMBEDDINGS = embeddings_file("compass", "images")
 HALF = float(np.sqrt(0.5))
@@ -197,6 +200,19 @@ def test_a_searcher_answers_one_query_after_another() -> None:
         "compass/northeast",
     ]
     assert [hit.key for hit in SEARCHER.find(Query(text="left"), 1)] == ["compass/west"]
+
+
+@pytest.mark.parametrize("parts", [{"text": "кот"}, {"text": "up", "minus": ("кот",)}])
+def test_words_of_which_the_model_knows_none_are_refused(parts: dict[str, Any]) -> None:
+    vocabulary = [*SPECIAL_TOKENS, "up", "left"]
+    tokenizer = build_tokenizer(vocabulary, Preprocess())
+    searcher = replace(SEARCHER, is_unknown=partial(knows_none, tokenizer))
+
+    assert [hit.key for hit in searcher.find(Query(text="up"), 1)] == ["compass/north"]
+    assert not knows_none(tokenizer, "кот up")
+    assert not knows_none(tokenizer, "")
+    with pytest.raises(InputError, match="the model knows no word of 'кот'"):
+        searcher.find(Query(**parts), 1)
 
 
 @pytest.mark.parametrize("k", [0, 5])

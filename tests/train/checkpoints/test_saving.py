@@ -14,7 +14,7 @@ from openalign.files import storage
 from openalign.train.checkpoints import room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
-from openalign.train.checkpoints.resume import find_newest
+from openalign.train.checkpoints.resume import find_newest, go_back
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,6 +38,13 @@ def names(folder: CheckpointFolder) -> list[str]:
         pytest.param({"keep": 3}, [4, 6, 8], id="the three newest"),
         pytest.param({"keep": 1, "keep_every_steps": 4}, [4, 8], id="and every fourth step"),
         pytest.param({"keep": 1, "keep_every_steps": 3}, [6, 8], id="and every third step"),
+        # A spike at step 8 undoes steps from 6, 5 or 4 on; one at a later step, later ones.
+        pytest.param({"keep": 1, "undone_steps": 3}, [6, 8], id="and one to rewind to"),
+        pytest.param({"keep": 1, "undone_steps": 4}, [4, 6, 8], id="or one further back"),
+        pytest.param({"keep": 1, "undone_steps": 5}, [4, 6, 8], id="or one just far enough"),
+        pytest.param({"keep": 1, "undone_steps": 1}, [8], id="or the newest"),
+        pytest.param({"keep": 3, "undone_steps": 1}, [4, 6, 8], id="and never fewer"),
+        pytest.param({"keep": 1, "undone_steps": 99}, [2, 4, 6, 8], id="all, near the start"),
     ],
 )
 def test_checkpoints_stay_by_rule(tmp_path: Path, changes: dict[str, int], kept: list[int]) -> None:
@@ -47,6 +54,19 @@ def test_checkpoints_stay_by_rule(tmp_path: Path, changes: dict[str, int], kept:
 
     assert folder.steps() == kept[::-1]
     assert names(folder) == [f"step-{step:08d}" for step in kept]
+
+
+def test_a_rewind_finds_the_newest_before_it_and_removes_what_is_beyond(tmp_path: Path) -> None:
+    folder = folder_in(tmp_path)
+    save(folder, 2, 4, 6, 8, keep=4)
+
+    found = go_back(folder, RANKS, made_from={"`select`": "abc"}, to=5)
+
+    assert found is not None
+    assert found.progress.step == 4
+    assert folder.steps() == [4, 2]
+    assert go_back(folder, RANKS, made_from={"`select`": "abc"}, to=1) is None
+    assert folder.steps() == []
 
 
 @pytest.mark.parametrize("url", ["", "memory://beyond/checkpoints"])

@@ -1,10 +1,12 @@
 """A model of Hugging Face's library, fine-tuned by `openalign train` as a user does it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from saved_align import edit_json, save_align
@@ -17,22 +19,32 @@ from tiny_training import (
 )
 from transformers import AlignModel, AutoProcessor
 
+from openalign.errors import StageError
+from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import training_index_name
 from openalign.files.shards import ShardReader
 from openalign.run import inputs
 from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
+from openalign.run.lineage import read_inputs
+from openalign.run.stages import STAGES, training_spec
+from openalign.run.verbs.exporting import export
 from openalign.train.config import ModelConfig
 from openalign.train.data.index import TrainingIndex
-from openalign.train.data.pairs import Batch, TrainingSet
+from openalign.train.data.pairs import TrainingSet
+from openalign.train.data.preprocess import Preprocess
+from openalign.train.data.sample_hash import first_hash, next_hash
+from openalign.train.export_step import export_step
 from openalign.train.presets import ImageTower, TextTower
 from openalign.train.start import begin, origin
-from openalign.train.starting_points import FromModel
-from openalign.train.updates import AdamW, Schedule, Temperature
+from openalign.train.starting_points import FromModel, FromRun
+from openalign.train.updates import AdamW, Ema, Schedule, Temperature
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
 NUM_STEPS = 3
+BATCH_SIZE = 16
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +66,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
         augmentation=Augmentation(random_crop=False, horizontal_flip=False),
         temperature=Temperature(initial=0.5),
         frozen=("text_tower.embeddings",),
+        ema=Ema(decay=0.5),
     )
     path = make_run(folder, config)
     done = train(path)
@@ -75,8 +88,8 @@ def train(pipelines: Path, *words: str, verb: str = "train") -> subprocess.Compl
     )
 
 
-def first_batch(pipelines: Path) -> Batch:
-    """Return the pairs of the first step, prepared for the model."""
+def training_set(pipelines: Path) -> TrainingSet:
+    """Return the pairs as the model takes them."""
     model = FromModel(path=str(pipelines.parent / "align"))
     config = tiny_config(init_from=model, model=ModelConfig())
     pretrained = begin.begin(
@@ -86,7 +99,7 @@ def first_batch(pipelines: Path) -> Batch:
     assert pretrained.words is not None
     run = pipelines.parent / "run"
     manifests = sorted((run / "selected").glob("training-*.parquet"))
-    data = TrainingSet(
+    return TrainingSet(
         TrainingIndex([path.with_name(training_index_name(path.name)) for path in manifests]),
         shards=ShardReader(str(run / "shards")),
         preprocess=pretrained.preprocess,
@@ -96,7 +109,6 @@ def first_batch(pipelines: Path) -> Batch:
         decode_threads=1,
         image_cache_mb=1,
     )
-    return data.batch(0, start=0, stop=config.global_batch_size)
 
 
 def test_the_first_loss_is_that_of_the_library_s_model_on_the_same_pairs(pipelines: Path) -> None:
@@ -113,7 +125,7 @@ def test_the_first_loss_is_that_of_the_library_s_model_on_the_same_pairs(pipelin
     for layer in model.modules():
         if isinstance(layer, torch.nn.Dropout):
             layer.p = 0.0
-    batch = first_batch(pipelines)
+    batch = training_set(pipelines).batch(0, start=0, stop=BATCH_SIZE)
 
     with torch.no_grad():
         logits = model(
@@ -158,6 +170,50 @@ def test_another_checkpoint_is_exported_with_the_words_and_sizes_of_the_model(
     export = pipelines.parent / "run" / "train" / "export"
     for file in export.iterdir():
         assert (tmp_path / "step" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def exported(pipelines: Path, output: Path) -> str:
+    config = load_pipeline(str(pipelines), "tiny", [])
+    return export(Run(stages=STAGES, config=config), step=NUM_STEPS, output=str(output))
+
+
+def test_an_export_that_is_cut_off_leaves_nothing_under_its_name(
+    pipelines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "step"
+
+    def killed(self: Preprocess, folder: str) -> None:
+        assert Path(folder, "model.safetensors").exists()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Preprocess, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            exported(pipelines, output)
+
+    assert not output.exists()
+    (tmp_path / "step.unfinished" / "left over").touch()
+    assert exported(pipelines, output) == str(output)
+    names = sorted(path.name for path in (pipelines.parent / "run" / "train" / "export").iterdir())
+    assert sorted(path.name for path in output.iterdir()) == names
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_checkpoint_of_other_pairs_than_today_s_is_not_exported(
+    pipelines: Path, tmp_path: Path
+) -> None:
+    config = load_pipeline(str(pipelines), "tiny", [])
+    run = Run(stages=STAGES, config=config)
+    spec = training_spec(run, read_inputs(run, STAGES["train"]))
+    contents = dict(spec.inputs.contents) | {"select": "another result"}
+    other = msgspec.structs.replace(
+        spec, inputs=msgspec.structs.replace(spec.inputs, contents=contents)
+    )
+
+    with pytest.raises(StageError, match=r"step-00000003 was trained on another result of `select"):
+        export_step(spec.folder.url, NUM_STEPS, spec=other, output=str(tmp_path / "step"))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_manifest_holds_the_hash_of_the_model_and_no_path(pipelines: Path) -> None:
@@ -205,3 +261,51 @@ def test_a_run_goes_on_from_another_one_under_a_root_of_its_own(pipelines: Path)
 
     assert own.returncode == 2
     assert "the run's own root" in own.stderr
+
+
+def test_a_longer_run_goes_on_from_the_whole_state_of_another(pipelines: Path) -> None:
+    """On other ranks and another ZeRO stage; its averages are exported."""
+    first, longer = pipelines.parent / "run", pipelines.parent / "longer"
+    shutil.copytree(first, longer, ignore=shutil.ignore_patterns("train", ".*", "run.jsonl"))
+    overrides = [
+        f"root={longer}",
+        f"train.init_from={{kind: run, root: {first}, state: all}}",
+        f"train.duration.steps={NUM_STEPS + 2}",
+        *("train.export=ema", "train.block_size=8", "train.num_processes=2", "train.zero.stage=3"),
+    ]
+
+    done = train(pipelines, *overrides)
+
+    assert done.returncode == 0, done.stderr
+    metrics = (longer / "train" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in metrics] == [NUM_STEPS, NUM_STEPS + 1]
+    manifest = StageFolder(str(longer), "train").require()
+    selected = sorted((first / "selected").glob("training-*.parquet"))
+    index = [storage.sha256_of(str(p.with_name(training_index_name(p.name)))) for p in selected]
+    data, expected = training_set(pipelines), first_hash(index)
+    for step in range(NUM_STEPS + 2):
+        expected = next_hash(expected, data.rows(step * BATCH_SIZE, (step + 1) * BATCH_SIZE))
+    assert manifest.facts["steps"] == NUM_STEPS + 2
+    assert manifest.facts["sample_hash"] == expected
+    assert str(pipelines.parent) not in (longer / "train" / "manifest.json").read_text()
+    align = AlignModel.from_pretrained(str(pipelines.parent / "align")).state_dict()
+    weights = AlignModel.from_pretrained(str(longer / "train" / "export")).state_dict()
+    embeddings = "text_model.embeddings.word_embeddings.weight"
+    assert torch.equal(weights[embeddings], align[embeddings])
+    assert not torch.equal(weights["text_projection.weight"], align["text_projection.weight"])
+
+
+def test_another_checkpoint_to_go_on_from_makes_another_run(pipelines: Path) -> None:
+    run, moved = pipelines.parent / "run", pipelines.parent / "moved-run"
+    start = FromRun(root=str(run), state="all")
+    cache = str(pipelines.parent / "hashes-of-runs.json")
+    before = origin.fingerprint(start, cache=cache)
+    weights_alone = origin.fingerprint(FromRun(root=str(run)), cache=cache)
+    shutil.copytree(run, moved)
+    elsewhere = FromRun(root=str(moved), state="all")
+    same = origin.fingerprint(elsewhere, cache=cache)
+    checkpoint = moved / "train" / "checkpoints" / f"step-{NUM_STEPS:08d}" / "checkpoint.json"
+    checkpoint.write_text(checkpoint.read_text().replace('"world_size":1', '"world_size":2'))
+
+    assert same == before
+    assert len({before, weights_alone, origin.fingerprint(elsewhere, cache=cache)}) == 3

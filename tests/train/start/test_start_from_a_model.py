@@ -91,7 +91,7 @@ def test_settings_that_agree_are_kept_and_others_of_the_towers_count(
     [
         ({"crop_px": 64}, "`train.model.crop_px` is 64", "has 32"),
         ({"resize_px": 300}, "`train.model.resize_px` is 300", "has 40"),
-        ({"max_tokens": 32}, "`train.model.max_tokens` is 32", "has 64"),
+        ({"max_tokens": 65}, "`train.model.max_tokens` is 65", "has positions for 64 tokens"),
         ({"vocabulary_size": 500}, "`train.model.vocabulary_size` is 500", f"has {len(WORDS)}"),
         ({"normalization": "nfkc"}, "`train.model.normalization` is nfkc", "has none"),
         ({"lowercase": False}, "`train.model.lowercase` is false", "has true"),
@@ -117,6 +117,21 @@ def test_a_setting_that_contradicts_the_model_is_refused_with_both_values(
     assert said in str(refused.value)
     assert found in str(refused.value)
     assert str(saved[0]) in str(refused.value)
+
+
+def test_a_shorter_length_cuts_texts_and_leaves_the_model_s_positions(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    beginning = begun(config_from(saved[0], max_tokens=32))
+
+    pretrained = beginning.pretrained
+    assert pretrained is not None
+    assert pretrained.words is not None
+    assert pretrained.text is not None
+    assert tokenize(pretrained.words.tokenizer, TEXTS).ids.shape == (len(TEXTS), 32)
+    assert pretrained.preprocess.max_tokens == beginning.config.model.max_tokens == 32
+    assert pretrained.text.max_position_embeddings == 64
+    assert not any("max_tokens" in line for line in beginning.taken)
 
 
 def test_the_towers_compute_what_the_model_computes(saved: tuple[Path, AlignModel]) -> None:

@@ -9,11 +9,21 @@ import torchvision
 from safetensors.torch import save_file
 from saved_align import WORDS
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer
+from transformers import (
+    AlignModel,
+    AutoProcessor,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    BertTokenizer,
+)
 
 from openalign.errors import ConfigError, InputError
+from openalign.evaluate.embedding.encoder import Encoder
 from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig
 from openalign.train.data.preprocess import tokenize
+from openalign.train.model.export import write_export
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.start import begin, origin
 from openalign.train.starting_points import FromTowers, ImageWeights
@@ -122,7 +132,7 @@ def test_an_efficientnet_that_pads_alike_on_all_sides_sees_a_shifted_image(
     assert (own - features(model, random_pixels())).abs().max() > 0.01
 
 
-def save_bert(folder: Path, cls: type[Any] = BertModel) -> Any:
+def save_bert(folder: Path, cls: type[Any] = BertModel, *, num_positions: int = 40) -> Any:
     """Save a random BERT with a tokenizer that folds case and drops accents, and return it."""
     config = BertConfig(
         vocab_size=len(WORDS),
@@ -130,7 +140,7 @@ def save_bert(folder: Path, cls: type[Any] = BertModel) -> Any:
         num_hidden_layers=2,
         num_attention_heads=3,
         intermediate_size=100,
-        max_position_embeddings=40,
+        max_position_embeddings=num_positions,
         layer_norm_eps=1e-5,
     )
     torch.manual_seed(0)
@@ -168,6 +178,58 @@ def test_the_text_tower_computes_what_the_bert_does(cls: type[Any], tmp_path: Pa
     torch.testing.assert_close(own, expected)
     assert beginning.config.model.max_tokens == 40
     assert beginning.config.model.text_tower.shape == (2, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("num_positions", "said", "expected"),
+    [
+        pytest.param(100, 64, 64, id="the paper's length, unless another is set"),
+        pytest.param(40, 64, 40, id="all that a shorter one takes"),
+        pytest.param(100, 16, 16, id="less"),
+        pytest.param(100, 100, 100, id="all positions"),
+    ],
+)
+def test_texts_are_cut_where_the_setting_says_and_the_bert_keeps_its_positions(
+    num_positions: int, said: int, expected: int, tmp_path: Path
+) -> None:
+    bert = save_bert(tmp_path / "bert", num_positions=num_positions)
+    small = ImageTower(preset="b0", width=0.25, depth=0.3)
+    start = FromTowers(text=str(tmp_path / "bert"))
+    options = {"image_tower": small, "vocabulary_size": 100_000, "max_tokens": said}
+    beginning = begun(start, tmp_path, **options)
+
+    pretrained = beginning.pretrained
+    assert pretrained is not None
+    assert pretrained.words is not None
+    words = "red " * 200
+    trained_on = tokenize(pretrained.words.tokenizer, [words]).ids
+    assert beginning.config.model.max_tokens == trained_on.shape[1] == expected
+    towers = towers_of(beginning, vocabulary_size=len(WORDS))
+    export = str(tmp_path / "export")
+    write_export(
+        export,
+        weights=towers.state_dict(),
+        vocabulary=pretrained.pieces(),
+        model=beginning.config.model,
+        pretrained=pretrained,
+    )
+    positions = "embeddings.position_embeddings.weight"
+    again = AlignModel.from_pretrained(export).text_model.state_dict()
+    assert torch.equal(again[positions], bert.state_dict()[positions])
+    for auto, options in ((AutoTokenizer, {"truncation": True}), (AutoProcessor, {})):
+        library: Any = auto.from_pretrained(export)
+        given = library(text=[words], return_tensors="pt", **options)["input_ids"]
+        assert torch.equal(given, trained_on)
+    evaluated = tokenize(Encoder.load(export).tokenizer, [words]).ids
+    assert torch.equal(evaluated, trained_on)
+
+
+def test_a_length_beyond_a_bert_s_positions_is_refused(tmp_path: Path) -> None:
+    save_bert(tmp_path / "bert", num_positions=40)
+
+    start = FromTowers(text=str(tmp_path / "bert"))
+    with pytest.raises(ConfigError, match=r"`train.model.max_tokens` is 41.*positions for 40 t"):
+        begun(start, tmp_path, max_tokens=41, vocabulary_size=100_000)
 
 
 def test_weights_of_another_network_are_refused_by_the_tensor(tmp_path: Path) -> None:

@@ -1,0 +1,27 @@
+"""How checkpoints are called, and which ones a folder has."""
+
+from openalign.files import storage
+
+MANIFEST_FILE = "checkpoint.json"
+"""What makes a folder a checkpoint; it holds the hashes of the other files."""
+
+_PREFIX = "step-"
+
+
+def name_of(step: int) -> str:
+    """Return the name of a checkpoint's folder."""
+    return f"{_PREFIX}{step:08d}"
+
+
+def step_of(name: str) -> int | None:
+    """Return the step of a checkpoint's folder, or None where it is none."""
+    digits = name.removeprefix(_PREFIX)
+    return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
+
+
+def steps_in(url: str) -> list[int]:
+    """Return the steps of the checkpoints in a folder, the newest first, whole or not."""
+    if not storage.exists(url):
+        return []
+    found = [step_of(name) for name in storage.list_names(url)]
+    return sorted((step for step in found if step is not None), reverse=True)

@@ -1,0 +1,80 @@
+"""Going on from the whole state of another run: `train.init_from` with `state: all`.
+
+Weights, moments, averages, numbers of updates, steps and the place in the order of pairs are the
+other run's. The schedule is the new run's own, read at the step that the other has come to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from openalign.errors import ConfigError
+from openalign.train.checkpoints import resume
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import PAIRS
+from openalign.train.checkpoints.resume import FoundCheckpoint
+from openalign.train.config import TrainConfig
+from openalign.train.data.sample_hash import joined_hash
+from openalign.train.ranks import RankGroup
+from openalign.train.start.origin import LastCheckpoint
+
+_WEIGHTS_ALONE = "or begin with that run's weights alone: state: weights"
+
+
+def checkpoint_of(
+    other: LastCheckpoint, config: TrainConfig, ranks: RankGroup, *, scratch: Path, total_steps: int
+) -> FoundCheckpoint:
+    """Return the last checkpoint of another run; all ranks must call this.
+
+    Raises:
+        ConfigError: that run has taken all the steps, or has no average to go on with.
+        StageError: the checkpoint is damaged.
+    """
+    found = resume.find(CheckpointFolder(url=other.folder, scratch=scratch), other.step, ranks)
+    if found.progress.step >= total_steps:
+        raise ConfigError(
+            f"`train.duration` is {total_steps} steps, and the run that `train.init_from` names "
+            f"has taken {found.progress.step}, which count",
+            hint=f"write a longer duration, {_WEIGHTS_ALONE}",
+        )
+    if config.ema is not None and found.manifest.settings.get("ema") is None:
+        raise ConfigError(
+            "`train.ema` is set, and the run that `train.init_from` names has averaged nothing",
+            hint=f"leave `ema` out, {_WEIGHTS_ALONE}",
+        )
+    return found
+
+
+def check_towers(found: FoundCheckpoint, towers: Any) -> None:
+    """See that the other run has trained the tensors that this one trains.
+
+    Raises:
+        ConfigError: it has not.
+    """
+    differing = found.differing_tensors(towers)
+    if differing:
+        raise ConfigError(
+            "the run that `train.init_from` names has not trained what this one trains: "
+            f"{len(differing)} tensors differ, such as {differing[0]}",
+            hint=f"let `train.frozen` be as it was there, {_WEIGHTS_ALONE}",
+        )
+
+
+def as_beginning(
+    found: FoundCheckpoint, made_from: Mapping[str, str], *, first_hash: str
+) -> FoundCheckpoint:
+    """Return a checkpoint whose sample hash goes on with this run's pairs, which begins with it.
+
+    The hash stays where the pairs are those of the other run. Then it ends as that of an
+    undisturbed run.
+    """
+    sample_hash = found.progress.sample_hash
+    if found.manifest.made_from.get(PAIRS) != made_from.get(PAIRS):
+        sample_hash = joined_hash(sample_hash, first_hash)
+    progress = msgspec.structs.replace(
+        found.progress, sample_hash=sample_hash, first_step=found.progress.step
+    )
+    return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))

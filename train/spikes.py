@@ -1,0 +1,47 @@
+"""How a loss spike is told: a finite loss that is far above those of the steps before.
+
+A loss is a mean over all ranks, so each of them tells the same. What is remembered is part of a
+checkpoint, so a run that goes on tells the same as one that was never stopped.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from openalign.train.updates import RewindSpikes, SkipSpikes
+
+
+class Spike(NamedTuple):
+    """A loss, and what it was measured by."""
+
+    loss: float
+    mean: float
+    deviation: float
+    """Standard deviation, of the same losses as the mean."""
+
+
+def spike_at(loss: float, recent: Sequence[float], rule: SkipSpikes | RewindSpikes) -> Spike | None:
+    """Return the spike that a loss is, or None; `recent` are the losses before, in order.
+
+    Nothing is a spike before there are `window_steps` of them.
+    """
+    if len(recent) < rule.window_steps or not math.isfinite(loss):
+        return None
+    mean = math.fsum(recent) / len(recent)
+    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in recent) / len(recent))
+    if loss <= mean + rule.deviations * deviation:
+        return None
+    return Spike(loss, mean, deviation)
+
+
+def remembered(
+    recent: Sequence[float], loss: float, rule: SkipSpikes | RewindSpikes
+) -> list[float]:
+    """Return the losses that the next one is measured by.
+
+    Those of spikes that were skipped count: if losses stay high, they are soon no spikes any more,
+    and training goes on.
+    """
+    if not math.isfinite(loss):
+        return list(recent)
+    return [*recent, loss][-rule.window_steps :]
