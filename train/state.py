@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
@@ -89,6 +91,7 @@ class TrainingState:
         with ExitStack() as closed:  # each, whatever the others raise
             closed.callback(zero.stop_engine, self.engine)
             closed.callback(self.saver.close)
+            closed.callback(self.data.close)
             if self.journal is not None:
                 closed.callback(self.journal.close)
 
@@ -134,7 +137,12 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         ranks=ranks,
         share=share,
         data=open_pairs(
-            config, inputs.index, inputs.vocabulary, inputs.shards, pretrained=inputs.pretrained
+            config,
+            inputs.index,
+            inputs.vocabulary,
+            inputs.shards,
+            device=ranks.device,
+            pretrained=inputs.pretrained,
         ),
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
@@ -161,9 +169,10 @@ def open_pairs(
     vocabulary: Sequence[str],
     shards: ShardReader,
     *,
+    device: torch.device,
     pretrained: Pretrained | None = None,
 ) -> TrainingSet:
-    """Return the training pairs as a run sees them."""
+    """Return the training pairs as a run on a device sees them; close them."""
     preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
     if pretrained is not None and pretrained.words is not None:
         tokenizer = pretrained.words.tokenizer
@@ -181,6 +190,8 @@ def open_pairs(
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
         replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
+        read_timeout_seconds=config.read_timeout_seconds,
+        pinned=device.type == "cuda",
     )
 
 
