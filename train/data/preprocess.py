@@ -198,7 +198,7 @@ def squashed(image_HWC: Pixels, side_px: int, resample: Image.Resampling) -> Pix
     square = F.interpolate(
         pixels, (side_px, side_px), mode=_TORCH_FILTERS[resample], antialias=True
     )
-    return square.permute(0, 2, 3, 1)[0].numpy()
+    return square.permute(0, 2, 3, 1).numpy()[0]
 
 
 def center_crop(images_BRRC: Pixels, crop_px: int) -> Pixels:
