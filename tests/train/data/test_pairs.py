@@ -150,6 +150,18 @@ def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
     assert "batches" not in [thread.name for thread in threading.enumerate()]
 
 
+def test_the_threads_that_decode_end_with_the_pairs(corpus: Corpus) -> None:
+    before = set(threading.enumerate())
+    data = make_set(corpus)
+    data.batch(0, start=0, stop=16)
+    own = set(threading.enumerate()) - before
+    assert [thread.name.startswith("decode") for thread in own] == [True, True]
+
+    data.close()
+
+    assert own.isdisjoint(threading.enumerate())
+
+
 def test_pairs_of_one_image_have_one_number(corpus: Corpus) -> None:
     data = make_set(corpus)
     table = corpus.table().to_pylist()
