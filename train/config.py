@@ -277,7 +277,13 @@ class TrainConfig:
     """
 
     decode_threads: int = runtime(4)
-    """Threads of a rank that decode images ahead of the step."""
+    """Threads of a rank that read, decode and crop images ahead of the step; each takes a core."""
+
+    read_timeout_seconds: float | None = runtime(300.0)
+    """End a run in which the read of one image takes longer, and name it; null: wait for ever.
+
+    File servers and object stores may need minutes when a part of them fails.
+    """
 
     image_cache_mb: int = runtime(1024)
     """Decoded images stay in a rank's memory if all of them fit into this."""
@@ -296,6 +302,7 @@ class TrainConfig:
             log_every_steps=self.log_every_steps,
             hang_minutes=self.hang_minutes,
             decode_threads=self.decode_threads,
+            read_timeout_seconds=self.read_timeout_seconds,
         )
         share(label_smoothing=self.label_smoothing)
         not_negative(

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,17 +64,20 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
     shards = ShardReader(spec.shards, places=spec.places)
-    data = open_pairs(
-        config,
-        index,
-        vocabulary,
-        shards,
-        pretrained=pretrained,
-        passed_over=found.progress.passed_over,
-    )
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
-    settle_statistics(towers, towers, data, share, config)
+    with closing(
+        open_pairs(
+            config,
+            index,
+            vocabulary,
+            shards,
+            device=ranks.device,
+            pretrained=pretrained,
+            passed_over=found.progress.passed_over,
+        )
+    ) as data:
+        settle_statistics(towers, towers, data, share, config)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
     unfinished = f"{output.rstrip('/')}.unfinished"
     storage.remove(unfinished)  # what a killed export has left

@@ -65,6 +65,9 @@ class _StepOutcome:
 
     loss: float
     gradient_norm: float
+    temperature: float
+    """What the loss was divided by."""
+
     num_replaced: int
     """Images of the global batch that could not be decoded."""
 
@@ -222,7 +225,9 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepO
         image_ids_B=_image_ids(state, batch),
     )
     counts = (int(stop), len(batch.replaced), batch.num_unknown, batch.num_pieces)
-    mean, *tallies = _sums_over_ranks(loss.detach() / state.ranks.world_size, counts)
+    sums = _sums_over_ranks(loss.detach() / state.ranks.world_size, counts)
+    # The one wait for the device that is ours: a step's loss and its temperature come together.
+    mean, *tallies, used_temperature = torch.cat([sums, temperature.detach()]).tolist()
     num_stops, num_replaced, num_unknown, num_pieces = map(int, tallies)
     factor = learning_rate_factor(
         batch.step, total_steps=state.total_steps, schedule=config.schedule
@@ -235,6 +240,7 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepO
     outcome = _StepOutcome(
         loss=mean,
         gradient_norm=norm,
+        temperature=used_temperature,
         num_replaced=num_replaced,
         unknown_share=num_unknown / max(num_pieces, 1),
         stop=num_stops > 0,
@@ -249,17 +255,17 @@ def _image_ids(state: TrainingState, batch: Batch) -> Tensor | None:
     """Return which image each pair has, where the loss is to know."""
     if state.config.same_image_negatives == "keep":
         return None
-    return batch.image_ids.to(state.ranks.device)
+    return batch.image_ids.to(state.ranks.device, non_blocking=True)
 
 
-def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> list[float]:
+def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> Tensor:
     """Return the sum of the ranks' losses, and of each of their counts.
 
     One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
     """
     sums = torch.cat([loss.reshape(1), loss.new_tensor(counts)])
     dist.all_reduce(sums)
-    return sums.tolist()
+    return sums
 
 
 def _global_rows(state: TrainingState, step: int) -> RowNumbers:
@@ -352,12 +358,13 @@ def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
 
 
 def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
-    temperature = float(_temperature(state))  # every rank: stage 3 gathers it
-    if state.journal is None:
-        return
     config = state.config
     due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
-    if outcome.taken and due:
+    written = outcome.taken and due
+    temperature = float(_temperature(state)) if written else math.nan  # every rank: it may gather
+    if state.journal is None:
+        return
+    if written:
         size = config.global_batch_size
         seen = state.data.first_position(step, global_batch_size=size) + size
         values = {
@@ -378,7 +385,7 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
         step,
         num_samples=config.global_batch_size,
         waited=waited,
-        shown=f"loss {outcome.loss:.3f}  temperature {temperature:.4f}",
+        shown=f"loss {outcome.loss:.3f}  temperature {outcome.temperature:.4f}",
     )
 
 

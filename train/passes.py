@@ -13,7 +13,6 @@ gradients once a step.
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -129,9 +128,11 @@ def embed(
 
     All ranks must call it. One backward pass through what it returns goes through every block.
     """
-    to = partial(torch.Tensor.to, device=device, non_blocking=True)
-    passes = passes_of(config, share, batch)
-    return engine(to(batch.pixels), to(batch.tokens.ids), to(batch.tokens.mask), passes=passes)
+    pixels, ids, mask = (
+        given.to(device, non_blocking=True)
+        for given in (batch.pixels, batch.tokens.ids, batch.tokens.mask)
+    )
+    return engine(pixels, ids, mask, passes=passes_of(config, share, batch))
 
 
 def move_statistics(engine: Any, share: BlockShare) -> None:

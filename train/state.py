@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
@@ -98,6 +99,7 @@ class TrainingState:
         with ExitStack() as closed:  # each, whatever the others raise
             closed.callback(zero.stop_engine, self.engine)
             closed.callback(self.saver.close)
+            closed.callback(self.data.close)
             if self.journal is not None:
                 closed.callback(self.journal.close)
 
@@ -144,6 +146,7 @@ def set_up(
         inputs.index,
         inputs.vocabulary,
         inputs.shards,
+        device=ranks.device,
         pretrained=inputs.pretrained,
         passed_over=progress.passed_over,
     )
@@ -203,10 +206,11 @@ def open_pairs(
     vocabulary: Sequence[str],
     shards: ShardReader,
     *,
+    device: torch.device,
     pretrained: Pretrained | None = None,
     passed_over: Sequence[BatchRange] = (),
 ) -> TrainingSet:
-    """Return the training pairs as a run sees them."""
+    """Return the training pairs as a run on a device sees them; close them."""
     preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
     if pretrained is not None and pretrained.words is not None:
         tokenizer = pretrained.words.tokenizer
@@ -225,6 +229,8 @@ def open_pairs(
         image_cache_mb=config.image_cache_mb,
         replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
         passed_over=passed_over,
+        read_timeout_seconds=config.read_timeout_seconds,
+        pinned=device.type == "cuda",
     )
 
 

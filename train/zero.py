@@ -256,10 +256,15 @@ def take_step(engine: Any, optimizer: ShardedOptimizer, loss: Tensor) -> float:
 
 
 def whole_parameter(parameter: Any) -> Tensor:
-    """Return a parameter's whole value; in stage 3 all ranks must call this."""
-    from deepspeed import zero
+    """Return a parameter's whole value; in stage 3 all ranks must call this.
 
-    with zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
+    What stage 3 keeps whole (`persistence_threshold`) needs no collective.
+    """
+    from deepspeed import zero
+    from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
+
+    is_cut = hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
+    with zero.GatheredParameters([parameter], enabled=is_cut):
         return parameter.detach().clone()
 
 

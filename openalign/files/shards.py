@@ -60,6 +60,23 @@ def write_shard(folder: str, shard: str, samples: Iterable[Sample]) -> list[Data
     return [tar_file, write_table(folder, index_name(shard), table)]
 
 
+class _OpenFile:
+    """A local file that is closed with the last reference to it.
+
+    So no thread closes it while another reads, and the system does not reuse its number.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.descriptor = os.open(path, os.O_RDONLY)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+
 class ShardReader:
     """Reads members of shards by offset, with one positioned read each, from any thread.
 
@@ -77,7 +94,7 @@ class ShardReader:
         self._places = dict(places or {})
         self._max_open = max_open
         self._local = {url for url in (folder, *self._places.values()) if storage.is_local(url)}
-        self._descriptors: OrderedDict[Path, int] = OrderedDict()
+        self._files: OrderedDict[tuple[str, str], _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, shard: str, offset: int, length: int) -> bytes:
@@ -93,29 +110,23 @@ class ShardReader:
         if folder not in self._local:
             return storage.read_range(storage.join(folder, name), offset, length)
         with self._lock:
-            # A duplicate: another thread may close the descriptor, and the system reuse its number.
-            descriptor = os.dup(self._open(storage.local_path(folder) / name))
-        try:
-            return os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
+            file = self._open(folder, name)
+        return os.pread(file.descriptor, length, offset)
 
     def close(self) -> None:
-        """Close every descriptor."""
+        """Close every file, as soon as no thread reads from it."""
         with self._lock:
-            while self._descriptors:
-                os.close(self._descriptors.popitem()[1])
+            self._files.clear()
 
-    def _open(self, path: Path) -> int:
-        if path not in self._descriptors:
-            while len(self._descriptors) >= self._max_open:
-                os.close(self._descriptors.popitem(last=False)[1])
-            try:
-                self._descriptors[path] = os.open(path, os.O_RDONLY)
-            except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-                raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        self._descriptors.move_to_end(path)
-        return self._descriptors[path]
+    def _open(self, folder: str, name: str) -> "_OpenFile":
+        key = (folder, name)
+        file = self._files.get(key)
+        if file is None:
+            while len(self._files) >= self._max_open:
+                self._files.popitem(last=False)
+            file = self._files[key] = _OpenFile(storage.local_path(folder) / name)
+        self._files.move_to_end(key)
+        return file
 
     def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[str]]:
         again = partial(ShardReader, places=self._places, max_open=self._max_open)

@@ -7,7 +7,7 @@ import simplejpeg
 from image_encoders import encode, exif, four_quarters, png, png_that_claims, swapped_profile
 from PIL import Image, ImageOps
 
-from openalign.images.decoding import JpegScales, Policy, decode, thumbnail
+from openalign.images.decoding import JpegScales, Policy, decode, decode_array, thumbnail
 from openalign.images.headers import ImageError, ImageFault
 
 
@@ -68,8 +68,10 @@ def test_by_halves_the_pixels_are_those_of_pillows_draft(
         expected = np.asarray(slow.convert("RGB"))
 
     image = decode(content, min_side_px=min_side_px, scales=JpegScales.HALVES)
+    array = decode_array(content, min_side_px=min_side_px, scales=JpegScales.HALVES)
 
     np.testing.assert_array_equal(np.asarray(image), expected)
+    np.testing.assert_array_equal(array, expected)
 
 
 def test_a_jpeg_that_the_fast_decoder_warns_of_is_decoded_by_the_other() -> None:

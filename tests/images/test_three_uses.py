@@ -35,6 +35,17 @@ def test_all_pixels_are_upright_and_in_srgb(odd: OddImage) -> None:
     assert_shows(np.asarray(image), odd.quarters, tolerance=3)
 
 
+@pytest.mark.parametrize("min_side_px", [0, 8, 1000])
+@pytest.mark.parametrize("odd", ODD)
+def test_an_array_has_the_pixels_of_the_image(odd: OddImage, min_side_px: int) -> None:
+    image = decoding.decode(odd.content, min_side_px=min_side_px)
+
+    found = decoding.decode_array(odd.content, min_side_px=min_side_px)
+
+    np.testing.assert_array_equal(found, np.asarray(image))
+    assert found.flags.writeable  # what is made of it takes it over
+
+
 @pytest.mark.parametrize("odd", ODD)
 def test_what_is_stored_and_trained_on_is_what_is_evaluated(odd: OddImage) -> None:
     stored = store(odd.content, form(size_px=40, quality=95), max_pixels=10_000_000)

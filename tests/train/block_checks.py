@@ -123,7 +123,7 @@ def step_in_float64(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
     share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE).double().train()
     batch = part_of(pairs(config), share)
-    loss = loss_of(towers, replace(batch, pixels=batch.pixels.double()), share, config, ranks)
+    loss = loss_of(towers, replace(batch, pixels=batch.pixels[:].double()), share, config, ranks)
     loss.backward()
     found = {name: p.grad for name, p in towers.named_parameters()}
     for value in (loss.data, *found.values()):
@@ -195,7 +195,7 @@ def step_in_one_graph(
     """Return the same from one process that runs the rows of every block in turn, in one graph."""
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE).to(dtype).train()
     batch = pairs(config)
-    batch = replace(batch, pixels=batch.pixels.to(dtype))
+    batch = replace(batch, pixels=batch.pixels[:].to(dtype))
     image, text = embed_in_turn(towers, config, batch, blocks)
     logits = image @ text.T / towers.temperature
     target = torch.arange(len(image))
@@ -222,7 +222,7 @@ def embed_in_turn(
         torch.manual_seed(seed_at(config.seed, 1, batch.step, number))
         longest = int(batch.tokens.mask[rows].sum(1).max())
         ids, mask = (x[rows, :longest] for x in batch.tokens)
-        image, text, _ = towers(batch.pixels[rows], ids, mask)
+        image, text, _ = towers(batch.pixels[:][rows], ids, mask)
         images.append(image)
         texts.append(text)
         statistics += towers.statistics_of_passes

@@ -59,7 +59,9 @@ def train_with_bad_pixels(
     def batch(self: TrainingSet, number: int, **places: int) -> Batch:
         made = make(self, number, **places)
         if number in bad_steps and number_of_rank == bad_rank:
-            made.pixels[0, 0, 0, 0] = float("nan")
+            pixels = made.pixels[:]
+            pixels[0, 0, 0, 0] = float("nan")
+            return replace(made, pixels=pixels)
         return made
 
     TrainingSet.batch = batch  # pyright: ignore[reportAttributeAccessIssue]
@@ -143,6 +145,12 @@ def train_on_damaged_shards(config: TrainConfig, corpus: Corpus, output: str, ro
         shard.seek(pair["offset"])
         shard.write(bytes(pair["length"]))
     tiny_training.train(config, corpus, output, f"{output}/work")
+
+
+def train_with_stuck_reads(config: TrainConfig, corpus: Corpus, output: str, stuck: str) -> None:
+    """Train; rank 1 has its shards in a folder of its own."""
+    own = corpus if os.environ["RANK"] == "0" else replace(corpus, shards=stuck)
+    tiny_training.train(config, own, output, f"{output}/work")
 
 
 def _has_step(path: Path, step: int) -> bool:

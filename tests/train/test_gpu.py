@@ -3,13 +3,16 @@
 import pickle
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_training import (
     Duration,
+    make_corpus,
     make_run,
     rank_environment,
     tiny_config,
@@ -17,9 +20,13 @@ from tiny_training import (
     write_device,
 )
 
+from openalign.files.shards import ShardReader
 from openalign.telemetry import read_json_lines
 from openalign.train import launch
-from openalign.train.config import TrainConfig
+from openalign.train.config import Augmentation, TrainConfig
+from openalign.train.data.pairs import TrainingSet
+from openalign.train.data.pixel_batch import PixelBatch
+from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -44,6 +51,43 @@ def test_a_rank_is_on_a_gpu(tmp_path: Path) -> None:
     )
 
     assert seen.read_text().startswith("cuda:0, ")
+
+
+@pytest.mark.usefixtures("with_gpus")
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        pytest.param(Preprocess(resize_px=36, crop_px=32, max_tokens=16), id="from -1 to 1"),
+        pytest.param(
+            Preprocess(resize_px=36, crop_px=32, max_tokens=16, mean=(0.48, 0.46, 0.41)),
+            id="a mean",
+        ),
+    ],
+)
+def test_bytes_lie_in_pinned_memory_and_become_the_floats_of_a_cpu(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    corpus = make_corpus(tmp_path)
+    data = TrainingSet(
+        corpus.mapped(),
+        shards=ShardReader(corpus.shards),
+        preprocess=preprocess,
+        tokenizer=build_tokenizer([*SPECIAL_TOKENS, "a"], preprocess),
+        augmentation=Augmentation(),
+        seed=0,
+        decode_threads=2,
+        image_cache_mb=8,
+        pinned=True,
+    )
+    with closing(data):
+        batch = data.batch(0, start=0, stop=64)
+    assert isinstance(batch.pixels, PixelBatch)
+    assert batch.pixels.images.is_pinned()
+    assert batch.tokens.ids.is_pinned()
+
+    on_gpu = batch.pixels.to(torch.device("cuda"), non_blocking=True)[:]
+
+    assert torch.equal(on_gpu.cpu(), batch.pixels[:])
 
 
 @pytest.mark.usefixtures("with_gpus")

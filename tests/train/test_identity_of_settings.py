@@ -112,6 +112,7 @@ ANOTHER_LOOK = [
     "hang_minutes",
     "num_processes",
     "decode_threads",
+    "read_timeout_seconds",
     "image_cache_mb",
     "zero.stage",
     "zero.sub_group_size",

@@ -7,12 +7,14 @@ Shape suffixes:
     B  pairs
     R  side of a resized image
     S  side of a cropped image
+    H  rows, W  columns: R where images are warped, else S
     C  colors
 """
 
-# ruff: noqa: N803, N806  # capitals are shape suffixes
+# ruff: noqa: N803  # capitals are shape suffixes
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,7 @@ from torch import Tensor
 
 from openalign.train.config import Augmentation
 from openalign.train.data.order import Positions, draws_at
-from openalign.train.data.preprocess import Pixels, to_tensor
+from openalign.train.data.preprocess import Pixels
 
 Draws = npt.NDArray[np.float64]
 
@@ -30,39 +32,50 @@ _TOP, _LEFT, _FLIP, _TURN, _ZOOM, _STRETCH, _DOWN, _RIGHT = range(8)
 """Which draw decides what; every position has all eight."""
 
 
-def augment(
-    images_BRRC: Pixels,
-    positions: Positions,
-    *,
-    crop_px: int,
-    augmentation: Augmentation,
-    seed: int,
-) -> Tensor:
-    """Return `[B, C, S, S]` in [-1, 1], channels last in memory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """What of their images the pairs at some positions show."""
+
+    crop_px: int
+    corners: list[tuple[int, int]]
+    """Top and left of the crops."""
+
+    flips: list[bool]
+    warps: Tensor | None
+    """`[B, 2, 3]`: where in its image each point of a crop comes from, mirrored or not; None where
+    corners and flips say all."""
+
+    def put(self, out_BHWC: Tensor, number: int, image_RRC: Pixels) -> None:
+        """Put what a pair shows of an image into its place: the crop, or what is to be warped."""
+        image = torch.from_numpy(image_RRC)
+        if self.warps is None:
+            (top, left), side_px = self.corners[number], self.crop_px
+            image = image[top : top + side_px, left : left + side_px]
+            image = image.flip(1) if self.flips[number] else image
+        out_BHWC[number].copy_(image)
+
+
+def draw_cuts(
+    positions: Positions, *, resize_px: int, crop_px: int, augmentation: Augmentation, seed: int
+) -> Cuts:
+    """Return what the pairs at positions show of their images."""
     draws = draws_at(positions, num_draws=8, seed=seed)
     flips = (draws[:, _FLIP] < 0.5) & augmentation.horizontal_flip
-    margin_px = images_BRRC.shape[1] - crop_px
+    margin_px = resize_px - crop_px
     if augmentation.random_crop:
         corners = np.floor(draws[:, [_TOP, _LEFT]] * (margin_px + 1)).astype(np.int64)
     else:
         corners = np.full((len(draws), 2), margin_px // 2)
+    warps = None
     if augmentation.warps:
-        resize_px = images_BRRC.shape[1]
         middles, part = (2.0 * corners + crop_px) / resize_px - 1.0, crop_px / resize_px
-        matrices = _matrices(draws, flips, middles, part, augmentation)
-        return _warp(to_tensor(images_BRRC), matrices, crop_px)
-    return to_tensor(_crop(images_BRRC, corners, flips, crop_px))
-
-
-def _crop(
-    images_BRRC: Pixels, corners: npt.NDArray[np.int64], flips: npt.NDArray[np.bool_], crop_px: int
-) -> Pixels:
-    size = (len(images_BRRC), crop_px, crop_px, images_BRRC.shape[3])
-    crops_BSSC = np.empty(size, dtype=np.uint8)
-    for number, ((top, left), flip) in enumerate(zip(corners.tolist(), flips, strict=True)):
-        crop = images_BRRC[number, top : top + crop_px, left : left + crop_px]
-        crops_BSSC[number] = crop[:, ::-1] if flip else crop
-    return crops_BSSC
+        warps = _matrices(draws, flips, middles, part, augmentation)
+    return Cuts(
+        crop_px=crop_px,
+        corners=[(top, left) for top, left in corners.tolist()],
+        flips=flips.tolist(),
+        warps=warps,
+    )
 
 
 def _matrices(
@@ -91,8 +104,9 @@ def _matrices(
     return torch.from_numpy(np.stack([across, along], axis=1).astype(np.float32))
 
 
-def _warp(pixels: Tensor, matrices: Tensor, crop_px: int) -> Tensor:
+def warp(pixels: Tensor, warps_B23: Tensor, crop_px: int) -> Tensor:
+    """Return crops `[B, C, S, S]` of whole images `[B, C, R, R]`, channels last in memory."""
     size = [len(pixels), pixels.shape[1], crop_px, crop_px]
-    grid = F.affine_grid(matrices, size, align_corners=False)
+    grid = F.affine_grid(warps_B23, size, align_corners=False)
     warped = F.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
     return warped.contiguous(memory_format=torch.channels_last)

@@ -1,17 +1,19 @@
 """Images of training pairs, read from their shards and decoded by threads.
 
 Shape suffixes:
-    B  pairs asked for
+    N  images of the index
     R  side of a resized image
     C  colors
 """
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+# ruff: noqa: N806  # capitals are shape suffixes
+
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from openalign.errors import InputError
 from openalign.files.hashing import content_hash
@@ -19,23 +21,34 @@ from openalign.files.shards import ShardReader
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import RowNumbers
 from openalign.train.data.preprocess import Pixels, Preprocess
+from openalign.train.data.timed_reads import TimedReads
+from openalign.train.data.worker_threads import WorkerThreads
+
+Put = Callable[[int, Pixels], None]
+"""Takes the decoded image `[R, R, C]` of the pair at a place of the batch."""
+
+_MOST_IN_A_TASK = 16
+_TASKS_A_THREAD = 4
+"""So many tasks even out images that take longer; a task costs some 50 us."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadImages:
-    """What came of reading images."""
+class _Wanted(NamedTuple):
+    """An image that a batch needs."""
 
-    pixels: Pixels
-    """`[B, R, R, C]`; arbitrary where an image cannot be decoded."""
+    number: int
+    """In the index."""
 
-    failures: Mapping[int, InputError]
-    """Why an image cannot be decoded, by its place among those that were asked for."""
+    place: ImagePlace | None
+    """None where it is in memory."""
+
+    pairs: list[int]
+    """Places in the batch of the pairs that have it."""
 
 
 class DecodedImages:
     """Decoded images by row.
 
-    They are kept if all images of the index fit into `cache_bytes`.
+    They are kept if all images of the index fit into `cache_bytes`. Close them: threads end then.
     """
 
     def __init__(
@@ -46,55 +59,94 @@ class DecodedImages:
         *,
         cache_bytes: int,
         num_threads: int,
+        read_timeout_seconds: float | None,
     ) -> None:
         self._index = index
-        self._reader = reader
-        self._preprocess, resize_px = preprocess, preprocess.resize_px
-        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
-        self._cache: Pixels | None = None
-        if index.num_images * resize_px * resize_px * 3 <= cache_bytes:
-            self._cache = self._room_for(index.num_images)
-            self._cached = np.zeros(index.num_images, dtype=bool)
+        self._reads = TimedReads(reader, timeout_seconds=read_timeout_seconds)
+        self._preprocess, side_px = preprocess, preprocess.resize_px
+        self._num_threads = num_threads
+        self._threads = WorkerThreads(num_threads, name="decode")
+        self._cache_NRRC: Pixels | None = None
+        if index.num_images * side_px * side_px * 3 <= cache_bytes:
+            self._cache_NRRC = np.empty((index.num_images, side_px, side_px, 3), dtype=np.uint8)
+            self._is_cached_N = np.zeros(index.num_images, dtype=bool)
 
-    def read(self, rows: RowNumbers) -> ReadImages:
-        """Return the images of rows; the same image is decoded once."""
-        images, first, places = np.unique(
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.close()
+
+    def read(
+        self, rows: RowNumbers, pairs: npt.NDArray[np.int64], put: Put
+    ) -> Mapping[int, InputError]:
+        """Hand the image of each row to `put`, with the place of its pair in the batch.
+
+        The same image is decoded once. Threads call `put`, each for other pairs.
+
+        Returns:
+            why an image cannot be decoded, by the place of its pair.
+
+        Raises:
+            InputError: a shard is not there.
+            StageError: a read takes too long.
+        """
+        wanted = self._wanted(rows, pairs)
+        num_tasks = min(len(wanted), self._num_threads * _TASKS_A_THREAD)
+        size = min(_MOST_IN_A_TASK, -(-len(wanted) // max(1, num_tasks)))
+        tasks = [wanted[start : start + size] for start in range(0, len(wanted), max(1, size))]
+        found = self._threads.map(
+            partial(self._hand_out, put), tasks, while_waiting=self._reads.check
+        )
+        return {place: error for failures in found for place, error in failures.items()}
+
+    def _wanted(self, rows: RowNumbers, pairs: npt.NDArray[np.int64]) -> list[_Wanted]:
+        images, first, which = np.unique(
             self._index.images(rows), return_index=True, return_inverse=True
         )
-        pixels = self._room_for(len(images)) if self._cache is None else self._cache
-        slots = np.arange(len(images)) if self._cache is None else images
-        missing = (
-            np.arange(len(images)) if self._cache is None else np.flatnonzero(~self._cached[images])
-        )
-        found = self._threads.map(
-            partial(self._decode, pixels),
-            slots[missing].tolist(),
-            self._index.places(rows[first[missing]]),
-        )
-        errors = {int(n): error for n, error in zip(missing, found, strict=True) if error}
-        if self._cache is not None:
-            self._cached[images[[n for n in missing.tolist() if n not in errors]]] = True
-        failures = {at: errors[n] for at, n in enumerate(places.tolist()) if n in errors}
-        return ReadImages(pixels[slots[places]], failures)
+        missing = np.arange(len(images))
+        if self._cache_NRRC is not None:
+            missing = np.flatnonzero(~self._is_cached_N[images])
+        places = dict(zip(missing.tolist(), self._index.places(rows[first[missing]]), strict=True))
+        by_image = np.split(pairs[np.argsort(which, kind="stable")], np.cumsum(np.bincount(which)))
+        return [
+            _Wanted(number, places.get(n), by_image[n].tolist())
+            for n, number in enumerate(images.tolist())
+        ]
 
-    def _room_for(self, num_images: int) -> Pixels:
-        side_px = self._preprocess.resize_px
-        return np.empty((num_images, side_px, side_px, 3), dtype=np.uint8)
+    def _hand_out(self, put: Put, task: Sequence[_Wanted]) -> Mapping[int, InputError]:
+        failures: dict[int, InputError] = {}
+        for image in task:
+            try:
+                pixels_RRC = self._pixels(image)
+            except _UnusableError as error:
+                failures |= dict.fromkeys(image.pairs, error)
+                continue
+            for place in image.pairs:
+                put(place, pixels_RRC)
+        return failures
 
-    def _decode(self, pixels: Pixels, slot: int, place: ImagePlace) -> InputError | None:
-        """Fill a slot; return what prevents it. A shard that is not there is no such error."""
-        content = self._reader.read(place.shard, place.offset, place.length)
-        if place.xxh3 and content_hash(content) != place.xxh3:
-            return _unusable(place, "not those that `fetch` wrote")
+    def _pixels(self, image: _Wanted) -> Pixels:
+        if image.place is None:
+            assert self._cache_NRRC is not None
+            return self._cache_NRRC[image.number]
+        content = self._reads.read(image.place)
+        if image.place.xxh3 and content_hash(content) != image.place.xxh3:
+            raise _unusable(image.place, "not those that `fetch` wrote")
         try:
-            pixels[slot] = self._preprocess.square(content)
+            pixels_RRC = self._preprocess.square(content)
         except InputError as error:
-            return _unusable(place, f"no image: {error}")
-        return None
+            raise _unusable(image.place, f"no image: {error}") from error
+        if self._cache_NRRC is not None:
+            self._cache_NRRC[image.number] = pixels_RRC
+            self._is_cached_N[image.number] = True
+        return pixels_RRC
 
 
-def _unusable(place: ImagePlace, why: str) -> InputError:
-    return InputError(
+class _UnusableError(InputError):
+    """An image cannot be decoded. A shard that is not there is no such error."""
+
+
+def _unusable(place: ImagePlace, why: str) -> _UnusableError:
+    return _UnusableError(
         f"{place.shard}: the bytes from {place.offset} on are {why}",
         hint="the shard was changed after `select` ran; run `fetch` and `select` again, or set "
         "train.bad_images=replace",

@@ -11,7 +11,7 @@ Where an epoch ends between the two, a pair may so come to stand in a batch twic
 
 Shape suffixes:
     B  pairs on this rank
-    R  side of a resized image
+    H  rows, W  columns of what is kept of an image
     C  colors
 """
 
@@ -20,6 +20,7 @@ Shape suffixes:
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,13 +31,13 @@ from openalign.errors import ConfigError, InputError
 from openalign.files.shards import ShardReader
 from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
-from openalign.train.data.augment import augment
-from openalign.train.data.decoded import DecodedImages
+from openalign.train.data.augment import draw_cuts
+from openalign.train.data.decoded import DecodedImages, Put
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import Positions, RowNumbers, rows_at
 from openalign.train.data.passed_over import BatchRange, batch_at
+from openalign.train.data.pixel_batch import PixelBatch, PixelRows
 from openalign.train.data.preprocess import (
-    Pixels,
     Preprocess,
     TokenBatch,
     tokenize,
@@ -70,7 +71,7 @@ class Batch:
     image_ids: Tensor
     """`[B]`, int64: the number of each row's image; pairs of one image have the same."""
 
-    pixels: Tensor
+    pixels: PixelRows
     tokens: TokenBatch
     num_pieces: int
     """Word pieces of all texts, without the marks of their ends."""
@@ -111,11 +112,14 @@ class TrainingSet:
         image_cache_mb: int,
         replace_after: int = 0,
         passed_over: Sequence[BatchRange] = (),
+        read_timeout_seconds: float | None = None,
+        pinned: bool = False,
     ) -> None:
-        """Open the pairs, without the global batches that are passed over.
+        """Open the pairs, without the global batches that are passed over; close them.
 
         The pair that replaces one whose image cannot be decoded lies `replace_after` positions
-        on: the size of a global batch. 0 replaces none, and such an image is an error.
+        on: the size of a global batch. 0 replaces none, and such an image is an error. Batches lie
+        in pinned memory, from which CUDA copies on the side, if `pinned`.
         """
         self._index = index
         self._images = DecodedImages(
@@ -124,6 +128,7 @@ class TrainingSet:
             preprocess,
             cache_bytes=image_cache_mb * _MIB,
             num_threads=decode_threads,
+            read_timeout_seconds=read_timeout_seconds,
         )
         self._preprocess = preprocess
         self._tokenizer = tokenizer
@@ -133,6 +138,13 @@ class TrainingSet:
         self._seed = seed
         self._replace_after = replace_after
         self._passed_over = passed_over
+        self._pinned = pinned
+        scaling = preprocess.color_scaling()
+        self._color_scaling = None if scaling is None else self._for_device(scaling)
+
+    def close(self) -> None:
+        """End the threads that decode."""
+        self._images.close()
 
     def __len__(self) -> int:
         return len(self._index)
@@ -157,21 +169,30 @@ class TrainingSet:
                 replace it cannot be decoded either.
         """
         positions = np.arange(start, stop)
-        rows, images_BRRC, replaced = self._decodable(positions)
-        pixels = augment(
-            images_BRRC,
+        preprocess = self._preprocess
+        cuts = draw_cuts(
             positions,
-            crop_px=self._preprocess.crop_px,
+            resize_px=preprocess.resize_px,
+            crop_px=preprocess.crop_px,
             augmentation=self._augmentation,
             seed=self._seed,
         )
+        side_px = preprocess.crop_px if cuts.warps is None else preprocess.resize_px
+        shape = (len(positions), side_px, side_px, 3)
+        images_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
+        rows, replaced = self._decodable(positions, partial(cuts.put, images_BHWC))
         tokens = tokenize(self._tokenizer, self._index.alt_texts(rows))
         return Batch(
             step=step,
             rows=rows,
-            image_ids=torch.from_numpy(self._index.images(rows)),
-            pixels=self._preprocess.normalized(pixels),
-            tokens=tokens,
+            image_ids=self._for_device(torch.from_numpy(self._index.images(rows))),
+            pixels=PixelBatch(
+                images=images_BHWC,
+                crop_px=preprocess.crop_px,
+                warps=None if cuts.warps is None else self._for_device(cuts.warps),
+                color_scaling=self._color_scaling,
+            ),
+            tokens=TokenBatch(*map(self._for_device, tokens)),
             num_pieces=int(tokens.mask.sum()) - self._num_ends * len(rows),
             num_unknown=0
             if self._unknown_id is None
@@ -204,11 +225,13 @@ class TrainingSet:
     def _rows_at(self, positions: Positions) -> RowNumbers:
         return rows_at(positions, num_rows=len(self), seed=self._seed)
 
-    def _decodable(self, positions: Positions) -> tuple[RowNumbers, Pixels, tuple[Replaced, ...]]:
-        """Return the rows that stand at positions, their images, and what they replace."""
+    def _for_device(self, tensor: Tensor) -> Tensor:
+        return tensor.pin_memory() if self._pinned else tensor
+
+    def _decodable(self, positions: Positions, put: Put) -> tuple[RowNumbers, tuple[Replaced, ...]]:
+        """Put the images at positions; return the rows that stand there, and what they replace."""
         rows = self._rows_at(positions)
-        found = self._images.read(rows)
-        images_BRRC, failures = found.pixels, found.failures
+        failures = self._images.read(rows, np.arange(len(rows)), put)
         replaced: list[Replaced] = []
         attempt = 0
         while failures:
@@ -224,10 +247,8 @@ class TrainingSet:
                 )
             replaced += self._replaced(positions[at], rows[at], errors)
             rows[at] = self._rows_at(positions[at] + attempt * self._replace_after)
-            found = self._images.read(rows[at])
-            images_BRRC[at] = found.pixels
-            failures = {int(at[place]): error for place, error in found.failures.items()}
-        return rows, images_BRRC, tuple(replaced)
+            failures = self._images.read(rows[at], at, put)
+        return rows, tuple(replaced)
 
     def _replaced(
         self, positions: Positions, rows: RowNumbers, errors: Sequence[InputError]

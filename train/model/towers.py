@@ -30,6 +30,7 @@ from transformers import AlignConfig, AlignModel, AlignTextConfig, AlignVisionCo
 
 from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.data.order import seed_at
+from openalign.train.data.pixel_batch import PixelRows
 from openalign.train.model.batch_norm import batch_norms, pass_statistics, replace_batch_norms
 from openalign.train.model.parameter_patterns import freeze, is_frozen
 from openalign.train.model.pretrained import Pretrained
@@ -89,7 +90,7 @@ class Towers(nn.Module):
         return self
 
     def forward(
-        self, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor, passes: Sequence[Pass] = ()
+        self, pixels: PixelRows, ids_BT: Tensor, mask_BT: Tensor, passes: Sequence[Pass] = ()
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return `image_BD`, `text_BD`, both with unit rows, and the temperature.
 
@@ -102,7 +103,7 @@ class Towers(nn.Module):
         # A new tensor: stage 3 frees the parameter itself when this function ends.
         temperature = self.temperature * 1.0
         if not passes:
-            image_BD, text_BD = self._embed(pixels, ids_BT, mask_BT)
+            image_BD, text_BD = self._embed(pixels[:], ids_BT, mask_BT)
             self._note_statistics()
             return image_BD, text_BD, temperature
         run = self._run if len(passes) == 1 else partial(_recomputed, self._run)
@@ -118,7 +119,7 @@ class Towers(nn.Module):
         return torch.cat(images), torch.cat(texts), temperature
 
     def _run(
-        self, this: Pass, pixels: Tensor, ids_BT: Tensor, mask_BT: Tensor
+        self, this: Pass, pixels: PixelRows, ids_BT: Tensor, mask_BT: Tensor
     ) -> tuple[Tensor, Tensor]:
         torch.manual_seed(this.seed)
         rows, tokens = slice(this.start, this.stop), slice(this.num_tokens)

@@ -65,8 +65,8 @@ class TrustRatios:
         """Return both ends, or None when nothing was adapted."""
         if not self.values:
             return None
-        found = torch.cat(self.values)
-        return float(found.min()), float(found.max())
+        smallest, largest = torch.stack(torch.aminmax(torch.cat(self.values))).tolist()
+        return smallest, largest
 
 
 class ShardedOptimizer(torch.optim.Optimizer):

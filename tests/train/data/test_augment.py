@@ -5,11 +5,40 @@ import pytest
 import torch
 
 from openalign.train.config import Augmentation
-from openalign.train.data.augment import augment
-from openalign.train.data.order import draws_at
+from openalign.train.data.augment import draw_cuts
+from openalign.train.data.order import Positions, draws_at
+from openalign.train.data.pixel_batch import PixelBatch
+from openalign.train.data.preprocess import Pixels, Preprocess, on_device, to_tensor
 
 NONE = Augmentation(random_crop=False, horizontal_flip=False)
 POSITIONS = np.arange(100, 164)
+
+
+def augment(
+    images: Pixels,
+    positions: Positions,
+    *,
+    crop_px: int,
+    augmentation: Augmentation,
+    seed: int,
+    color_scaling: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Return the pixels of a batch of these images."""
+    side_px = images.shape[1]
+    cuts = draw_cuts(
+        positions, resize_px=side_px, crop_px=crop_px, augmentation=augmentation, seed=seed
+    )
+    kept_px = side_px if augmentation.warps else crop_px
+    kept = torch.zeros((len(images), kept_px, kept_px, 3), dtype=torch.uint8)
+    for number, image in enumerate(images):
+        cuts.put(kept, number, image)
+    batch = PixelBatch(
+        images=kept,
+        crop_px=crop_px,
+        warps=cuts.warps,
+        color_scaling=color_scaling,
+    )
+    return batch[:]
 
 
 def ramps(count: int, side_px: int) -> np.ndarray:
@@ -30,6 +59,55 @@ def test_without_augmentation_the_middle_is_taken() -> None:
     assert pixels.shape == (64, 3, 4, 4)
     assert pixels.is_contiguous(memory_format=torch.channels_last)
     assert (columns(pixels) == torch.tensor([2, 3, 4, 5])).all()
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        pytest.param(Preprocess(), id="from -1 to 1"),
+        pytest.param(Preprocess(mean=(0.48, 0.46, 0.41), std=(0.27, 0.26, 0.28)), id="a mean"),
+    ],
+)
+def test_a_batch_has_the_pixels_that_slicing_gives_bit_for_bit(preprocess: Preprocess) -> None:
+    """The slow and obvious way: cut and mirror an array, then make floats of it with NumPy."""
+    images = np.random.default_rng(0).integers(0, 256, (64, 9, 9, 3), dtype=np.uint8)
+    draws = draws_at(POSITIONS, num_draws=8, seed=3)
+    crops = []
+    for image, (down, right, side) in zip(images, draws[:, :3], strict=True):
+        top, left = int(down * 5), int(right * 5)
+        crop = image[top : top + 5, left : left + 5]
+        crops.append(crop[:, ::-1] if side < 0.5 else crop)
+    expected = preprocess.normalized(to_tensor(np.stack(crops)))
+
+    pixels = augment(
+        images,
+        POSITIONS,
+        crop_px=5,
+        augmentation=Augmentation(),
+        seed=3,
+        color_scaling=preprocess.color_scaling(),
+    )
+
+    assert torch.equal(pixels, expected)
+
+
+def test_some_rows_of_a_batch_are_those_of_the_whole() -> None:
+    images = torch.randint(0, 256, (6, 8, 8, 3), dtype=torch.uint8)
+    warps = torch.eye(2, 3).expand(6, 2, 3) * torch.linspace(0.5, 1.0, 6)[:, None, None]
+    batch = PixelBatch(images=images, crop_px=5, warps=warps, color_scaling=None)
+
+    assert len(batch) == 6
+    assert torch.equal(batch[2:4], batch[:][2:4])
+    assert batch[2:4].shape == (2, 3, 5, 5)
+
+
+def test_every_byte_becomes_the_same_float_on_a_device_as_with_numpy() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
+
+    found = on_device(torch.from_numpy(values))
+
+    assert torch.equal(found, to_tensor(values))
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_crops_fall_everywhere_and_nowhere_else() -> None:

@@ -44,7 +44,7 @@ def make_set(corpus: Corpus, **changes: Any) -> TrainingSet:
 
 def assert_same(one: Batch, two: Batch) -> None:
     assert one.rows.tolist() == two.rows.tolist()
-    assert torch.equal(one.pixels, two.pixels)
+    assert torch.equal(one.pixels[:], two.pixels[:])
     width = max(one.tokens.ids.shape[1], two.tokens.ids.shape[1])
     for a, b in zip(one.tokens, two.tokens, strict=True):
         padded = [torch.nn.functional.pad(x, (0, width - x.shape[1])) for x in (a, b)]
@@ -57,7 +57,7 @@ def test_a_batch_holds_the_pairs_of_its_rows(corpus: Corpus) -> None:
 
     batch = data.batch(0, start=3, stop=7)
 
-    for row, pixels, ids, mask in zip(batch.rows, batch.pixels, *batch.tokens, strict=True):
+    for row, pixels, ids, mask in zip(batch.rows, batch.pixels[:], *batch.tokens, strict=True):
         pair = table[row]
         shard = Path(corpus.shards, pair["shard"]).read_bytes()
         jpeg = shard[pair["offset"] : pair["offset"] + pair["length"]]
@@ -84,9 +84,9 @@ def test_an_image_looks_different_in_the_next_epoch(corpus: Corpus) -> None:
     place = {row: n for n, row in enumerate(second.rows.tolist())}
 
     assert sorted(first.rows.tolist()) == sorted(second.rows.tolist()) == list(range(64))
+    seen, seen_again = first.pixels[:], second.pixels[:]
     same = [
-        torch.equal(first.pixels[n], second.pixels[place[row]])
-        for n, row in enumerate(first.rows.tolist())
+        torch.equal(seen[n], seen_again[place[row]]) for n, row in enumerate(first.rows.tolist())
     ]
     assert not any(same)
 
@@ -111,7 +111,7 @@ def test_ranks_share_the_batch_of_one(
     for step in range(3):
         shares = [rank[step] for rank in parts]
         assert np.concatenate([s.rows for s in shares]).tolist() == whole[step].rows.tolist()
-        assert torch.equal(torch.cat([s.pixels for s in shares]), whole[step].pixels)
+        assert torch.equal(torch.cat([s.pixels[:] for s in shares]), whole[step].pixels[:])
 
 
 def test_a_run_that_starts_later_sees_what_it_would_have_seen(corpus: Corpus) -> None:
@@ -148,6 +148,18 @@ def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:
     batches.close()
 
     assert "batches" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_threads_that_decode_end_with_the_pairs(corpus: Corpus) -> None:
+    before = set(threading.enumerate())
+    data = make_set(corpus)
+    data.batch(0, start=0, stop=16)
+    own = set(threading.enumerate()) - before
+    assert [thread.name.startswith("decode") for thread in own] == [True, True]
+
+    data.close()
+
+    assert own.isdisjoint(threading.enumerate())
 
 
 def test_pairs_of_one_image_have_one_number(corpus: Corpus) -> None:

@@ -1,4 +1,7 @@
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from openalign.train.data.preprocess import (
     build_tokenizer,
     center_crop,
     read_pixels,
+    squashed,
     to_tensor,
     tokenize,
 )
@@ -97,9 +101,77 @@ def test_a_jpeg_is_read_at_the_scale_of_pillows_draft(size: tuple[int, int]) -> 
     Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(sink, "JPEG")
     with Image.open(sink) as file:
         file.draft("RGB", (96, 96))
-        expected = np.asarray(file.resize((48, 48), Image.Resampling.BILINEAR))
+        expected = np.asarray(file.resize((48, 48), Image.Resampling.BILINEAR)).astype(int)
 
-    np.testing.assert_array_equal(read_pixels(sink.getvalue(), resize_px=48), expected)
+    differences = np.abs(read_pixels(sink.getvalue(), resize_px=48) - expected)
+
+    assert differences.max() <= 1  # another rounding: see `squashed`
+    assert differences.mean() <= 0.01
+
+
+def test_a_square_is_the_mean_of_what_each_pixel_covers_by_the_filter() -> None:
+    """Eight columns to four. The bilinear filter is a triangle that spans two new pixels.
+
+    New column 1 has its middle at 3.0. Old ones 1 to 4 lie 1.5, 0.5, 0.5 and 1.5 from it: they
+    weigh 1/8, 3/8, 3/8, 1/8. The first column misses old number -1: 3/7, 3/7, 1/7 are left.
+    """
+    row = np.array([80, 0, 0, 160, 240, 0, 0, 240], dtype=np.uint8)
+    image = np.broadcast_to(row[None, :, None], (8, 8, 3)).copy()
+
+    square = squashed(image, 4, Image.Resampling.BILINEAR)
+
+    # 80 * 3/7 = 34.3; (3 * 160 + 240) / 8 = 90; (160 + 3 * 240) / 8 = 110; 240 * 3/7 = 102.9
+    assert square[2, :, 1].tolist() == [34, 90, 110, 103]
+    assert (square == square[2, :, 1][None, :, None]).all()
+
+
+@pytest.mark.parametrize(
+    ("resample", "mean_of_differences"),
+    [
+        pytest.param(Image.Resampling.BILINEAR, 0.01, id="bilinear"),
+        pytest.param(Image.Resampling.BICUBIC, 0.02, id="bicubic"),
+        pytest.param(Image.Resampling.LANCZOS, 0.0, id="lanczos, Pillow's own"),
+        pytest.param(Image.Resampling.NEAREST, 0.0, id="nearest, Pillow's own"),
+    ],
+)
+@pytest.mark.parametrize("size", [(96, 61), (300, 70), (20, 30), (1, 1), (48, 50)])
+def test_a_square_is_pillows_but_for_single_roundings(
+    resample: Image.Resampling, mean_of_differences: float, size: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(noise).resize((48, 48), resample)).astype(int)
+
+    differences = np.abs(squashed(noise, 48, resample) - expected)
+
+    assert differences.max() <= (1 if mean_of_differences else 0)
+    assert differences.mean() <= mean_of_differences
+
+
+def test_a_square_is_the_same_without_vector_instructions() -> None:
+    """Machines differ in them, and trained weights must not."""
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", _SQUARES_TOLD],
+            env={**os.environ, "ATEN_CPU_CAPABILITY": capability},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for capability in ("default", torch.backends.cpu.get_cpu_capability().lower())
+    ]
+
+    assert made[0] == made[1] != ""
+
+
+_SQUARES_TOLD = """
+import hashlib
+import numpy as np
+from openalign.train.data.preprocess import squashed
+for number, (height, width) in enumerate([(61, 96), (500, 333), (30, 20)]):
+    image = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for resample in (2, 3):
+        print(hashlib.sha256(squashed(image, 48, resample).tobytes()).hexdigest())
+"""
 
 
 @pytest.mark.parametrize(

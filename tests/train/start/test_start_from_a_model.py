@@ -211,7 +211,11 @@ def test_images_are_prepared_as_the_model_s_processor_does(
     expected = processor(Image.open(BytesIO(image)), return_tensors="pt")["pixel_values"]
     assert beginning.config.model.crop_px == side_px
     scale = float(expected.abs().max())
-    torch.testing.assert_close(pixels, expected, atol=1e-5 * scale, rtol=0)
+    # A color of 255 may be rounded the other way: see `preprocess.squashed`.
+    std = torch.tensor(beginning.pretrained.preprocess.std).reshape(3, 1, 1)
+    steps = (pixels - expected).abs() * 255 * std
+    assert steps.max() < 1.01
+    assert steps.mean() < 0.02
     assert pixels.is_contiguous(memory_format=torch.channels_last)
     write_export(
         str(tmp_path / "export"),
