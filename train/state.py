@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from openalign.files import storage
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
@@ -49,7 +49,7 @@ class RunInputs:
 
     shards: ShardReader
     folders: Folders
-    """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock."""
+    """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock and lease."""
 
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
@@ -109,7 +109,9 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
     )
     check_warmup(config.schedule, steps)
     folders = inputs.folders
-    checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
+    checkpoints = CheckpointFolder(
+        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
+    )
     found = _newest(checkpoints, ranks, folders, made_from=inputs.made_from)
     if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
@@ -144,7 +146,7 @@ def set_up(config: TrainConfig, ranks: RankGroup, inputs: RunInputs) -> Training
         progress=progress,
         saver=Saver(checkpoints, ranks, kept),
         began=inputs.began,
-        journal=_journal(folders.result, start, steps) if ranks.rank == 0 else None,
+        journal=_journal(folders, start, steps) if ranks.rank == 0 else None,
     )
 
 
@@ -238,7 +240,11 @@ def _require_room(
     room.require_room(checkpoints.room, needed, at_once=at_once)
 
 
-def _journal(folder: Path, start: Start, steps: int) -> Journal:
-    opened = Journal(folder, first_step=start.step, total_steps=steps)
+def _journal(folders: Folders, start: Start, steps: int) -> Journal:
+    def check() -> None:
+        if folders.fence is not None and storage.is_local(folders.output):
+            folders.fence.check()  # other machines see the folder, too
+
+    opened = Journal(folders.result, first_step=start.step, total_steps=steps, check=check)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
     return opened
