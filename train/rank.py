@@ -19,7 +19,6 @@ from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.leases import Fence
 from openalign.files.names import VOCABULARY_FILE
-from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
@@ -80,6 +79,7 @@ def run(spec: TrainingSpec) -> None:
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
+    from openalign.train.data.shard_reading import open_shards
     from openalign.train.ranks import check_same, on_rank_0, slow_on_every_rank, slow_on_rank_0
     from openalign.train.start import begin as start
     from openalign.train.state import RunInputs, vocabulary_of
@@ -98,11 +98,20 @@ def run(spec: TrainingSpec) -> None:
             ranks,
             lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
         )
+        index = TrainingIndex(paths)
+        shards = open_shards(
+            spec.shards,
+            places=spec.places,
+            index=index,
+            identity=spec.inputs.contents["fetch"],
+            cache_mb=config.shard_cache_mb,
+        )
+        held.callback(shards.close)
         inputs = RunInputs(
-            index=TrainingIndex(paths),
+            index=index,
             first_hash=first_hash([file.sha256 for file in spec.index]),
             vocabulary=vocabulary_of(beginning.pretrained, spec.vocabulary),
-            shards=ShardReader(spec.shards, places=spec.places),
+            shards=shards,
             folders=local_folders(spec.output, spec.work, fence=fence),
             made_from=made_from,
             began=began,

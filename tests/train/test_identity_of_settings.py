@@ -107,6 +107,7 @@ ANOTHER_LOOK = [
     "num_processes",
     "decode_threads",
     "image_cache_mb",
+    "shard_cache_mb",
     "zero.stage",
     "zero.sub_group_size",
     "zero.persistence_threshold",

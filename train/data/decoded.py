@@ -15,6 +15,7 @@ import numpy as np
 
 from openalign.errors import InputError
 from openalign.files.hashing import content_hash
+from openalign.files.remote_reads import Stretch
 from openalign.files.shards import ShardReader
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import RowNumbers
@@ -66,6 +67,7 @@ class DecodedImages:
         missing = (
             np.arange(len(images)) if self._cache is None else np.flatnonzero(~self._cached[images])
         )
+        self._ask(rows[first[missing]])
         found = self._threads.map(
             partial(self._decode, pixels),
             slots[missing].tolist(),
@@ -77,6 +79,18 @@ class DecodedImages:
         failures = {at: errors[n] for at, n in enumerate(places.tolist()) if n in errors}
         return ReadImages(pixels[slots[places]], failures)
 
+    def ask(self, rows: RowNumbers) -> None:
+        """Begin to read the images of rows that will be wanted soon, where they lie in a store."""
+        if self._cache is not None:
+            rows = rows[~self._cached[self._index.images(rows)]]
+        self._ask(rows)
+
+    def _ask(self, rows: RowNumbers) -> None:
+        if not self._reader.is_remote:
+            return
+        places = self._index.places(rows)
+        self._reader.ask(Stretch(place.shard, place.offset, place.length) for place in places)
+
     def _room_for(self, num_images: int) -> Pixels:
         side_px = self._preprocess.resize_px
         return np.empty((num_images, side_px, side_px, 3), dtype=np.uint8)
@@ -84,6 +98,8 @@ class DecodedImages:
     def _decode(self, pixels: Pixels, slot: int, place: ImagePlace) -> InputError | None:
         """Fill a slot; return what prevents it. A shard that is not there is no such error."""
         content = self._reader.read(place.shard, place.offset, place.length)
+        if place.xxh3 and content_hash(content) != place.xxh3:
+            content = self._reader.read_anew(place.shard, place.offset, place.length)
         if place.xxh3 and content_hash(content) != place.xxh3:
             return _unusable(place, "not those that `fetch` wrote")
         try:

@@ -187,6 +187,11 @@ class TrainingSet:
 
         def make(step: int) -> Batch:
             first = step * global_batch_size + start
+            if step == first_step:
+                self._images.ask(self.rows(first, first + num_pairs))
+            if step + 1 < last_step:  # it is read while this one is decoded
+                later = first + global_batch_size
+                self._images.ask(self.rows(later, later + num_pairs))
             return self.batch(step, start=first, stop=first + num_pairs)
 
         steps = map(make, range(first_step, last_step))
