@@ -48,6 +48,16 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.server.entered(-1)
 
+    def do_HEAD(self) -> None:
+        path = self.server.folder / self.path.lstrip("/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(path.stat().st_size))
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+
     def _answer(self) -> None:
         server = self.server
         path, wanted = server.folder / self.path.lstrip("/"), self.headers.get("Range", "")
@@ -57,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             server.failures_left -= 1
             self.send_error(503)
             return
-        if not path.exists():
+        if not path.is_file():
             self.send_error(404)
             return
         content, status = path.read_bytes(), 200

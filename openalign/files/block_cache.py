@@ -6,9 +6,9 @@ has changed has other names. Blocks appear whole, by a rename. Of several proces
 block one asks for it, and the others wait for it.
 
 Training reads a corpus in another random order each epoch, for which least recently used is a poor
-rule: a corpus twice as large as the cache would find an eighth of its images. So a share of the
-blocks that fits is drawn by their names, and only those are kept: half the corpus finds half of its
-images. The blocks used least recently go when another corpus needs the room.
+rule: of a corpus twice as large as the cache 15% of the images would be found. So a share of the
+blocks that fits is drawn by their names, and only those are kept: then half of them are found. The
+blocks used least recently go when another corpus needs the room.
 """
 
 import errno
