@@ -28,8 +28,8 @@ def read_range(url: str, offset: int, length: int) -> bytes:
     """Return `length` bytes from `offset`; fewer where the file ends before.
 
     Raises:
-        InputError: there is no such file, it may not be read, or only as a whole.
-        StageError: the store has failed several times.
+        InputError: there is no such file.
+        StageError: the store has failed several times, refuses access, or sends whole files only.
     """
     for wait in (*_WAITS_SECONDS, None):
         try:
@@ -37,7 +37,9 @@ def read_range(url: str, offset: int, length: int) -> bytes:
         except InputError:
             raise
         except PermissionError as error:
-            raise InputError(f"{url} cannot be read: {error}") from error
+            raise StageError(
+                f"{url} may not be read: {error}", hint="see that your credentials still hold"
+            ) from error
         except Exception as error:  # every driver has errors of its own
             if wait is None:
                 raise StageError(
@@ -48,7 +50,7 @@ def read_range(url: str, offset: int, length: int) -> bytes:
             time.sleep(wait)
             continue
         if len(content) > length:
-            raise InputError(
+            raise StageError(
                 f"{url} cannot be read at random: its server sends more than it is asked for",
                 hint="copy it to a store that answers ranges, or to this machine",
             )

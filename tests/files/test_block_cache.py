@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 
+import fsspec
 import pytest
 from patience import wait_for
 from range_server import RangeServer, range_server
@@ -271,10 +272,23 @@ def test_a_store_that_goes_on_failing_is_an_error_that_names_shard_and_offset(
     assert len(no_waits) == 4
 
 
+def test_a_store_that_refuses_access_is_not_asked_again(
+    no_waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("403 Forbidden")
+
+    monkeypatch.setattr(fsspec.get_filesystem_class("memory"), "cat_file", refuse)
+
+    with pytest.raises(StageError, match=r"s\.tar may not be read: 403 Forbidden"):
+        ShardReader("memory://refused").read("s.tar", 0, 9)
+    assert no_waits == []
+
+
 def test_a_server_without_ranges_is_refused(server: RangeServer) -> None:
     server.knows_ranges = False
 
-    with pytest.raises(InputError, match=r"cannot be read at random: its server sends more"):
+    with pytest.raises(StageError, match=r"cannot be read at random: its server sends more"):
         ShardReader(server.url).read(SHARD, 3, 9)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import webdataset
+import webdataset.writer
 import yaml
 from range_server import range_server
 from tiny_training import COLORS, SHAPES, jpeg_of, tiny_config
@@ -30,7 +30,7 @@ def pipeline_of_the_page() -> dict[str, Any]:
 def write_tars(folder: Path) -> None:
     """Write eight tars of four samples as the library does, with members that training ignores."""
     folder.mkdir()
-    with webdataset.ShardWriter(f"{folder}/%06d.tar", maxcount=4, verbose=0) as sink:
+    with webdataset.writer.ShardWriter(f"{folder}/%06d.tar", maxcount=4, verbose=0) as sink:
         for color in COLORS:
             for shape in SHAPES:
                 sink.write(

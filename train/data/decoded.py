@@ -67,7 +67,8 @@ class DecodedImages:
         missing = (
             np.arange(len(images)) if self._cache is None else np.flatnonzero(~self._cached[images])
         )
-        self._ask(rows[first[missing]])
+        if self.are_remote:
+            self._ask(rows[first[missing]])
         found = self._threads.map(
             partial(self._decode, pixels),
             slots[missing].tolist(),
@@ -79,15 +80,18 @@ class DecodedImages:
         failures = {at: errors[n] for at, n in enumerate(places.tolist()) if n in errors}
         return ReadImages(pixels[slots[places]], failures)
 
+    @property
+    def are_remote(self) -> bool:
+        """Whether some images lie in a store."""
+        return self._reader.is_remote
+
     def ask(self, rows: RowNumbers) -> None:
-        """Begin to read the images of rows that will be wanted soon, where they lie in a store."""
+        """Begin to read the images of rows that will be wanted soon."""
         if self._cache is not None:
             rows = rows[~self._cached[self._index.images(rows)]]
         self._ask(rows)
 
     def _ask(self, rows: RowNumbers) -> None:
-        if not self._reader.is_remote:
-            return
         places = self._index.places(rows)
         self._reader.ask(Stretch(place.shard, place.offset, place.length) for place in places)
 

@@ -188,15 +188,19 @@ class TrainingSet:
         def make(step: int) -> Batch:
             first = step * global_batch_size + start
             if step == first_step:
-                self._images.ask(self.rows(first, first + num_pairs))
+                self._ask(first, first + num_pairs)
             if step + 1 < last_step:  # it is read while this one is decoded
                 later = first + global_batch_size
-                self._images.ask(self.rows(later, later + num_pairs))
+                self._ask(later, later + num_pairs)
             return self.batch(step, start=first, stop=first + num_pairs)
 
         steps = map(make, range(first_step, last_step))
         with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
             yield from made
+
+    def _ask(self, start: int, stop: int) -> None:
+        if self._images.are_remote:
+            self._images.ask(self.rows(start, stop))
 
     def _rows_at(self, positions: Positions) -> RowNumbers:
         return rows_at(positions, num_rows=len(self), seed=self._seed)
