@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.leases import Pace, leased
-from openalign.train.checkpoints import room
+from openalign.train.checkpoints import pieces, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.resume import find_newest
@@ -134,6 +135,31 @@ def test_a_run_that_has_lost_its_lease_publishes_and_removes_nothing(
 
             assert contents(folder) == before
             assert folder.steps() == [6, 4, 2]
+
+
+@pytest.mark.parametrize("url", ["", "memory://fenced-late/checkpoints"])
+def test_a_run_that_loses_its_lease_while_it_writes_makes_nothing_whole(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = pieces.write
+    leases = str(tmp_path / "leases")
+    with leased(leases, "the run", on_loss=lambda: None) as old, ExitStack() as others:
+        folder = folder_in(tmp_path, url, old)
+        save(folder, 2)
+        metrics = tmp_path / "metrics.jsonl"
+        metrics.write_text("of a run that was away")
+
+        def write_for_long(*arguments: Any, **options: Any) -> None:
+            write(*arguments, **options)
+            others.enter_context(leased(leases, "run", on_loss=lambda: None, pace=AT_ONCE))
+
+        monkeypatch.setattr(pieces, "write", write_for_long)
+        with pytest.raises(StageError, match="publishes nothing more"):
+            save(folder, 4, beside={"memory://fenced-late/metrics.jsonl": metrics})
+
+        assert not storage.exists(storage.join(folder.url_of(4), "checkpoint.json"))
+        assert not storage.exists("memory://fenced-late/metrics.jsonl")
+        assert storage.exists(storage.join(folder.url_of(2), "checkpoint.json"))
 
 
 def test_two_runs_never_upload_to_one_file(tmp_path: Path) -> None:
