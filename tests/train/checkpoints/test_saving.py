@@ -137,9 +137,10 @@ def test_a_run_that_has_lost_its_lease_publishes_and_removes_nothing(
             assert folder.steps() == [6, 4, 2]
 
 
+@pytest.mark.parametrize("names", [[], ["metrics.jsonl"]], ids=["alone", "with what is beside"])
 @pytest.mark.parametrize("url", ["", "memory://fenced-late/checkpoints"])
 def test_a_run_that_loses_its_lease_while_it_writes_makes_nothing_whole(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, url: str, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = pieces.write
     leases = str(tmp_path / "leases")
@@ -155,7 +156,7 @@ def test_a_run_that_loses_its_lease_while_it_writes_makes_nothing_whole(
 
         monkeypatch.setattr(pieces, "write", write_for_long)
         with pytest.raises(StageError, match="publishes nothing more"):
-            save(folder, 4, beside={"memory://fenced-late/metrics.jsonl": metrics})
+            save(folder, 4, beside={f"memory://fenced-late/{name}": metrics for name in names})
 
         assert not storage.exists(storage.join(folder.url_of(4), "checkpoint.json"))
         assert not storage.exists("memory://fenced-late/metrics.jsonl")
