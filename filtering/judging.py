@@ -8,7 +8,6 @@ rows with each combination of flags.
 from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,8 +45,8 @@ class Verdict:
 
 
 Judge = Callable[[pa.RecordBatch], Verdict]
-OpenJudge = Callable[[ExitStack], Judge]
-"""Makes a worker's judge; the stack closes what the judge opens."""
+OpenJudge = Callable[[], Judge]
+"""Makes a worker's judge."""
 
 
 class Sides(NamedTuple):
@@ -138,11 +137,7 @@ class _Judging(beam.DoFn, ABC):
         self._num_buckets = num_buckets
 
     def setup(self) -> None:
-        self._stack = ExitStack()
-        self._judge = self._open_judge(self._stack)
-
-    def teardown(self) -> None:
-        self._stack.close()
+        self._judge = self._open_judge()
 
     def start_bundle(self) -> None:
         self._num_by_flags = np.zeros(1 << len(self._rules), np.int64)

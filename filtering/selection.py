@@ -11,7 +11,6 @@ the index of its shard belong together, so places are found without a shuffle.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -246,11 +245,11 @@ def _to_decisions(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.select(["key", "reason"]).rename_columns(DECISION.names)
 
 
-def _open_judge(stack: ExitStack, *, config: SelectConfig, work: str) -> Judge:
+def _open_judge(*, config: SelectConfig, work: str) -> Judge:
     held_out = read_table(storage.join(work, _HELD_OUT))
     corpus = ImageCorpus(
-        images_with_many_alt_texts=stack.enter_context(
-            open_set(storage.join(work, set_file(IMAGES)))
+        images_with_many_alt_texts=open_set(
+            storage.join(work, set_file(IMAGES)), work=work, name=IMAGES, stage="select"
         ),
         is_copy=matcher(held_out, config.near_duplicates),
         removals=read_removals(work),

@@ -7,7 +7,6 @@ There are two Beam jobs: the first counts the corpus, the second judges each row
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -40,6 +39,7 @@ from openalign.filtering.counts.counting import (
     set_count,
     set_file,
 )
+from openalign.filtering.counts.tokens import U64
 from openalign.filtering.judging import Judge, JudgeFiles, Verdict, add_up, check_tails
 from openalign.filtering.rules.table import ask_rules, dropped_by, names_of
 from openalign.filtering.rules.text import TEXT_RULES, TextBatch, TextCorpus
@@ -149,15 +149,14 @@ def _judge(
     return pipeline | Paths(urls) | judge
 
 
-def _open_judge(stack: ExitStack, *, settings: TextRules, output: str, work: str) -> Judge:
+def _open_judge(*, settings: TextRules, output: str, work: str) -> Judge:
+    def opened(name: str, url: str) -> U64:
+        return open_set(url, work=work, name=name, stage="filter")
+
     corpus = TextCorpus(
-        ngrams=stack.enter_context(open_set(storage.join(output, NGRAMS_FILE))),
-        alt_texts_on_many_images=stack.enter_context(
-            open_set(storage.join(work, set_file(ALT_TEXTS)))
-        ),
-        images_with_many_alt_texts=stack.enter_context(
-            open_set(storage.join(work, set_file(IMAGES)))
-        ),
+        ngrams=opened(NGRAMS, storage.join(output, NGRAMS_FILE)),
+        alt_texts_on_many_images=opened(ALT_TEXTS, storage.join(work, set_file(ALT_TEXTS))),
+        images_with_many_alt_texts=opened(IMAGES, storage.join(work, set_file(IMAGES))),
     )
 
     def judge(rows: pa.RecordBatch) -> Verdict:

@@ -288,6 +288,10 @@ class TrainConfig:
     image_cache_mb: int = runtime(1024)
     """Decoded images stay in a rank's memory if all of them fit into this."""
 
+    shard_cache_mb: int = runtime(8192)
+    """Room on this machine's disk, below its temporary folder, for parts of shards that lie under a
+    URL. All ranks share it, and later runs find them there; 0 keeps none."""
+
     bad_images: Literal["stop", "replace"] = "stop"
     """What happens where an image cannot be decoded: `replace` takes the pair at the same place of
     the next batch instead, counts it and names it in `replaced.jsonl`."""
@@ -311,6 +315,7 @@ class TrainConfig:
             keep_every_steps=self.keep_every_steps,
             num_processes=self.num_processes,
             image_cache_mb=self.image_cache_mb,
+            shard_cache_mb=self.shard_cache_mb,
         )
         _check_blocks(self)
         if self.compile and self.zero.stage == 3:

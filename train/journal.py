@@ -10,7 +10,7 @@ tensorboard/      both, for people
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,20 @@ _STEP_LINES = msgspec.json.Decoder(_StepLine)
 
 
 class Journal:
-    """The files and the progress line of one run."""
+    """The files and the progress line of one run.
 
-    def __init__(self, folder: Path, *, first_step: int, total_steps: int) -> None:
+    `check` is called before each line of a file that belongs to the result, and raises where
+    another run has taken the folder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first_step: int,
+        total_steps: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +90,7 @@ class Journal:
         self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
         self._noted = 0.0
+        self._check = check
 
     def started(self, **values: int) -> None:
         """Note a start of the run: its first step, and what ranks it has."""
@@ -86,6 +98,7 @@ class Journal:
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Write the metrics of a step."""
+        self._check()
         self._metrics.write(step=step, **values)
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
@@ -93,10 +106,12 @@ class Journal:
     def skipped(self, step: int, keys: Sequence[str], *, why: str) -> None:
         """Write down a step that changed nothing, with the keys of its pairs."""
         say(f"step {step} was skipped: {why}")
+        self._check()
         self._skipped.write(step=step, why=why, keys=list(keys))
 
     def rewound(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write down all rewinds that led to where the run is."""
+        self._check()
         storage.remove(str(self._rewound))
         if lines:
             content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

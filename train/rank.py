@@ -5,6 +5,8 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 `run`. Either way rank 0 locks the stage, sees whether it is up to date, and seals it.
 """
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -15,12 +17,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.leases import Fence
 from openalign.files.names import VOCABULARY_FILE
-from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
-from openalign.train.stage_spec import StageSpec, begin, main_of_rank
+from openalign.train.stage_spec import StageSpec, begin_leased, main_of_rank
 from openalign.train.starting_points import INIT_FROM, brings_words
 from openalign.train.work_folder import local_folders, upload
 
@@ -77,6 +79,7 @@ def run(spec: TrainingSpec) -> None:
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
+    from openalign.train.data.shard_reading import open_shards
     from openalign.train.ranks import check_same, on_rank_0, slow_on_every_rank, slow_on_rank_0
     from openalign.train.start import begin as start
     from openalign.train.state import RunInputs, vocabulary_of
@@ -86,7 +89,8 @@ def run(spec: TrainingSpec) -> None:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
         check_same(ranks, made_from | _settings(spec) | _libraries())
-        if not on_rank_0(ranks, partial(_begin, spec, held)):
+        fence = on_rank_0(ranks, partial(_begin, spec, held))
+        if fence is None:
             return
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
         content = spec.inputs.contents.get(INIT_FROM, "")
@@ -94,29 +98,42 @@ def run(spec: TrainingSpec) -> None:
             ranks,
             lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
         )
+        index = TrainingIndex(paths)
+        shards = open_shards(
+            spec.shards,
+            places=spec.places,
+            index=index,
+            identity=spec.inputs.contents["fetch"],
+            cache_mb=config.shard_cache_mb,
+        )
+        held.callback(shards.close)
         inputs = RunInputs(
-            index=TrainingIndex(paths),
+            index=index,
             first_hash=first_hash([file.sha256 for file in spec.index]),
             vocabulary=vocabulary_of(beginning.pretrained, spec.vocabulary),
-            shards=ShardReader(spec.shards, places=spec.places),
-            folders=local_folders(spec.output, spec.work),
+            shards=shards,
+            folders=local_folders(spec.output, spec.work, fence=fence),
             made_from=made_from,
             began=began,
             pretrained=beginning.pretrained,
             other_run=beginning.checkpoint,
         )
         trained = loop.run(beginning.config, ranks, inputs)
-        on_rank_0(ranks, partial(_seal, spec, beginning, trained))
+        on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence))
 
 
-def _begin(spec: TrainingSpec, held: ExitStack) -> bool:
-    """Do as `begin`, and tell of what other settings had begun."""
+def _begin(spec: TrainingSpec, held: ExitStack) -> Fence | None:
+    """Do as `begin_leased`, and tell of what other settings had begun.
+
+    A run that has lost its lease stops behind the step that it is in. What it would save then is
+    refused, on every rank.
+    """
     from openalign.train.checkpoints.unfinished import say_unfinished
 
-    if not begin(spec, held):
-        return False
-    say_unfinished(spec.folder, spec.inputs)
-    return True
+    fence = begin_leased(spec, held, on_loss=partial(os.kill, os.getpid(), signal.SIGTERM))
+    if fence is not None:
+        say_unfinished(spec.folder, spec.inputs)
+    return fence
 
 
 def _made_from(spec: TrainingSpec) -> dict[str, str]:
@@ -161,7 +178,7 @@ def prepare(spec: TrainingSpec) -> None:
     """
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with ExitStack() as held:
-        if begin(spec, held):
+        if begin_leased(spec, held) is not None:
             _make_vocabulary(spec, config)
 
 
@@ -181,14 +198,14 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
     )
 
 
-def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained") -> None:
+def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained", fence: Fence) -> None:
     from openalign.train.result import write_result
 
     folders = local_folders(spec.output, spec.work)
     result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):
-        upload(folders.result, spec.output)
-    spec.folder.seal(result, spec.inputs)
+        upload(folders.result, spec.output, fence=fence)
+    spec.folder.seal(result, spec.inputs, check=fence.check)
 
 
 if __name__ == "__main__":

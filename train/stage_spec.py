@@ -10,6 +10,7 @@ import msgspec
 
 from openalign.errors import OpenAlignError
 from openalign.files import storage
+from openalign.files.leases import Fence, leased
 from openalign.files.manifest import WORK, Manifest, StageFolder, StageInputs
 from openalign.telemetry import say, set_up_logging
 from openalign.train.local_ranks import end_with_starter
@@ -61,11 +62,38 @@ def begin(spec: StageSpec, held: ExitStack) -> bool:
     """
     held.enter_context(spec.folder.locked())
     spec.folder.finish_swap()
-    manifest = spec.folder.read()
-    if manifest is not None and manifest.fingerprint == spec.inputs.fingerprint:
-        say(f"{spec.stage:9} up to date")
+    if _is_up_to_date(spec):
         return False
     storage.check_writable(spec.root)
+    return True
+
+
+def begin_leased(
+    spec: StageSpec, held: ExitStack, *, on_loss: Callable[[], None] = lambda: None
+) -> Fence | None:
+    """Lock a stage against runs of this machine, and hold its lease against those of others.
+
+    Both last until `held` ends. `on_loss` is called, by a thread, if another run takes the lease.
+    Nothing is held, and None is returned, where the stage is up to date.
+
+    Raises:
+        StageError: another run is at work on it, or the root cannot be written.
+    """
+    held.enter_context(spec.folder.locked())
+    if _is_up_to_date(spec):  # before anything is written: the root may be there for reading
+        return None
+    storage.check_writable(spec.root)
+    folder = spec.folder
+    fence = held.enter_context(leased(folder.lease_url, folder.url, on_loss=on_loss))
+    folder.finish_swap()
+    return None if _is_up_to_date(spec) else fence
+
+
+def _is_up_to_date(spec: StageSpec) -> bool:
+    manifest = spec.folder.read()
+    if manifest is None or manifest.fingerprint != spec.inputs.fingerprint:
+        return False
+    say(f"{spec.stage:9} up to date")
     return True
 
 

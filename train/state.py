@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
+from openalign.files import storage
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
@@ -56,7 +56,7 @@ class RunInputs:
 
     shards: ShardReader
     folders: Folders
-    """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock."""
+    """Nobody else may be at work in them: rank 0 of `rank.run` holds the stage's lock and lease."""
 
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
@@ -125,7 +125,9 @@ def set_up(
     )
     check_warmup(config.schedule, steps)
     folders = inputs.folders
-    checkpoints = CheckpointFolder(url=folders.checkpoints, scratch=folders.scratch)
+    checkpoints = CheckpointFolder(
+        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
+    )
     found = _newest(checkpoints, ranks, inputs, rewinds)
     other = None if found else _of_other_run(inputs, config, ranks, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
@@ -163,9 +165,7 @@ def set_up(
         progress=progress,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
         began=inputs.began,
-        journal=_journal(folders.result, progress, data, config, steps)
-        if ranks.rank == 0
-        else None,
+        journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
     )
 
 
@@ -303,10 +303,14 @@ def _require_room(
 
 
 def _journal(
-    folder: Path, progress: Progress, data: TrainingSet, config: TrainConfig, steps: int
+    folders: Folders, progress: Progress, data: TrainingSet, config: TrainConfig, steps: int
 ) -> Journal:
+    def check() -> None:
+        if folders.fence is not None and storage.is_local(folders.output):
+            folders.fence.check()  # other machines see the folder, too
+
     start = progress.starts[-1]
-    opened = Journal(folder, first_step=start.step, total_steps=steps)
+    opened = Journal(folders.result, first_step=start.step, total_steps=steps, check=check)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
     size = config.global_batch_size
     opened.rewound(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openalign.files import storage
+from openalign.files.leases import Fence
 from openalign.files.names import (
     CHECKPOINTS_FOLDER,
     METRICS_FILE,
@@ -33,6 +34,9 @@ class Folders:
     scratch: Path
     """On this machine, for checkpoints on their way to or from a URL."""
 
+    fence: Fence | None = None
+    """What lets the run publish; None where nothing else can be at work."""
+
     @property
     def checkpoints(self) -> str:
         """Where the checkpoints are kept."""
@@ -46,15 +50,15 @@ class Folders:
         return {storage.join(self.output, name): self.result / name for name in _GOES_ON_WITH}
 
 
-def local_folders(output: str, work: str) -> Folders:
+def local_folders(output: str, work: str, *, fence: Fence | None = None) -> Folders:
     """Return where to write. What trains needs local files, so a URL gets a folder of this machine.
 
     The folder's name is a function of the URL.
     """
     if storage.is_local(output):
-        return Folders(storage.local_path(output), output, storage.local_path(work))
+        return Folders(storage.local_path(output), output, storage.local_path(work), fence)
     folder = Path(tempfile.gettempdir()) / f"openalign-train-{_short_hash(output)}"
-    return Folders(folder, output, folder / _LOCAL_WORK)
+    return Folders(folder, output, folder / _LOCAL_WORK, fence)
 
 
 def fetch_beside(folders: Folders) -> None:
@@ -66,10 +70,15 @@ def fetch_beside(folders: Folders) -> None:
             storage.fetch(url, path)
 
 
-def upload(folder: Path, output: str) -> None:
-    """Copy what was made on this machine to where it belongs; the local files stay."""
+def upload(folder: Path, output: str, *, fence: Fence) -> None:
+    """Copy what was made on this machine to where it belongs; the local files stay.
+
+    Raises:
+        StageError: another run has taken the lease.
+    """
     for name in storage.list_files(str(folder)):
         if not name.startswith(f"{_LOCAL_WORK}/"):
+            fence.check()
             storage.put(folder / name, storage.join(output, name))
     say(f"train     {folder} can be removed once the stage is complete")
 

@@ -11,8 +11,7 @@ Each set that they find lies under `work` as one sorted file a bucket. `join_set
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +25,7 @@ from openalign.engines.buckets import at_the_end
 from openalign.engines.parts import CollectLines, Note, Part, Summary
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
+from openalign.files.machine_copies import WrittenFile, path_here
 from openalign.files.manifest import DataFile
 from openalign.filtering.counts import frequency
 from openalign.filtering.counts.frequency import Cut
@@ -56,6 +56,7 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 _BUCKET = msgspec.json.Decoder(Bucket)
+_WRITTEN = msgspec.json.Decoder(storage.Written)
 
 
 class SetNote(Note, frozen=True, kw_only=True):
@@ -230,24 +231,33 @@ class _PairPartials(_Partials):
                 yield place * self._num_buckets + bucket, piece
 
 
-@contextmanager
-def open_set(url: str) -> Generator[U64]:
-    """Yield a sorted set, memory-mapped: workers on one machine share a local file's pages.
+def open_set(url: str, *, work: str, name: str, stage: str) -> U64:
+    """Return a set that `join_set` wrote to `url`, memory-mapped.
 
-    The copy of a remote file is deleted once it is mapped, so a killed worker leaves no file.
+    A machine's workers share its pages.
+
+    A remote file is copied once for all of them.
+
+    Raises:
+        StageError: it is not what `join_set` wrote, or there is no room for a copy.
     """
-    with storage.local_copy(url) as path:
-        empty = path.stat().st_size == 0  # an empty file cannot be mapped
-        found = np.zeros(0, np.uint64) if empty else np.memmap(path, "<u8", "r")
-    yield found
+    written = _WRITTEN.decode(storage.read_bytes(_note_url(work, name)))
+    if not written.num_bytes:  # an empty file cannot be mapped
+        return np.zeros(0, np.uint64)
+    file = WrittenFile(url=url, num_bytes=written.num_bytes, sha256=written.sha256)
+    return np.memmap(path_here(file, stage=stage), "<u8", "r")
 
 
 def join_set(summary: Summary, work: str, name: str, url: str) -> DataFile:
-    """Join a set's buckets into one sorted file at `url`; return its manifest entry."""
+    """Join a set's buckets into one sorted file at `url`; return its manifest entry.
+
+    A note under `work` says what was written, for `open_set`.
+    """
     found = [note.bucket for note in summary.notes(SetNote) if note.name == name]
     with storage.local_target(url) as target, open(target.path, "wb") as sink:  # noqa: PTH123  # a local temporary name
         sink.writelines(storage.read_bytes(_set_url(work, name, b)) for b in sorted(found))
     assert target.written is not None
+    storage.write_bytes(_note_url(work, name), msgspec.json.encode(target.written))
     num_rows = target.written.num_bytes // 8
     return DataFile.of(url.rsplit("/", 1)[-1], target.written, num_rows=num_rows)
 
@@ -301,6 +311,10 @@ def set_count(name: str) -> str:
 def set_file(name: str) -> str:
     """Return the name of a set's joined file in a work folder."""
     return f"{name}.u64"
+
+
+def _note_url(work: str, name: str) -> str:
+    return storage.join(work, f"{name}.json")
 
 
 def _set_url(work: str, name: str, bucket: int) -> str:

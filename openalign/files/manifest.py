@@ -13,7 +13,7 @@ A fingerprint is the hash of the stage's settings, its schema version and its in
 Ports, clocks, paths, process counts and arrival order are no part of it.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar, cast
@@ -176,6 +176,11 @@ class StageFolder:
         """The lock that a process holds while it changes the stage."""
         return storage.join(self.root, f".lock-{self.name}")
 
+    @property
+    def lease_url(self) -> str:
+        """The folder of the lease that a run holds which may go on on another machine."""
+        return storage.join(self.root, f".lease-{self.name}")
+
     def partial_url(self, fingerprint: str) -> str:
         """Return where a result with this fingerprint is made."""
         return storage.join(self.root, f".{self.name}.{fingerprint[:16]}")
@@ -244,9 +249,17 @@ class StageFolder:
             self._mark_complete()
 
     def seal(
-        self, result: StageResult, inputs: StageInputs, *, places: Mapping[str, str] | None = None
+        self,
+        result: StageResult,
+        inputs: StageInputs,
+        *,
+        places: Mapping[str, str] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Manifest:
-        """Write the manifest beside the data and swap the folder into place."""
+        """Write the manifest beside the data and swap the folder into place.
+
+        `check` is called before each of the two, and raises where it must not happen.
+        """
         total = sum(result.states.values())
         assert total == result.num_inputs, (
             f"{self.name}: {result.num_inputs} rows came in, {total} were accounted for"
@@ -270,7 +283,9 @@ class StageFolder:
             assert storage.size_of(storage.join(partial, entry.name)) == entry.num_bytes, (
                 f"{partial}/{entry.name} is not the file that was written"
             )
+        check()
         storage.write_text(storage.join(partial, MANIFEST), canonical_json(manifest) + "\n")
+        check()
         self._swap(partial)
         return manifest
 

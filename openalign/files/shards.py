@@ -17,10 +17,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from openalign.errors import InputError
-from openalign.files import storage
+from openalign.files import remote_reads, storage
+from openalign.files.block_cache import BlockCache
 from openalign.files.hashing import content_hash
 from openalign.files.manifest import DataFile
 from openalign.files.names import index_name
+from openalign.files.remote_reads import AskedAhead, Stretch
 from openalign.files.schemas import INDEX
 from openalign.files.tables import write_table
 
@@ -78,17 +80,25 @@ class _OpenFile:
 
 
 class ShardReader:
-    """Reads members of shards by offset, with one positioned read each, from any thread.
+    """Reads members of shards by offset, from any thread; of local ones with one positioned read.
 
     A shard lies in `folder`, unless its name begins with the name of one of `places` and a slash:
     then the rest of the name is that of a file below that place.
 
     The `max_open` local shards that were read last stay open. Shards are opened on first use, so
     a reader can be handed to another process.
+
+    Reads of remote shards are tried again where the store fails, go through `cache` where there is
+    one, and can be asked for ahead.
     """
 
     def __init__(
-        self, folder: str, *, places: Mapping[str, str] | None = None, max_open: int = 128
+        self,
+        folder: str,
+        *,
+        places: Mapping[str, str] | None = None,
+        max_open: int = 128,
+        cache: BlockCache | None = None,
     ) -> None:
         self._folder = folder
         self._places = dict(places or {})
@@ -96,27 +106,61 @@ class ShardReader:
         self._local = {url for url in (folder, *self._places.values()) if storage.is_local(url)}
         self._files: OrderedDict[tuple[str, str], _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
+        self._cache = cache
+        self._ahead = AskedAhead(self._read_remote)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether some shards lie under URLs."""
+        return not self._local.issuperset((self._folder, *self._places.values()))
 
     def read(self, shard: str, offset: int, length: int) -> bytes:
         """Return `length` bytes of a shard from `offset`; fewer where it ends before.
 
         Raises:
             InputError: there is no such shard, or it may not be read.
+            StageError: a store has failed several times.
         """
-        folder, name = self._folder, shard
-        place, slash, rest = shard.partition("/")
-        if slash and place in self._places:
-            folder, name = self._places[place], rest
+        folder, name = self._place(shard)
         if folder not in self._local:
-            return storage.read_range(storage.join(folder, name), offset, length)
+            return self._ahead.read(Stretch(shard, offset, length))
         with self._lock:
             file = self._open(folder, name)
         return os.pread(file.descriptor, length, offset)
 
+    def read_anew(self, shard: str, offset: int, length: int) -> bytes:
+        """Do as `read`, and trust no copy on this machine: what was there is forgotten."""
+        folder, name = self._place(shard)
+        if folder not in self._local and self._cache is not None:
+            self._cache.forget(storage.join(folder, name), offset, length)
+        return self.read(shard, offset, length)
+
+    def ask(self, stretches: Iterable[Stretch]) -> None:
+        """Begin to read stretches of remote shards, which `read` is about to be asked for."""
+        remote = [each for each in stretches if self._place(each.shard)[0] not in self._local]
+        if remote:
+            self._ahead.ask(remote)
+
     def close(self) -> None:
-        """Close every file, as soon as no thread reads from it."""
+        """Close every file that no thread reads from, and let go of what was asked for."""
+        self._ahead.close()
         with self._lock:
             self._files.clear()
+
+    def _place(self, shard: str) -> tuple[str, str]:
+        """Return the folder that a shard lies in, and its name there."""
+        place, slash, rest = shard.partition("/")
+        if slash and place in self._places:
+            return self._places[place], rest
+        return self._folder, shard
+
+    def _read_remote(self, stretch: Stretch) -> bytes:
+        folder, name = self._place(stretch.shard)
+        url = storage.join(folder, name)
+        fetch = partial(remote_reads.read_range, url)
+        if self._cache is None:
+            return fetch(stretch.offset, stretch.length)
+        return self._cache.read(url, stretch.offset, stretch.length, fetch=fetch)
 
     def _open(self, folder: str, name: str) -> "_OpenFile":
         key = (folder, name)
@@ -129,5 +173,7 @@ class ShardReader:
         return file
 
     def __reduce__(self) -> tuple[Callable[..., "ShardReader"], tuple[str]]:
-        again = partial(ShardReader, places=self._places, max_open=self._max_open)
+        again = partial(
+            ShardReader, places=self._places, max_open=self._max_open, cache=self._cache
+        )
         return again, (self._folder,)

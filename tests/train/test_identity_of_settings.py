@@ -114,6 +114,7 @@ ANOTHER_LOOK = [
     "decode_threads",
     "read_timeout_seconds",
     "image_cache_mb",
+    "shard_cache_mb",
     "zero.stage",
     "zero.sub_group_size",
     "zero.persistence_threshold",

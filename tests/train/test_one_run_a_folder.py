@@ -2,18 +2,25 @@ import errno
 import fcntl
 import tempfile
 import threading
+import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from patience import PATIENCE_SECONDS
 from tiny_training import Corpus, spec_for, tiny_config
 
 from openalign.errors import StageError
+from openalign.files import leases, storage
+from openalign.files.leases import Lease, Pace
 from openalign.files.locks import locked
 from openalign.files.manifest import StageFolder, StageResult
 from openalign.train.rank import TrainingSpec
-from openalign.train.stage_spec import begin
+from openalign.train.stage_spec import begin, begin_leased
+from openalign.train.work_folder import upload
 
 
 def stage(root: Path | str) -> StageFolder:
@@ -25,7 +32,7 @@ def take(folder: StageFolder, *, patience_seconds: float = 0) -> None:
         pass
 
 
-def spec(root: Path) -> TrainingSpec:
+def spec(root: Path | str) -> TrainingSpec:
     return spec_for(tiny_config(), Corpus([], [], ""), str(root))
 
 
@@ -97,6 +104,107 @@ def test_a_stage_that_was_sealed_meanwhile_is_up_to_date(
 
     assert found == [False]
     assert capfd.readouterr().err == "train     up to date\n"
+
+
+def hold_elsewhere(folder: StageFolder, *, beats: bool) -> Lease:
+    """Be a run on another machine that holds the stage's lease, and may show that it lives."""
+    leases._write(folder.lease_url, held := elsewhere(token=1))
+
+    def beat() -> None:
+        for number in range(1, 1_000):
+            time.sleep(0.05)
+            leases._write(folder.lease_url, msgspec.structs.replace(held, beat=number))
+
+    if beats:
+        threading.Thread(target=beat, daemon=True).start()
+    return held
+
+
+def elsewhere(token: int) -> Lease:
+    unknown = {"machine": "another", "host": "node7", "process": 12, "process_began": "3"}
+    return Lease(token=token, holder="theirs", since="2021-02-11 09:00:00 UTC", **unknown)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace(expiry_seconds=1, beat_seconds=0.2, poll_seconds=0.01, settle_seconds=0)
+    monkeypatch.setattr(leases, "PACE", pace)
+
+
+@pytest.mark.parametrize("url", [False, True], ids=["folder", "URL"])
+@pytest.mark.usefixtures("quickly")
+def test_a_run_on_another_machine_is_kept_out_while_one_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, url: bool
+) -> None:
+    monkeypatch.setattr(leases, "PACE", replace(leases.PACE, expiry_seconds=PATIENCE_SECONDS))
+    held = spec(f"memory://{tmp_path.name}" if url else str(tmp_path))
+    hold_elsewhere(held.folder, beats=True)
+
+    words = r"another run is at work on .*/train: process 12 on node7, since 2021-02-11 09:00:00"
+    with ExitStack() as stack, pytest.raises(StageError, match=words):
+        begin_leased(held, stack)
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_run_takes_over_what_another_machine_has_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hold_elsewhere(stage(tmp_path), beats=False)
+
+    with ExitStack() as held:
+        fence = begin_leased(spec(str(tmp_path)), held)
+        assert fence is not None
+        assert fence.own.token == 2
+    assert "train is held by process 12 on node7" in capfd.readouterr().err
+    with ExitStack() as held:  # the first has given it back
+        fence = begin_leased(spec(str(tmp_path)), held)
+        assert fence is not None
+        assert fence.own.token == 3
+
+
+@pytest.mark.usefixtures("quickly")
+def test_a_stage_that_another_machine_sealed_meanwhile_is_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_ours = spec(str(tmp_path))
+    hold_elsewhere(of_ours.folder, beats=False)
+    say_wait = leases._say_wait
+
+    def seal_meanwhile(*arguments: Any) -> None:
+        say_wait(*arguments)
+        seal(of_ours)
+
+    monkeypatch.setattr(leases, "_say_wait", seal_meanwhile)
+    with ExitStack() as held:
+        assert begin_leased(of_ours, held) is None
+
+
+def test_nothing_is_written_where_a_stage_is_up_to_date(tmp_path: Path) -> None:
+    seal(spec(str(tmp_path)))
+
+    with ExitStack() as held:
+        assert begin_leased(spec(str(tmp_path)), held) is None
+
+    assert not (tmp_path / ".lease-train").exists()
+
+
+def test_a_run_that_has_lost_its_lease_seals_nothing(tmp_path: Path) -> None:
+    result = StageResult(num_inputs=0, states={}, num_outputs=0, files=[])
+    away = spec(str(tmp_path))
+
+    with ExitStack() as held:
+        fence = begin_leased(away, held)
+        assert fence is not None
+        leases._write(away.folder.lease_url, elsewhere(token=fence.own.token + 1))
+        with pytest.raises(StageError, match=r"no longer holds .*/train .process 12 on node7"):
+            away.folder.seal(result, away.inputs, check=fence.check)
+        (tmp_path / "file").write_text("of the result")
+        with pytest.raises(StageError, match="publishes nothing more"):
+            upload(tmp_path, "memory://lost", fence=fence)
+
+    assert away.folder.read() is None
+    assert not storage.exists(storage.join(away.output, "manifest.json"))
+    assert storage.list_files("memory://lost") == []
 
 
 def test_a_rank_completes_a_swap_that_was_cut_short(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     found = json.loads(listing.read_text())
     assert found["sha256"] == found["actual"]
-    assert found["roots"] == ["train"]
+    assert found["roots"] == [".lease-train", "train"]
     assert {"vocabulary.txt", "metrics.jsonl", "export/model.safetensors"} <= set(found["names"])
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]

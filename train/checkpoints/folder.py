@@ -5,12 +5,13 @@ folder of this machine on their way there and back; nothing is concluded from wh
 """
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.leases import Fence
 from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
 from openalign.train.checkpoints.manifest import (
     CheckpointManifest,
@@ -31,6 +32,9 @@ class CheckpointFolder:
     scratch: Path
     """Of this machine; for what is kept under a URL."""
 
+    fence: Fence | None = None
+    """Looked at before anything is published or removed; None for who only reads."""
+
     @property
     def is_local(self) -> bool:
         """Whether every machine writes to and reads from the folder itself."""
@@ -45,9 +49,18 @@ class CheckpointFolder:
         """Return where a checkpoint is kept."""
         return storage.join(self.url, name_of(step))
 
+    @property
+    def lease(self) -> str:
+        """The name of the lease under which checkpoints are written."""
+        return self.fence.name if self.fence is not None else ""
+
+    def _files_url(self, step: int, lease: str) -> str:
+        """Return where the files of a checkpoint lie that is kept under a URL."""
+        return storage.join(self.url_of(step), lease) if lease else self.url_of(step)
+
     def partial(self, step: int) -> Path:
-        """Return the folder into which ranks write a checkpoint."""
-        return self.room / f"{_PARTIAL}{name_of(step)}"
+        """Return the folder into which ranks write a checkpoint; no other run writes there."""
+        return self.room / f"{_PARTIAL}{name_of(step)}{self.lease and '-'}{self.lease}"
 
     def steps(self) -> list[int]:
         """Return the steps of all checkpoints, the newest first, whether or not they are whole."""
@@ -60,27 +73,35 @@ class CheckpointFolder:
             OSError: a file did not arrive whole.
         """
         for name in names:
-            path, url = self.partial(step) / name, storage.join(self.url_of(step), name)
+            path = self.partial(step) / name
+            url = storage.join(self._files_url(step, self.lease), name)
             storage.put(path, url)
             if storage.size_of(url) != path.stat().st_size:
                 raise OSError(f"{url} has not the size of what was uploaded")
             path.unlink()
 
     def publish(self, step: int, manifest: CheckpointManifest) -> None:
-        """Make a checkpoint whole whose other files are written; rank 0 alone."""
+        """Make a checkpoint whole whose other files are written; rank 0 alone.
+
+        Raises:
+            StageError: another run has taken the lease.
+        """
         content = sealed(manifest)
+        self.check_fence()
         if not self.is_local:
             storage.write_bytes(storage.join(self.url_of(step), MANIFEST_FILE), content)
             return
         partial, target = self.partial(step), storage.local_path(self.url_of(step))
         storage.write_bytes(str(partial / MANIFEST_FILE), content)
         storage.sync(str(partial))
+        self.check_fence()
         storage.remove(str(target))
         partial.rename(target)
         storage.sync(str(target.parent))
 
     def withdraw(self, step: int) -> None:
         """Let what is kept of a step count as no checkpoint: it is about to be written anew."""
+        self.check_fence()
         storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
 
     def drop_old(
@@ -121,7 +142,16 @@ class CheckpointFolder:
         """Return the folder of this machine that has, or will have, a checkpoint's files."""
         return self.room / (name_of(step) if self.is_local else f"{_COPY}{name_of(step)}")
 
-    def copy_here(self, step: int, files: Mapping[str, SavedFile]) -> None:
+    def check_fence(self) -> None:
+        """See that this run still holds its lease, where it has one.
+
+        Raises:
+            StageError: another run has taken it.
+        """
+        if self.fence is not None:
+            self.fence.check()
+
+    def copy_here(self, step: int, manifest: CheckpointManifest) -> None:
         """Copy a checkpoint from its URL to this machine.
 
         Raises:
@@ -129,9 +159,10 @@ class CheckpointFolder:
         """
         folder = self.local_files(step)
         folder.mkdir(parents=True, exist_ok=True)
-        for name in files:
+        url = self._files_url(step, manifest.lease)
+        for name in manifest.files:
             try:
-                storage.fetch(storage.join(self.url_of(step), name), folder / name)
+                storage.fetch(storage.join(url, name), folder / name)
             except FileNotFoundError as error:
                 raise DamagedError(f"{name} is missing") from error
 

@@ -16,7 +16,7 @@ OLD_PROGRESS_FILE = "progress.json"
 PAIRS = "`select`"
 """What `made_from` calls the content whose pairs the run is trained on."""
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older reader would go wrong."""
 
 
@@ -111,6 +111,9 @@ class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes by name; frozen parameters are among them."""
 
     files: dict[str, SavedFile]
+    lease: str = ""
+    """Under which it was written, as a `Fence` is called; empty without one. Below a URL its files
+    lie in a folder of this name, so that two runs never write to one file."""
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,11 +152,11 @@ def read_manifest(folder: str) -> CheckpointManifest:
         found = _SEALED.decode(storage.read_bytes(url))
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise DamagedError(f"{MANIFEST_FILE} cannot be read: {error}") from error
-    text = canonical_json(found.manifest)
-    if hashlib.sha256(text.encode()).hexdigest() != found.sha256:
-        raise DamagedError(f"{MANIFEST_FILE} is not what was written")
     if found.manifest.format != FORMAT:
         raise DamagedError(
             f"it is of format {found.manifest.format}, and this version reads {FORMAT}"
         )
+    text = canonical_json(found.manifest)
+    if hashlib.sha256(text.encode()).hexdigest() != found.sha256:
+        raise DamagedError(f"{MANIFEST_FILE} is not what was written")
     return found.manifest

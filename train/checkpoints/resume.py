@@ -176,7 +176,7 @@ def _fault_of_files(
         return ""
     try:
         if not folder.is_local:
-            folder.copy_here(step, manifest.files)
+            folder.copy_here(step, manifest)
         for name in names:
             check_file(folder.local_files(step), name, manifest.files[name])
     except (DamagedError, OpenAlignError) as error:

@@ -92,7 +92,17 @@ class Saver:
         try:
             self._write(copied, progress)
         except (Exception, CheckpointException) as error:  # noqa: BLE001  # raised by `check`
-            self._failure = _in_words(error, progress.step)
+            self._failure = self._loss() or _in_words(error, progress.step)
+
+    def _loss(self) -> StageError | None:
+        """Return what to say where another run has taken the lease: other errors come of it."""
+        try:
+            self._folder.check_fence()
+        except StageError as lost:
+            return lost
+        except Exception:  # noqa: BLE001  # out of reach: the first error says what is wrong
+            return None
+        return None
 
     def _write(self, copied: pieces.Snapshot, progress: Progress) -> None:
         step, group = progress.step, self._group
@@ -111,12 +121,15 @@ class Saver:
             parameters=_merged(parts),
             buffers=copied.buffers,
             files=_merged(files),
+            lease=self._folder.lease,
         )
         together(lambda: self._end(manifest), group=group)
 
     def _begin(self, copied: pieces.Snapshot, step: int) -> None:
         partial = self._folder.partial(step)
         partial.mkdir(parents=True, exist_ok=True)
+        if self._ranks.rank == 0:
+            self._folder.check_fence()
         if self._ranks.rank == 0 and not self._folder.is_local:
             self._folder.withdraw(step)  # its files are about to be written over
         own = sum(chunk.values.numel() * chunk.values.element_size() for chunk in copied.chunks)
@@ -140,6 +153,7 @@ class Saver:
         if self._ranks.rank == 0:
             for url, path in self._kept.beside.items():
                 if path.exists():  # and the loop may write to it meanwhile
+                    self._folder.check_fence()
                     storage.write_bytes(url, path.read_bytes())
             self._folder.publish(step, manifest)
             self._folder.drop_old(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from openalign.errors import InputError
 from openalign.files.hashing import content_hash
+from openalign.files.remote_reads import Stretch
 from openalign.files.shards import ShardReader
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import RowNumbers
@@ -62,6 +63,7 @@ class DecodedImages:
         read_timeout_seconds: float | None,
     ) -> None:
         self._index = index
+        self._reader = reader
         self._reads = TimedReads(reader, timeout_seconds=read_timeout_seconds)
         self._preprocess, side_px = preprocess, preprocess.resize_px
         self._num_threads = num_threads
@@ -74,6 +76,21 @@ class DecodedImages:
     def close(self) -> None:
         """End the threads."""
         self._threads.close()
+
+    @property
+    def are_remote(self) -> bool:
+        """Whether some images lie in a store."""
+        return self._reader.is_remote
+
+    def ask(self, rows: RowNumbers) -> None:
+        """Begin to read the images of rows that will be wanted soon."""
+        if self._cache_NRRC is not None:
+            rows = rows[~self._is_cached_N[self._index.images(rows)]]
+        self._ask(rows)
+
+    def _ask(self, rows: RowNumbers) -> None:
+        places = self._index.places(rows)
+        self._reader.ask(Stretch(place.shard, place.offset, place.length) for place in places)
 
     def read(
         self, rows: RowNumbers, pairs: npt.NDArray[np.int64], put: Put
@@ -105,6 +122,8 @@ class DecodedImages:
         missing = np.arange(len(images))
         if self._cache_NRRC is not None:
             missing = np.flatnonzero(~self._is_cached_N[images])
+        if self.are_remote:
+            self._ask(rows[first[missing]])
         places = dict(zip(missing.tolist(), self._index.places(rows[first[missing]]), strict=True))
         by_image = np.split(pairs[np.argsort(which, kind="stable")], np.cumsum(np.bincount(which)))
         return [
@@ -129,7 +148,9 @@ class DecodedImages:
             assert self._cache_NRRC is not None
             return self._cache_NRRC[image.number]
         content = self._reads.read(image.place)
-        if image.place.xxh3 and content_hash(content) != image.place.xxh3:
+        if _is_other(content, image.place):  # a copy on this machine may be damaged
+            content = self._reads.read(image.place, anew=True)
+        if _is_other(content, image.place):
             raise _unusable(image.place, "not those that `fetch` wrote")
         try:
             pixels_RRC = self._preprocess.square(content)
@@ -139,6 +160,11 @@ class DecodedImages:
             self._cache_NRRC[image.number] = pixels_RRC
             self._is_cached_N[image.number] = True
         return pixels_RRC
+
+
+def _is_other(content: bytes, place: ImagePlace) -> bool:
+    """Tell whether these are other bytes than those that `fetch` wrote, where that is known."""
+    return bool(place.xxh3) and content_hash(content) != place.xxh3
 
 
 class _UnusableError(InputError):

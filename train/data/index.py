@@ -15,6 +15,8 @@ from openalign.errors import StageError
 from openalign.files.training_index import map_training_index
 from openalign.train.data.order import RowNumbers
 
+_ROWS_LOOKED_AT = 10_000
+
 ImageNumbers = npt.NDArray[np.int64]
 
 
@@ -53,6 +55,12 @@ class TrainingIndex:
     def num_images(self) -> int:
         """How many different images the pairs have."""
         return int(self._first_images[-1])
+
+    def estimated_bytes(self) -> int:
+        """Return about how many bytes all images have, after a look at some of the rows."""
+        rows = np.linspace(0, len(self) - 1, min(len(self), _ROWS_LOOKED_AT), dtype=np.int64)
+        lengths = [self._files[file].length[here].sum() for file, _, here in self._by_file(rows)]
+        return int(sum(lengths) / len(rows) * self.num_images)
 
     def images(self, rows: RowNumbers) -> ImageNumbers:
         """Return the number of each row's image, from 0 on and without a gap.

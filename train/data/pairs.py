@@ -214,13 +214,25 @@ class TrainingSet:
         The thread that makes them ends with the generator: close it when leaving early.
         """
 
+        def first_of(step: int) -> int:
+            return self.first_position(step, global_batch_size=global_batch_size) + start
+
         def make(step: int) -> Batch:
-            first = self.first_position(step, global_batch_size=global_batch_size) + start
+            first = first_of(step)
+            if step == first_step:
+                self._ask(first, first + num_pairs)
+            if step + 1 < last_step:  # it is read while this one is decoded
+                later = first_of(step + 1)
+                self._ask(later, later + num_pairs)
             return self.batch(step, start=first, stop=first + num_pairs)
 
         steps = map(make, range(first_step, last_step))
         with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
             yield from made
+
+    def _ask(self, start: int, stop: int) -> None:
+        if self._images.are_remote:
+            self._images.ask(self.rows(start, stop))
 
     def _rows_at(self, positions: Positions) -> RowNumbers:
         return rows_at(positions, num_rows=len(self), seed=self._seed)

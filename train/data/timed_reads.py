@@ -20,16 +20,18 @@ class TimedReads:
         self._timeout_seconds = timeout_seconds
         self._under_way: dict[int, tuple[float, ImagePlace]] = {}
 
-    def read(self, place: ImagePlace) -> bytes:
-        """Return an image's bytes.
+    def read(self, place: ImagePlace, *, anew: bool = False) -> bytes:
+        """Return an image's bytes; trust no copy of them on this machine if `anew`.
 
         Raises:
             InputError: there is no such shard, or it may not be read.
+            StageError: a store has failed several times.
         """
+        read = self._reader.read_anew if anew else self._reader.read
         thread = threading.get_ident()
         self._under_way[thread] = (time.monotonic(), place)
         try:
-            return self._reader.read(place.shard, place.offset, place.length)
+            return read(place.shard, place.offset, place.length)
         finally:
             del self._under_way[thread]
 

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from openalign.files.leases import Fence
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
@@ -57,9 +58,11 @@ def engine_of(*, fill: float, step: int) -> tuple[Any, ShardedOptimizer]:
     return engine, optimizer
 
 
-def folder_in(path: Path, url: str = "") -> CheckpointFolder:
+def folder_in(path: Path, url: str = "", fence: Fence | None = None) -> CheckpointFolder:
     """Return a run's checkpoints in a folder, or under a URL with the folder as scratch."""
-    return CheckpointFolder(url=url or str(path / "checkpoints"), scratch=path / "scratch")
+    return CheckpointFolder(
+        url=url or str(path / "checkpoints"), scratch=path / "scratch", fence=fence
+    )
 
 
 def saver_of(folder: CheckpointFolder, **changes: Any) -> Saver:

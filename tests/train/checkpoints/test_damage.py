@@ -58,7 +58,7 @@ def in_deepspeeds_form(folder: Path) -> None:
 def of_a_later_format(folder: Path) -> None:
     path = folder / "checkpoint.json"
     text = path.read_text().partition('"manifest":')[2].removesuffix("}\n")
-    text = text.replace('"format":1', '"format":2')
+    text = text.replace('"format":2', '"format":3')
     digest = hashlib.sha256(text.encode()).hexdigest()
     path.write_text(f'{{"sha256":"{digest}","manifest":{text}}}\n')
 
@@ -106,7 +106,7 @@ def of_a_later_format(folder: Path) -> None:
         ),
         pytest.param(
             of_a_later_format,
-            "it is of format 2, and this version reads 1",
+            "it is of format 3, and this version reads 2",
             id="the form of later versions",
         ),
     ],

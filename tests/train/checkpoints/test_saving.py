@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.train.checkpoints import room
+from openalign.files.leases import Pace, leased
+from openalign.train.checkpoints import pieces, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.resume import find_newest, go_back
@@ -23,12 +25,22 @@ def group() -> Generator[None]:
         yield
 
 
+AT_ONCE = Pace(expiry_seconds=0, poll_seconds=0)
+"""Takes a lease whose holder is taken for dead."""
+
+
 class _Usage(NamedTuple):
     free: int
 
 
 def names(folder: CheckpointFolder) -> list[str]:
     return sorted(storage.list_names(folder.url))
+
+
+def contents(folder: CheckpointFolder) -> dict[str, str]:
+    """Return the hash of every file that is whole under its name, by its name."""
+    found = [n for n in storage.list_files(folder.url) if not n.startswith(".")]
+    return {name: storage.sha256_of(storage.join(folder.url, name)) for name in found}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +133,72 @@ def test_a_run_under_a_url_goes_on_on_another_machine(tmp_path: Path) -> None:
     assert {float(t.max()) for t in engine.module.state_dict().values()} == {6.0}
     found.forget()
     assert list((tmp_path / "there" / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["", "memory://fenced/checkpoints"])
+def test_a_run_that_has_lost_its_lease_publishes_and_removes_nothing(
+    tmp_path: Path, url: str
+) -> None:
+    """It was paused at step 4. The run that took over has saved the same step, and a later one."""
+    leases = str(tmp_path / "leases")
+    with leased(leases, "the run", on_loss=lambda: None) as old:
+        paused = folder_in(tmp_path / "paused", url or str(tmp_path / "checkpoints"), old)
+        save(paused, 2)
+        with leased(leases, "the run", on_loss=lambda: None, pace=AT_ONCE) as new:
+            folder = folder_in(tmp_path / "new", paused.url, new)
+            save(folder, 4, 6, keep=3)
+            before = contents(folder)
+            with pytest.raises(StageError, match=r"no longer holds the run .process .* has tak"):
+                save(paused, 4, keep=1)
+            with pytest.raises(StageError, match="publishes nothing more"):
+                paused.drop_old(newest=2, keep=1, keep_every_steps=0)
+
+            assert contents(folder) == before
+            assert folder.steps() == [6, 4, 2]
+
+
+@pytest.mark.parametrize("names", [[], ["metrics.jsonl"]], ids=["alone", "with what is beside"])
+@pytest.mark.parametrize("url", ["", "memory://fenced-late/checkpoints"])
+def test_a_run_that_loses_its_lease_while_it_writes_makes_nothing_whole(
+    tmp_path: Path, url: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = pieces.write
+    leases = str(tmp_path / "leases")
+    with leased(leases, "the run", on_loss=lambda: None) as old, ExitStack() as others:
+        folder = folder_in(tmp_path, url, old)
+        save(folder, 2)
+        metrics = tmp_path / "metrics.jsonl"
+        metrics.write_text("of a run that was away")
+
+        def write_for_long(*arguments: Any, **options: Any) -> None:
+            write(*arguments, **options)
+            others.enter_context(leased(leases, "run", on_loss=lambda: None, pace=AT_ONCE))
+
+        monkeypatch.setattr(pieces, "write", write_for_long)
+        with pytest.raises(StageError, match="publishes nothing more"):
+            save(folder, 4, beside={f"memory://fenced-late/{name}": metrics for name in names})
+
+        assert not storage.exists(storage.join(folder.url_of(4), "checkpoint.json"))
+        assert not storage.exists("memory://fenced-late/metrics.jsonl")
+        assert storage.exists(storage.join(folder.url_of(2), "checkpoint.json"))
+
+
+def test_two_runs_never_upload_to_one_file(tmp_path: Path) -> None:
+    """A machine that is away for a moment may still be at an upload when it comes back."""
+    url, leases = "memory://twice/checkpoints", str(tmp_path / "leases")
+    with leased(leases, "the run", on_loss=lambda: None) as old:
+        away = folder_in(tmp_path / "away", url, old)
+        away.partial(4).mkdir(parents=True)
+        (away.partial(4) / "__0_0.distcp").write_bytes(b"what it still has to upload")
+        with leased(leases, "the run", on_loss=lambda: None, pace=AT_ONCE) as new:
+            folder = folder_in(tmp_path / "new", url, new)
+            save(folder, 4)
+            away.upload(4, ["__0_0.distcp"])
+
+            found = find_newest(folder, RANKS, made_from={"`select`": "abc"})
+            assert found is not None
+            assert found.progress.step == 4
+            found.forget()
 
 
 def test_an_upload_that_was_cut_off_is_no_checkpoint(

@@ -1,3 +1,5 @@
+import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -104,10 +106,27 @@ def test_remote_files_are_copied_once(corpus: Corpus, tmp_path: Path) -> None:
     fsspec.filesystem("memory").rm("/copied-once", recursive=True)
     again = paths_on_this_machine(files, cache=tmp_path)
 
-    assert first == again == [tmp_path / f"{file.sha256}.arrow" for file in files]
+    assert first == again == [tmp_path / file.sha256 for file in files]
     assert [path.read_bytes() for path in first] == [
         storage.read_bytes(file.url) for file in corpus.index
     ]
+
+
+def test_copies_that_nobody_has_used_for_a_week_go_when_another_is_made(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    first, second = in_a_store(corpus, "memory://in-turn")
+    [old] = paths_on_this_machine([first], cache=tmp_path)
+    week_ago = time.time() - 7 * 24 * 3600
+    os.utime(old, (week_ago + 600, week_ago + 600))
+    paths_on_this_machine([second], cache=tmp_path)
+    assert old.exists()
+    (tmp_path / second.sha256).unlink()
+    os.utime(old, (week_ago - 600, week_ago - 600))
+
+    paths_on_this_machine([second], cache=tmp_path)
+
+    assert not old.exists()
 
 
 def test_a_damaged_copy_is_refused_and_not_kept(corpus: Corpus, tmp_path: Path) -> None:
@@ -120,7 +139,7 @@ def test_a_damaged_copy_is_refused_and_not_kept(corpus: Corpus, tmp_path: Path) 
         StageError, match=r"memory://damaged/index-00001-of-00002\.arrow is not what"
     ):
         paths_on_this_machine(files, cache=tmp_path)
-    assert [path.name for path in tmp_path.glob("*.arrow")] == [f"{files[0].sha256}.arrow"]
+    assert [path.name for path in tmp_path.glob("?" * 64)] == [files[0].sha256]
 
 
 def test_a_local_file_of_another_length_is_refused(corpus: Corpus, tmp_path: Path) -> None:

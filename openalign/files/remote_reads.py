@@ -1,0 +1,91 @@
+"""Reads of remote files that are tried again, and that are asked for ahead of their use."""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import NamedTuple
+
+from openalign.errors import InputError, StageError
+from openalign.files import storage
+
+NUM_REQUESTS = 32
+"""Of one process at once: enough for a thousand small reads a second at 30 ms each."""
+
+_WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)
+"""Before the second try and each later one."""
+
+
+class Stretch(NamedTuple):
+    """A stretch of a shard."""
+
+    shard: str
+    offset: int
+    length: int
+
+
+def read_range(url: str, offset: int, length: int) -> bytes:
+    """Return `length` bytes from `offset`; fewer where the file ends before.
+
+    Raises:
+        InputError: there is no such file.
+        StageError: the store has failed several times, refuses access, or sends whole files only.
+    """
+    for wait in (*_WAITS_SECONDS, None):
+        try:
+            content = storage.read_range(url, offset, length)
+        except InputError:
+            raise
+        except PermissionError as error:
+            raise StageError(
+                f"{url} may not be read: {error}", hint="see that your credentials still hold"
+            ) from error
+        except Exception as error:  # every driver has errors of its own
+            if wait is None:
+                raise StageError(
+                    f"{url}: the bytes from {offset} on could not be read, "
+                    f"{1 + len(_WAITS_SECONDS)} times in a row: {error!r}",
+                    hint="see that the store can be reached; the same command goes on from there",
+                ) from error
+            time.sleep(wait)
+            continue
+        if len(content) > length:
+            raise StageError(
+                f"{url} cannot be read at random: its server sends more than it is asked for",
+                hint="copy it to a store that answers ranges, or to this machine",
+            )
+        return content
+    raise AssertionError
+
+
+class AskedAhead:
+    """Reads that run in threads until somebody wants what they have read."""
+
+    def __init__(self, read: Callable[[Stretch], bytes]) -> None:
+        self._read = read
+        self._threads: ThreadPoolExecutor | None = None
+        self._asked: dict[Stretch, Future[bytes]] = {}
+        self._lock = Lock()
+
+    def ask(self, stretches: Iterable[Stretch]) -> None:
+        """Begin to read; `NUM_REQUESTS` at once, in this order. Each is wanted once."""
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(NUM_REQUESTS, thread_name_prefix="read")
+            for stretch in stretches:
+                if stretch not in self._asked:
+                    self._asked[stretch] = self._threads.submit(self._read, stretch)
+
+    def read(self, stretch: Stretch) -> bytes:
+        """Return what was asked for, or read it now."""
+        with self._lock:
+            asked = self._asked.pop(stretch, None)
+        return self._read(stretch) if asked is None else asked.result()
+
+    def close(self) -> None:
+        """Let go of what nobody has wanted."""
+        with self._lock:
+            self._asked.clear()
+            if self._threads is not None:
+                self._threads.shutdown(wait=False, cancel_futures=True)
+                self._threads = None
