@@ -186,13 +186,23 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
 
 
 def different_rows(expected: bytes, found: bytes) -> list[str]:
-    """Return what differs between two ledgers of the same images, a line each."""
-    rows = [pl.read_parquet(content).sort("key").rows(named=True) for content in (expected, found)]
-    return [
-        f"{one['image_url']}: {column} is {other[column]}, not {one[column]}"
-        for one, other in zip(*rows, strict=True)
-        for column in one
-        if one[column] != other[column]
+    """Return what differs between two ledgers, a line each."""
+    one, other = (
+        {row["key"]: row for row in pl.read_parquet(content).rows(named=True)}
+        for content in (expected, found)
+    )
+    only = [
+        f"{row['image_url']}: {row['state']} ({row['detail']}) is only where it was "
+        f"{'left alone' if key in one else 'killed'}"
+        for key, row in (one | other).items()
+        if (key in one) != (key in other)
+    ]
+    return only + [
+        f"{row['image_url']}: {column} is {other[key][column]}, not {row[column]}"
+        for key, row in one.items()
+        if key in other
+        for column in row
+        if row[column] != other[key][column]
     ]
 
 
