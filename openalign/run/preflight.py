@@ -81,6 +81,8 @@ def _hint(run: Run, num_pairs: int) -> str:
     """Return settings that such a number of pairs can be tried with."""
     batch = max(2, 1 << max(num_pairs // 8, 2).bit_length() - 1)
     changes = [f"--set train.global_batch_size={batch}"]
+    if run.config.train.block_size is not None:
+        changes.append("--set train.block_size=null")
     epochs = run.config.train.duration.epochs
     warmup = run.config.train.schedule.warmup_steps
     if epochs is not None and (steps := int(epochs * num_pairs / batch)) <= warmup:
