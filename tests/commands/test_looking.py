@@ -1,6 +1,7 @@
 """`status`, `show`, `explain` and `clean`, on a run of harvest and filter."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign import cli
+from openalign.files import leases
 from openalign.files.locks import holder_of, locked
 from openalign.files.manifest import StageFolder
 
@@ -284,3 +286,26 @@ def test_what_is_at_work_is_left_alone(folder: Path, capsys: pytest.CaptureFixtu
     with locked("run/.lock-shards", busy="busy"):
         assert "nothing unfinished" in said(capsys, "clean", "pairs", "--yes")
     assert begun.exists()
+
+
+def test_what_another_machine_is_at_work_on_is_told_and_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = StageFolder("run", "train")
+    begun = Path(stage.partial_url("0123456789abcdef0123"))
+    begun.mkdir()
+    machines = iter(["there"])
+    monkeypatch.setattr(leases, "_machine", lambda: next(machines, "here"))
+    pace = leases.Pace(expiry_seconds=0.5, beat_seconds=0.05, poll_seconds=0.01)
+    monkeypatch.setattr(leases, "PACE", pace)
+    with leases.leased(stage.lease_url, stage.url, on_loss=pytest.fail):
+        row = standing(capsys)["train"]
+        assert row["state"] == "running"
+        assert row["why"].startswith(f"process {os.getpid()} on ")
+
+        assert cli.main(["clean", "pairs", "--yes"]) == 0
+        assert "stays: another run is at work on run/train: process" in capsys.readouterr().err
+        assert begun.exists()
+    assert standing(capsys)["train"]["state"] == "unfinished"
+    assert "removed" in said(capsys, "clean", "pairs", "--yes")
+    assert not begun.exists()
