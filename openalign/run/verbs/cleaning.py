@@ -46,7 +46,7 @@ def remove(run: Run, found: list[Leftover]) -> Iterator[Leftover]:
         try:
             with ExitStack() as held:
                 held.enter_context(folder.locked(patience_seconds=0.0))
-                if STAGES[each.stage].ranks is not None:
+                if storage.exists(folder.lease_url):
                     lease = leased(folder.lease_url, folder.url, on_loss=lambda: None)
                     held.enter_context(lease)
                 storage.remove(each.url)

@@ -92,7 +92,7 @@ def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageS
     has_rows = bool(STAGES[name].states)
     return StageStanding(
         name=name,
-        state="running" if (holder := _holder(folder, name)) else _state(why),
+        state="running" if (holder := _holder(folder)) else _state(why),
         why=holder or why,
         num_outputs=manifest.num_outputs if has_rows else None,
         num_inputs=manifest.num_inputs if has_rows else None,
@@ -102,11 +102,11 @@ def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageS
     )
 
 
-def _holder(folder: StageFolder, name: str) -> str:
+def _holder(folder: StageFolder) -> str:
     """Return who is at work on a stage, on this machine or on one that shares the root."""
     if here := holder_of(folder.lock_url):
         return here
-    elsewhere = "" if STAGES[name].ranks is None else leases.holder_of(folder.lease_url)
+    elsewhere = leases.holder_of(folder.lease_url)
     return elsewhere and f"{elsewhere}, unless it was killed"
 
 
@@ -115,7 +115,7 @@ def _state(why: str) -> str:
 
 
 def _without_result(folder: StageFolder, name: str) -> StageStanding:
-    if holder := _holder(folder, name):
+    if holder := _holder(folder):
         return StageStanding(name=name, state="running", why=holder, folder=folder.url)
     begun = folder.partial_urls()
     if begun:
