@@ -214,6 +214,11 @@ def read_plain(
     return cast("T", Place(source, "").read(kind, node))
 
 
+def quoted(text: str) -> str:
+    """Return a text as YAML has it; JSON's own escapes of characters beyond 16 bits are others."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
     """Refuse tags, keys that are not text, duplicate keys and loops."""
     if id(node) in above:
@@ -349,7 +354,7 @@ def override_node(override: str) -> yaml.MappingNode:
         )
     source = f"--set {path}"
     node = compose(text, source) if not text.startswith(_NO_VALUE_BEGINS) else None
-    node = node or compose(json.dumps(text, ensure_ascii=False), source)
+    node = node or compose(quoted(text), source)
     assert node is not None
     for name in reversed(path.split(".")):
         key = yaml.ScalarNode(_TEXT, name, node.start_mark)
