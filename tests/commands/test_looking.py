@@ -17,6 +17,7 @@ from openalign import cli
 from openalign.files import leases
 from openalign.files.locks import holder_of, locked
 from openalign.files.manifest import StageFolder
+from openalign.run.verbs.showing import is_page
 
 PIPELINE = """\
 pairs:
@@ -200,7 +201,7 @@ def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixt
     ("words", "error"),
     [
         (["show", "pairs", "fitler"], "pairs has no stage `fitler`\n\nhint: did you mean `filter`"),
-        (["show", "pairs", "fetch"], "run/shards is not complete"),
+        (["show", "pairs", "fetch"], "fetch of pairs is not complete\n\nhint: openalign run"),
         (["show", "pairs", "-n", "0"], "-n must be above 0, got 0"),
         (["show", "pairs", "--set", "root=elsewhere"], "no stage of pairs is complete"),
     ],
@@ -209,6 +210,11 @@ def test_what_cannot_be_shown_is_an_error(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str
 ) -> None:
     assert error in said(capsys, *words, code=2)
+
+
+def test_pages_of_a_site_are_not_named() -> None:
+    names = ["report.html", "data-card/README.md", "www/de/000.html", "results.json"]
+    assert [name for name in names if is_page(name)] == ["report.html", "data-card/README.md"]
 
 
 # explain ------------------------------------------------------------------------------------------
