@@ -286,6 +286,20 @@ def test_clean_names_what_was_begun_and_removes_it_when_told(
     assert {row["state"] for row in standing(capsys).values()} == {"complete", "not made"}
 
 
+@pytest.mark.parametrize("mark", ["manifest.json", "CLEARED", "round.json"])
+def test_a_complete_result_whose_swap_was_cut_off_is_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], mark: str
+) -> None:
+    """The older one may be gone already: these are the only files."""
+    swapped = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
+    swapped.mkdir()
+    (swapped / mark).touch()
+
+    assert "nothing unfinished" in said(capsys, "clean", "pairs", "--yes")
+
+    assert (swapped / mark).exists()
+
+
 def test_what_is_at_work_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     begun = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
     begun.mkdir()

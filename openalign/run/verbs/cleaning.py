@@ -32,7 +32,7 @@ def leftovers(run: Run) -> list[Leftover]:
         Leftover(name, url, _num_bytes(url))
         for name in STAGES
         if not holder_of(run.folder(name).lock_url)
-        for url in run.folder(name).partial_urls()
+        for url in run.folder(name).unsealed_urls()
     ]
 
 
@@ -49,6 +49,8 @@ def remove(run: Run, found: list[Leftover]) -> Iterator[Leftover]:
                 if storage.exists(folder.lease_url):
                     lease = leased(folder.lease_url, folder.url, on_loss=lambda: None)
                     held.enter_context(lease)
+                if each.url not in folder.unsealed_urls():
+                    continue  # it was completed meanwhile
                 storage.remove(each.url)
         except StageError as error:
             say(f"{each.url} stays: {error}")
