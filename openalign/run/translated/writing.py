@@ -21,9 +21,10 @@ def append(path: str, name: str, text: str) -> None:
             raise ConfigError(
                 f"{path}: there is a pipeline `{name}` already", hint="give this one another name"
             )
-        whole = f"{before.rstrip()}\n\n{text}" if before.strip() else text
-        pipelines_in(whole, path)  # a file may end in what nothing can stand behind
-        file.write_text(whole, encoding="utf-8")
+        between = ("\n" if before.endswith("\n") else "\n\n") if before.strip() else ""
+        pipelines_in(before + between + text, path)  # nothing may stand behind what is there
+        with file.open("a", encoding="utf-8") as sink:  # what is there is not written anew
+            sink.write(between + text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be changed: {error}", hint="name another file with `--config PATH`"
