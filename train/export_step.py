@@ -63,11 +63,10 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         towers = build_towers(config, vocabulary_size=len(vocabulary), pretrained=pretrained)
         found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
-    shards = ShardReader(spec.shards, places=spec.places)
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
-    with closing(
-        open_pairs(
+    with closing(ShardReader(spec.shards, places=spec.places)) as shards:
+        data = open_pairs(
             config,
             index,
             vocabulary,
@@ -76,8 +75,8 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
             pretrained=pretrained,
             passed_over=found.progress.passed_over,
         )
-    ) as data:
-        settle_statistics(towers, towers, data, share, config)
+        with closing(data):
+            settle_statistics(towers, towers, data, share, config)
     weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
     unfinished = f"{output.rstrip('/')}.unfinished"
     storage.remove(unfinished)  # what a killed export has left

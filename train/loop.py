@@ -161,6 +161,7 @@ def _settle_pass(engine: Any, at: Mark, step: int, *inputs: Any, **options: Any)
 def _train(state: TrainingState, at: Mark) -> Rewind | None:
     """Take the steps that are left, or those up to a spike for which some are to be undone."""
     config, progress = state.config, state.progress
+    saved = progress.step
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
     state.engine.train()
@@ -184,10 +185,12 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
             elif not outcome.stop:  # else the next start comes to the spike again
                 return rewind
             ended = progress.step == state.total_steps
-            if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
+            is_due = ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0
+            if is_due and progress.step != saved:  # it is, where a spike is to be undone later
                 at(batch.step, SAVES)
                 average_batch_norm(state.engine.module)
                 state.saver.save(state.engine, state.optimizer, progress)
+                saved = progress.step
             if outcome.stop and not ended:
                 _stop(state)
             at(progress.step, READS)

@@ -262,7 +262,7 @@ def _of_other_run(
     found = going_on.checkpoint_of(
         inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
     )
-    return going_on.as_beginning(found, inputs.made_from, first_hash=inputs.first_hash)
+    return going_on.as_beginning(found, inputs.made_from, config, first_hash=inputs.first_hash)
 
 
 def _engine_from(

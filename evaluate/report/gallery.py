@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.shards import ShardReader
 from openalign.images.headers import ImageError
@@ -51,7 +51,7 @@ def images_of(selected: Selected) -> list[SelectedImage]:
             try:
                 content = reader.read(row["shard"], row["offset"], row["length"])
                 src = webp_url(encode_thumbnail(content))
-            except (InputError, ImageError):
+            except (InputError, ImageError, StageError):
                 continue
             found.append(SelectedImage(src=src, alt_text=row["alt_text"]))
             if len(found) == _NUM_IMAGES:

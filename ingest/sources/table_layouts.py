@@ -53,6 +53,8 @@ def layout_of_row(cells: list[str]) -> str:
     found = (
         name
         for name, layout in LAYOUTS.items()
-        if len(layout.header) == len(cells) and places == [layout.header.index(layout.url)]
+        if layout.header
+        and len(layout.header) == len(cells)
+        and places == [layout.header.index(layout.url)]
     )
     return next(found, "")

@@ -78,11 +78,16 @@ def _asked(question: str, argument: str) -> str:
     Raises:
         ConfigError: nobody is there to answer.
     """
-    if not sys.stdin.isatty():
+    answer = ""
+    if sys.stdin.isatty():
+        sys.stderr.write(f"{question} ")  # results alone go to stdout
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip()
+    if not answer:
         raise ConfigError(
             f"{argument} is missing", hint="for example openalign init mine pairs.parquet"
         )
-    return input(f"{question} ").strip()
+    return answer
 
 
 # export -------------------------------------------------------------------------------------------

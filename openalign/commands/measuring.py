@@ -1,7 +1,6 @@
 """Verbs that answer in numbers: `estimate`, `search`, `compare`, `datasets`."""
 
 import argparse
-import json
 from collections.abc import Sequence
 
 from openalign.commands.contract import (
@@ -16,6 +15,7 @@ from openalign.commands.named import refuse, run_of
 from openalign.commands.output import tell, tell_json, tell_lines
 from openalign.commands.stage_verbs import MODEL_EPILOG, add_model
 from openalign.run.stages import STAGES
+from openalign.settings.yaml_reader import quoted
 
 _NUM_HITS = 10
 """How many images a search prints, unless it is told or there are fewer."""
@@ -196,7 +196,7 @@ def _check_dataset(options: Options, beam_options: Sequence[str]) -> None:
     refuse(beam_options)
     changes = list(options.overrides)
     if options.images is not None:
-        changes.append(f"images={json.dumps(options.images)}")
+        changes.append(f"images={quoted(options.images)}")
     tell_lines(data_set_forms.check_lines(options.path, options.kind, changes))
 
 

@@ -31,6 +31,7 @@ _SIZE_BYTES = 8
 _KEPT_AFTER_EVICTION = 0.9
 _UNFINISHED = "unfinished"
 _LOCK = "lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Fetch = Callable[[int, int], bytes]
 """Returns so many bytes of the remote file from an offset; fewer where it ends before."""
@@ -83,7 +84,8 @@ class BlockCache:
         found = _read(path, start, length)
         if found is not None:
             return found
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not _is_made(path.parent):
+            return fetch(begin + start, length)
         with _locked(path.parent / _LOCK):
             found = _read(path, start, length)  # another process may have been faster
             if found is not None:
@@ -104,7 +106,7 @@ class BlockCache:
                 os.fsync(sink.fileno())
             unfinished.replace(path)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in _FULL:
                 raise
             unfinished.unlink(missing_ok=True)
 
@@ -142,6 +144,18 @@ class BlockCache:
             path.unlink(missing_ok=True)
             total -= size
         return total
+
+
+def _is_made(folder: Path) -> bool:
+    """Make a folder of blocks and its lock file; return False where the disk is full."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _LOCK).touch()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        return False
+    return True
 
 
 def _read(path: Path, start: int, length: int) -> bytes | None:

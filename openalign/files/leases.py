@@ -145,6 +145,16 @@ def leased(
             _write(url, msgspec.structs.replace(fence.own, released=True))
 
 
+def holder_of(url: str) -> str:
+    """Return who holds a lease, in words; empty where it is free, as far as one look tells.
+
+    A holder on another machine that was killed cannot be told from one that is alive.
+    """
+    newest = _newest(url)
+    is_free = newest is None or newest.released or _has_died(newest, _this_process())
+    return "" if is_free else str(newest)
+
+
 def take(
     url: str,
     guarded: str,

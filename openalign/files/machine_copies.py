@@ -48,12 +48,13 @@ def path_here(file: WrittenFile, *, stage: str, folder: Path | None = None) -> P
     path = folder / file.sha256
     busy = f"another process copies {file.url}"
     with locked(f"{path}.lock", busy=busy, patience_seconds=_PATIENCE_SECONDS):
-        if not path.exists():
+        try:
+            os.utime(path)  # from now on nobody takes it for an old one
+        except FileNotFoundError:
             _remove_old(folder)
             _require_room(file, folder)
             with storage.local_target(str(path)) as target:
                 _copy(file, Path(target.path), stage)
-        os.utime(path)
     return path
 
 

@@ -193,6 +193,18 @@ class StageFolder:
         names = [name for name in storage.list_names(self.root) if name.startswith(prefix)]
         return [storage.join(self.root, name) for name in names]
 
+    def unsealed_urls(self) -> list[str]:
+        """Return those of `partial_urls` that were begun and not completed.
+
+        The others hold a complete result, or what is added to one: a swap of theirs was cut off.
+        """
+        marks = (MANIFEST, CLEARED, ROUND)
+        return [
+            url
+            for url in self.partial_urls()
+            if not any(storage.exists(storage.join(url, mark)) for mark in marks)
+        ]
+
     def read(self) -> Manifest | None:
         """Return the complete result's manifest, or None when there is none.
 

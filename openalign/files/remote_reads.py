@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import Future
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import NamedTuple
 
 from openalign.errors import InputError, StageError
@@ -58,23 +59,30 @@ def read_range(url: str, offset: int, length: int) -> bytes:
     raise AssertionError
 
 
+_Job = tuple[Future[bytes], Stretch]
+
+
 class AskedAhead:
-    """Reads that run in threads until somebody wants what they have read."""
+    """Reads that run in threads until somebody wants what they have read.
+
+    The threads are daemons: one whose read never comes back holds up no process that ends.
+    """
 
     def __init__(self, read: Callable[[Stretch], bytes]) -> None:
         self._read = read
-        self._threads: ThreadPoolExecutor | None = None
+        self._jobs: SimpleQueue[_Job | None] | None = None
         self._asked: dict[Stretch, Future[bytes]] = {}
         self._lock = Lock()
 
     def ask(self, stretches: Iterable[Stretch]) -> None:
         """Begin to read; `NUM_REQUESTS` at once, in this order. Each is wanted once."""
         with self._lock:
-            if self._threads is None:
-                self._threads = ThreadPoolExecutor(NUM_REQUESTS, thread_name_prefix="read")
+            if self._jobs is None:
+                self._jobs = self._start()
             for stretch in stretches:
                 if stretch not in self._asked:
-                    self._asked[stretch] = self._threads.submit(self._read, stretch)
+                    future = self._asked[stretch] = Future[bytes]()
+                    self._jobs.put((future, stretch))
 
     def read(self, stretch: Stretch) -> bytes:
         """Return what was asked for, or read it now."""
@@ -85,7 +93,26 @@ class AskedAhead:
     def close(self) -> None:
         """Let go of what nobody has wanted."""
         with self._lock:
+            for future in self._asked.values():
+                future.cancel()
             self._asked.clear()
-            if self._threads is not None:
-                self._threads.shutdown(wait=False, cancel_futures=True)
-                self._threads = None
+            if self._jobs is not None:
+                for _ in range(NUM_REQUESTS):
+                    self._jobs.put(None)
+                self._jobs = None
+
+    def _start(self) -> "SimpleQueue[_Job | None]":
+        jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        for number in range(NUM_REQUESTS):
+            Thread(target=self._work, args=(jobs,), name=f"read-{number}", daemon=True).start()
+        return jobs
+
+    def _work(self, jobs: "SimpleQueue[_Job | None]") -> None:
+        while (job := jobs.get()) is not None:
+            future, stretch = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._read(stretch))
+            except BaseException as error:  # noqa: BLE001  # raised again where it is awaited
+                future.set_exception(error)

@@ -79,12 +79,14 @@ def _check_known_pairs(run: Run, names: Sequence[str]) -> None:
 
 def _hint(run: Run, num_pairs: int) -> str:
     """Return settings that such a number of pairs can be tried with."""
-    batch = max(2, 1 << max(num_pairs // 8, 2).bit_length() - 1)
+    train = run.config.train
+    num_ranks = max(1, train.num_processes)
+    block = max(2, (1 << max(num_pairs // 8, 2).bit_length() - 1) // num_ranks)
+    batch = block * num_ranks
     changes = [f"--set train.global_batch_size={batch}"]
-    if run.config.train.block_size is not None:
-        changes.append("--set train.block_size=null")
-    epochs = run.config.train.duration.epochs
-    warmup = run.config.train.schedule.warmup_steps
+    if train.block_size is not None or num_ranks > 1:
+        changes.append(f"--set train.block_size={block}")  # a block a rank
+    epochs, warmup = train.duration.epochs, train.schedule.warmup_steps
     if epochs is not None and (steps := int(epochs * num_pairs / batch)) <= warmup:
         changes.append(f"--set train.schedule.warmup_steps={steps // 10}")
     return f"gather more, loosen the rules, or try {' '.join(changes)}"

@@ -5,6 +5,7 @@ Undeclared keys and duplicate keys are errors.
 """
 
 import difflib
+import json
 import math
 import re
 import types
@@ -27,6 +28,9 @@ _TEXT = "tag:yaml.org,2002:str"
 
 _EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 _MOST_KEYS_NAMED = 3
+
+_NO_VALUE_BEGINS = ("*", "@", "%", "`")
+"""What no value of YAML begins with: `*.parquet` is text, for there are no anchors to name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,11 @@ def read_plain(
     return cast("T", Place(source, "").read(kind, node))
 
 
+def quoted(text: str) -> str:
+    """Return a text as YAML has it; JSON's own escapes of characters beyond 16 bits are others."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
     """Refuse tags, keys that are not text, duplicate keys and loops."""
     if id(node) in above:
@@ -344,7 +353,8 @@ def override_node(override: str) -> yaml.MappingNode:
             f"--set {override}: must be KEY=VALUE", hint="for example --set train.seed=1"
         )
     source = f"--set {path}"
-    node = compose(text, source) or compose("''", source)
+    node = compose(text, source) if not text.startswith(_NO_VALUE_BEGINS) else None
+    node = node or compose(quoted(text), source)
     assert node is not None
     for name in reversed(path.split(".")):
         key = yaml.ScalarNode(_TEXT, name, node.start_mark)

@@ -1,6 +1,7 @@
 """`status`, `show`, `explain` and `clean`, on a run of harvest and filter."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from openalign import cli
+from openalign.files import leases
 from openalign.files.locks import holder_of, locked
 from openalign.files.manifest import StageFolder
+from openalign.run.verbs.showing import is_page
 
 PIPELINE = """\
 pairs:
@@ -198,7 +201,7 @@ def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixt
     ("words", "error"),
     [
         (["show", "pairs", "fitler"], "pairs has no stage `fitler`\n\nhint: did you mean `filter`"),
-        (["show", "pairs", "fetch"], "run/shards is not complete"),
+        (["show", "pairs", "fetch"], "fetch of pairs is not complete\n\nhint: openalign run"),
         (["show", "pairs", "-n", "0"], "-n must be above 0, got 0"),
         (["show", "pairs", "--set", "root=elsewhere"], "no stage of pairs is complete"),
     ],
@@ -207,6 +210,11 @@ def test_what_cannot_be_shown_is_an_error(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], error: str
 ) -> None:
     assert error in said(capsys, *words, code=2)
+
+
+def test_pages_of_a_site_are_not_named() -> None:
+    names = ["report.html", "data-card/README.md", "www/de/000.html", "results.json"]
+    assert [name for name in names if is_page(name)] == ["report.html", "data-card/README.md"]
 
 
 # explain ------------------------------------------------------------------------------------------
@@ -278,9 +286,46 @@ def test_clean_names_what_was_begun_and_removes_it_when_told(
     assert {row["state"] for row in standing(capsys).values()} == {"complete", "not made"}
 
 
+@pytest.mark.parametrize("mark", ["manifest.json", "CLEARED", "round.json"])
+def test_a_complete_result_whose_swap_was_cut_off_is_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], mark: str
+) -> None:
+    """The older one may be gone already: these are the only files."""
+    swapped = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
+    swapped.mkdir()
+    (swapped / mark).touch()
+
+    assert "nothing unfinished" in said(capsys, "clean", "pairs", "--yes")
+
+    assert (swapped / mark).exists()
+
+
 def test_what_is_at_work_is_left_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     begun = Path(StageFolder("run", "shards").partial_url("0123456789abcdef0123"))
     begun.mkdir()
     with locked("run/.lock-shards", busy="busy"):
         assert "nothing unfinished" in said(capsys, "clean", "pairs", "--yes")
     assert begun.exists()
+
+
+def test_what_another_machine_is_at_work_on_is_told_and_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = StageFolder("run", "train")
+    begun = Path(stage.partial_url("0123456789abcdef0123"))
+    begun.mkdir()
+    machines = iter(["there"])
+    monkeypatch.setattr(leases, "_machine", lambda: next(machines, "here"))
+    pace = leases.Pace(expiry_seconds=0.5, beat_seconds=0.05, poll_seconds=0.01)
+    monkeypatch.setattr(leases, "PACE", pace)
+    with leases.leased(stage.lease_url, stage.url, on_loss=pytest.fail):
+        row = standing(capsys)["train"]
+        assert row["state"] == "running"
+        assert row["why"].startswith(f"process {os.getpid()} on ")
+
+        assert cli.main(["clean", "pairs", "--yes"]) == 0
+        assert "stays: another run is at work on run/train: process" in capsys.readouterr().err
+        assert begun.exists()
+    assert standing(capsys)["train"]["state"] == "unfinished"
+    assert "removed" in said(capsys, "clean", "pairs", "--yes")
+    assert not begun.exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from patience import wait_for
+from patience import PATIENCE_SECONDS, wait_for
 from range_server import RangeServer, range_server
 
 from openalign.errors import InputError, StageError
@@ -191,13 +191,20 @@ def test_bytes_that_were_damaged_on_the_disk_are_asked_for_again(
     assert reader.read(SHARD, 7, 100) == CONTENT[7:107]
 
 
+@pytest.mark.parametrize(
+    ("holder", "call"), [(os, "fsync"), (Path, "mkdir")], ids=["at-a-block", "at-a-folder"]
+)
 def test_a_full_disk_keeps_blocks_out_and_the_reads_go_on(
-    server: RangeServer, cache: Callable[..., BlockCache], monkeypatch: pytest.MonkeyPatch
+    server: RangeServer,
+    cache: Callable[..., BlockCache],
+    monkeypatch: pytest.MonkeyPatch,
+    holder: object,
+    call: str,
 ) -> None:
-    def full(_: int) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(block_cache.os, "fsync", full)
+    monkeypatch.setattr(holder, call, full)
     kept = cache()
 
     read_all(ShardReader(server.url, cache=kept))
@@ -316,6 +323,32 @@ def test_what_is_asked_for_ahead_is_read_at_once_and_within_bounds(server: Range
     reader.read(*wanted[0])
     assert len(server.asked) == len(wanted) + 1
     reader.close()
+
+
+ASKER = """
+import sys
+from openalign.files.remote_reads import Stretch
+from openalign.files.shards import ShardReader
+
+url, shard = sys.argv[1:]
+reader = ShardReader(url)
+reader.ask([Stretch(shard, 0, 9)])
+sys.stdin.read()
+reader.close()
+"""
+
+
+def test_a_read_that_never_comes_back_holds_up_no_process(server: RangeServer) -> None:
+    server.hold = threading.Barrier(2)  # one request waits in vain
+    command = [sys.executable, "-c", textwrap.dedent(ASKER), server.url, SHARD]
+    asker = subprocess.Popen(command, stdin=subprocess.PIPE)
+    wait_for(lambda: server.most_at_once == 1, "the request")
+
+    asker.communicate(timeout=PATIENCE_SECONDS)
+
+    assert asker.returncode == 0
+    assert server.asked == []
+    server.hold.abort()
 
 
 def test_an_error_of_what_was_asked_for_ahead_is_raised_where_it_is_read(

@@ -95,10 +95,8 @@ def test_what_training_needs_is_said_and_too_few_pairs_stop_a_run_at_once(
     assert "train     will need at least 3,201 pairs of what is found" in said  # 500 x 64 / 10 + 1
     assert "training needs at least 3,201 pairs, and harvest left 40 rows" in said
     # 10 epochs of 40 pairs are 100 steps of 4, of which a tenth warms up.
-    assert (
-        "try --set train.global_batch_size=4 --set train.block_size=null "
-        "--set train.schedule.warmup_steps=10\n"
-    ) in said
+    batch = "--set train.global_batch_size=4 --set train.block_size=4"
+    assert f"try {batch} --set train.schedule.warmup_steps=10\n" in said
     assert not (folder / "run" / "filtered").exists()
     # The harvest is complete now, and the next run says so before it does anything.
     assert "will need" not in (again := refusal(capsys))
@@ -106,14 +104,17 @@ def test_what_training_needs_is_said_and_too_few_pairs_stop_a_run_at_once(
     assert "up to date" not in again
 
 
+@pytest.mark.parametrize("num_processes", [1, 2, 3])
 def test_what_a_hint_says_lets_a_run_go_on(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], num_processes: int
 ) -> None:
-    words = refusal(capsys).rpartition("try ")[2].split()
+    ranks = f"train.num_processes={num_processes}"
+    words = refusal(capsys, "--set", ranks).rpartition("try ")[2].split()
     overrides = [word for word in words if word != "--set"]
-    config = load_pipeline("pipelines.yaml", "pairs", overrides)
+    config = load_pipeline("pipelines.yaml", "pairs", [*overrides, ranks])
 
     assert pairs_needed(config.train) <= 40
+    assert config.train.num_blocks >= num_processes
 
 
 def test_a_full_disk_is_told(

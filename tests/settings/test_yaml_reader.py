@@ -247,6 +247,9 @@ def typed(*overrides: str) -> Typed:
         ("sizes=3", Typed(rate=2.0, sizes=(3,))),
         ("shapes=square, wide", Typed(rate=2.0, shapes=("square", "wide"))),
         ("path=a.csv", Typed(rate=2.0, path="a.csv")),
+        ("path=*.csv", Typed(rate=2.0, path="*.csv")),
+        ("path=%a", Typed(rate=2.0, path="%a")),
+        ("path=", Typed(rate=2.0, path="")),
         ("path=[a.csv, b.csv]", Typed(rate=2.0, path=("a.csv", "b.csv"))),
     ],
 )

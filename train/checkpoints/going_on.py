@@ -21,6 +21,9 @@ from openalign.train.data.sample_hash import joined_hash
 from openalign.train.ranks import RankGroup
 from openalign.train.start.origin import LastCheckpoint
 
+_OF_ORDER = ("global_batch_size", "seed")
+"""Settings that decide which pairs a global batch holds."""
+
 _WEIGHTS_ALONE = "or begin with that run's weights alone: state: weights"
 
 
@@ -64,17 +67,22 @@ def check_towers(found: FoundCheckpoint, towers: Any) -> None:
 
 
 def as_beginning(
-    found: FoundCheckpoint, made_from: Mapping[str, str], *, first_hash: str
+    found: FoundCheckpoint, made_from: Mapping[str, str], config: TrainConfig, *, first_hash: str
 ) -> FoundCheckpoint:
     """Return a checkpoint whose sample hash goes on with this run's pairs, which begins with it.
 
     The hash stays where the pairs are those of the other run. Then it ends as that of an
-    undisturbed run.
+    undisturbed run. In another order of pairs no batch is passed over: the numbers of those that
+    were would name others.
     """
-    sample_hash = found.progress.sample_hash
-    if found.manifest.made_from.get(PAIRS) != made_from.get(PAIRS):
+    sample_hash, rewinds = found.progress.sample_hash, found.progress.rewinds
+    is_same = found.manifest.made_from.get(PAIRS) == made_from.get(PAIRS)
+    if not is_same:
         sample_hash = joined_hash(sample_hash, first_hash)
+    settings = found.manifest.settings
+    if not (is_same and all(settings.get(name) == getattr(config, name) for name in _OF_ORDER)):
+        rewinds = []
     progress = msgspec.structs.replace(
-        found.progress, sample_hash=sample_hash, first_step=found.progress.step
+        found.progress, sample_hash=sample_hash, first_step=found.progress.step, rewinds=rewinds
     )
     return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))

@@ -4,7 +4,6 @@ It is looked at first: which columns a table has, how many rows, what a folder h
 ends within minutes on two cores; the comments say what to raise.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -15,7 +14,7 @@ from openalign.files import storage
 from openalign.run.config import resolved
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.limits import short_name
-from openalign.settings.yaml_reader import did_you_mean
+from openalign.settings.yaml_reader import did_you_mean, quoted
 
 _URLS = ("url", "URL", "image_url", "image_urls", "img_url", "src", "link")
 _CAPTIONS = ("caption", "TEXT", "text", "captions", "alt_text", "alt", "title", "description")
@@ -149,7 +148,7 @@ def _table(path: str, told: Told) -> Source:
     num_rows = _num_rows(urls)
     count = f"{num_rows:,} rows" if num_rows is not None else "rows"
     found = f"{count} in {len(urls):,} file{'' if len(urls) == 1 else 's'}"
-    head = ["kind: table", f"path: {json.dumps(path)}"]
+    head = ["kind: table", f"path: {quoted(path)}"]
     layout = layout_of_row(names) or next(iter(layouts_with(names)), "")
     if layout and not (told.url_column or told.caption_column):
         lines = [*head, f"layout: {layout}"]
@@ -164,7 +163,7 @@ def _table(path: str, told: Told) -> Source:
             f"{'their texts' if url in names else 'the addresses of images'}",
             hint="name them: --url-column NAME --caption-column NAME",
         )
-    lines = [*head, f"url_column: {json.dumps(url)}", f"caption_column: {json.dumps(caption)}"]
+    lines = [*head, f"url_column: {quoted(url)}", f"caption_column: {quoted(caption)}"]
     others = [name for name in names if name not in (url, caption)]
     if others:
         found += f"; its other columns are {', '.join(others[:8])}"
@@ -174,19 +173,19 @@ def _table(path: str, told: Told) -> Source:
 def _site(path: str, _: Told) -> Source:
     lines = [
         "kind: site",
-        f"seeds: [{json.dumps(path)}]",
+        f"seeds: [{quoted(path)}]",
         "max_pages: 200    # more of a larger site; sitemaps are read, robots.txt is obeyed",
     ]
     return Source(lines=lines, found="a web site", asks_web=True)
 
 
 def _warc(path: str, _: Told) -> Source:
-    lines = ["kind: warc", f"path: {json.dumps(path)}    # .wat has the same pairs in a quarter"]
+    lines = ["kind: warc", f"path: {quoted(path)}    # .wat has the same pairs in a quarter"]
     return Source(lines=lines, found="archives of web pages", asks_web=True)
 
 
 def _tars(path: str, _: Told) -> Source:
-    lines = ["kind: tars", f"path: {json.dumps(path)}    # they stay where they are"]
+    lines = ["kind: tars", f"path: {quoted(path)}    # they stay where they are"]
     return Source(lines=lines, found="tars of images and texts")
 
 
@@ -199,7 +198,7 @@ def _folder(path: str, _: Told) -> Source:
         )
     lines = [
         "kind: local_files",
-        f"path: {json.dumps(path)}    # a.jpg with a.txt or a.json beside",
+        f"path: {quoted(path)}    # a.jpg with a.txt or a.json beside",
     ]
     return Source(lines=lines, found=f"{num_images:,} images", num_rows=num_images)
 
@@ -229,8 +228,8 @@ def _training(name: str, source: Source, contact: str) -> str:
     few = source.num_rows is not None and source.num_rows < _FEW_ROWS
     return _template("training").substitute(
         name=name,
-        description=json.dumps(f"A first try: {source.found}"),
-        web=_WEB.substitute(contact=json.dumps(contact)) if source.asks_web else "",
+        description=quoted(f"A first try: {source.found}"),
+        web=_WEB.substitute(contact=quoted(contact)) if source.asks_web else "",
         source="\n".join(f"      {line}" for line in source.lines),
         at_least=1 if few else 2,
         limit=_LIMIT if source.asks_web else "",
@@ -255,7 +254,7 @@ def _measuring(name: str, path: str) -> str:
             raise InputError(
                 f"{path} holds no {_MODEL}", hint="name the folder of a Hugging Face model"
             )
-    return _template("measuring").substitute(name=name, model=json.dumps(path))
+    return _template("measuring").substitute(name=name, model=quoted(path))
 
 
 def _template(name: str) -> Template:

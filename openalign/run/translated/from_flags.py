@@ -5,7 +5,6 @@ otherwise. So `report`, `search` and a further `evaluate` go on from the root, o
 and need no other settings. The root itself is not among them: a run can be moved.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from openalign.run.inputs import model_identity
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.fields import to_plain
 from openalign.settings.limits import short_name
-from openalign.settings.yaml_reader import compose, text_node
+from openalign.settings.yaml_reader import compose, quoted, text_node
 
 COMMAND = "openalign evaluate --model FOLDER --data NAME=PATH"
 
@@ -104,14 +103,15 @@ def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> Pipelin
     if not storage.exists(url):
         raise ConfigError(
             f"{root} is not the root of a run that keeps its settings: {url} is not there",
-            hint=f"such a run is made by: {COMMAND}",
+            hint="the run of a pipeline is named by that pipeline's name; a run that keeps its "
+            f"settings is made by: {COMMAND}",
         )
     if not model and any(override.partition("=")[0] == "root" for override in overrides):
         raise ConfigError(
             f"{root} is the run's root, and `--set root=` names another", hint="give one of them"
         )
     if model:
-        overrides = [*overrides, f"evaluate.model={json.dumps(storage.absolute(model))}"]
+        overrides = [*overrides, f"evaluate.model={quoted(storage.absolute(model))}"]
     node = _without_root(with_overrides(_recorded(url), overrides))
     config = _in_root(node, root, url)
     if model:

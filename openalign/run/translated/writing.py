@@ -4,6 +4,7 @@ from pathlib import Path
 
 from openalign.errors import ConfigError
 from openalign.run.settings_files import pipelines_in
+from openalign.settings.yaml_reader import compose
 
 
 def append(path: str, name: str, text: str) -> None:
@@ -15,12 +16,15 @@ def append(path: str, name: str, text: str) -> None:
     file = Path(path)
     try:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        if before.strip() and name in pipelines_in(before, path):
+        is_empty = compose(before, path) is None  # or all of it is comments
+        if not is_empty and name in pipelines_in(before, path):
             raise ConfigError(
                 f"{path}: there is a pipeline `{name}` already", hint="give this one another name"
             )
-        whole = f"{before.rstrip()}\n\n{text}" if before.strip() else text
-        file.write_text(whole, encoding="utf-8")
+        between = ("\n" if before.endswith("\n") else "\n\n") if before.strip() else ""
+        pipelines_in(before + between + text, path)  # nothing may stand behind what is there
+        with file.open("a", encoding="utf-8") as sink:  # what is there is not written anew
+            sink.write(between + text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be changed: {error}", hint="name another file with `--config PATH`"

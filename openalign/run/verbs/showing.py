@@ -22,7 +22,7 @@ from openalign.telemetry import read_json_lines
 _COLUMNS = ("state", "alt_text", "image_url", "shard", "detail")
 """What is shown of a row, as far as its table has it."""
 
-_PAGES = (".html", "README.md")
+_CARD = "/README.md"
 
 _WIDTH = 48
 """Characters of a cell that a terminal shows."""
@@ -61,14 +61,14 @@ def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
             hint=did_you_mean(name, names) or f"it has {', '.join(names)}",
         )
     complete = messages.complete_manifests(run)
-    if name is None and not complete:
+    if not complete or (name is not None and name not in complete):
+        none = f"no stage of {run.config.name} is complete"
         raise StageError(
-            f"no stage of {run.config.name} is complete",
+            none if name is None else f"{name} of {run.config.name} is not complete",
             hint=f"openalign run {run.config.name}",
         )
     stage = name or list(complete)[-1]
-    folder = run.folder(stage)
-    manifest = folder.require()
+    folder, manifest = run.folder(stage), complete[stage]
     return Shown(
         stage=stage,
         folder=folder.url,
@@ -76,11 +76,17 @@ def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
         rows=_rows(stage, folder.url, manifest, num_rows),
         dropped=_dropped(stage, manifest, num_rows),
         pages=[
-            storage.join(folder.url, file.name)
-            for file in manifest.files
-            if file.name.endswith(_PAGES)
+            storage.join(folder.url, file.name) for file in manifest.files if is_page(file.name)
         ],
     )
+
+
+def is_page(name: str) -> bool:
+    """Tell whether people open a file: a page of the stage's own, or a card. A site's are no such.
+
+    `name` is that in the stage's folder.
+    """
+    return name.endswith(_CARD) or (name.endswith(".html") and "/" not in name)
 
 
 def lines(run: Run, found: Shown) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from openalign.amounts import bytes_in_words, time_in_words
-from openalign.files import storage
+from openalign.files import leases, storage
 from openalign.files.locks import holder_of
 from openalign.files.manifest import Manifest, StageFolder
 from openalign.run import consent, times
@@ -92,7 +92,7 @@ def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageS
     has_rows = bool(STAGES[name].states)
     return StageStanding(
         name=name,
-        state="running" if (holder := holder_of(folder.lock_url)) else _state(why),
+        state="running" if (holder := _holder(folder)) else _state(why),
         why=holder or why,
         num_outputs=manifest.num_outputs if has_rows else None,
         num_inputs=manifest.num_inputs if has_rows else None,
@@ -102,12 +102,20 @@ def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageS
     )
 
 
+def _holder(folder: StageFolder) -> str:
+    """Return who is at work on a stage, on this machine or on one that shares the root."""
+    if here := holder_of(folder.lock_url):
+        return here
+    elsewhere = leases.holder_of(folder.lease_url)
+    return elsewhere and f"{elsewhere}, unless it was killed"
+
+
 def _state(why: str) -> str:
     return "stale" if why else "complete"
 
 
 def _without_result(folder: StageFolder, name: str) -> StageStanding:
-    if holder := holder_of(folder.lock_url):
+    if holder := _holder(folder):
         return StageStanding(name=name, state="running", why=holder, folder=folder.url)
     begun = folder.partial_urls()
     if begun:

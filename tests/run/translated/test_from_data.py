@@ -1,5 +1,6 @@
 """A first pipeline over what somebody has: it names what was found, passes `validate`, and runs."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from openalign import cli
 from openalign.errors import ConfigError, InputError
 from openalign.run.config import PipelineConfig, load_pipeline
 from openalign.run.translated.from_data import KINDS, Told, kind_of, pipeline_text
+from openalign.run.translated.writing import append
 
 
 @pytest.fixture(autouse=True)
@@ -168,9 +170,26 @@ def test_a_model_is_measured() -> None:
 
 
 def test_paths_and_names_are_quoted_where_they_must_be() -> None:
-    name = 'a "b": #c.parquet'
+    name = 'a "b": #c \N{RED APPLE}.parquet'
     write_parquet(name, 1, "url", "the: text")
     assert source_of(name, caption_column="the: text").path == name
+
+
+def test_a_table_without_a_line_has_no_columns() -> None:
+    Path("empty.csv").touch()
+    with pytest.raises(InputError, match=r"empty.csv has the columns none, and none is known"):
+        pipeline_text("mine", "empty.csv", Told())
+
+
+def test_a_pipeline_is_added_below_comments_and_never_where_it_cannot_stand() -> None:
+    text = "mine:\n  root: here\n"
+    Path("comments.yaml").write_text("# mine own\n")
+    append("comments.yaml", "mine", text)
+    assert Path("comments.yaml").read_text() == f"# mine own\n\n{text}"
+    Path("flow.yaml").write_text("{a: {}}\n")
+    with pytest.raises(ConfigError, match=r"flow\.yaml:3"):
+        append("flow.yaml", "mine", text)
+    assert Path("flow.yaml").read_text() == "{a: {}}\n"
 
 
 def test_without_a_terminal_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,15 +198,30 @@ def test_without_a_terminal_nothing_is_asked(capsys: pytest.CaptureFixture[str])
     assert not Path("pipelines.yaml").exists()
 
 
+def typed_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    terminal = io.StringIO(text)
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stdin", terminal)
+
+
 def test_at_a_terminal_what_is_missing_is_asked(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_parquet("t.parquet", 1, "url", "caption")
-    answers = iter(["mine", " t.parquet "])
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: next(answers))
-    assert cli.main(["init"]) == 0
-    assert json.dumps("t.parquet") in Path("pipelines.yaml").read_text()
+    typed_in(monkeypatch, "mine\n t.parquet \n")
+    assert cli.main(["init", "--print"]) == 0
+    found = capsys.readouterr()
+    assert found.out.startswith("mine:\n")
+    assert found.err.startswith("What is the pipeline to be called? Where does the data")
+    assert json.dumps("t.parquet") in found.out
+
+
+def test_who_answers_nothing_is_told_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed_in(monkeypatch, "mine\n")  # and then Ctrl-D
+    assert cli.main(["init"]) == 2
+    assert "error: PATH is missing" in capsys.readouterr().err
 
 
 def test_a_name_that_cannot_be_a_pipelines_is_refused() -> None:

@@ -16,7 +16,7 @@ from openalign.files.facts import TrainFacts
 from openalign.files.manifest import StageFolder, StageInputs, StageResult
 from openalign.telemetry import read_json_lines
 from openalign.train.checkpoints import going_on
-from openalign.train.checkpoints.manifest import Progress, read_manifest
+from openalign.train.checkpoints.manifest import Progress, Rewind, read_manifest
 from openalign.train.checkpoints.resume import FoundCheckpoint, find
 from openalign.train.start.origin import LastCheckpoint, last_checkpoint
 from openalign.train.starting_points import FromRun
@@ -99,13 +99,36 @@ def test_the_sample_hash_tells_of_other_pairs(tmp_path: Path) -> None:
     found = found_at(tmp_path, 7)  # made from the `select` called abc, at the sample hash 5a
     first = hashlib.sha256(b"another index").hexdigest()
 
-    same = going_on.as_beginning(found, {"`select`": "abc", "settings": "others"}, first_hash=first)
-    other = going_on.as_beginning(found, {"`select`": "abd"}, first_hash=first)
+    def beginning(**made_from: str) -> FoundCheckpoint:
+        return going_on.as_beginning(found, made_from, tiny_config(), first_hash=first)
+
+    same = beginning(**{"`select`": "abc", "settings": "others"})
+    other = beginning(**{"`select`": "abd"})
 
     assert same.progress.sample_hash == "5a"
     joined = hashlib.sha256(bytes.fromhex("5a" + first)).hexdigest()
     assert (other.progress.sample_hash, other.progress.step) == (joined, 7)
     assert other.progress.first_step == 7
+
+
+@pytest.mark.parametrize(
+    ("select", "size", "seed", "num_kept"),
+    [("abc", 8, 3, 1), ("abd", 8, 3, 0), ("abc", 16, 3, 0), ("abc", 8, 4, 0)],
+    ids=["as-before", "other-pairs", "other-batch", "other-seed"],
+)
+def test_batches_are_passed_over_only_while_they_are_the_same(
+    tmp_path: Path, select: str, size: int, seed: int, num_kept: int
+) -> None:
+    found = found_at(tmp_path, 7, settings={"global_batch_size": 8, "seed": 3})
+    found.progress.rewinds = [
+        Rewind(step=5, loss=9, mean=1, deviation=1, back_to=4, first_batch=4, stop_batch=6)
+    ]
+    config = tiny_config(global_batch_size=size, seed=seed)
+
+    begun = going_on.as_beginning(found, {"`select`": select}, config, first_hash="5b")
+
+    assert len(begun.progress.rewinds) == num_kept
+    assert begun.progress.passed_over == ((4, 6),) * num_kept
 
 
 def test_a_run_without_a_checkpoint_of_its_last_step_is_refused(tmp_path: Path) -> None:
