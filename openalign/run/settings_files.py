@@ -37,6 +37,8 @@ class SettingsFile:
         known = {**self.shipped, **self.own}
         if name not in known:
             there = f"there are: {', '.join(known)}"
+            if not self.own:
+                there += f"; openalign init {name} PATH makes one of the data that lies at PATH"
             raise ConfigError(
                 f"{self.path}: there is no pipeline `{name}`",
                 hint=did_you_mean(name, known) or there,
