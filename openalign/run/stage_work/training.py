@@ -59,7 +59,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     from openalign.train.stage_spec import made_by_ranks
 
     _check_start(spec)
-    _check_ranks(config)
+    check_ranks(config)
     rank.prepare(spec)
 
     def begin(url: str) -> None:
@@ -84,8 +84,12 @@ def _check_start(spec: "TrainingSpec") -> None:
         say(f"train     takes from what it begins from: {line}")
 
 
-def _check_ranks(config: TrainConfig) -> None:
-    """Find fault with the number of ranks here, and not in each of them a minute later."""
+def check_ranks(config: TrainConfig) -> None:
+    """Find fault with the number of ranks here, and not in each of them a minute later.
+
+    Raises:
+        ConfigError: they cannot share the batch.
+    """
     from openalign.train.local_ranks import count_gpus
     from openalign.train.passes import block_share
 
