@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 _OF_THE_WHEEL = (
-    *("pyproject.toml", "README.md", "LICENSE"),
+    *("pyproject.toml", "README.md", "LICENSE", "pipelines.yaml"),
     *("openalign", "ingest", "filtering", "train", "evaluate"),
 )
 _UV = shutil.which("uv")

@@ -94,6 +94,12 @@ def test_validate_explains_each_setting_above_its_value(
             id="no such pipeline",
         ),
         pytest.param(
+            ["search", "small", "red square"],
+            "error: small measures nothing, and only images that are measured are searched:",
+            "hint: name a benchmark of the images, and a task on it",
+            id="a search of nothing",
+        ),
+        pytest.param(
             ["filter", "small", "--config", "none.yaml"],
             "error: none.yaml cannot be read",
             "hint: name the file with `--config PATH`",

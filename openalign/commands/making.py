@@ -69,6 +69,8 @@ def _init(options: Options, beam_options: Sequence[str]) -> None:
     writing.append(options.config, name, text)
     say(f"{name}: added to {options.config}; openalign validate {name} shows it with all settings")
     todo = "set its web.contact, then " if 'contact: ""' in text else ""
+    if "\n  harvest:" not in text:  # the benchmark of a model is an example
+        todo = "say under its benchmarks where yours lie, then "
     say(f"next: {todo}openalign run {name}")
 
 

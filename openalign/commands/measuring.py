@@ -14,6 +14,7 @@ from openalign.commands.contract import (
 from openalign.commands.named import refuse, run_of
 from openalign.commands.output import tell, tell_json, tell_lines
 from openalign.commands.stage_verbs import MODEL_EPILOG, add_model
+from openalign.errors import ConfigError
 from openalign.run.stages import STAGES
 from openalign.settings.yaml_reader import quoted
 
@@ -83,6 +84,12 @@ def _search(options: Options, beam_options: Sequence[str]) -> None:
     require_libraries(STAGES["evaluate"])
     from openalign.run.verbs.searching import open_searcher, query_of
 
+    if why := STAGES["evaluate"].left_out(run.config):
+        raise ConfigError(
+            f"{run.config.name} measures nothing, and only images that are measured are searched: "
+            f"{why}",
+            hint="name a benchmark of the images, and a task on it (docs/search.md)",
+        )
     run.folder("evaluate").require()
     query = query_of(
         run,

@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 from openalign.commands import looking, making, measuring
 from openalign.commands.contract import Options, Verb
 from openalign.commands.stage_verbs import RUN, STAGE_VERBS
+from openalign.errors import OpenAlignError
+from openalign.run.settings_files import SETTINGS_FILE, read_settings_file
 
 VERBS: tuple[Verb, ...] = (
     RUN,
@@ -34,6 +36,7 @@ VERBS: tuple[Verb, ...] = (
 _EPILOG = """\
 start with:
   openalign run demo                     the whole chain on this machine, in minutes
+  openalign init NAME PATH               a first pipeline of your own table, folder, tars or model
   openalign validate                     what pipelines.yaml holds, checked
   openalign search demo "red apple"      find images with the trained model
   openalign evaluate --model FOLDER --data flickr30k=dataset_flickr30k.json
@@ -44,15 +47,23 @@ Beam: openalign filter demo -- --direct_running_mode=multi_processing --direct_n
 """
 
 
+_MEANT = {"help": "openalign --help", "version": "openalign -V"}
+"""Words that people type in place of a verb, and what they ask for."""
+
+
 class _Parser(argparse.ArgumentParser):
-    """Names the verb or choice that was probably meant."""
+    """Names the verb, choice or pipeline that was probably meant."""
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith(" required: pipeline"):
+            self.exit(2, f"error: no pipeline is named\n\nhint: {_pipelines()}\n")
         found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if found is not None:
             choices = re.findall(r"[\w-]+", found[2])
             close = difflib.get_close_matches(found[1], choices, n=1)
             meant = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(choices)}"
+            if found[1] in _MEANT and "run" in choices:
+                meant = f"did you mean `{_MEANT[found[1]]}`?"
             self.exit(2, f"error: there is no `{found[1]}`\n\nhint: {meant}\n")
         super().error(message)
 
@@ -65,17 +76,35 @@ def read(arguments: Sequence[str]) -> Options:
     if optional is not None and not any(word.startswith("-") for word in rest):
         optional += rest
     elif rest:
-        words.error(f"unrecognized arguments: {' '.join(rest)}; {_meant(rest[0], options.verb)}")
+        words.error(f"unrecognized arguments: {' '.join(rest)}; {_meant(rest, options)}")
     return options
 
 
-def _meant(word: str, verb: str | None) -> str:
-    """Return which flag of a verb was probably meant."""
+def _pipelines() -> str:
+    """Return which pipelines there are, as a hint."""
+    try:
+        found = read_settings_file(SETTINGS_FILE)
+    except OpenAlignError:
+        return "name one of the settings file"
+    return f"there are: {', '.join(dict.fromkeys([*found.own, *found.shipped]))}"
+
+
+def _meant(rest: Sequence[str], options: Options) -> str:
+    """Return what was probably meant by words that a verb does not take."""
+    word, verb = rest[0], options.verb
+    without_value = [each for each in getattr(options, "overrides", ()) if "=" not in each]
+    if without_value and not word.startswith("-"):
+        value = " ".join(rest).removeprefix("=").strip()
+        return f"did you mean --set {without_value[-1]}={value}?"
+    if word.startswith("--") and "." in word.partition("=")[0]:
+        return f"did you mean --set {' '.join(rest)[2:].replace(' ', '=', 1)}?"
     taken = argparse.ArgumentParser()
     for each in VERBS:
         if each.name == verb:
             each.arguments(taken)
     flags = re.findall(r"--[\w-]+", taken.format_help())
+    if word.partition("=")[0] in flags:
+        return f"it stands behind `{verb}`"
     close = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
     return f"did you mean {close[0]}?" if close else "Beam's own options stand behind `--`"
 

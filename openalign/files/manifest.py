@@ -368,8 +368,15 @@ class StageFolder:
 
 def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:
     """Name every setting whose value changed, as `text.min_count: 2 -> 3`."""
+    sections, later = _sections(old), _sections(new)
+    if sections and len(sections) == len(later):
+        return [
+            line
+            for number, (before, after) in enumerate(zip(sections, later, strict=True))
+            for line in settings_that_differ(before, after, f"{path}[{number}]")
+        ]
     if not (isinstance(old, dict) and isinstance(new, dict)):
-        return [] if old == new else [f"{path}: {old} -> {new}"]
+        return [] if old == new else [f"{path}: {_brief(old)} -> {_brief(new)}"]
     before, after = cast("dict[str, Any]", old), cast("dict[str, Any]", new)
     return [
         line
@@ -378,3 +385,15 @@ def settings_that_differ(old: Any, new: Any, path: str = "") -> list[str]:
             before.get(name), after.get(name), f"{path}.{name}".lstrip(".")
         )
     ]
+
+
+def _sections(value: Any) -> list[Any]:
+    """Return the items of a list of sections; none of anything else."""
+    items = cast("list[Any]", value) if isinstance(value, list) else []
+    return items if all(isinstance(item, dict) for item in items) else []
+
+
+def _brief(value: Any) -> str:
+    """Return a value for people: a list of sections, which may be long, by its length alone."""
+    sections = _sections(value)
+    return f"a list of {len(sections)}" if sections else str(value)

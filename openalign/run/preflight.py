@@ -13,6 +13,7 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest
 from openalign.run import inputs, readiness
 from openalign.run.contract import Run
+from openalign.run.stage_work import training
 from openalign.run.stages import STAGES
 from openalign.telemetry import say
 from openalign.train.optim.schedule import pairs_needed
@@ -28,7 +29,7 @@ def check(run: Run, names: Sequence[str]) -> None:
     """Check what the stages that will be made need: libraries, a contact, data sets, room.
 
     Raises:
-        ConfigError: a stage asks the web and names no contact.
+        ConfigError: a stage asks the web and names no contact, or ranks cannot share the batch.
         InputError: a benchmark or a model is not there, or no certificates where they are named.
         MissingExtraError: libraries are not installed; it names those of all stages.
         StageError: the root cannot be written, or its disk is full.
@@ -106,6 +107,8 @@ def _check_data_sets(run: Run, names: Sequence[str]) -> None:
 def _check_start(run: Run, names: Sequence[str]) -> None:
     if "train" in names:
         inputs.of_train(run.config)
+        if run.config.train.num_processes > 1 and not training.is_rank():
+            training.check_ranks(run.config.train)
 
 
 def _check_room(root: str) -> None:

@@ -37,12 +37,20 @@ class SettingsFile:
         known = {**self.shipped, **self.own}
         if name not in known:
             there = f"there are: {', '.join(known)}"
+            if not self.own:
+                there += f"; openalign init {name} PATH makes one of the data that lies at PATH"
             raise ConfigError(
                 f"{self.path}: there is no pipeline `{name}`",
-                hint=did_you_mean(name, known) or there,
+                hint=_run_of(name) or did_you_mean(name, known) or there,
             )
         # A recipe that ships is not changed by a pipeline of the user's that has its parent's name.
         return _with_parents(name, known if name in self.own else self.shipped)
+
+
+def _run_of(name: str) -> str | None:
+    """Return, as a hint, how a run is named that no pipeline of the settings file made."""
+    root = Path("runs", name)
+    return f"did you mean the run at {root}? Name it so" if name and root.is_dir() else None
 
 
 def read_settings_file(path: str) -> SettingsFile:

@@ -116,7 +116,9 @@ class Place:
         if isinstance(node, yaml.ScalarNode) and node.value and _is_override(node):
             return self._typed_list(item, node)
         if not isinstance(node, yaml.SequenceNode):
-            raise self.error(node, f"must be a list, got {_shown(node)}", hint="write [a, b]")
+            is_item = isinstance(node, yaml.ScalarNode) and node.value
+            hint = f"write [{node.value}]" if is_item else "write [a, b]"
+            raise self.error(node, f"must be a list, got {_shown(node)}", hint=hint)
         return tuple(
             Place(self.file, f"{self.key}[{i}]").read(item, value)
             for i, value in enumerate(node.value)

@@ -171,6 +171,16 @@ def test_show_prints_the_last_complete_stage(
     assert "dropped by too_few_unigrams, for example" in text
 
 
+def test_show_prints_what_lies_before_a_report(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run ends with a report, which has no rows."""
+    shutil.copytree(folder / "run" / "filtered", folder / "run" / "report")
+
+    assert said(capsys, "show", "pairs").startswith("filter: run/filtered\n")
+    assert said(capsys, "show", "pairs", "report").startswith("report: run/report\n")
+
+
 def test_show_prints_as_many_rows_as_are_asked_for(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

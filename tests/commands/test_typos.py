@@ -25,6 +25,14 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["doctor", "--runner", "sprk"], "there is no `sprk`\n\nhint: did you mean `spark`?"),
         (["train", "demo", "--sett", "a=1"], "unrecognized arguments: --sett a=1; did you mean"),
         (["train", "demo", "--qqqqq"], "--qqqqq; Beam's own options stand behind `--`"),
+        (["help"], "error: there is no `help`\n\nhint: did you mean `openalign --help`?"),
+        (["version"], "error: there is no `version`\n\nhint: did you mean `openalign -V`?"),
+        (["status"], "error: no pipeline is named\n\nhint: there are: align, demo,"),
+        (["--json", "status", "demo"], "arguments: --json; it stands behind `status`"),
+        (["run", "demo", "--set", "train.seed", "3"], "3; did you mean --set train.seed=3?"),
+        (["run", "demo", "--set", "train.seed", "=", "3"], "did you mean --set train.seed=3?"),
+        (["run", "demo", "--train.seed=3"], "did you mean --set train.seed=3?"),
+        (["run", "demo", "--train.seed", "3"], "did you mean --set train.seed=3?"),
     ],
 )
 def test_a_typo_gets_what_was_probably_meant(

@@ -31,6 +31,22 @@ def test_the_environment_holds_the_wheel_and_no_tools(clean_environment: Path) -
     assert missing == ["None", "None", "None"]
 
 
+def test_the_wheel_brings_the_recipes_and_what_init_writes(
+    clean_environment: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.tsv").write_text("a red apple\thttp://a.example/1.jpg\n")
+    for words in (["init", "mine", "pairs.tsv"], ["validate", "mine"], ["validate", "demo"]):
+        done = subprocess.run(
+            [clean_environment.parent / "openalign", *words],
+            cwd=tmp_path,
+            env=environments.environment(clean_environment),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_two_processes_of_it_give_the_same_bytes(
     finished: Path, clean_environment: Path, tmp_path: Path
 ) -> None:

@@ -173,6 +173,18 @@ def test_settings_that_differ_are_named_by_their_path() -> None:
     assert settings_that_differ(old, old) == []
 
 
+def test_lists_of_sections_differ_by_item_or_by_length() -> None:
+    old = {"tasks": [{"kind": "retrieval", "benchmark": "a"}], "languages": ["en"]}
+    other = {"tasks": [{"kind": "retrieval", "benchmark": "b"}], "languages": ["de"]}
+    longer = {"tasks": [*old["tasks"], {"kind": "probe"}], "languages": ["en"]}
+
+    assert settings_that_differ(old, other) == [
+        "tasks[0].benchmark: a -> b",
+        "languages: ['en'] -> ['de']",
+    ]
+    assert settings_that_differ(old, longer) == ["tasks: a list of 1 -> a list of 2"]
+
+
 def test_a_run_killed_while_it_seals_keeps_what_a_rerun_goes_on_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

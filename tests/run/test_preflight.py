@@ -72,6 +72,17 @@ def test_missing_libraries_of_all_stages_are_named_with_one_command(
     assert not (folder / "run" / "candidates").exists()
 
 
+def test_more_ranks_than_blocks_are_told_before_anything_is_gathered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("openalign.train.local_ranks.count_gpus", lambda: 0)
+
+    said = refusal(capsys, "--set", "train.num_processes=2")
+
+    assert said.startswith("error: 2 ranks cannot share 1 block of 64 pairs")
+    assert not (folder / "run" / "candidates").exists()
+
+
 def test_a_benchmark_that_is_not_there_is_told_before_anything_is_gathered(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

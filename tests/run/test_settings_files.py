@@ -48,6 +48,21 @@ def test_the_recipes_are_known_where_there_is_no_file(folder: Path) -> None:
     assert not read_settings_file("pipelines.yaml").own
 
 
+def test_a_folder_without_pipelines_is_told_how_one_is_made(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no pipeline `mine`") as refused:
+        read_settings_file("pipelines.yaml").pipeline("mine")
+    assert "openalign init mine PATH makes one" in (refused.value.hint or "")
+
+
+def test_a_run_that_no_pipeline_made_is_named_by_its_folder(folder: Path) -> None:
+    (folder / "runs" / "align-base").mkdir(parents=True)
+
+    with pytest.raises(ConfigError) as refused:
+        read_settings_file("pipelines.yaml").pipeline("align-base")
+
+    assert refused.value.hint == "did you mean the run at runs/align-base? Name it so"
+
+
 def test_a_file_that_is_named_and_not_there_is_an_error(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml cannot be read"):
         load_pipeline("mine.yaml", "demo")

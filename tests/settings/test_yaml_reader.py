@@ -146,7 +146,7 @@ def test_every_kind_of_value_is_read() -> None:
         pytest.param(
             "source: {kind: site, seeds: a}",
             "p.yaml:1: `source.seeds` must be a list, got 'a'",
-            "write [a, b]",
+            "write [a]",
             id="a text for a list",
         ),
         pytest.param(

@@ -51,7 +51,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     Raises:
         SystemExit: the ranks were asked to stop, or their time was up.
         InputError: what `train.init_from` names cannot be used.
-        ConfigError: a setting contradicts it.
+        ConfigError: a setting contradicts it, or the ranks cannot share the batch.
         StageError: the ranks failed.
     """
     from openalign.train import rank
@@ -59,6 +59,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     from openalign.train.stage_spec import made_by_ranks
 
     _check_start(spec)
+    check_ranks(config)
     rank.prepare(spec)
 
     def begin(url: str) -> None:
@@ -81,6 +82,19 @@ def _check_start(spec: "TrainingSpec") -> None:
 
     for line in begin.check(config).taken:
         say(f"train     takes from what it begins from: {line}")
+
+
+def check_ranks(config: TrainConfig) -> None:
+    """Find fault with the number of ranks here, and not in each of them a minute later.
+
+    Raises:
+        ConfigError: they cannot share the batch.
+    """
+    from openalign.train.local_ranks import count_gpus
+    from openalign.train.passes import block_share
+
+    count = config.num_processes or 1
+    block_share(config, rank=0, world_size=min(count, count_gpus() or count))
 
 
 def rank_spec(

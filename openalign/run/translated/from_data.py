@@ -4,6 +4,7 @@ It is looked at first: which columns a table has, how many rows, what a folder h
 ends within minutes on two cores; the comments say what to raise.
 """
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -22,6 +23,7 @@ _CAPTIONS = ("caption", "TEXT", "text", "captions", "alt_text", "alt", "title", 
 
 _ENDINGS = {"warc": (".warc", ".warc.gz", ".warc.zst"), "tars": (".tar",)}
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_TEXTS = (".txt", ".json")
 _MODEL = "config.json"
 _FEW_ROWS = 20_000
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
@@ -191,16 +193,22 @@ def _tars(path: str, _: Told) -> Source:
 
 def _folder(path: str, _: Told) -> Source:
     names = storage.list_files(path)
-    num_images = sum(name.lower().endswith(_IMAGES) for name in names)
-    if not num_images:
+    images = [name for name in names if name.lower().endswith(_IMAGES)]
+    if not images:
         raise InputError(
             f"{path} holds no image", hint="images have their texts beside them: a.jpg with a.txt"
+        )
+    texts = {posixpath.splitext(name)[0] for name in names if name.endswith(_TEXTS)}
+    if not any(posixpath.splitext(name)[0] in texts for name in images):
+        raise InputError(
+            f"{path} holds images, such as {images[0]}, and no text beside any of them",
+            hint="texts stand in a.txt or a.json beside a.jpg, or in a table (docs/own_images.md)",
         )
     lines = [
         "kind: local_files",
         f"path: {quoted(path)}    # a.jpg with a.txt or a.json beside",
     ]
-    return Source(lines=lines, found=f"{num_images:,} images", num_rows=num_images)
+    return Source(lines=lines, found=f"{len(images):,} images", num_rows=len(images))
 
 
 KINDS: Mapping[str, Callable[[str, Told], Source]] = {

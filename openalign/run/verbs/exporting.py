@@ -6,6 +6,7 @@ from openalign.files.names import CHECKPOINTS_FOLDER
 from openalign.run.contract import Run
 from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, training_spec
+from openalign.telemetry import say
 from openalign.train.checkpoint_names import steps_in
 
 
@@ -36,5 +37,6 @@ def export(run: Run, *, step: int, output: str) -> str:
         )
     from openalign.train.export_step import export_step
 
+    say(f"export    loads step {step:,}, and estimates its batch norms' statistics again")
     export_step(having[0], step, spec=spec, output=target)
     return target

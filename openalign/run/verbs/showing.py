@@ -47,7 +47,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
-    """Return what there is to see of a stage; of the last complete one where none is named.
+    """Return what there is to see of a stage: where none is named, of the last complete one.
+
+    A report is shown only where nothing else is complete: it is what `run` always ends with.
 
     Raises:
         ConfigError: the pipeline has no such stage.
@@ -67,7 +69,7 @@ def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
             none if name is None else f"{name} of {run.config.name} is not complete",
             hint=f"openalign run {run.config.name}",
         )
-    stage = name or list(complete)[-1]
+    stage = name or ([each for each in complete if each != "report"] or list(complete))[-1]
     folder, manifest = run.folder(stage), complete[stage]
     return Shown(
         stage=stage,

@@ -135,6 +135,20 @@ def test_a_rank_does_not_train_before_the_stages_it_reads_are_complete(
     assert f"{selected} is not complete" in capsys.readouterr().err
 
 
+def test_more_ranks_than_blocks_are_refused_before_one_starts(
+    pipelines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openalign.train.rank.prepare", lambda _: pytest.fail("it prepares"))
+    monkeypatch.setattr("openalign.train.local_ranks.count_gpus", lambda: 0)
+    blocks, ranks = CONFIG.num_blocks, CONFIG.num_blocks + 1
+
+    assert train(pipelines, f"train.num_processes={ranks}") == 2
+
+    said = capsys.readouterr().err
+    assert said.count(f"error: {ranks} ranks cannot share {blocks} block") == 1
+    assert f"set `train.num_processes` to {blocks} at most" in said
+
+
 def test_beam_options_reach_the_job_that_counts_words(
     pipelines: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

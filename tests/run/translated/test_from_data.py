@@ -148,6 +148,7 @@ def test_what_cannot_be_told_is_asked_for() -> None:
 def test_only_sources_on_the_web_need_a_contact(capsys: pytest.CaptureFixture[str]) -> None:
     Path("photos").mkdir()
     Path("photos/a.jpg").write_bytes(image_bytes(1))
+    Path("photos/a.txt").write_text("a red square")
     assert cli.main(["init", "mine", "photos"]) == 0
     assert "next: openalign run mine" in capsys.readouterr().err
     assert cli.main(["init", "site", "https://museum.example/"]) == 0
@@ -161,12 +162,26 @@ def test_only_sources_on_the_web_need_a_contact(capsys: pytest.CaptureFixture[st
     assert [line.split()[0] for line in lines if " ok " in line] == ["mine", "site", "told"]
 
 
-def test_a_model_is_measured() -> None:
+def test_images_without_texts_make_no_pipeline(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photos").mkdir()
+    Path("photos/a.jpg").write_bytes(image_bytes(1))
+    Path("photos/b.txt").write_text("a text of no image")
+
+    assert cli.main(["init", "mine", "photos"]) == 2
+
+    said = capsys.readouterr().err
+    assert "photos holds images, such as a.jpg, and no text beside any of them" in said
+    assert not Path("pipelines.yaml").exists()
+
+
+def test_a_model_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     Path("model").mkdir()
     Path("model/config.json").write_text("{}")
     config = made("model")
     assert (config.evaluate.model, config.evaluate.fast) == ("model", True)
     assert config.harvest is None
+    assert cli.main(["init", "mine", "model"]) == 0
+    assert "next: say under its benchmarks where yours lie, then" in capsys.readouterr().err
 
 
 def test_paths_and_names_are_quoted_where_they_must_be() -> None:
