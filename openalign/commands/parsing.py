@@ -56,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if message.endswith(" required: pipeline"):
-            self.exit(2, f"error: no pipeline is named\n\nhint: {_pipelines()}\n")
+            there = f"there are: {', '.join(_pipelines())}" if _pipelines() else "name one"
+            self.exit(2, f"error: no pipeline is named\n\nhint: {there}\n")
         found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if found is not None:
             choices = re.findall(r"[\w-]+", found[2])
@@ -64,6 +65,8 @@ class _Parser(argparse.ArgumentParser):
             meant = f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(choices)}"
             if found[1] in _MEANT and "run" in choices:
                 meant = f"did you mean `{_MEANT[found[1]]}`?"
+            if "run" in choices and found[1] in _pipelines():
+                meant = f"did you mean `openalign run {found[1]}`?"
             self.exit(2, f"error: there is no `{found[1]}`\n\nhint: {meant}\n")
         super().error(message)
 
@@ -80,13 +83,13 @@ def read(arguments: Sequence[str]) -> Options:
     return options
 
 
-def _pipelines() -> str:
-    """Return which pipelines there are, as a hint."""
+def _pipelines() -> list[str]:
+    """Return the names of the pipelines; of none where the settings file cannot be read."""
     try:
         found = read_settings_file(SETTINGS_FILE)
     except OpenAlignError:
-        return "name one of the settings file"
-    return f"there are: {', '.join(dict.fromkeys([*found.own, *found.shipped]))}"
+        return []
+    return list(dict.fromkeys([*found.own, *found.shipped]))
 
 
 def _meant(rest: Sequence[str], options: Options) -> str:

@@ -267,6 +267,7 @@ def test_explain_alone_lists_the_sections(capsys: pytest.CaptureFixture[str]) ->
     [
         ("filter.text.min_unigram", "did you mean `filter.text.min_unigrams`?"),
         ("warmup_stepps", "did you mean `train.schedule.warmup_steps`?"),
+        ("wramup", "did you mean `warmup_steps`?"),
         ("qqqq", "`openalign explain` lists the sections"),
     ],
 )

@@ -21,6 +21,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     ("words", "said"),
     [
         (["harvets", "demo"], "error: there is no `harvets`\n\nhint: did you mean `harvest`?"),
+        (["demo"], "there is no `demo`\n\nhint: did you mean `openalign run demo`?"),
         (["qqq"], "error: there is no `qqq`\n\nhint: there are: run, harvest,"),
         (["doctor", "--runner", "sprk"], "there is no `sprk`\n\nhint: did you mean `spark`?"),
         (["train", "demo", "--sett", "a=1"], "unrecognized arguments: --sett a=1; did you mean"),

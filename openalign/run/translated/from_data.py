@@ -233,6 +233,7 @@ def _num_rows(urls: Sequence[str]) -> int | None:
 
 def _training(name: str, source: Source, contact: str) -> str:
     """Return a pipeline from pairs to a model that is small enough to be there in minutes."""
+    batch = _batch(source.num_rows)
     few = source.num_rows is not None and source.num_rows < _FEW_ROWS
     return _template("training").substitute(
         name=name,
@@ -241,7 +242,8 @@ def _training(name: str, source: Source, contact: str) -> str:
         source="\n".join(f"      {line}" for line in source.lines),
         at_least=1 if few else 2,
         limit=_LIMIT if source.asks_web else "",
-        batch=_batch(source.num_rows),
+        batch=batch,
+        block=batch // 2,
     )
 
 

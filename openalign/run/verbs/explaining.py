@@ -1,7 +1,8 @@
 """What a setting does: the sentence, type, default and source that docs/settings.md has of it."""
 
+import difflib
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from openalign.errors import ConfigError
@@ -33,6 +34,7 @@ def lines(key: str) -> Iterator[str]:
             f"explain {key}: there is no such setting",
             hint=did_you_mean(key, known)
             or did_you_mean(key, ends)
+            or _with_a_word_like(key, ends)
             or "`openalign explain` lists the sections, and docs/settings.md every setting",
         )
     for section, setting in settings:
@@ -40,6 +42,14 @@ def lines(key: str) -> Iterator[str]:
             yield from _setting(section, setting)
     for section in of_section:
         yield from _section(section)
+
+
+def _with_a_word_like(key: str, names: Collection[str]) -> str | None:
+    """Return a hint that has the names of settings in which a word like this one stands."""
+    words = {word for name in names for word in name.split("_")}
+    close = difflib.get_close_matches(key, sorted(words), n=1)
+    found = sorted(name for name in names if close and close[0] in name.split("_"))
+    return f"did you mean {' or '.join(f'`{name}`' for name in found[:3])}?" if found else None
 
 
 def settings_named(key: str) -> list[tuple[SettingsSection, Setting]]:

@@ -92,6 +92,7 @@ def test_the_number_of_rows_decides_the_batch(num_rows: int, batch: int, at_leas
     config = made("t.parquet")
 
     assert config.train.global_batch_size == batch
+    assert config.train.num_blocks == 2  # for as many processes
     assert config.filter.text.frequent.kind == "min_count"
     assert config.filter.text.frequent.at_least == at_least
     assert f"{num_rows:,} rows in 1 file" in config.description
