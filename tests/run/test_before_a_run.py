@@ -120,7 +120,8 @@ def test_what_a_hint_says_lets_a_run_go_on(
     folder: Path, capsys: pytest.CaptureFixture[str], num_processes: int
 ) -> None:
     ranks = f"train.num_processes={num_processes}"
-    words = refusal(capsys, "--set", ranks).rpartition("try ")[2].split()
+    said = refusal(capsys, "--set", ranks, "--set", "train.block_size=16")
+    words = said.rpartition("try ")[2].split()
     overrides = [word for word in words if word != "--set"]
     config = load_pipeline("pipelines.yaml", "pairs", [*overrides, ranks])
 

@@ -53,7 +53,7 @@ def test_an_unknown_setting_of_a_host_is_an_error_with_a_hint(tmp_path: Path) ->
     assert caught.value.hint is None
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "web.hosts={cdn.example: {connection_per_host: 1}}")
-    assert caught.value.hint == "did you mean `connections_per_host`?"
+    assert caught.value.hint == "did you mean `web.hosts.cdn.example.connections_per_host`?"
 
 
 @pytest.mark.parametrize(
