@@ -33,7 +33,7 @@ def test_help_names_every_verb() -> None:
     )
 
     verbs = [stage.name for stage in STAGES.values() if stage.is_verb]
-    verbs += [verb.name for verb in parsing.VERBS]
+    verbs += [verb.name for verb in parsing.all_verbs()]
     assert all(f"\n    {verb} " in done.stdout for verb in verbs)
 
 

@@ -124,10 +124,11 @@ def training_note(manifests: Mapping[str, Manifest]) -> str:
     if "train" not in manifests:
         return ""
     manifest = manifests["train"]
-    facts, settings = manifest.facts_as(TrainFacts), manifest.settings["settings"]
-    batch, pairs = int(settings["global_batch_size"]), manifest.num_inputs
-    note = f"{facts.steps:,} updates of {batch:,} pairs"
-    if pairs:
+    facts, pairs = manifest.facts_as(TrainFacts), manifest.num_inputs
+    batch = int(manifest.settings["settings"].get("global_batch_size", 0))
+    note = f"{facts.steps:,} updates"
+    if batch and pairs:
+        note += f" of {batch:,} pairs"
         note += f": {facts.steps * batch / pairs:,.1f} passes over {pairs:,} pairs"
     note += f". The vocabulary has {facts.vocabulary_size:,} word pieces."
     if facts.skipped_steps:

@@ -9,13 +9,11 @@ from typing import Any, NoReturn
 
 from openalign.commands import looking, making, measuring
 from openalign.commands.contract import Options, Verb
-from openalign.commands.stage_verbs import RUN, STAGE_VERBS
+from openalign.commands.stage_verbs import RUN, stage_verbs
 from openalign.errors import OpenAlignError
 from openalign.run.settings_files import SETTINGS_FILE, read_settings_file
 
-VERBS: tuple[Verb, ...] = (
-    RUN,
-    *STAGE_VERBS,
+_BESIDE_STAGES: tuple[Verb, ...] = (
     looking.STATUS,
     looking.SHOW,
     measuring.SEARCH,
@@ -31,7 +29,7 @@ VERBS: tuple[Verb, ...] = (
     making.COMPLETION,
     making.HOSTILE_WEB,
 )
-"""Every verb, in the order in which the help has them."""
+"""In the order in which the help has them, behind `run` and the stages."""
 
 _EPILOG = """\
 start with:
@@ -71,6 +69,11 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
+def all_verbs() -> list[Verb]:
+    """Return every verb."""
+    return [RUN, *stage_verbs(), *_BESIDE_STAGES]
+
+
 def read(arguments: Sequence[str]) -> Options:
     """Parse arguments; argparse itself misses optional words after an option."""
     words = parser()
@@ -102,7 +105,7 @@ def _meant(rest: Sequence[str], options: Options) -> str:
     if word.startswith("--") and "." in word.partition("=")[0]:
         return f"did you mean --set {' '.join(rest)[2:].replace(' ', '=', 1)}?"
     taken = argparse.ArgumentParser()
-    for each in VERBS:
+    for each in all_verbs():
         if each.name == verb:
             each.arguments(taken)
     flags = re.findall(r"--[\w-]+", taken.format_help())
@@ -122,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("-V", "--version", action="version", version=version("openalign"))
     verbs: Any = whole.add_subparsers(metavar="VERB", dest="verb", parser_class=_Parser)
-    for verb in VERBS:
+    for verb in all_verbs():
         added = verbs.add_parser(
             verb.name,
             help=verb.title,

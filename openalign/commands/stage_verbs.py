@@ -41,6 +41,11 @@ def verb_of(stage: Stage) -> Verb:
     )
 
 
+def stage_verbs() -> list[Verb]:
+    """Return the verbs of the stages that people can ask for by name."""
+    return [verb_of(stage) for stage in STAGES.values() if stage.is_verb]
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add a model in place of a pipeline."""
     add_pipeline(parser, optional=True)
@@ -226,4 +231,3 @@ RUN = Verb(
     arguments=_add_run,
     epilog=BEAM_EPILOG,
 )
-STAGE_VERBS = tuple(verb_of(stage) for stage in STAGES.values() if stage.is_verb)

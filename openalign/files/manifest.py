@@ -258,6 +258,7 @@ class StageFolder:
             elif any(storage.exists(storage.join(partial, mark)) for mark in (MANIFEST, CLEARED)):
                 self._swap(partial)
         if storage.exists(storage.join(self.url, CLEARED)):
+            storage.remove_unfinished(self.url)  # the marker, if it was being written
             self._mark_complete()
 
     def seal(

@@ -89,7 +89,7 @@ def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None
     """Say what a stage kept and why it dropped the rest, and note how long it took."""
     name = stage.name
     took = f"{seconds:.0f} s"
-    if not stage.states:
+    if not stage.states and stage.jobs is None:  # it has no rows
         say(f"{name:9} complete in {took}")
     else:
         if stage.jobs is not None and seconds >= 1:

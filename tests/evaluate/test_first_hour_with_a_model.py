@@ -12,7 +12,8 @@ def test_from_a_model_to_numbers_by_what_is_said(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["init", "mine", "tiny-align"]) == 0
-    assert "next: openalign run mine" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "next: say under its benchmarks where yours lie, then openalign run mine" in said
     # The data set is not there yet: the run says so before it does anything, and names the file.
     assert cli.main(["run", "mine"]) == 2
     assert "dataset_flickr30k.json" in capfd.readouterr().err

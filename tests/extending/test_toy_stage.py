@@ -59,6 +59,7 @@ def copied_package(tmp_path: Path) -> Path:
     for name in ("openalign", "ingest", "filtering", "train", "evaluate"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=ignore)
+    shutil.copy(ROOT / "pipelines.yaml", tree)
     run = tree / "openalign" / "run"
     stage = (HERE / "toy_stage.py").read_text()
     stage = stage.replace("import toy_stage_jobs", "from openalign.run import lengths_jobs")

@@ -6,6 +6,7 @@ import pytest
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import (
+    CLEARED,
     COMPLETE,
     DataFile,
     StageFolder,
@@ -137,6 +138,20 @@ def test_a_swap_that_is_cut_short_anywhere_is_completed_later(
     ended = "old" if step == 1 else "new"  # step 1 writes the new manifest
     assert storage.read_text(f"{folder.url}/kept.txt") == ended
     assert manifest.settings == (SETTINGS if ended == "old" else other)
+
+
+def test_a_marker_that_was_being_written_leaves_nothing(folder: StageFolder) -> None:
+    """The process died between the file's beginning and its name."""
+    manifest = folder.seal(make(folder, "new"), StageInputs(settings=SETTINGS, contents=INPUTS))
+    names = storage.list_files(folder.url)
+    storage.remove(f"{folder.url}/{COMPLETE}")
+    storage.write_text(f"{folder.url}/{CLEARED}", "")
+    storage.write_text(f"{folder.url}/.tmp-half", "f")
+
+    folder.finish_swap()
+
+    assert folder.read() == manifest
+    assert storage.list_files(folder.url) == names
 
 
 def test_content_fingerprints_follow_the_data_and_nothing_else() -> None:

@@ -77,7 +77,8 @@ def test_the_starter_finds_the_stage_that_rank_0_sealed(started: Path) -> None:
     assert (manifest.num_inputs, manifest.num_outputs) == (64, 64)
     assert manifest.facts["steps"] == 4
     stages = {"candidates", "filtered", "selected", "shards", "train"}
-    assert {path.name for path in started.iterdir()} == {".lock-train", "run.jsonl", *stages}
+    kept = {".lease-train", ".lock-train", "run.jsonl"}
+    assert {path.name for path in started.iterdir()} == {*kept, *stages}
     assert not (started / "train" / "work").exists()
     times = read_json_lines((started / "train" / "run.jsonl").read_text())
     assert times[-1] == {"ranks": 2, "ended_with": 0}

@@ -50,7 +50,7 @@ def test_another_input_is_said_too(tmp_path: Path, capfd: pytest.CaptureFixture[
 
     say_unfinished(StageFolder(str(tmp_path), "train"), inputs_of(tiny_config(), "abd"))
 
-    assert "(the result of `select`)" in capfd.readouterr().err
+    assert "(its input `select`)" in capfd.readouterr().err
 
 
 def test_a_run_that_goes_on_says_nothing_of_others(
