@@ -118,12 +118,7 @@ def set_up(
         StageError: no checkpoint is whole, or there is no room for one.
     """
     share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
-    num_pairs = len(inputs.index)
-    check_batch_size(config.global_batch_size, num_pairs=num_pairs)
-    steps = total_steps(
-        config.duration, num_pairs=num_pairs, global_batch_size=config.global_batch_size
-    )
-    check_warmup(config.schedule, steps)
+    steps = _checked_steps(config, num_pairs=len(inputs.index))
     folders = inputs.folders
     checkpoints = CheckpointFolder(
         url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
@@ -167,6 +162,16 @@ def set_up(
         began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
     )
+
+
+def _checked_steps(config: TrainConfig, *, num_pairs: int) -> int:
+    """Return how many steps the run takes, once so many pairs are known to be enough for it."""
+    check_batch_size(config.global_batch_size, num_pairs=num_pairs)
+    steps = total_steps(
+        config.duration, num_pairs=num_pairs, global_batch_size=config.global_batch_size
+    )
+    check_warmup(config.schedule, steps)
+    return steps
 
 
 def _note_start(

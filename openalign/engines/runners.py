@@ -61,7 +61,7 @@ Python SDK does not declare it."""
 _View = TypeVar("_View", bound=PipelineOptions)
 
 
-class _Options(PipelineOptions):
+class _BeamOptions(PipelineOptions):
     """Beam's options, of which each view is made once.
 
     Beam asks for one at each transform and type, and builds its parser anew: 0.3 s in a filter's
@@ -276,7 +276,7 @@ def read_options(beam_options: Sequence[str]) -> PipelineOptions:
     _check_runner_is_named(flags)
     spark = _SPARK if "--runner=SparkRunner" in flags else {}
     # The package holds everything that a worker needs: nothing of `__main__` is sent.
-    options = _Options([*_DEFAULTS, *flags], save_main_session=False, **spark)
+    options = _BeamOptions([*_DEFAULTS, *flags], save_main_session=False, **spark)
     if runner_of(options) == "DataflowRunner":
         _check_dataflow(options)
     elif options.view_as(TestOptions).dry_run:

@@ -30,7 +30,7 @@ Sleep = Callable[[float], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class LeasePace:
     """How long a holder and those who wait for it take, in seconds."""
 
     expiry_seconds: float = 60.0
@@ -47,7 +47,7 @@ class Pace:
     where there is none lets two creators write; the later one stays."""
 
 
-PACE = Pace()
+PACE = LeasePace()
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class Fence:
 
 @contextmanager
 def leased(
-    url: str, guarded: str, *, on_loss: Callable[[], None], pace: Pace | None = None
+    url: str, guarded: str, *, on_loss: Callable[[], None], pace: LeasePace | None = None
 ) -> Generator[Fence]:
     """Hold the lease whose files lie in the folder `url` while the block runs.
 
@@ -159,7 +159,7 @@ def take(
     url: str,
     guarded: str,
     *,
-    pace: Pace,
+    pace: LeasePace,
     now: Now = time.monotonic,
     sleep: Sleep = time.sleep,
     me: Lease | None = None,
@@ -195,14 +195,16 @@ def take(
         sleep(pace.poll_seconds)
 
 
-def _say_wait(url: str, guarded: str, holder: Lease, pace: Pace) -> None:
+def _say_wait(url: str, guarded: str, holder: Lease, pace: LeasePace) -> None:
     say(
         f"{guarded} is held by {holder}. It is taken over if no sign of life comes from there for "
         f"{pace.expiry_seconds:.0f} s; at once if you remove {_url(url, holder.token)}"
     )
 
 
-def _create(url: str, newest: Lease | None, me: Lease, pace: Pace, sleep: Sleep) -> Lease | None:
+def _create(
+    url: str, newest: Lease | None, me: Lease, pace: LeasePace, sleep: Sleep
+) -> Lease | None:
     """Create the lease behind the newest one; return None where another run was faster."""
     token = 1 if newest is None else newest.token + 1
     own = msgspec.structs.replace(me, token=token)

@@ -327,7 +327,7 @@ def test_what_another_machine_is_at_work_on_is_told_and_left_alone(
     begun.mkdir()
     machines = iter(["there"])
     monkeypatch.setattr(leases, "_machine", lambda: next(machines, "here"))
-    pace = leases.Pace(expiry_seconds=0.5, beat_seconds=0.05, poll_seconds=0.01)
+    pace = leases.LeasePace(expiry_seconds=0.5, beat_seconds=0.05, poll_seconds=0.01)
     monkeypatch.setattr(leases, "PACE", pace)
     with leases.leased(stage.lease_url, stage.url, on_loss=pytest.fail):
         row = standing(capsys)["train"]

@@ -15,9 +15,9 @@ import pytest
 
 from openalign.errors import StageError
 from openalign.files import leases
-from openalign.files.leases import Fence, Lease, Pace, take
+from openalign.files.leases import Fence, Lease, LeasePace, take
 
-PACE = Pace(expiry_seconds=60, beat_seconds=15, poll_seconds=5, settle_seconds=2)
+PACE = LeasePace(expiry_seconds=60, beat_seconds=15, poll_seconds=5, settle_seconds=2)
 URL = "memory://simulated"
 NUM_RUNS = 4
 

@@ -14,9 +14,9 @@ from patience import PATIENCE_SECONDS, wait_for
 
 from openalign.errors import StageError
 from openalign.files import leases, storage
-from openalign.files.leases import Lease, Pace, leased, take
+from openalign.files.leases import Lease, LeasePace, leased, take
 
-PACE = Pace(expiry_seconds=60, beat_seconds=15, poll_seconds=1, settle_seconds=2)
+PACE = LeasePace(expiry_seconds=60, beat_seconds=15, poll_seconds=1, settle_seconds=2)
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -117,7 +117,7 @@ def test_a_beat_just_before_the_expiry_is_seen(url: str) -> None:
 
 
 def test_a_lease_that_was_given_back_is_free_at_once(url: str) -> None:
-    with leased(url, "the run", on_loss=pytest.fail, pace=Pace(settle_seconds=0)) as first:
+    with leased(url, "the run", on_loss=pytest.fail, pace=LeasePace(settle_seconds=0)) as first:
         assert first.own.token == 1
     clock = Clock()
 
@@ -176,7 +176,7 @@ from openalign.files import leases
 
 url, out, machine = sys.argv[1:]
 leases._machine = lambda: machine
-leases.PACE = leases.Pace(expiry_seconds=1.5, beat_seconds=0.2, poll_seconds=0.1)
+leases.PACE = leases.LeasePace(expiry_seconds=1.5, beat_seconds=0.2, poll_seconds=0.1)
 lost = []
 with leases.leased(url, "the run", on_loss=lambda: lost.append(1)) as fence:
     try:

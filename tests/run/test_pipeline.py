@@ -396,6 +396,5 @@ def test_a_stage_that_a_pipeline_got_later_is_no_traceback(folder: Path) -> None
 
 def test_the_web_is_not_asked_without_somebody_to_write_to(folder: Path) -> None:
     both(folder)
-
     with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
         run_stage(run(folder, "web.contact=''"), "fetch")

@@ -15,7 +15,7 @@ from tiny_training import Corpus, spec_for, tiny_config
 
 from openalign.errors import StageError
 from openalign.files import leases, storage
-from openalign.files.leases import Lease, Pace
+from openalign.files.leases import Lease, LeasePace
 from openalign.files.locks import locked
 from openalign.files.manifest import StageFolder, StageResult
 from openalign.train.rank import TrainingSpec
@@ -127,7 +127,7 @@ def elsewhere(token: int) -> Lease:
 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    pace = Pace(expiry_seconds=1, beat_seconds=0.2, poll_seconds=0.01, settle_seconds=0)
+    pace = LeasePace(expiry_seconds=1, beat_seconds=0.2, poll_seconds=0.01, settle_seconds=0)
     monkeypatch.setattr(leases, "PACE", pace)
 
 

@@ -29,7 +29,7 @@ def train_on_machine(
     """Be the only rank of a run on a machine of this name."""
     see_shared_store()
     leases._machine = lambda: machine
-    leases.PACE = leases.Pace(
+    leases.PACE = leases.LeasePace(
         expiry_seconds=3, beat_seconds=0.3, poll_seconds=0.2, settle_seconds=0.2
     )
 

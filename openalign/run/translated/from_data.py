@@ -41,7 +41,7 @@ _LIMIT = """\
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SourceFound:
     """What the data is, as a pipeline says it."""
 
     lines: Sequence[str]
@@ -139,7 +139,7 @@ def kind_of(path: str) -> str:
     )
 
 
-def _table(path: str, told: Told) -> Source:
+def _table(path: str, told: Told) -> SourceFound:
     from openalign.ingest.sources.table import TableSource
     from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
     from openalign.ingest.sources.url_tables.formats import names_of_columns
@@ -154,7 +154,7 @@ def _table(path: str, told: Told) -> Source:
     layout = layout_of_row(names) or next(iter(layouts_with(names)), "")
     if layout and not (told.url_column or told.caption_column):
         lines = [*head, f"layout: {layout}"]
-        return Source(
+        return SourceFound(
             lines=lines, found=f"{found}, as {layout} has them", num_rows=num_rows, asks_web=True
         )
     url = told.url_column or next((name for name in _URLS if name in names), "")
@@ -169,29 +169,29 @@ def _table(path: str, told: Told) -> Source:
     others = [name for name in names if name not in (url, caption)]
     if others:
         found += f"; its other columns are {', '.join(others[:8])}"
-    return Source(lines=lines, found=found, num_rows=num_rows, asks_web=True)
+    return SourceFound(lines=lines, found=found, num_rows=num_rows, asks_web=True)
 
 
-def _site(path: str, _: Told) -> Source:
+def _site(path: str, _: Told) -> SourceFound:
     lines = [
         "kind: site",
         f"seeds: [{quoted(path)}]",
         "max_pages: 200    # more of a larger site; sitemaps are read, robots.txt is obeyed",
     ]
-    return Source(lines=lines, found="a web site", asks_web=True)
+    return SourceFound(lines=lines, found="a web site", asks_web=True)
 
 
-def _warc(path: str, _: Told) -> Source:
+def _warc(path: str, _: Told) -> SourceFound:
     lines = ["kind: warc", f"path: {quoted(path)}    # .wat has the same pairs in a quarter"]
-    return Source(lines=lines, found="archives of web pages", asks_web=True)
+    return SourceFound(lines=lines, found="archives of web pages", asks_web=True)
 
 
-def _tars(path: str, _: Told) -> Source:
+def _tars(path: str, _: Told) -> SourceFound:
     lines = ["kind: tars", f"path: {quoted(path)}    # they stay where they are"]
-    return Source(lines=lines, found="tars of images and texts")
+    return SourceFound(lines=lines, found="tars of images and texts")
 
 
-def _folder(path: str, _: Told) -> Source:
+def _folder(path: str, _: Told) -> SourceFound:
     names = storage.list_files(path)
     images = [name for name in names if name.lower().endswith(_IMAGES)]
     if not images:
@@ -208,16 +208,16 @@ def _folder(path: str, _: Told) -> Source:
         "kind: local_files",
         f"path: {quoted(path)}    # a.jpg with a.txt or a.json beside",
     ]
-    return Source(lines=lines, found=f"{len(images):,} images", num_rows=len(images))
+    return SourceFound(lines=lines, found=f"{len(images):,} images", num_rows=len(images))
 
 
-KINDS: Mapping[str, Callable[[str, Told], Source]] = {
+KINDS: Mapping[str, Callable[[str, Told], SourceFound]] = {
     "table": _table,
     "site": _site,
     "warc": _warc,
     "tars": _tars,
     "folder": _folder,
-    "checkpoint": lambda *_: Source(lines=(), found="a model"),
+    "checkpoint": lambda *_: SourceFound(lines=(), found="a model"),
 }
 """What people begin from."""
 
@@ -231,7 +231,7 @@ def _num_rows(urls: Sequence[str]) -> int | None:
     return sum(num_rows_of(url) for url in urls)
 
 
-def _training(name: str, source: Source, contact: str) -> str:
+def _training(name: str, source: SourceFound, contact: str) -> str:
     """Return a pipeline from pairs to a model that is small enough to be there in minutes."""
     batch = _batch(source.num_rows)
     few = source.num_rows is not None and source.num_rows < _FEW_ROWS

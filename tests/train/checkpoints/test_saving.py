@@ -12,7 +12,7 @@ from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
 
 from openalign.errors import StageError
 from openalign.files import storage
-from openalign.files.leases import Pace, leased
+from openalign.files.leases import LeasePace, leased
 from openalign.train.checkpoints import pieces, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
@@ -25,7 +25,7 @@ def group() -> Generator[None]:
         yield
 
 
-AT_ONCE = Pace(expiry_seconds=0, poll_seconds=0)
+AT_ONCE = LeasePace(expiry_seconds=0, poll_seconds=0)
 """Takes a lease whose holder is taken for dead."""
 
 

@@ -40,7 +40,9 @@ def test_items_are_worked_on_at_the_same_time(threads: WorkerThreads) -> None:
     """Each waits for the other."""
     both = threading.Barrier(2)
 
-    threads.map(lambda _: both.wait(10), [0, 1], while_waiting=nothing)
+    arrived = threads.map(lambda _: both.wait(10), [0, 1], while_waiting=nothing)
+
+    assert sorted(arrived) == [0, 1]  # a number each, of the two that met
 
 
 def test_an_error_is_raised_and_the_threads_go_on(threads: WorkerThreads) -> None:
