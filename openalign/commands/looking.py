@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from openalign.commands.contract import (
+    BEAM_EPILOG,
     Options,
     Verb,
     add_config,
@@ -208,5 +209,5 @@ DOCTOR = Verb(
     title="see whether jobs can run on a cluster",
     do=_doctor,
     arguments=_add_doctor,
-    epilog="What follows `--` goes to Beam, as --name=value (docs/cluster.md).",
+    epilog=BEAM_EPILOG,
 )
