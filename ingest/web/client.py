@@ -52,6 +52,9 @@ class _Visit:
     """When the rules that allow it expire."""
 
     num_attempts: int = 0
+    on_new_connection: bool = False
+    """Whether the next attempt uses no connection of an earlier request."""
+
     num_redirects: int = 0
     redirect: Head | None = None
     """The redirect that led here."""
@@ -194,6 +197,7 @@ class WebClient:
                 url=visit.url,
                 rule=self._rules_body if visit.rules_file else self._asked_body,
                 judge_opt_out=self._config.respect_opt_outs and not visit.rules_file,
+                on_new_connection=visit.on_new_connection,
             )
             self._connections.start(visit, request, now=now)
 
@@ -243,18 +247,34 @@ class WebClient:
         """Conclude answers and failures of a host; retry after an outage of this machine."""
         if ended.head is not None:
             self._outages.note_answer(visit.host, ended.address)
-        if ended.trouble is None:
+        if ended.is_left_over and not self._standing.closed(visit.host):
+            self._ask_anew(visit)
+        elif ended.trouble is None:
             self._conclude(visit, ended)
         elif self._outages.shortage(ended.trouble) and self._connections.make_do():
-            visit.num_attempts -= 1
-            now = time.monotonic()
-            self._pace.delay(visit.host, visit, until=now + _SCAN_SECONDS, now=now)
+            self._put_back(visit)
         elif (what := self._outages.judge(visit.host, ended.trouble)) is not None:
             self._endure(visit, what)
         elif self._outages.is_doubtful(visit.host, ended.trouble):
             self._doubtful.append((self._outages.judge_name(visit.host), visit, ended))
         else:
             self._conclude(visit, ended)
+
+    def _ask_anew(self, visit: _Visit) -> None:
+        """Ask on a new connection, because the last answer of this one went on beyond its end.
+
+        A body that is longer than it says leaves bytes behind. Most are seen before the connection
+        is used again, and it is closed then. Bytes that come later stand in the place of the next
+        answer, whose address has nothing to do with it.
+        """
+        visit.on_new_connection = True
+        self._put_back(visit)
+
+    def _put_back(self, visit: _Visit) -> None:
+        """Queue an address whose last attempt does not count."""
+        visit.num_attempts -= 1
+        now = time.monotonic()
+        self._pace.delay(visit.host, visit, until=now + _SCAN_SECONDS, now=now)
 
     def _settle_doubtful(self) -> None:
         """Conclude the failures whose name lookup has ended."""
@@ -329,6 +349,7 @@ class WebClient:
                     url=target,
                     host=host_of(target),
                     num_attempts=0,
+                    on_new_connection=False,
                     num_redirects=visit.num_redirects + 1,
                     redirect=head,
                 )

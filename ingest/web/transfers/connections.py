@@ -34,6 +34,8 @@ class Request:
     url: str
     rule: BodyRule
     judge_opt_out: bool
+    on_new_connection: bool = False
+    """Whether no connection of an earlier request is used."""
 
 
 class Connections(Generic[T]):
@@ -104,6 +106,7 @@ class Connections(Generic[T]):
             request.url,
             rule=request.rule,
             judge_opt_out=request.judge_opt_out,
+            on_new_connection=request.on_new_connection,
             addresses=addresses,
             now=now,
         )

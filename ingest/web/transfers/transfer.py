@@ -139,6 +139,7 @@ class Transfer:
         *,
         rule: BodyRule,
         judge_opt_out: bool,
+        on_new_connection: bool,
         addresses: Sequence[str],
         now: float,
     ) -> None:
@@ -158,6 +159,7 @@ class Transfer:
         if self._config.proxy:
             self.curl.setopt(pycurl.PROXY, self._config.proxy if has_proxy else "")
         self.curl.setopt(pycurl.URL, url)
+        self.curl.setopt(pycurl.FRESH_CONNECT, on_new_connection)
         self._name(address_name_of(url) if addresses else "", addresses)
         self.curl.setopt(pycurl.MAXFILESIZE_LARGE, 0 if rule.cut else rule.max_bytes)
 
@@ -244,9 +246,14 @@ class Transfer:
             body=body,
             refusal=refusal,
             can_heal=can_heal,
+            is_left_over=refusal is not None and refusal.detail == NOT_HTTP and self._is_reused(),
             address=address,
             trouble=trouble,
         )
+
+    def _is_reused(self) -> bool:
+        """Tell whether the connection had carried an earlier answer."""
+        return self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
 
     def forget(self) -> None:
         """Drop the body from the running total: whoever has the ending counts it, or nobody."""
