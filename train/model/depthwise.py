@@ -15,7 +15,9 @@ Shape suffixes:
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
-from functools import lru_cache, partial
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
@@ -24,10 +26,17 @@ from torch import Tensor, nn
 
 def hasten_small_maps(module: nn.Module) -> None:
     """Let every depthwise convolution inside, of stride 1 and equal padding, take this form."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels:
-            if layer.padding == "same" and layer.stride == (1, 1) and layer.bias is None:
-                layer.forward = partial(depthwise, layer)
+    for layer in cast("Iterable[Any]", module.modules()):
+        if _keeps_each_map(layer):
+            layer.forward = partial(depthwise, layer)
+
+
+def _keeps_each_map(layer: nn.Module) -> bool:
+    return (
+        isinstance(layer, nn.Conv2d)
+        and 1 < layer.groups == layer.in_channels
+        and (layer.padding, layer.stride, layer.bias) == ("same", (1, 1), None)
+    )
 
 
 def depthwise(layer: nn.Conv2d, image_BCHW: Tensor) -> Tensor:
@@ -51,7 +60,6 @@ def _by_matrices(image_BCHW: Tensor, kernel: Tensor, height: int, width: int, si
     return result_BCHW.contiguous(memory_format=torch.channels_last)
 
 
-@lru_cache(maxsize=256)
 def _places(height: int, width: int, side: int) -> Tensor:
     """Return `[P * P]`: which number of the kernel leads from a point to one of the result.
 
