@@ -290,7 +290,13 @@ def _task_result(task: TaskSettings, outcome: Measured[Any, Any]) -> TaskResult:
 def _found_by_search(embedded: Mapping[str, EmbeddedBenchmark]) -> list[Item]:
     """Return every image once, as of the first benchmark that holds it."""
     items = {
-        image.where: Item(key=f"{name}/{image.name}", dataset=name, path=image.name, row=row)
+        image.where: Item(
+            key=f"{name}/{image.name}",
+            dataset=name,
+            path=image.name,
+            caption=each.dataset.title_of(image),
+            row=row,
+        )
         for name, each in reversed(list(embedded.items()))
         for row, image in enumerate(each.images)
     }

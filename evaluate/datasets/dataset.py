@@ -70,6 +70,12 @@ class Dataset:
             self.splits
         )
 
+    def title_of(self, image: BenchmarkImage) -> str:
+        """Return its first caption, else its class in words; empty where it has neither."""
+        if image.captions:
+            return image.captions[0]
+        return "" if image.label is None else self.classes[image.label].title
+
     def keeping(self, places: Sequence[int]) -> Self:
         """Return the data set with only the images at these ascending places.
 

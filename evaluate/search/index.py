@@ -3,7 +3,8 @@
 Exact: below 100,000 images one product of a matrix and a vector takes milliseconds.
 
     embeddings/<benchmark>-images.npy   float32, unit rows
-    search/items.parquet                one row an image: its key, its path, its row of embeddings
+    search/items.parquet                one row an image: its key, its path, what its data set
+                                        calls it, its row of embeddings
     search/folders.json                 where the images lay on this machine; not part of the result
 """
 
@@ -30,7 +31,13 @@ from openalign.files.names import SEARCH_FOLDERS_FILE, SEARCH_ITEMS_FILE, embedd
 _FOLDERS = msgspec.json.Decoder(dict[str, str])
 
 _ITEM = pa.schema(
-    [("key", pa.string()), ("dataset", pa.string()), ("path", pa.string()), ("row", pa.int64())]
+    [
+        ("key", pa.string()),
+        ("dataset", pa.string()),
+        ("path", pa.string()),
+        ("caption", pa.string()),
+        ("row", pa.int64()),
+    ]
 )
 
 
@@ -50,6 +57,9 @@ class Item:
     row: int
     """Of the benchmark's embeddings."""
 
+    caption: str = ""
+    """Its first caption, or the name of its class; empty where it has neither."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
@@ -60,6 +70,7 @@ class Hit:
     """Cosine with the query."""
 
     path: str
+    caption: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +95,18 @@ class SearchIndex:
 
     def _hit(self, place: int, score_G: Vectors) -> Hit:
         item = self.items[place]
-        return Hit(key=item.key, score=float(score_G[place]), path=self.path(item))
+        return Hit(
+            key=item.key,
+            score=float(score_G[place]),
+            path=self.path(item),
+            caption=item.caption,
+        )
 
 
 def write_items(output: str, items: Sequence[Item], folders: Mapping[str, str]) -> DataFile:
     """Write the list of images, and beside it where they lie."""
     table = pa.Table.from_pylist(
-        [{"key": i.key, "dataset": i.dataset, "path": i.path, "row": i.row} for i in items],
-        schema=_ITEM,
+        [{name: getattr(item, name) for name in _ITEM.names} for item in items], schema=_ITEM
     )
     content = io.BytesIO()
     pq.write_table(table, content)

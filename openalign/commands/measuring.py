@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from textwrap import shorten
 
 from openalign.commands.contract import (
     Options,
@@ -20,6 +21,9 @@ from openalign.settings.yaml_reader import quoted
 
 _NUM_HITS = 10
 """How many images a search prints, unless it is told or there are fewer."""
+
+_CAPTION_WIDTH = 60
+"""Characters of a caption that stand in a line of hits."""
 
 
 # estimate -----------------------------------------------------------------------------------------
@@ -103,10 +107,13 @@ def _search(options: Options, beam_options: Sequence[str]) -> None:
     k = min(_NUM_HITS, len(searcher.index.items)) if options.k is None else options.k
     hits = searcher.find(query, k)
     if options.json:
-        tell_json([{"score": hit.score, "key": hit.key, "path": hit.path} for hit in hits])
+        tell_json(hits)
         return
+    captions = [shorten(hit.caption, _CAPTION_WIDTH, placeholder=" ...") for hit in hits]
+    width = max(map(len, captions))
     tell_lines(
-        f"{rank:3}  {hit.score:+.3f}  {hit.key}  {hit.path}" for rank, hit in enumerate(hits, 1)
+        f"{rank:3}  {hit.score:+.3f}  {caption:{width}}  {hit.path}"
+        for rank, (hit, caption) in enumerate(zip(hits, captions, strict=True), 1)
     )
 
 

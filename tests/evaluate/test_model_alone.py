@@ -1,5 +1,6 @@
 """A pipeline that measures a model and has no stage before that, through the command line."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,14 @@ def test_search_asks_the_model_that_was_measured(
     said(capsys, "evaluate", "squares")
 
     assert cli.main(["search", "squares", "red square", "-k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert cli.main(["search", "squares", "red square", "-k", "2", "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)
 
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(lines) == 2
+    for line, hit in zip(lines, hits, strict=True):
+        assert hit["caption"].endswith(" square")
+        assert line.split()[2:] == [*hit["caption"].split(), hit["path"]]
 
 
 def test_a_stage_that_the_pipeline_has_not_says_why(

@@ -32,6 +32,7 @@ from openalign.train.config import ModelConfig, TrainConfig
 from openalign.train.data.order import seed_at
 from openalign.train.data.pixel_batch import PixelRows
 from openalign.train.model.batch_norm import batch_norms, pass_statistics, replace_batch_norms
+from openalign.train.model.depthwise import hasten_small_maps
 from openalign.train.model.parameter_patterns import freeze, is_frozen
 from openalign.train.model.pretrained import Pretrained
 
@@ -154,6 +155,7 @@ def build_towers(
             align_config(model, vocabulary_size=vocabulary_size, pretrained=pretrained)
         )
         _draw_convolutions(align)
+    hasten_small_maps(align.vision_model)
     image_tower = model.image_tower
     replace_batch_norms(
         align, momentum=image_tower.batch_norm_momentum, kind=image_tower.batch_norm

@@ -1,8 +1,10 @@
-"""What happens to places when a data set is cut down to some of its images."""
+"""What a data set calls its images, and where they are once it is cut down to some of them."""
+
+from dataclasses import replace
 
 from embedded import image_called
 
-from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
 from openalign.evaluate.datasets.ratings.word_pairs import WordPair, WordPairs
 
@@ -23,6 +25,15 @@ def test_images_are_kept_in_their_order() -> None:
 
     assert [image.name for image in kept.images] == ["b.png", "d.png"]
     assert kept.test_split == "val"
+
+
+def test_an_image_is_called_by_its_first_caption_else_by_its_class() -> None:
+    classes = (ImageClass(id="n01", names=("cat", "house cat")), ImageClass(id="n02"))
+    dataset = Dataset(images=IMAGES, classes=classes)
+    bare = IMAGES[2]
+    images = [IMAGES[0], replace(bare, label=0), replace(bare, label=1), bare]
+
+    assert [dataset.title_of(image) for image in images] == ["a0", "cat", "n02", ""]
 
 
 def test_rated_pairs_follow_their_images_and_captions() -> None:

@@ -39,7 +39,13 @@ class Compass:
 
 INDEX = SearchIndex(
     items=[
-        Item(key=f"compass/{name}", dataset="compass", path=f"{name}.png", row=row)
+        Item(
+            key=f"compass/{name}",
+            dataset="compass",
+            path=f"{name}.png",
+            caption=f"to {name}",
+            row=row,
+        )
         for row, name in enumerate(("east", "north", "northeast", "west"))
     ],
     image_GD=np.array([[1, 0], [0, 1], [HALF, HALF], [-1, 0]], dtype=np.float32),
@@ -56,12 +62,12 @@ def test_words_find_what_points_their_way() -> None:
     assert found(Query(text="up"), k=2) == ["north", "northeast"]
 
 
-def test_hits_carry_score_and_path() -> None:
+def test_hits_carry_score_path_and_caption() -> None:
     hits = INDEX.nearest(query_vector(Query(text="up"), None, Compass()), 2)
 
-    assert [(hit.score, hit.path) for hit in hits] == [
-        (pytest.approx(1.0), "/images/north.png"),
-        (pytest.approx(HALF), "/images/northeast.png"),
+    assert [(hit.score, hit.path, hit.caption) for hit in hits] == [
+        (pytest.approx(1.0), "/images/north.png", "to north"),
+        (pytest.approx(HALF), "/images/northeast.png", "to northeast"),
     ]
 
 
@@ -184,6 +190,12 @@ def test_no_data_file_of_the_index_knows_where_the_images_lie(tmp_path: Path) ->
 def load_folders(folder: Path) -> str:
     write_rows(f"{folder}/{EMBEDDINGS}", INDEX.image_GD)
     return load_index(str(folder)).folders["compass"]
+
+
+def test_an_index_keeps_what_the_data_set_calls_its_images(tmp_path: Path) -> None:
+    index = load_index(write_index(tmp_path))
+
+    assert index.items == INDEX.items
 
 
 def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) -> None:
