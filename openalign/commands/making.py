@@ -179,7 +179,7 @@ def _add_hostile_web(parser: argparse.ArgumentParser) -> None:
         "--per-case", type=int, default=1, metavar="N", help="addresses of each case (1)"
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="P", help="the first of three ports; 0 takes any"
+        "--port", type=int, default=0, metavar="P", help="the first of four ports; 0 takes any"
     )
     parser.add_argument(
         "--another-day", action="store_true", help="serve the hosts as they are once they are well"

@@ -99,6 +99,8 @@ def redirect_cases() -> list[Case]:
         ("private-mapped", "http://[::ffff:10.0.0.1]/there.jpg", FetchState.PRIVATE_ADDRESS),
         ("metadata", "http://169.254.169.254/latest/meta-data", FetchState.PRIVATE_ADDRESS),
         ("dead-name", "http://nobody.invalid/there.jpg", FetchState.DNS_FAILURE),
+        ("unknown-name", f"http://name-unknown.{DOMAIN}/there.jpg", FetchState.DNS_FAILURE),
+        ("private-name", f"http://name-private.{DOMAIN}/there.jpg", FetchState.PRIVATE_ADDRESS),
         ("disallowed", f"http://robots-all.{DOMAIN}/there.jpg", FetchState.ROBOTS_DENIED),
     ]
     plain = [

@@ -7,6 +7,7 @@ from enum import StrEnum
 from openalign.files.states import CAN_HEAL, FetchState
 from openalign.hostile_web.certificates import Certificate
 from openalign.hostile_web.made_images import good
+from openalign.hostile_web.name_server import Answer
 from openalign.hostile_web.replies import Reply
 
 DOMAIN = "hostile.example"
@@ -36,6 +37,9 @@ class Door(StrEnum):
     SILENT = "silent"
     """A port that takes connections and says nothing."""
 
+    BY_NAME = "by name"
+    """The port of http, at the addresses that the name server has for the host."""
+
     NOWHERE = "nowhere"
     """Not here: the addresses alone decide."""
 
@@ -59,6 +63,10 @@ class Case:
     scheme: str = "http"
     door: Door = Door.HTTP
     certificate: Certificate = Certificate.GOOD
+    name_answers: Sequence[Answer] = ()
+    """What the name server says of the host's IPv4 addresses, the first times that it is asked; the
+    last one stays. Of the others it has none. For hosts that are reached by name."""
+
     base: str = ""
     """What its addresses begin with, where that is not the host's own root."""
 
@@ -84,7 +92,9 @@ class Case:
     @property
     def mends(self) -> bool:
         """Tell whether the host is well on another day."""
-        return self.door is Door.HTTPS or (self.door is Door.HTTP and self.scheme == "http")
+        return self.door in (Door.HTTPS, Door.BY_NAME) or (
+            self.door is Door.HTTP and self.scheme == "http"
+        )
 
     @property
     def state_after_round(self) -> FetchState:
@@ -94,11 +104,18 @@ class Case:
         """
         return FetchState.FETCHED if self.mends and self.state in CAN_HEAL else self.state
 
-    def urls(self, num: int) -> list[str]:
-        """Return that many addresses, or fewer where many would change the outcome."""
+    def num_urls(self, num: int) -> int:
+        """Return how many addresses there are where so many are asked for.
+
+        There are fewer where many would change the outcome.
+        """
         if self.only_one:
-            num = 1
-        elif self.is_costly or self.deadline or self.state in _WITHOUT_ANSWER:
-            num = min(num, _FEW)
-        base = self.base or f"{self.scheme}://{self.host}"
-        return [f"{base}/{number}.jpg" for number in range(num)]
+            return 1
+        is_few = self.is_costly or self.deadline or self.state in _WITHOUT_ANSWER
+        return min(num, _FEW) if is_few else num
+
+    def urls(self, num: int, *, http_port: int) -> list[str]:
+        """Return the addresses; who is reached by name is asked at the port of http."""
+        by_name = f":{http_port}" if self.door is Door.BY_NAME else ""
+        base = self.base or f"{self.scheme}://{self.host}{by_name}"
+        return [f"{base}/{number}.jpg" for number in range(self.num_urls(num))]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from openalign.hostile_web import answers, connections, images_sent, opt_outs
+from openalign.hostile_web import answers, connections, images_sent, names, opt_outs
 from openalign.hostile_web.case import Case
 
 
@@ -20,7 +20,8 @@ def all_cases() -> Sequence[Case]:
         *connections.length_cases(),
         *connections.slow_cases(),
         *connections.silence_cases(),
-        *connections.name_cases(),
+        *names.place_cases(),
+        *names.name_cases(),
         *connections.tls_cases(),
         *opt_outs.header_cases(),
         *opt_outs.robots_cases(),

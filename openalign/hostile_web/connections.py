@@ -1,4 +1,4 @@
-"""Cases of headers, lengths, silence, names, ports and certificates."""
+"""Cases of headers, lengths, silence and certificates."""
 
 from openalign.files.states import FetchState
 from openalign.hostile_web.case import DOMAIN, GOOD, Answers, Case, Door
@@ -245,40 +245,6 @@ def _slow(name: str, does: str, image: Reply, deadline: str) -> Case:
         image=image,
         deadline=deadline,
     )
-
-
-def name_cases() -> list[Case]:
-    """Return cases of hosts that are not there, or may not be reached."""
-    return [
-        Case(
-            name="refused",
-            does="is a port that nothing listens on",
-            state=FetchState.CONNECT_FAILURE,
-            door=Door.NOWHERE,
-            base="http://127.0.0.1:2",
-        ),
-        Case(
-            name="no-such-name",
-            does="has a name that does not exist",
-            state=FetchState.DNS_FAILURE,
-            door=Door.NOWHERE,
-            base="http://no-such-name.invalid",
-        ),
-        Case(
-            name="private-address",
-            does="is an address of a private network",
-            state=FetchState.PRIVATE_ADDRESS,
-            door=Door.NOWHERE,
-            base="http://192.168.0.1",
-        ),
-        Case(
-            name="bad-port",
-            does="is a port of another service",
-            state=FetchState.BAD_URL,
-            door=Door.NOWHERE,
-            base=f"http://bad-port.{DOMAIN}:25",
-        ),
-    ]
 
 
 def tls_cases() -> list[Case]:

@@ -1,6 +1,5 @@
 """How a fetch is pointed at the hostile web: its candidates, and a pipeline."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +7,7 @@ import yaml
 
 from openalign.files.states import FetchState
 from openalign.hostile_web.case import Case
+from openalign.hostile_web.hostile_server import HostileWeb
 
 NAME = "hostile"
 
@@ -37,11 +37,12 @@ def most_seconds(case: Case) -> float:
     return (1 + DEADLINES["num_retries"]) * (per_attempt + _SCAN_SECONDS) + pauses
 
 
-def candidates(cases: Sequence[Case], *, num_per_case: int) -> pa.Table:
+def candidates(web: HostileWeb, *, num_per_case: int) -> pa.Table:
     """Return a table of images, each with a caption of its own, and how it must end.
 
     A case has that many images at most, and as many good ones on a host beside it.
     """
+    port = web.http_port
     rows = [
         {
             "url": url,
@@ -50,9 +51,9 @@ def candidates(cases: Sequence[Case], *, num_per_case: int) -> pa.Table:
             "state": str(state),
             "state_after_round": str(after),
         }
-        for case in cases
+        for case in web.cases
         for place, urls, state, after in (
-            ("itself", case.urls(num_per_case), case.state, case.state_after_round),
+            ("itself", case.urls(num_per_case, http_port=port), case.state, case.state_after_round),
             ("beside", _beside(case, num_per_case), FetchState.FETCHED, FetchState.FETCHED),
         )
         for number, url in enumerate(urls)
@@ -64,7 +65,7 @@ def _beside(case: Case, num_per_case: int) -> list[str]:
     return [f"http://{case.neighbor}/{number}.jpg" for number in range(num_per_case)]
 
 
-def settings(connect_to: dict[str, str], *, table: str, ca_file: str) -> dict[str, Any]:
+def settings(web: HostileWeb, *, table: str, ca_file: str) -> dict[str, Any]:
     """Return the settings of a pipeline that fetches a table of candidates."""
     return {
         "web": {
@@ -74,7 +75,8 @@ def settings(connect_to: dict[str, str], *, table: str, ca_file: str) -> dict[st
             "allowed_networks": ["127.0.0.0/8"],
             **DEADLINES,
             "ca_file": ca_file,
-            "connect_to": connect_to,
+            "connect_to": web.connect_to,
+            "dns": {"servers": [web.names.address]},
         },
         "harvest": {"source": {"kind": "table", "path": table}, "num_files": 2},
         "filter": {
@@ -87,7 +89,7 @@ def settings(connect_to: dict[str, str], *, table: str, ca_file: str) -> dict[st
     }
 
 
-def pipeline_text(connect_to: dict[str, str], *, table: str, ca_file: str) -> str:
+def pipeline_text(web: HostileWeb, *, table: str, ca_file: str) -> str:
     """Return the pipeline as it stands in a settings file."""
-    whole = {NAME: settings(connect_to, table=table, ca_file=ca_file)}
+    whole = {NAME: settings(web, table=table, ca_file=ca_file)}
     return yaml.safe_dump(whole, sort_keys=False)

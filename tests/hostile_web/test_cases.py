@@ -49,6 +49,8 @@ def test_the_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[st
         pytest.param("status-503", "fetched", id="mends, and can heal"),
         pytest.param("status-404", "http_gone", id="mends, and is not asked again"),
         pytest.param("no-such-name", "dns_failure", id="can heal, and is no server's"),
+        pytest.param("name-servfail", "fetched", id="its name mends"),
+        pytest.param("name-private", "private_address", id="its name mends, and is not asked for"),
         pytest.param("tls-expired", "fetched", id="its certificate mends"),
         pytest.param("tls-none", "tls_failure", id="its port stays what it is"),
     ],
@@ -62,10 +64,16 @@ def test_a_round_heals_what_mends_and_can_heal(name: str, after: str) -> None:
     [("status-404", 9), ("slow-tarpit", 2), ("hang-up", 2), ("retry-after-long", 1)],
 )
 def test_few_addresses_are_made_where_many_would_change_the_outcome(name: str, num: int) -> None:
-    urls = case_named(name).urls(9)
+    urls = case_named(name).urls(9, http_port=80)
 
     assert len(set(urls)) == len(urls) == num
     assert urls[0] == f"http://{name}.hostile.example/0.jpg"
+
+
+def test_a_host_that_is_reached_by_name_is_asked_at_the_port_of_http() -> None:
+    assert case_named("name-alias").urls(1, http_port=8080) == [
+        "http://name-alias.hostile.example:8080/0.jpg"
+    ]
 
 
 @pytest.mark.parametrize("name", [*UNDECODED, *NO_IMAGES])

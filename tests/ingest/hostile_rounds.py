@@ -62,12 +62,12 @@ class HostileRounds:
     @cached_property
     def candidates(self) -> pl.DataFrame:
         """The table, once it is harvested and filtered in a root that all others are copied of."""
-        table = pipeline.candidates(self.web.cases, num_per_case=self.num_per_case)
+        table = pipeline.candidates(self.web, num_per_case=self.num_per_case)
         write_table(str(self.work), _TABLE, table)
         authority = self.work / "authority.pem"
         authority.write_bytes(self.web.authority)
         settings = pipeline.settings(
-            self.web.connect_to, table=str(self.work / _TABLE), ca_file=str(authority)
+            self.web, table=str(self.work / _TABLE), ca_file=str(authority)
         )
         settings["fetch"]["images_per_shard"] = self.images_per_shard
         (self.work / _SETTINGS).write_text(json.dumps({pipeline.NAME: settings}))  # it is YAML
@@ -209,7 +209,7 @@ def different_rows(expected: bytes, found: bytes) -> list[str]:
 def per_case(num_addresses: int) -> int:
     """Return how many addresses a case needs, where it can have them, for so many in all."""
     cases, num = all_cases(), 1
-    while sum(num + len(case.urls(num)) for case in cases) < num_addresses:
+    while sum(num + case.num_urls(num) for case in cases) < num_addresses:
         num += 1
     return num
 

@@ -9,6 +9,7 @@ from openalign.files.tables import write_table
 from openalign.hostile_web import pipeline
 from openalign.hostile_web.cases import all_cases, table
 from openalign.hostile_web.hostile_server import serve
+from openalign.ingest.web.urls import BAD_PORTS
 
 _ENDING = ".parquet"
 
@@ -35,18 +36,19 @@ def serving(
         raise ConfigError(f"--candidates {candidates} must end in {_ENDING}")
     if num_per_case < 1:
         raise ConfigError(f"--per-case must be above 0, got {num_per_case}")
-    cases = all_cases()
+    if port and port in BAD_PORTS:
+        raise ConfigError(f"--port {port} belongs to another service, and no fetch asks there")
     authority = path.with_suffix(".pem")
     try:
-        with serve(cases, port=port) as web:
+        with serve(all_cases(), port=port) as web:
             web.begin_day(is_another=is_another_day)
-            rows = pipeline.candidates(cases, num_per_case=num_per_case)
+            rows = pipeline.candidates(web, num_per_case=num_per_case)
             write_table(str(path.parent), path.name, rows)
             authority.write_bytes(web.authority)
-            yield pipeline.pipeline_text(web.connect_to, table=str(path), ca_file=str(authority))
+            yield pipeline.pipeline_text(web, table=str(path), ca_file=str(authority))
     except (OSError, OverflowError) as error:
         raise InputError(
             f"the hostile web cannot be served: {error}",
-            hint="--port takes three free ports from this one on, and 0 any; --candidates names a "
+            hint="--port takes four free ports from this one on, and 0 any; --candidates names a "
             "file that can be written",
         ) from error

@@ -37,6 +37,7 @@ def test_what_is_printed_is_a_pipeline_that_reaches_the_server(tmp_path: Path) -
         assert server.wait(PATIENCE_SECONDS) == 130
 
     assert config.fetch.web.first_byte_seconds == 5.0
+    assert config.fetch.web.dns.servers[0].startswith("127.0.0.1:")
     assert Path(config.fetch.web.ca_file).read_bytes().startswith(b"-----BEGIN CERTIFICATE-----")
     states = dict(pl.read_parquet(table).select("url", "state").iter_rows())
     assert states["http://status-404.hostile.example/1.jpg"] == "http_gone"
@@ -49,6 +50,7 @@ def test_what_is_printed_is_a_pipeline_that_reaches_the_server(tmp_path: Path) -
         pytest.param(["--candidates", "x.csv"], "x.csv must end in .parquet", id="csv"),
         pytest.param(["--per-case", "0"], "--per-case must be above 0, got 0", id="none"),
         pytest.param(["--port", "99999"], "the hostile web cannot be served", id="no port"),
+        pytest.param(["--port", "6000"], "--port 6000 belongs to another", id="a bad port"),
         pytest.param(["--", "--x=1"], "`-- --x=1` has no meaning here", id="Beam's options"),
     ],
 )
