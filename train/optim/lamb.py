@@ -94,6 +94,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
         """
         return _MOMENTS if self._ema_decay is None else (*_MOMENTS, EMA)
 
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The names of what is the shard itself at the start; the rest of what is kept is zero."""
+        return () if self._ema_decay is None else (EMA,)
+
     def set_factor(self, factor: float) -> None:
         """Set every group's learning rate to a share of its peak."""
         self.learning_rate = self._peak * factor
@@ -105,16 +110,13 @@ class ShardedOptimizer(torch.optim.Optimizer):
         self.trust_ratios = TrustRatios()
 
     def state_of(self, shard: Tensor) -> dict[str, Tensor]:
-        """Return a shard's `step` and what is `kept` of it.
-
-        At the start the moments are zeros, and the average is the shard itself.
-        """
+        """Return a shard's `step` and what is `kept` of it, as it is at the start or was left."""
         state = cast("dict[str, Tensor]", self.state[shard])
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32)
             state |= {name: torch.zeros_like(shard) for name in self.kept}
-            if EMA in state:
-                state[EMA].copy_(shard.detach())
+            for name in self.copied:
+                state[name].copy_(shard.detach())
         return state
 
     @torch.no_grad()
@@ -124,10 +126,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             shards = [shard for shard in group["params"] if shard.grad is not None]
             if shards:
-                self._update_group(group, shards)
+                self.update_group(group, shards)
         return loss
 
-    def _update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
+    def update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
+        """Update the shards of a group, each of which has a gradient."""
         updates = [self._adam_update(group, shard) for shard in shards]
         if group["adapt"]:
             self._scale(group, shards, updates)
