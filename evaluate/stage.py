@@ -28,7 +28,6 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embedded_plan import EmbeddedPlan, embed_plan
 from openalign.evaluate.embedding.chunks import ChunkStore
-from openalign.evaluate.trained_tasks import train_for_tasks, work_of
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.resampled import values_by_name, write_resamples
 from openalign.evaluate.metrics.vectors import Vectors
@@ -45,6 +44,7 @@ from openalign.evaluate.tasks.contract import (
     name_of,
 )
 from openalign.evaluate.tasks.kinds import headline, kind_of, overall
+from openalign.evaluate.trained_tasks import train_for_tasks, work_of
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult

@@ -64,7 +64,7 @@ def joined_ranks() -> Generator[RankGroup]:
         )
     finally:
         if first:
-            dist.destroy_process_group()
+            deepspeed.comm.destroy_process_group()  # Torch's own would leave DeepSpeed its copies
         for name in alone:  # else this process would be taken for a rank of others
             os.environ.pop(name, None)
 

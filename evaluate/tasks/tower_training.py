@@ -23,6 +23,7 @@ from openalign.train.fine_tune.classifier import Classifier
 from openalign.train.fine_tune.images import LabeledImages
 from openalign.train.fine_tune.recipes import FineTuneEngine, Recipe
 from openalign.train.fine_tune.run import (
+    DivergedError,
     FineTuning,
     config_of,
     drop_checkpoints,
@@ -73,9 +74,14 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run, stage by stage."""
+    """What came of a run, stage by stage; no stage where it diverged."""
 
     stages: list[StageOutcome]
+
+    @property
+    def num_right(self) -> int:
+        """How many images the last stage is right for."""
+        return self.stages[-1].num_right if self.stages else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,9 @@ class TowerRun:
 
     tested_on: Sequence[int]
 
+    may_diverge: bool = False
+    """Whether a training that diverges is an outcome, without a stage, and no error."""
+
 
 def places_in(material: TrainingMaterial, *splits: str) -> list[int]:
     """Return the places of the images of some splits, in the data set's order."""
@@ -111,6 +120,9 @@ def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[Ru
         InputError: an image or the model cannot be used.
         StageError: a training diverged, or its checkpoints cannot be used.
     """
+    for run in runs:
+        for stage in run.stages:
+            _check_blocks(stage, run, material.ranks.world_size)
     return [_outcome_of(material, run) for run in runs]
 
 
@@ -131,7 +143,12 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
     if kept is not None:
         return kept
     network = _Network(material, run, made_from={"settings": fingerprint_of(of)})
-    outcome = network.run_stages()
+    try:
+        outcome = network.run_stages()
+    except DivergedError:
+        if not run.may_diverge:
+            raise
+        outcome = RunOutcome(stages=[])
     on_rank_0(ranks, lambda: ledger.write(run.name, outcome))
     network.drop_checkpoints()
     return outcome
@@ -171,8 +188,6 @@ class _Network:
             config = config_of(
                 stage.recipe, stage.engine, num_images=len(stage.images), seed=stage.seed
             )
-            if config.num_blocks < ranks.world_size:
-                raise _too_few_blocks(config.num_blocks, config.pairs_per_block, ranks.world_size)
             read, classifier = self._new_classifier(stage)
             if weights is not None:
                 classifier.load_state_dict(weights)
@@ -256,10 +271,14 @@ class _Network:
         )
 
 
-def _too_few_blocks(num_blocks: int, size: int, world_size: int) -> ConfigError:
-    return ConfigError(
-        f"{world_size} processes cannot share {num_blocks} block{'s' * (num_blocks > 1)} of "
-        f"{size} images: they are a whole batch",
-        hint=f"set `block_size` under the task's `engine` to {num_blocks * size // world_size} or "
-        f"less, which makes another model, or `evaluate.num_processes` to {num_blocks} at most",
-    )
+def _check_blocks(stage: Recipe, run: TowerRun, world_size: int) -> None:
+    config = config_of(stage, run.engine, num_images=len(run.trained_on), seed=run.seed)
+    count, size = config.num_blocks, config.pairs_per_block
+    if count < world_size:
+        raise ConfigError(
+            f"{world_size} processes cannot share {count} block{'s' * (count > 1)} of {size} "
+            "images: they are a whole batch",
+            hint="set `block_size` under the task's `engine` to "
+            f"{count * size // world_size} or less, which makes another model, or "
+            f"`evaluate.num_processes` to {count} at most",
+        )

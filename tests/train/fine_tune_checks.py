@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from tiny_training import COLORS, SHAPES, jpeg_of, tiny_config
 from torch import Tensor, nn
 
 from openalign.train import zero
+from openalign.train.checkpoint_names import name_of
 from openalign.train.config import Duration, ZeroConfig
 from openalign.train.data.order import rows_at, seed_at
 from openalign.train.data.preprocess import to_tensor
@@ -175,20 +177,30 @@ def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
             Path(folder, "found.pkl").write_bytes(pickle.dumps(found))
 
 
-def until_killed(folder: str, num_reads: int) -> None:
-    """Be the only rank of a run, which is killed at a read of an image; 0 kills nothing."""
+def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
+    """Be the only rank of a run of eight steps; return how often it reads, and its weights.
+
+    At a read, once there is the first checkpoint, it is killed; 0 kills nothing.
+    """
     torch.set_num_threads(1)
     count = 0
 
     def read(at: int) -> bytes:
         nonlocal count
         count += 1
-        if count == num_reads:
-            os.kill(os.getpid(), signal.SIGKILL)
+        while count == kill_at:
+            if Path(folder, "checkpoints", name_of(3)).exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.05)
         return CONTENTS[at]
 
     recipe = replace(RECIPES["as in BiT"], duration=Duration(steps=8))
     with zero.joined_ranks() as ranks:
         run = run_of(recipe, f"{folder}/checkpoints", images=images(read))
         weights = fine_tune(run, new_classifier(), None, ranks)
-    Path(folder, "weights.pkl").write_bytes(pickle.dumps((count, weights)))
+    return count, weights
+
+
+def until_killed(folder: str) -> None:
+    """Be a rank that is killed when it reads for its sixth step."""
+    read_by(folder, kill_at=5 * 16 + 5)

@@ -8,6 +8,7 @@ from openalign.settings.fields import runtime
 from openalign.settings.limits import not_negative, positive
 from openalign.train.config import Duration, ZeroConfig
 from openalign.train.sweep.bit import (
+    BIT_RANGES,
     DECAY,
     DROPOUT,
     LEARNING_RATE,
@@ -15,6 +16,10 @@ from openalign.train.sweep.bit import (
     RESOLUTION_PX,
     UPDATES,
 )
+from openalign.train.sweep.ranges import Choice, Range
+
+VTAB_BATCH_SIZE = 64
+"""Of VTAB's own example script; the paper does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +251,51 @@ class FineGrainedRecipe:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VtabRecipe:
+    """VTAB-1k's (Table 6): settings are swept, and the best ones trained on all that is known."""
+
+    kind: Literal["vtab"] = "vtab"
+    """Which recipe: VTAB-1k's."""
+
+    trials: int = 50
+    """Settings that are tried on the training images and judged by those of `validation_split`."""
+
+    validation_split: str = "val200"
+    """Its images choose the settings; then they are trained on, too."""
+
+    batch_size: int = VTAB_BATCH_SIZE
+    """Images a step, as in VTAB's own example script; the paper does not say."""
+
+    updates: tuple[int, ...] = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
+    """Numbers of steps that are tried, as in BiT's appendix A."""
+
+    resolutions_px: tuple[int, ...] = (64, 128, 192, 256, 320, 384)
+    """Sides of crops that are tried, in training and in the test, as in BiT's appendix A."""
+
+    runs: int = 3
+    """How often the best settings are trained; the score is the mean."""
+
+    def __post_init__(self) -> None:
+        positive(trials=self.trials, runs=self.runs)
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
+        for name in ("updates", "resolutions_px"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} must have a value, got none")
+            for value in values:
+                positive(**{name: value})
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What settings are drawn from."""
+        return BIT_RANGES | {
+            UPDATES: Choice(tuple(map(float, self.updates))),
+            RESOLUTION_PX: Choice(tuple(map(float, self.resolutions_px))),
+        }
+
+
 def _check(recipe: ImageNetRecipe | FineGrainedRecipe) -> None:
     positive(
         head_learning_rate=recipe.head_learning_rate,
@@ -291,14 +341,11 @@ class FineTuneEngine:
             raise ValueError(f"block_size must be at least 2, got {self.block_size}")
 
 
-VTAB_BATCH_SIZE = 64
-"""Of VTAB's own example script; the paper does not say."""
-
 VTAB_FALLS = Steps(factor=0.1, at=(0.3, 0.6, 0.9))
 """Of BiT and of VTAB's own example script; the paper does not say."""
 
 
-def vtab_recipe(trial: Mapping[str, float]) -> Recipe:
+def vtab_recipe(trial: Mapping[str, float], *, batch_size: int = VTAB_BATCH_SIZE) -> Recipe:
     """Return the recipe of a trial that was drawn from `BIT_RANGES`.
 
     The trial's resolution is that of training and of evaluation, as in BiT.
@@ -308,7 +355,7 @@ def vtab_recipe(trial: Mapping[str, float]) -> Recipe:
         trained="all",
         train_px=side_px,
         eval_px=side_px,
-        batch_size=VTAB_BATCH_SIZE,
+        batch_size=batch_size,
         duration=Duration(steps=int(trial[UPDATES])),
         learning_rate=trial[LEARNING_RATE],
         falls=VTAB_FALLS,

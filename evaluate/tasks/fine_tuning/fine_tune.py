@@ -1,9 +1,9 @@
-"""Fine-tuning (ALIGN §5.3, Tables 5 and 7): the image tower with a head, trained on labels.
+"""Fine-tuning (ALIGN §5.3, Tables 5 to 7): the image tower with a head, trained on labels.
 
 Names of metrics: fine_tune/<task>/<top_1, top_5, mean_per_class, std_over_runs or head_top_1>
 
-The training lies in `tower_training`, the measuring in `fine_tune_measures`, the report's section in
-`fine_tune_section`.
+The training lies in `tower_training`, the measuring in `fine_tune_measures`, the report's section
+in `fine_tune_section`.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_splits
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TRAIN
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,
@@ -27,7 +28,12 @@ from openalign.evaluate.tasks.contract import (
 )
 from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.settings.limits import not_negative, short_name
-from openalign.train.fine_tune.recipes import FineGrainedRecipe, FineTuneEngine, ImageNetRecipe
+from openalign.train.fine_tune.recipes import (
+    FineGrainedRecipe,
+    FineTuneEngine,
+    ImageNetRecipe,
+    VtabRecipe,
+)
 
 if TYPE_CHECKING:
     from openalign.evaluate.drawing.tiles import Tiles
@@ -53,14 +59,16 @@ class FineTuneTask:
     """Its images are classified; the data set's own test split when empty."""
 
     train_splits: tuple[str, ...] = ()
-    """Their images are trained on, such as [train, val]; the data set's own training split when
-    empty."""
+    """Their images are trained on, such as [train, val]; when empty, the data set's own training
+    split, or with VTAB's recipe `train800`."""
 
-    recipe: ImageNetRecipe | FineGrainedRecipe = field(default_factory=FineGrainedRecipe)
+    recipe: ImageNetRecipe | FineGrainedRecipe | VtabRecipe = field(
+        default_factory=FineGrainedRecipe
+    )
     """How the network is trained."""
 
     seed: int = 0
-    """Seed of the order of images, their crops, and what is dropped."""
+    """Seed of the order of images, of crops, of what is dropped, and of settings that are tried."""
 
     engine: FineTuneEngine = field(default_factory=FineTuneEngine)
     """How the steps are taken, by the processes that `evaluate.num_processes` starts."""
@@ -69,6 +77,14 @@ class FineTuneTask:
         if self.name:
             short_name(name=self.name)
         not_negative(seed=self.seed)
+
+
+class FineTuneTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings that were drawn, and what became of them on the validation split."""
+
+    settings: dict[str, float]
+    num_right: int
+    """0 where the training diverged."""
 
 
 class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,10 +112,25 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     run_right: tuple[int, ...]
     """Test images that each run is right for."""
 
+    trials: tuple[FineTuneTrial, ...] = ()
+    """In the order in which they were drawn; only VTAB's recipe tries settings."""
+
+    num_val_images: int = 0
+    """What they were judged by; among the training images of the runs."""
+
+    chosen: int = 0
+    """Place of the best trial; of several, the first."""
+
 
 def splits_of(task: FineTuneTask, dataset: Dataset) -> tuple[str, tuple[str, ...]]:
-    """Return the split that is classified and the splits that are trained on."""
-    return task.split or dataset.test_split, task.train_splits or (dataset.train_split,)
+    """Return the split that is classified and the splits that are trained on in the end.
+
+    With VTAB's recipe the last of these is the one that settings are chosen by before.
+    """
+    train_splits = task.train_splits or (dataset.train_split,)
+    if isinstance(task.recipe, VtabRecipe):
+        train_splits = (*(task.train_splits or (TRAIN,)), task.recipe.validation_split)
+    return task.split or dataset.test_split, train_splits
 
 
 def needs(task: FineTuneTask, dataset: Dataset) -> Needs:
@@ -115,7 +146,7 @@ def needs(task: FineTuneTask, dataset: Dataset) -> Needs:
         if splits.count(name) > 1:
             raise InputError(
                 f"{of}: split `{name}` has two parts to play, so what is learned is asked again",
-                hint="`split` is none of `train_splits`",
+                hint="`split`, `train_splits` and `recipe.validation_split` are different splits",
             )
     check_splits(dataset, splits, of=of)
     check_labels(dataset, splits, of=of)
@@ -149,12 +180,13 @@ def headline(task: FinishedTask[FineTuneFacts]) -> list[str]:
     """Return a line: top-1 after each stage, and what chance would reach."""
     facts, prefix = task.facts, f"fine_tune/{task.name}"
     top = task.results.metric(f"{prefix}/top_1")
-    head = task.results.metric(f"{prefix}/head_top_1")
+    heads = [m for m in task.results.under(prefix) if m.name == f"{prefix}/head_top_1"]
+    of_head = "".join(f", with the head alone {100 * head.value:.1f}" for head in heads)
     line = (
-        f"{task.name} {facts.split}, fine-tuned: top-1 {100 * top.value:.1f}, with the head alone "
-        f"{100 * head.value:.1f} (chance {100 * top.chance:.1f}; {facts.num_images:,} images, "
-        f"{facts.num_classes:,} classes; {facts.recipe}, {facts.num_train_images:,} training "
-        f"images, {with_noun(len(facts.run_right), 'run')})"
+        f"{task.name} {facts.split}, fine-tuned: top-1 {100 * top.value:.1f}{of_head} (chance "
+        f"{100 * top.chance:.1f}; {facts.num_images:,} images, {facts.num_classes:,} classes; "
+        f"{facts.recipe}, {facts.num_train_images:,} training images, "
+        f"{with_noun(len(facts.run_right), 'run')})"
     )
     return [line]
 
@@ -166,8 +198,14 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         f"{steps:,} steps at {train_px} px"
         for steps, train_px in zip(facts.steps, facts.train_px, strict=True)
     )
+    trained = "The head alone, then all layers,"
+    if facts.trials:
+        trained = (
+            f"{with_noun(len(facts.trials), 'trial')} of all layers, judged by "
+            f"{facts.num_val_images:,} images, chose the settings; then all layers"
+        )
     return (
-        f"The head alone, then all layers, were trained on {facts.num_train_images:,} images of "
+        f"{trained} were trained on {facts.num_train_images:,} images of "
         f"{', '.join(facts.train_splits)} by SGD: {stages}, {facts.batch_size:,} images a step. "
         f"Tested on split {facts.split}, at {' and '.join(map(str, facts.eval_px))} px; the mean "
         f"of {with_noun(len(facts.run_right), 'run')}."

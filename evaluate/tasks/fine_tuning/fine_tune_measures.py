@@ -9,7 +9,7 @@ Shape suffixes:
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -21,7 +21,12 @@ from openalign.evaluate.tasks.contract import (
     TrainingMaterial,
     name_of,
 )
-from openalign.evaluate.tasks.fine_tuning.fine_tune import FineTuneFacts, FineTuneTask, splits_of
+from openalign.evaluate.tasks.fine_tuning.fine_tune import (
+    FineTuneFacts,
+    FineTuneTask,
+    FineTuneTrial,
+    splits_of,
+)
 from openalign.evaluate.tasks.over_runs import accuracy_over_runs, deviation_over_runs, named
 from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.evaluate.tasks.per_class_measures import (
@@ -38,14 +43,40 @@ from openalign.evaluate.tasks.tower_training import (
 )
 from openalign.train.config import Duration
 from openalign.train.data.order import seed_at
-from openalign.train.fine_tune.recipes import Recipe
+from openalign.train.fine_tune.recipes import Recipe, VtabRecipe, vtab_recipe
+from openalign.train.sweep.ranges import draw_trial
 
 _FAST_STEPS = 2
 """Steps of each stage in a fast run."""
 
 
-def train(task: FineTuneTask, material: TrainingMaterial) -> list[RunOutcome]:
+class Learned(NamedTuple):
+    """What came of a task's trainings."""
+
+    stages: Sequence[Recipe]
+    """Of each run."""
+
+    runs: Sequence[RunOutcome]
+    trials: Sequence[FineTuneTrial] = ()
+    chosen: int = 0
+
+
+def train(task: FineTuneTask, material: TrainingMaterial) -> Learned:
     """Return what came of each run of the recipe; all ranks must call this."""
+    recipe = task.recipe
+    if not isinstance(recipe, VtabRecipe):
+        stages = quick(recipe.stages, fast=material.fast)
+        return Learned(stages, _runs(task, material, stages))
+    trials = _sweep(task, recipe, material)
+    chosen = max(range(len(trials)), key=lambda at: (trials[at].num_right, -at))
+    best = vtab_recipe(trials[chosen].settings, batch_size=recipe.batch_size)
+    stages = quick((best,), fast=material.fast)
+    return Learned(stages, _runs(task, material, stages), trials, chosen)
+
+
+def _runs(
+    task: FineTuneTask, material: TrainingMaterial, stages: Sequence[Recipe]
+) -> list[RunOutcome]:
     split, train_splits = splits_of(task, material.dataset)
     num_runs = 1 if material.fast else task.recipe.runs
     return outcomes_of(
@@ -54,7 +85,7 @@ def train(task: FineTuneTask, material: TrainingMaterial) -> list[RunOutcome]:
             TowerRun(
                 name=f"run-{number}",
                 words=f"evaluate  fine_tune/{name_of(task)}, run {number} of {num_runs}",
-                stages=stages_of(task, fast=material.fast),
+                stages=stages,
                 engine=task.engine,
                 seed=seed_at(task.seed, number),
                 trained_on=places_in(material, *train_splits),
@@ -65,27 +96,66 @@ def train(task: FineTuneTask, material: TrainingMaterial) -> list[RunOutcome]:
     )
 
 
-def stages_of(task: FineTuneTask, *, fast: bool) -> Sequence[Recipe]:
-    """Return the stages of a task's recipe."""
+def _sweep(
+    task: FineTuneTask, recipe: VtabRecipe, material: TrainingMaterial
+) -> list[FineTuneTrial]:
+    """Return what became of each trial; a training that diverges is right for nothing."""
+    *train_splits, validation_split = splits_of(task, material.dataset)[1]
+    num_trials = 1 if material.fast else recipe.trials
+    drawn = [draw_trial(recipe.ranges, number, seed=task.seed) for number in range(num_trials)]
+    outcomes = outcomes_of(
+        material,
+        [
+            TowerRun(
+                name=f"trial-{number}",
+                words=f"evaluate  fine_tune/{name_of(task)}, trial {number} of {num_trials}",
+                stages=quick(
+                    (vtab_recipe(settings, batch_size=recipe.batch_size),), fast=material.fast
+                ),
+                engine=task.engine,
+                seed=seed_at(task.seed, 0),
+                trained_on=places_in(material, *train_splits),
+                tested_on=places_in(material, validation_split),
+                may_diverge=True,
+            )
+            for number, settings in enumerate(drawn, start=1)
+        ],
+    )
+    return [
+        FineTuneTrial(settings=settings, num_right=outcome.num_right)
+        for settings, outcome in zip(drawn, outcomes, strict=True)
+    ]
+
+
+def quick(stages: Sequence[Recipe], *, fast: bool) -> Sequence[Recipe]:
+    """Return the stages, in a fast run with few steps each."""
     if not fast:
-        return task.recipe.stages
-    return [replace(stage, duration=Duration(steps=_FAST_STEPS)) for stage in task.recipe.stages]
+        return stages
+    return [replace(stage, duration=Duration(steps=_FAST_STEPS)) for stage in stages]
 
 
 def measure(
     task: FineTuneTask, material: Material, sampling: Sampling
 ) -> Measured[FineTuneFacts, ClassifiedExamples]:
     """Return the means over runs, with examples of the first."""
-    benchmark, runs = material.benchmark, cast("list[RunOutcome]", material.trained)
+    benchmark, learned = material.benchmark, cast("Learned", material.trained)
+    runs = learned.runs
     split, train_splits = splits_of(task, benchmark.dataset)
     places = benchmark.places_of(split)
     trained_on = np.concatenate([benchmark.places_of(name) for name in train_splits])
     label_Q, num_classes = benchmark.labels[places], len(benchmark.dataset.classes)
     heads, lasts = ([run.stages[at].ranks for run in runs] for at in (0, -1))
     prefix = f"fine_tune/{name_of(task)}"
-    head = accuracy_over_runs(
-        prefix, heads, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
-    )[0]
+    metrics = accuracy_over_runs(
+        prefix, lasts, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
+    )
+    right_R = [run.num_right for run in runs]
+    metrics.append(deviation_over_runs(prefix, [right / len(places) for right in right_R]))
+    if len(learned.stages) > 1:
+        head, *_ = accuracy_over_runs(
+            prefix, heads, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
+        )
+        metrics.append(named(head, f"{prefix}/head_top_1"))
     last = runs[0].stages[-1]
     outcome = Outcome(
         name_Q=[benchmark.images[at].name for at in places],
@@ -97,16 +167,8 @@ def measure(
     examples = classified_examples(
         titles_of(benchmark.dataset.classes), outcome, shown, [last.first[at] for at in shown]
     )
-    stages = stages_of(task, fast=sampling.fast)
-    right_R = [run.stages[-1].num_right for run in runs]
     return Measured(
-        resampled=[
-            *accuracy_over_runs(
-                prefix, lasts, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
-            ),
-            deviation_over_runs(prefix, [right / len(places) for right in right_R]),
-            named(head, f"{prefix}/head_top_1"),
-        ],
+        resampled=metrics,
         facts=FineTuneFacts(
             split=split,
             train_splits=train_splits,
@@ -117,9 +179,12 @@ def measure(
             recipe=task.recipe.kind,
             steps=tuple(stage.steps for stage in runs[0].stages),
             batch_size=last.batch_size,
-            train_px=tuple(stage.train_px for stage in stages),
-            eval_px=tuple(stage.eval_px for stage in stages),
+            train_px=tuple(stage.train_px for stage in learned.stages),
+            eval_px=tuple(stage.eval_px for stage in learned.stages),
             run_right=tuple(right_R),
+            trials=tuple(learned.trials),
+            num_val_images=len(benchmark.places_of(train_splits[-1])) if learned.trials else 0,
+            chosen=learned.chosen,
         ),
         examples=examples,
         shown=shown_by_classes(examples),

@@ -66,9 +66,15 @@ def how_trained(facts: FineTuneFacts) -> str:
     """Return how the network was trained, in a few words."""
     stages = ", then ".join(
         f"{steps:,} steps at {train_px}/{eval_px} px"
-        for steps, train_px, eval_px in zip(
-            facts.steps, facts.train_px, facts.eval_px, strict=True
-        )
+        for steps, train_px, eval_px in zip(facts.steps, facts.train_px, facts.eval_px, strict=True)
     )
     runs = with_noun(len(facts.run_right), "run")
+    if facts.trials:
+        best = facts.trials[facts.chosen]
+        settings = ", ".join(f"{name} {value:g}" for name, value in best.settings.items())
+        stages = (
+            f"the best of {with_noun(len(facts.trials), 'trial')}, right for "
+            f"{percent(best.num_right / facts.num_val_images)} percent of "
+            f"{facts.num_val_images:,} images ({settings}): {stages}"
+        )
     return f"{facts.recipe}: {stages}; {facts.batch_size:,} images a step; {runs}"

@@ -1,8 +1,10 @@
 """Fine-tuning as a task: what it asks for, what it says, and a run by the command."""
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,20 +17,30 @@ from embedded import embedded_benchmark, image_called, random_rows
 from rank_processes import environment
 from tiny_training import COLORS, SHAPES, jpeg_of
 
-from openalign.errors import InputError
+from openalign.cli import main
+from openalign.errors import ConfigError, InputError, StageError
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.datasets.labels import class_folders
+from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Results, read
-from openalign.evaluate.tasks.contract import FinishedTask, Material, Sampling
+from openalign.evaluate.tasks.contract import FinishedTask, Material, Sampling, TrainingMaterial
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     FineTuneFacts,
     FineTuneTask,
     headline,
     measure,
     needs,
+    train,
 )
-from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import stages_of
-from openalign.evaluate.tasks.tower_training import RunOutcome, StageOutcome
+from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import Learned, quick
+from openalign.evaluate.tasks.tower_training import (
+    RunOutcome,
+    StageOutcome,
+    TowerRun,
+    outcomes_of,
+    places_in,
+)
 from openalign.train.config import Duration
 from openalign.train.fine_tune.recipes import (
     FINE_GRAINED_ALL,
@@ -38,7 +50,11 @@ from openalign.train.fine_tune.recipes import (
     FineGrainedRecipe,
     FineTuneEngine,
     ImageNetRecipe,
+    VtabRecipe,
+    vtab_recipe,
 )
+from openalign.train.sweep.ranges import draw_trial
+from openalign.train.zero import joined_ranks
 
 PETS = Dataset(
     images=[
@@ -48,7 +64,7 @@ PETS = Dataset(
     ],
     classes=tuple(ImageClass(id=str(number)) for number in range(3)),
 )
-TASK = FineTuneTask(benchmark="pets")
+TASK = FineTuneTask(benchmark="pets", recipe=FineGrainedRecipe())
 
 
 def test_the_recipes_are_the_papers_where_nothing_is_said() -> None:
@@ -72,8 +88,9 @@ def test_each_number_of_a_recipe_may_be_another() -> None:
 
 
 def test_a_fast_run_takes_two_steps() -> None:
-    assert [stage.duration.steps for stage in stages_of(TASK, fast=True)] == [2, 2]
-    assert [stage.duration.steps for stage in stages_of(TASK, fast=False)] == [20_000, 20_000]
+    stages = FineGrainedRecipe().stages
+    assert [stage.duration.steps for stage in quick(stages, fast=True)] == [2, 2]
+    assert quick(stages, fast=False) == (FINE_GRAINED_HEAD, FINE_GRAINED_ALL)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +164,7 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
 
     measured = measure(
         TASK,
-        Material(benchmark=benchmark, texts={}, trained=runs),
+        Material(benchmark=benchmark, texts={}, trained=Learned(FineGrainedRecipe().stages, runs)),
         Sampling(bootstrap=Bootstrap(resamples=20, confidence=0.9, seed=0), num_examples=2),
     )
 
@@ -198,27 +215,29 @@ def toy(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> Path:
         "benchmarks": {"toy": {"kind": "class_folders", "path": str(folder / "data")}},
         "evaluate": {"model": model_folder, "tasks": [task], "bootstrap_resamples": 20},
     }
-    one_block = {**settings["evaluate"], "tasks": [{**task, "engine": {}}]}
     pipelines = {name: {**settings, "root": str(folder / name)} for name in ("whole", "cut", "two")}
-    pipelines["one-block"] = {**settings, "evaluate": one_block, "root": str(folder / "one-block")}
     path = folder / "pipelines.yaml"
     path.write_text(yaml.safe_dump(pipelines))
     return path
 
 
-def evaluate(toy: Path, name: str, *flags: str, kill_at: str = "") -> tuple[int, str]:
-    """Run the command, and kill it where it says something; return its code and what it said."""
-    command = [sys.executable, "-m", "openalign", "evaluate", name, "--config", str(toy), *flags]
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if kill_at and kill_at in line:
-            process.send_signal(signal.SIGKILL)
-    return process.wait(), said
+def command(toy: Path, name: str) -> list[str]:
+    return ["evaluate", name, "--config", str(toy)]
+
+
+def evaluate_until(toy: Path, name: str, words: str) -> None:
+    """Run the command in a process, which is killed when it says something."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "openalign", *command(toy, name)],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if words in line:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
 
 
 def result_bytes(toy: Path, name: str) -> dict[str, bytes]:
@@ -228,41 +247,111 @@ def result_bytes(toy: Path, name: str) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_the_command_goes_on_after_a_kill_to_the_same_bytes(toy: Path) -> None:
-    code, said = evaluate(toy, "whole")
-    assert code == 0, said
+def test_the_command_goes_on_after_a_kill_to_the_same_bytes(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(toy, "whole")) == 0
+    said = capsys.readouterr().err
     assert "fine_tune/toy, run 2 of 2, stage 2 of 2, step 4 of 4: loss" in said
     assert "toy test, fine-tuned: top-1" in said
 
-    code, said = evaluate(toy, "cut", kill_at="run 2 of 2, stage 1 of 2, step 4 of 4")
-    assert code == -signal.SIGKILL
+    evaluate_until(toy, "cut", "run 2 of 2, stage 1 of 2, step 4 of 4")
     checkpoints = toy.parent / "cut"
     assert list(checkpoints.rglob("checkpoints/run-2-1")), "its checkpoints are there"
     assert not list(checkpoints.rglob("checkpoints/run-1-*")), "those of a complete run are not"
 
-    code, said = evaluate(toy, "cut")
-    assert code == 0, said
-    assert "run 1 of 2" not in said
+    assert main(command(toy, "cut")) == 0
+    assert "run 1 of 2" not in capsys.readouterr().err
     assert result_bytes(toy, "cut") == result_bytes(toy, "whole")
+    assert not any(name in os.environ for name in ("RANK", "WORLD_SIZE"))
 
 
 @pytest.mark.distributed
 @pytest.mark.slow
 def test_two_processes_train_together(toy: Path) -> None:
-    code, said = evaluate(toy, "two", "--set", "evaluate.num_processes=2")
+    assert main([*command(toy, "two"), "--set", "evaluate.num_processes=2"]) == 0
 
-    assert code == 0, said
     found = read(str(toy.parent / "two" / "evaluate" / "results.json"))
     facts = msgspec.convert(found.tasks[0].facts, FineTuneFacts)
     assert (facts.steps, facts.batch_size, facts.num_images) == ((4, 4), 8, 4)
     assert found.metric("fine_tune/toy/top_1").n == 4
 
 
-@pytest.mark.distributed
-@pytest.mark.slow
-def test_more_processes_than_blocks_are_refused(toy: Path) -> None:
-    code, said = evaluate(toy, "one-block", "--set", "evaluate.num_processes=2")
+@pytest.fixture
+def material(toy: Path, model_folder: str, tmp_path: Path) -> Generator[TrainingMaterial]:
+    """The shapes as a task of two trials trains on them, alone."""
+    dataset = class_folders.read(ClassFoldersDataset(path=str(toy.parent / "data")))
+    with joined_ranks() as ranks:
+        yield TrainingMaterial(
+            dataset=dataset,
+            model=model_folder,
+            processor="",
+            weights="w",
+            images="i",
+            work=str(tmp_path),
+            ranks=ranks,
+            fast=False,
+        )
 
-    assert code == 2
-    assert "2 processes cannot share 1 block of 8 images: they are a whole batch" in said
-    assert "set `block_size` under the task's `engine` to 4 or less" in said
+
+ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
+
+
+def test_more_processes_than_blocks_are_refused(material: TrainingMaterial) -> None:
+    of_two = replace(material, ranks=replace(material.ranks, world_size=2))
+    task = replace(TASK, recipe=FineGrainedRecipe(batch_size=8))
+
+    with pytest.raises(ConfigError, match="2 processes cannot share 1 block of 8 images") as told:
+        train(task, of_two)
+    assert "`block_size` under the task's `engine` to 4 or less" in (told.value.hint or "")
+
+
+@pytest.mark.slow
+def test_vtabs_recipe_trains_what_was_best_on_the_validation_split(
+    material: TrainingMaterial,
+) -> None:
+    """Of the eight training images those of the second shape are the validation split."""
+    images = [
+        replace(image, split="val200" if image.name.endswith(f"{SHAPES[1]}.jpg") else image.split)
+        for image in material.dataset.images
+    ]
+    of_vtab = replace(material, dataset=replace(material.dataset, images=images))
+    recipe = VtabRecipe(trials=2, batch_size=4, updates=(1, 2), resolutions_px=(32, 36), runs=1)
+    task = replace(TASK, train_splits=("train",), recipe=recipe, engine=ENGINE)
+
+    found = train(task, of_vtab)
+
+    assert isinstance(found, Learned)
+    drawn = [draw_trial(recipe.ranges, number, seed=0) for number in range(2)]
+    assert [trial.settings for trial in found.trials] == drawn
+    assert found.chosen == int(found.trials[1].num_right > found.trials[0].num_right)
+    (stage,) = found.stages
+    assert stage == vtab_recipe(drawn[found.chosen], batch_size=4)
+    ((last,),) = (run.stages for run in found.runs)
+    assert last.steps == drawn[found.chosen]["updates"]
+    assert len(last.above) == 4
+
+
+@pytest.mark.slow
+def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+    stage = replace(
+        FINE_GRAINED_HEAD, learning_rate=1e38, batch_size=8, train_px=32, eval_px=32,
+        duration=Duration(steps=20),
+    )  # fmt: skip
+    run = TowerRun(
+        name="trial-1",
+        words="toy",
+        stages=(stage,),
+        engine=ENGINE,
+        seed=0,
+        trained_on=places_in(material, "train"),
+        tested_on=places_in(material, "test"),
+        may_diverge=True,
+    )
+
+    (outcome,) = outcomes_of(material, [run])
+
+    assert outcome == RunOutcome(stages=[])
+    assert outcome.num_right == 0
+    with pytest.raises(StageError, match="toy stopped at step"):
+        outcomes_of(material, [replace(run, name="trial-2", may_diverge=False)])
