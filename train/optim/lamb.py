@@ -157,25 +157,25 @@ class ShardedOptimizer(torch.optim.Optimizer):
         return update.add_(shard, alpha=group["weight_decay"]) if group["weight_decay"] else update
 
     def _scale(self, group: dict[str, Any], shards: list[Tensor], updates: list[Tensor]) -> None:
-        weight, update = self._squared_norms(shards, [shards, updates]).sqrt()
+        pieces = self._pieces(shards)
+        weight, update = self._squared_norms(pieces, [shards, updates]).sqrt()
         both = (weight > 0) & (update > 0)
         ratio = torch.where(both, weight / update, 1.0).clamp_(max=group["trust_ratio_at_most"])
         self.trust_ratios.values.append(ratio[both])
-        for shard, values in zip(shards, updates, strict=True):
-            for piece in self._pieces(shards, shard):
+        for values, of_shard in zip(updates, pieces, strict=True):
+            for piece in of_shard:
                 values.view(-1).narrow(0, piece.start, piece.size).mul_(
                     ratio[piece.parameter].to(values.dtype)
                 )
 
-    def _squared_norms(self, shards: list[Tensor], rows: list[list[Tensor]]) -> Tensor:
+    def _squared_norms(self, pieces: Sequence[Sequence[Piece]], rows: list[list[Tensor]]) -> Tensor:
         """Return `[len(rows), parameters]`: squared norms by parameter, summed over ranks.
 
         Every rank takes part in the sum, also one whose shard is nothing but padding.
         """
-        pieces = [self._pieces(shards, shard) for shard in shards]
-        count = len(shards) if self.layout is None else self.layout.num_parameters
+        count = len(pieces) if self.layout is None else self.layout.num_parameters
         numbers = [piece.parameter for found in pieces for piece in found]
-        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=shards[0].device)
+        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=rows[0][0].device)
         if numbers:
             index = torch.tensor(numbers, device=squares.device)
             for row, tensors in zip(squares, rows, strict=True):
@@ -190,11 +190,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
             dist.all_reduce(squares, group=self.layout.group)
         return squares
 
-    def _pieces(self, shards: list[Tensor], shard: Tensor) -> Sequence[Piece]:
+    def _pieces(self, shards: list[Tensor]) -> list[Sequence[Piece]]:
+        """Return what each shard holds; without a layout it is one whole parameter."""
         if self.layout is not None:
-            return self.layout.pieces[shard.data_ptr()]
-        number = next(n for n, other in enumerate(shards) if other is shard)
-        return (Piece(number, 0, shard.numel()),)
+            return [self.layout.pieces[shard.data_ptr()] for shard in shards]
+        return [(Piece(number, 0, shard.numel()),) for number, shard in enumerate(shards)]
 
 
 def ema_share(step: int, *, decay: float) -> float:
