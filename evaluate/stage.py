@@ -44,6 +44,7 @@ from openalign.evaluate.tasks.contract import (
     name_of,
 )
 from openalign.evaluate.tasks.kinds import headline, kind_of, overall
+from openalign.evaluate.trained_tasks import train_for_tasks, work_of
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult
@@ -97,7 +98,7 @@ def run_as_rank(
     previous: str | None,
     ranks: RankGroup,
 ) -> StageResult | None:
-    """Do what `run` does as one of several ranks: all of them embed, and rank 0 measures.
+    """Do what `run` does as one of several ranks: all embed and train, and rank 0 measures.
 
     The other ranks return None. Raises what `run` raises.
     """
@@ -111,6 +112,7 @@ def run_as_rank(
     used = benchmarks_used(config, benchmarks)
     store = ChunkStore(work, previous)
     made = embed_plan(config, used, model=model, output=output, store=store, ranks=ranks)
+    trained = train_for_tasks(config, made, model=model, work=work, ranks=ranks)
     if ranks.rank != 0:
         return None
     rows = {file: store.write_file(output, file, chunks) for file, chunks in made.chunks.items()}
@@ -118,7 +120,7 @@ def run_as_rank(
     bootstrap = Bootstrap(
         resamples=config.bootstrap_resamples, confidence=config.confidence, seed=config.seed
     )
-    measured = _measure(config, made, embedded, rows, bootstrap=bootstrap, work=work)
+    measured = _measure(config, made, embedded, rows, trained, bootstrap=bootstrap, work=work)
     of_tasks = _results(config, benchmarks, made, embedded, measured)
     metrics = [metric for outcome in measured.values() for metric in outcome.resampled]
     metrics += overall(of_tasks, values_by_name(metrics), bootstrap)
@@ -158,6 +160,7 @@ def _measure(
     made: EmbeddedPlan,
     embedded: Mapping[str, EmbeddedBenchmark],
     rows: Mapping[str, Vectors],
+    trained: Mapping[str, object],
     *,
     bootstrap: Bootstrap,
     work: str,
@@ -176,7 +179,8 @@ def _measure(
             texts=texts,
             unprojected=states,
             temperature=made.temperature,
-            work=storage.join(work, "tasks", key_of(task)),
+            work=work_of(task, work),
+            trained=trained.get(key_of(task)),
         )
         measured[key_of(task)] = kind_of(task).measure(task, material, sampling)
     return measured

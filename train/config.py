@@ -271,9 +271,10 @@ class TrainConfig:
     """Steps between two lines of metrics; the last step always has one."""
 
     num_processes: int = runtime(0)
-    """Ranks on this machine, one a GPU at most; 0 means one a GPU, or one where there is no GPU.
+    """Ranks on this machine, one a GPU at most, and no more than blocks; 0 means as many as there
+    are GPUs and blocks for, or one where there is no GPU.
 
-    No more than blocks. Sums are rounded in another order on another number of ranks.
+    Sums are rounded in another order on another number of ranks.
     """
 
     decode_threads: int = runtime(4)

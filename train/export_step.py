@@ -11,7 +11,6 @@ from torch import Tensor
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import CHECKPOINTS_FOLDER, VOCABULARY_FILE
-from openalign.files.shards import ShardReader
 from openalign.settings.yaml_reader import read_plain
 from openalign.train import zero
 from openalign.train.checkpoints.folder import CheckpointFolder
@@ -20,6 +19,7 @@ from openalign.train.checkpoints.resume import find
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.index_copies import paths_on_this_machine
+from openalign.train.data.shard_reading import open_shards
 from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
 from openalign.train.optim.lamb import EMA
@@ -65,7 +65,14 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
     index = TrainingIndex(paths_on_this_machine(spec.index))
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
-    with closing(ShardReader(spec.shards, places=spec.places)) as shards:
+    shards = open_shards(
+        spec.shards,
+        places=spec.places,
+        index=index,
+        identity=spec.inputs.contents["fetch"],
+        cache_mb=config.shard_cache_mb,
+    )
+    with closing(shards):
         data = open_pairs(
             config,
             index,

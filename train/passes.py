@@ -88,24 +88,32 @@ def block_share(config: TrainConfig, *, rank: int, world_size: int) -> BlockShar
     )
 
 
-def passes_of(config: TrainConfig, share: BlockShare, batch: Batch) -> list[Pass]:
-    """Return the forward passes over this rank's part of a batch."""
-    mask = batch.tokens.mask
+def block_passes(share: BlockShare, *, seed: int, step: int) -> list[Pass]:
+    """Return the forward passes over this rank's part of a step's batch, without a text."""
     found: list[Pass] = []
     for number in range(share.num_passes):
         own = number if number < share.num_blocks else 0  # a pass for the other ranks' sake
-        start, stop = own * share.block_size, (own + 1) * share.block_size
-        longest = mask.shape[1] if config.compile else int(mask[start:stop].sum(1).max())
         found.append(
             Pass(
-                start=start,
-                stop=stop,
-                num_tokens=longest,
-                seed=seed_at(config.seed, 1, batch.step, share.first + own),
+                start=own * share.block_size,
+                stop=(own + 1) * share.block_size,
+                num_tokens=0,
+                seed=seed_at(seed, 1, step, share.first + own),
                 counts=number < share.num_blocks,
             )
         )
     return found
+
+
+def passes_of(config: TrainConfig, share: BlockShare, batch: Batch) -> list[Pass]:
+    """Return the forward passes over this rank's part of a batch of pairs."""
+    mask = batch.tokens.mask
+
+    def longest(each: Pass) -> int:
+        return mask.shape[1] if config.compile else int(mask[each.start : each.stop].sum(1).max())
+
+    passes = block_passes(share, seed=config.seed, step=batch.step)
+    return [each._replace(num_tokens=longest(each)) for each in passes]
 
 
 def batches(

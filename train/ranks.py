@@ -42,7 +42,8 @@ def alone() -> RankGroup:
 def met_ranks() -> Generator[RankGroup]:
     """Meet the processes that the environment names, or be alone where it names none.
 
-    They hand each other small records through the CPUs (gloo), and compute each by itself.
+    They hand each other small records through the CPUs (gloo). What lies on GPUs goes between
+    these (NCCL), where ranks train something together.
 
     Raises:
         StageError: the environment names a rank, but not all that a rank must know; or there are
@@ -51,8 +52,9 @@ def met_ranks() -> Generator[RankGroup]:
     if not is_rank():
         yield alone()
         return
-    device = device_of_rank() if torch.cuda.is_available() else torch.device("cpu")
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    gpu = torch.cuda.is_available()
+    device = device_of_rank() if gpu else torch.device("cpu")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=PATIENCE)
     try:
         yield RankGroup(rank=dist.get_rank(), world_size=dist.get_world_size(), device=device)
     finally:

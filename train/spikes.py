@@ -23,13 +23,14 @@ class Spike(NamedTuple):
 def spike_at(loss: float, recent: Sequence[float], rule: SkipSpikes | RewindSpikes) -> Spike | None:
     """Return the spike that a loss is, or None; `recent` are the losses before, in order.
 
-    Nothing is a spike before there are `window_steps` of them.
+    Nothing is a spike before there are `window_steps` of them, nor where they are all the same: by
+    their deviation of 0 every rise would be one.
     """
     if len(recent) < rule.window_steps or not math.isfinite(loss):
         return None
     mean = math.fsum(recent) / len(recent)
     deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in recent) / len(recent))
-    if loss <= mean + rule.deviations * deviation:
+    if min(recent) == max(recent) or loss <= mean + rule.deviations * deviation:
         return None
     return Spike(loss, mean, deviation)
 

@@ -135,7 +135,7 @@ def set_up(
         going_on.check_towers(other, towers)
     optimizer = build_optimizer(towers, config)
     on_rank_0(ranks, partial(_require_room, checkpoints, towers, optimizer, config))
-    engine = _engine_from(found, towers, optimizer, config, ranks)
+    engine = resume.engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     _note_start(progress, ranks, config, rewinds)
     data = open_pairs(
@@ -268,24 +268,6 @@ def _of_other_run(
         inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
     )
     return going_on.as_beginning(found, inputs.made_from, config, first_hash=inputs.first_hash)
-
-
-def _engine_from(
-    found: resume.FoundCheckpoint | None,
-    towers: Towers,
-    optimizer: ShardedOptimizer,
-    config: TrainConfig,
-    ranks: RankGroup,
-) -> Any:
-    """Start the engine, with all that the checkpoint holds where there is one."""
-    if found is None:
-        return zero.start_engine(towers, optimizer, config, ranks)
-    found.load_towers(towers)
-    engine = zero.start_engine(towers, optimizer, config, ranks)
-    found.load_moments(engine, optimizer)
-    together(lambda: None)  # until all have read
-    found.forget()
-    return engine
 
 
 def _require_room(

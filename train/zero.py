@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
-from openalign.train.model.towers import Towers
 from openalign.train.optim.lamb import EMA, Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank
 
@@ -48,8 +47,8 @@ def joined_ranks() -> Generator[RankGroup]:
 
     # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    for name, value in rank_environment(0, 1, free_port()).items():
-        os.environ.setdefault(name, value)
+    alone = {n: v for n, v in rank_environment(0, 1, free_port()).items() if n not in os.environ}
+    os.environ |= alone
     first = not dist.is_initialized()
     deepspeed.init_distributed(
         dist_backend="nccl" if gpu else "gloo",
@@ -65,7 +64,9 @@ def joined_ranks() -> Generator[RankGroup]:
         )
     finally:
         if first:
-            dist.destroy_process_group()
+            deepspeed.comm.destroy_process_group()  # Torch's own would leave DeepSpeed its copies
+        for name in alone:  # else this process would be taken for a rank of others
+            os.environ.pop(name, None)
 
 
 def deepspeed_settings(
@@ -100,7 +101,7 @@ def deepspeed_settings(
 
 
 def start_engine(
-    towers: Towers, optimizer: ShardedOptimizer, config: TrainConfig, ranks: RankGroup
+    towers: nn.Module, optimizer: ShardedOptimizer, config: TrainConfig, ranks: RankGroup
 ) -> Any:
     """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
     import deepspeed

@@ -50,20 +50,24 @@ class ClassRanks(NamedTuple):
 def rank_classes(head: LinearHead, labeled: Labeled, on: Threads) -> ClassRanks:
     """Return how the own class of each row is placed; there are at least two classes."""
 
-    def ranks_of(row_BD: Tensor, label_B: Tensor) -> tuple[Ints, Ints, Ints]:
-        score_BC = head.scores(row_BD)
-        own_B1 = score_BC.gather(1, label_B.unsqueeze(1))
-        above_B = (~(score_BC <= own_B1)).sum(dim=1)
-        tied_B = (score_BC == own_B1).sum(dim=1) - 1
-        # Where the own score is not a number, no class ties, not even the own one.
-        broken_B = own_B1.squeeze(1).isnan()
-        above_B[broken_B] = score_BC.shape[1] - 1
-        tied_B[broken_B] = 0
-        wrong_B = score_BC.scatter(1, label_B.unsqueeze(1), -torch.inf).argmax(dim=1)
-        return above_B.numpy(), tied_B.numpy(), wrong_B.numpy()
+    def ranks_of(row_BD: Tensor, label_B: Tensor) -> ClassRanks:
+        return ranks_of_scores(head.scores(row_BD), label_B)
 
     parts = list(over_blocks(labeled, ranks_of, on))
     return ClassRanks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def ranks_of_scores(score_BC: Tensor, label_B: Tensor) -> ClassRanks:
+    """Return how the own class of each row is placed by its scores; there are at least two."""
+    own_B1 = score_BC.gather(1, label_B.unsqueeze(1))
+    above_B = (~(score_BC <= own_B1)).sum(dim=1)
+    tied_B = (score_BC == own_B1).sum(dim=1) - 1
+    # Where the own score is not a number, no class ties, not even the own one.
+    broken_B = own_B1.squeeze(1).isnan()
+    above_B[broken_B] = score_BC.shape[1] - 1
+    tied_B[broken_B] = 0
+    wrong_B = score_BC.scatter(1, label_B.unsqueeze(1), -torch.inf).argmax(dim=1)
+    return ClassRanks(above_B.numpy(), tied_B.numpy(), wrong_B.numpy())
 
 
 def num_right(head: LinearHead, labeled: Labeled, on: Threads) -> int:
@@ -74,6 +78,10 @@ def num_right(head: LinearHead, labeled: Labeled, on: Threads) -> int:
 
 def first_classes(head: LinearHead, rows_QD: Vectors, k: int) -> list[list[int]]:
     """Return the k best classes of each row, the earlier one first where two score alike."""
-    score_QC = head.scores(torch.from_numpy(rows_QD))
+    return first_of_scores(head.scores(torch.from_numpy(rows_QD)), k)
+
+
+def first_of_scores(score_QC: Tensor, k: int) -> list[list[int]]:
+    """Return the k classes of the highest scores, the earlier one first where two score alike."""
     order_QC = torch.sort(score_QC, dim=1, descending=True, stable=True).indices
     return order_QC[:, :k].tolist()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from openalign.evaluate.metrics.vectors import Vectors
     from openalign.evaluate.results import Metric, Results
     from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
+    from openalign.train.ranks import RankGroup
 
 RECALL_AT = (1, 5, 10)
 """The K of the paper's tables."""
@@ -91,6 +92,38 @@ class Material:
 
     work: str = ""
     """A folder of the task's own, for what a measure that was killed goes on from."""
+
+    trained: object = None
+    """What the kind's `train` returned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingMaterial:
+    """What a task that trains the model itself learns from, on every rank."""
+
+    dataset: Dataset
+    """The images that are there."""
+
+    model: str
+    """URL of the model's folder."""
+
+    processor: str
+    """URL of the folder that says how images are prepared; empty for the model's own."""
+
+    weights: str
+    """Hash of the model."""
+
+    images: str
+    """Hash of the data set and the bytes of its images."""
+
+    work: str
+    """A folder of the task's own, for what a run that was killed goes on from."""
+
+    ranks: "RankGroup"
+    """DeepSpeed's; all of them train together."""
+
+    fast: bool
+    """As `Sampling.fast`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +198,7 @@ class TaskKind(Generic[S, F, E]):
     """Check a task against its data set and say what it needs. Raises InputError."""
 
     measure: Callable[[S, Material, Sampling], Measured[F, E]]
-    """Return the numbers and examples. Pure on embeddings: no model is at hand."""
+    """Return the numbers and examples. Pure on what it is given: no model is at hand."""
 
     section: Callable[[FinishedTask[F], E, "Tiles"], TaskSection]
     """Return what the template shows of one task."""
@@ -197,6 +230,10 @@ class TaskKind(Generic[S, F, E]):
     """Return the task on a benchmark, by its name and its data set's settings, that is measured
     when nobody says more; None for a kind whose settings have defaults for all the rest. Raises
     ValueError as settings do."""
+
+    train: Callable[[S, TrainingMaterial], object] | None = None
+    """Train the model itself on the benchmark, before anything is measured; all ranks call it.
+    What rank 0 returns is `Material.trained`. None for a kind that leaves the model as it is."""
 
     learns: bool = False
     """Whether it needs a training split beside the split that it is measured on."""

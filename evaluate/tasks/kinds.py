@@ -18,6 +18,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSettings,
 )
 from openalign.evaluate.tasks.edits import cirr, fashion_iq
+from openalign.evaluate.tasks.fine_tuning import fine_tune
 from openalign.evaluate.tasks.probes import probe, vtab
 from openalign.evaluate.tasks.retrieval import retrieval
 from openalign.evaluate.tasks.similarity import cxc, word_similarity
@@ -28,6 +29,7 @@ KINDS: dict[str, TaskKind[Any, Any, Any]] = {
     "neighbors": neighbors.KIND,
     "probe": probe.KIND,
     "vtab": vtab.KIND,
+    "fine_tune": fine_tune.KIND,
     "cxc": cxc.KIND,
     "composed": composed.KIND,
     "cirr": cirr.KIND,

@@ -9,8 +9,9 @@ from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TAS
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.over_runs import deviation_of
 from openalign.evaluate.tasks.probes.vtab import VtabFacts, VtabTrial
-from openalign.evaluate.tasks.probes.vtab_summary import deviation_of, metrics
+from openalign.evaluate.tasks.probes.vtab_summary import metrics
 
 ALL = [task.name for task in VTAB_TASKS]
 TRIALS = (

@@ -2,13 +2,16 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tiny_training
+from shared_store import PREFIX, see_shared_store
 from tiny_training import Corpus, tiny_config
 from torch import Tensor
 
@@ -18,6 +21,7 @@ from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import Duration, TrainConfig
 from openalign.train.data.order import rows_at
 from openalign.train.data.pairs import Batch
+from openalign.train.start.origin import LastCheckpoint
 from openalign.train.stopping import Stopped
 from openalign.train.updates import RewindSpikes, SkipSpikes
 
@@ -27,6 +31,9 @@ SKIP = SkipSpikes(window_steps=4, deviations=50.0)
 REWIND = RewindSpikes(window_steps=4, deviations=50.0, undone_steps=3)
 POISONED = 7
 """The global batch whose loss is a spike; from step 5 on the run then takes other batches."""
+
+FIRST_STEPS = 4
+"""Of the run that others go on from: a rewind from step 7 to step 5 begins anew where it ended."""
 
 FIRST_BEHIND = 8
 """The batch that step 5 takes instead."""
@@ -97,7 +104,7 @@ def _is_batch(batch: Batch, start: int, number: int) -> bool:
     return np.array_equal(batch.rows, rows_at(positions, num_rows=64, seed=0))
 
 
-def run(corpus: Corpus, folder: str, spike: Callable[[str], Mapping[str, float]]) -> None:
+def run(corpus: Corpus, folder: str, spike: Callable[..., Mapping[str, float]]) -> None:
     """Skip a spike, rewind for one, and do what either must equal; die in the last run."""
     with zero.joined_ranks() as ranks:
         with Poisoned({POISONED: 100.0}):
@@ -111,10 +118,27 @@ def run(corpus: Corpus, folder: str, spike: Callable[[str], Mapping[str, float]]
         with Poisoned({POISONED: 100.0, FIRST_BEHIND + 1: 100.0}):
             said = _said_by(once, corpus, folder)
         Path(folder, f"said-{ranks.rank}.txt").write_text(said)
+        _below_a_url_and_from_another_run(corpus, folder, spike)
         with Poisoned({POISONED: 100.0}, stopping=POISONED - 1), suppress(Stopped):
             _train(config_of(REWIND), corpus, folder, "stopped")
         with Poisoned({POISONED: 100.0}, deadly=FIRST_BEHIND + 2):
             _train(config_of(REWIND), corpus, folder, "killed")
+
+
+def _below_a_url_and_from_another_run(
+    corpus: Corpus, folder: str, spike: Callable[..., Mapping[str, float]]
+) -> None:
+    """Rewind where checkpoints lie below a URL, and beyond what another run has begun."""
+    see_shared_store()
+    tempfile.tempdir = folder  # what is below a URL passes through there
+    first = replace(config_of(REWIND), duration=Duration(steps=FIRST_STEPS))
+    _train(first, corpus, folder, "first")
+    other = LastCheckpoint(f"{folder}/first/checkpoints", FIRST_STEPS)
+    with Poisoned({POISONED: 100.0}):
+        _train(config_of(REWIND), corpus, f"{PREFIX}{folder}", "below-url")
+        _train(config_of(REWIND), corpus, folder, "gone-on", other_run=other)
+    known = [known_rewind(spike(folder, "gone-on"))]
+    _train(config_of(REWIND), corpus, folder, "gone-on-known", rewinds=known, other_run=other)
 
 
 def resume(corpus: Corpus, folder: str) -> None:
@@ -133,7 +157,15 @@ def _said_by(rule: RewindSpikes, corpus: Corpus, folder: str) -> str:
 
 
 def _train(
-    config: TrainConfig, corpus: Corpus, folder: str, name: str, rewinds: Sequence[Rewind] = ()
+    config: TrainConfig,
+    corpus: Corpus,
+    folder: str,
+    name: str,
+    *,
+    rewinds: Sequence[Rewind] = (),
+    other_run: LastCheckpoint | None = None,
 ) -> None:
     output = f"{folder}/{name}"
-    tiny_training.train(config, corpus, output, f"{output}/work", rewinds=rewinds)
+    tiny_training.train(
+        config, corpus, output, f"{output}/work", rewinds=rewinds, other_run=other_run
+    )

@@ -18,6 +18,7 @@ RULE = SkipSpikes(window_steps=2, deviations=2.0)
         pytest.param(4.5, [1.0, 3.0], Spike(4.5, 2.0, 1.0), id="above it"),
         pytest.param(-9.0, [1.0, 3.0], None, id="far below"),
         pytest.param(99.0, [1.0], None, id="a window that is not full"),
+        pytest.param(0.2, [0.1, 0.1], None, id="losses that were all the same"),
         pytest.param(math.inf, [1.0, 3.0], None, id="not finite: no spike, but skipped anyway"),
         pytest.param(math.nan, [1.0, 3.0], None, id="not a number"),
     ],

@@ -39,8 +39,8 @@ def ran(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spike_of(folder: str) -> Mapping[str, float]:
-    return json.loads(Path(folder, "rewound", "rewound.jsonl").read_text())
+def spike_of(folder: str, name: str = "rewound") -> Mapping[str, float]:
+    return json.loads(Path(folder, name, "rewound.jsonl").read_text())
 
 
 def lines(folder: Path, name: str) -> list[dict[str, Any]]:
@@ -115,6 +115,23 @@ def test_a_rewind_takes_other_pairs_and_leaves_no_trace_of_undone_steps(
     # Half of the mean over two ranks is 100 times as large.
     assert 40 * noted["mean"] < noted["loss"] < 60 * noted["mean"]
     assert not (rewound / "skipped.jsonl").exists()
+
+
+def test_a_rewind_below_a_url_ends_as_one_in_a_folder(ran: Path) -> None:
+    (on_this_machine,) = ran.glob("openalign-train-*")
+    assert files(on_this_machine) == files(ran / "rewound")
+    assert progress(ran / "below-url").rewinds == progress(ran / "rewound").rewinds
+
+
+def test_a_rewind_goes_back_to_what_another_run_has_ended_with(ran: Path) -> None:
+    gone_on = ran / "gone-on"
+
+    assert files(gone_on) == files(ran / "gone-on-known")
+    assert [line["step"] for line in lines(gone_on, "metrics.jsonl")] == [4, 5, 6, 7, 8, 9]
+    of_runs = [(each.back_to, each.first_batch, each.step) for each in progress(gone_on).rewinds]
+    assert of_runs == [(5, 5, 7)]
+    starts = progress(gone_on).starts
+    assert [start.step for start in starts] == [0, 4], "what came of the one before was undone"
 
 
 @pytest.mark.parametrize("ended", ["killed", "stopped"])

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.telemetry import say
@@ -23,8 +25,10 @@ from openalign.train.checkpoints.manifest import (
     Progress,
     read_manifest,
 )
+from openalign.train.config import TrainConfig
+from openalign.train.optim.lamb import ShardedOptimizer
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
-from openalign.train.zero import WEIGHT, trained_parameters, unmoved_tensors
+from openalign.train.zero import WEIGHT, start_engine, trained_parameters, unmoved_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,30 @@ class FoundCheckpoint:
         """Remove the copy, where there is one, once no rank reads it."""
         if self.is_copy and is_first_of_machine():
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def engine_from(
+    found: FoundCheckpoint | None,
+    towers: nn.Module,
+    optimizer: ShardedOptimizer,
+    config: TrainConfig,
+    ranks: RankGroup,
+) -> Any:
+    """Start the engine, with all that the checkpoint holds where there is one.
+
+    All ranks must call this.
+
+    Raises:
+        StageError: the towers are not those that were saved.
+    """
+    if found is None:
+        return start_engine(towers, optimizer, config, ranks)
+    found.load_towers(towers)
+    engine = start_engine(towers, optimizer, config, ranks)
+    found.load_moments(engine, optimizer)
+    together(lambda: None)  # until all have read
+    found.forget()
+    return engine
 
 
 def go_back(

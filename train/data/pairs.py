@@ -35,7 +35,7 @@ from openalign.train.data.augment import draw_cuts
 from openalign.train.data.decoded import DecodedImages, Put
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.order import Positions, RowNumbers, rows_at
-from openalign.train.data.passed_over import BatchRange, batch_at
+from openalign.train.data.passed_over import BatchRange, batch_at, batches_behind
 from openalign.train.data.pixel_batch import PixelBatch, PixelRows
 from openalign.train.data.preprocess import (
     Preprocess,
@@ -258,9 +258,15 @@ class TrainingSet:
                     hint=errors[0].hint,
                 )
             replaced += self._replaced(positions[at], rows[at], errors)
-            rows[at] = self._rows_at(positions[at] + attempt * self._replace_after)
+            rows[at] = self._rows_at(self._behind(positions[at], attempt))
             failures = self._images.read(rows[at], at, put)
         return rows, tuple(replaced)
+
+    def _behind(self, positions: Positions, attempt: int) -> Positions:
+        """Return the same places of the batch that comes so many behind, of those that are left."""
+        size = self._replace_after
+        batches = [batches_behind(int(p) // size, attempt, self._passed_over) for p in positions]
+        return np.array(batches, dtype=np.int64) * size + positions % size
 
     def _replaced(
         self, positions: Positions, rows: RowNumbers, errors: Sequence[InputError]

@@ -33,3 +33,9 @@ def batch_at(step: int, passed_over: Sequence[BatchRange]) -> int:
         if number >= first:
             number += stop - first
     return number
+
+
+def batches_behind(batch: int, count: int, passed_over: Sequence[BatchRange]) -> int:
+    """Return the batch that comes `count` batches behind another, of those that are left."""
+    num_before = sum(min(stop, batch) - first for first, stop in passed_over if first < batch)
+    return batch_at(batch - num_before + count, passed_over)

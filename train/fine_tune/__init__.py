@@ -1,1 +1,1 @@
-"""Fine-tuning the image tower with a head (ALIGN §5.3), as plain functions; nothing runs them."""
+"""Fine-tuning the image tower with a head (ALIGN §5.3), on the training engine."""

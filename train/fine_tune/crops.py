@@ -17,13 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from torch import Tensor
 
 from openalign.errors import InputError
 from openalign.images import decoding
 from openalign.images.headers import ImageError
 from openalign.train.data.order import Positions, draws_at
-from openalign.train.data.preprocess import to_tensor
 
 CENTRAL_SHARE = 0.875
 """Side of the central crop, as a share of the image's shorter side."""
@@ -73,10 +71,10 @@ def central_box(width_px: int, height_px: int) -> Box:
     return _centered(width_px, height_px, side, side)
 
 
-def training_pixels(
+def training_crops(
     contents: Sequence[bytes], positions: Positions, *, side_px: int, seed: int
-) -> Tensor:
-    """Return `[B, C, S, S]` in [-1, 1]: a random crop of each image, every other one mirrored.
+) -> npt.NDArray[np.uint8]:
+    """Return `[B, S, S, C]`: a random crop of each image, every other one mirrored.
 
     Raises:
         InputError: one of the contents is no image.
@@ -87,17 +85,17 @@ def training_pixels(
         image = _decode(content)
         crop = _resized(image, random_box(*image.size, draws[1:]), side_px)
         crops.append(crop[:, ::-1] if draws[0] < 0.5 else crop)
-    return to_tensor(np.stack(crops))
+    return np.stack(crops)
 
 
-def evaluation_pixels(contents: Sequence[bytes], *, side_px: int) -> Tensor:
-    """Return `[B, C, S, S]` in [-1, 1]: the central crop of each image.
+def evaluation_crops(contents: Sequence[bytes], *, side_px: int) -> npt.NDArray[np.uint8]:
+    """Return `[B, S, S, C]`: the central crop of each image.
 
     Raises:
         InputError: one of the contents is no image.
     """
     images = [_decode(content) for content in contents]
-    return to_tensor(np.stack([_resized(i, central_box(*i.size), side_px) for i in images]))
+    return np.stack([_resized(i, central_box(*i.size), side_px) for i in images])
 
 
 def _centered(width_px: int, height_px: int, wide: int, high: int) -> Box:

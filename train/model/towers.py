@@ -35,6 +35,7 @@ from openalign.train.model.batch_norm import batch_norms, pass_statistics, repla
 from openalign.train.model.depthwise import hasten_small_maps
 from openalign.train.model.parameter_patterns import freeze, is_frozen
 from openalign.train.model.pretrained import Pretrained
+from openalign.train.presets import ImageTower
 
 WRAPPED = "align."
 """Where `Towers` keeps the library's model."""
@@ -107,7 +108,7 @@ class Towers(nn.Module):
             image_BD, text_BD = self._embed(pixels[:], ids_BT, mask_BT)
             self._note_statistics()
             return image_BD, text_BD, temperature
-        run = self._run if len(passes) == 1 else partial(_recomputed, self._run)
+        run = self._run if len(passes) == 1 else partial(recomputed, self._run)
         embedded: list[tuple[Tensor, Tensor]] = []
         for each in passes:
             image_bD, text_bD = run(each, pixels, ids_BT, mask_BT)
@@ -155,18 +156,10 @@ def build_towers(
             align_config(model, vocabulary_size=vocabulary_size, pretrained=pretrained)
         )
         _draw_convolutions(align)
-    hasten_small_maps(align.vision_model)
-    image_tower = model.image_tower
-    replace_batch_norms(
-        align, momentum=image_tower.batch_norm_momentum, kind=image_tower.batch_norm
-    )
-    for layer in cast("Iterable[Any]", align.vision_model.encoder.blocks):
-        layer.projection.dropout = StochasticDepth(layer.projection.dropout.p)
-        if image_tower.gradient_checkpointing:
-            layer.forward = partial(_recomputed, layer.forward)
+    correct_image_tower(align.vision_model, model.image_tower)
     for layer in cast("Iterable[Any]", align.text_model.encoder.layer):
         if model.text_tower.gradient_checkpointing:
-            layer.forward = partial(_recomputed, layer.forward)
+            layer.forward = partial(recomputed, layer.forward)
     towers = Towers(
         align,
         temperature=config.temperature.initial,
@@ -177,6 +170,19 @@ def build_towers(
         _load(towers, pretrained.weights)
     freeze(towers, config.frozen)
     return towers.train()
+
+
+def correct_image_tower(tower: nn.Module, settings: ImageTower) -> None:
+    """Correct a library's image tower for training: batch norm, stochastic depth, small maps.
+
+    The chance that a block is skipped is the one that the tower has.
+    """
+    hasten_small_maps(tower)
+    replace_batch_norms(tower, momentum=settings.batch_norm_momentum, kind=settings.batch_norm)
+    for layer in cast("Iterable[Any]", tower.encoder.blocks):  # pyright: ignore[reportAttributeAccessIssue]
+        layer.projection.dropout = StochasticDepth(layer.projection.dropout.p)
+        if settings.gradient_checkpointing:
+            layer.forward = partial(recomputed, layer.forward)
 
 
 def align_config(
@@ -277,7 +283,7 @@ def _draw_convolutions(align: AlignModel) -> None:
             layer.weight.normal_(std=math.sqrt(2.0 / fan_out))
 
 
-def _recomputed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+def recomputed(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
     """Run `forward` without keeping its activations; the backward pass runs it again.
 
     It runs to its end then: under ZeRO-3 a module that is left early would keep its parameters.

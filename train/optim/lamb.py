@@ -94,6 +94,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
         """
         return _MOMENTS if self._ema_decay is None else (*_MOMENTS, EMA)
 
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The names of what is the shard itself at the start; the rest of what is kept is zero."""
+        return () if self._ema_decay is None else (EMA,)
+
     def set_factor(self, factor: float) -> None:
         """Set every group's learning rate to a share of its peak."""
         self.learning_rate = self._peak * factor
@@ -105,16 +110,13 @@ class ShardedOptimizer(torch.optim.Optimizer):
         self.trust_ratios = TrustRatios()
 
     def state_of(self, shard: Tensor) -> dict[str, Tensor]:
-        """Return a shard's `step` and what is `kept` of it.
-
-        At the start the moments are zeros, and the average is the shard itself.
-        """
+        """Return a shard's `step` and what is `kept` of it, as it is at the start or was left."""
         state = cast("dict[str, Tensor]", self.state[shard])
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32)
             state |= {name: torch.zeros_like(shard) for name in self.kept}
-            if EMA in state:
-                state[EMA].copy_(shard.detach())
+            for name in self.copied:
+                state[name].copy_(shard.detach())
         return state
 
     @torch.no_grad()
@@ -124,10 +126,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
         for group in self.param_groups:
             shards = [shard for shard in group["params"] if shard.grad is not None]
             if shards:
-                self._update_group(group, shards)
+                self.update_group(group, shards)
         return loss
 
-    def _update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
+    def update_group(self, group: dict[str, Any], shards: list[Tensor]) -> None:
+        """Update the shards of a group, each of which has a gradient."""
         updates = [self._adam_update(group, shard) for shard in shards]
         if group["adapt"]:
             self._scale(group, shards, updates)
@@ -154,25 +157,25 @@ class ShardedOptimizer(torch.optim.Optimizer):
         return update.add_(shard, alpha=group["weight_decay"]) if group["weight_decay"] else update
 
     def _scale(self, group: dict[str, Any], shards: list[Tensor], updates: list[Tensor]) -> None:
-        weight, update = self._squared_norms(shards, [shards, updates]).sqrt()
+        pieces = self._pieces(shards)
+        weight, update = self._squared_norms(pieces, [shards, updates]).sqrt()
         both = (weight > 0) & (update > 0)
         ratio = torch.where(both, weight / update, 1.0).clamp_(max=group["trust_ratio_at_most"])
         self.trust_ratios.values.append(ratio[both])
-        for shard, values in zip(shards, updates, strict=True):
-            for piece in self._pieces(shards, shard):
+        for values, of_shard in zip(updates, pieces, strict=True):
+            for piece in of_shard:
                 values.view(-1).narrow(0, piece.start, piece.size).mul_(
                     ratio[piece.parameter].to(values.dtype)
                 )
 
-    def _squared_norms(self, shards: list[Tensor], rows: list[list[Tensor]]) -> Tensor:
+    def _squared_norms(self, pieces: Sequence[Sequence[Piece]], rows: list[list[Tensor]]) -> Tensor:
         """Return `[len(rows), parameters]`: squared norms by parameter, summed over ranks.
 
         Every rank takes part in the sum, also one whose shard is nothing but padding.
         """
-        pieces = [self._pieces(shards, shard) for shard in shards]
-        count = len(shards) if self.layout is None else self.layout.num_parameters
+        count = len(pieces) if self.layout is None else self.layout.num_parameters
         numbers = [piece.parameter for found in pieces for piece in found]
-        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=shards[0].device)
+        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=rows[0][0].device)
         if numbers:
             index = torch.tensor(numbers, device=squares.device)
             for row, tensors in zip(squares, rows, strict=True):
@@ -187,11 +190,11 @@ class ShardedOptimizer(torch.optim.Optimizer):
             dist.all_reduce(squares, group=self.layout.group)
         return squares
 
-    def _pieces(self, shards: list[Tensor], shard: Tensor) -> Sequence[Piece]:
+    def _pieces(self, shards: list[Tensor]) -> list[Sequence[Piece]]:
+        """Return what each shard holds; without a layout it is one whole parameter."""
         if self.layout is not None:
-            return self.layout.pieces[shard.data_ptr()]
-        number = next(n for n, other in enumerate(shards) if other is shard)
-        return (Piece(number, 0, shard.numel()),)
+            return [self.layout.pieces[shard.data_ptr()] for shard in shards]
+        return [(Piece(number, 0, shard.numel()),) for number, shard in enumerate(shards)]
 
 
 def ema_share(step: int, *, decay: float) -> float:

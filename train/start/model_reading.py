@@ -47,7 +47,7 @@ def read(
     with opened(url) as files:
         names = model_files(files)
         architecture = read_architecture(files)
-        preprocess = _preprocess(files, architecture)
+        preprocess = read_preprocess(files, architecture)
         text = architecture.text_config
         words = read_words(
             files,
@@ -137,7 +137,7 @@ def with_words(preprocess: Preprocess, tokenizer: Tokenizer) -> Preprocess:
     return replace(preprocess, max_tokens=tokens_at_most(tokenizer), **asdict(rules))
 
 
-def _preprocess(folder: Folder, architecture: Architecture) -> Preprocess:
+def read_preprocess(folder: Folder, architecture: Architecture) -> Preprocess:
     """Return what images go through; texts have as many tokens as the model has positions."""
     if SETTINGS_FILE in folder.names:
         return Preprocess.load(folder)

@@ -23,9 +23,10 @@ from openalign.evaluate.linear.rows import Labeled, threads
 from openalign.evaluate.linear.sgd import Descent, descend
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats, resampled_means
 from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
-from openalign.evaluate.results import Metric, library_versions
+from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
 from openalign.evaluate.tasks.contract import Material, Measured, Sampling, name_of
+from openalign.evaluate.tasks.over_runs import deviation_over_runs
 from openalign.evaluate.tasks.per_class_measures import Outcome, confused_pairs, titles_of
 from openalign.evaluate.tasks.probes.head_outcomes import labeled_at, outcome_of
 from openalign.evaluate.tasks.probes.vtab import (
@@ -35,7 +36,6 @@ from openalign.evaluate.tasks.probes.vtab import (
     VtabTrial,
     called,
 )
-from openalign.evaluate.tasks.probes.vtab_summary import deviation_of
 from openalign.train.data.order import seed_at
 from openalign.train.fine_tune.recipes import VTAB_BATCH_SIZE, VTAB_FALLS
 from openalign.train.fine_tune.schedule import falling_factor
@@ -188,7 +188,6 @@ def metrics(
     """Return the mean over runs, whose interval draws the images anew, and the runs' deviation."""
     mean_Q1 = hit_QR.mean(axis=1, keepdims=True)
     value_R1 = resampled_means(mean_Q1, np.arange(len(mean_Q1)), bootstrap)
-    deviation = deviation_of(hit_QR.mean(axis=0).tolist())
     return [
         resampled_metric(
             f"{prefix}/top_1",
@@ -198,15 +197,5 @@ def metrics(
             n=len(hit_QR),
             chance=1 / num_classes,
         ),
-        Resampled(
-            metric=Metric(
-                name=f"{prefix}/std_over_runs",
-                value=deviation,
-                low=deviation,
-                high=deviation,
-                n=hit_QR.shape[1],
-                chance=0.0,
-                higher_is_better=False,
-            )
-        ),
+        deviation_over_runs(prefix, hit_QR.mean(axis=0).tolist()),
     ]

@@ -21,6 +21,7 @@ from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
 from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.over_runs import deviation_of
 from openalign.evaluate.tasks.probes.vtab import OVERALL, VtabFacts
 
 MEAN = "mean"
@@ -139,8 +140,3 @@ def means_of_runs(facts: Sequence[VtabFacts]) -> list[float] | None:
         return None
     by_task = [[right / each.num_test for right in each.run_right] for each in facts]
     return [statistics.fmean(of_run) for of_run in zip(*by_task, strict=True)]
-
-
-def deviation_of(values: Sequence[float]) -> float:
-    """Return the standard deviation of runs as a sample of all runs; 0 for one run."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0

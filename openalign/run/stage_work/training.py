@@ -56,6 +56,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     """
     from openalign.train import rank
     from openalign.train.launch import launch
+    from openalign.train.local_ranks import count_gpus
     from openalign.train.stage_spec import made_by_ranks
 
     _check_start(spec)
@@ -65,7 +66,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     def begin(url: str) -> None:
         launch(
             [url],
-            num_processes=config.num_processes,
+            num_processes=ranks_asked_for(config, num_gpus=count_gpus()),
             folders=(spec.output, spec.folder.url),
             grace_seconds=config.stop.grace_seconds,
         )
@@ -84,6 +85,11 @@ def _check_start(spec: "TrainingSpec") -> None:
         say(f"train     takes from what it begins from: {line}")
 
 
+def ranks_asked_for(config: TrainConfig, *, num_gpus: int) -> int:
+    """Return `num_processes`, or what 0 stands for: one a GPU, but no more than blocks."""
+    return config.num_processes or min(num_gpus or 1, config.num_blocks)
+
+
 def check_ranks(config: TrainConfig) -> None:
     """Find fault with the number of ranks here, and not in each of them a minute later.
 
@@ -93,8 +99,9 @@ def check_ranks(config: TrainConfig) -> None:
     from openalign.train.local_ranks import count_gpus
     from openalign.train.passes import block_share
 
-    count = config.num_processes or 1
-    block_share(config, rank=0, world_size=min(count, count_gpus() or count))
+    num_gpus = count_gpus()
+    count = ranks_asked_for(config, num_gpus=num_gpus)
+    block_share(config, rank=0, world_size=min(count, num_gpus or count))
 
 
 def rank_spec(

@@ -42,6 +42,21 @@ def as_rank(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@pytest.mark.parametrize(
+    ("asked", "num_gpus", "expected"),
+    [
+        pytest.param(0, 8, 4, id="one a block"),
+        pytest.param(0, 3, 3, id="one a GPU"),
+        pytest.param(0, 0, 1, id="no GPU"),
+        pytest.param(6, 8, 6, id="as asked, which is refused later"),
+    ],
+)
+def test_how_many_ranks_are_asked_for(asked: int, num_gpus: int, expected: int) -> None:
+    config = replace(CONFIG, num_processes=asked, global_batch_size=16, block_size=4)
+
+    assert training.ranks_asked_for(config, num_gpus=num_gpus) == expected
+
+
 def spec_of(pipelines: Path) -> TrainingSpec:
     run = Run(stages=STAGES, config=load_pipeline(str(pipelines), "tiny"))
     settings, contents = {"settings": identity(run.config.train)}, {"fetch": "a", "select": "b"}

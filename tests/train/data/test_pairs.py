@@ -13,6 +13,7 @@ from openalign.train import loop
 from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.order import rows_at
 from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
+from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
 from openalign.train.ranks import RankGroup
 from openalign.train.zero import deepspeed_settings
@@ -258,6 +259,27 @@ def test_a_bad_image_gives_way_to_the_pair_at_its_place_in_a_later_batch(
     texts = [table["alt_text"][row].as_py() for row in expected]
     lengths = [len(text.split()) + 2 for text in texts]
     assert [int(n) for share in shares for n in share.tokens.mask.sum(1)] == lengths
+
+
+def test_no_pair_of_a_batch_that_is_passed_over_takes_a_bad_ones_place(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    """The image at place 3 of the first batch is bad, and the second batch is passed over."""
+    at = make_set(corpus).rows(0, 64)
+    bad = int(at[3])
+    image = corpus.table()["image"].to_pylist()
+    of_bad = {row for row in range(64) if (image[row], row < 32) == (image[bad], bad < 32)}
+    assert int(at[2 * 16 + 3]) not in of_bad
+    data = make_set(
+        corpus,
+        shards=damaged(corpus, tmp_path, [bad]),
+        replace_after=16,
+        passed_over=[BatchRange(1, 2)],
+    )
+
+    found = data.batch(0, start=0, stop=16)
+
+    assert int(found.rows[3]) == int(at[2 * 16 + 3])
 
 
 def test_a_corpus_of_bad_images_stops_the_run(corpus: Corpus, tmp_path: Path) -> None:

@@ -3,13 +3,21 @@ import random
 
 import pytest
 
-from openalign.train.data.passed_over import BatchRange, batch_at, merged
+from openalign.train.data.passed_over import BatchRange, batch_at, batches_behind, merged
 
 
 def test_steps_take_the_batches_that_are_left_in_their_order() -> None:
     left_out = merged([BatchRange(2, 4), BatchRange(6, 7)])
 
     assert [batch_at(step, left_out) for step in range(6)] == [0, 1, 4, 5, 7, 8]
+
+
+def test_what_comes_behind_a_batch_is_counted_among_those_left() -> None:
+    left_out = merged([BatchRange(2, 4), BatchRange(6, 7)])  # left are 0, 1, 4, 5, 7, 8
+
+    assert [batches_behind(1, count, left_out) for count in range(5)] == [1, 4, 5, 7, 8]
+    assert [batches_behind(5, count, left_out) for count in range(3)] == [5, 7, 8]
+    assert [batches_behind(3, count, ()) for count in range(3)] == [3, 4, 5]
 
 
 def test_ranges_that_overlap_or_touch_are_one() -> None:

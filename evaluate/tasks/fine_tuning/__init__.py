@@ -1,0 +1,1 @@
+"""Tasks that fine-tune the image tower, on any labelled data set."""

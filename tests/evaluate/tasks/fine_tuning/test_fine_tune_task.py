@@ -1,0 +1,357 @@
+"""Fine-tuning as a task: what it asks for, what it says, and a run by the command."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+from embedded import embedded_benchmark, image_called, random_rows
+from rank_processes import environment
+from tiny_training import COLORS, SHAPES, jpeg_of
+
+from openalign.cli import main
+from openalign.errors import ConfigError, InputError, StageError
+from openalign.evaluate.datasets.dataset import Dataset, ImageClass
+from openalign.evaluate.datasets.labels import class_folders
+from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
+from openalign.evaluate.metrics.bootstrap import Bootstrap
+from openalign.evaluate.results import Results, read
+from openalign.evaluate.tasks.contract import FinishedTask, Material, Sampling, TrainingMaterial
+from openalign.evaluate.tasks.fine_tuning.fine_tune import (
+    FineTuneFacts,
+    FineTuneTask,
+    headline,
+    measure,
+    needs,
+    train,
+)
+from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import Learned, quick
+from openalign.evaluate.tasks.tower_training import (
+    RunOutcome,
+    StageOutcome,
+    TowerRun,
+    outcomes_of,
+    places_in,
+)
+from openalign.train.config import Duration
+from openalign.train.fine_tune.recipes import (
+    FINE_GRAINED_ALL,
+    FINE_GRAINED_HEAD,
+    IMAGENET_ALL,
+    IMAGENET_HEAD,
+    FineGrainedRecipe,
+    FineTuneEngine,
+    ImageNetRecipe,
+    VtabRecipe,
+    vtab_recipe,
+)
+from openalign.train.sweep.ranges import draw_trial
+from openalign.train.zero import joined_ranks
+
+PETS = Dataset(
+    images=[
+        image_called(f"{split}-{number}", split=split, label=number % 3)
+        for split, count in (("train", 4), ("val", 2), ("test", 6))
+        for number in range(count)
+    ],
+    classes=tuple(ImageClass(id=str(number)) for number in range(3)),
+)
+TASK = FineTuneTask(benchmark="pets", recipe=FineGrainedRecipe())
+
+
+def test_the_recipes_are_the_papers_where_nothing_is_said() -> None:
+    assert ImageNetRecipe().stages == (IMAGENET_HEAD, IMAGENET_ALL)
+    assert FineGrainedRecipe().stages == (FINE_GRAINED_HEAD, FINE_GRAINED_ALL)
+    assert (ImageNetRecipe().runs, FineGrainedRecipe().runs) == (1, 3)
+
+
+def test_each_number_of_a_recipe_may_be_another() -> None:
+    head, both = ImageNetRecipe(
+        epochs=2, batch_size=8, head_learning_rate=0.3, learning_rate=0.4, tower_share=0.5,
+        weight_decay=0.6, head_train_px=32, head_eval_px=40, train_px=48, eval_px=64,
+    ).stages  # fmt: skip
+    shared: dict[str, Any] = {
+        "duration": Duration(epochs=2), "batch_size": 8, "weight_decay": 0.6
+    }  # fmt: skip
+    assert head == replace(IMAGENET_HEAD, **shared, learning_rate=0.3, train_px=32, eval_px=40)
+    assert both == replace(
+        IMAGENET_ALL, **shared, learning_rate=0.4, tower_share=0.5, train_px=48, eval_px=64
+    )
+
+
+def test_a_fast_run_takes_two_steps() -> None:
+    stages = FineGrainedRecipe().stages
+    assert [stage.duration.steps for stage in quick(stages, fast=True)] == [2, 2]
+    assert quick(stages, fast=False) == (FINE_GRAINED_HEAD, FINE_GRAINED_ALL)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param({"batch_size": 1}, "batch_size must be at least 2, got 1", id="batch"),
+        pytest.param({"runs": 0}, "runs must be above 0", id="runs"),
+        pytest.param({"steps": 0}, "steps must be above 0", id="steps"),
+        pytest.param({"train_px": 0}, "train_px must be above 0", id="pixels"),
+        pytest.param({"weight_decay": -1.0}, "weight_decay", id="decay"),
+    ],
+)
+def test_recipes_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FineGrainedRecipe(**settings)
+
+
+def test_blocks_of_one_image_are_refused() -> None:
+    with pytest.raises(ValueError, match="block_size must be at least 2, got 1"):
+        FineTuneEngine(block_size=1)
+
+
+def test_it_needs_the_splits_that_it_trains_and_tests_on() -> None:
+    assert needs(TASK, PETS).splits == {"train", "test"}
+    assert needs(replace(TASK, train_splits=("train", "val")), PETS).splits == {
+        "train",
+        "val",
+        "test",
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "dataset", "message"),
+    [
+        pytest.param(
+            replace(TASK, train_splits=("train", "test")), PETS, "two parts to play", id="twice"
+        ),
+        pytest.param(replace(TASK, split="dev"), PETS, "no image is in split `dev`", id="no split"),
+        pytest.param(TASK, replace(PETS, classes=()), "have no classes", id="no class"),
+        pytest.param(
+            TASK, replace(PETS, classes=PETS.classes[:1]), "needs two classes", id="one class"
+        ),
+        pytest.param(
+            TASK,
+            replace(PETS, images=[PETS.images[0], PETS.images[-1]]),
+            "there is 1 image to train on",
+            id="one image",
+        ),
+    ],
+)
+def test_data_sets_that_cannot_be_learned_are_refused(
+    task: FineTuneTask, dataset: Dataset, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        needs(task, dataset)
+
+
+def stage_outcome(above: list[int], wrong: list[int]) -> StageOutcome:
+    first = [[0, 1, 2]] * len(above)
+    return StageOutcome(
+        steps=7, batch_size=4, above=above, tied=[0] * len(above), wrong=wrong, first=first
+    )
+
+
+def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
+    """Of six images the head is right for 3 and 1; all layers are for 6 and 3, all of class 0."""
+    head = [stage_outcome([0, 0, 0, 1, 1, 1], [1] * 6), stage_outcome([0, 1, 1, 1, 1, 1], [1] * 6)]
+    last = [stage_outcome([0] * 6, [2] * 6), stage_outcome([0, 1, 0, 0, 2, 1], [2] * 6)]
+    runs = [RunOutcome(stages=list(stages)) for stages in zip(head, last, strict=True)]
+    benchmark = embedded_benchmark(PETS, random_rows(len(PETS.images), 4, seed=0))
+
+    measured = measure(
+        TASK,
+        Material(benchmark=benchmark, texts={}, trained=Learned(FineGrainedRecipe().stages, runs)),
+        Sampling(bootstrap=Bootstrap(resamples=20, confidence=0.9, seed=0), num_examples=2),
+    )
+
+    values = {metric.name: metric.value for metric in measured.metrics}
+    prefix = "fine_tune/pets"
+    # Labels are 0, 1, 2, 0, 1, 2. The second run: class 0 whole, class 1 not at all, half of 2.
+    assert values == pytest.approx(
+        {
+            f"{prefix}/top_1": (6 / 6 + 3 / 6) / 2,
+            f"{prefix}/mean_per_class": (1 + (1 + 0 + 0.5) / 3) / 2,
+            f"{prefix}/std_over_runs": np.std([1.0, 0.5], ddof=1),
+            f"{prefix}/head_top_1": (3 / 6 + 1 / 6) / 2,
+        }
+    )
+    facts = measured.facts
+    assert (facts.run_right, facts.steps, facts.num_train_images) == ((6, 3), (7, 7), 4)
+    assert facts.num_unseen_classes == 0
+    task = FinishedTask(name="pets", benchmark="pets", facts=facts, results=results_of(measured))
+    (line,) = headline(task)
+    assert line == (
+        "pets test, fine-tuned: top-1 75.0, with the head alone 33.3 (chance 33.3; 6 images, 3 "
+        "classes; fine_grained, 4 training images, 2 runs)"
+    )
+
+
+def results_of(measured: Any) -> Results:
+    return Results(metrics=tuple(measured.metrics), tasks=(), settings={}, libraries={}, hashes={})
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> Path:
+    """Settings of a run on eight colored shapes in four classes, and four others to test on."""
+    folder = tmp_path_factory.mktemp("toy")
+    for split, shapes in (("train", SHAPES[:2]), ("test", SHAPES[2:3])):
+        for color in COLORS[:4]:
+            of_class = folder / "data" / split / color
+            of_class.mkdir(parents=True)
+            for shape in shapes:
+                (of_class / f"{shape}.jpg").write_bytes(jpeg_of(color, shape))
+    recipe = {"kind": "fine_grained", "steps": 4, "batch_size": 8, "train_px": 32, "eval_px": 40}
+    task = {
+        "kind": "fine_tune",
+        "benchmark": "toy",
+        "recipe": {**recipe, "head_learning_rate": 1.0, "runs": 2},
+        "engine": {"block_size": 4, "checkpoint_every_steps": 2, "decode_threads": 1},
+    }
+    settings = {
+        "benchmarks": {"toy": {"kind": "class_folders", "path": str(folder / "data")}},
+        "evaluate": {"model": model_folder, "tasks": [task], "bootstrap_resamples": 20},
+    }
+    pipelines = {name: {**settings, "root": str(folder / name)} for name in ("whole", "cut", "two")}
+    path = folder / "pipelines.yaml"
+    path.write_text(yaml.safe_dump(pipelines))
+    return path
+
+
+def command(toy: Path, name: str) -> list[str]:
+    return ["evaluate", name, "--config", str(toy)]
+
+
+def evaluate_until(toy: Path, name: str, words: str) -> None:
+    """Run the command in a process, which is killed when it says something."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "openalign", *command(toy, name)],
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if words in line:
+                process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+
+def result_bytes(toy: Path, name: str) -> dict[str, bytes]:
+    folder = toy.parent / name / "evaluate"
+    names = ("results.json", "resamples.parquet", "examples.json", "manifest.json")
+    return {file: (folder / file).read_bytes() for file in names}
+
+
+@pytest.mark.slow
+def test_the_command_goes_on_after_a_kill_to_the_same_bytes(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(toy, "whole")) == 0
+    said = capsys.readouterr().err
+    assert "fine_tune/toy, run 2 of 2, stage 2 of 2, step 4 of 4: loss" in said
+    assert "toy test, fine-tuned: top-1" in said
+
+    evaluate_until(toy, "cut", "run 2 of 2, stage 1 of 2, step 4 of 4")
+    checkpoints = toy.parent / "cut"
+    assert list(checkpoints.rglob("checkpoints/run-2-1")), "its checkpoints are there"
+    assert not list(checkpoints.rglob("checkpoints/run-1-*")), "those of a complete run are not"
+
+    assert main(command(toy, "cut")) == 0
+    assert "run 1 of 2" not in capsys.readouterr().err
+    assert result_bytes(toy, "cut") == result_bytes(toy, "whole")
+    assert not any(name in os.environ for name in ("RANK", "WORLD_SIZE"))
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_two_processes_train_together(toy: Path) -> None:
+    assert main([*command(toy, "two"), "--set", "evaluate.num_processes=2"]) == 0
+
+    found = read(str(toy.parent / "two" / "evaluate" / "results.json"))
+    facts = msgspec.convert(found.tasks[0].facts, FineTuneFacts)
+    assert (facts.steps, facts.batch_size, facts.num_images) == ((4, 4), 8, 4)
+    assert found.metric("fine_tune/toy/top_1").n == 4
+
+
+@pytest.fixture
+def material(toy: Path, model_folder: str, tmp_path: Path) -> Generator[TrainingMaterial]:
+    """The shapes as a task of two trials trains on them, alone."""
+    dataset = class_folders.read(ClassFoldersDataset(path=str(toy.parent / "data")))
+    with joined_ranks() as ranks:
+        yield TrainingMaterial(
+            dataset=dataset,
+            model=model_folder,
+            processor="",
+            weights="w",
+            images="i",
+            work=str(tmp_path),
+            ranks=ranks,
+            fast=False,
+        )
+
+
+ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
+
+
+def test_more_processes_than_blocks_are_refused(material: TrainingMaterial) -> None:
+    of_two = replace(material, ranks=replace(material.ranks, world_size=2))
+    task = replace(TASK, recipe=FineGrainedRecipe(batch_size=8))
+
+    with pytest.raises(ConfigError, match="2 processes cannot share 1 block of 8 images") as told:
+        train(task, of_two)
+    assert "`block_size` under the task's `engine` to 4 or less" in (told.value.hint or "")
+
+
+@pytest.mark.slow
+def test_vtabs_recipe_trains_what_was_best_on_the_validation_split(
+    material: TrainingMaterial,
+) -> None:
+    """Of the eight training images those of the second shape are the validation split."""
+    images = [
+        replace(image, split="val200" if image.name.endswith(f"{SHAPES[1]}.jpg") else image.split)
+        for image in material.dataset.images
+    ]
+    of_vtab = replace(material, dataset=replace(material.dataset, images=images))
+    recipe = VtabRecipe(trials=2, batch_size=4, updates=(1, 2), resolutions_px=(32, 36), runs=1)
+    task = replace(TASK, train_splits=("train",), recipe=recipe, engine=ENGINE)
+
+    found = train(task, of_vtab)
+
+    assert isinstance(found, Learned)
+    drawn = [draw_trial(recipe.ranges, number, seed=0) for number in range(2)]
+    assert [trial.settings for trial in found.trials] == drawn
+    assert found.chosen == int(found.trials[1].num_right > found.trials[0].num_right)
+    (stage,) = found.stages
+    assert stage == vtab_recipe(drawn[found.chosen], batch_size=4)
+    ((last,),) = (run.stages for run in found.runs)
+    assert last.steps == drawn[found.chosen]["updates"]
+    assert len(last.above) == 4
+
+
+@pytest.mark.slow
+def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+    stage = replace(
+        FINE_GRAINED_HEAD, learning_rate=1e38, batch_size=8, train_px=32, eval_px=32,
+        duration=Duration(steps=20),
+    )  # fmt: skip
+    run = TowerRun(
+        name="trial-1",
+        words="toy",
+        stages=(stage,),
+        engine=ENGINE,
+        seed=0,
+        trained_on=places_in(material, "train"),
+        tested_on=places_in(material, "test"),
+        may_diverge=True,
+    )
+
+    (outcome,) = outcomes_of(material, [run])
+
+    assert outcome == RunOutcome(stages=[])
+    assert outcome.num_right == 0
+    with pytest.raises(StageError, match="toy stopped at step"):
+        outcomes_of(material, [replace(run, name="trial-2", may_diverge=False)])

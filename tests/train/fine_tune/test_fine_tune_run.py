@@ -1,0 +1,142 @@
+"""Stages on the training engine: equal to torch's own SGD, on any ranks, and after a kill."""
+
+import pickle
+import signal
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fine_tune_checks as checks
+import pytest
+import torch
+from tiny_training import finish, start_ranks
+from torch import Tensor
+
+from openalign.errors import ConfigError, StageError
+from openalign.train import zero
+from openalign.train.fine_tune.recipes import FINE_GRAINED_HEAD, IMAGENET_HEAD, FineTuneEngine
+from openalign.train.fine_tune.run import config_of, fine_tune
+from openalign.train.ranks import RankGroup
+
+ON_TWO_RANKS = [("as in BiT", 3), ("as in BiT", 0), ("batch norm", 2), ("all", 1), ("head", 2)]
+"""Recipes, each with a ZeRO stage."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Generator[None]:
+    """Round as the ranks do: with another number of threads sums have another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
+    """What two ranks come to; they are started once for all tests here."""
+    folder = tmp_path_factory.mktemp("two")
+    job = (checks.on_ranks, (str(folder), ON_TWO_RANKS))
+    finish(start_ranks(job, num_ranks=2, folder=folder))
+    return pickle.loads(Path(folder, "found.pkl").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> dict[str, dict[str, Tensor]]:
+    """What torch's own SGD comes to."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, recipe in checks.RECIPES.items():
+        classifier = checks.new_classifier()
+        checks.by_hand(classifier, recipe, block=checks.BLOCK, seed=checks.SEED)
+        found[name] = {n: v.detach().clone() for n, v in classifier.state_dict().items()}
+    return found
+
+
+def ways_apart(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """Return how far weights lie from those expected, as a share of the way from the start."""
+    start = checks.new_classifier().state_dict()
+    names = [n for n in expected if expected[n].is_floating_point()]
+    apart = sum(float((found[n] - expected[n]).double().square().sum()) for n in names)
+    way = sum(float((expected[n] - start[n]).double().square().sum()) for n in names)
+    assert way > 0
+    return (apart / way) ** 0.5
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ON_TWO_RANKS)
+def test_two_ranks_come_to_what_torchs_own_sgd_does(
+    two_ranks: dict[Any, Any], by_hand: dict[str, dict[str, Tensor]], case: tuple[str, int]
+) -> None:
+    assert set(two_ranks[case]) == set(by_hand[case[0]])
+    assert ways_apart(two_ranks[case], by_hand[case[0]]) < 1e-4
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_ranks_share_the_images_that_are_tested(two_ranks: dict[Any, Any]) -> None:
+    classifier = checks.new_classifier()
+    classifier.load_state_dict(two_ranks[ON_TWO_RANKS[0]])
+    with torch.inference_mode():
+        expected = classifier.eval().logits(checks.central(40))
+
+    torch.testing.assert_close(two_ranks["scores"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    """Steps read 16 images. It is killed at the sixth, behind the checkpoint of the third."""
+    reads, expected = checks.read_by(str(tmp_path / "whole"))
+    cut = tmp_path / "cut"
+    [killed] = start_ranks((checks.until_killed, (str(cut),)), num_ranks=1, folder=cut)
+    said = killed.communicate()[0]
+    assert killed.returncode == -signal.SIGKILL, said
+
+    reads_after, found = checks.read_by(str(cut))
+
+    assert (reads, reads_after) == (8 * 16, 5 * 16)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Generator[RankGroup]:
+    with zero.joined_ranks() as ranks:
+        yield ranks
+
+
+def test_a_run_ends_where_nothing_is_finite(tmp_path: Path, alone: RankGroup) -> None:
+    recipe = replace(checks.HEAD, learning_rate=1e30)
+
+    with pytest.raises(StageError, match=r"toy stopped at step .* 10 steps in a row") as told:
+        fine_tune(checks.run_of(recipe, str(tmp_path)), checks.new_classifier(), None, alone)
+    assert "lower learning rate" in (told.value.hint or "")
+
+
+def test_a_checkpoint_of_other_inputs_is_refused(tmp_path: Path, alone: RankGroup) -> None:
+    recipe = checks.RECIPES["head"]
+    fine_tune(checks.run_of(recipe, str(tmp_path)), checks.new_classifier(), None, alone)
+    other = checks.run_of(recipe, str(tmp_path), made_from={"model": "another"})
+
+    with pytest.raises(StageError, match="was made with another model"):
+        fine_tune(other, checks.new_classifier(), None, alone)
+
+
+def test_a_set_smaller_than_the_batch_goes_in_whole_blocks() -> None:
+    def sizes(num_images: int, block_size: int | None) -> tuple[int, int]:
+        engine = FineTuneEngine(block_size=block_size)
+        config = config_of(FINE_GRAINED_HEAD, engine, num_images=num_images, seed=0)
+        return config.global_batch_size, config.num_blocks
+
+    assert sizes(2040, None) == (256, 1)
+    assert sizes(2040, 32) == (256, 8)
+    assert sizes(100, None) == (100, 1)
+    assert sizes(100, 16) == (96, 6)
+    with pytest.raises(ConfigError, match="batches of 0 images cannot be made"):
+        sizes(10, 16)
+
+
+def test_epochs_are_counted_in_images() -> None:
+    config = config_of(IMAGENET_HEAD, FineTuneEngine(), num_images=1_281_167, seed=0)
+
+    assert config.duration.steps == 125_114
+    assert (config.global_batch_size, config.num_blocks) == (1024, 4)

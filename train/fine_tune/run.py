@@ -1,0 +1,294 @@
+"""One stage of fine-tuning on the training engine, and what the network says of images.
+
+The engine is that of training on pairs: DeepSpeed around the network (`zero`), blocks that ranks
+own whole (`passes`), batch norm by blocks, checkpoints by parameter. What goes through it is not.
+So the promises are the same: a run that was killed goes on from its newest checkpoint, on as many
+ranks in the same bytes, on more or fewer equal but for the rounding of sums.
+
+Shape suffixes:
+    C  classes
+"""
+
+import hashlib
+import math
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from openalign.errors import ConfigError, StageError
+from openalign.files import storage
+from openalign.read_ahead import made_ahead
+from openalign.telemetry import say
+from openalign.train import passes, zero
+from openalign.train.checkpoints import resume, room
+from openalign.train.checkpoints.folder import CheckpointFolder
+from openalign.train.checkpoints.manifest import Progress
+from openalign.train.checkpoints.saver import CheckpointTerms, Saver
+from openalign.train.config import Duration, TrainConfig
+from openalign.train.data.worker_threads import WorkerThreads
+from openalign.train.fine_tune.classifier import Classifier, build_sgd
+from openalign.train.fine_tune.images import (
+    EVALUATED_AT_ONCE,
+    CropReader,
+    LabeledBatch,
+    LabeledImages,
+)
+from openalign.train.fine_tune.recipes import FineTuneEngine, Recipe
+from openalign.train.fine_tune.schedule import falling_factor
+from openalign.train.model.batch_norm import average_batch_norm, move_running_statistics
+from openalign.train.optim.momentum import MomentumSgd
+from openalign.train.optim.schedule import total_steps
+from openalign.train.ranks import RankGroup, on_rank_0, together
+from openalign.train.updates import Schedule
+
+
+class DivergedError(StageError):
+    """The loss or gradient of too many steps in a row was not finite."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuning:
+    """A stage that is to be run; every rank has the same."""
+
+    words: str
+    """What messages call it."""
+
+    recipe: Recipe
+    engine: FineTuneEngine
+    images: LabeledImages
+    num_classes: int
+    seed: int
+    """Of the order of images, their crops, and what is dropped and mixed."""
+
+    folder: str
+    """URL of its checkpoints. No other run may be at work there."""
+
+    made_from: Mapping[str, str]
+    """What the result depends on, by name: a checkpoint that says otherwise is refused."""
+
+
+def config_of(recipe: Recipe, engine: FineTuneEngine, *, num_images: int, seed: int) -> TrainConfig:
+    """Return a stage as settings of training.
+
+    A set smaller than the batch goes in whole, up to the last whole block.
+
+    Raises:
+        ConfigError: the batch cannot be cut into blocks.
+    """
+    batch_size = min(recipe.batch_size, num_images)
+    if engine.block_size is not None and batch_size < recipe.batch_size:
+        batch_size -= batch_size % engine.block_size
+    steps = total_steps(recipe.duration, num_pairs=num_images, global_batch_size=batch_size or 1)
+    try:
+        return TrainConfig(
+            seed=seed,
+            global_batch_size=batch_size,
+            block_size=engine.block_size,
+            duration=Duration(steps=steps),
+            schedule=Schedule(warmup_steps=0),
+            zero=engine.zero,
+            precision=engine.precision,
+            checkpoint_every_steps=engine.checkpoint_every_steps,
+            keep_checkpoints=1,
+            decode_threads=engine.decode_threads,
+        )
+    except ValueError as error:
+        raise ConfigError(f"batches of {batch_size} images cannot be made: {error}") from error
+
+
+@dataclass(slots=True, kw_only=True)
+class _UnderWay:
+    """A stage under way."""
+
+    run: FineTuning
+    config: TrainConfig
+    share: passes.BlockShare
+    ranks: RankGroup
+    engine: Any
+    optimizer: MomentumSgd
+    progress: Progress
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole stage."""
+        steps = self.config.duration.steps
+        assert steps is not None
+        return steps
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a checkpoint belongs behind the steps that are done."""
+        step = self.progress.step
+        return step == self.num_steps or step % self.config.checkpoint_every_steps == 0
+
+
+def fine_tune(
+    run: FineTuning, classifier: Classifier, color_scaling: Tensor | None, ranks: RankGroup
+) -> dict[str, Tensor]:
+    """Train a network from its newest checkpoint on; return its weights, whole and on the CPU.
+
+    All ranks must call this, each with a network that begins with the same weights.
+
+    Raises:
+        ConfigError: there are fewer blocks than ranks.
+        DivergedError: too many steps in a row were not finite.
+        InputError: an image cannot be read.
+        StageError: no checkpoint is whole, or there is no room for one.
+    """
+    config = config_of(run.recipe, run.engine, num_images=len(run.images), seed=run.seed)
+    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    folder = CheckpointFolder(url=run.folder, scratch=_scratch(run.folder))
+    on_rank_0(ranks, folder.drop_unfinished)
+    found = resume.find_newest(folder, ranks, made_from=run.made_from)
+    classifier.begin(run.recipe)
+    optimizer = build_sgd(classifier, run.recipe)
+    on_rank_0(ranks, partial(_require_room, folder, classifier, len(optimizer.kept)))
+    stage = _UnderWay(
+        run=run,
+        config=config,
+        share=share,
+        ranks=ranks,
+        engine=resume.engine_from(found, classifier, optimizer, config, ranks),
+        optimizer=optimizer,
+        progress=found.progress if found else Progress(),
+    )
+    terms = CheckpointTerms(
+        made_from=run.made_from, settings={}, keep=1, keep_every_steps=0, beside={}
+    )
+    saver = Saver(folder, ranks, terms)
+    try:
+        with _batches(stage, color_scaling) as batches:
+            stage.engine.train()
+            for batch in batches:
+                saver.check()
+                _step(stage, batch)
+                if stage.is_due:
+                    average_batch_norm(classifier)
+                    saver.save(stage.engine, optimizer, stage.progress)
+        saver.wait()
+        return zero.whole_weights(stage.engine)
+    finally:
+        saver.close()
+        zero.stop_engine(stage.engine)
+
+
+def logits_of(
+    images: LabeledImages,
+    classifier: Classifier,
+    color_scaling: Tensor | None,
+    *,
+    side_px: int,
+    num_threads: int,
+    ranks: RankGroup,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield this rank's share of the images: the place of the first, and `[b, C]` of some.
+
+    Each rank has every so many of the groups of images, and a whole copy of the network.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    classifier.to(ranks.device).eval()
+    starts = range(
+        EVALUATED_AT_ONCE * ranks.rank, len(images), EVALUATED_AT_ONCE * ranks.world_size
+    )
+    with _reader(images, color_scaling, num_threads) as reader:
+        made = (reader.evaluation(start, side_px=side_px) for start in starts)
+        with closing(made_ahead(made, num_ahead=1, name="crops")) as ahead, torch.inference_mode():
+            for start, pixels in zip(starts, ahead, strict=True):
+                yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
+
+
+def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
+    """Take a step; where it is not finite on any rank, change nothing.
+
+    Raises:
+        DivergedError: it is one of too many in a row.
+    """
+    run, ranks, progress, share = stage.run, stage.ranks, stage.progress, stage.share
+    step = progress.step
+    loss = share.weight * stage.engine(
+        batch.pixels.to(ranks.device, non_blocking=True),
+        batch.label_B.to(ranks.device, non_blocking=True),
+        passes=passes.block_passes(share, seed=run.seed, step=step),
+    )
+    shared = loss.detach() / ranks.world_size
+    dist.all_reduce(shared)
+    mean = float(shared)
+    stage.optimizer.set_factor(falling_factor(run.recipe.falls, step, total_steps=stage.num_steps))
+    is_finite = math.isfinite(mean)
+    norm = zero.take_step(stage.engine, stage.optimizer, loss) if is_finite else math.nan
+    progress.step += 1
+    _count(stage, is_taken=math.isfinite(norm))
+    statistics = stage.engine.module.statistics_of_passes
+    if statistics and math.isfinite(norm):
+        move_running_statistics(stage.engine.module, statistics, share=share.weight)
+    if stage.is_due and ranks.rank == 0:
+        say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}")
+
+
+def _count(stage: _UnderWay, *, is_taken: bool) -> None:
+    progress = stage.progress
+    progress.nonfinite_in_a_row = 0 if is_taken else progress.nonfinite_in_a_row + 1
+    progress.num_skipped += not is_taken
+    if progress.nonfinite_in_a_row >= stage.config.nonfinite_steps_in_a_row:
+        raise DivergedError(
+            f"{stage.run.words} stopped at step {progress.step}: the loss or gradient of "
+            f"{progress.nonfinite_in_a_row} steps in a row was not finite",
+            hint="a lower learning rate helps where the data is sound",
+        )
+
+
+@contextmanager
+def _batches(stage: _UnderWay, color_scaling: Tensor | None) -> Generator[Iterator[LabeledBatch]]:
+    """Make this rank's part of each step that is left, one step ahead."""
+    run, config, share = stage.run, stage.config, stage.share
+
+    def make(reader: CropReader, step: int) -> LabeledBatch:
+        first = step * config.global_batch_size + share.start
+        return reader.training(
+            np.arange(first, first + share.num_pairs), side_px=run.recipe.train_px, seed=run.seed
+        )
+
+    with _reader(run.images, color_scaling, config.decode_threads) as reader:
+        made = map(partial(make, reader), range(stage.progress.step, stage.num_steps))
+        with closing(made_ahead(made, num_ahead=1, name="crops")) as ahead:
+            yield ahead
+
+
+@contextmanager
+def _reader(
+    images: LabeledImages, color_scaling: Tensor | None, num_threads: int
+) -> Generator[CropReader]:
+    with closing(WorkerThreads(num_threads, name="crop")) as threads:
+        yield CropReader(images=images, threads=threads, color_scaling=color_scaling)
+
+
+def _require_room(folder: CheckpointFolder, classifier: Classifier, num_kept: int) -> None:
+    needed = room.bytes_of_checkpoint(
+        zero.trained_parameters(classifier).values(),
+        zero.unmoved_tensors(classifier).values(),
+        num_kept=num_kept,
+    )
+    room.require_room(folder.room, needed, at_once=1)
+
+
+def _scratch(url: str) -> Path:
+    """Return a folder of this machine for checkpoints that are kept under a URL."""
+    name = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"openalign-fine-tune-{name}"
+
+
+def drop_checkpoints(run: FineTuning, ranks: RankGroup) -> None:
+    """Remove a stage's checkpoints, once what came of it is kept; all ranks must call this."""
+    together(lambda: None)  # until all have read
+    on_rank_0(ranks, lambda: storage.remove(run.folder))
