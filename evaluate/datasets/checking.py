@@ -20,14 +20,34 @@ _ELSEWHERE = "if the images lie elsewhere, name their folder: --images FOLDER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SplitCount:
+    """What a copy holds of a split."""
+
+    split: str
+    images: int
+    """Images that the data set names, those that are missing among them."""
+
+    missing: int
+    captions: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCopy:
     """What a copy holds."""
 
     name: str
-    """The data set's name, where it has one, and its kind."""
+    """What the data set was called; empty where nobody said."""
 
-    table: Sequence[str]
-    """A heading and a line a split, and what there is beside images."""
+    kind: str
+    title: str
+    """What the kind is, in a line."""
+
+    splits: Sequence[SplitCount]
+    """Empty where there are no images."""
+
+    beside_images: Sequence[str]
+    """What else there is, a sentence each."""
 
     notes: Sequence[str]
     """What the reader left out, a sentence each."""
@@ -81,10 +101,12 @@ def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
     problems = _other_sizes(dataset, kind.sizes.get(name, {}))
     if missing:
         problems.append(_missing(missing, len(files)))
-    title = f"{settings.kind}: {kind.title}"
     return CheckedCopy(
-        name=f"{name}, {title}" if name not in ("", settings.kind) else title,
-        table=_table(dataset, missing),
+        name=name,
+        kind=settings.kind,
+        title=kind.title,
+        splits=_splits(dataset, missing),
+        beside_images=dataset.beside_images,
         notes=dataset.notes,
         problems=problems,
         hint=_ELSEWHERE if missing and hasattr(settings, "images") else "",
@@ -108,21 +130,17 @@ def _missing(missing: Sequence[BenchmarkImage], num_images: int) -> str:
     return "\n".join(lines)
 
 
-def _table(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> Sequence[str]:
-    """Return a line a split: its images, how many are missing, their captions and classes.
-
-    What there is beside images follows.
-    """
-    if not dataset.images:
-        return dataset.beside_images
-    lines = [f"{'split':16} {'images':>10} {'missing':>10} {'captions':>10} {'classes':>10}"]
+def _splits(dataset: Dataset, missing: Sequence[BenchmarkImage]) -> list[SplitCount]:
+    found: list[SplitCount] = []
     for split in dataset.splits:
         images = [image for image in dataset.images if image.split == split]
-        num_missing = sum(image.split == split for image in missing)
-        num_captions = sum(len(image.captions) for image in images)
-        num_classes = len({image.label for image in images if image.label is not None})
-        lines.append(
-            f"{split:16} {len(images):>10,} {num_missing:>10,} {num_captions:>10,} "
-            f"{num_classes:>10,}"
+        found.append(
+            SplitCount(
+                split=split,
+                images=len(images),
+                missing=sum(image.split == split for image in missing),
+                captions=sum(len(image.captions) for image in images),
+                classes=len({image.label for image in images if image.label is not None}),
+            )
         )
-    return [*lines, *dataset.beside_images]
+    return found

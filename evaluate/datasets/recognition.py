@@ -44,9 +44,21 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
     if kinds == list(KINDS):
         problem = f"{path} is of no form that is known: {held}"
         hint = f"`openalign datasets` lists them; {hint}"
+        if storage.is_folder(path) and list_images(path).images:
+            hint = _of_images(path)
     if near := _known_near(kinds, name, path):
         hint = f"of such a form is {' and '.join(near)}; {hint}"
     raise InputError(problem, hint=hint)
+
+
+def _of_images(path: str) -> str:
+    """Say what a folder of images lacks, and what it may be meant for."""
+    return (
+        "images become a benchmark by what is said of them: their classes in a table beside them "
+        "(openalign datasets class_table), or in a folder a class (openalign datasets "
+        "class_folders); or their captions in a file (openalign datasets flickr). To train on "
+        f"images with texts beside them: openalign init NAME {path}"
+    )
 
 
 def _recognized_as(

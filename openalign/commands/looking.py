@@ -162,6 +162,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
         choices=_RUNNERS,
         help="where jobs would run; local, unless Beam's options name one",
     )
+    add_json(parser)
 
 
 def _doctor(options: Options, beam_options: Sequence[str]) -> None:
@@ -176,7 +177,13 @@ def _doctor(options: Options, beam_options: Sequence[str]) -> None:
     if options.runner is not None:
         flags.insert(0, f"--runner={_RUNNERS[options.runner]}")
     root = config_of(options).root if options.pipeline else "runs"
-    tell_lines(examination.lines(root, flags))
+    found = examination.findings(root, flags)
+    if options.json:
+        every = list(found)
+        tell_json(every)
+        examination.require_none_failed(every)
+        return
+    tell_lines(examination.lines(found))
 
 
 STATUS = Verb(

@@ -177,7 +177,11 @@ def _compare(options: Options, beam_options: Sequence[str]) -> int:
 
 
 def _add_datasets(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(metavar="ACTION")
+    from openalign.run.verbs import data_set_forms
+
+    actions = parser.add_subparsers(metavar="KIND|check")
+    for name in data_set_forms.names():  # without a help text: `datasets` itself lists them
+        actions.add_parser(name).set_defaults(do=_show_kind, kind=name)
     check = actions.add_parser(
         "check",
         help="count what a copy holds, and say what it lacks",
@@ -194,6 +198,7 @@ def _add_datasets(parser: argparse.ArgumentParser) -> None:
         what="a setting of its kind that the path does not tell, for example splits=FILE; may be "
         "given more than once",
     )
+    add_json(check)
     check.set_defaults(do=_check_dataset)
 
 
@@ -204,6 +209,13 @@ def _datasets(_: Options, beam_options: Sequence[str]) -> None:
     tell_lines(data_set_forms.form_lines())
 
 
+def _show_kind(options: Options, beam_options: Sequence[str]) -> None:
+    from openalign.run.verbs import data_set_forms
+
+    refuse(beam_options)
+    tell_lines(data_set_forms.kind_lines(options.kind))
+
+
 def _check_dataset(options: Options, beam_options: Sequence[str]) -> None:
     from openalign.run.verbs import data_set_forms
 
@@ -211,7 +223,9 @@ def _check_dataset(options: Options, beam_options: Sequence[str]) -> None:
     changes = list(options.overrides)
     if options.images is not None:
         changes.append(f"images={quoted(options.images)}")
-    tell_lines(data_set_forms.check_lines(options.path, options.kind, changes))
+    copies = data_set_forms.check(options.path, options.kind, changes)
+    tell_json(copies) if options.json else tell_lines(data_set_forms.check_lines(copies))
+    data_set_forms.require_whole(copies)
 
 
 ESTIMATE = Verb(
@@ -237,7 +251,7 @@ COMPARE = Verb(
 )
 DATASETS = Verb(
     name="datasets",
-    title="list the forms of data sets that are read, or check a copy of one",
+    title="list the forms of data sets that are read, show one, or check a copy",
     do=_datasets,
     arguments=_add_datasets,
 )

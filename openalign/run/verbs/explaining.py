@@ -44,6 +44,15 @@ def lines(key: str) -> Iterator[str]:
         yield from _section(section)
 
 
+def kind_lines(key: str, kind: str) -> Iterator[str]:
+    """Yield what the settings of one kind of a section do; `kind:` itself is left out."""
+    for section in all_sections():
+        if (section.key, section.kind) == (key, kind):
+            for setting in section.settings:
+                if _last(setting) != "kind":
+                    yield from _setting(section, setting)
+
+
 def _with_a_word_like(key: str, names: Collection[str]) -> str | None:
     """Return a hint that has the names of settings in which a word like this one stands."""
     words = {word for name in names for word in name.split("_")}

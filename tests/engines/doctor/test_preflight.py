@@ -353,6 +353,25 @@ def test_the_doctor_shows_every_problem_and_sends_no_job(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_doctor_prints_json_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["--spark_rest_url=http://127.0.0.1:1", "--spark_job_server_jar=none.jar"]
+
+    code = cli.main(["doctor", "--json", "--runner", "spark", "--", *flags, REST])
+
+    out, err = capsys.readouterr()
+    findings = json.loads(out)
+    assert code == 2
+    assert [each["state"] for each in findings] == ["ok", "FAILS", "FAILS", "?"]
+    assert findings[1]["subject"] == "jar"
+    assert "the Spark job server none.jar is not there" in findings[1]["problem"]
+    assert "--spark_job_server_jar names Beam's job server" in findings[1]["hint"]
+    assert findings[0]["hint"] == ""
+    assert "jobs cannot run there: 2 of the checks failed" in err
+
+
 @pytest.mark.parametrize(
     ("flag", "message"),
     [

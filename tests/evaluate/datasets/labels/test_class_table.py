@@ -9,6 +9,7 @@ from published_forms import class_ids, files_below, labelled, names_of, write_im
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets import checking
+from openalign.evaluate.datasets.checking import SplitCount
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.labels.class_table import KIND, ClassTableDataset
 from openalign.evaluate.datasets.recognition import recognized
@@ -238,11 +239,11 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
 
     [copy] = checking.check(str(path))
 
-    assert copy.name.startswith("class_table: a CSV or TSV table")
+    assert copy.kind == "class_table"
     assert copy.problems == [f"1 of 4 images are not there:\n  {tmp_path}/cats/2.jpg"]
-    assert [line.split() for line in copy.table[1:]] == [
-        ["train", "2", "0", "0", "2"],
-        ["test", "2", "1", "0", "2"],
+    assert copy.splits == [
+        SplitCount(split="train", images=2, missing=0, captions=0, classes=2),
+        SplitCount(split="test", images=2, missing=1, captions=0, classes=2),
     ]
 
 
