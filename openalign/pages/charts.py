@@ -20,20 +20,30 @@ _UNIT_WIDTH = 110.0
 """Room for the unit at the end of the axis."""
 
 
-def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, unit: str) -> str:
+def line_chart(
+    steps: Sequence[float],
+    values: Sequence[float],
+    *,
+    label: str,
+    unit: str,
+    chance: float | None = None,
+) -> str:
     """Return a curve over steps: every value faintly, the running mean on top.
 
-    `label` is what a screen reader says; `unit` names the horizontal axis.
+    `label` is what a screen reader says; `unit` names the horizontal axis. `chance` is the value of
+    a model that knows nothing, where there is such a value.
     """
     scale_x = _Scale(min(steps), max(steps), _LEFT, _WIDTH - _RIGHT)
-    ticks = nice_ticks(min(values), max(values))
-    scale_y = _Scale(min(ticks[0], *values), max(ticks[-1], *values), _HEIGHT - _BOTTOM, _TOP)
+    shown = [*values, *([] if chance is None else [chance])]
+    ticks = nice_ticks(min(shown), max(shown))
+    scale_y = _Scale(min(ticks[0], *shown), max(ticks[-1], *shown), _HEIGHT - _BOTTOM, _TOP)
     smooth = _running_mean(values, max(1, len(values) // 40))
     parts = [
         _opening(label),
         *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
         *(_step_label(tick, scale_x.at(tick)) for tick in _whole_ticks(min(steps), max(steps))),
         _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        "" if chance is None else _chance_line(scale_y.at(chance)),
         _path("faint", steps, values, scale_x, scale_y),
         _path("curve", steps, smooth, scale_x, scale_y),
         "</svg>",
@@ -170,6 +180,13 @@ def _grid_line(tick: float, y: float) -> str:
     return (
         f'<line class="grid" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
         + _axis_text(_LEFT - 8, y + 4, f"{tick:g}", anchor="end")
+    )
+
+
+def _chance_line(y: float) -> str:
+    return (
+        f'<line class="chance" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        + _axis_text(_WIDTH - _RIGHT, y - 5, "chance", anchor="end")
     )
 
 

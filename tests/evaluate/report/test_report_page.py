@@ -1,6 +1,7 @@
 """The report, over real results of a tiny model and hand-made manifests of the other stages."""
 
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from squares import RETRIEVAL, config_of, run_stage
 
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.report import page as report_page
+from openalign.evaluate.report import provenance
+from openalign.evaluate.report.provenance import MadeStage
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.names import METRICS_FILE
 from openalign.files.states import FetchState
@@ -88,6 +91,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
         evaluated=folders["evaluate"],
         trained=folders.get("train"),
         num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
+        made=[MadeStage(name="fetch", day="2026-11-27", took="22 s", machine="2 cores <here>")],
         output=str(run / "report"),
         title='A "tiny" model & more',
         credits=CREDITS,
@@ -334,3 +338,36 @@ def test_the_result_lists_the_pages_and_the_files_of_tables(evaluated: Path) -> 
         assert (evaluated / "report" / file.name).stat().st_size == file.num_bytes
     assert sum(result.states.values()) == result.num_inputs
     assert result.num_outputs > 0
+
+
+def test_the_page_says_when_stages_were_made_and_on_what(whole: tuple[Page, str]) -> None:
+    text = whole[0].text
+
+    assert "2026-11-27" in text
+    assert "22 s" in text
+    assert "2 cores <here>" in text
+
+
+def test_the_loss_has_a_line_at_chance(whole: tuple[Page, str]) -> None:
+    # Two directions among 4 pairs: 2 ln 4.
+    assert 2 * math.log(4) == pytest.approx(2.7726, abs=1e-4)
+    labels = [svg["aria-label"] or "" for svg in whole[0].named("svg")]
+    assert [label for label in labels if "chance is 2.77" in label]
+
+
+def test_parameters_are_counted_by_tower(model_folder: str, tmp_path: Path) -> None:
+    from transformers import AlignModel
+
+    shutil.copytree(model_folder, tmp_path / "export")
+    model = AlignModel.from_pretrained(model_folder)
+    image, text = (
+        sum(p.numel() for p in tower.parameters()) / 1e6
+        for tower in (model.vision_model, model.text_model)
+    )
+
+    note = provenance.parameters_note(str(tmp_path))
+
+    assert note == (
+        f"Of parameters the image tower {image:,.2f} and the text tower {text:,.2f} million."
+    )
+    assert provenance.parameters_note(str(tmp_path / "export")) == ""
