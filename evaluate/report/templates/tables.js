@@ -1,8 +1,6 @@
 "use strict";
-// Makes tables sortable by column and filterable by text, and folds sections on a phone. Without it
-// the page can be read as it is.
+// Makes tables sortable by column and filterable by text. Without it they can be read as they are.
 const fewestRowsToFilter = 6;
-const phone = matchMedia("(max-width: 34rem)");
 
 // What a cell is sorted by: a number where it has one, its text otherwise, null where it is empty.
 function sortKey(cell) {
@@ -57,28 +55,10 @@ function makeFilterable(table) {
   table.closest(".wide").before(bar);
 }
 
-// On a phone a section is its heading, until it is asked for.
-function fold(section) {
-  const heading = section.querySelector(":scope > h2");
-  if (heading === null) return;
-  const folded = document.createElement("details");
-  const summary = document.createElement("summary");
-  folded.className = "folded";
-  summary.append(heading);
-  folded.append(summary, ...section.childNodes);
-  section.append(folded);
-}
-
-// A link to a row or a section shows it, though a filter hides it or it is folded.
-function showTarget(hash) {
-  const target = document.getElementById(hash.slice(1));
-  if (target === null) return;
-  target.hidden = false;
-  const within = target.querySelector(":scope > details.folded");
-  if (within !== null) within.open = true;
-  for (let around = target.closest("details"); around !== null; around = around.parentElement.closest("details")) {
-    around.open = true;
-  }
+// A link to a row shows it, though a filter hides it.
+function showTarget(link) {
+  const row = document.getElementById(link.hash.slice(1));
+  if (row !== null && row.hidden) row.hidden = false;
 }
 
 for (const table of document.querySelectorAll("table[data-sortable]")) {
@@ -88,11 +68,7 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
 for (const wide of document.querySelectorAll(".wide, pre")) {
   wide.tabIndex = 0; // so that keys can scroll it
 }
-if (phone.matches) {
-  for (const section of document.querySelectorAll("main > section")) fold(section);
-}
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[href^='#']");
-  if (link !== null) showTarget(link.hash);
+  if (link !== null) showTarget(link);
 });
-if (location.hash) showTarget(location.hash);
