@@ -165,9 +165,11 @@ def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(whole: tuple[Page,
     assert page.named("script") == [{}]
     sources = [a["src"] for _, a in page.tags if "src" in a]
     assert len(sources) > 10
+    sources += [image["href"] for image in page.named("image")]
     assert all((source or "").startswith("data:image/webp;base64,") for source in sources)
     templates = Path(report_page.__file__).parent / "templates"
-    files = [(templates / name).read_text() for name in ("tables.css", "tables.js")]
+    names = ("tables.css", "tables.js", "map.css", "map.js")
+    files = [(templates / name).read_text() for name in names]
     for text in (page_style(), *files):
         assert not [word for word in ("url(", "@import", "http", "fetch(") if word in text]
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
@@ -225,6 +227,15 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "transformers",
     ):
         assert part in text, part
+
+
+def test_the_map_has_every_image_of_the_split_with_its_caption(whole: tuple[Page, str]) -> None:
+    page, _ = whole
+
+    pictures = [a for _, a in page.tags if "picture" in (a.get("class") or "")]
+    assert len(pictures) == len(page.named("image")) == 5
+    assert {a["aria-label"] for a in pictures} > {"a red square", "a green square"}
+    assert "the 5 images of squares (split test ), laid out by t-SNE" in page.text
 
 
 def test_what_was_fetched_is_not_among_the_rejects(whole: tuple[Page, str]) -> None:
