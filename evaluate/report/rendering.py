@@ -19,8 +19,8 @@ _template = templates_in("openalign.evaluate.report")
 OF_KIND = "kind/"
 """How the names of templates begin that a task kind offers: `kind/retrieval`."""
 
-_STYLES = ("tables.css", "map.css")
-_SCRIPTS = ("tables.js", "map.js")
+_STYLES = ("tables.css", "map.css", "fold.css")
+_SCRIPTS = ("tables.js", "map.js", "fold.js")
 
 
 def render(name: str, **values: Any) -> str:
