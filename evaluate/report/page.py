@@ -201,7 +201,11 @@ def build(
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
-        curves=provenance.curves(trained) if trained is not None else [],
+        curves=(
+            provenance.curves(trained, loss_of_chance=provenance.loss_of_chance(manifests))
+            if trained is not None
+            else []
+        ),
         training=provenance.training_note(manifests) if trained is not None else "",
         num_pairs=num_pairs,
         paper=PAPER,

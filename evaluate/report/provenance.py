@@ -1,5 +1,6 @@
 """Where the training pairs came from and how training went, for the report."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,9 @@ _EXAMPLES = 3
 _TEXTS = 10
 _COLUMNS = ["key", "state", "alt_text", "image_url"]
 
+_LOSS = "train/loss"
 _CURVES = (
-    ("train/loss", "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
+    (_LOSS, "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
     ("train/temperature", "Temperature", "the learned scalar that divides the cosines"),
 )
 
@@ -136,7 +138,23 @@ def training_note(manifests: Mapping[str, Manifest]) -> str:
     return note
 
 
-def curves(folder: str) -> list[Curve]:
+def loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
+    """Return the loss of a model that takes every pair of a batch for equally likely.
+
+    That is twice the logarithm of the global batch: the loss sums both directions (Eq. 1 and 2),
+    and label smoothing does not change it. None where pairs of one image are left out of each
+    other's negatives, which batches then decide.
+    """
+    if "train" not in manifests:
+        return None
+    settings = manifests["train"].settings["settings"]
+    batch = int(settings.get("global_batch_size", 0))
+    if batch < 1 or settings.get("same_image_negatives") == "mask":
+        return None
+    return 2 * math.log(batch)
+
+
+def curves(folder: str, *, loss_of_chance: float | None = None) -> list[Curve]:
     """Return the curves of a training folder; none where it holds no metrics."""
     url = storage.join(folder, METRICS_FILE)
     if not storage.exists(url):
@@ -152,7 +170,14 @@ def curves(folder: str) -> list[Curve]:
                 Curve(
                     name=name,
                     explained=explained,
-                    svg=charts.line_chart(steps, values, label=label, unit="steps"),
+                    svg=charts.line_chart(
+                        steps,
+                        values,
+                        label=label,
+                        unit="steps",
+                        measured=name.lower(),
+                        chance=loss_of_chance if key == _LOSS else None,
+                    ),
                     first=f"{values[0]:.3g}",
                     last=f"{values[-1]:.3g}",
                 )

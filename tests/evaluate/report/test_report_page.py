@@ -238,6 +238,15 @@ def test_the_map_has_every_image_of_the_split_with_its_caption(whole: tuple[Page
     assert "the 5 images of squares (split test ), laid out by t-SNE" in page.text
 
 
+def test_the_loss_has_a_line_at_chance_and_the_temperature_has_none(
+    whole: tuple[Page, str],
+) -> None:
+    page, _ = whole
+
+    assert [line["class"] for line in page.named("line")].count("chance") == 1
+    assert "chance 2.77" in page.text  # 2 ln 4
+
+
 def test_what_was_fetched_is_not_among_the_rejects(whole: tuple[Page, str]) -> None:
     assert "http://a.example/fine" not in whole[0].text
     assert "http://a.example/gone" in whole[0].text
