@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from openalign.evaluate import results
+from openalign.evaluate.drawing.image_map import read_map
+from openalign.evaluate.drawing.map_drawing import MapDrawing, draw_map
 from openalign.evaluate.drawing.metric_numbers import Number
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
@@ -83,6 +85,9 @@ class Page:
 
     is_abridged: bool
     """Whether only the first number of the first of these tasks is shown."""
+
+    image_map: MapDrawing | None
+    """None where no benchmark has enough images for one."""
 
     tables: ReportTables
 
@@ -195,15 +200,18 @@ def build(
         openings=_first_numbers(openings) if is_abridged else openings,
         num_opening_tasks=len(openings),
         is_abridged=is_abridged,
+        image_map=None if evaluated is None else _image_map(evaluated),
         tables=tables_of(measured),
         funnel=funnel.build(manifests, stages),
         gallery=[] if selected is None else gallery.images_of(selected),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
-        curves=[]
-        if trained is None
-        else provenance.curves(trained, chance_loss=provenance.chance_loss(manifests)),
+        curves=(
+            provenance.curves(trained, loss_of_chance=provenance.loss_of_chance(manifests))
+            if trained is not None
+            else []
+        ),
         training=_training(manifests, trained),
         made=made,
         num_pairs=num_pairs,
@@ -248,6 +256,12 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
         KindPart(template=f"{rendering.OF_KIND}{name}", tasks=tasks)
         for name, tasks in sections.items()
     ]
+
+
+def _image_map(folder: str) -> MapDrawing | None:
+    found = read_map(folder)
+    thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS_FILE))
+    return draw_map(found, Tiles(found.benchmark, thumbnails))
 
 
 def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:

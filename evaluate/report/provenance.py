@@ -177,18 +177,23 @@ def parameters_note(folder: str) -> str:
     return f"Of parameters {' and '.join(said)} million."
 
 
-def chance_loss(manifests: Mapping[str, Manifest]) -> float | None:
-    """Return the loss of towers that tell no pair of a batch from another; None without a training.
+def loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
+    """Return the loss of a model that takes every pair of a batch for equally likely.
 
-    Each direction then has the logarithm of the global batch, whatever the label smoothing.
+    That is twice the logarithm of the global batch: the loss sums both directions (Eq. 1 and 2),
+    and label smoothing does not change it. None where pairs of one image are left out of each
+    other's negatives, which batches then decide.
     """
     if "train" not in manifests:
         return None
-    batch = int(manifests["train"].settings["settings"].get("global_batch_size", 0))
-    return 2.0 * math.log(batch) if batch else None
+    settings = manifests["train"].settings["settings"]
+    batch = int(settings.get("global_batch_size", 0))
+    if batch < 1 or settings.get("same_image_negatives") == "mask":
+        return None
+    return 2 * math.log(batch)
 
 
-def curves(folder: str, *, chance_loss: float | None = None) -> list[Curve]:
+def curves(folder: str, *, loss_of_chance: float | None = None) -> list[Curve]:
     """Return the curves of a training folder; none where it holds no metrics."""
     url = storage.join(folder, METRICS_FILE)
     if not storage.exists(url):
@@ -200,14 +205,18 @@ def curves(folder: str, *, chance_loss: float | None = None) -> list[Curve]:
         if len(points) > 1:
             steps, values = [p[0] for p in points], [p[1] for p in points]
             label = f"{name} over {len(points):,} steps, from {values[0]:.3g} to {values[-1]:.3g}"
-            chance = chance_loss if key == _LOSS else None
-            if chance is not None:
-                label += f"; chance is {chance:.3g}"
             found.append(
                 Curve(
                     name=name,
                     explained=explained,
-                    svg=charts.line_chart(steps, values, label=label, unit="steps", chance=chance),
+                    svg=charts.line_chart(
+                        steps,
+                        values,
+                        label=label,
+                        unit="steps",
+                        measured=name.lower(),
+                        chance=loss_of_chance if key == _LOSS else None,
+                    ),
                     first=f"{values[0]:.3g}",
                     last=f"{values[-1]:.3g}",
                 )

@@ -61,6 +61,18 @@ def test_a_constant_is_a_flat_line() -> None:
     assert heights == {"106.0"}
 
 
+def test_chance_is_a_line_that_the_frame_makes_room_for() -> None:
+    drawn = charts.line_chart([0, 1], [2, 4], label="l", unit="steps", measured="loss", chance=10.0)
+
+    svg = ET.fromstring(drawn)
+    [line] = [each.attrib for each in svg.iter("line") if each.attrib["class"] == "chance"]
+    # From 2 at the bottom, 200, to 10 at the top, 12.
+    assert (line["y1"], line["y2"]) == ("12.0", "12.0")
+    path = next(iter(svg.iter("path"))).attrib["d"]
+    assert re.findall(r"[\d.]+ ([\d.]+)", path) == ["200.0", "153.0"]
+    assert {"loss", "steps", "chance 10"} <= {each.text for each in svg.iter("text")}
+
+
 def test_a_strip_places_interval_value_and_chance() -> None:
     svg = ET.fromstring(charts.interval_strip(0.5, 0.4, 0.7, 0.05, label="half"))
 

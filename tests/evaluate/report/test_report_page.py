@@ -1,7 +1,6 @@
 """The report, over real results of a tiny model and hand-made manifests of the other stages."""
 
 import json
-import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -169,9 +168,11 @@ def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(whole: tuple[Page,
     assert page.named("script") == [{}]
     sources = [a["src"] for _, a in page.tags if "src" in a]
     assert len(sources) > 10
+    sources += [image["href"] for image in page.named("image")]
     assert all((source or "").startswith("data:image/webp;base64,") for source in sources)
     templates = Path(report_page.__file__).parent / "templates"
-    files = [(templates / name).read_text() for name in ("tables.css", "tables.js")]
+    files = [path.read_text() for path in templates.glob("*.[cj]s*")]
+    assert len(files) == 6
     for text in (page_style(), *files):
         assert not [word for word in ("url(", "@import", "http", "fetch(") if word in text]
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
@@ -229,6 +230,24 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "transformers",
     ):
         assert part in text, part
+
+
+def test_the_map_has_every_image_of_the_split_with_its_caption(whole: tuple[Page, str]) -> None:
+    page, _ = whole
+
+    pictures = [a for _, a in page.tags if "picture" in (a.get("class") or "")]
+    assert len(pictures) == len(page.named("image")) == 5
+    assert {a["aria-label"] for a in pictures} > {"a red square", "a green square"}
+    assert "the 5 images of squares (split test ), laid out by t-SNE" in page.text
+
+
+def test_the_loss_has_a_line_at_chance_and_the_temperature_has_none(
+    whole: tuple[Page, str],
+) -> None:
+    page, _ = whole
+
+    assert [line["class"] for line in page.named("line")].count("chance") == 1
+    assert "chance 2.77" in page.text  # 2 ln 4
 
 
 def test_what_was_fetched_is_not_among_the_rejects(whole: tuple[Page, str]) -> None:
@@ -346,13 +365,6 @@ def test_the_page_says_when_stages_were_made_and_on_what(whole: tuple[Page, str]
     assert "2026-11-27" in text
     assert "22 s" in text
     assert "2 cores <here>" in text
-
-
-def test_the_loss_has_a_line_at_chance(whole: tuple[Page, str]) -> None:
-    # Two directions among 4 pairs: 2 ln 4.
-    assert 2 * math.log(4) == pytest.approx(2.7726, abs=1e-4)
-    labels = [svg["aria-label"] or "" for svg in whole[0].named("svg")]
-    assert [label for label in labels if "chance is 2.77" in label]
 
 
 def test_parameters_are_counted_by_tower(model_folder: str, tmp_path: Path) -> None:
