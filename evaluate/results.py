@@ -14,7 +14,7 @@ import msgspec
 from openalign.errors import InputError
 from openalign.files import storage
 
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 """Raised whenever a field changes its name, type or meaning, and when a file is new beside it. The
 stage then runs again."""
 

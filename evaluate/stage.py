@@ -5,6 +5,7 @@
     embeddings/                           unit rows of images, captions and words (`chunks`)
     search/items.parquet                  the images that `openalign search` finds
     examples.json, thumbnails.parquet     what the report shows
+    image_map.json                        where the images of the report's map lie
     run.jsonl                             times and rates, which are no part of the result
 
 Driven by `EvaluateConfig` and the pipeline's `benchmarks`. Images and texts are embedded once,
@@ -25,9 +26,11 @@ from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_se
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.drawing.image_map import ImageMap, write_map
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
 from openalign.evaluate.embedded_plan import EmbeddedPlan, embed_plan
 from openalign.evaluate.embedding.chunks import ChunkStore
+from openalign.evaluate.mapped_images import map_of
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.resampled import values_by_name, write_resamples
 from openalign.evaluate.metrics.vectors import Vectors
@@ -127,13 +130,15 @@ def run_as_rank(
     found = msgspec.structs.replace(of_tasks, metrics=tuple(each.metric for each in metrics))
     folders = {name: dataset_kinds.kind_of(each).image_folder(each) for name, each in used.items()}
     examples = results.examples_to_json({name: each.examples for name, each in measured.items()})
+    image_map = map_of(found.tasks, embedded)
     files = [
         *store.write_list(output),
         _write_text(output, RESULTS_FILE, results.to_json(found), len(found.metrics)),
         write_resamples(output, metrics),
         _write_text(output, EXAMPLES_FILE, examples, len(measured)),
         write_items(output, _found_by_search(embedded), folders),
-        write_thumbnails(output, _shown_by_report(config, measured, embedded)),
+        write_map(output, image_map),
+        write_thumbnails(output, _shown_by_report(config, measured, embedded, image_map)),
     ]
     result = _counted(made, embedded, files)
     lines = [*_warnings(config, result), *headline(found), *_ties(found)]
@@ -311,11 +316,13 @@ def _shown_by_report(
     config: EvaluateConfig,
     measured: Mapping[str, Measured[Any, Any]],
     embedded: Mapping[str, EmbeddedBenchmark],
+    image_map: ImageMap,
 ) -> list[tuple[str, BenchmarkImage]]:
-    """Return the images that examples show, each with its benchmark's name."""
+    """Return the images that examples and the map show, each with its benchmark's name."""
     shown = {
         (task.benchmark, name) for task in config.tasks for name in measured[key_of(task)].shown
     }
+    shown.update((image_map.benchmark, image.name) for image in image_map.images)
     return [
         (name, image)
         for name, each in embedded.items()

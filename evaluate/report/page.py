@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from openalign.evaluate import results
+from openalign.evaluate.drawing.image_map import read_map
+from openalign.evaluate.drawing.map_drawing import MapDrawing, draw_map
 from openalign.evaluate.drawing.metric_numbers import Number
 from openalign.evaluate.drawing.thumbnails import read_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.report import gallery, provenance, rendering
 from openalign.evaluate.report.gallery import Selected, SelectedImage
-from openalign.evaluate.report.provenance import Curve, RejectedBy
+from openalign.evaluate.report.provenance import Curve, MadeStage, RejectedBy
 from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tables.filling import ReportTables, tables_of
 from openalign.evaluate.tables.origins import EvaluatedRun
@@ -84,6 +86,9 @@ class Page:
     is_abridged: bool
     """Whether only the first number of the first of these tasks is shown."""
 
+    image_map: MapDrawing | None
+    """None where no benchmark has enough images for one."""
+
     tables: ReportTables
 
     funnel: Sequence[FunnelStage]
@@ -93,7 +98,10 @@ class Page:
     rejects: Sequence[RejectedBy]
     curves: Sequence[Curve]
     training: str
-    """How long it was; empty where there was none."""
+    """How long it was, and of how many parameters; empty where there was none."""
+
+    made: Sequence[MadeStage]
+    """When the run's stages were made, and how long they took; empty where no log says it."""
 
     num_pairs: int | None
     """Training pairs; None where the run has no stage that selects them."""
@@ -116,6 +124,7 @@ def write(
     trained: str | None = None,
     selected: Selected | None = None,
     num_pairs: int | None = None,
+    made: Sequence[MadeStage] = (),
     output: str,
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
@@ -124,7 +133,7 @@ def write(
 
     `manifests` and `folders` are those of the complete stages by name. `evaluated` is the folder of
     the results, `trained` that of a training run, `selected` where its pairs lie and `num_pairs`
-    how many they are.
+    how many they are. `made` is what the log of times says, which no other file depends on.
     """
     page = build(
         manifests=manifests,
@@ -134,6 +143,7 @@ def write(
         trained=trained,
         selected=selected,
         num_pairs=num_pairs,
+        made=made,
         title=title,
         credits=credits,
     )
@@ -159,6 +169,7 @@ def build(
     trained: str | None,
     selected: Selected | None,
     num_pairs: int | None,
+    made: Sequence[MadeStage],
     title: str,
     credits: Sequence[str],  # noqa: A002  # the name of the setting
 ) -> Page:
@@ -189,14 +200,20 @@ def build(
         openings=_first_numbers(openings) if is_abridged else openings,
         num_opening_tasks=len(openings),
         is_abridged=is_abridged,
+        image_map=None if evaluated is None else _image_map(evaluated),
         tables=tables_of(measured),
         funnel=funnel.build(manifests, stages),
         gallery=[] if selected is None else gallery.images_of(selected),
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
-        curves=provenance.curves(trained) if trained is not None else [],
-        training=provenance.training_note(manifests) if trained is not None else "",
+        curves=(
+            provenance.curves(trained, loss_of_chance=provenance.loss_of_chance(manifests))
+            if trained is not None
+            else []
+        ),
+        training=_training(manifests, trained),
+        made=made,
         num_pairs=num_pairs,
         paper=PAPER,
         bibtex=BIBTEX,
@@ -205,6 +222,13 @@ def build(
             for name, manifest in manifests.items()
         ],
     )
+
+
+def _training(manifests: Mapping[str, Manifest], trained: str | None) -> str:
+    if trained is None:
+        return ""
+    notes = provenance.training_note(manifests), provenance.parameters_note(trained)
+    return " ".join(filter(None, notes))
 
 
 def _first_numbers(openings: Sequence[Opening]) -> list[Opening]:
@@ -232,6 +256,12 @@ def _kind_parts(found: Results, folder: str) -> list[KindPart]:
         KindPart(template=f"{rendering.OF_KIND}{name}", tasks=tasks)
         for name, tasks in sections.items()
     ]
+
+
+def _image_map(folder: str) -> MapDrawing | None:
+    found = read_map(folder)
+    thumbnails = read_thumbnails(storage.join(folder, THUMBNAILS_FILE))
+    return draw_map(found, Tiles(found.benchmark, thumbnails))
 
 
 def _left_out(benchmark: str, states: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Where the training pairs came from and how training went, for the report."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +18,10 @@ from openalign.files.facts import (
     TrainFacts,
 )
 from openalign.files.manifest import Manifest
-from openalign.files.names import METRICS_FILE
+from openalign.files.names import EXPORT_FOLDER, METRICS_FILE
 from openalign.pages import charts
 from openalign.telemetry import read_json_lines
+from openalign.train.saved_files import WEIGHTS_FILE
 
 _ROWS_LOOKED_AT = 200_000
 """Drops are shown from the first rows of a stage's files: a report must not read them all."""
@@ -27,10 +30,29 @@ _EXAMPLES = 3
 _TEXTS = 10
 _COLUMNS = ["key", "state", "alt_text", "image_url"]
 
+_TOWERS = {"vision_model": "image", "text_model": "text"}
+_OF_PARAMETERS = ("weight", "bias")
+"""How the names of parameters end; batch norm's statistics have other ones."""
+
+_LOSS = "train/loss"
 _CURVES = (
-    ("train/loss", "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
+    (_LOSS, "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
     ("train/temperature", "Temperature", "the learned scalar that divides the cosines"),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeStage:
+    """When a stage was made, and how."""
+
+    name: str
+    day: str
+    """A date in UTC."""
+
+    took: str
+    """How long, in words."""
+
+    machine: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +158,42 @@ def training_note(manifests: Mapping[str, Manifest]) -> str:
     return note
 
 
-def curves(folder: str) -> list[Curve]:
+def parameters_note(folder: str) -> str:
+    """Return, in words, how many parameters the towers of a training folder's export have.
+
+    Only the header of the weights is read. Empty where there are none in one file.
+    """
+    url = storage.join(folder, EXPORT_FOLDER, WEIGHTS_FILE)
+    if not storage.exists(url):
+        return ""
+    length = int.from_bytes(storage.read_range(url, 0, 8), "little")
+    header = json.loads(storage.read_range(url, 8, length))
+    counts = dict.fromkeys(_TOWERS, 0)
+    for name, entry in header.items():
+        tower = name.partition(".")[0]
+        if tower in counts and name.rpartition(".")[2] in _OF_PARAMETERS:
+            counts[tower] += math.prod(entry["shape"])
+    said = (f"the {_TOWERS[tower]} tower {count / 1e6:,.2f}" for tower, count in counts.items())
+    return f"Of parameters {' and '.join(said)} million."
+
+
+def loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
+    """Return the loss of a model that takes every pair of a batch for equally likely.
+
+    That is twice the logarithm of the global batch: the loss sums both directions (Eq. 1 and 2),
+    and label smoothing does not change it. None where pairs of one image are left out of each
+    other's negatives, which batches then decide.
+    """
+    if "train" not in manifests:
+        return None
+    settings = manifests["train"].settings["settings"]
+    batch = int(settings.get("global_batch_size", 0))
+    if batch < 1 or settings.get("same_image_negatives") == "mask":
+        return None
+    return 2 * math.log(batch)
+
+
+def curves(folder: str, *, loss_of_chance: float | None = None) -> list[Curve]:
     """Return the curves of a training folder; none where it holds no metrics."""
     url = storage.join(folder, METRICS_FILE)
     if not storage.exists(url):
@@ -152,7 +209,14 @@ def curves(folder: str) -> list[Curve]:
                 Curve(
                     name=name,
                     explained=explained,
-                    svg=charts.line_chart(steps, values, label=label, unit="steps"),
+                    svg=charts.line_chart(
+                        steps,
+                        values,
+                        label=label,
+                        unit="steps",
+                        measured=name.lower(),
+                        chance=loss_of_chance if key == _LOSS else None,
+                    ),
                     first=f"{values[0]:.3g}",
                     last=f"{values[-1]:.3g}",
                 )

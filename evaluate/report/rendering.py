@@ -19,8 +19,8 @@ _template = templates_in("openalign.evaluate.report")
 OF_KIND = "kind/"
 """How the names of templates begin that a task kind offers: `kind/retrieval`."""
 
-_STYLE = "tables.css"
-_SCRIPT = "tables.js"
+_STYLES = ("tables.css", "map.css", "fold.css")
+_SCRIPTS = ("tables.js", "map.js", "fold.js")
 
 
 def render(name: str, **values: Any) -> str:
@@ -36,8 +36,11 @@ def render(name: str, **values: Any) -> str:
     made = environment(load, is_html=is_html)
     made.filters["groupby_in_order"] = _runs_of
     if is_html:
-        style = page_style() + Markup(_template(_STYLE))  # noqa: S704  # our own files
-        values |= {"style": style, "script": Markup(_template(_SCRIPT))}  # noqa: S704
+        style, script = (
+            Markup("".join(map(_template, names)))  # noqa: S704  # our own files
+            for names in (_STYLES, _SCRIPTS)
+        )
+        values |= {"style": page_style() + style, "script": script}
     return made.get_template(name).render(**values)
 
 

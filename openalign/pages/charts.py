@@ -20,22 +20,34 @@ _UNIT_WIDTH = 110.0
 """Room for the unit at the end of the axis."""
 
 
-def line_chart(steps: Sequence[float], values: Sequence[float], *, label: str, unit: str) -> str:
+def line_chart(
+    steps: Sequence[float],
+    values: Sequence[float],
+    *,
+    label: str,
+    unit: str,
+    measured: str = "",
+    chance: float | None = None,
+) -> str:
     """Return a curve over steps: every value faintly, the running mean on top.
 
-    `label` is what a screen reader says; `unit` names the horizontal axis.
+    `label` is what a screen reader says; `unit` names the horizontal axis, `measured` the vertical
+    one. A dashed line lies at what chance gives, where that is known.
     """
     scale_x = _Scale(min(steps), max(steps), _LEFT, _WIDTH - _RIGHT)
-    ticks = nice_ticks(min(values), max(values))
-    scale_y = _Scale(min(ticks[0], *values), max(ticks[-1], *values), _HEIGHT - _BOTTOM, _TOP)
+    spanned = values if chance is None else [*values, chance]
+    ticks = nice_ticks(min(spanned), max(spanned))
+    scale_y = _Scale(min(ticks[0], *spanned), max(ticks[-1], *spanned), _HEIGHT - _BOTTOM, _TOP)
     smooth = _running_mean(values, max(1, len(values) // 40))
     parts = [
         _opening(label),
         *(_grid_line(tick, scale_y.at(tick)) for tick in ticks),
         *(_step_label(tick, scale_x.at(tick)) for tick in _whole_ticks(min(steps), max(steps))),
         _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        *([] if chance is None else _chance_line(chance, scale_y.at(chance))),
         _path("faint", steps, values, scale_x, scale_y),
         _path("curve", steps, smooth, scale_x, scale_y),
+        *([_axis_text(_LEFT, _TOP - 2, measured, anchor="start")] if measured else []),
         "</svg>",
     ]
     return "".join(parts)
@@ -75,6 +87,7 @@ def reliability_chart(bins: Sequence[tuple[float, float, float]], *, label: str)
             for tick in _QUARTERS[:-1]
         ),
         _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, "confidence", anchor="end"),
+        _axis_text(_LEFT, _TOP - 2, "accuracy", anchor="start"),
         _path("faint", [0.0, 1.0], [0.0, 1.0], scale_x, scale_y),
         *(
             f'<circle cx="{scale_x.at(confidence):.1f}" cy="{scale_y.at(accuracy):.1f}" '
@@ -116,6 +129,7 @@ def sweep_chart(dots: Sequence[Dot], *, chosen: int, label: str, unit: str) -> s
             if scale_x.at(ten) < _WIDTH - _UNIT_WIDTH
         ),
         _axis_text(_WIDTH - _RIGHT, _HEIGHT - 2, unit, anchor="end"),
+        _axis_text(_LEFT, _TOP - 2, "percent", anchor="start"),
         *(
             _dot(scale_x.at(ten), scale_y.at(value), dot.words, is_chosen=at == chosen)
             for at, (ten, value, dot) in enumerate(zip(tens, values, dots, strict=True))
@@ -170,6 +184,13 @@ def _grid_line(tick: float, y: float) -> str:
     return (
         f'<line class="grid" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
         + _axis_text(_LEFT - 8, y + 4, f"{tick:g}", anchor="end")
+    )
+
+
+def _chance_line(chance: float, y: float) -> tuple[str, str]:
+    return (
+        f'<line class="chance" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{y:.1f}" y2="{y:.1f}"/>',
+        _axis_text(_WIDTH - _RIGHT, y + 14, f"chance {chance:.3g}", anchor="end"),
     )
 
 

@@ -6,7 +6,7 @@ from openalign.errors import StageError
 from openalign.files.manifest import Manifest, settings_that_differ
 from openalign.run.contract import Run, Stage
 from openalign.run.stages import STAGES, stage_names, stages_behind, stages_read
-from openalign.run.times import seconds_taken
+from openalign.run.times import times_taken
 from openalign.settings.fields import identity
 
 _HINT = (
@@ -84,5 +84,5 @@ def _cost(run: Run, name: str) -> str:
     num_bytes = sum(f.num_bytes for f in manifest.files)
     cost = f"{name} has {manifest.num_outputs:,} of {manifest.num_inputs:,} rows in "
     cost += f"{num_bytes / 1e6:,.1f} MB"
-    took = seconds_taken(run).get(name)
-    return f"{cost}." if took is None else f"{cost}, which took {took:.0f} s."
+    took = times_taken(run).get(name)
+    return f"{cost}." if took is None else f"{cost}, which took {took.seconds:.0f} s."

@@ -4,17 +4,16 @@ import time
 from collections.abc import Mapping
 
 from openalign.errors import StageError
-from openalign.files import storage
 from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
-from openalign.files.names import RUN_LOG
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.web.config import WebConfig
 from openalign.pages import funnel
 from openalign.run import advice
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
-from openalign.telemetry import JsonLines, say
+from openalign.run.times import note_time
+from openalign.telemetry import say
 
 _MOST_REASONS = 4
 
@@ -98,15 +97,8 @@ def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None
         say(f"{name:9} {kept}{_reasons(stage, manifest)}")
         for surprise in advice.surprises(name, manifest.states, stage.states[1:]):
             say(f"{'':9} {surprise}")
-    if storage.is_local(run.config.root):
-        log = JsonLines(storage.local_path(storage.join(run.config.root, RUN_LOG)))
-        log.write(
-            stage=name,
-            ended=time.time(),
-            seconds=seconds,
-            inputs=manifest.num_inputs,
-            outputs=manifest.num_outputs,
-        )
+    rows = (manifest.num_inputs, manifest.num_outputs)
+    note_time(run, name, now=time.time(), seconds=seconds, rows=rows)
 
 
 def _reasons(stage: Stage, manifest: Manifest) -> str:

@@ -207,6 +207,7 @@ def _report(setup: StageSetup) -> StageResult:
         trained=run.folder("train").url if "train" in manifests else None,
         selected=reporting.selected_of(run) if "select" in manifests else None,
         num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
+        made=reporting.made_stages(run, manifests),
         output=setup.output,
         title=run.config.report.title or run.config.name,
         credits=run.config.report.credits,

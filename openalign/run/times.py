@@ -1,15 +1,79 @@
-"""How long stages took, as the run's log has it."""
+"""When stages were made, how long they took, and on what machine, as the run's log has it.
+
+The log is no part of any result: a run that is made again elsewhere gives the same files.
+"""
+
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from openalign.files import storage
 from openalign.files.names import RUN_LOG
 from openalign.run.contract import Run
-from openalign.telemetry import read_json_lines
+from openalign.telemetry import JsonLines, read_json_lines
+
+_GIB = 2**30
 
 
-def seconds_taken(run: Run) -> dict[str, float]:
-    """Return how long each stage took when it was made last; nothing of a remote root."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """The last time that a stage was made."""
+
+    seconds: float
+    day: str
+    """When it ended, as a date in UTC; empty where the log does not say."""
+
+    machine: str
+    """Of the process that drove it; empty where the log does not say."""
+
+
+def note_time(run: Run, stage: str, *, now: float, seconds: float, rows: tuple[int, int]) -> None:
+    """Note that a stage has ended; `rows` are those that came in and went on.
+
+    A remote root has no log.
+    """
+    if not storage.is_local(run.config.root):
+        return
+    JsonLines(storage.local_path(storage.join(run.config.root, RUN_LOG))).write(
+        stage=stage,
+        ended=now,
+        seconds=seconds,
+        inputs=rows[0],
+        outputs=rows[1],
+        machine=machine(),
+    )
+
+
+def times_taken(run: Run) -> dict[str, StageTime]:
+    """Return the last time of each stage; nothing of a remote root."""
     log = storage.join(run.config.root, RUN_LOG)
     if not storage.is_local(log) or not storage.exists(log):
         return {}
-    rows = read_json_lines(storage.read_text(log))
-    return {row["stage"]: row["seconds"] for row in rows if "seconds" in row and "stage" in row}
+    return {
+        row["stage"]: StageTime(
+            seconds=row["seconds"],
+            day=_day(row["ended"]) if "ended" in row else "",
+            machine=row.get("machine", ""),
+        )
+        for row in read_json_lines(storage.read_text(log))
+        if "seconds" in row and "stage" in row
+    }
+
+
+def machine() -> str:
+    """Describe this machine: `2 cores, 24 GiB, Linux x86_64, Python 3.11.7`.
+
+    It has no name and no address in it, so that it can be shown.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parts = ["1 core" if cores == 1 else f"{cores} cores"]
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        parts.append(f"{memory / _GIB:.0f} GiB")
+    parts += [f"{platform.system()} {platform.machine()}", f"Python {platform.python_version()}"]
+    return ", ".join(parts)
+
+
+def _day(ended: float) -> str:
+    return datetime.fromtimestamp(ended, UTC).date().isoformat()

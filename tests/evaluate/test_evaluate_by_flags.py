@@ -257,7 +257,7 @@ def test_results_of_an_older_version_are_made_again(
     said(capsys, *EVALUATE)
     monkeypatch.setattr("openalign.run.stages.RESULTS_VERSION", results.RESULTS_VERSION + 1)
 
-    assert "because this changed: results_version: 4 -> 5" in said(capsys, *EVALUATE)
+    assert "because this changed: results_version: 5 -> 6" in said(capsys, *EVALUATE)
 
 
 def test_a_moved_model_goes_on_and_another_one_of_its_name_is_refused(

@@ -42,6 +42,7 @@ def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
         "embeddings/squares-captions.npy",
         "embeddings/squares-images.npy",
         "examples.json",
+        "image_map.json",
         "resamples.parquet",
         "results.json",
         "search/items.parquet",

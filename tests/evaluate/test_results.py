@@ -67,7 +67,7 @@ def test_a_metric_of_another_form_is_refused(
 def test_another_version_is_refused_with_a_way_out(tmp_path: Path) -> None:
     content = json.loads(results.to_json(FOUND)) | {"version": 1}
 
-    with pytest.raises(InputError, match="has version 1, this program reads 4") as caught:
+    with pytest.raises(InputError, match="has version 1, this program reads 5") as caught:
         results.read(written(tmp_path, json.dumps(content)))
 
     assert caught.value.hint == "run `openalign evaluate` again"
@@ -77,7 +77,7 @@ def test_a_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_bytes(results.to_json(FOUND).encode().replace(b'"libraries": {', b'"\xff": {', 1))
 
-    with pytest.raises(InputError, match="does not follow version 4"):
+    with pytest.raises(InputError, match="does not follow version 5"):
         results.read(str(path))
 
 

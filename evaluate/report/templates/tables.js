@@ -55,20 +55,15 @@ function makeFilterable(table) {
   table.closest(".wide").before(bar);
 }
 
-// A link to a row shows it, though a filter hides it.
-function showTarget(link) {
-  const row = document.getElementById(link.hash.slice(1));
-  if (row !== null && row.hidden) row.hidden = false;
-}
-
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   makeSortable(table);
   makeFilterable(table);
 }
 for (const wide of document.querySelectorAll(".wide, pre")) {
   wide.tabIndex = 0; // so that keys can scroll it
+  const caption = wide.querySelector("caption");
+  if (caption !== null) {
+    wide.setAttribute("role", "group");
+    wide.setAttribute("aria-label", caption.textContent.trim());
+  }
 }
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[href^='#']");
-  if (link !== null) showTarget(link);
-});

@@ -46,10 +46,12 @@ def drawn_and_worst(
         (query for query in examples.queries if query.category == category),
         key=lambda query: hash64(f"{query.reference}\0{query.text}"),
     )
-    worst = sorted(queries[NUM_DRAWN:], key=lambda query: -query.rank)[:NUM_WORST]
+    # An image that is among those shown is found, whatever its place.
+    failed = [query for query in queries[NUM_DRAWN:] if query.target not in query.first]
+    worst = sorted(failed, key=lambda query: -query.rank)[:NUM_WORST]
     return (
         [show_edit(query, tiles) for query in queries[:NUM_DRAWN]],
-        [show_edit(query, tiles) for query in worst if query.rank > 1],
+        [show_edit(query, tiles) for query in worst],
     )
 
 

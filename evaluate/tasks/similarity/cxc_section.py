@@ -69,7 +69,9 @@ class CxcSection:
 def section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: Tiles) -> CxcSection:
     """Return what the template shows of one task."""
     queries = sorted(examples.image_to_image, key=lambda query: hash64(query.image))
-    worst = sorted(queries[NUM_DRAWN:], key=lambda query: -query.rank)[:NUM_WORST]
+    # An image that is among those shown is found, whatever its place.
+    failed = [query for query in queries[NUM_DRAWN:] if not set(query.right) & set(query.first)]
+    worst = sorted(failed, key=lambda query: -query.rank)[:NUM_WORST]
     facts = task.facts
     num_images = facts.num_images - 1
     ratings = [name for name in RATINGS if name in facts.correlations]
@@ -81,7 +83,7 @@ def section(task: FinishedTask[CxcFacts], examples: CxcExamples, tiles: Tiles) -
         directions=[_direction(task, name) for name in DIRECTIONS if name in facts.directions],
         correlations=[_correlation(task, name) for name in ratings],
         drawn=[show_similar_images(q, tiles, num_images) for q in queries[:NUM_DRAWN]],
-        worst=[show_similar_images(q, tiles, num_images) for q in worst if q.rank > 1],
+        worst=[show_similar_images(q, tiles, num_images) for q in worst],
         num_sampled=len(queries),
     )
 

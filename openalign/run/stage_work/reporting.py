@@ -1,14 +1,17 @@
 """What a report is told of a run: its pairs, and which stages the cards tell of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from openalign.amounts import time_in_words
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.names import TRAINING_PAIRS
 from openalign.run.contract import Run
+from openalign.run.times import times_taken
 
 if TYPE_CHECKING:
     from openalign.evaluate.report.gallery import Selected
+    from openalign.evaluate.report.provenance import MadeStage
 
 
 def selected_of(run: Run) -> "Selected":
@@ -20,6 +23,18 @@ def selected_of(run: Run) -> "Selected":
         shards=run.folder("fetch").url,
         places=run.folder("fetch").require().places,
     )
+
+
+def made_stages(run: Run, names: Iterable[str]) -> "list[MadeStage]":
+    """Return when those of these stages were made of which the run's log says it."""
+    from openalign.evaluate.report.provenance import MadeStage
+
+    taken = times_taken(run)
+    return [
+        MadeStage(name=name, day=time.day, took=time_in_words(time.seconds), machine=time.machine)
+        for name in names
+        if (time := taken.get(name)) is not None
+    ]
 
 
 def write_cards(run: Run, manifests: Mapping[str, Manifest], *, output: str) -> list[DataFile]:

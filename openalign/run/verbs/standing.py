@@ -47,9 +47,9 @@ def standing_of(run: Run) -> list[StageStanding]:
         StageError: a manifest is damaged.
     """
     storage.check_reachable(run.config.root)
-    reasons, seconds = consent.reasons_to_make(run), times.seconds_taken(run)
+    reasons, took = consent.reasons_to_make(run), times.times_taken(run)
     return [
-        _of_stage(run, name, why=reasons.get(name, ""), seconds=seconds.get(name))
+        _of_stage(run, name, why=reasons.get(name, ""), took=took.get(name))
         for name in stage_names(run.config)
     ]
 
@@ -83,7 +83,7 @@ def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
         yield f"openalign run {name} makes what is not complete"
 
 
-def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageStanding:
+def _of_stage(run: Run, name: str, *, why: str, took: times.StageTime | None) -> StageStanding:
     folder = run.folder(name)
     manifest = folder.read()
     if manifest is None:
@@ -97,7 +97,7 @@ def _of_stage(run: Run, name: str, *, why: str, seconds: float | None) -> StageS
         num_outputs=manifest.num_outputs if has_rows else None,
         num_inputs=manifest.num_inputs if has_rows else None,
         num_bytes=sum(file.num_bytes for file in manifest.files),
-        seconds=seconds,
+        seconds=None if took is None else took.seconds,
         folder=folder.url,
     )
 

@@ -110,7 +110,7 @@ def test_neither_path_nor_clock_enters_the_files(runs: Path) -> None:
         ),
         pytest.param(
             ["runs/good", "runs/old"],
-            "runs/old/evaluate/results.json: has version 3, this program reads 4",
+            "runs/old/evaluate/results.json: has version 3, this program reads 5",
             "run `openalign evaluate` again",
             id="an older version",
         ),
@@ -166,7 +166,7 @@ def test_a_mistake_is_said_and_nothing_is_written(
     edited.write_text(edited.read_text().replace('"value": 0.5', '"value": 0.9'))
     shutil.copy("runs/bad/evaluate/resamples.parquet", "runs/swapped/evaluate/")
     old = Path("runs/old/evaluate/results.json")
-    old.write_text(old.read_text().replace('"version": 4', '"version": 3'))
+    old.write_text(old.read_text().replace('"version": 5', '"version": 3'))
 
     assert cli.main(["compare", *words]) == 2
 

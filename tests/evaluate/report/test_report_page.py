@@ -14,6 +14,8 @@ from squares import RETRIEVAL, config_of, run_stage
 
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.report import page as report_page
+from openalign.evaluate.report import provenance
+from openalign.evaluate.report.provenance import MadeStage
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.names import METRICS_FILE
 from openalign.files.states import FetchState
@@ -88,6 +90,7 @@ def write(run: Path, manifests: Mapping[str, Manifest]) -> tuple[Page, str]:
         evaluated=folders["evaluate"],
         trained=folders.get("train"),
         num_pairs=manifests["select"].num_outputs if "select" in manifests else None,
+        made=[MadeStage(name="fetch", day="2026-11-27", took="22 s", machine="2 cores <here>")],
         output=str(run / "report"),
         title='A "tiny" model & more',
         credits=CREDITS,
@@ -165,9 +168,11 @@ def test_nothing_is_loaded_from_elsewhere_and_one_script_runs(whole: tuple[Page,
     assert page.named("script") == [{}]
     sources = [a["src"] for _, a in page.tags if "src" in a]
     assert len(sources) > 10
+    sources += [image["href"] for image in page.named("image")]
     assert all((source or "").startswith("data:image/webp;base64,") for source in sources)
     templates = Path(report_page.__file__).parent / "templates"
-    files = [(templates / name).read_text() for name in ("tables.css", "tables.js")]
+    files = [path.read_text() for path in templates.glob("*.[cj]s*")]
+    assert len(files) == 6
     for text in (page_style(), *files):
         assert not [word for word in ("url(", "@import", "http", "fetch(") if word in text]
     links = [a["href"] for a in page.named("a") if not (a["href"] or "").startswith("#")]
@@ -225,6 +230,24 @@ def test_the_page_holds_every_part(whole: tuple[Page, str]) -> None:
         "transformers",
     ):
         assert part in text, part
+
+
+def test_the_map_has_every_image_of_the_split_with_its_caption(whole: tuple[Page, str]) -> None:
+    page, _ = whole
+
+    pictures = [a for _, a in page.tags if "picture" in (a.get("class") or "")]
+    assert len(pictures) == len(page.named("image")) == 5
+    assert {a["aria-label"] for a in pictures} > {"a red square", "a green square"}
+    assert "the 5 images of squares (split test ), laid out by t-SNE" in page.text
+
+
+def test_the_loss_has_a_line_at_chance_and_the_temperature_has_none(
+    whole: tuple[Page, str],
+) -> None:
+    page, _ = whole
+
+    assert [line["class"] for line in page.named("line")].count("chance") == 1
+    assert "chance 2.77" in page.text  # 2 ln 4
 
 
 def test_what_was_fetched_is_not_among_the_rejects(whole: tuple[Page, str]) -> None:
@@ -334,3 +357,29 @@ def test_the_result_lists_the_pages_and_the_files_of_tables(evaluated: Path) -> 
         assert (evaluated / "report" / file.name).stat().st_size == file.num_bytes
     assert sum(result.states.values()) == result.num_inputs
     assert result.num_outputs > 0
+
+
+def test_the_page_says_when_stages_were_made_and_on_what(whole: tuple[Page, str]) -> None:
+    text = whole[0].text
+
+    assert "2026-11-27" in text
+    assert "22 s" in text
+    assert "2 cores <here>" in text
+
+
+def test_parameters_are_counted_by_tower(model_folder: str, tmp_path: Path) -> None:
+    from transformers import AlignModel
+
+    shutil.copytree(model_folder, tmp_path / "export")
+    model = AlignModel.from_pretrained(model_folder)
+    image, text = (
+        sum(p.numel() for p in tower.parameters()) / 1e6
+        for tower in (model.vision_model, model.text_model)
+    )
+
+    note = provenance.parameters_note(str(tmp_path))
+
+    assert note == (
+        f"Of parameters the image tower {image:,.2f} and the text tower {text:,.2f} million."
+    )
+    assert provenance.parameters_note(str(tmp_path / "export")) == ""

@@ -1,0 +1,96 @@
+"""The map of images as the report draws it: small pictures in a plane, framed by class."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from openalign.evaluate.drawing.image_map import ImageMap
+from openalign.evaluate.drawing.tiles import Tiles
+
+WIDTH, HEIGHT = 480.0, 320.0
+PICTURE = 17.0
+"""Side of a small picture, in the units of the drawing."""
+
+_MOST_COLORS = 8
+"""More cannot be told apart; the rarer classes share one more."""
+
+_OTHERS = "other classes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnImage:
+    """An image of the map; `x` and `y` are its upper left corner, in the units of the drawing."""
+
+    x: str
+    y: str
+    src: str
+    words: str
+    """Its caption, and its class where it is known."""
+
+    color: int
+    """Which of the colors; 0 where there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnClass:
+    """A line of the legend."""
+
+    title: str
+    num_images: int
+    color: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapDrawing:
+    """All that the template draws."""
+
+    benchmark: str
+    split: str
+    num_images: int
+    """Of the split."""
+
+    images: Sequence[DrawnImage]
+    classes: Sequence[DrawnClass]
+    """The most frequent first; none where no class is known."""
+
+
+def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
+    """Return what is drawn of a map; None where it has no image."""
+    if not found.images:
+        return None
+    counts = Counter(image.class_ for image in found.images if image.class_)
+    ranked = sorted(counts, key=lambda class_: (-counts[class_], class_))
+    colors = {class_: min(at, _MOST_COLORS) + 1 for at, class_ in enumerate(ranked)}
+    drawn: list[DrawnImage] = []
+    for image in found.images:
+        tile = tiles.tile(image.name)
+        drawn.append(
+            DrawnImage(
+                x=f"{image.x * (WIDTH - PICTURE):.1f}",
+                y=f"{image.y * (HEIGHT - PICTURE):.1f}",
+                src=tile.src,
+                words=f"{tile.caption} ({image.class_})" if image.class_ else tile.caption,
+                color=colors.get(image.class_, 0),
+            )
+        )
+    return MapDrawing(
+        benchmark=found.benchmark,
+        split=found.split,
+        num_images=found.num_images,
+        images=drawn,
+        classes=_legend(ranked, counts),
+    )
+
+
+def _legend(ranked: Sequence[str], counts: Counter[str]) -> list[DrawnClass]:
+    """Return a line a color; the last one is of all the rarer classes."""
+    legend = [
+        DrawnClass(title=class_, num_images=counts[class_], color=at + 1)
+        for at, class_ in enumerate(ranked[:_MOST_COLORS])
+    ]
+    rarer = ranked[_MOST_COLORS:]
+    if rarer:
+        title = rarer[0] if len(rarer) == 1 else _OTHERS
+        num_images = sum(counts[class_] for class_ in rarer)
+        legend.append(DrawnClass(title=title, num_images=num_images, color=_MOST_COLORS + 1))
+    return legend
