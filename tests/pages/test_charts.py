@@ -40,19 +40,6 @@ def test_a_curve_runs_from_the_first_to_the_last_value_inside_the_frame() -> Non
     assert curve != ""
 
 
-def test_chance_is_a_line_inside_the_frame_also_beyond_the_values() -> None:
-    svg = ET.fromstring(
-        charts.line_chart([0, 1, 2], [3, 2, 1], label="loss", unit="steps", chance=9.0)
-    )
-
-    [chance] = (line.attrib for line in svg.iter("line") if line.attrib["class"] == "chance")
-    curve = next(iter(svg.iter("path"))).attrib["d"]
-    heights = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", curve)]
-    assert chance["y1"] == chance["y2"]
-    assert 12.0 <= float(chance["y1"]) < min(heights)  # svg counts from the top
-    assert "chance" in [text.text for text in svg.iter("text")]
-
-
 def test_a_constant_is_a_flat_line() -> None:
     svg = ET.fromstring(charts.line_chart([0, 1, 2], [3, 3, 3], label="flat", unit="steps"))
 
