@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from time import sleep
 
 from openalign.commands.contract import Options, Verb, add_config, add_pipeline
 from openalign.commands.named import refuse, run_of
@@ -164,6 +165,9 @@ def _completion(options: Options, beam_options: Sequence[str]) -> None:
 
 # hostile-web --------------------------------------------------------------------------------------
 
+_LATE_SECONDS = 0.5
+"""How late an interruption may be seen."""
+
 
 def _add_hostile_web(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -187,8 +191,6 @@ def _add_hostile_web(parser: argparse.ArgumentParser) -> None:
 
 
 def _hostile_web(options: Options, beam_options: Sequence[str]) -> None:
-    from threading import Event
-
     from openalign.run.readiness import require_libraries
     from openalign.telemetry import say, set_up_logging
 
@@ -208,7 +210,9 @@ def _hostile_web(options: Options, beam_options: Sequence[str]) -> None:
     ) as pipeline:
         tell(pipeline.rstrip("\n"))
         say(f"{options.candidates}: written; served until this is interrupted (Ctrl-C)")
-        Event().wait()
+        # Polars takes SIGINT, and then a wait without an end is not interrupted.
+        while True:
+            sleep(_LATE_SECONDS)
 
 
 INIT = Verb(
