@@ -38,7 +38,9 @@ def require_contact(run: Run, stage: Stage) -> None:
     if web is not None and not web.contact:
         raise ConfigError(
             "`web.contact` must be set before the web is asked",
-            hint="name an e-mail address or a URL where a host's owner can reach you",
+            hint="name an e-mail address or a URL where a host's owner can reach you: write `web: "
+            "{contact: crawler@example.org}` into the pipeline, or add --set "
+            "web.contact=crawler@example.org",
         )
 
 
