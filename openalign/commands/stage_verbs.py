@@ -109,6 +109,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "datasets` lists the names)",
     )
     parser.add_argument(
+        "--yes",
+        action="store_true",
+        dest="replace",
+        help="with --data: replace what was measured on data sets that are not named again",
+    )
+    parser.add_argument(
         "--allow-missing",
         action="append_const",
         dest="overrides",
@@ -178,7 +184,7 @@ def _run_described(stage: Stage, options: Options) -> None:
             "`--data` stands beside `--model`",
             hint="a pipeline names its data sets under `benchmarks:`",
         )
-    described = from_flags.described(options.model, options.data, options.overrides)
+    described = from_flags.described(options.model, options.data, options.overrides, replace=options.replace)
     _run_stage(run_with(described.config), stage.name)
     described.record()
 
