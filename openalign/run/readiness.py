@@ -90,7 +90,7 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
     if stage.jobs is None:
         raise ConfigError(
             f"a dry run of {stage.name} is not offered: it is more than its Beam job",
-            hint=f"try another stage: openalign select {run.config.name} -- ...",
+            hint=f"try another stage: openalign select {run.config.name} -- --dry_run=True",
         )
     return True
 

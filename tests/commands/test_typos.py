@@ -34,6 +34,9 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["run", "demo", "--set", "train.seed", "=", "3"], "did you mean --set train.seed=3?"),
         (["run", "demo", "--train.seed=3"], "did you mean --set train.seed=3?"),
         (["run", "demo", "--train.seed", "3"], "did you mean --set train.seed=3?"),
+        (["run", "demo", "--dry-run"], "makes nothing: openalign filter demo -- --dry_run=True"),
+        (["fetch", "demo", "--dry_run=True"], "openalign fetch demo -- --dry_run=True"),
+        (["train", "demo", "--dry-run"], "openalign filter demo -- --dry_run=True"),
     ],
 )
 def test_a_typo_gets_what_was_probably_meant(

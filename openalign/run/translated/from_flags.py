@@ -98,6 +98,11 @@ def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
         ) from error
 
 
+def keeps_settings(root: str) -> bool:
+    """Tell whether a root keeps the settings of its run."""
+    return storage.exists(storage.join(root, RUN_SETTINGS_FILE))
+
+
 def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> PipelineConfig:
     """Return the pipeline that flags described for a run; `model` is where its model lies now.
 
