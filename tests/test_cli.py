@@ -114,7 +114,7 @@ def test_validate_explains_each_setting_above_its_value(
         pytest.param(
             ["filter", "small"],
             "error: runs/small/candidates is not complete",
-            "hint: run the stage that writes `candidates` first, or `openalign run`",
+            "hint: run `openalign harvest small` first",
             id="an earlier stage is missing",
         ),
         pytest.param(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from openalign.settings.fields import refused, runtime, runtime_factory
+from openalign.settings.fields import refused, runtime, runtime_factory, usually_called
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers
@@ -154,6 +154,14 @@ class ZeroConfig:
         not_negative(persistence_threshold=self.persistence_threshold)
 
 
+@usually_called(
+    {
+        "batch_size": "global_batch_size",
+        "num_gpus": "num_processes",
+        "num_workers": "decode_threads",
+        "workers": "decode_threads",
+    }
+)
 @refused(
     {
         "precision": {

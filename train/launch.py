@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -30,7 +29,12 @@ VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
 DeepSpeed's launcher counts from 0 for its ranks, and so gives them GPUs that the user has hidden.
 """
 
-_TAIL_LINES = 30
+_ERROR, _HINT = "error: ", "hint: "
+"""What the lines begin with that a rank ends with (`stage_spec.main_of_rank`)."""
+
+_LAUNCHERS_OWN = "sigkill_handler]"
+"""What stands in DeepSpeed's line about a rank that failed: its command and its exit code."""
+
 _STOP = "s"
 """What asks the ranks to stop: `end_with_starter` hears it."""
 
@@ -56,8 +60,8 @@ def launch(
     Raises:
         SystemExit: this process was asked to stop, or the ranks were, or their time was up; the
             code is 143.
-        StageError: this process is a rank itself, or the ranks failed; the end of their messages
-            is in the error.
+        StageError: this process is a rank itself, or the ranks failed; what they ended with is in
+            the error.
     """
     if is_rank():
         raise StageError(
@@ -68,7 +72,7 @@ def launch(
     num_gpus = count_gpus()
     count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    said = _Messages()
     with orderly_end("train     stops once it has saved a checkpoint", SIGNALS):
         process = subprocess.Popen(  # noqa: S603  # our own command line
             _command(argv, count=count, module=module),
@@ -81,18 +85,58 @@ def launch(
             start_new_session=True,  # so that the whole group can be stopped, and nothing else
         )
         try:
-            _pass_on(process, tail)
+            _pass_on(process, said)
             code = process.wait()
         finally:
-            _stop(process, tail, grace_seconds)
+            _stop(process, said, grace_seconds)
     _note(folders, count, code)
+    if code in (0, STOPPED):
+        said.let_go()  # it was no error
     if code == STOPPED:
         raise SystemExit(STOPPED)
     if code != 0:
-        raise StageError(
-            f"training ended with code {code}; its last lines were:\n\n{''.join(tail)}",
+        raise said.error_of(code)
+
+
+class _Messages:
+    """Passes messages of ranks on as they come, but for the error that each of them ends with.
+
+    The error goes into that of the starter: people read it once, whatever the number of ranks.
+    """
+
+    def __init__(self) -> None:
+        self._last: list[str] = []
+        self._in_error = False
+
+    def take(self, line: str) -> None:
+        """Pass a line on, or keep it where it may be of an error that a rank ends with."""
+        is_more = self._in_error and (line == "\n" or line.startswith(_HINT))
+        self._in_error = is_more or line.startswith(_ERROR)
+        if self._in_error:
+            self._last.append(line)
+        elif _LAUNCHERS_OWN not in line:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+    def let_go(self) -> None:
+        """Pass on what is kept."""
+        sys.stderr.write("".join(self._last))
+        sys.stderr.flush()
+        self._last.clear()
+
+    def error_of(self, code: int) -> StageError:
+        """Return the error that ranks ended with; where they told of none, what can be done."""
+        errors = list(dict.fromkeys(line[len(_ERROR) :].strip() for line in self._of(_ERROR)))
+        hints = list(dict.fromkeys(line[len(_HINT) :].strip() for line in self._of(_HINT)))
+        if errors:
+            return StageError("\n".join(errors), hint="; ".join(hints) or None)
+        return StageError(
+            f"training ended with code {code}; its last messages stand above",
             hint="mend what they name; the same command goes on from the newest checkpoint",
         )
+
+    def _of(self, beginning: str) -> list[str]:
+        return [line for line in self._last if line.startswith(beginning)]
 
 
 def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:
@@ -101,7 +145,7 @@ def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:
     return [*command, "--master_port", str(free_port()), "--module", module, *argv]
 
 
-def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
+def _pass_on(process: subprocess.Popen[str], said: _Messages) -> None:
     bar: Bar | None = None
     assert process.stdout is not None
     try:
@@ -111,9 +155,7 @@ def _pass_on(process: subprocess.Popen[str], tail: deque[str]) -> None:
                 bar = bar or Bar("train", record.total)
                 bar.show(record.done, record.text)
                 continue
-            tail.append(line)
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            said.take(line)
     finally:
         if bar is not None:
             bar.close()
@@ -138,17 +180,18 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
     return environment
 
 
-def _stop(process: subprocess.Popen[str], tail: deque[str], grace_seconds: float) -> None:
+def _stop(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> None:
     """End the launcher and its ranks where they still run: they may save first, then SIGKILL."""
     if process.poll() is None:
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # no rank is left to hear it
             process.stdin.write(_STOP)
             process.stdin.flush()
-        passing = threading.Thread(target=_pass_on, args=(process, tail), daemon=True)
+        passing = threading.Thread(target=_pass_on, args=(process, said), daemon=True)
         passing.start()  # a rank that cannot say why it stops would not stop
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace_seconds)
+        said.let_go()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -6,10 +6,13 @@ Every default is the paper's or says that it is not.
 from dataclasses import dataclass
 from typing import Literal
 
-from openalign.settings.fields import runtime
+from openalign.settings.fields import runtime, usually_called
 from openalign.settings.limits import not_negative, positive, share
 
+_USUAL_NAMES = {"lr": "learning_rate", "wd": "weight_decay"}
 
+
+@usually_called(_USUAL_NAMES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lamb:
     """LAMB with one trust ratio a parameter, whatever the ZeRO stage (ALIGN §5)."""
@@ -46,6 +49,7 @@ class Lamb:
         positive(trust_ratio_at_most=self.trust_ratio_at_most)
 
 
+@usually_called(_USUAL_NAMES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdamW:
     """AdamW: better than LAMB where batches are small and runs are short."""
@@ -102,6 +106,7 @@ class Temperature:
             )
 
 
+@usually_called({"warmup": "warmup_steps"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """How the learning rates rise and fall."""

@@ -39,7 +39,8 @@ def add_pipeline(parser: argparse.ArgumentParser, *, optional: bool = False) -> 
     name = parser.add_argument(
         "pipeline",
         nargs="?" if optional else None,
-        help="a name in pipelines.yaml or among the recipes that ship, such as demo",
+        help="a name in pipelines.yaml or among the recipes that ship, such as demo; or the root "
+        "of a run, such as runs/demo",
     )
     completed_by(name, _pipelines)
     add_config(parser)

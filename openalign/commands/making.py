@@ -72,6 +72,11 @@ def _init(options: Options, beam_options: Sequence[str]) -> None:
     todo = "set its web.contact, then " if 'contact: ""' in text else ""
     if "\n  harvest:" not in text:  # the benchmark of a model is an example
         todo = "say under its benchmarks where yours lie, then "
+        if from_data.NO_TOKENIZER in text:
+            todo = (
+                "the model has no tokenizer: name as its evaluate.processor a folder with its "
+                f"processor's files, such as vocab.txt; {todo}"
+            )
     say(f"next: {todo}openalign run {name}")
 
 

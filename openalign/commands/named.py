@@ -1,6 +1,7 @@
 """The run that a command names: by a pipeline, by a run's own root, or by a model."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from openalign.commands.contract import Options
@@ -30,9 +31,27 @@ def config_named(options: Options, name: str) -> "PipelineConfig":
     from openalign.run.config import load_pipeline
     from openalign.run.translated import from_flags
 
-    if "/" in name:
-        return from_flags.recorded(name.rstrip("/") or "/", options.overrides)
-    return load_pipeline(options.config, name, options.overrides)
+    if "/" not in name:
+        return load_pipeline(options.config, name, options.overrides)
+    root = name.rstrip("/") or "/"
+    if not from_flags.keeps_settings(root) and (pipeline := _pipeline_in(root, options.config)):
+        return load_pipeline(options.config, pipeline, options.overrides)
+    return from_flags.recorded(root, options.overrides)
+
+
+def _pipeline_in(root: str, settings_file: str) -> str | None:
+    """Return the name of the pipeline whose run lies in a root; None where there is no one."""
+    from openalign.files import storage
+    from openalign.run.config import load_pipeline
+    from openalign.run.settings_files import read_settings_file
+
+    found = read_settings_file(settings_file)
+    there: list[str] = []
+    for name in dict.fromkeys([*found.own, *found.shipped]):
+        with suppress(ConfigError):  # another pipeline's mistake
+            if storage.absolute(load_pipeline(settings_file, name).root) == storage.absolute(root):
+                there.append(name)
+    return there[0] if len(there) == 1 else None
 
 
 def require_one_source(options: Options) -> None:

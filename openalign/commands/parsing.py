@@ -12,6 +12,7 @@ from openalign.commands.contract import Options, Verb
 from openalign.commands.stage_verbs import RUN, stage_verbs
 from openalign.errors import OpenAlignError
 from openalign.run.settings_files import SETTINGS_FILE, read_settings_file
+from openalign.run.stages import STAGES
 
 _BESIDE_STAGES: tuple[Verb, ...] = (
     looking.STATUS,
@@ -104,6 +105,13 @@ def _meant(rest: Sequence[str], options: Options) -> str:
         return f"did you mean --set {without_value[-1]}={value}?"
     if word.startswith("--") and "." in word.partition("=")[0]:
         return f"did you mean --set {' '.join(rest)[2:].replace(' ', '=', 1)}?"
+    if word.partition("=")[0].replace("_", "-") == "--dry-run":
+        of = verb if verb in STAGES and STAGES[verb].jobs is not None else "filter"
+        name = getattr(options, "pipeline", None) or "NAME"
+        return (
+            "a dry run builds the Beam jobs of one stage and makes nothing: "
+            f"openalign {of} {name} -- --dry_run=True"
+        )
     taken = argparse.ArgumentParser()
     for each in all_verbs():
         if each.name == verb:

@@ -109,6 +109,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "datasets` lists the names)",
     )
     parser.add_argument(
+        "--yes",
+        action="store_true",
+        dest="replace",
+        help="with --data: replace what was measured on data sets that are not named again",
+    )
+    parser.add_argument(
         "--allow-missing",
         action="append_const",
         dest="overrides",
@@ -178,7 +184,9 @@ def _run_described(stage: Stage, options: Options) -> None:
             "`--data` stands beside `--model`",
             hint="a pipeline names its data sets under `benchmarks:`",
         )
-    described = from_flags.described(options.model, options.data, options.overrides)
+    described = from_flags.described(
+        options.model, options.data, options.overrides, replace=options.replace
+    )
     _run_stage(run_with(described.config), stage.name)
     described.record()
 
@@ -216,8 +224,10 @@ def _run_round(run: Run, states: Sequence[str]) -> int:
 
 
 def _run_stage(run: Run, name: str) -> int:
-    from openalign.run import runner, summary
+    from openalign.run import consent, messages, runner, summary
 
+    for changed in consent.read_as_they_are(run, name):
+        messages.say_as_it_is(run, name, changed)
     manifest = runner.run_stage(run, name)
     manifests = {name: manifest} if manifest is not None else {}
     summary.show_findings(run, manifests)

@@ -165,6 +165,8 @@ class StageFolder:
 
     root: str
     name: str
+    made_by: str = ""
+    """The command that makes it, without `openalign`: `harvest demo`. Empty where nobody knows."""
 
     @property
     def url(self) -> str:
@@ -232,7 +234,9 @@ class StageFolder:
         if manifest is None:
             raise StageError(
                 f"{self.url} is not complete",
-                hint=f"run the stage that writes `{self.name}` first, or `openalign run`",
+                hint=f"run `openalign {self.made_by}` first"
+                if self.made_by
+                else f"run the stage that writes `{self.name}` first, or `openalign run`",
             )
         return manifest
 

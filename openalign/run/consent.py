@@ -29,6 +29,20 @@ def reasons_to_make(run: Run) -> dict[str, str]:
     return reasons
 
 
+def read_as_they_are(run: Run, name: str) -> list[str]:
+    """Return how results that a stage goes back to differ from what the pipeline says now.
+
+    The stage alone takes them as they are; a run would make them again.
+    """
+    behind = stages_behind(run.config, name)
+    found: list[str] = []
+    for earlier in stage_names(run.config):
+        manifest = run.folder(earlier).read() if earlier in behind else None
+        if manifest is not None and (changed := _other_settings(run, STAGES[earlier], manifest)):
+            found.append(changed)
+    return found
+
+
 def require_for_run(run: Run, reasons: Mapping[str, str]) -> None:
     """See, before a run replaces anything, that no costly result may be made again unasked.
 
@@ -71,11 +85,16 @@ def _reason(run: Run, stage: Stage, manifest: Manifest | None, reasons: dict[str
     """Return why a stage may be made again, given the reasons of those before it."""
     if manifest is None:
         return f"{stage.name} is not complete"
-    own = settings_that_differ(manifest.settings["settings"], identity(stage.settings(run.config)))
-    if own:
-        return f"{stage.name} has other settings ({'; '.join(own)})"
+    if own := _other_settings(run, stage, manifest):
+        return own
     read = stages_read(run.config, stage.name)
     return next((reasons[name] for name in read if name in reasons), "")
+
+
+def _other_settings(run: Run, stage: Stage, manifest: Manifest) -> str:
+    """Return which settings a result was made with that are others now; empty where none is."""
+    own = settings_that_differ(manifest.settings["settings"], identity(stage.settings(run.config)))
+    return f"{stage.name} has other settings ({'; '.join(own)})" if own else ""
 
 
 def _cost(run: Run, name: str) -> str:

@@ -28,7 +28,9 @@ class Run:
 
     def folder(self, stage: str) -> StageFolder:
         """Return where a stage of this run lives."""
-        return StageFolder(self.config.root, self.stages[stage].folder)
+        made = self.stages[stage]
+        verb = made.name if made.is_verb else "run"
+        return StageFolder(self.config.root, made.folder, f"{verb} {self.config.name}")
 
     def urls(self, stage: str, prefix: str) -> list[str]:
         """Return the URLs of a complete stage's data files that begin with `prefix`."""

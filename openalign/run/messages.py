@@ -59,6 +59,14 @@ def say_behind_proxy(stage: Stage, web: WebConfig | None) -> None:
         )
 
 
+def say_as_it_is(run: Run, name: str, changed: str) -> None:
+    """Say that a stage reads a result that was made with other settings than the pipeline's."""
+    say(
+        f"{name:9} reads results as they are: {changed}; name the same --set if one was given "
+        f"then, or openalign run {run.config.name} makes it again"
+    )
+
+
 def say_why(stage: Stage, why: str) -> None:
     """Say why a complete result is made again."""
     say(f"{stage.name:9} runs again, because this changed: {why}")

@@ -38,7 +38,9 @@ def require_contact(run: Run, stage: Stage) -> None:
     if web is not None and not web.contact:
         raise ConfigError(
             "`web.contact` must be set before the web is asked",
-            hint="name an e-mail address or a URL where a host's owner can reach you",
+            hint="name an e-mail address or a URL where a host's owner can reach you: write `web: "
+            "{contact: crawler@example.org}` into the pipeline, or add --set "
+            "web.contact=crawler@example.org",
         )
 
 
@@ -88,7 +90,7 @@ def is_dry_run(run: Run, stage: Stage) -> bool:
     if stage.jobs is None:
         raise ConfigError(
             f"a dry run of {stage.name} is not offered: it is more than its Beam job",
-            hint=f"try another stage: openalign select {run.config.name} -- ...",
+            hint=f"try another stage: openalign select {run.config.name} -- --dry_run=True",
         )
     return True
 

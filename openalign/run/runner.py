@@ -37,7 +37,7 @@ def run_all(run: Run) -> dict[str, Manifest]:
         if readiness.is_dry_run(run, stage):
             raise ConfigError(
                 "a dry run makes no input for the next stage",
-                hint=f"try one stage: openalign {stage.name} {run.config.name} -- ...",
+                hint=f"try one stage: openalign {stage.name} {run.config.name} -- --dry_run=True",
             )
     reasons = consent.reasons_to_make(run)
     consent.require_for_run(run, reasons)

@@ -16,6 +16,7 @@ LOCATION = "where an input lies; its content counts"
 _OUTSIDE = "outside_identity"
 _RENAMED = "__renamed_settings__"
 _REFUSED = "__refused_values__"
+_USUAL = "__usual_names__"
 
 
 def runtime(default: T) -> T:
@@ -61,6 +62,24 @@ def renamed(hints: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
 def renamed_settings(cls: type[object]) -> Mapping[str, str]:
     """Return the old keys that `renamed` declared, each with its hint."""
     return getattr(cls, _RENAMED, {})
+
+
+def usually_called(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
+    """Declare what people call settings of a class elsewhere, such as `lr`, by that name.
+
+    The loader takes none of them: its error about such a key names the setting.
+    """
+
+    def declare(cls: type[T]) -> type[T]:
+        setattr(cls, _USUAL, dict(names))
+        return cls
+
+    return declare
+
+
+def usual_names(cls: type[object]) -> Mapping[str, str]:
+    """Return the settings that `usually_called` declared other names of, by those."""
+    return getattr(cls, _USUAL, {})
 
 
 def refused(hints: Mapping[str, Mapping[str, str]]) -> Callable[[type[T]], type[T]]:

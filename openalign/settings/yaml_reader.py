@@ -9,7 +9,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -17,6 +17,7 @@ import yaml
 
 from openalign.errors import ConfigError
 from openalign.settings.fields import refused_values, renamed_settings
+from openalign.settings.key_hints import key_hint
 
 T = TypeVar("T")
 
@@ -27,7 +28,6 @@ _MAP = "tag:yaml.org,2002:map"
 _TEXT = "tag:yaml.org,2002:str"
 
 _EXPONENT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
-_MOST_KEYS_NAMED = 3
 
 _NO_VALUE_BEGINS = ("*", "@", "%", "`")
 """What no value of YAML begins with: `*.parquet` is text, for there are no anchors to name."""
@@ -67,9 +67,9 @@ class Place:
             if name in old:
                 raise child.error(name_node, "is no longer a setting", hint=old[name])
             if name not in hints:
-                raise child.error(
-                    name_node, "is not a setting", hint=self._right_key(cls, name, value_node)
-                )
+                inside = _keys_inside(value_node) if _is_override(value_node) else []
+                hint = key_hint(cls, name, section=self.key, inside=inside)
+                raise child.error(name_node, "is not a setting", hint=hint)
             child.check_not_refused(value_node, refused.get(name, {}))
             values[name] = child.read(hints[name], value_node)
         for spec in fields(cls):
@@ -160,20 +160,6 @@ class Place:
         if reason is not None:
             raise self.error(node, f"cannot be {node.value}", hint=reason)
 
-    def _right_key(self, cls: type[Any], name: str, value: Node) -> str | None:
-        """Return a hint that names the whole key that was meant; None where none is near.
-
-        A key that is spelled right and stands in the wrong section is found below this one.
-        """
-        below = [self._child(key).key for key in _keys_below(cls) if key.endswith(f".{name}")]
-        hints = get_type_hints(cls)
-        close = difflib.get_close_matches(name, list(hints), n=1)
-        if close and not below:
-            inside = _keys_inside(value) if _is_override(value) else []
-            below = [".".join([self._child(close[0]).key, *inside])]
-        named = " or ".join(f"`{key}`" for key in list(dict.fromkeys(below))[:_MOST_KEYS_NAMED])
-        return f"did you mean {named}?" if named else None
-
     def _child(self, name: str) -> "Place":
         return replace(self, key=f"{self.key}.{name}".lstrip("."))
 
@@ -261,17 +247,6 @@ def _keys_inside(node: Node) -> list[str]:
         return []
     key, value = node.value[0]
     return [str(key.value), *_keys_inside(value)]
-
-
-def _keys_below(cls: type[Any], above: tuple[type[Any], ...] = ()) -> Iterator[str]:
-    """Yield the keys of all settings below a section, whatever the kinds of the sections."""
-    for name, hint in get_type_hints(cls).items():
-        yield name
-        kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-        for kind in kinds:
-            if is_dataclass(kind) and kind not in (cls, *above):
-                inside = _keys_below(cast("type[Any]", kind), (cls, *above))
-                yield from (f"{name}.{key}" for key in inside)
 
 
 def _as_number(value: Any, wanted: Any) -> Any:

@@ -93,6 +93,38 @@ def test_status_says_what_is_stale_and_why(
     assert "harvest has other settings" in found["filter"]["why"]
 
 
+def test_a_stage_says_of_results_that_it_reads_what_status_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = ["--set", "harvest.num_files=3"]
+
+    assert said(capsys, "status", "pairs", *change).splitlines()[-1] == (
+        "what was made with --set is up to date under the same --set"
+    )
+    assert cli.main(["filter", "pairs", *change]) == 0
+
+    [line] = [line for line in capsys.readouterr().err.splitlines() if "as they are" in line]
+    assert "harvest has other settings (num_files: 2 -> 3)" in line
+    assert "openalign run pairs makes it again" in line
+    assert cli.main(["filter", "pairs"]) == 0
+    assert "as they are" not in capsys.readouterr().err
+
+
+def test_a_run_is_named_by_its_root_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("status", "show"):
+        by_name, by_root = (json.loads(said(capsys, verb, r, "--json")) for r in ("pairs", "./run"))
+        assert by_root == by_name
+    assert "./none is not the root of a run" in said(capsys, "status", "./none", code=2)
+
+
+def test_a_root_of_two_pipelines_is_named_by_neither(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("pipelines.yaml").open("a") as settings:
+        settings.write("\nothers: {extends: pairs}\n")
+    assert "./run is not the root of a run that keeps" in said(capsys, "status", "./run", code=2)
+
+
 def test_a_result_that_was_made_from_another_one_is_stale(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,12 +34,34 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["run", "demo", "--set", "train.seed", "=", "3"], "did you mean --set train.seed=3?"),
         (["run", "demo", "--train.seed=3"], "did you mean --set train.seed=3?"),
         (["run", "demo", "--train.seed", "3"], "did you mean --set train.seed=3?"),
+        (["run", "demo", "--dry-run"], "makes nothing: openalign filter demo -- --dry_run=True"),
+        (["fetch", "demo", "--dry_run=True"], "openalign fetch demo -- --dry_run=True"),
+        (["train", "demo", "--dry-run"], "openalign filter demo -- --dry_run=True"),
     ],
 )
 def test_a_typo_gets_what_was_probably_meant(
     capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert said in refusal(capsys, *words)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("train.lr=1e-3", "train.optimizer.learning_rate"),
+        ("lr=1e-3", "train.optimizer.learning_rate"),
+        ("train.wd=0", "train.optimizer.weight_decay"),
+        ("train.batch_size=64", "train.global_batch_size"),
+        ("train.warmup=10", "train.schedule.warmup_steps"),
+        ("demo.train.seed=3", "train.seed"),
+        ("demo.train.lr=1e-3", "train.optimizer.learning_rate"),
+    ],
+)
+def test_a_setting_by_its_usual_name_gets_its_whole_key(
+    capsys: pytest.CaptureFixture[str], override: str, key: str
+) -> None:
+    assert cli.main(["validate", "demo", "--set", override]) == 2
+    assert f"hint: did you mean `{key}`?\n" in capsys.readouterr().err
 
 
 def test_without_a_verb_the_way_on_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def test_a_run_has_one_root(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "error: runs/tiny-align is the run's root, and `--set root=` names another" in refused
 
 
-def test_other_data_are_measured_in_place_of_the_first(
+def test_more_data_are_measured_beside_the_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said(capsys, *EVALUATE)
@@ -80,6 +80,24 @@ def test_other_data_are_measured_in_place_of_the_first(
 
     assert "runs again, because this changed: benchmarks.others" in again
     assert set(evaluated().inputs) == {"model", "benchmarks.flickr30k", "benchmarks.others"}
+
+
+def test_what_was_measured_on_other_data_is_replaced_only_when_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    before = evaluated()
+    others = [*EVALUATE[:4], "others=squares/dataset.json"]
+
+    refused = said(capsys, *others, code=2)
+
+    assert "runs/tiny-align holds what was measured on flickr30k, which would be lost" in refused
+    assert "--set root=runs/NAME" in refused
+    assert evaluated() == before
+    assert "up to date" in said(capsys, *EVALUATE)
+    assert "evaluate  complete in" in said(capsys, *others, "--set", "root=runs/second")
+    assert "runs again, because this changed" in said(capsys, *others, "--yes")
+    assert set(evaluated().inputs) == {"model", "benchmarks.others"}
 
 
 def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

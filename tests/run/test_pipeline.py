@@ -280,9 +280,10 @@ def test_nothing_is_built_on_an_empty_result(
 
 
 def test_a_run_that_could_not_fetch_does_not_start(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"`web\.contact` must be set"):
+    with pytest.raises(ConfigError, match=r"`web\.contact` must be set") as refused:
         run_all(run(folder, "web.contact=''"))
 
+    assert "--set web.contact=crawler@example.org" in (refused.value.hint or "")
     assert not (folder / "run").exists()
 
 

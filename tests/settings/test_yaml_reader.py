@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 
 from openalign.errors import ConfigError
-from openalign.settings.fields import renamed
+from openalign.settings.fields import renamed, usually_called
 from openalign.settings.yaml_reader import Place, compose, merged, override_node
 
 
@@ -20,6 +20,7 @@ class Table:
     path: str
 
 
+@usually_called({"aspect": "ratio"})
 @renamed({"min_size": "write `above_px: 200`"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -277,6 +278,13 @@ def test_a_text_for_a_text_or_a_list_of_them_is_named_by_what_was_found() -> Non
         ("ratio=2", "did you mean `rules.ratio`?"),
         ("source.ratio=2", None),
         ("seeds=[a]", "did you mean `source.seeds`?"),
+        ("aspect=2", "did you mean `rules.ratio`?"),
+        ("rules.aspect=2", "did you mean `rules.ratio`?"),
+        ("pipeline.rules.ratio=2", "did you mean `rules.ratio`?"),
+        ("rules.rules.above_px=2", "did you mean `rules.above_px`?"),
+        ("pipeline.rules.aspect=2", "did you mean `rules.ratio`?"),
+        ("pipeline.hosts.a=b", "did you mean `hosts.a`?"),
+        ("pipeline.qqq=2", None),
     ],
 )
 def test_a_key_with_a_typo_gets_the_whole_right_key(override: str, hint: str | None) -> None:

@@ -269,8 +269,36 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
     assert "ignoring" not in capfd.readouterr().err
 
 
-def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
-    with pytest.raises(launch.StageError, match="No such file or directory: 'no-such-job'"):
+def test_what_ranks_end_with_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.pkl"
+    job.write_bytes(
+        tiny_training.pickle.dumps((tiny_training.end_with_a_mistake, ("photos/1.jpg",)))
+    )
+
+    with pytest.raises(launch.StageError) as caught:
+        launch.launch(
+            [str(job)],
+            num_processes=2,
+            folders=[str(tmp_path)],
+            grace_seconds=20,
+            environment=tiny_training.rank_environment(),
+            module="tiny_training",
+        )
+
+    assert str(caught.value) == "photos/1.jpg is gone"
+    assert caught.value.hint == "put it there"
+    said = capfd.readouterr().err
+    assert "train     looks" in said
+    assert "is gone" not in said
+    assert "exits with return code" not in said
+
+
+def test_what_ranks_fail_with_is_passed_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(launch.StageError, match="with code 1; its last messages stand above"):
         launch.launch(
             ["no-such-job"],
             num_processes=1,
@@ -279,6 +307,7 @@ def test_ranks_that_fail_are_quoted(tmp_path: Path) -> None:
             environment=tiny_training.rank_environment(),
             module="tiny_training",
         )
+    assert "No such file or directory: 'no-such-job'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

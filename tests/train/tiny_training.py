@@ -334,6 +334,12 @@ def result_bytes(root: Path) -> dict[str, bytes]:
     }
 
 
+def end_with_a_mistake(what: str) -> None:
+    """End as a rank does whose user made a mistake."""
+    sys.stderr.write(f"train     looks\nerror: {what} is gone\n\nhint: put it there\n")
+    sys.exit(2)
+
+
 def write_device(path: str) -> None:
     """Write what a rank runs on, and which GPUs it may use."""
     from openalign.train import zero

@@ -5,7 +5,7 @@ ends within minutes on two cores; the comments say what to raise.
 """
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
@@ -16,6 +16,12 @@ from openalign.run.config import resolved
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import did_you_mean, quoted
+from openalign.train.saved_files import (
+    PROCESSOR_FILES,
+    SETTINGS_FILE,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+)
 
 _URLS = ("url", "URL", "image_url", "image_urls", "img_url", "src", "link")
 _CAPTIONS = ("caption", "TEXT", "text", "captions", "alt_text", "alt", "title", "description")
@@ -25,6 +31,9 @@ _ENDINGS = {"warc": (".warc", ".warc.gz", ".warc.zst"), "tars": (".tar",)}
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _TEXTS = (".txt", ".json")
 _MODEL = "config.json"
+NO_TOKENIZER = '    processor: ""'
+"""The line of a model that cannot be measured before the folder of its processor is named."""
+
 _FEW_ROWS = 20_000
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
 
@@ -264,7 +273,20 @@ def _measuring(name: str, path: str) -> str:
             raise InputError(
                 f"{path} holds no {_MODEL}", hint="name the folder of a Hugging Face model"
             )
-    return _template("measuring").substitute(name=name, model=quoted(path))
+        processor = _processor_line(files.names)
+    return _template("measuring").substitute(name=name, model=quoted(path), processor=processor)
+
+
+def _processor_line(names: Collection[str]) -> str:
+    """Return the setting that a model needs which was saved without its processor, or may need."""
+    if not {TOKENIZER_FILE, VOCABULARY_FILE} & set(names):
+        return NO_TOKENIZER + "    # the model was saved without its processor: name its folder\n"
+    if not {SETTINGS_FILE, *PROCESSOR_FILES} & set(names):
+        return (
+            "    # The model has no preprocessor_config.json: images are prepared as the paper's. "
+            "Else name it:\n    # processor: FOLDER\n"
+        )
+    return ""
 
 
 def _template(name: str) -> Template:

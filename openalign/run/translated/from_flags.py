@@ -45,13 +45,18 @@ class DescribedRun:
         storage.write_text(storage.join(self.config.root, RUN_SETTINGS_FILE), self.text)
 
 
-def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> DescribedRun:
+def described(
+    model: str, data: Sequence[str], overrides: Sequence[str], *, replace: bool = False
+) -> DescribedRun:
     """Return the pipeline that measures a model on data sets, each `NAME=PATH`.
+
+    `replace` says that what was measured on other data sets may be lost.
 
     Raises:
         ConfigError: a flag or an override is wrong.
         InputError: there is nothing at a path, or it is of no known form.
-        StageError: the root holds what was measured on another model.
+        StageError: the root holds what was measured on another model, or on data sets that are not
+            among these.
     """
     benchmarks: dict[str, DatasetSettings] = {}
     for flag in data:
@@ -78,6 +83,8 @@ def described(model: str, data: Sequence[str], overrides: Sequence[str]) -> Desc
     text = cast("str", yaml.serialize(whole, allow_unicode=True))
     config = _in_root(node, root_of(model, overrides), _FLAGS)
     _refuse_another_model(config)
+    if not replace:
+        _refuse_to_lose_data(config)
     return DescribedRun(config=config, text=text)
 
 
@@ -89,6 +96,11 @@ def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
         raise ConfigError(
             f"--data {name}=...: {error}", hint="give the data set another name"
         ) from error
+
+
+def keeps_settings(root: str) -> bool:
+    """Tell whether a root keeps the settings of its run."""
+    return storage.exists(storage.join(root, RUN_SETTINGS_FILE))
 
 
 def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> PipelineConfig:
@@ -198,4 +210,19 @@ def _refuse_another_model(config: PipelineConfig) -> None:
             f"{config.root} holds what was measured on another model than {config.evaluate.model}",
             hint="give this model a root of its own, as --set root=runs/NAME; or remove "
             f"{config.root}",
+        )
+
+
+def _refuse_to_lose_data(config: PipelineConfig) -> None:
+    """Refuse to replace what was measured on data sets that are not named this time."""
+    manifest = StageFolder(config.root, "evaluate").read()
+    if manifest is None:
+        return
+    measured = [name.partition("benchmarks.")[2] for name in manifest.inputs]
+    lost = [name for name in measured if name and name not in config.benchmarks]
+    if lost:
+        raise StageError(
+            f"{config.root} holds what was measured on {', '.join(lost)}, which would be lost",
+            hint="name all data sets in one command, each with --data; give these a root of their "
+            "own, as --set root=runs/NAME; or let them take the place of the first: --yes",
         )

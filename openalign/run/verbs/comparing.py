@@ -5,9 +5,9 @@ A run is named by its pipeline, or by its root. Of a root nothing is read but th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from openalign.errors import InputError
+from openalign.errors import ConfigError, InputError
 from openalign.evaluate.compare import page
 from openalign.evaluate.compare.differences import compare
 from openalign.evaluate.compare.evaluation import Evaluation, read_evaluation
@@ -16,6 +16,8 @@ from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import COMPARE_FOLDER, COMPARE_HTML
 from openalign.run.config import load_pipeline
+from openalign.run.translated import from_flags
+from openalign.train.saved_files import CONFIG_FILE
 
 _EVALUATE = "evaluate"
 
@@ -26,6 +28,8 @@ class NamedRun:
 
     name: str
     root: str
+    named: str
+    """What was typed."""
 
 
 def compare_runs(
@@ -54,9 +58,31 @@ def compare_runs(
 
 def _named_run(named: str, settings_file: str) -> NamedRun:
     if "/" not in named:
-        return NamedRun(name=named, root=load_pipeline(settings_file, named, []).root)
+        try:
+            root = load_pipeline(settings_file, named, []).root
+        except ConfigError:
+            _refuse_model(named)
+            raise
+        return NamedRun(name=named, root=root, named=named)
     root = named.rstrip("/") or "/"
-    return NamedRun(name=storage.absolute(root).rpartition("/")[2] or root, root=root)
+    name = storage.absolute(root).rpartition("/")[2] or root
+    return NamedRun(name=name, root=root, named=named)
+
+
+def _refuse_model(folder: str) -> None:
+    """Say what to type before a model can be compared, where it is the folder of one.
+
+    Raises:
+        InputError: it is.
+    """
+    if not storage.exists(storage.join(folder, CONFIG_FILE)):
+        return
+    root = from_flags.root_of(folder, [])
+    command = f"openalign evaluate --model {folder} --data NAME=PATH"
+    raise InputError(
+        f"{folder} is the folder of a model, and runs are compared: what was measured on models",
+        hint=f"measure it first: {command}; then name its run, {root}",
+    )
 
 
 def _distinct(runs: Sequence[NamedRun]) -> list[NamedRun]:
@@ -74,16 +100,16 @@ def _distinct(runs: Sequence[NamedRun]) -> list[NamedRun]:
             )
     names = [run.name for run in runs]
     return [
-        NamedRun(
-            name=run.name
-            if names.count(run.name) == 1
-            else f"{run.name} ({names[:number].count(run.name) + 1})",
-            root=run.root,
-        )
+        run
+        if names.count(run.name) == 1
+        else replace(run, name=f"{run.name} ({names[:number].count(run.name) + 1})")
         for number, run in enumerate(runs)
     ]
 
 
 def _read(run: NamedRun) -> Evaluation:
     storage.check_reachable(run.root)
-    return read_evaluation(run.name, StageFolder(run.root, _EVALUATE))
+    folder = StageFolder(run.root, _EVALUATE, f"evaluate {run.named}")
+    if folder.read() is None:
+        _refuse_model(run.root)
+    return read_evaluation(run.name, folder)

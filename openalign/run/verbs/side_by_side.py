@@ -31,7 +31,9 @@ def write(configs: Sequence[PipelineConfig], output: str) -> None:
             f"two runs are called `{twice[0]}`, so their rows could not be told apart",
             hint="name each run once, and give runs of other roots other folder names",
         )
-    folders = [StageFolder(config.root, "evaluate") for config in configs]
+    folders = [
+        StageFolder(config.root, "evaluate", f"evaluate {config.name}") for config in configs
+    ]
     for folder in folders:
         folder.require()
     from openalign.evaluate import results

@@ -81,6 +81,8 @@ def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
         yield f"all is up to date; openalign show {name} shows what is there"
     else:
         yield f"openalign run {name} makes what is not complete"
+        if any(each.state == "stale" and "other settings" in each.why for each in standing):
+            yield "what was made with --set is up to date under the same --set"
 
 
 def _of_stage(run: Run, name: str, *, why: str, took: times.StageTime | None) -> StageStanding:

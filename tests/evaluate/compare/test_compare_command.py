@@ -99,14 +99,27 @@ def test_neither_path_nor_clock_enters_the_files(runs: Path) -> None:
         pytest.param(
             ["runs/good", "runs/nothing"],
             "runs/nothing/evaluate is not complete",
-            "run the stage that writes `evaluate` first",
+            "run `openalign evaluate runs/nothing` first",
             id="no results",
         ),
         pytest.param(
             ["runs/good", "/"],
             "/evaluate is not complete",
-            "run the stage that writes `evaluate` first",
+            "run `openalign evaluate /` first",
             id="the root of the file system",
+        ),
+        pytest.param(
+            ["runs/good", "models/tiny-align/"],
+            "models/tiny-align is the folder of a model, and runs are compared",
+            "measure it first: openalign evaluate --model models/tiny-align --data NAME=PATH; then "
+            "name its run, runs/tiny-align",
+            id="a model by its path",
+        ),
+        pytest.param(
+            ["models", "runs/good"],
+            "models is the folder of a model, and runs are compared",
+            "measure it first: openalign evaluate --model models --data NAME=PATH",
+            id="a model in this folder",
         ),
         pytest.param(
             ["runs/good", "runs/old"],
@@ -162,6 +175,9 @@ def test_a_mistake_is_said_and_nothing_is_written(
     for name in ("old", "half", "edited", "swapped"):
         shutil.copytree("runs/good", f"runs/{name}")
     Path("runs/half/evaluate/resamples.parquet").unlink()
+    for model in ("models", "models/tiny-align"):
+        Path(model).mkdir()
+        Path(model, "config.json").touch()
     edited = Path("runs/edited/evaluate/results.json")
     edited.write_text(edited.read_text().replace('"value": 0.5', '"value": 0.9'))
     shutil.copy("runs/bad/evaluate/resamples.parquet", "runs/swapped/evaluate/")

@@ -177,12 +177,30 @@ def test_images_without_texts_make_no_pipeline(capsys: pytest.CaptureFixture[str
 
 def test_a_model_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     Path("model").mkdir()
-    Path("model/config.json").write_text("{}")
+    for name in ("config.json", "vocab.txt", "preprocessor_config.json"):
+        Path("model", name).write_text("{}")
     config = made("model")
+    assert "processor" not in pipeline_text("mine", "model", Told())
     assert (config.evaluate.model, config.evaluate.fast) == ("model", True)
     assert config.harvest is None
     assert cli.main(["init", "mine", "model"]) == 0
     assert "next: say under its benchmarks where yours lie, then" in capsys.readouterr().err
+
+
+def test_a_model_without_its_processor_is_told_what_it_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("model").mkdir()
+    Path("model/config.json").write_text("{}")
+
+    assert cli.main(["init", "mine", "model"]) == 0
+
+    said = capsys.readouterr().err
+    assert "next: the model has no tokenizer: name as its evaluate.processor a folder" in said
+    assert 'processor: ""    # the model was saved without' in Path("pipelines.yaml").read_text()
+    Path("model/vocab.txt").touch()
+    text = pipeline_text("other", "model", Told())
+    assert "has no preprocessor_config.json: images are prepared as the paper's" in text
 
 
 def test_paths_and_names_are_quoted_where_they_must_be() -> None:
