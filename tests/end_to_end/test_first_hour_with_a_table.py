@@ -63,7 +63,7 @@ def overrides(changes: dict[str, str]) -> list[str]:
 
 def run_as_hints_say(capfd: pytest.CaptureFixture[str]) -> tuple[str, dict[str, str]]:
     """Run the pipeline; whenever it refuses, type what its hint says. Return what it says last."""
-    changes = dict(change.split("=") for change in SHORT)
+    said, changes = "", dict(change.split("=") for change in SHORT)
     for _ in range(MOST_TRIES):
         code = cli.main(["run", "mine", *overrides(changes)])
         said = capfd.readouterr().err
