@@ -146,7 +146,10 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
             "`layout` name the right columns"
         )
     elif refused:
-        hint = "private addresses are refused unless `web.allowed_networks` lets them in"
+        hint = (
+            "private addresses are refused unless `web.allowed_networks` lets them in: for this "
+            "machine's own, --set web.allowed_networks=127.0.0.0/8"
+        )
     elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
         hint = (
             "the seeds lead to another host: name that one in `harvest.source.seeds`, or set "

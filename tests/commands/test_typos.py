@@ -64,6 +64,18 @@ def test_a_setting_by_its_usual_name_gets_its_whole_key(
     assert f"hint: did you mean `{key}`?\n" in capsys.readouterr().err
 
 
+def test_an_answer_that_nobody_reads_to_its_end_is_no_mistake() -> None:
+    code = "import time; from openalign.cli import entry; time.sleep(1); entry()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "datasets"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.close()
+        assert command.stderr.read() == b""
+        assert command.wait() == 0
+
+
 def test_without_a_verb_the_way_on_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     assert "start with:\n  openalign run demo" in capsys.readouterr().out

@@ -34,6 +34,12 @@ _MODEL = "config.json"
 NO_TOKENIZER = '    processor: ""'
 """The line of a model that cannot be measured before the folder of its processor is named."""
 
+_LINES = (".tsv", ".csv", ".jsonl", ".txt")
+"""Tables of a row a line."""
+
+_MOST_BYTES_COUNTED = 16_000_000
+"""Lines of larger files are not counted: there are more than few of them."""
+
 _FEW_ROWS = 20_000
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
 
@@ -158,6 +164,8 @@ def _table(path: str, told: Told) -> SourceFound:
     names = list(names_of_columns(urls[0], TableSource(path=path)))
     num_rows = _num_rows(urls)
     count = f"{num_rows:,} rows" if num_rows is not None else "rows"
+    if num_rows is not None and not urls[0].lower().endswith(".parquet"):
+        count = f"{num_rows:,} lines"
     found = f"{count} in {len(urls):,} file{'' if len(urls) == 1 else 's'}"
     head = ["kind: table", f"path: {quoted(path)}"]
     layout = layout_of_row(names) or next(iter(layouts_with(names)), "")
@@ -232,12 +240,15 @@ KINDS: Mapping[str, Callable[[str, Told], SourceFound]] = {
 
 
 def _num_rows(urls: Sequence[str]) -> int | None:
-    """Return the rows of Parquet files, which say it; None of others."""
+    """Return the rows of Parquet files, which say it, or the lines of small texts; else None."""
     from openalign.files.tables import num_rows_of
 
-    if not all(url.lower().endswith(".parquet") for url in urls):
+    if all(url.lower().endswith(".parquet") for url in urls):
+        return sum(num_rows_of(url) for url in urls)
+    is_text = all(url.lower().endswith(_LINES) for url in urls)
+    if not is_text or sum(storage.size_of(url) for url in urls) > _MOST_BYTES_COUNTED:
         return None
-    return sum(num_rows_of(url) for url in urls)
+    return sum(storage.read_bytes(url).count(b"\n") for url in urls)
 
 
 def _training(name: str, source: SourceFound, contact: str) -> str:
