@@ -61,7 +61,7 @@ def main() -> None:
     words = sorted({name for name in splits if is_typed(name)})
     margins = [of_words(demo, words) for demo in demos]
     show("Words", zip(words, zip(*margins, strict=True), strict=True), options.top, splits)
-    edits = json.loads((options.demos[0] / BENCHMARK / "composed.json").read_text())
+    edits = json.loads((options.demos[0] / BENCHMARK / "composed.json").read_text())["queries"]
     margins = [of_edits(demo, edits) for demo in demos]
     said = [f"{each['image']} - {each['minus']} + {each['plus']}" for each in edits]
     show("Edits", zip(said, zip(*margins, strict=True), strict=True), options.top, {})

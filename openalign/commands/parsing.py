@@ -37,7 +37,7 @@ start with:
   openalign run demo                     the whole chain on this machine, in minutes
   openalign init NAME PATH               a first pipeline of your own table, folder, tars or model
   openalign validate                     what pipelines.yaml holds, checked
-  openalign search demo "red apple"      find images with the trained model
+  openalign search demo "crescent moon"  find images with the trained model
   openalign evaluate --model FOLDER --data flickr30k=dataset_flickr30k.json
                                          measure a model that you have
 

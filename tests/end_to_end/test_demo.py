@@ -246,7 +246,7 @@ def test_a_search_that_is_shown_finds_what_it_says(
 
 def edited(root: Path, options: Options) -> str:
     """Return the image that the benchmark names for an edit."""
-    edits = json.loads((root / "site" / "benchmark" / "composed.json").read_text())
+    edits = json.loads((root / "site" / "benchmark" / "composed.json").read_text())["queries"]
     [target] = [
         edit["target"]
         for edit in edits
