@@ -163,7 +163,7 @@ def _record(owner: str, kind: str, text: str, *, ttl: int) -> bytes:
 
 
 def _start_of_authority() -> bytes:
-    data = _encoded("ns.example") + _encoded("root.example")
+    data = _encoded("ns.example") + _encoded("admin.example")
     data += struct.pack(">5I", 1, 3600, 600, 86400, _SOA_SECONDS)
     return _encoded("example") + struct.pack(">HHIH", 6, 1, _SOA_SECONDS, len(data)) + data
 

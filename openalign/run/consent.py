@@ -93,7 +93,10 @@ def _reason(run: Run, stage: Stage, manifest: Manifest | None, reasons: dict[str
 
 def _other_settings(run: Run, stage: Stage, manifest: Manifest) -> str:
     """Return which settings a result was made with that are others now; empty where none is."""
-    own = settings_that_differ(manifest.settings["settings"], identity(stage.settings(run.config)))
+    made_with = manifest.settings.get("settings")
+    if made_with is None:  # made by other means than this stage
+        return ""
+    own = settings_that_differ(made_with, identity(stage.settings(run.config)))
     return f"{stage.name} has other settings ({'; '.join(own)})" if own else ""
 
 

@@ -48,6 +48,15 @@ def test_bundles_that_are_repeated_change_nothing(rounds: HostileRounds) -> None
     assert bytes_below(root / "shards") == rounds.left_alone.files
 
 
+def test_two_workers_give_the_same_bytes(rounds: HostileRounds) -> None:
+    root = rounds.new_root("two-workers")
+
+    rounds.fetch(root, "--", "--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+    assert rounds.misjudged(root, DAY) == []
+    assert bytes_below(root / "shards") == rounds.left_alone.files
+
+
 def test_a_round_on_another_day_heals_exactly_what_can_heal(rounds: HostileRounds) -> None:
     assert rounds.misjudged(rounds.left_alone.root, ROUND) == []
 

@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hostile_rounds import DAY, HostileRounds, bytes_below
 from kill_rounds import ENDS, SOURCES
 from patience import wait_for
 from spark_cluster import Cluster, started
+
+from openalign.hostile_web.cases import all_cases
+from openalign.hostile_web.hostile_server import serve
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = {
@@ -133,6 +137,17 @@ def test_a_stage_gives_the_same_bytes_on_spark(
     run(verb, root, cluster.beam_options)
 
     assert content(root / FOLDERS[verb]) == content(local / FOLDERS[verb])
+
+
+def test_the_hostile_web_gives_the_same_bytes_on_spark(cluster: Cluster, tmp_path: Path) -> None:
+    with serve(all_cases()) as web:
+        rounds = HostileRounds(web, tmp_path)
+        root = rounds.new_root("spark")
+
+        rounds.fetch(root, "--", *cluster.beam_options)
+
+        assert rounds.misjudged(root, DAY) == []
+        assert bytes_below(root / "shards") == rounds.left_alone.files
 
 
 @pytest.mark.parametrize("kind", [name for name in SOURCES if name != "site"])

@@ -102,6 +102,7 @@ def test_a_content_encoding_is_undone(encoding: str, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("gzip", gzip.compress(HTML)), ("deflate", zlib.compress(HTML)), ("br", BROTLI_HTML)],
+    ids=["gzip", "deflate", "brotli"],
 )
 def test_no_more_is_decoded_than_is_read(encoding: str, body: bytes) -> None:
     content, _ = decode(body, max_bytes=1000, content_encoding=encoding)
