@@ -59,7 +59,7 @@ def test_a_run_measures_and_reports_and_has_no_other_stage(
     assert second.count("up to date") == 2
     html = (root / "report" / "report.html").read_text()
     assert "This run has no stages that gather data." in html
-    assert "trained on" not in html.partition("<main>")[0]
+    assert "trained on" not in html.partition("<main")[0]
 
 
 def test_search_asks_the_model_that_was_measured(
@@ -279,7 +279,7 @@ def test_the_report_tells_nothing_of_a_training_that_made_another_model(
     its_cards = cards_in("runs/squares/report")
 
     assert "trained on 1 pairs" in of_its_own
-    assert "trained on" not in of_another.partition("<main>")[0]
+    assert "trained on" not in of_another.partition("<main")[0]
     assert "This run has no stages that gather data." in of_another
     assert list(cards_of_another) == ["model-card/README.md"]
     assert list(its_cards) == ["data-card/README.md", "model-card/README.md"]
