@@ -5,10 +5,10 @@
     .venv/bin/python benchmarks/demo_examples.py runs/demo runs/demo-adamw-seed-{1,2}
 
 The examples of README, `--help` and the docs are taken from what it prints, and
-`tests/end_to_end/test_demo.py` asks the demo every one of them. A query by words is right where the
-first image's name holds all of them; an edit, where the first image is the one that the benchmark
-names. Of a query that is right for every seed, the margin is the smallest by which its best right
-image beats its best wrong one, in cosine.
+`tests/end_to_end/test_demo_examples.py` asks the demo every one of them. A query by words is
+right where the first image's name holds all of them; an edit, where the first image is the one
+that the benchmark names. Of a query that is right for every seed, the margin is the smallest by
+which its best right image beats its best wrong one, in cosine.
 """
 
 import argparse
