@@ -132,7 +132,9 @@ def test_an_efficientnet_that_pads_alike_on_all_sides_sees_a_shifted_image(
     beginning = begun(FromTowers(image=image), tmp_path, text_tower=SMALL_TEXT)
 
     own = pooled(towers_of(beginning), random_pixels())
-    torch.testing.assert_close(own, features(model, shifted(random_pixels())), atol=1e-10, rtol=1e-9)
+    torch.testing.assert_close(
+        own, features(model, shifted(random_pixels())), atol=1e-10, rtol=1e-9
+    )
     assert (own - features(model, random_pixels())).abs().max() > 0.01
 
 
