@@ -207,12 +207,8 @@ def build(
         vocabulary=provenance.vocabulary_note(manifests),
         frequent_texts=provenance.frequent_texts(manifests),
         rejects=provenance.rejects(manifests, folders, stages),
-        curves=(
-            provenance.curves(trained, loss_of_chance=provenance.loss_of_chance(manifests))
-            if trained is not None
-            else []
-        ),
-        training=_training(manifests, trained),
+        curves=[] if trained is None else provenance.curves(trained, manifests),
+        training="" if trained is None else provenance.training_note(trained, manifests),
         made=made,
         num_pairs=num_pairs,
         paper=PAPER,
@@ -222,13 +218,6 @@ def build(
             for name, manifest in manifests.items()
         ],
     )
-
-
-def _training(manifests: Mapping[str, Manifest], trained: str | None) -> str:
-    if trained is None:
-        return ""
-    notes = provenance.training_note(manifests), provenance.parameters_note(trained)
-    return " ".join(filter(None, notes))
 
 
 def _first_numbers(openings: Sequence[Opening]) -> list[Opening]:

@@ -141,10 +141,10 @@ def _facts_of_filter(manifests: Mapping[str, Manifest]) -> FilterFacts | None:
     return next(found, None)
 
 
-def training_note(manifests: Mapping[str, Manifest]) -> str:
-    """Return, in words, how long training was; empty where there was none."""
+def training_note(folder: str, manifests: Mapping[str, Manifest]) -> str:
+    """Return, in words, how long the training of a folder was, and of how many parameters."""
     if "train" not in manifests:
-        return ""
+        return parameters_note(folder)
     manifest = manifests["train"]
     facts, pairs = manifest.facts_as(TrainFacts), manifest.num_inputs
     batch = int(manifest.settings["settings"].get("global_batch_size", 0))
@@ -155,7 +155,7 @@ def training_note(manifests: Mapping[str, Manifest]) -> str:
     note += f". The vocabulary has {facts.vocabulary_size:,} word pieces."
     if facts.skipped_steps:
         note += f" {facts.skipped_steps:,} updates were skipped."
-    return note
+    return f"{note} {parameters_note(folder)}".rstrip()
 
 
 def parameters_note(folder: str) -> str:
@@ -177,7 +177,7 @@ def parameters_note(folder: str) -> str:
     return f"Of parameters {' and '.join(said)} million."
 
 
-def loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
+def _loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
     """Return the loss of a model that takes every pair of a batch for equally likely.
 
     That is twice the logarithm of the global batch: the loss sums both directions (Eq. 1 and 2),
@@ -193,7 +193,7 @@ def loss_of_chance(manifests: Mapping[str, Manifest]) -> float | None:
     return 2 * math.log(batch)
 
 
-def curves(folder: str, *, loss_of_chance: float | None = None) -> list[Curve]:
+def curves(folder: str, manifests: Mapping[str, Manifest]) -> list[Curve]:
     """Return the curves of a training folder; none where it holds no metrics."""
     url = storage.join(folder, METRICS_FILE)
     if not storage.exists(url):
@@ -215,7 +215,7 @@ def curves(folder: str, *, loss_of_chance: float | None = None) -> list[Curve]:
                         label=label,
                         unit="steps",
                         measured=name.lower(),
-                        chance=loss_of_chance if key == _LOSS else None,
+                        chance=_loss_of_chance(manifests) if key == _LOSS else None,
                     ),
                     first=f"{values[0]:.3g}",
                     last=f"{values[-1]:.3g}",

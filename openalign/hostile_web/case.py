@@ -7,7 +7,7 @@ from enum import StrEnum
 from openalign.files.states import CAN_HEAL, FetchState
 from openalign.hostile_web.certificates import Certificate
 from openalign.hostile_web.made_images import good
-from openalign.hostile_web.name_server import Answer
+from openalign.hostile_web.name_server import NameReply
 from openalign.hostile_web.replies import Reply
 
 DOMAIN = "hostile.example"
@@ -63,7 +63,7 @@ class Case:
     scheme: str = "http"
     door: Door = Door.HTTP
     certificate: Certificate = Certificate.GOOD
-    name_answers: Sequence[Answer] = ()
+    name_answers: Sequence[NameReply] = ()
     """What the name server says of the host's IPv4 addresses, the first times that it is asked; the
     last one stays. Of the others it has none. For hosts that are reached by name."""
 

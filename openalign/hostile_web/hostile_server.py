@@ -11,7 +11,7 @@ from openalign.hostile_web.case import GOOD, NOTHING, Answers, Case, Door
 from openalign.hostile_web.certificates import Certificate, Certificates
 from openalign.hostile_web.name_server import (
     NXDOMAIN,
-    Answer,
+    NameReply,
     ServedNames,
     addresses,
     served_names,
@@ -41,14 +41,14 @@ class HostileNames(ServedNames):
             self.asked = Counter()
             self.is_another_day = is_another
 
-    def answer_to(self, name: str, kind: str, times: int) -> Answer:
+    def answer_to(self, name: str, kind: str, times: int) -> NameReply:
         """Return what a case says of its host; nobody else is known."""
         self.note_host(name)
         case = self.cases.get(name)
         if name == _KNOWN_EVERYWHERE.records[0][0]:
             answer = _KNOWN_EVERYWHERE
         elif case is None or not case.name_answers:
-            answer = Answer(code=NXDOMAIN)
+            answer = NameReply(code=NXDOMAIN)
         elif self.is_another_day:
             answer = addresses(name, LOOPBACK)
         else:

@@ -26,7 +26,7 @@ _MAX_TRIES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class NameReply:
     """What is said of one name and type: records of `(owner, type, text)`, or a code."""
 
     records: Sequence[tuple[str, str, str]] = ()
@@ -37,11 +37,11 @@ class Answer:
     """Whether nothing is sent."""
 
 
-def addresses(name: str, *texts: str, **changes: Any) -> Answer:
+def addresses(name: str, *texts: str, **changes: Any) -> NameReply:
     """Return the answer of a name that has these addresses of one family."""
     kinds = ["AAAA" if ":" in text else "A" for text in texts]
     records = [(name, kind, text) for kind, text in zip(kinds, texts, strict=True)]
-    return Answer(records=records, **changes)
+    return NameReply(records=records, **changes)
 
 
 @dataclass(kw_only=True)
@@ -60,7 +60,7 @@ class ServedNames(ABC):
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @abstractmethod
-    def answer_to(self, name: str, kind: str, times: int) -> Answer:
+    def answer_to(self, name: str, kind: str, times: int) -> NameReply:
         """Return what is said of a name and a type that were asked for so many times."""
 
     def reply(self, query: bytes, *, by_tcp: bool) -> bytes:
@@ -149,7 +149,7 @@ def _read(query: bytes) -> tuple[int, str, str, bytes]:
     return number, ".".join(labels), _TYPES[kind], query[12 : place + 5]
 
 
-def _message(number: int, question: bytes, answer: Answer) -> bytes:
+def _message(number: int, question: bytes, answer: NameReply) -> bytes:
     records = [_record(*record, ttl=answer.ttl) for record in answer.records]
     authority = [] if records else [_start_of_authority()]
     flags = _RESPONSE | answer.code

@@ -2,7 +2,7 @@
 
 from openalign.files.states import FetchState
 from openalign.hostile_web.case import DOMAIN, Case, Door
-from openalign.hostile_web.name_server import NXDOMAIN, REFUSED, SERVFAIL, Answer, addresses
+from openalign.hostile_web.name_server import NXDOMAIN, REFUSED, SERVFAIL, NameReply, addresses
 from openalign.hostile_web.server import LOOPBACK
 
 _DEAD = "127.0.0.2"
@@ -52,39 +52,39 @@ def name_cases() -> list[Case]:
     return [
         _named("known", "has a name with one address", _at("known", LOOPBACK)),
         _named(
-            "unknown", "has a name that its server denies", Answer(code=NXDOMAIN), state=_NO_NAME
+            "unknown", "has a name that its server denies", NameReply(code=NXDOMAIN), state=_NO_NAME
         ),
-        _named("no-address", "has a name without an address", Answer(), state=_NO_NAME),
+        _named("no-address", "has a name without an address", NameReply(), state=_NO_NAME),
         _named(
             "servfail",
             "has a name whose server answers SERVFAIL",
-            Answer(code=SERVFAIL),
+            NameReply(code=SERVFAIL),
             state=_NO_NAME,
         ),
         _named(
             "servfail-heals",
             "has a name whose server answers SERVFAIL twice, then an address",
-            Answer(code=SERVFAIL),
-            Answer(code=SERVFAIL),
+            NameReply(code=SERVFAIL),
+            NameReply(code=SERVFAIL),
             _at("servfail-heals", LOOPBACK),
         ),
         _named(
             "server-refuses",
             "has a name whose server answers REFUSED",
-            Answer(code=REFUSED),
+            NameReply(code=REFUSED),
             state=_NO_NAME,
         ),
         _named(
             "silent",
             "has a name whose server says nothing",
-            Answer(is_lost=True),
+            NameReply(is_lost=True),
             state=_NO_NAME,
             deadline="connect_seconds",
         ),
         _named(
             "lost-once",
             "has a name of which one answer is lost",
-            Answer(is_lost=True),
+            NameReply(is_lost=True),
             _at("lost-once", LOOPBACK),
         ),
         _named(
@@ -114,7 +114,7 @@ def _alias_cases() -> list[Case]:
         _named(
             "alias-of-itself",
             "has a name that is an alias of itself",
-            Answer(records=[(_host("alias-of-itself"), "CNAME", _host("alias-of-itself"))]),
+            NameReply(records=[(_host("alias-of-itself"), "CNAME", _host("alias-of-itself"))]),
             state=_NO_NAME,
         ),
         _named(
@@ -162,7 +162,7 @@ def _address_cases() -> list[Case]:
 def _named(
     name: str,
     does: str,
-    *answers: Answer,
+    *answers: NameReply,
     state: FetchState = FetchState.FETCHED,
     deadline: str = "",
 ) -> Case:
@@ -180,11 +180,11 @@ def _host(name: str) -> str:
     return f"name-{name}.{DOMAIN}"
 
 
-def _at(name: str, *texts: str, after_seconds: float = 0.0) -> Answer:
+def _at(name: str, *texts: str, after_seconds: float = 0.0) -> NameReply:
     return addresses(_host(name), *texts, after_seconds=after_seconds)
 
 
-def _alias(name: str, *texts: str) -> Answer:
+def _alias(name: str, *texts: str) -> NameReply:
     real = f"real.{_host(name)}"
     own = [(real, "A", text) for text in texts]
-    return Answer(records=[(_host(name), "CNAME", real), *own])
+    return NameReply(records=[(_host(name), "CNAME", real), *own])

@@ -9,7 +9,7 @@ from openalign.hostile_web.name_server import (
     NXDOMAIN,
     REFUSED,
     SERVFAIL,
-    Answer,
+    NameReply,
     ServedNames,
     addresses,
     served_names,
@@ -20,7 +20,7 @@ __all__ = [
     "NXDOMAIN",
     "REFUSED",
     "SERVFAIL",
-    "Answer",
+    "NameReply",
     "NameServer",
     "addresses",
     "name_server",
@@ -31,13 +31,13 @@ __all__ = [
 class NameServer(ServedNames):
     """The names that are known."""
 
-    names: dict[tuple[str, str], Answer | list[Answer]] = field(
-        default_factory=dict[tuple[str, str], Answer | list[Answer]]
+    names: dict[tuple[str, str], NameReply | list[NameReply]] = field(
+        default_factory=dict[tuple[str, str], NameReply | list[NameReply]]
     )
-    otherwise: Answer = field(default_factory=lambda: Answer(code=NXDOMAIN))
+    otherwise: NameReply = field(default_factory=lambda: NameReply(code=NXDOMAIN))
     """Said of all other names."""
 
-    def answer_to(self, name: str, kind: str, times: int) -> Answer:
+    def answer_to(self, name: str, kind: str, times: int) -> NameReply:
         known = self.names.get((name, kind), self.otherwise)
         return known[min(times, len(known)) - 1] if isinstance(known, list) else known
 

@@ -8,7 +8,7 @@ import pytest
 from downloads import content, failure, fetch
 from faulty_web import Reply, Web, serve
 from local_ports import free_port
-from name_server import SERVFAIL, Answer, NameServer, addresses, name_server
+from name_server import SERVFAIL, NameReply, NameServer, addresses, name_server
 
 from openalign.errors import StageError
 from openalign.ingest.web.config import DnsConfig, WebConfig
@@ -74,9 +74,9 @@ def test_a_host_is_looked_up_once_for_all_of_its_addresses(web: Web, names: Name
 
 
 @pytest.mark.parametrize("respect_robots", [True, False])
-@pytest.mark.parametrize("answer", [None, Answer()], ids=["no such name", "no address"])
+@pytest.mark.parametrize("answer", [None, NameReply()], ids=["no such name", "no address"])
 def test_a_host_that_dns_denies_is_looked_up_once(
-    web: Web, names: NameServer, answer: Answer | None, *, respect_robots: bool
+    web: Web, names: NameServer, answer: NameReply | None, *, respect_robots: bool
 ) -> None:
     if answer is not None:
         names.names |= {(HOST, "A"): answer, (HOST, "AAAA"): answer}
@@ -89,7 +89,7 @@ def test_a_host_that_dns_denies_is_looked_up_once(
 
 
 def test_a_name_server_that_fails_is_asked_again(web: Web, names: NameServer) -> None:
-    broken = Answer(code=SERVFAIL)
+    broken = NameReply(code=SERVFAIL)
     names.names[HOST, "A"] = [broken, broken, addresses(HOST, "127.0.0.1")]
     urls = urls_of(web, HOST, 1)
 
@@ -103,7 +103,7 @@ def test_a_host_that_no_name_server_tells_of_is_given_up_after_its_attempts(
     web: Web, names: NameServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Machine, "look_up", lambda *_: Lookup.KNOWN)
-    names.names[HOST, "A"] = Answer(code=SERVFAIL)
+    names.names[HOST, "A"] = NameReply(code=SERVFAIL)
     urls = urls_of(web, HOST, 1)
 
     outcome = fetch(config(web, names, num_retries=2, respect_robots=False), urls)[urls[0]]
@@ -113,7 +113,7 @@ def test_a_host_that_no_name_server_tells_of_is_given_up_after_its_attempts(
 
 
 def test_a_look_up_that_takes_too_long_can_heal(web: Web, names: NameServer) -> None:
-    names.names[HOST, "A"] = [Answer(after_seconds=1.0), addresses(HOST, "127.0.0.1")]
+    names.names[HOST, "A"] = [NameReply(after_seconds=1.0), addresses(HOST, "127.0.0.1")]
     names.knows("example.com", "192.0.2.80")
     urls = urls_of(web, HOST, 1)
 

@@ -12,7 +12,7 @@ import pytest
 from downloads import BODY, content, failure, fetch, fetch_one
 from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
-from name_server import SERVFAIL, Answer, NameServer, name_server
+from name_server import SERVFAIL, NameReply, NameServer, name_server
 from patience import PATIENCE_SECONDS
 
 from openalign.errors import StageError
@@ -35,7 +35,7 @@ def web() -> Iterator[Web]:
 def names() -> Iterator[NameServer]:
     """A name server that does not say whether there is such a host."""
     with name_server() as running:
-        running.otherwise = Answer(code=SERVFAIL)
+        running.otherwise = NameReply(code=SERVFAIL)
         yield running
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from name_server import NXDOMAIN, REFUSED, SERVFAIL, Answer, NameServer, addresses, name_server
+from name_server import NXDOMAIN, REFUSED, SERVFAIL, NameReply, NameServer, addresses, name_server
 from patience import PATIENCE_SECONDS
 
 from openalign.ingest.web.transfers.names import Names
@@ -126,7 +126,7 @@ def test_only_an_answer_for_both_families_makes_it_certain_that_there_is_no_addr
         server.names[NAME, kind] = (
             addresses(NAME, "192.0.2.1", after_seconds=after)
             if code is None
-            else Answer(code=code, after_seconds=after)
+            else NameReply(code=code, after_seconds=after)
         )
 
     found = ask(with_ipv6=True).answer()
@@ -139,13 +139,15 @@ def test_aliases_are_followed_and_the_shortest_ttl_counts(
     server: NameServer, ask: Callable[..., Asking]
 ) -> None:
     chain = [(NAME, "CNAME", "a.cdn.example"), ("a.cdn.example", "CNAME", "b.cdn.example")]
-    server.names[NAME, "A"] = Answer(records=[*chain, ("b.cdn.example", "A", "192.0.2.1")], ttl=90)
+    server.names[NAME, "A"] = NameReply(
+        records=[*chain, ("b.cdn.example", "A", "192.0.2.1")], ttl=90
+    )
 
     assert ask().answer() == NameAnswer(addresses=("192.0.2.1",), ttl_seconds=90)
 
 
 def test_an_alias_of_nothing_has_no_address(server: NameServer, ask: Callable[..., Asking]) -> None:
-    server.names[NAME, "A"] = Answer(records=[(NAME, "CNAME", "a.cdn.example")])
+    server.names[NAME, "A"] = NameReply(records=[(NAME, "CNAME", "a.cdn.example")])
 
     assert ask().answer() == NameAnswer(is_certain=True)
 
@@ -185,7 +187,7 @@ def test_this_machine_knows_its_own_name(
 
 
 def test_a_query_that_is_lost_is_sent_again(server: NameServer, ask: Callable[..., Asking]) -> None:
-    server.names[NAME, "A"] = [Answer(is_lost=True), addresses(NAME, "192.0.2.1")]
+    server.names[NAME, "A"] = [NameReply(is_lost=True), addresses(NAME, "192.0.2.1")]
 
     assert ask().answer().addresses == ("192.0.2.1",)
     assert server.asked == {(NAME, "A"): 2}
@@ -355,7 +357,7 @@ def test_items_are_forgotten_and_their_look_ups_are_not(
 
 
 def test_a_resolver_that_is_closed_watches_nothing(server: NameServer) -> None:
-    server.names[NAME, "A"] = Answer(is_lost=True)
+    server.names[NAME, "A"] = NameReply(is_lost=True)
     watched: dict[int, int] = {}
 
     class Watcher:
