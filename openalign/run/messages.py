@@ -92,8 +92,13 @@ def num_files(number: int) -> str:
     return "1 file" if number == 1 else f"{number:,} files"
 
 
-def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None:
-    """Say what a stage kept and why it dropped the rest, and note how long it took."""
+def note_end(
+    run: Run, stage: Stage, manifest: Manifest, seconds: float, *, round_number: int | None = None
+) -> None:
+    """Say what a stage kept and why it dropped the rest, and note how long it took.
+
+    `round_number` is that of a round which added to a complete stage.
+    """
     name = stage.name
     took = f"{seconds:.0f} s"
     if not stage.states and stage.jobs is None:  # it has no rows
@@ -106,7 +111,7 @@ def note_end(run: Run, stage: Stage, manifest: Manifest, seconds: float) -> None
         for surprise in advice.surprises(name, manifest.states, stage.states[1:]):
             say(f"{'':9} {surprise}")
     rows = (manifest.num_inputs, manifest.num_outputs)
-    note_time(run, name, now=time.time(), seconds=seconds, rows=rows)
+    note_time(run, name, now=time.time(), seconds=seconds, rows=rows, round_number=round_number)
 
 
 def _reasons(stage: Stage, manifest: Manifest) -> str:

@@ -64,7 +64,7 @@ def run_round(run: Run, named: Sequence[str]) -> Manifest:
         after = after.with_file(page)
         folder.add_round(partial, after, replaced=replaced)
     say(f"{stage.name:9} round {number} ended: {counts_by(found.states)}")
-    messages.note_end(run, stage, after, time.monotonic() - started)
+    messages.note_end(run, stage, after, time.monotonic() - started, round_number=number)
     return after
 
 

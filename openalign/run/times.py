@@ -1,6 +1,6 @@
 """When stages were made, how long they took, and on what machine, as the run's log has it.
 
-The log is no part of any result: a run that is made again elsewhere gives the same files.
+Of all results only the report's page tells of it. No fingerprint depends on it.
 """
 
 import os
@@ -21,6 +21,8 @@ class StageTime:
     """The last time that a stage was made."""
 
     seconds: float
+    """Of the process that ended it; those that were killed before it are not counted."""
+
     day: str
     """When it ended, as a date in UTC; empty where the log does not say."""
 
@@ -28,10 +30,18 @@ class StageTime:
     """Of the process that drove it; empty where the log does not say."""
 
 
-def note_time(run: Run, stage: str, *, now: float, seconds: float, rows: tuple[int, int]) -> None:
-    """Note that a stage has ended; `rows` are those that came in and went on.
+def note_time(
+    run: Run,
+    stage: str,
+    *,
+    now: float,
+    seconds: float,
+    rows: tuple[int, int],
+    round_number: int | None = None,
+) -> None:
+    """Note that a stage, or a later round of it, has ended.
 
-    A remote root has no log.
+    `rows` are those that came in and went on. A remote root has no log.
     """
     if not storage.is_local(run.config.root):
         return
@@ -42,11 +52,12 @@ def note_time(run: Run, stage: str, *, now: float, seconds: float, rows: tuple[i
         inputs=rows[0],
         outputs=rows[1],
         machine=machine(),
+        **({} if round_number is None else {"round": round_number}),
     )
 
 
 def times_taken(run: Run) -> dict[str, StageTime]:
-    """Return the last time of each stage; nothing of a remote root."""
+    """Return the last time of each stage, without later rounds; nothing of a remote root."""
     log = storage.join(run.config.root, RUN_LOG)
     if not storage.is_local(log) or not storage.exists(log):
         return {}
@@ -57,7 +68,7 @@ def times_taken(run: Run) -> dict[str, StageTime]:
             machine=row.get("machine", ""),
         )
         for row in read_json_lines(storage.read_text(log))
-        if "seconds" in row and "stage" in row
+        if "seconds" in row and "stage" in row and "round" not in row
     }
 
 

@@ -27,6 +27,15 @@ def test_the_last_time_of_each_stage_is_told(tmp_path: Path) -> None:
     }
 
 
+def test_a_later_round_is_not_the_stage(tmp_path: Path) -> None:
+    run = run_in(str(tmp_path))
+
+    note_time(run, "fetch", now=1795741078.0, seconds=259200.0, rows=(9, 5))
+    note_time(run, "fetch", now=1795827478.0, seconds=12.0, rows=(9, 6), round_number=1)
+
+    assert times_taken(run)["fetch"].seconds == 259200.0
+
+
 def test_a_log_of_before_has_no_machine_and_perhaps_no_day(tmp_path: Path) -> None:
     (tmp_path / RUN_LOG).write_text('{"stage": "fetch", "seconds": 2.0}\n{"stage": "fil')
 
