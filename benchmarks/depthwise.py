@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from openalign.run.config import load_pipeline
-from openalign.train.model.depthwise import depthwise, hasten_small_maps
+from openalign.train.model.depthwise import depthwise
 from openalign.train.model.towers import build_towers
 
 PIPELINES = str(Path(__file__).parents[1] / "pipelines.yaml")
@@ -50,7 +50,6 @@ def main() -> None:
     plain = build_towers(config, vocabulary_size=2000).align.vision_model
     for layer in plain.modules():
         vars(layer).pop("forward", None)  # what `hasten_small_maps` has put there
-    hasten_small_maps(towers)
     crop = config.model.crop_px
     pixels = torch.randn(options.images, 3, crop, crop)
     pixels = pixels.contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
 """Exact t-SNE (van der Maaten and Hinton, JMLR 2008): rows that are alike lie near each other.
 
-Written out here because `image_map.json` must have the same bytes on every run. What a library sums in the
-order of its threads differs in the last bits, and steps that feed on themselves enlarge that. Here
-distances and the start are rounded, and every sum after them has one order.
+Written out here because `image_map.json` must have the same bytes on every run. What a library
+sums in the order of its threads differs in the last bits, and steps that feed on themselves enlarge
+that. Here distances and the start are rounded, and every sum after them has one order.
 
 Shape suffixes:
     N  rows

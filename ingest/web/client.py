@@ -247,7 +247,8 @@ class WebClient:
         """Conclude answers and failures of a host; retry after an outage of this machine."""
         if ended.head is not None:
             self._outages.note_answer(visit.host, ended.address)
-        if ended.is_left_over and not self._standing.closed(visit.host):
+        is_over = visit.on_new_connection or self._standing.closed(visit.host) is not None
+        if ended.is_left_over and not is_over:
             self._ask_anew(visit)
         elif ended.trouble is None:
             self._conclude(visit, ended)

@@ -25,7 +25,10 @@ from torch import Tensor, nn
 
 
 def hasten_small_maps(module: nn.Module) -> None:
-    """Let every depthwise convolution inside, of stride 1 and equal padding, take this form."""
+    """Let every depthwise convolution inside that leaves maps as large as they are take this form.
+
+    One with holes, more channels than it is given, or a kernel without a middle stays as it is.
+    """
     for layer in cast("Iterable[Any]", module.modules()):
         if _keeps_each_map(layer):
             layer.forward = partial(depthwise, layer)
@@ -34,8 +37,11 @@ def hasten_small_maps(module: nn.Module) -> None:
 def _keeps_each_map(layer: nn.Module) -> bool:
     return (
         isinstance(layer, nn.Conv2d)
-        and 1 < layer.groups == layer.in_channels
-        and (layer.padding, layer.stride, layer.bias) == ("same", (1, 1), None)
+        and 1 < layer.groups == layer.in_channels == layer.out_channels
+        and (layer.padding, layer.padding_mode, layer.bias) == ("same", "zeros", None)
+        and (layer.stride, layer.dilation) == ((1, 1), (1, 1))
+        and layer.kernel_size[0] == layer.kernel_size[1]
+        and layer.kernel_size[0] % 2 == 1
     )
 
 
@@ -43,7 +49,8 @@ def depthwise(layer: nn.Conv2d, image_BCHW: Tensor) -> Tensor:
     """Return what the layer makes of maps; equal to its own forward pass but for rounding."""
     height, width = image_BCHW.shape[-2:]
     side = layer.kernel_size[0]
-    if image_BCHW.device.type != "cpu" or side <= min(height, width):
+    is_small = side > min(height, width) and height * width <= side * side
+    if image_BCHW.device.type != "cpu" or not is_small:
         return nn.Conv2d.forward(layer, image_BCHW)
     return _by_matrices(image_BCHW, layer.weight, height, width, side)
 

@@ -1,5 +1,7 @@
 """Maps smaller than a depthwise kernel: products of matrices, beside the convolution itself."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -88,7 +90,9 @@ def test_by_hand_a_column_of_two_points_meets_the_kernels_middle_column() -> Non
     assert found.flatten().tolist() == [74.0, 41.0, 74.0 + 99.0, 41.0 + 99.0, 272.0, 239.0]
 
 
-@pytest.mark.parametrize(("side", "height", "width"), [(3, 3, 3), (5, 5, 8), (5, 6, 6)])
+@pytest.mark.parametrize(
+    ("side", "height", "width"), [(3, 3, 3), (5, 5, 8), (5, 6, 6), (3, 1, 1000)]
+)
 def test_a_map_as_large_as_the_kernel_is_convolved(
     side: int, height: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +117,33 @@ def test_only_depthwise_layers_that_keep_the_maps_size_are_changed(
     halved(maps(5, 5))
     pointwise(maps(3, 3))
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"dilation": 2}, id="holes"),
+        pytest.param({"kernel_size": 4}, id="no middle"),
+        pytest.param({"kernel_size": (3, 5)}, id="oblong"),
+        pytest.param({"padding_mode": "circular"}, id="another padding"),
+        pytest.param({"out_channels": 2 * CHANNELS}, id="more channels"),
+        pytest.param({"bias": True}, id="bias"),
+    ],
+)
+def test_other_layers_stay_as_they_are(changes: dict[str, Any]) -> None:
+    settings: dict[str, Any] = {
+        "in_channels": CHANNELS,
+        "out_channels": CHANNELS,
+        "kernel_size": 3,
+        "padding": "same",
+        "groups": CHANNELS,
+        "bias": False,
+    }
+    layer = nn.Conv2d(**settings | changes)
+
+    hasten_small_maps(layer)
+
+    assert "forward" not in vars(layer)
 
 
 def test_towers_for_small_images_take_products_of_matrices() -> None:
