@@ -380,8 +380,12 @@ def other_ranks(words: list[str], count: int) -> Generator[None]:
             for number in range(1, count)
         ]
         os.environ |= rank_environment(0, count, port)
-        yield
-        assert not any(other.wait() for other in others)
+        try:
+            yield
+            assert not any(other.wait() for other in others)
+        finally:
+            for other in others:
+                other.kill()
 
 
 def race(options: argparse.Namespace, size: str) -> None:
