@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.drawing.image_map import ImageMap
+from openalign.evaluate.drawing.image_map import ImageMap, MappedImage
 from openalign.evaluate.drawing.tiles import Tiles
 
 WIDTH, HEIGHT = 480.0, 320.0
@@ -25,7 +25,7 @@ class DrawnImage:
     y: str
     src: str
     words: str
-    """Its caption, and its class where it is known."""
+    """Its caption, and its class where it is known and another word; never empty."""
 
     color: int
     """Which of the colors; 0 where there are none."""
@@ -69,7 +69,7 @@ def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
                 x=f"{image.x * (WIDTH - PICTURE):.1f}",
                 y=f"{image.y * (HEIGHT - PICTURE):.1f}",
                 src=tile.src,
-                words=f"{tile.caption} ({image.class_})" if image.class_ else tile.caption,
+                words=_words(image, tile.caption),
                 color=colors.get(image.class_, 0),
             )
         )
@@ -80,6 +80,11 @@ def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
         images=drawn,
         classes=_legend(ranked, counts),
     )
+
+
+def _words(image: MappedImage, caption: str) -> str:
+    title = caption.strip() or image.class_ or image.name
+    return title if image.class_ in ("", title) else f"{title} ({image.class_})"
 
 
 def _legend(ranked: Sequence[str], counts: Counter[str]) -> list[DrawnClass]:
