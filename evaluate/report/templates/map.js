@@ -50,5 +50,6 @@ for (const map of document.querySelectorAll(".map")) {
       pictureToward(pictures, picture, arrows[event.key])?.focus();
     });
   }
+  map.querySelector(".keys").hidden = false;
   showCloser(map, pictures[0]);
 }

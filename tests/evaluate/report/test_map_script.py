@@ -109,3 +109,17 @@ def test_of_images_on_one_place_the_next_is_to_the_right_and_lies_on_top(page: P
     )
 
     assert found == [[1, True], [2, True], [3, True], [2, True], [1, True]]
+
+
+def test_keys_are_told_and_a_picture_is_not_announced_twice(page: Path) -> None:
+    found = asked(
+        page,
+        """
+        const group = document.querySelector('.map [role="group"]');
+        const told = document.getElementById(group.getAttribute('aria-describedby'));
+        return [told.textContent, told.offsetHeight > 0,
+                document.querySelectorAll('.map [aria-live]').length];
+        """,
+    )
+
+    assert found == ["Arrow keys move between the pictures.", True, 0]
