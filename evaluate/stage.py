@@ -25,6 +25,7 @@ from openalign.evaluate import results
 from openalign.evaluate.config import EvaluateConfig, benchmarks_used, result_settings
 from openalign.evaluate.datasets import kinds as dataset_kinds
 from openalign.evaluate.datasets.contract import DatasetSettings
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.drawing.image_map import ImageMap, write_map
 from openalign.evaluate.drawing.thumbnails import write_thumbnails
@@ -317,14 +318,14 @@ def _shown_by_report(
     measured: Mapping[str, Measured[Any, Any]],
     embedded: Mapping[str, EmbeddedBenchmark],
     image_map: ImageMap,
-) -> list[tuple[str, BenchmarkImage]]:
-    """Return the images that examples and the map show, each with its benchmark's name."""
+) -> list[tuple[str, Dataset, BenchmarkImage]]:
+    """Return the images that examples and the map show, each with its benchmark."""
     shown = {
         (task.benchmark, name) for task in config.tasks for name in measured[key_of(task)].shown
     }
     shown.update((image_map.benchmark, image.name) for image in image_map.images)
     return [
-        (name, image)
+        (name, each.dataset, image)
         for name, each in embedded.items()
         for image in each.images
         if (name, image.name) in shown

@@ -23,7 +23,7 @@ TOKENIZER_FILE = "tokenizer.json"
 VOCABULARY_FILE = "vocab.txt"
 TOKENIZER_SETTINGS_FILE = "tokenizer_config.json"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
-SETTINGS_FILE = "preprocess.json"
+PREPROCESS_FILE = "preprocess.json"
 PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 """The newer form holds the image processor's options in a part of its own."""
 
@@ -54,7 +54,7 @@ def processor_files(folder: Folder) -> list[str]:
         InputError: the vocabulary is not there.
     """
     of_texts = (TOKENIZER_SETTINGS_FILE, SPECIAL_TOKENS_FILE)
-    optional = (*of_texts, SETTINGS_FILE, *PROCESSOR_FILES)
+    optional = (*of_texts, PREPROCESS_FILE, *PROCESSOR_FILES)
     return [tokenizer_file(folder), *(name for name in optional if name in folder.names)]
 
 

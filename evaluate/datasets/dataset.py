@@ -71,10 +71,9 @@ class Dataset:
         )
 
     def title_of(self, image: BenchmarkImage) -> str:
-        """Return its first caption, else its class in words; empty where it has neither."""
-        if image.captions:
-            return image.captions[0]
-        return "" if image.label is None else self.classes[image.label].title
+        """Return its first caption with a word, else its class; empty where it has neither."""
+        of_class = "" if image.label is None else self.classes[image.label].title
+        return next((caption for caption in image.captions if caption.strip()), of_class)
 
     def keeping(self, places: Sequence[int]) -> Self:
         """Return the data set with only the images at these ascending places.

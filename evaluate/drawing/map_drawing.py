@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from openalign.evaluate.drawing.image_map import ImageMap
+from openalign.evaluate.drawing.image_map import ImageMap, MappedImage
 from openalign.evaluate.drawing.tiles import Tiles
 
-WIDTH, HEIGHT = 480.0, 320.0
-PICTURE = 17.0
-"""Side of a small picture, in the units of the drawing."""
+_WIDTH, _HEIGHT = 480, 320
+_PICTURE = 17
 
 _MOST_COLORS = 8
 """More cannot be told apart; the rarer classes share one more."""
@@ -25,7 +24,7 @@ class DrawnImage:
     y: str
     src: str
     words: str
-    """Its caption, and its class where it is known."""
+    """Its caption, and its class where it is known and another word; never empty."""
 
     color: int
     """Which of the colors; 0 where there are none."""
@@ -53,6 +52,11 @@ class MapDrawing:
     classes: Sequence[DrawnClass]
     """The most frequent first; none where no class is known."""
 
+    width: int = _WIDTH
+    height: int = _HEIGHT
+    side: int = _PICTURE
+    """Of each small picture, as `width` and `height` in the units of the drawing."""
+
 
 def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
     """Return what is drawn of a map; None where it has no image."""
@@ -66,10 +70,10 @@ def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
         tile = tiles.tile(image.name)
         drawn.append(
             DrawnImage(
-                x=f"{image.x * (WIDTH - PICTURE):.1f}",
-                y=f"{image.y * (HEIGHT - PICTURE):.1f}",
+                x=f"{image.x * (_WIDTH - _PICTURE):.1f}",
+                y=f"{image.y * (_HEIGHT - _PICTURE):.1f}",
                 src=tile.src,
-                words=f"{tile.caption} ({image.class_})" if image.class_ else tile.caption,
+                words=_words(image, tile.caption),
                 color=colors.get(image.class_, 0),
             )
         )
@@ -80,6 +84,11 @@ def draw_map(found: ImageMap, tiles: Tiles) -> MapDrawing | None:
         images=drawn,
         classes=_legend(ranked, counts),
     )
+
+
+def _words(image: MappedImage, caption: str) -> str:
+    title = caption.strip() or image.class_ or image.name
+    return title if image.class_ in ("", title) else f"{title} ({image.class_})"
 
 
 def _legend(ranked: Sequence[str], counts: Counter[str]) -> list[DrawnClass]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.files import storage
 from openalign.files.manifest import DataFile
@@ -31,16 +32,21 @@ class Thumbnail:
     webp: bytes
 
 
-def write_thumbnails(output: str, images: Iterable[tuple[str, BenchmarkImage]]) -> DataFile:
-    """Write small copies of images, each with its benchmark's name and its first caption."""
+def write_thumbnails(
+    output: str, images: Iterable[tuple[str, Dataset, BenchmarkImage]]
+) -> DataFile:
+    """Write small copies of images, each with its benchmark's name and what people call it.
+
+    Each of `images` stands behind its benchmark's name and data set.
+    """
     rows = [
         {
             "dataset": benchmark,
             "name": image.name,
-            "caption": image.captions[0] if image.captions else image.name,
+            "caption": dataset.title_of(image) or image.name,
             "webp": encode_thumbnail(image.place.read()),
         }
-        for benchmark, image in images
+        for benchmark, dataset, image in images
     ]
     content = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=_THUMBNAIL), content)

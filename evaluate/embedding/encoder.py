@@ -32,8 +32,8 @@ from openalign.train.model.architecture import (
 from openalign.train.model.weights import load_align
 from openalign.train.saved_files import (
     CONFIG_FILE,
+    PREPROCESS_FILE,
     PROCESSOR_FILES,
-    SETTINGS_FILE,
     processor_files,
     weight_files,
 )
@@ -182,7 +182,7 @@ def _read_preprocess(
 
     Our exports say it as training does, unless told otherwise.
     """
-    if decoding != "processor" and SETTINGS_FILE in files.names:
+    if decoding != "processor" and PREPROCESS_FILE in files.names:
         return Preprocess.load(files), Policy.OURS, []
     policy = Policy.OURS if decoding == "ours" else Policy.PROCESSOR
     saved = read_image_processor(files, policy)

@@ -112,7 +112,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--yes",
         action="store_true",
         dest="replace",
-        help="with --data: replace what was measured on data sets that are not named again",
+        help="with --data: replace what was measured on data sets that are not named again, or "
+        "lay at another path",
     )
     parser.add_argument(
         "--allow-missing",
@@ -162,6 +163,11 @@ def _run_one(stage: Stage, options: Options, beam_options: Sequence[str]) -> int
     if stage.takes_data and options.data:
         _run_described(stage, options)
         return None
+    if stage.takes_data and options.replace:
+        raise ConfigError(
+            "`--yes` stands beside `--data`",
+            hint=f"leave it out: without --data, {stage.name} asks for no consent",
+        )
     run = run_of(options, beam_options)
     if stage.jobs_again is not None and options.retry is not None:
         return _run_round(run, options.retry)

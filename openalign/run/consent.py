@@ -1,6 +1,7 @@
 """Consent: a complete harvest, fetch or training is never replaced unasked."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from openalign.errors import StageError
 from openalign.files.manifest import Manifest, settings_that_differ
@@ -15,16 +16,28 @@ _HINT = (
 )
 
 
-def reasons_to_make(run: Run) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a stage may be made again."""
+
+    words: str
+    is_other_settings: bool = False
+    """Whether a result has other settings than the pipeline now: its own, or one that it reads."""
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def reasons_to_make(run: Run) -> dict[str, Reason]:
     """Return why each stage that is not up to date may be made, by its name, in order.
 
     A stage may be made again when its settings changed, or when a stage that it reads is
     incomplete or may be made again itself. Contents of sources are not looked at here.
     """
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     for name in stage_names(run.config):
         reason = _reason(run, STAGES[name], run.folder(name).read(), reasons)
-        if reason:
+        if reason is not None:
             reasons[name] = reason
     return reasons
 
@@ -43,7 +56,7 @@ def read_as_they_are(run: Run, name: str) -> list[str]:
     return found
 
 
-def require_for_run(run: Run, reasons: Mapping[str, str]) -> None:
+def require_for_run(run: Run, reasons: Mapping[str, Reason]) -> None:
     """See, before a run replaces anything, that no costly result may be made again unasked.
 
     `reasons` are those of `reasons_to_make`.
@@ -81,14 +94,16 @@ def require(run: Run, stage: Stage, why: str) -> None:
         )
 
 
-def _reason(run: Run, stage: Stage, manifest: Manifest | None, reasons: dict[str, str]) -> str:
+def _reason(
+    run: Run, stage: Stage, manifest: Manifest | None, reasons: Mapping[str, Reason]
+) -> Reason | None:
     """Return why a stage may be made again, given the reasons of those before it."""
     if manifest is None:
-        return f"{stage.name} is not complete"
+        return Reason(f"{stage.name} is not complete")
     if own := _other_settings(run, stage, manifest):
-        return own
+        return Reason(own, is_other_settings=True)
     read = stages_read(run.config, stage.name)
-    return next((reasons[name] for name in read if name in reasons), "")
+    return next((reasons[name] for name in read if name in reasons), None)
 
 
 def _other_settings(run: Run, stage: Stage, manifest: Manifest) -> str:

@@ -4,7 +4,7 @@ import difflib
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
 from openalign.settings.fields import usual_names
 
@@ -28,48 +28,74 @@ def key_hint(
     """
     hints = get_type_hints(cls)
     if inside and inside[0] in hints:
-        return _meant([_joined(section, key) for key in _whole_keys(cls, inside)])
+        return _meant(section, _real_keys(cls, inside))
     if own := usual_names(cls).get(name):
-        return _meant([_joined(section, own)])
-    below = [_joined(section, key) for key, called in _keys_below(cls) if called == name]
+        return _meant(section, [own])
+    below = [each.key for each in _keys(cls) if each.called == name]
     close = difflib.get_close_matches(name, list(hints), n=1)
     if close and not below:
-        below = [_joined(section, close[0], *inside)]
-    return _meant(below)
+        below = _real_keys(cls, [close[0], *inside])
+    return _meant(section, below)
 
 
-def _whole_keys(cls: type[Any], path: Sequence[str]) -> list[str]:
-    """Return the keys that a path means which begins with one of a section's own settings."""
-    whole, known = ".".join(path), list(_keys_below(cls))
-    if whole not in {key for key, _ in known}:
-        in_section = [(key, called) for key, called in known if key.startswith(f"{path[0]}.")]
-        if meant := [key for key, called in in_section if called == path[-1]]:
-            return meant
-    return [whole]
+class _Key(NamedTuple):
+    key: str
+    called: str
+    """Its last part, or a name that people usually give it."""
+
+    is_mapping: bool
+    """Whether any name may stand below it."""
 
 
-def _meant(keys: Sequence[str]) -> str | None:
-    named = " or ".join(f"`{key}`" for key in list(dict.fromkeys(keys))[:_MOST_KEYS_NAMED])
-    return f"did you mean {named}?" if named else None
+def _real_keys(cls: type[Any], path: Sequence[str]) -> list[str]:
+    """Return the keys that a path means which begins with one of a section's own settings.
+
+    Where no key is near the path's end, the last one on the way there is returned.
+    """
+    whole, known = ".".join(path), list(_keys(cls))
+    if any(whole == each.key or _is_free(whole, each) for each in known):
+        return [whole]
+    in_section = [each for each in known if each.key.startswith(f"{path[0]}.")]
+    if meant := [each.key for each in in_section if each.called == path[-1]]:
+        return meant
+    near = ""
+    for part in path:
+        here = {each.called: each.key for each in known if each.key.rpartition(".")[0] == near}
+        close = difflib.get_close_matches(part, here, n=1)
+        if not close:
+            break
+        near = here[close[0]]
+    return [near]
 
 
-def _joined(*parts: str) -> str:
-    return ".".join(part for part in parts if part)
+def _is_free(whole: str, above: _Key) -> bool:
+    return above.is_mapping and whole.startswith(f"{above.key}.")
 
 
-def _keys_below(cls: type[Any], above: tuple[type[Any], ...] = ()) -> Iterator[tuple[str, str]]:
-    """Yield the keys of all settings inside the sections of a section, whatever their kinds.
+def _meant(section: str, keys: Sequence[str]) -> str | None:
+    whole = [f"`{section}.{key}`" if section else f"`{key}`" for key in dict.fromkeys(keys)]
+    return f"did you mean {' or '.join(whole[:_MOST_KEYS_NAMED])}?" if whole else None
+
+
+def _keys(cls: type[Any], above: tuple[type[Any], ...] = ()) -> Iterator[_Key]:
+    """Yield the keys of all settings of a section and of the sections in it, whatever their kinds.
 
     Each comes with its last part, and again with each name that people usually give it.
     """
-    for name, hint in get_type_hints(cls).items():
-        kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-        for kind in kinds:
+    hints = get_type_hints(cls)
+    called = [*((name, name) for name in hints), *usual_names(cls).items()]
+    for word, name in called:
+        yield _Key(name, word, is_mapping=_is_mapping(hints[name]))
+    for name, hint in hints.items():
+        for kind in _kinds(hint):
             if is_dataclass(kind) and kind not in (cls, *above):
-                section = cast("type[Any]", kind)
-                for key in get_type_hints(section):
-                    yield f"{name}.{key}", key
-                for called, key in usual_names(section).items():
-                    yield f"{name}.{key}", called
-                inside = _keys_below(section, (cls, *above))
-                yield from ((f"{name}.{key}", called) for key, called in inside)
+                for each in _keys(cast("type[Any]", kind), (cls, *above)):
+                    yield each._replace(key=f"{name}.{each.key}")
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _is_mapping(hint: Any) -> bool:
+    return any(get_origin(kind) is dict for kind in _kinds(hint))

@@ -91,6 +91,11 @@ def test_status_says_what_is_stale_and_why(
     assert (found["harvest"]["state"], found["filter"]["state"]) == ("stale", "stale")
     assert "num_files: 2 -> 3" in found["harvest"]["why"]
     assert "harvest has other settings" in found["filter"]["why"]
+    assert [found[name]["has_other_settings"] for name in ("harvest", "filter", "fetch")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_stage_says_of_results_that_it_reads_what_status_says(
@@ -99,7 +104,7 @@ def test_a_stage_says_of_results_that_it_reads_what_status_says(
     change = ["--set", "harvest.num_files=3"]
 
     assert said(capsys, "status", "pairs", *change).splitlines()[-1] == (
-        "what was made with --set is up to date under the same --set"
+        "what has other settings: name the same --set if one was given when it was made"
     )
     assert cli.main(["filter", "pairs", *change]) == 0
 

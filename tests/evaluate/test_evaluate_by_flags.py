@@ -100,6 +100,37 @@ def test_what_was_measured_on_other_data_is_replaced_only_when_told(
     assert set(evaluated().inputs) == {"model", "benchmarks.others"}
 
 
+def test_other_data_of_the_same_name_replace_the_first_only_when_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    before = evaluated()
+    shutil.copytree("squares", "moved")
+    shutil.copytree("squares", "others")
+    listed = Path("others/dataset.json")
+    listed.write_text(listed.read_text().replace("square", "circle"))
+    others = [*EVALUATE[:4], "flickr30k=others/dataset.json"]
+
+    refused = said(capsys, *others, code=2)
+
+    assert "holds what was measured on flickr30k at another path, which would be lost" in refused
+    assert "each with --data and a name of its own" in refused
+    assert evaluated() == before
+    assert "up to date" in said(capsys, *EVALUATE[:4], "flickr30k=moved/dataset.json")
+    assert "the content of `benchmarks.flickr30k`" in said(capsys, *others, "--yes")
+    assert "up to date" in said(capsys, *others)
+
+
+def test_data_that_changed_where_they_lie_are_measured_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, *EVALUATE)
+    listed = Path("squares/dataset.json")
+    listed.write_text(listed.read_text().replace("square", "circle"))
+
+    assert "the content of `benchmarks.flickr30k`" in said(capsys, *EVALUATE)
+
+
 def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, *EVALUATE, "--set", "root=mine")
 
@@ -127,6 +158,12 @@ def test_the_root_can_be_named(folder: Path, capsys: pytest.CaptureFixture[str])
             "`--data` stands beside `--model`",
             "a pipeline names its data sets under `benchmarks:`",
             id="data for a pipeline",
+        ),
+        pytest.param(
+            ["evaluate", "--model", "tiny-align", "--yes"],
+            "`--yes` stands beside `--data`",
+            "leave it out: without --data, evaluate asks for no consent",
+            id="consent to nothing",
         ),
         pytest.param(
             [*EVALUATE, "--config", "mine.yaml"],

@@ -1,20 +1,24 @@
 """The map of images: which are on it, what class they are of, and what is drawn of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
 from openalign.evaluate.drawing.image_map import NO_MAP, ImageMap, MappedImage
 from openalign.evaluate.drawing.map_drawing import DrawnClass, draw_map
-from openalign.evaluate.drawing.thumbnails import Thumbnail
+from openalign.evaluate.drawing.thumbnails import Thumbnail, read_thumbnails, write_thumbnails
 from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.mapped_images import map_of
 from openalign.evaluate.metrics.vectors import unit_rows
 from openalign.evaluate.results import TaskResult
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark, benchmark_of
+from openalign.files.names import THUMBNAILS_FILE
 
 
 def embedded(
@@ -116,6 +120,24 @@ def test_an_image_has_its_caption_its_class_and_the_class_color() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("caption", "class_", "words"),
+    [
+        ("a tabby", "cat", "a tabby (cat)"),
+        ("cat", "cat", "cat"),
+        ("", "cat", "cat"),
+        (" ", "", "0.png"),
+    ],
+)
+def test_a_class_is_said_once_and_some_word_always(caption: str, class_: str, words: str) -> None:
+    thumbnails = {("a", "0.png"): Thumbnail(caption=caption, webp=b"x")}
+
+    drawn = draw_map(drawn_map([class_]), Tiles("a", thumbnails))
+
+    assert drawn is not None
+    assert drawn.images[0].words == words
+
+
 @pytest.mark.parametrize(("num_classes", "last"), [(9, "class 8"), (10, "other classes")])
 def test_rare_classes_share_a_color(num_classes: int, last: str) -> None:
     names = [f"class {at}" for at in range(num_classes)]
@@ -125,6 +147,23 @@ def test_rare_classes_share_a_color(num_classes: int, last: str) -> None:
     assert drawn is not None
     assert [each.color for each in drawn.classes] == list(range(1, 10))
     assert (drawn.classes[-1].title, drawn.classes[-1].num_images) == (last, num_classes - 8)
+
+
+def test_a_small_copy_is_called_as_its_data_set_calls_it_else_by_its_name(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png")
+    bare = BenchmarkImage(name="0.png", split="test", place=ImageFile(str(tmp_path), "0.png"))
+    dataset = Dataset(images=[], classes=(ImageClass(id="n01", names=("cat",)),))
+    images = {
+        "captioned": replace(bare, captions=("", "a tabby"), label=0),
+        "labelled": replace(bare, label=0),
+        "bare": bare,
+    }
+
+    write_thumbnails(str(tmp_path), [(name, dataset, image) for name, image in images.items()])
+
+    written = read_thumbnails(str(tmp_path / THUMBNAILS_FILE))
+    captions = {benchmark: small.caption for (benchmark, _), small in written.items()}
+    assert captions == {"captioned": "a tabby", "labelled": "cat", "bare": "0.png"}
 
 
 def test_no_images_are_no_drawing() -> None:

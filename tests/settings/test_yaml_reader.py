@@ -285,9 +285,16 @@ def test_a_text_for_a_text_or_a_list_of_them_is_named_by_what_was_found() -> Non
         ("pipeline.rules.aspect=2", "did you mean `rules.ratio`?"),
         ("pipeline.hosts.a=b", "did you mean `hosts.a`?"),
         ("pipeline.qqq=2", None),
+        ("pipeline.rules.qqq=2", "did you mean `rules`?"),
+        ("pipeline.rules.ration=2", "did you mean `rules.ratio`?"),
+        ("pipeline.many.qqq=2", "did you mean `many`?"),
+        ("pipeline.on=true", "did you mean `on`?"),
+        ("ruels.aspect=2", "did you mean `rules.ratio`?"),
+        ("ruels.qqq=2", "did you mean `rules`?"),
+        ("host.a=b", "did you mean `hosts.a`?"),
     ],
 )
-def test_a_key_with_a_typo_gets_the_whole_right_key(override: str, hint: str | None) -> None:
+def test_a_key_with_a_typo_gets_a_whole_key_that_there_is(override: str, hint: str | None) -> None:
     with pytest.raises(ConfigError, match="is not a setting") as caught:
         read("source: {kind: site}", override)
 

@@ -44,7 +44,7 @@ from openalign.train.data.words import (
     normalizer,
     pre_tokenizer,
 )
-from openalign.train.saved_files import SETTINGS_FILE
+from openalign.train.saved_files import PREPROCESS_FILE
 
 Pixels = npt.NDArray[np.uint8]
 Colors = tuple[float, float, float]
@@ -124,7 +124,7 @@ class Preprocess:
     def save(self, folder: str) -> None:
         """Write the settings into a model's folder."""
         text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
-        storage.write_text(storage.join(folder, SETTINGS_FILE), text)
+        storage.write_text(storage.join(folder, PREPROCESS_FILE), text)
 
     @classmethod
     def load(cls, folder: Folder) -> "Preprocess":
@@ -134,13 +134,13 @@ class Preprocess:
             InputError: they are not those of this version, or impossible ones.
         """
         saved = folder.read_json(
-            SETTINGS_FILE,
+            PREPROCESS_FILE,
             _SavedPreprocess,
             hint="the folder was written by another version, or edited; export the model again",
         )
         if saved.crop_px > saved.resize_px:
             raise InputError(
-                f"{folder.url_of(SETTINGS_FILE)}: `crop_px` {saved.crop_px} must not be above "
+                f"{folder.url_of(PREPROCESS_FILE)}: `crop_px` {saved.crop_px} must not be above "
                 f"`resize_px` {saved.resize_px}"
             )
         return cls(**msgspec.structs.asdict(saved))

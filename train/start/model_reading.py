@@ -22,7 +22,7 @@ from openalign.train.model.pretrained import Pretrained, Words
 from openalign.train.model.weights import load_align
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.saved_files import (
-    SETTINGS_FILE,
+    PREPROCESS_FILE,
     SPECIAL_TOKENS_FILE,
     TOKENIZER_SETTINGS_FILE,
     model_files,
@@ -139,7 +139,7 @@ def with_words(preprocess: Preprocess, tokenizer: Tokenizer) -> Preprocess:
 
 def read_preprocess(folder: Folder, architecture: Architecture) -> Preprocess:
     """Return what images go through; texts have as many tokens as the model has positions."""
-    if SETTINGS_FILE in folder.names:
+    if PREPROCESS_FILE in folder.names:
         return Preprocess.load(folder)
     processor = read_image_processor(folder, Policy.OURS)
     if processor is None:

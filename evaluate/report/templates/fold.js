@@ -10,9 +10,18 @@ function fold(section) {
   section.append(folded);
 }
 
+// What a link leads to; nothing where it is malformed, such as #100%.
+function targetOf(hash) {
+  try {
+    return document.getElementById(decodeURIComponent(hash.slice(1)));
+  } catch {
+    return null;
+  }
+}
+
 // A link shows what it leads to, though it is folded or a filter hides it.
 function showTarget(hash) {
-  const target = document.getElementById(decodeURIComponent(hash.slice(1)));
+  const target = targetOf(hash);
   if (target === null) return;
   target.hidden = false;
   target.querySelector(":scope > details.part")?.setAttribute("open", "");
@@ -31,5 +40,5 @@ document.addEventListener("click", (event) => {
 addEventListener("hashchange", () => showTarget(location.hash));
 if (location.hash) {
   showTarget(location.hash);
-  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+  targetOf(location.hash)?.scrollIntoView();
 }

@@ -9,10 +9,19 @@ function showCloser(map, picture) {
   panel.hidden = false;
 }
 
-// The nearest picture in a direction: one that is mostly ahead, not mostly aside.
+// Nothing covers a picture that is drawn last. The others move: what moves itself loses the focus.
+function raise(picture) {
+  while (picture.nextElementSibling !== null) picture.before(picture.nextElementSibling);
+}
+
+// The nearest picture in a direction: one that is mostly ahead, not mostly aside. Of pictures on the
+// same place each lies to the left of the next one.
 function pictureToward(pictures, from, [right, down]) {
   const place = (picture) => ["x", "y"].map((key) => Number(picture.querySelector("image").getAttribute(key)));
   const [x, y] = place(from);
+  const twins = pictures.filter((picture) => String(place(picture)) === String([x, y]));
+  const twin = twins[twins.indexOf(from) + right + down];
+  if (twin !== undefined) return twin;
   let best = null;
   let least = Infinity;
   for (const picture of pictures) {
@@ -32,6 +41,7 @@ for (const map of document.querySelectorAll(".map")) {
     picture.addEventListener("pointerenter", () => showCloser(map, picture));
     picture.addEventListener("focus", () => {
       for (const other of pictures) other.setAttribute("tabindex", other === picture ? "0" : "-1");
+      raise(picture);
       showCloser(map, picture);
     });
     picture.addEventListener("keydown", (event) => {
@@ -40,5 +50,6 @@ for (const map of document.querySelectorAll(".map")) {
       pictureToward(pictures, picture, arrows[event.key])?.focus();
     });
   }
+  map.querySelector(".keys").hidden = false;
   showCloser(map, pictures[0]);
 }

@@ -17,8 +17,9 @@ from openalign.run.settings_files import pipelines_in
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import did_you_mean, quoted
 from openalign.train.saved_files import (
+    CONFIG_FILE,
+    PREPROCESS_FILE,
     PROCESSOR_FILES,
-    SETTINGS_FILE,
     TOKENIZER_FILE,
     VOCABULARY_FILE,
 )
@@ -30,7 +31,6 @@ _CAPTIONS = ("caption", "TEXT", "text", "captions", "alt_text", "alt", "title", 
 _ENDINGS = {"warc": (".warc", ".warc.gz", ".warc.zst"), "tars": (".tar",)}
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _TEXTS = (".txt", ".json")
-_MODEL = "config.json"
 NO_TOKENIZER = '    processor: ""'
 """The line of a model that cannot be measured before the folder of its processor is named."""
 
@@ -136,7 +136,7 @@ def kind_of(path: str) -> str:
             f"{path} is not there", hint="name a file, a folder, a pattern or an address"
         )
     names = storage.list_files(path)
-    if _MODEL in names:
+    if CONFIG_FILE in names:
         return "checkpoint"
     held = {
         "warc": _ENDINGS["warc"],
@@ -280,9 +280,9 @@ def _measuring(name: str, path: str) -> str:
     from openalign.files.folder import opened
 
     with opened(path) as files:
-        if _MODEL not in files.names:
+        if CONFIG_FILE not in files.names:
             raise InputError(
-                f"{path} holds no {_MODEL}", hint="name the folder of a Hugging Face model"
+                f"{path} holds no {CONFIG_FILE}", hint="name the folder of a Hugging Face model"
             )
         processor = _processor_line(files.names)
     return _template("measuring").substitute(name=name, model=quoted(path), processor=processor)
@@ -292,7 +292,7 @@ def _processor_line(names: Collection[str]) -> str:
     """Return the setting that a model needs which was saved without its processor, or may need."""
     if not {TOKENIZER_FILE, VOCABULARY_FILE} & set(names):
         return NO_TOKENIZER + "    # the model was saved without its processor: name its folder\n"
-    if not {SETTINGS_FILE, *PROCESSOR_FILES} & set(names):
+    if not {PREPROCESS_FILE, *PROCESSOR_FILES} & set(names):
         return (
             "    # The model has no preprocessor_config.json: images are prepared as the paper's. "
             "Else name it:\n    # processor: FOLDER\n"

@@ -22,7 +22,7 @@ from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import RUN_SETTINGS_FILE
 from openalign.run.config import PipelineConfig, resolved, with_overrides
-from openalign.run.inputs import model_identity
+from openalign.run.inputs import model_identity, of_evaluate
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.fields import to_plain
 from openalign.settings.limits import short_name
@@ -55,8 +55,8 @@ def described(
     Raises:
         ConfigError: a flag or an override is wrong.
         InputError: there is nothing at a path, or it is of no known form.
-        StageError: the root holds what was measured on another model, or on data sets that are not
-            among these.
+        StageError: the root holds what was measured on another model, on data sets that are not
+            among these, or on others of the same names.
     """
     benchmarks: dict[str, DatasetSettings] = {}
     for flag in data:
@@ -197,11 +197,9 @@ def _mapping(values: Mapping[str, Any]) -> yaml.MappingNode:
 
 def _refuse_another_model(config: PipelineConfig) -> None:
     """Refuse to go on where another model was measured, as of the same name in another folder."""
-    url = storage.join(config.root, RUN_SETTINGS_FILE)
-    if storage.exists(url):
-        recorded_config = _in_root(_recorded(url), config.root, url)
-        if recorded_config.evaluate.model == config.evaluate.model:
-            return  # its files may have changed: then it is measured again
+    before = _before(config.root)
+    if before is not None and before.evaluate.model == config.evaluate.model:
+        return  # its files may have changed: then it is measured again
     manifest = StageFolder(config.root, "evaluate").read()
     if manifest is None:
         return
@@ -214,15 +212,43 @@ def _refuse_another_model(config: PipelineConfig) -> None:
 
 
 def _refuse_to_lose_data(config: PipelineConfig) -> None:
-    """Refuse to replace what was measured on data sets that are not named this time."""
+    """Refuse to replace what was measured on data sets that are not named this time.
+
+    Another data set of the same name is told by its content: the first one may have been moved.
+    """
     manifest = StageFolder(config.root, "evaluate").read()
     if manifest is None:
         return
     measured = [name.partition("benchmarks.")[2] for name in manifest.inputs]
     lost = [name for name in measured if name and name not in config.benchmarks]
+    if elsewhere := _elsewhere(config).intersection(measured):
+        found = of_evaluate(config)
+        lost += [
+            f"{name} at another path"
+            for name in sorted(elsewhere)
+            if found.get(f"benchmarks.{name}") != manifest.inputs[f"benchmarks.{name}"]
+        ]
     if lost:
         raise StageError(
             f"{config.root} holds what was measured on {', '.join(lost)}, which would be lost",
-            hint="name all data sets in one command, each with --data; give these a root of their "
-            "own, as --set root=runs/NAME; or let them take the place of the first: --yes",
+            hint="name all data sets in one command, each with --data and a name of its own; give "
+            "these a root of their own, as --set root=runs/NAME; or let them take the place of the "
+            "first: --yes",
         )
+
+
+def _elsewhere(config: PipelineConfig) -> set[str]:
+    """Return which data sets do not lie where they lay when their run was described."""
+    before = _before(config.root)
+    lay = {} if before is None else to_plain(before.benchmarks)
+    return {
+        name
+        for name, dataset in to_plain(config.benchmarks).items()
+        if name not in lay or lay[name]["path"] != dataset["path"]
+    }
+
+
+def _before(root: str) -> PipelineConfig | None:
+    """Return the pipeline that a root keeps; None where it keeps none."""
+    url = storage.join(root, RUN_SETTINGS_FILE)
+    return _in_root(_recorded(url), root, url) if storage.exists(url) else None

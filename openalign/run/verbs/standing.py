@@ -26,6 +26,9 @@ class StageStanding(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     """Why it is stale or unfinished, or who makes it."""
 
+    has_other_settings: bool = False
+    """Whether it is stale because settings changed: its own, or those of what it reads."""
+
     num_outputs: int | None = None
     """Rows that it kept; None of a stage without rows, or without a result."""
 
@@ -49,7 +52,7 @@ def standing_of(run: Run) -> list[StageStanding]:
     storage.check_reachable(run.config.root)
     reasons, took = consent.reasons_to_make(run), times.times_taken(run)
     return [
-        _of_stage(run, name, why=reasons.get(name, ""), took=took.get(name))
+        _of_stage(run, name, reason=reasons.get(name), took=took.get(name))
         for name in stage_names(run.config)
     ]
 
@@ -81,21 +84,25 @@ def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
         yield f"all is up to date; openalign show {name} shows what is there"
     else:
         yield f"openalign run {name} makes what is not complete"
-        if any(each.state == "stale" and "other settings" in each.why for each in standing):
-            yield "what was made with --set is up to date under the same --set"
+        if any(each.has_other_settings for each in standing):
+            yield "what has other settings: name the same --set if one was given when it was made"
 
 
-def _of_stage(run: Run, name: str, *, why: str, took: times.StageTime | None) -> StageStanding:
+def _of_stage(
+    run: Run, name: str, *, reason: consent.Reason | None, took: times.StageTime | None
+) -> StageStanding:
     folder = run.folder(name)
     manifest = folder.read()
     if manifest is None:
         return _without_result(folder, name)
-    why = why or _made_from_another(run, name, manifest)
+    why = str(reason) if reason else _made_from_another(run, name, manifest)
     has_rows = bool(STAGES[name].states)
+    holder = _holder(folder)
     return StageStanding(
         name=name,
-        state="running" if (holder := _holder(folder)) else _state(why),
+        state="running" if holder else _state(why),
         why=holder or why,
+        has_other_settings=not holder and reason is not None and reason.is_other_settings,
         num_outputs=manifest.num_outputs if has_rows else None,
         num_inputs=manifest.num_inputs if has_rows else None,
         num_bytes=sum(file.num_bytes for file in manifest.files),

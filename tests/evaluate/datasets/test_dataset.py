@@ -27,13 +27,14 @@ def test_images_are_kept_in_their_order() -> None:
     assert kept.test_split == "val"
 
 
-def test_an_image_is_called_by_its_first_caption_else_by_its_class() -> None:
+def test_an_image_is_called_by_its_first_caption_with_a_word_else_by_its_class() -> None:
     classes = (ImageClass(id="n01", names=("cat", "house cat")), ImageClass(id="n02"))
     dataset = Dataset(images=IMAGES, classes=classes)
     bare = IMAGES[2]
-    images = [IMAGES[0], replace(bare, label=0), replace(bare, label=1), bare]
+    late, blank = (replace(bare, captions=each, label=0) for each in (("", "c1"), ("", " ")))
+    images = [IMAGES[0], replace(bare, label=0), replace(bare, label=1), bare, late, blank]
 
-    assert [dataset.title_of(image) for image in images] == ["a0", "cat", "n02", ""]
+    assert [dataset.title_of(image) for image in images] == ["a0", "cat", "n02", "", "c1", "cat"]
 
 
 def test_rated_pairs_follow_their_images_and_captions() -> None:

@@ -18,6 +18,15 @@ const press = (key) => document.activeElement.dispatchEvent(
     new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
 const pictures = [...document.querySelectorAll('.map .picture')];
 """
+ON_ONE_PLACE = """
+const onOnePlace = (twins) => {
+  for (const part of twins.flatMap((twin) => [...twin.querySelectorAll('rect, image')])) {
+    for (const key of ['x', 'y']) {
+      part.setAttribute(key, twins[0].querySelector('image').getAttribute(key));
+    }
+  }
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +60,11 @@ def test_a_pointer_shows_an_image_and_its_caption(page: Path) -> None:
     assert found[2:] == [True, True]
 
 
-def test_arrows_reach_every_image_and_the_tab_key_one(page: Path) -> None:
+@pytest.mark.parametrize("twins", [0, 2, 4])
+def test_arrows_reach_every_image_and_the_tab_key_one(page: Path, twins: int) -> None:
     found = asked(
         page,
+        ON_ONE_PLACE + f"onOnePlace(pictures.slice(0, {twins}));"
         """
         const queue = [pictures[0]];
         const reached = new Set(queue);
@@ -73,3 +84,42 @@ def test_arrows_reach_every_image_and_the_tab_key_one(page: Path) -> None:
     )
 
     assert found == [5, 5, 1, True, True]
+
+
+def test_of_images_on_one_place_the_next_is_to_the_right_and_lies_on_top(page: Path) -> None:
+    found = asked(
+        page,
+        ON_ONE_PLACE
+        + """
+        onOnePlace(pictures.slice(1, 4));
+        const onTop = () => {
+          document.activeElement.scrollIntoView({behavior: 'instant', block: 'center'});
+          const box = document.activeElement.getBoundingClientRect();
+          const seen = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+          return seen?.closest('.picture') === document.activeElement;
+        };
+        pictures[1].focus();
+        const steps = [[pictures.indexOf(document.activeElement), onTop()]];
+        for (const key of ['ArrowRight', 'ArrowDown', 'ArrowLeft', 'ArrowUp']) {
+          press(key);
+          steps.push([pictures.indexOf(document.activeElement), onTop()]);
+        }
+        return steps;
+        """,
+    )
+
+    assert found == [[1, True], [2, True], [3, True], [2, True], [1, True]]
+
+
+def test_keys_are_told_and_a_picture_is_not_announced_twice(page: Path) -> None:
+    found = asked(
+        page,
+        """
+        const group = document.querySelector('.map [role="group"]');
+        const told = document.getElementById(group.getAttribute('aria-describedby'));
+        return [told.textContent, told.offsetHeight > 0,
+                document.querySelectorAll('.map [aria-live]').length];
+        """,
+    )
+
+    assert found == ["Arrow keys move between the pictures.", True, 0]

@@ -67,6 +67,22 @@ def test_a_link_opens_what_it_leads_to(page: Path) -> None:
     assert found == [["images"], ["images", "origins"], True]
 
 
+def test_a_malformed_link_leads_nowhere_and_breaks_nothing(page: Path) -> None:
+    said = asked(
+        page,
+        """
+        const said = [];
+        addEventListener("error", (event) => said.push(event.message));
+        const changed = new Promise((resolve) => addEventListener("hashchange", resolve));
+        location.hash = "#100%";
+        await changed;
+        return said;
+        """,
+    )
+
+    assert said == []
+
+
 def test_on_a_wide_screen_nothing_folds(page: Path) -> None:
     folded = asked(page, "return document.querySelectorAll('details.part').length;", width_px=1200)
 

@@ -237,6 +237,12 @@ def test_the_map_has_every_image_of_the_split_with_its_caption(whole: tuple[Page
 
     pictures = [a for _, a in page.tags if "picture" in (a.get("class") or "")]
     assert len(pictures) == len(page.named("image")) == 5
+    [area] = {a["viewbox"] for _, a in page.tags if a.get("class") == "images" and "viewbox" in a}
+    width, height = map(float, (area or "").split()[2:])
+    boxes = page.named("image")
+    for axis, side, length in (("x", "width", width), ("y", "height", height)):
+        ends = [float(a[axis] or 0) + float(a[side] or 0) for a in boxes]
+        assert max(ends) == length  # the last picture ends where the map does
     assert {a["aria-label"] for a in pictures} > {"a red square", "a green square"}
     assert "the 5 images of squares (split test ), laid out by t-SNE" in page.text
 
