@@ -45,19 +45,29 @@ TINY = {"train_px": 32, "eval_px": 40, "batch_size": 16}
 HEAD = replace(FINE_GRAINED_HEAD, **TINY, duration=Duration(steps=25), learning_rate=1e-3)
 ALL = replace(FINE_GRAINED_ALL, **TINY, duration=Duration(steps=15), learning_rate=1e-4)
 RECIPES: dict[str, Recipe] = {
-    "head": replace(HEAD, duration=Duration(steps=4)),
-    "all": replace(ALL, duration=Duration(steps=4)),
-    "batch norm": replace(IMAGENET_ALL, **TINY, duration=Duration(steps=4), learning_rate=1e-3),
+    "head": replace(HEAD, duration=Duration(steps=4), weight_decay=10.0),
+    "all": replace(ALL, duration=Duration(steps=4), weight_decay=1.0),
+    "batch norm": replace(IMAGENET_ALL, **TINY, duration=Duration(steps=4), learning_rate=0.03),
     "as in BiT": replace(
         IMAGENET_ALL,
         **TINY,
         duration=Duration(steps=4),
-        learning_rate=1e-3,
-        decay_to_initial=0.1,
+        learning_rate=0.03,
+        decay_to_initial=5.0,
         dropout=0.3,
         mixup=0.4,
     ),
 }
+"""Rates and decays so large that four steps without one of them end elsewhere."""
+
+MOVED = {
+    "head": {"head"},
+    "all": {"head", "tower"},
+    "batch norm": {"head", "tower", "statistics"},
+    "as in BiT": {"head", "tower", "statistics"},
+}
+"""What each of them trains."""
+
 BLOCK = 4
 """Of two images that are one pixel in the end, batch norm would see nothing but a sign."""
 
