@@ -1,18 +1,13 @@
 """A classifier through both stages, in one process: what each trains, and at which rates."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from fine_tune_checks import ALL, HEAD, TINY, by_hand, evaluation_loss, new_classifier
+from fine_tune_checks import ALL, HEAD, by_hand, evaluation_loss, new_classifier
 from torch import Tensor, nn
 
-from openalign.train.config import Duration
 from openalign.train.fine_tune.classifier import Classifier, build_sgd
-from openalign.train.fine_tune.recipes import IMAGENET_ALL, vtab_recipe
-from openalign.train.sweep.bit import BIT_RANGES
-from openalign.train.sweep.ranges import draw_trial
+from openalign.train.fine_tune.recipes import IMAGENET_ALL
 
 
 @pytest.fixture
@@ -79,14 +74,3 @@ def test_the_tower_learns_at_a_tenth_of_the_heads_rate_on_imagenet(
     assert sum(numbers) == sum(p.numel() for p in classifier.parameters())
     assert numbers[0] == sum(p.numel() for p in classifier.head.parameters())
     assert len(build_sgd(classifier, HEAD).param_groups) == 1
-
-
-def test_a_trial_of_vtab_takes_its_steps(classifier: Classifier) -> None:
-    trial = draw_trial(BIT_RANGES, 0, seed=0) | {"mixup": 0.4, "dropout": 0.5}
-    recipe = replace(vtab_recipe(trial), **TINY, duration=Duration(steps=2))
-
-    losses = by_hand(classifier, recipe, block=16)
-
-    assert classifier.dropout.p == 0.5
-    assert losses[0] == pytest.approx(np.log(4), rel=1e-5)
-    assert losses[1] != losses[0]
