@@ -33,7 +33,7 @@ from openalign.train.checkpoints import resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
-from openalign.train.config import Duration, TrainConfig
+from openalign.train.config import Duration, TrainConfig, pairs_per_block
 from openalign.train.data.worker_threads import WorkerThreads
 from openalign.train.fine_tune.classifier import Classifier, build_sgd
 from openalign.train.fine_tune.images import (
@@ -85,8 +85,8 @@ def config_of(recipe: Recipe, engine: FineTuneEngine, *, num_images: int, seed: 
         ConfigError: the batch cannot be cut into blocks.
     """
     batch_size = min(recipe.batch_size, num_images)
-    if engine.block_size is not None and batch_size < recipe.batch_size:
-        batch_size -= batch_size % engine.block_size
+    if batch_size < recipe.batch_size:
+        batch_size -= batch_size % pairs_per_block(batch_size, engine.block_size)
     steps = total_steps(recipe.duration, num_pairs=num_images, global_batch_size=batch_size or 1)
     try:
         return TrainConfig(

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import zero
-from openalign.train.fine_tune.recipes import FINE_GRAINED_HEAD, IMAGENET_HEAD, FineTuneEngine
+from openalign.train.fine_tune.recipes import (
+    FINE_GRAINED_HEAD,
+    IMAGENET_HEAD,
+    FineTuneEngine,
+    Recipe,
+)
 from openalign.train.fine_tune.run import config_of, fine_tune
 from openalign.train.ranks import RankGroup
 
@@ -138,15 +143,19 @@ def test_a_checkpoint_of_other_inputs_is_refused(tmp_path: Path, alone: RankGrou
 
 
 def test_a_set_smaller_than_the_batch_goes_in_whole_blocks() -> None:
-    def sizes(num_images: int, block_size: int | None) -> tuple[int, int]:
+    def sizes(
+        num_images: int, block_size: int | None, recipe: Recipe = FINE_GRAINED_HEAD
+    ) -> tuple[int, int]:
         engine = FineTuneEngine(block_size=block_size)
-        config = config_of(FINE_GRAINED_HEAD, engine, num_images=num_images, seed=0)
+        config = config_of(recipe, engine, num_images=num_images, seed=0)
         return config.global_batch_size, config.num_blocks
 
     assert sizes(2040, None) == (256, 1)
     assert sizes(2040, 32) == (256, 8)
     assert sizes(100, None) == (100, 1)
     assert sizes(100, 16) == (96, 6)
+    assert sizes(1000, None, IMAGENET_HEAD) == (768, 3)
+    assert sizes(1000, 250, IMAGENET_HEAD) == (1000, 4)
     with pytest.raises(ConfigError, match="batches of 0 images cannot be made"):
         sizes(10, 16)
 
