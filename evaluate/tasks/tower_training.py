@@ -112,6 +112,26 @@ def places_in(material: TrainingMaterial, *splits: str) -> list[int]:
     return [at for at, image in enumerate(images) if image.split in splits]
 
 
+def check_blocks(
+    stage: Recipe, engine: FineTuneEngine, *, num_images: int, num_processes: int
+) -> None:
+    """Check that so many processes can share a stage's batches.
+
+    Raises:
+        ConfigError: a batch cannot be cut into blocks, or has fewer than there are processes.
+    """
+    config = config_of(stage, engine, num_images=num_images, seed=0)
+    count, size = config.num_blocks, config.pairs_per_block
+    if count < num_processes:
+        raise ConfigError(
+            f"{num_processes} processes cannot share {count} block{'s' * (count > 1)} of {size} "
+            "images: they are a whole batch",
+            hint="set `block_size` under the task's `engine` to "
+            f"{count * size // num_processes} or less, which makes another model, or "
+            f"`evaluate.num_processes` to {count} at most",
+        )
+
+
 def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[RunOutcome]:
     """Train and test each of the runs that is not finished; all ranks must call this.
 
@@ -122,7 +142,12 @@ def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[Ru
     """
     for run in runs:
         for stage in run.stages:
-            _check_blocks(stage, run, material.ranks.world_size)
+            check_blocks(
+                stage,
+                run.engine,
+                num_images=len(run.trained_on),
+                num_processes=material.ranks.world_size,
+            )
     return [_outcome_of(material, run) for run in runs]
 
 
@@ -268,17 +293,4 @@ class _Network:
         return LabeledImages(
             reads=[image.place.read for image in images],
             label_N=np.array([image.label for image in images], dtype=np.int64),
-        )
-
-
-def _check_blocks(stage: Recipe, run: TowerRun, world_size: int) -> None:
-    config = config_of(stage, run.engine, num_images=len(run.trained_on), seed=run.seed)
-    count, size = config.num_blocks, config.pairs_per_block
-    if count < world_size:
-        raise ConfigError(
-            f"{world_size} processes cannot share {count} block{'s' * (count > 1)} of {size} "
-            "images: they are a whole batch",
-            hint="set `block_size` under the task's `engine` to "
-            f"{count * size // world_size} or less, which makes another model, or "
-            f"`evaluate.num_processes` to {count} at most",
         )

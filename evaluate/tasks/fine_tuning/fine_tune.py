@@ -23,6 +23,7 @@ from openalign.evaluate.tasks.contract import (
     TaskKind,
     TaskSection,
     TrainingMaterial,
+    TrainingTerms,
     template_of,
     with_noun,
 )
@@ -160,6 +161,18 @@ def needs(task: FineTuneTask, dataset: Dataset) -> Needs:
     return Needs(splits=set(splits))
 
 
+def check_training(task: FineTuneTask, terms: TrainingTerms) -> None:
+    """Check that the processes can share the batches, and that the tower can take the crops.
+
+    Raises:
+        ConfigError: a batch cannot be cut into blocks, or has fewer than there are processes.
+        InputError: the model's tower cannot take crops of a side.
+    """
+    from openalign.evaluate.tasks.fine_tuning import fine_tune_measures
+
+    fine_tune_measures.check_training(task, terms)
+
+
 def train(task: FineTuneTask, material: TrainingMaterial) -> object:
     """Return what each run of the recipe says of the test images; all ranks must call this."""
     from openalign.evaluate.tasks.fine_tuning import fine_tune_measures
@@ -225,6 +238,7 @@ KIND = TaskKind(
     facts=FineTuneFacts,
     examples=ClassifiedExamples,
     needs=needs,
+    check_training=check_training,
     train=train,
     measure=measure,
     section=_section,

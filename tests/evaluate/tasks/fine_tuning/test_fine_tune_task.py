@@ -1,6 +1,7 @@
 """Fine-tuning as a task: what it asks for, what it says, and a run by the command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,15 +20,23 @@ from tiny_training import COLORS, SHAPES, jpeg_of
 
 from openalign.cli import main
 from openalign.errors import ConfigError, InputError, StageError
+from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.labels import class_folders
 from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Results, read
-from openalign.evaluate.tasks.contract import FinishedTask, Material, Sampling, TrainingMaterial
+from openalign.evaluate.tasks.contract import (
+    FinishedTask,
+    Material,
+    Sampling,
+    TrainingMaterial,
+    TrainingTerms,
+)
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     FineTuneFacts,
     FineTuneTask,
+    check_training,
     headline,
     measure,
     needs,
@@ -38,9 +47,11 @@ from openalign.evaluate.tasks.tower_training import (
     RunOutcome,
     StageOutcome,
     TowerRun,
+    check_blocks,
     outcomes_of,
     places_in,
 )
+from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration
 from openalign.train.fine_tune.recipes import (
     FINE_GRAINED_ALL,
@@ -55,6 +66,9 @@ from openalign.train.fine_tune.recipes import (
 )
 from openalign.train.sweep.ranges import draw_trial
 from openalign.train.zero import joined_ranks
+
+NAMES = ("whole", "cut", "two", "refused")
+"""Pipelines of `toy`."""
 
 PETS = Dataset(
     images=[
@@ -215,7 +229,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> Path:
         "benchmarks": {"toy": {"kind": "class_folders", "path": str(folder / "data")}},
         "evaluate": {"model": model_folder, "tasks": [task], "bootstrap_resamples": 20},
     }
-    pipelines = {name: {**settings, "root": str(folder / name)} for name in ("whole", "cut", "two")}
+    pipelines = {name: {**settings, "root": str(folder / name)} for name in NAMES}
     path = folder / "pipelines.yaml"
     path.write_text(yaml.safe_dump(pipelines))
     return path
@@ -292,6 +306,51 @@ def material(toy: Path, model_folder: str, tmp_path: Path) -> Generator[Training
             ranks=ranks,
             fast=False,
         )
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is_embedded(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(setting: str) -> str:
+        task = f"{{kind: fine_tune, benchmark: toy, {setting}}}"
+        assert main([*command(toy, "refused"), "--set", f"evaluate.tasks=[{task}]"]) == 2
+        err = capsys.readouterr().err
+        assert "toy needs" not in err, "nothing is told of what will be embedded"
+        return err
+
+    assert "batches of 0 images cannot be made" in said("engine: {block_size: 16}")
+    assert "takes no 8192 x 8192 images" in said("recipe: {kind: fine_grained, eval_px: 8192}")
+
+
+def test_vtabs_trials_are_checked_on_the_images_that_they_have(model_folder: str) -> None:
+    """Trials have the four images of `train`: one block of four. The best has six."""
+    recipe = VtabRecipe(batch_size=8, validation_split="val", resolutions_px=(32,), trials=2)
+    task = replace(
+        TASK, train_splits=("train",), recipe=recipe, engine=FineTuneEngine(block_size=2)
+    )
+    terms = TrainingTerms(dataset=PETS, model=model_folder, num_processes=2, fast=False)
+
+    check_training(task, terms)
+
+    with pytest.raises(ConfigError, match="3 processes cannot share 2 blocks of 2 images"):
+        check_training(task, replace(terms, num_processes=3))
+
+
+def test_the_page_shows_tasks_that_its_processes_can_share() -> None:
+    page = Path(__file__).parents[4] / "docs" / "tasks" / "fine-tuning.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    config = read_plain(EvaluateConfig, yaml.safe_load(example)["evaluate"], str(page))
+
+    of_vtab = vtab_recipe(draw_trial(VtabRecipe().ranges, 0, seed=0))
+    for task in config.tasks:
+        assert isinstance(task, FineTuneTask)
+        stages, num_images = (of_vtab,), 800
+        if not isinstance(task.recipe, VtabRecipe):
+            stages, num_images = task.recipe.stages, 2000
+        for stage in stages:
+            check_blocks(
+                stage, task.engine, num_images=num_images, num_processes=config.num_processes
+            )
 
 
 ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
