@@ -167,7 +167,7 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
     kept = on_rank_0(ranks, ledger.finished).get(run.name)
     if kept is not None:
         return kept
-    network = _Network(material, run, made_from={"settings": fingerprint_of(of)})
+    network = _Network(material, run, of=fingerprint_of(of))
     try:
         outcome = network.run_stages()
     except DivergedError:
@@ -182,10 +182,14 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
 class _Network:
     """A run under way."""
 
-    def __init__(
-        self, material: TrainingMaterial, run: TowerRun, *, made_from: dict[str, str]
-    ) -> None:
+    def __init__(self, material: TrainingMaterial, run: TowerRun, *, of: str) -> None:
+        """Take a run, and the hash of all that it depends on.
+
+        Its checkpoints have a folder of their own: those of another model, other settings or other
+        libraries are not gone on from.
+        """
         self._material, self._run = material, run
+        checkpoints = storage.join(material.work, "checkpoints", of[:16])
         self._trained_on = self._labeled(run.trained_on)
         self._tested_on = self._labeled(run.tested_on)
         self._stages = [
@@ -198,8 +202,8 @@ class _Network:
                 images=self._trained_on,
                 num_classes=len(material.dataset.classes),
                 seed=run.seed,
-                folder=storage.join(material.work, "checkpoints", f"{run.name}-{number}"),
-                made_from=made_from,
+                folder=storage.join(checkpoints, f"{run.name}-{number}"),
+                made_from={"settings": of},
             )
             for number, recipe in enumerate(run.stages, start=1)
         ]

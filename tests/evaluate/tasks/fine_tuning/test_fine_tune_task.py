@@ -271,8 +271,8 @@ def test_the_command_goes_on_after_a_kill_to_the_same_bytes(
 
     evaluate_until(toy, "cut", "run 2 of 2, stage 1 of 2, step 4 of 4")
     checkpoints = toy.parent / "cut"
-    assert list(checkpoints.rglob("checkpoints/run-2-1")), "its checkpoints are there"
-    assert not list(checkpoints.rglob("checkpoints/run-1-*")), "those of a complete run are not"
+    assert list(checkpoints.rglob("checkpoints/*/run-2-1")), "its checkpoints are there"
+    assert not list(checkpoints.rglob("checkpoints/*/run-1-*")), "those of a complete run are not"
 
     assert main(command(toy, "cut")) == 0
     assert "run 1 of 2" not in capsys.readouterr().err
@@ -391,22 +391,40 @@ def test_vtabs_recipe_trains_what_was_best_on_the_validation_split(
     assert len(last.above) == 4
 
 
-@pytest.mark.slow
-def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+def diverging(material: TrainingMaterial) -> TowerRun:
     stage = replace(
         FINE_GRAINED_HEAD, learning_rate=1e38, batch_size=8, train_px=32, eval_px=32,
         duration=Duration(steps=20),
     )  # fmt: skip
-    run = TowerRun(
+    return TowerRun(
         name="trial-1",
         words="toy",
         stages=(stage,),
-        engine=ENGINE,
+        engine=replace(ENGINE, checkpoint_every_steps=2),
         seed=0,
         trained_on=places_in(material, "train"),
         tested_on=places_in(material, "test"),
-        may_diverge=True,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", ["weights"])
+def test_checkpoints_of_what_has_changed_since_are_not_gone_on_from(
+    material: TrainingMaterial, changed: str
+) -> None:
+    """Two that end in the middle, and leave a checkpoint each."""
+    run = diverging(material)
+
+    for each in (material, replace(material, **{changed: "other"})):
+        with pytest.raises(StageError, match="toy stopped at step"):
+            outcomes_of(each, [run])
+
+    assert len(list(Path(material.work, "checkpoints").glob("*/trial-1-1/*"))) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+    run = replace(diverging(material), may_diverge=True)
 
     (outcome,) = outcomes_of(material, [run])
 
