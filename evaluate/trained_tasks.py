@@ -68,6 +68,7 @@ def train_for_tasks(
                 model=model,
                 processor=config.processor,
                 weights=made.weights_hash,
+                preprocess=made.preprocess_hash,
                 images=fingerprint_of(
                     [[chunk.content_hash for chunk in chunks], dataset.content()]
                 ),

@@ -128,6 +128,9 @@ class TrainingMaterial:
     weights: str
     """Hash of the model."""
 
+    preprocess: str
+    """Hash of how images are prepared."""
+
     images: str
     """Hash of the data set and the bytes of its images."""
 

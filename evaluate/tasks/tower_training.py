@@ -156,6 +156,7 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
     of = {
         "version": _VERSION,
         "model": material.weights,
+        "preprocess": material.preprocess,
         "images": material.images,
         "stages": [identity(stage) for stage in run.stages],
         "engine": identity(run.engine),

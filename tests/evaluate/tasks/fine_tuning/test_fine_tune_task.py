@@ -301,6 +301,7 @@ def material(toy: Path, model_folder: str, tmp_path: Path) -> Generator[Training
             model=model_folder,
             processor="",
             weights="w",
+            preprocess="p",
             images="i",
             work=str(tmp_path),
             ranks=ranks,
@@ -408,7 +409,7 @@ def diverging(material: TrainingMaterial) -> TowerRun:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", ["weights"])
+@pytest.mark.parametrize("changed", ["weights", "preprocess"])
 def test_checkpoints_of_what_has_changed_since_are_not_gone_on_from(
     material: TrainingMaterial, changed: str
 ) -> None:
