@@ -46,6 +46,9 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a network says of each test image after a stage."""
 
     steps: int
+    num_skipped: int
+    """Those of them that changed nothing, since their loss or gradient was not finite."""
+
     batch_size: int
     above: list[int]
     """Wrong classes that score higher than the right one."""
@@ -221,7 +224,7 @@ class _Network:
             read, classifier = self._new_classifier(stage)
             if weights is not None:
                 classifier.load_state_dict(weights)
-            weights = fine_tune(stage, classifier, read.color_scaling, ranks)
+            weights, num_skipped = fine_tune(stage, classifier, read.color_scaling, ranks)
             read, classifier = self._new_classifier(stage)  # what ZeRO has cut stays cut
             classifier.load_state_dict(weights)
             assert config.duration.steps is not None
@@ -231,6 +234,7 @@ class _Network:
                     classifier,
                     read,
                     steps=config.duration.steps,
+                    num_skipped=num_skipped,
                     batch_size=config.global_batch_size,
                 )
             )
@@ -248,6 +252,7 @@ class _Network:
         read: ImageTowerRead,
         *,
         steps: int,
+        num_skipped: int,
         batch_size: int,
     ) -> StageOutcome:
         ranks, tested = self._material.ranks, self._tested_on
@@ -270,6 +275,7 @@ class _Network:
         )
         return StageOutcome(
             steps=steps,
+            num_skipped=num_skipped,
             batch_size=batch_size,
             above=above,
             tied=tied,

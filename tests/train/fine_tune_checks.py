@@ -169,7 +169,7 @@ def run_of(recipe: Recipe, folder: str, *, zero_stage: Any = 2, **given: Any) ->
 def trained(folder: str, ranks: Any, name: str, stage: int) -> dict[str, Tensor]:
     """Return the weights that the engine comes to by a recipe."""
     run = run_of(RECIPES[name], f"{folder}/{name}-{stage}", zero_stage=stage)
-    return fine_tune(run, new_classifier(), None, ranks)
+    return fine_tune(run, new_classifier(), None, ranks).weights
 
 
 def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
@@ -207,7 +207,7 @@ def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
     recipe = replace(RECIPES["as in BiT"], duration=Duration(steps=8))
     with zero.joined_ranks() as ranks:
         run = run_of(recipe, f"{folder}/checkpoints", images=images(read))
-        weights = fine_tune(run, new_classifier(), None, ranks)
+        weights = fine_tune(run, new_classifier(), None, ranks).weights
     return count, weights
 
 

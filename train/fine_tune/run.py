@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,7 +52,17 @@ from openalign.train.updates import Schedule
 
 
 class DivergedError(StageError):
-    """The loss or gradient of too many steps in a row was not finite."""
+    """The loss or gradient of too many steps in a row, or of the last one, was not finite."""
+
+
+class FineTuned(NamedTuple):
+    """What came of a stage."""
+
+    weights: dict[str, Tensor]
+    """Whole, and on the CPU."""
+
+    num_skipped: int
+    """Steps that changed nothing, since their loss or gradient was not finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +143,14 @@ class _UnderWay:
 
 def fine_tune(
     run: FineTuning, classifier: Classifier, color_scaling: Tensor | None, ranks: RankGroup
-) -> dict[str, Tensor]:
-    """Train a network from its newest checkpoint on; return its weights, whole and on the CPU.
+) -> FineTuned:
+    """Train a network from its newest checkpoint on.
 
     All ranks must call this, each with a network that begins with the same weights.
 
     Raises:
         ConfigError: there are fewer blocks than ranks.
-        DivergedError: too many steps in a row were not finite.
+        DivergedError: too many steps in a row were not finite, or the last one was not.
         InputError: an image cannot be read.
         StageError: no checkpoint is whole, or there is no room for one.
     """
@@ -175,7 +185,7 @@ def fine_tune(
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
         saver.wait()
-        return zero.whole_weights(stage.engine)
+        return FineTuned(zero.whole_weights(stage.engine), stage.progress.num_skipped)
     finally:
         saver.close()
         zero.stop_engine(stage.engine)
@@ -212,7 +222,7 @@ def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
     """Take a step; where it is not finite on any rank, change nothing.
 
     Raises:
-        DivergedError: it is one of too many in a row.
+        DivergedError: it is one of too many in a row that were not, or the last one.
     """
     run, ranks, progress, share = stage.run, stage.ranks, stage.progress, stage.share
     step = progress.step
@@ -233,17 +243,26 @@ def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
     if statistics and math.isfinite(norm):
         move_running_statistics(stage.engine.module, statistics, share=share.weight)
     if stage.is_due and ranks.rank == 0:
-        say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}")
+        skipped = f", {progress.num_skipped:,} skipped so far" if progress.num_skipped else ""
+        say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}{skipped}")
 
 
 def _count(stage: _UnderWay, *, is_taken: bool) -> None:
+    """Count a step.
+
+    A network that ends behind a step that was not finite may be ruined, so it is no result.
+
+    Raises:
+        DivergedError: it is one of too many in a row that were not finite, or the last one.
+    """
     progress = stage.progress
     progress.nonfinite_in_a_row = 0 if is_taken else progress.nonfinite_in_a_row + 1
     progress.num_skipped += not is_taken
-    if progress.nonfinite_in_a_row >= stage.config.nonfinite_steps_in_a_row:
+    at_most = 0 if progress.step == stage.num_steps else stage.config.nonfinite_steps_in_a_row - 1
+    if progress.nonfinite_in_a_row > at_most:
         raise DivergedError(
-            f"{stage.run.words} stopped at step {progress.step}: the loss or gradient of "
-            f"{progress.nonfinite_in_a_row} steps in a row was not finite",
+            f"{stage.run.words} stopped at step {progress.step} of {stage.num_steps}: the loss or "
+            f"gradient of its last step was not finite, {progress.nonfinite_in_a_row} in a row",
             hint="a lower learning rate helps where the data is sound",
         )
 

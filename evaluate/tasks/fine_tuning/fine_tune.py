@@ -105,6 +105,9 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     steps: tuple[int, ...]
     """Of each stage."""
 
+    num_skipped: int = 0
+    """Steps of all runs together that changed nothing: their loss or gradient was not finite."""
+
     batch_size: int
     train_px: tuple[int, ...]
     eval_px: tuple[int, ...]
@@ -211,6 +214,8 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         f"{steps:,} steps at {train_px} px"
         for steps, train_px in zip(facts.steps, facts.train_px, strict=True)
     )
+    skipped = with_noun(facts.num_skipped, "step")
+    not_finite = f" {skipped} changed nothing: not finite." if facts.num_skipped else ""
     trained = "The head alone, then all layers,"
     if facts.trials:
         trained = (
@@ -219,7 +224,8 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         )
     return (
         f"{trained} were trained on {facts.num_train_images:,} images of "
-        f"{', '.join(facts.train_splits)} by SGD: {stages}, {facts.batch_size:,} images a step. "
+        f"{', '.join(facts.train_splits)} by SGD: {stages}, {facts.batch_size:,} images a step."
+        f"{not_finite} "
         f"Tested on split {facts.split}, at {' and '.join(map(str, facts.eval_px))} px; the mean "
         f"of {with_noun(len(facts.run_right), 'run')}."
     )

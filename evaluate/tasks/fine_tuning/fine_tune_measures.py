@@ -212,6 +212,7 @@ def measure(
             num_unseen_classes=num_classes - len(np.unique(benchmark.labels[trained_on])),
             recipe=task.recipe.kind,
             steps=tuple(stage.steps for stage in runs[0].stages),
+            num_skipped=sum(stage.num_skipped for run in runs for stage in run.stages),
             batch_size=last.batch_size,
             train_px=tuple(stage.train_px for stage in learned.stages),
             eval_px=tuple(stage.eval_px for stage in learned.stages),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fine_tune_checks as checks
+import numpy as np
 import pytest
 import torch
 from tiny_training import finish, start_ranks
@@ -15,13 +16,15 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import zero
+from openalign.train.data.order import rows_at
+from openalign.train.fine_tune.images import LabeledImages
 from openalign.train.fine_tune.recipes import (
     FINE_GRAINED_HEAD,
     IMAGENET_HEAD,
     FineTuneEngine,
     Recipe,
 )
-from openalign.train.fine_tune.run import config_of, fine_tune
+from openalign.train.fine_tune.run import DivergedError, config_of, fine_tune
 from openalign.train.ranks import RankGroup
 
 ON_TWO_RANKS = [("as in BiT", 3), ("as in BiT", 0), ("batch norm", 2), ("all", 1), ("head", 2)]
@@ -128,9 +131,39 @@ def alone() -> Generator[RankGroup]:
 def test_a_run_ends_where_nothing_is_finite(tmp_path: Path, alone: RankGroup) -> None:
     recipe = replace(checks.HEAD, learning_rate=1e30)
 
-    with pytest.raises(StageError, match=r"toy stopped at step .* 10 steps in a row") as told:
+    with pytest.raises(StageError, match=r"toy stopped at step .* not finite, 10 in a row") as told:
         fine_tune(checks.run_of(recipe, str(tmp_path)), checks.new_classifier(), None, alone)
     assert "lower learning rate" in (told.value.hint or "")
+
+
+def without_a_loss_at(step: int, recipe: Recipe) -> LabeledImages:
+    """Return the images, with no label in the first block that a step takes."""
+    first = step * recipe.batch_size
+    block = np.arange(first, first + checks.BLOCK)
+    labels = checks.LABELS.numpy().copy()
+    labels[rows_at(block, num_rows=len(labels), seed=checks.SEED)] = -100  # what torch ignores
+    return replace(checks.images(), label_N=labels)
+
+
+def test_steps_that_are_not_finite_are_counted_and_told(
+    tmp_path: Path, alone: RankGroup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = checks.RECIPES["head"]
+    run = checks.run_of(recipe, str(tmp_path), images=without_a_loss_at(1, recipe))
+
+    trained = fine_tune(run, checks.new_classifier(), None, alone)
+
+    assert trained.num_skipped == 1
+    assert capsys.readouterr().err.count(", 1 skipped so far\n") == 2
+    assert all(weight.isfinite().all() for weight in trained.weights.values())
+
+
+def test_a_run_whose_last_step_is_not_finite_is_no_result(tmp_path: Path, alone: RankGroup) -> None:
+    recipe = checks.RECIPES["head"]
+    run = checks.run_of(recipe, str(tmp_path), images=without_a_loss_at(3, recipe))
+
+    with pytest.raises(DivergedError, match=r"step 4 of 4: .* its last step was not finite, 1 in"):
+        fine_tune(run, checks.new_classifier(), None, alone)
 
 
 def test_a_checkpoint_of_other_inputs_is_refused(tmp_path: Path, alone: RankGroup) -> None:

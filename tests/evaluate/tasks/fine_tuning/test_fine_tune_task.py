@@ -40,9 +40,11 @@ from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     headline,
     measure,
     needs,
+    protocol,
     train,
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import Learned, quick
+from openalign.evaluate.tasks.fine_tuning.fine_tune_section import how_trained
 from openalign.evaluate.tasks.tower_training import (
     RunOutcome,
     StageOutcome,
@@ -165,8 +167,9 @@ def test_data_sets_that_cannot_be_learned_are_refused(
 def stage_outcome(above: list[int], wrong: list[int]) -> StageOutcome:
     first = [[0, 1, 2]] * len(above)
     return StageOutcome(
-        steps=7, batch_size=4, above=above, tied=[0] * len(above), wrong=wrong, first=first
-    )
+        steps=7, num_skipped=1, batch_size=4, above=above, tied=[0] * len(above), wrong=wrong,
+        first=first,
+    )  # fmt: skip
 
 
 def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
@@ -196,8 +199,13 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
     facts = measured.facts
     assert (facts.run_right, facts.steps, facts.num_train_images) == ((6, 3), (7, 7), 4)
     assert facts.num_unseen_classes == 0
+    assert facts.num_skipped == 4
+    assert how_trained(facts).endswith(
+        "4 images a step; 2 runs; 4 steps changed nothing: not finite"
+    )
     task = FinishedTask(name="pets", benchmark="pets", facts=facts, results=results_of(measured))
     (line,) = headline(task)
+    assert "4 images a step. 4 steps changed nothing: not finite. Tested on" in protocol(task)
     assert line == (
         "pets test, fine-tuned: top-1 75.0, with the head alone 33.3 (chance 33.3; 6 images, 3 "
         "classes; fine_grained, 4 training images, 2 runs)"
