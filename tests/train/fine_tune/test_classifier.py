@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from fine_tune_checks import ALL, HEAD, by_hand, evaluation_loss, new_classifier
+from fine_tune_checks import ALL, CONTENTS, HEAD, LABELS, by_hand, evaluation_loss, new_classifier
 from torch import Tensor, nn
 
+from openalign.train.data.pixel_batch import PixelBatch
 from openalign.train.fine_tune.classifier import Classifier, build_sgd
-from openalign.train.fine_tune.recipes import IMAGENET_ALL
+from openalign.train.fine_tune.crops import evaluation_crops
+from openalign.train.fine_tune.recipes import IMAGENET_ALL, Recipe
+from openalign.train.model.towers import Pass
 
 
 @pytest.fixture
@@ -45,6 +48,38 @@ def test_the_head_learns_on_a_tower_that_does_not_move_and_then_all_layers_do(
     assert evaluation_loss(classifier, ALL) < of_head
     assert any("conv" in name for name in moved)
     assert {name for name in moved if "running" in name or "num_batches" in name} == set()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "forward_passes"),
+    [
+        pytest.param(HEAD, 2, id="head: a tower without gradients has nothing to run again for"),
+        pytest.param(ALL, 4, id="all: each of both blocks again in the backward pass"),
+    ],
+)
+def test_blocks_run_again_in_the_backward_pass_where_the_tower_is_trained(
+    classifier: Classifier, recipe: Recipe, forward_passes: int
+) -> None:
+    count = 0
+
+    def counts(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    classifier.begin(recipe)
+    classifier.tower.register_forward_hook(counts)
+    passes = [Pass(start, start + 4, 0, seed=start) for start in (0, 4)]
+    pixels = PixelBatch(
+        images=torch.from_numpy(evaluation_crops(CONTENTS[:8], side_px=32)),
+        crop_px=32,
+        warps=None,
+        color_scaling=None,
+    )
+
+    classifier(pixels.to(torch.device("cpu")), LABELS[:8], passes).backward()
+
+    assert count == forward_passes
+    assert classifier.head.weight.grad is not None
 
 
 def test_a_stage_outlives_a_look_at_the_evaluation(classifier: Classifier) -> None:

@@ -27,7 +27,14 @@ from openalign.train.fine_tune.recipes import (
 from openalign.train.fine_tune.run import DivergedError, config_of, fine_tune
 from openalign.train.ranks import RankGroup
 
-ON_TWO_RANKS = [("as in BiT", 3), ("as in BiT", 0), ("batch norm", 2), ("all", 1), ("head", 2)]
+ON_TWO_RANKS = [
+    ("as in BiT", 3),
+    ("as in BiT", 0),
+    ("batch norm", 2),
+    ("all", 1),
+    ("head", 2),
+    ("head", 3),
+]
 """Recipes, each with a ZeRO stage."""
 
 
