@@ -154,12 +154,20 @@ def images(read: Callable[[int], bytes] = CONTENTS.__getitem__) -> LabeledImages
     return LabeledImages(reads=reads, label_N=LABELS.numpy())
 
 
-def run_of(recipe: Recipe, folder: str, *, zero_stage: Any = 2, **given: Any) -> FineTuning:
+def run_of(
+    recipe: Recipe,
+    folder: str,
+    *,
+    zero_stage: Any = 2,
+    hang_minutes: float | None = None,
+    **given: Any,
+) -> FineTuning:
     """Return a stage on the engine, in blocks of four with a checkpoint each third step."""
     engine = FineTuneEngine(
         block_size=BLOCK,
         zero=ZeroConfig(stage=zero_stage, persistence_threshold=0),
         checkpoint_every_steps=3,
+        hang_minutes=hang_minutes,
         decode_threads=1,
     )
     values = {"words": "toy", "images": images(), "num_classes": 4, "made_from": {}}
@@ -214,3 +222,20 @@ def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
 def until_killed(folder: str) -> None:
     """Be a rank that is killed when it reads for its sixth step."""
     read_by(folder, kill_at=5 * 16 + 5)
+
+
+def until_hung(folder: str) -> None:
+    """Be the only rank of a run whose third step waits for its first image."""
+    torch.set_num_threads(1)
+    count = 0
+
+    def read(at: int) -> bytes:
+        nonlocal count
+        count += 1
+        if count == 2 * 16 + 1:
+            time.sleep(60)  # the watch ends it long before
+        return CONTENTS[at]
+
+    with zero.joined_ranks() as ranks:
+        run = run_of(RECIPES["head"], folder, hang_minutes=0.1, images=images(read))
+        fine_tune(run, new_classifier(), None, ranks)

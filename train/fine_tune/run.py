@@ -49,6 +49,9 @@ from openalign.train.optim.momentum import MomentumSgd
 from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
 from openalign.train.updates import Schedule
+from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, Mark, watched
+
+_HANG_SETTING = "`hang_minutes` under the task's `engine`"
 
 
 class DivergedError(StageError):
@@ -109,6 +112,7 @@ def config_of(recipe: Recipe, engine: FineTuneEngine, *, num_images: int, seed: 
             precision=engine.precision,
             checkpoint_every_steps=engine.checkpoint_every_steps,
             keep_checkpoints=1,
+            hang_minutes=engine.hang_minutes,
             decode_threads=engine.decode_threads,
         )
     except ValueError as error:
@@ -176,15 +180,22 @@ def fine_tune(
     )
     saver = Saver(folder, ranks, terms)
     try:
-        with _batches(stage, color_scaling) as batches:
+        with (
+            watched(ranks, minutes=config.hang_minutes, setting=_HANG_SETTING) as at,
+            _batches(stage, color_scaling) as batches,
+        ):
             stage.engine.train()
+            at(stage.progress.step, READS)
             for batch in batches:
                 saver.check()
-                _step(stage, batch)
+                _step(stage, batch, at=at)
                 if stage.is_due:
+                    at(stage.progress.step, SAVES)
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
-        saver.wait()
+                at(stage.progress.step, READS)
+            at(stage.progress.step, SAVES)
+            saver.wait()
         return FineTuned(zero.whole_weights(stage.engine), stage.progress.num_skipped)
     finally:
         saver.close()
@@ -218,7 +229,7 @@ def logits_of(
                 yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
 
 
-def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
+def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark) -> None:
     """Take a step; where it is not finite on any rank, change nothing.
 
     Raises:
@@ -226,11 +237,13 @@ def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
     """
     run, ranks, progress, share = stage.run, stage.ranks, stage.progress, stage.share
     step = progress.step
+    at(step, COMPUTES)
     loss = share.weight * stage.engine(
         batch.pixels.to(ranks.device, non_blocking=True),
         batch.label_B.to(ranks.device, non_blocking=True),
         passes=passes.block_passes(share, seed=run.seed, step=step),
     )
+    at(step, MEETS)
     shared = loss.detach() / ranks.world_size
     dist.all_reduce(shared)
     mean = float(shared)

@@ -26,6 +26,7 @@ from openalign.train.fine_tune.recipes import (
 )
 from openalign.train.fine_tune.run import DivergedError, config_of, fine_tune
 from openalign.train.ranks import RankGroup
+from openalign.train.watchdog import HUNG
 
 ON_TWO_RANKS = [
     ("as in BiT", 3),
@@ -127,6 +128,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 
     assert (reads, reads_after) == (8 * 16, 5 * 16)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_a_run_that_hangs_is_ended_and_says_where(tmp_path: Path) -> None:
+    [hung] = start_ranks((checks.until_hung, (str(tmp_path),)), num_ranks=1, folder=tmp_path)
+
+    said = hung.communicate()[0]
+
+    assert hung.returncode == HUNG, said
+    assert "waits for its pairs at step 2" in said
+    assert "hint: `hang_minutes` under the task's `engine` is how long a step may take" in said
 
 
 @pytest.fixture(scope="module")
