@@ -10,7 +10,6 @@ from functools import partial
 from itertools import chain
 
 from openalign.evaluate.config import EvaluateConfig
-from openalign.evaluate.datasets.contract import DatasetSettings
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.embedding.batch_sizes import batch_size_for
 from openalign.evaluate.embedding.chunks import Chunk, ChunkStore
@@ -24,7 +23,7 @@ from openalign.evaluate.embedding.embeddings import (
 from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.embedding.left_out import UnreadableImage, check_bound
 from openalign.evaluate.embedding.pace import EmbeddingPace, PaceKeeper
-from openalign.evaluate.plan import Plan, plan, say_needs, without_unreadable
+from openalign.evaluate.plan import Plan, say_needs, without_unreadable
 from openalign.evaluate.results import library_versions
 from openalign.evaluate.tasks.contract import name_of
 from openalign.files import storage
@@ -54,7 +53,7 @@ class EmbeddedPlan:
 
 def embed_plan(
     config: EvaluateConfig,
-    benchmarks: Mapping[str, DatasetSettings],
+    planned: Plan,
     *,
     model: str,
     output: str,
@@ -64,12 +63,10 @@ def embed_plan(
     """Embed what the tasks of the config need of benchmarks; all ranks must call this.
 
     Raises:
-        InputError: a task and its benchmark do not fit, the model cannot be used, or more images
-            are missing or broken than the config lets pass.
+        InputError: the model cannot be used, or more images are broken than the config lets pass.
         StageError: ranks do not have the same model or libraries, or a batch does not fit into the
             memory of the device.
     """
-    planned = plan(config, benchmarks)
     if ranks.rank == 0:
         say_needs(planned)
     encoder = _loaded(config, model, ranks)

@@ -35,7 +35,7 @@ from openalign.evaluate.mapped_images import map_of
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.metrics.resampled import values_by_name, write_resamples
 from openalign.evaluate.metrics.vectors import Vectors
-from openalign.evaluate.plan import FAST_IMAGES
+from openalign.evaluate.plan import FAST_IMAGES, plan
 from openalign.evaluate.results import LeftOutImage, Results, TaskResult
 from openalign.evaluate.search.index import Item, write_items
 from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark, benchmark_of
@@ -48,7 +48,7 @@ from openalign.evaluate.tasks.contract import (
     name_of,
 )
 from openalign.evaluate.tasks.kinds import headline, kind_of, overall
-from openalign.evaluate.trained_tasks import train_for_tasks, work_of
+from openalign.evaluate.trained_tasks import check_trainings, train_for_tasks, work_of
 from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult
@@ -77,6 +77,7 @@ def run(
 
     Raises:
         StageError: the config names no task, or a batch does not fit into the device's memory.
+        ConfigError: processes cannot share the batches of a task that trains the model.
         InputError: the model, a benchmark or more images than may be left out cannot be used.
     """
     result = run_as_rank(
@@ -115,7 +116,9 @@ def run_as_rank(
         )
     used = benchmarks_used(config, benchmarks)
     store = ChunkStore(work, previous)
-    made = embed_plan(config, used, model=model, output=output, store=store, ranks=ranks)
+    planned = plan(config, used)
+    check_trainings(config, planned, model=model, ranks=ranks)
+    made = embed_plan(config, planned, model=model, output=output, store=store, ranks=ranks)
     trained = train_for_tasks(config, made, model=model, work=work, ranks=ranks)
     if ranks.rank != 0:
         return None

@@ -3,7 +3,13 @@
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.embedded_plan import EmbeddedPlan
 from openalign.evaluate.embedding.embeddings import fixed_threads
-from openalign.evaluate.tasks.contract import TaskSettings, TrainingMaterial, key_of
+from openalign.evaluate.plan import Plan
+from openalign.evaluate.tasks.contract import (
+    TaskSettings,
+    TrainingMaterial,
+    TrainingTerms,
+    key_of,
+)
 from openalign.evaluate.tasks.kinds import kind_of
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
@@ -14,6 +20,25 @@ from openalign.train.ranks import RankGroup
 def work_of(task: TaskSettings, work: str) -> str:
     """Return the URL of the folder in which a task keeps what it goes on from."""
     return storage.join(work, "tasks", key_of(task))
+
+
+def check_trainings(config: EvaluateConfig, planned: Plan, *, model: str, ranks: RankGroup) -> None:
+    """Check every task's training as far as it can be before anything is embedded.
+
+    Raises:
+        ConfigError: a task's batch cannot be cut into blocks, or not be shared by so many ranks.
+        InputError: the model cannot take a task's images.
+    """
+    for task, _ in planned.tasks:
+        check = kind_of(task).check_training
+        if check is not None:
+            terms = TrainingTerms(
+                dataset=planned.benchmarks[task.benchmark].dataset,
+                model=model,
+                num_processes=ranks.world_size,
+                fast=config.fast,
+            )
+            check(task, terms)
 
 
 def train_for_tasks(
@@ -43,6 +68,7 @@ def train_for_tasks(
                 model=model,
                 processor=config.processor,
                 weights=made.weights_hash,
+                preprocess=made.preprocess_hash,
                 images=fingerprint_of(
                     [[chunk.content_hash for chunk in chunks], dataset.content()]
                 ),

@@ -345,14 +345,17 @@ class TrainConfig:
     @property
     def pairs_per_block(self) -> int:
         """`block_size`, or what null stands for."""
-        if self.block_size is None:
-            return min(self.global_batch_size, _LARGEST_BLOCK_BY_DEFAULT)
-        return self.block_size
+        return pairs_per_block(self.global_batch_size, self.block_size)
 
     @property
     def num_blocks(self) -> int:
         """Blocks of a global batch."""
         return self.global_batch_size // self.pairs_per_block
+
+
+def pairs_per_block(global_batch_size: int, block_size: int | None) -> int:
+    """Return `block_size`, or what null stands for: the whole batch, up to 256 pairs."""
+    return min(global_batch_size, _LARGEST_BLOCK_BY_DEFAULT) if block_size is None else block_size
 
 
 def _check_blocks(config: TrainConfig) -> None:

@@ -79,10 +79,13 @@ def describe_hang(told: Sequence[Doing | None], *, seconds: float) -> str:
 class Watch:
     """Notes what this rank is at, and gives up where nothing moves."""
 
-    def __init__(self, ranks: RankGroup, store: dist.Store | None, *, seconds: float) -> None:
+    def __init__(
+        self, ranks: RankGroup, store: dist.Store | None, *, seconds: float, setting: str
+    ) -> None:
         self._ranks = ranks
         self._store = store
         self._seconds = seconds
+        self._setting = setting
         self._host = socket.gethostname()
         self._doing: Doing | None = None
         self._since = time.monotonic()
@@ -126,7 +129,7 @@ class Watch:
     def _give_up(self, idle: float) -> None:
         said = describe_hang(self._all(), seconds=idle)
         sys.stderr.write(
-            f"error: {said}\n\nhint: `train.hang_minutes` is how long a step may take; what rank "
+            f"error: {said}\n\nhint: {self._setting} is how long a step may take; what rank "
             f"{self._ranks.rank} is in:\n"
         )
         faulthandler.dump_traceback(all_threads=True)
@@ -143,16 +146,18 @@ class Watch:
 
 
 @contextmanager
-def watched(ranks: RankGroup, *, minutes: float | None) -> Generator[Mark]:
+def watched(
+    ranks: RankGroup, *, minutes: float | None, setting: str = "`train.hang_minutes`"
+) -> Generator[Mark]:
     """Yield `at(step, activity)`, for a rank to call as it goes; all ranks must enter this.
 
     Where a rank calls nothing for so many minutes, the run ends with a message that names the ranks
-    that are behind. None: it may take as long as it likes.
+    that are behind, and the setting. None: it may take as long as it likes.
     """
     if minutes is None:
         yield _unwatched
         return
-    watch = Watch(ranks, _shared_store(ranks), seconds=minutes * 60)
+    watch = Watch(ranks, _shared_store(ranks), seconds=minutes * 60, setting=setting)
     watch.start()
     try:
         yield watch.at

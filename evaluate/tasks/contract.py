@@ -98,6 +98,21 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTerms:
+    """What is known of a task's training before anything is embedded."""
+
+    dataset: Dataset
+    """The images that are there, those among them that cannot be decoded."""
+
+    model: str
+    """URL of the model's folder."""
+
+    num_processes: int
+    fast: bool
+    """As `Sampling.fast`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingMaterial:
     """What a task that trains the model itself learns from, on every rank."""
 
@@ -112,6 +127,9 @@ class TrainingMaterial:
 
     weights: str
     """Hash of the model."""
+
+    preprocess: str
+    """Hash of how images are prepared."""
 
     images: str
     """Hash of the data set and the bytes of its images."""
@@ -234,6 +252,9 @@ class TaskKind(Generic[S, F, E]):
     train: Callable[[S, TrainingMaterial], object] | None = None
     """Train the model itself on the benchmark, before anything is measured; all ranks call it.
     What rank 0 returns is `Material.trained`. None for a kind that leaves the model as it is."""
+
+    check_training: Callable[[S, TrainingTerms], None] | None = None
+    """Check what `train` will need, before anything is embedded. Raises ConfigError, InputError."""
 
     learns: bool = False
     """Whether it needs a training split beside the split that it is measured on."""

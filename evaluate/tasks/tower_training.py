@@ -46,6 +46,9 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a network says of each test image after a stage."""
 
     steps: int
+    num_skipped: int
+    """Those of them that changed nothing, since their loss or gradient was not finite."""
+
     batch_size: int
     above: list[int]
     """Wrong classes that score higher than the right one."""
@@ -112,6 +115,26 @@ def places_in(material: TrainingMaterial, *splits: str) -> list[int]:
     return [at for at, image in enumerate(images) if image.split in splits]
 
 
+def check_blocks(
+    stage: Recipe, engine: FineTuneEngine, *, num_images: int, num_processes: int
+) -> None:
+    """Check that so many processes can share a stage's batches.
+
+    Raises:
+        ConfigError: a batch cannot be cut into blocks, or has fewer than there are processes.
+    """
+    config = config_of(stage, engine, num_images=num_images, seed=0)
+    count, size = config.num_blocks, config.pairs_per_block
+    if count < num_processes:
+        raise ConfigError(
+            f"{num_processes} processes cannot share {count} block{'s' * (count > 1)} of {size} "
+            "images: they are a whole batch",
+            hint="set `block_size` under the task's `engine` to "
+            f"{count * size // num_processes} or less, which makes another model, or "
+            f"`evaluate.num_processes` to {count} at most",
+        )
+
+
 def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[RunOutcome]:
     """Train and test each of the runs that is not finished; all ranks must call this.
 
@@ -122,7 +145,12 @@ def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[Ru
     """
     for run in runs:
         for stage in run.stages:
-            _check_blocks(stage, run, material.ranks.world_size)
+            check_blocks(
+                stage,
+                run.engine,
+                num_images=len(run.trained_on),
+                num_processes=material.ranks.world_size,
+            )
     return [_outcome_of(material, run) for run in runs]
 
 
@@ -131,6 +159,7 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
     of = {
         "version": _VERSION,
         "model": material.weights,
+        "preprocess": material.preprocess,
         "images": material.images,
         "stages": [identity(stage) for stage in run.stages],
         "engine": identity(run.engine),
@@ -142,7 +171,7 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
     kept = on_rank_0(ranks, ledger.finished).get(run.name)
     if kept is not None:
         return kept
-    network = _Network(material, run, made_from={"settings": fingerprint_of(of)})
+    network = _Network(material, run, of=fingerprint_of(of))
     try:
         outcome = network.run_stages()
     except DivergedError:
@@ -157,10 +186,14 @@ def _outcome_of(material: TrainingMaterial, run: TowerRun) -> RunOutcome:
 class _Network:
     """A run under way."""
 
-    def __init__(
-        self, material: TrainingMaterial, run: TowerRun, *, made_from: dict[str, str]
-    ) -> None:
+    def __init__(self, material: TrainingMaterial, run: TowerRun, *, of: str) -> None:
+        """Take a run, and the hash of all that it depends on.
+
+        Its checkpoints have a folder of their own: those of another model, other settings or other
+        libraries are not gone on from.
+        """
         self._material, self._run = material, run
+        checkpoints = storage.join(material.work, "checkpoints", of[:16])
         self._trained_on = self._labeled(run.trained_on)
         self._tested_on = self._labeled(run.tested_on)
         self._stages = [
@@ -173,8 +206,8 @@ class _Network:
                 images=self._trained_on,
                 num_classes=len(material.dataset.classes),
                 seed=run.seed,
-                folder=storage.join(material.work, "checkpoints", f"{run.name}-{number}"),
-                made_from=made_from,
+                folder=storage.join(checkpoints, f"{run.name}-{number}"),
+                made_from={"settings": of},
             )
             for number, recipe in enumerate(run.stages, start=1)
         ]
@@ -191,7 +224,7 @@ class _Network:
             read, classifier = self._new_classifier(stage)
             if weights is not None:
                 classifier.load_state_dict(weights)
-            weights = fine_tune(stage, classifier, read.color_scaling, ranks)
+            weights, num_skipped = fine_tune(stage, classifier, read.color_scaling, ranks)
             read, classifier = self._new_classifier(stage)  # what ZeRO has cut stays cut
             classifier.load_state_dict(weights)
             assert config.duration.steps is not None
@@ -201,6 +234,7 @@ class _Network:
                     classifier,
                     read,
                     steps=config.duration.steps,
+                    num_skipped=num_skipped,
                     batch_size=config.global_batch_size,
                 )
             )
@@ -218,6 +252,7 @@ class _Network:
         read: ImageTowerRead,
         *,
         steps: int,
+        num_skipped: int,
         batch_size: int,
     ) -> StageOutcome:
         ranks, tested = self._material.ranks, self._tested_on
@@ -240,6 +275,7 @@ class _Network:
         )
         return StageOutcome(
             steps=steps,
+            num_skipped=num_skipped,
             batch_size=batch_size,
             above=above,
             tied=tied,
@@ -268,17 +304,4 @@ class _Network:
         return LabeledImages(
             reads=[image.place.read for image in images],
             label_N=np.array([image.label for image in images], dtype=np.int64),
-        )
-
-
-def _check_blocks(stage: Recipe, run: TowerRun, world_size: int) -> None:
-    config = config_of(stage, run.engine, num_images=len(run.trained_on), seed=run.seed)
-    count, size = config.num_blocks, config.pairs_per_block
-    if count < world_size:
-        raise ConfigError(
-            f"{world_size} processes cannot share {count} block{'s' * (count > 1)} of {size} "
-            "images: they are a whole batch",
-            hint="set `block_size` under the task's `engine` to "
-            f"{count * size // world_size} or less, which makes another model, or "
-            f"`evaluate.num_processes` to {count} at most",
         )

@@ -45,19 +45,29 @@ TINY = {"train_px": 32, "eval_px": 40, "batch_size": 16}
 HEAD = replace(FINE_GRAINED_HEAD, **TINY, duration=Duration(steps=25), learning_rate=1e-3)
 ALL = replace(FINE_GRAINED_ALL, **TINY, duration=Duration(steps=15), learning_rate=1e-4)
 RECIPES: dict[str, Recipe] = {
-    "head": replace(HEAD, duration=Duration(steps=4)),
-    "all": replace(ALL, duration=Duration(steps=4)),
-    "batch norm": replace(IMAGENET_ALL, **TINY, duration=Duration(steps=4), learning_rate=1e-3),
+    "head": replace(HEAD, duration=Duration(steps=4), weight_decay=10.0),
+    "all": replace(ALL, duration=Duration(steps=4), weight_decay=1.0),
+    "batch norm": replace(IMAGENET_ALL, **TINY, duration=Duration(steps=4), learning_rate=0.03),
     "as in BiT": replace(
         IMAGENET_ALL,
         **TINY,
         duration=Duration(steps=4),
-        learning_rate=1e-3,
-        decay_to_initial=0.1,
+        learning_rate=0.03,
+        decay_to_initial=5.0,
         dropout=0.3,
         mixup=0.4,
     ),
 }
+"""Rates and decays so large that four steps without one of them end elsewhere."""
+
+MOVED = {
+    "head": {"head"},
+    "all": {"head", "tower"},
+    "batch norm": {"head", "tower", "statistics"},
+    "as in BiT": {"head", "tower", "statistics"},
+}
+"""What each of them trains."""
+
 BLOCK = 4
 """Of two images that are one pixel in the end, batch norm would see nothing but a sign."""
 
@@ -144,12 +154,20 @@ def images(read: Callable[[int], bytes] = CONTENTS.__getitem__) -> LabeledImages
     return LabeledImages(reads=reads, label_N=LABELS.numpy())
 
 
-def run_of(recipe: Recipe, folder: str, *, zero_stage: Any = 2, **given: Any) -> FineTuning:
+def run_of(
+    recipe: Recipe,
+    folder: str,
+    *,
+    zero_stage: Any = 2,
+    hang_minutes: float | None = None,
+    **given: Any,
+) -> FineTuning:
     """Return a stage on the engine, in blocks of four with a checkpoint each third step."""
     engine = FineTuneEngine(
         block_size=BLOCK,
         zero=ZeroConfig(stage=zero_stage, persistence_threshold=0),
         checkpoint_every_steps=3,
+        hang_minutes=hang_minutes,
         decode_threads=1,
     )
     values = {"words": "toy", "images": images(), "num_classes": 4, "made_from": {}}
@@ -159,7 +177,7 @@ def run_of(recipe: Recipe, folder: str, *, zero_stage: Any = 2, **given: Any) ->
 def trained(folder: str, ranks: Any, name: str, stage: int) -> dict[str, Tensor]:
     """Return the weights that the engine comes to by a recipe."""
     run = run_of(RECIPES[name], f"{folder}/{name}-{stage}", zero_stage=stage)
-    return fine_tune(run, new_classifier(), None, ranks)
+    return fine_tune(run, new_classifier(), None, ranks).weights
 
 
 def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
@@ -197,10 +215,27 @@ def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
     recipe = replace(RECIPES["as in BiT"], duration=Duration(steps=8))
     with zero.joined_ranks() as ranks:
         run = run_of(recipe, f"{folder}/checkpoints", images=images(read))
-        weights = fine_tune(run, new_classifier(), None, ranks)
+        weights = fine_tune(run, new_classifier(), None, ranks).weights
     return count, weights
 
 
 def until_killed(folder: str) -> None:
     """Be a rank that is killed when it reads for its sixth step."""
     read_by(folder, kill_at=5 * 16 + 5)
+
+
+def until_hung(folder: str) -> None:
+    """Be the only rank of a run whose third step waits for its first image."""
+    torch.set_num_threads(1)
+    count = 0
+
+    def read(at: int) -> bytes:
+        nonlocal count
+        count += 1
+        if count == 2 * 16 + 1:
+            time.sleep(60)  # the watch ends it long before
+        return CONTENTS[at]
+
+    with zero.joined_ranks() as ranks:
+        run = run_of(RECIPES["head"], folder, hang_minutes=0.1, images=images(read))
+        fine_tune(run, new_classifier(), None, ranks)

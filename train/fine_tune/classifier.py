@@ -76,11 +76,14 @@ class Classifier(nn.Module):
     def forward(self, pixels: PixelRows, label_B: Tensor, passes: Sequence[Pass]) -> Tensor:
         """Return the sum over this rank's blocks of each one's mean loss.
 
-        With several passes none is kept: the backward pass runs a block again with the same draws,
-        as in `Towers`. Each image is mixed with others of its block, where the recipe mixes.
+        With several passes none of a tower that is trained is kept: the backward pass runs a block
+        again with the same draws, as in `Towers`. A tower without gradients keeps nothing. Each
+        image is mixed with others of its block, where the recipe mixes.
         """
+        assert self._recipe is not None
         self.statistics_of_passes = []
-        run = self._loss if len(passes) == 1 else partial(recomputed, self._loss)
+        again = len(passes) > 1 and self._recipe.trained == "all"
+        run = partial(recomputed, self._loss) if again else self._loss
         losses: list[Tensor] = []
         for each in passes:
             loss = run(each, pixels, label_B)

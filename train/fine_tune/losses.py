@@ -32,12 +32,16 @@ def draw_mix(num_images: int, *, alpha: float, seed: int) -> Mix:
 
 
 def mixed_pixels(pixels: Tensor, mix: Mix) -> Tensor:
-    """Return each image, laid over its partner."""
+    """Return each image, laid over its partner; the images themselves where nothing is mixed."""
+    if mix.share == 1.0:
+        return pixels
     return mix.share * pixels + (1.0 - mix.share) * pixels[mix.partner_B]
 
 
 def mixed_cross_entropy(logit_BC: Tensor, label_B: Tensor, mix: Mix) -> Tensor:
     """Return the mean loss over a batch, for both labels of each image by their shares."""
     own = F.cross_entropy(logit_BC, label_B)
+    if mix.share == 1.0:
+        return own
     partners = F.cross_entropy(logit_BC, label_B[mix.partner_B])
     return mix.share * own + (1.0 - mix.share) * partners

@@ -329,6 +329,9 @@ class FineTuneEngine:
     checkpoint_every_steps: int = runtime(1000)
     """Steps between two checkpoints: a crash costs no more."""
 
+    hang_minutes: float | None = runtime(15.0)
+    """End a training in which no process gets on for so long; null: wait for ever."""
+
     decode_threads: int = runtime(4)
     """Threads of a process that read, decode and crop images ahead of the step."""
 
@@ -337,6 +340,8 @@ class FineTuneEngine:
             checkpoint_every_steps=self.checkpoint_every_steps,
             decode_threads=self.decode_threads,
         )
+        if self.hang_minutes is not None:
+            positive(hang_minutes=self.hang_minutes)
         if self.block_size is not None and self.block_size < 2:
             raise ValueError(f"block_size must be at least 2, got {self.block_size}")
 

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from openalign.train.checkpoints import resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
-from openalign.train.config import Duration, TrainConfig
+from openalign.train.config import Duration, TrainConfig, pairs_per_block
 from openalign.train.data.worker_threads import WorkerThreads
 from openalign.train.fine_tune.classifier import Classifier, build_sgd
 from openalign.train.fine_tune.images import (
@@ -49,10 +49,23 @@ from openalign.train.optim.momentum import MomentumSgd
 from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
 from openalign.train.updates import Schedule
+from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, Mark, watched
+
+_HANG_SETTING = "`hang_minutes` under the task's `engine`"
 
 
 class DivergedError(StageError):
-    """The loss or gradient of too many steps in a row was not finite."""
+    """The loss or gradient of too many steps in a row, or of the last one, was not finite."""
+
+
+class FineTuned(NamedTuple):
+    """What came of a stage."""
+
+    weights: dict[str, Tensor]
+    """Whole, and on the CPU."""
+
+    num_skipped: int
+    """Steps that changed nothing, since their loss or gradient was not finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +98,8 @@ def config_of(recipe: Recipe, engine: FineTuneEngine, *, num_images: int, seed: 
         ConfigError: the batch cannot be cut into blocks.
     """
     batch_size = min(recipe.batch_size, num_images)
-    if engine.block_size is not None and batch_size < recipe.batch_size:
-        batch_size -= batch_size % engine.block_size
+    if batch_size < recipe.batch_size:
+        batch_size -= batch_size % pairs_per_block(batch_size, engine.block_size)
     steps = total_steps(recipe.duration, num_pairs=num_images, global_batch_size=batch_size or 1)
     try:
         return TrainConfig(
@@ -99,6 +112,7 @@ def config_of(recipe: Recipe, engine: FineTuneEngine, *, num_images: int, seed: 
             precision=engine.precision,
             checkpoint_every_steps=engine.checkpoint_every_steps,
             keep_checkpoints=1,
+            hang_minutes=engine.hang_minutes,
             decode_threads=engine.decode_threads,
         )
     except ValueError as error:
@@ -133,14 +147,14 @@ class _UnderWay:
 
 def fine_tune(
     run: FineTuning, classifier: Classifier, color_scaling: Tensor | None, ranks: RankGroup
-) -> dict[str, Tensor]:
-    """Train a network from its newest checkpoint on; return its weights, whole and on the CPU.
+) -> FineTuned:
+    """Train a network from its newest checkpoint on.
 
     All ranks must call this, each with a network that begins with the same weights.
 
     Raises:
         ConfigError: there are fewer blocks than ranks.
-        DivergedError: too many steps in a row were not finite.
+        DivergedError: too many steps in a row were not finite, or the last one was not.
         InputError: an image cannot be read.
         StageError: no checkpoint is whole, or there is no room for one.
     """
@@ -166,16 +180,23 @@ def fine_tune(
     )
     saver = Saver(folder, ranks, terms)
     try:
-        with _batches(stage, color_scaling) as batches:
+        with (
+            watched(ranks, minutes=config.hang_minutes, setting=_HANG_SETTING) as at,
+            _batches(stage, color_scaling) as batches,
+        ):
             stage.engine.train()
+            at(stage.progress.step, READS)
             for batch in batches:
                 saver.check()
-                _step(stage, batch)
+                _step(stage, batch, at=at)
                 if stage.is_due:
+                    at(stage.progress.step, SAVES)
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
-        saver.wait()
-        return zero.whole_weights(stage.engine)
+                at(stage.progress.step, READS)
+            at(stage.progress.step, SAVES)
+            saver.wait()
+        return FineTuned(zero.whole_weights(stage.engine), stage.progress.num_skipped)
     finally:
         saver.close()
         zero.stop_engine(stage.engine)
@@ -208,19 +229,21 @@ def logits_of(
                 yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
 
 
-def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
+def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark) -> None:
     """Take a step; where it is not finite on any rank, change nothing.
 
     Raises:
-        DivergedError: it is one of too many in a row.
+        DivergedError: it is one of too many in a row that were not, or the last one.
     """
     run, ranks, progress, share = stage.run, stage.ranks, stage.progress, stage.share
     step = progress.step
+    at(step, COMPUTES)
     loss = share.weight * stage.engine(
         batch.pixels.to(ranks.device, non_blocking=True),
         batch.label_B.to(ranks.device, non_blocking=True),
         passes=passes.block_passes(share, seed=run.seed, step=step),
     )
+    at(step, MEETS)
     shared = loss.detach() / ranks.world_size
     dist.all_reduce(shared)
     mean = float(shared)
@@ -233,17 +256,26 @@ def _step(stage: _UnderWay, batch: LabeledBatch) -> None:
     if statistics and math.isfinite(norm):
         move_running_statistics(stage.engine.module, statistics, share=share.weight)
     if stage.is_due and ranks.rank == 0:
-        say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}")
+        skipped = f", {progress.num_skipped:,} skipped so far" if progress.num_skipped else ""
+        say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}{skipped}")
 
 
 def _count(stage: _UnderWay, *, is_taken: bool) -> None:
+    """Count a step.
+
+    A network that ends behind a step that was not finite may be ruined, so it is no result.
+
+    Raises:
+        DivergedError: it is one of too many in a row that were not finite, or the last one.
+    """
     progress = stage.progress
     progress.nonfinite_in_a_row = 0 if is_taken else progress.nonfinite_in_a_row + 1
     progress.num_skipped += not is_taken
-    if progress.nonfinite_in_a_row >= stage.config.nonfinite_steps_in_a_row:
+    at_most = 0 if progress.step == stage.num_steps else stage.config.nonfinite_steps_in_a_row - 1
+    if progress.nonfinite_in_a_row > at_most:
         raise DivergedError(
-            f"{stage.run.words} stopped at step {progress.step}: the loss or gradient of "
-            f"{progress.nonfinite_in_a_row} steps in a row was not finite",
+            f"{stage.run.words} stopped at step {progress.step} of {stage.num_steps}: the loss or "
+            f"gradient of its last step was not finite, {progress.nonfinite_in_a_row} in a row",
             hint="a lower learning rate helps where the data is sound",
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from openalign.errors import InputError
 from openalign.files.folder import opened
-from openalign.train.model.architecture import check_image_size, read_architecture
+from openalign.train.model.architecture import Architecture, check_image_size, read_architecture
 from openalign.train.model.towers import correct_image_tower
 from openalign.train.model.weights import load_align
 from openalign.train.presets import ImageTower
@@ -39,11 +39,7 @@ def read_image_tower(
     """
     with opened(model) as files, opened(processor or model) as of_processor:
         architecture = read_architecture(files)
-        for side_px in sides_px:
-            try:
-                check_image_size(architecture, height_px=side_px, width_px=side_px)
-            except ValueError as error:
-                raise InputError(f"{model}: {error}") from error
+        _check_sides(model, architecture, sides_px)
         preprocess = read_preprocess(of_processor, architecture)
         align = load_align(files)
     correct_image_tower(align.vision_model, settings)
@@ -52,3 +48,21 @@ def read_image_tower(
         width=align.config.projection_dim,
         color_scaling=preprocess.color_scaling(),
     )
+
+
+def check_sides(model: str, sides_px: Iterable[int]) -> None:
+    """Check that a model's image tower can take square crops of some sides.
+
+    Raises:
+        InputError: the folder is not that of an ALIGN, or the tower cannot take images so small.
+    """
+    with opened(model) as files:
+        _check_sides(model, read_architecture(files), sides_px)
+
+
+def _check_sides(model: str, architecture: Architecture, sides_px: Iterable[int]) -> None:
+    for side_px in sides_px:
+        try:
+            check_image_size(architecture, height_px=side_px, width_px=side_px)
+        except ValueError as error:
+            raise InputError(f"{model}: {error}") from error

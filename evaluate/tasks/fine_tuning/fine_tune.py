@@ -23,6 +23,7 @@ from openalign.evaluate.tasks.contract import (
     TaskKind,
     TaskSection,
     TrainingMaterial,
+    TrainingTerms,
     template_of,
     with_noun,
 )
@@ -104,6 +105,9 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     steps: tuple[int, ...]
     """Of each stage."""
 
+    num_skipped: int = 0
+    """Steps of all runs together that changed nothing: their loss or gradient was not finite."""
+
     batch_size: int
     train_px: tuple[int, ...]
     eval_px: tuple[int, ...]
@@ -160,6 +164,18 @@ def needs(task: FineTuneTask, dataset: Dataset) -> Needs:
     return Needs(splits=set(splits))
 
 
+def check_training(task: FineTuneTask, terms: TrainingTerms) -> None:
+    """Check that the processes can share the batches, and that the tower can take the crops.
+
+    Raises:
+        ConfigError: a batch cannot be cut into blocks, or has fewer than there are processes.
+        InputError: the model's tower cannot take crops of a side.
+    """
+    from openalign.evaluate.tasks.fine_tuning import fine_tune_measures
+
+    fine_tune_measures.check_training(task, terms)
+
+
 def train(task: FineTuneTask, material: TrainingMaterial) -> object:
     """Return what each run of the recipe says of the test images; all ranks must call this."""
     from openalign.evaluate.tasks.fine_tuning import fine_tune_measures
@@ -198,6 +214,8 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         f"{steps:,} steps at {train_px} px"
         for steps, train_px in zip(facts.steps, facts.train_px, strict=True)
     )
+    skipped = with_noun(facts.num_skipped, "step")
+    not_finite = f" {skipped} changed nothing: not finite." if facts.num_skipped else ""
     trained = "The head alone, then all layers,"
     if facts.trials:
         trained = (
@@ -206,7 +224,8 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         )
     return (
         f"{trained} were trained on {facts.num_train_images:,} images of "
-        f"{', '.join(facts.train_splits)} by SGD: {stages}, {facts.batch_size:,} images a step. "
+        f"{', '.join(facts.train_splits)} by SGD: {stages}, {facts.batch_size:,} images a step."
+        f"{not_finite} "
         f"Tested on split {facts.split}, at {' and '.join(map(str, facts.eval_px))} px; the mean "
         f"of {with_noun(len(facts.run_right), 'run')}."
     )
@@ -225,6 +244,7 @@ KIND = TaskKind(
     facts=FineTuneFacts,
     examples=ClassifiedExamples,
     needs=needs,
+    check_training=check_training,
     train=train,
     measure=measure,
     section=_section,

@@ -19,6 +19,7 @@ from openalign.evaluate.tasks.contract import (
     Measured,
     Sampling,
     TrainingMaterial,
+    TrainingTerms,
     name_of,
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
@@ -38,16 +39,44 @@ from openalign.evaluate.tasks.per_class_measures import (
 from openalign.evaluate.tasks.tower_training import (
     RunOutcome,
     TowerRun,
+    check_blocks,
     outcomes_of,
     places_in,
 )
 from openalign.train.config import Duration
 from openalign.train.data.order import seed_at
 from openalign.train.fine_tune.recipes import Recipe, VtabRecipe, vtab_recipe
+from openalign.train.fine_tune.tower import check_sides
 from openalign.train.sweep.ranges import draw_trial
 
 _FAST_STEPS = 2
 """Steps of each stage in a fast run."""
+
+
+def check_training(task: FineTuneTask, terms: TrainingTerms) -> None:
+    """Check every stage that may be trained: for VTAB those of the trials, on both sets of images.
+
+    Raises:
+        ConfigError: a batch cannot be cut into blocks, or has fewer than there are processes.
+        InputError: the model's tower cannot take crops of a side.
+    """
+    recipe, train_splits = task.recipe, splits_of(task, terms.dataset)[1]
+    stages: Sequence[Recipe] = ()
+    trained_on = [train_splits]
+    if isinstance(recipe, VtabRecipe):
+        drawn = _drawn(task, recipe, fast=terms.fast)
+        stages = [vtab_recipe(settings, batch_size=recipe.batch_size) for settings in drawn]
+        trained_on = [train_splits[:-1], train_splits]
+    else:
+        stages = recipe.stages
+    for splits in trained_on:
+        num_images = sum(image.split in splits for image in terms.dataset.images)
+        for stage in stages:
+            check_blocks(
+                stage, task.engine, num_images=num_images, num_processes=terms.num_processes
+            )
+    sides_px = {side for stage in stages for side in (stage.train_px, stage.eval_px)}
+    check_sides(terms.model, sorted(sides_px))
 
 
 class Learned(NamedTuple):
@@ -101,14 +130,13 @@ def _sweep(
 ) -> list[FineTuneTrial]:
     """Return what became of each trial; a training that diverges is right for nothing."""
     *train_splits, validation_split = splits_of(task, material.dataset)[1]
-    num_trials = 1 if material.fast else recipe.trials
-    drawn = [draw_trial(recipe.ranges, number, seed=task.seed) for number in range(num_trials)]
+    drawn = _drawn(task, recipe, fast=material.fast)
     outcomes = outcomes_of(
         material,
         [
             TowerRun(
                 name=f"trial-{number}",
-                words=f"evaluate  fine_tune/{name_of(task)}, trial {number} of {num_trials}",
+                words=f"evaluate  fine_tune/{name_of(task)}, trial {number} of {len(drawn)}",
                 stages=quick(
                     (vtab_recipe(settings, batch_size=recipe.batch_size),), fast=material.fast
                 ),
@@ -125,6 +153,12 @@ def _sweep(
         FineTuneTrial(settings=settings, num_right=outcome.num_right)
         for settings, outcome in zip(drawn, outcomes, strict=True)
     ]
+
+
+def _drawn(task: FineTuneTask, recipe: VtabRecipe, *, fast: bool) -> list[dict[str, float]]:
+    """Return the settings of each trial."""
+    num_trials = 1 if fast else recipe.trials
+    return [draw_trial(recipe.ranges, number, seed=task.seed) for number in range(num_trials)]
 
 
 def quick(stages: Sequence[Recipe], *, fast: bool) -> Sequence[Recipe]:
@@ -178,6 +212,7 @@ def measure(
             num_unseen_classes=num_classes - len(np.unique(benchmark.labels[trained_on])),
             recipe=task.recipe.kind,
             steps=tuple(stage.steps for stage in runs[0].stages),
+            num_skipped=sum(stage.num_skipped for run in runs for stage in run.stages),
             batch_size=last.batch_size,
             train_px=tuple(stage.train_px for stage in learned.stages),
             eval_px=tuple(stage.eval_px for stage in learned.stages),

@@ -77,4 +77,6 @@ def how_trained(facts: FineTuneFacts) -> str:
             f"{percent(best.num_right / facts.num_val_images)} percent of "
             f"{facts.num_val_images:,} images ({settings}): {stages}"
         )
+    if facts.num_skipped:
+        runs += f"; {with_noun(facts.num_skipped, 'step')} changed nothing: not finite"
     return f"{facts.recipe}: {stages}; {facts.batch_size:,} images a step; {runs}"

@@ -1,18 +1,16 @@
 """A classifier through both stages, in one process: what each trains, and at which rates."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
-from fine_tune_checks import ALL, HEAD, TINY, by_hand, evaluation_loss, new_classifier
+from fine_tune_checks import ALL, CONTENTS, HEAD, LABELS, by_hand, evaluation_loss, new_classifier
 from torch import Tensor, nn
 
-from openalign.train.config import Duration
+from openalign.train.data.pixel_batch import PixelBatch
 from openalign.train.fine_tune.classifier import Classifier, build_sgd
-from openalign.train.fine_tune.recipes import IMAGENET_ALL, vtab_recipe
-from openalign.train.sweep.bit import BIT_RANGES
-from openalign.train.sweep.ranges import draw_trial
+from openalign.train.fine_tune.crops import evaluation_crops
+from openalign.train.fine_tune.recipes import IMAGENET_ALL, Recipe
+from openalign.train.model.towers import Pass
 
 
 @pytest.fixture
@@ -52,6 +50,38 @@ def test_the_head_learns_on_a_tower_that_does_not_move_and_then_all_layers_do(
     assert {name for name in moved if "running" in name or "num_batches" in name} == set()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "forward_passes"),
+    [
+        pytest.param(HEAD, 2, id="head: a tower without gradients has nothing to run again for"),
+        pytest.param(ALL, 4, id="all: each of both blocks again in the backward pass"),
+    ],
+)
+def test_blocks_run_again_in_the_backward_pass_where_the_tower_is_trained(
+    classifier: Classifier, recipe: Recipe, forward_passes: int
+) -> None:
+    count = 0
+
+    def counts(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    classifier.begin(recipe)
+    classifier.tower.register_forward_hook(counts)
+    passes = [Pass(start, start + 4, 0, seed=start) for start in (0, 4)]
+    pixels = PixelBatch(
+        images=torch.from_numpy(evaluation_crops(CONTENTS[:8], side_px=32)),
+        crop_px=32,
+        warps=None,
+        color_scaling=None,
+    )
+
+    classifier(pixels.to(torch.device("cpu")), LABELS[:8], passes).backward()
+
+    assert count == forward_passes
+    assert classifier.head.weight.grad is not None
+
+
 def test_a_stage_outlives_a_look_at_the_evaluation(classifier: Classifier) -> None:
     classifier.begin(ALL)
     classifier.eval()
@@ -79,14 +109,3 @@ def test_the_tower_learns_at_a_tenth_of_the_heads_rate_on_imagenet(
     assert sum(numbers) == sum(p.numel() for p in classifier.parameters())
     assert numbers[0] == sum(p.numel() for p in classifier.head.parameters())
     assert len(build_sgd(classifier, HEAD).param_groups) == 1
-
-
-def test_a_trial_of_vtab_takes_its_steps(classifier: Classifier) -> None:
-    trial = draw_trial(BIT_RANGES, 0, seed=0) | {"mixup": 0.4, "dropout": 0.5}
-    recipe = replace(vtab_recipe(trial), **TINY, duration=Duration(steps=2))
-
-    losses = by_hand(classifier, recipe, block=16)
-
-    assert classifier.dropout.p == 0.5
-    assert losses[0] == pytest.approx(np.log(4), rel=1e-5)
-    assert losses[1] != losses[0]

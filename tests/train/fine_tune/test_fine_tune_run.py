@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fine_tune_checks as checks
+import numpy as np
 import pytest
 import torch
 from tiny_training import finish, start_ranks
@@ -15,11 +16,26 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import zero
-from openalign.train.fine_tune.recipes import FINE_GRAINED_HEAD, IMAGENET_HEAD, FineTuneEngine
-from openalign.train.fine_tune.run import config_of, fine_tune
+from openalign.train.data.order import rows_at
+from openalign.train.fine_tune.images import LabeledImages
+from openalign.train.fine_tune.recipes import (
+    FINE_GRAINED_HEAD,
+    IMAGENET_HEAD,
+    FineTuneEngine,
+    Recipe,
+)
+from openalign.train.fine_tune.run import DivergedError, config_of, fine_tune
 from openalign.train.ranks import RankGroup
+from openalign.train.watchdog import HUNG
 
-ON_TWO_RANKS = [("as in BiT", 3), ("as in BiT", 0), ("batch norm", 2), ("all", 1), ("head", 2)]
+ON_TWO_RANKS = [
+    ("as in BiT", 3),
+    ("as in BiT", 0),
+    ("batch norm", 2),
+    ("all", 1),
+    ("head", 2),
+    ("head", 3),
+]
 """Recipes, each with a ZeRO stage."""
 
 
@@ -52,14 +68,28 @@ def by_hand() -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def ways_apart(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Return how far weights lie from those expected, as a share of the way from the start."""
-    start = checks.new_classifier().state_dict()
-    names = [n for n in expected if expected[n].is_floating_point()]
-    apart = sum(float((found[n] - expected[n]).double().square().sum()) for n in names)
-    way = sum(float((expected[n] - start[n]).double().square().sum()) for n in names)
-    assert way > 0
-    return (apart / way) ** 0.5
+def ways_apart(found: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, float]:
+    """Return how far a network lies from the one expected, as shares of the way from the start.
+
+    They are of the head, of the tower's weights and of its running statistics, each by itself: the
+    statistics move a hundred times as far as weights. What is to stay must not have moved at all.
+    """
+    start, found_apart = checks.new_classifier().state_dict(), dict[str, float]()
+    for group, names in groups_of(expected).items():
+        apart = sum(float((found[n] - expected[n]).double().square().sum()) for n in names)
+        way = sum(float((expected[n] - start[n]).double().square().sum()) for n in names)
+        assert way > 0 or apart == 0, f"the {group} moved"
+        if way > 0:
+            found_apart[group] = (apart / way) ** 0.5
+    return found_apart
+
+
+def groups_of(weights: dict[str, Tensor]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {"head": [], "tower": [], "statistics": []}
+    for name in (n for n in weights if weights[n].is_floating_point()):
+        of_tower = "statistics" if "running_" in name else "tower"
+        groups["head" if name.startswith("head.") else of_tower].append(name)
+    return groups
 
 
 @pytest.mark.distributed
@@ -69,7 +99,9 @@ def test_two_ranks_come_to_what_torchs_own_sgd_does(
     two_ranks: dict[Any, Any], by_hand: dict[str, dict[str, Tensor]], case: tuple[str, int]
 ) -> None:
     assert set(two_ranks[case]) == set(by_hand[case[0]])
-    assert ways_apart(two_ranks[case], by_hand[case[0]]) < 1e-4
+    apart = ways_apart(two_ranks[case], by_hand[case[0]])
+    assert set(apart) == checks.MOVED[case[0]]
+    assert max(apart.values()) < 1e-3, apart
 
 
 @pytest.mark.distributed
@@ -98,6 +130,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+@pytest.mark.slow
+def test_a_run_that_hangs_is_ended_and_says_where(tmp_path: Path) -> None:
+    [hung] = start_ranks((checks.until_hung, (str(tmp_path),)), num_ranks=1, folder=tmp_path)
+
+    said = hung.communicate()[0]
+
+    assert hung.returncode == HUNG, said
+    assert "waits for its pairs at step 2" in said
+    assert "hint: `hang_minutes` under the task's `engine` is how long a step may take" in said
+
+
 @pytest.fixture(scope="module")
 def alone() -> Generator[RankGroup]:
     with zero.joined_ranks() as ranks:
@@ -107,9 +150,39 @@ def alone() -> Generator[RankGroup]:
 def test_a_run_ends_where_nothing_is_finite(tmp_path: Path, alone: RankGroup) -> None:
     recipe = replace(checks.HEAD, learning_rate=1e30)
 
-    with pytest.raises(StageError, match=r"toy stopped at step .* 10 steps in a row") as told:
+    with pytest.raises(StageError, match=r"toy stopped at step .* not finite, 10 in a row") as told:
         fine_tune(checks.run_of(recipe, str(tmp_path)), checks.new_classifier(), None, alone)
     assert "lower learning rate" in (told.value.hint or "")
+
+
+def without_a_loss_at(step: int, recipe: Recipe) -> LabeledImages:
+    """Return the images, with no label in the first block that a step takes."""
+    first = step * recipe.batch_size
+    block = np.arange(first, first + checks.BLOCK)
+    labels = checks.LABELS.numpy().copy()
+    labels[rows_at(block, num_rows=len(labels), seed=checks.SEED)] = -100  # what torch ignores
+    return replace(checks.images(), label_N=labels)
+
+
+def test_steps_that_are_not_finite_are_counted_and_told(
+    tmp_path: Path, alone: RankGroup, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = checks.RECIPES["head"]
+    run = checks.run_of(recipe, str(tmp_path), images=without_a_loss_at(1, recipe))
+
+    trained = fine_tune(run, checks.new_classifier(), None, alone)
+
+    assert trained.num_skipped == 1
+    assert capsys.readouterr().err.count(", 1 skipped so far\n") == 2
+    assert all(weight.isfinite().all() for weight in trained.weights.values())
+
+
+def test_a_run_whose_last_step_is_not_finite_is_no_result(tmp_path: Path, alone: RankGroup) -> None:
+    recipe = checks.RECIPES["head"]
+    run = checks.run_of(recipe, str(tmp_path), images=without_a_loss_at(3, recipe))
+
+    with pytest.raises(DivergedError, match=r"step 4 of 4: .* its last step was not finite, 1 in"):
+        fine_tune(run, checks.new_classifier(), None, alone)
 
 
 def test_a_checkpoint_of_other_inputs_is_refused(tmp_path: Path, alone: RankGroup) -> None:
@@ -122,15 +195,19 @@ def test_a_checkpoint_of_other_inputs_is_refused(tmp_path: Path, alone: RankGrou
 
 
 def test_a_set_smaller_than_the_batch_goes_in_whole_blocks() -> None:
-    def sizes(num_images: int, block_size: int | None) -> tuple[int, int]:
+    def sizes(
+        num_images: int, block_size: int | None, recipe: Recipe = FINE_GRAINED_HEAD
+    ) -> tuple[int, int]:
         engine = FineTuneEngine(block_size=block_size)
-        config = config_of(FINE_GRAINED_HEAD, engine, num_images=num_images, seed=0)
+        config = config_of(recipe, engine, num_images=num_images, seed=0)
         return config.global_batch_size, config.num_blocks
 
     assert sizes(2040, None) == (256, 1)
     assert sizes(2040, 32) == (256, 8)
     assert sizes(100, None) == (100, 1)
     assert sizes(100, 16) == (96, 6)
+    assert sizes(1000, None, IMAGENET_HEAD) == (768, 3)
+    assert sizes(1000, 250, IMAGENET_HEAD) == (1000, 4)
     with pytest.raises(ConfigError, match="batches of 0 images cannot be made"):
         sizes(10, 16)
 

@@ -37,7 +37,10 @@ def test_without_mixup_an_image_and_its_loss_are_its_own() -> None:
     mix = draw_mix(4, alpha=0.0, seed=1)
 
     assert mix.share == 1.0
-    assert torch.equal(mixed_pixels(pixels, mix), pixels)
+    assert mixed_pixels(pixels, mix) is pixels
+    # The label of any other image is impossible: a partner's share of 0 would make it no number.
+    certain = torch.full((4, 4), -torch.inf).fill_diagonal_(0.0)
+    assert mixed_cross_entropy(certain, torch.arange(4), mix).item() == 0.0
 
 
 def test_a_mix_depends_on_the_seed_alone() -> None:

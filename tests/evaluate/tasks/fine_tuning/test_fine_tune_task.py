@@ -1,6 +1,7 @@
 """Fine-tuning as a task: what it asks for, what it says, and a run by the command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,28 +20,40 @@ from tiny_training import COLORS, SHAPES, jpeg_of
 
 from openalign.cli import main
 from openalign.errors import ConfigError, InputError, StageError
+from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.labels import class_folders
 from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
 from openalign.evaluate.metrics.bootstrap import Bootstrap
 from openalign.evaluate.results import Results, read
-from openalign.evaluate.tasks.contract import FinishedTask, Material, Sampling, TrainingMaterial
+from openalign.evaluate.tasks.contract import (
+    FinishedTask,
+    Material,
+    Sampling,
+    TrainingMaterial,
+    TrainingTerms,
+)
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     FineTuneFacts,
     FineTuneTask,
+    check_training,
     headline,
     measure,
     needs,
+    protocol,
     train,
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import Learned, quick
+from openalign.evaluate.tasks.fine_tuning.fine_tune_section import how_trained
 from openalign.evaluate.tasks.tower_training import (
     RunOutcome,
     StageOutcome,
     TowerRun,
+    check_blocks,
     outcomes_of,
     places_in,
 )
+from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration
 from openalign.train.fine_tune.recipes import (
     FINE_GRAINED_ALL,
@@ -55,6 +68,9 @@ from openalign.train.fine_tune.recipes import (
 )
 from openalign.train.sweep.ranges import draw_trial
 from openalign.train.zero import joined_ranks
+
+NAMES = ("whole", "cut", "two", "refused")
+"""Pipelines of `toy`."""
 
 PETS = Dataset(
     images=[
@@ -151,8 +167,9 @@ def test_data_sets_that_cannot_be_learned_are_refused(
 def stage_outcome(above: list[int], wrong: list[int]) -> StageOutcome:
     first = [[0, 1, 2]] * len(above)
     return StageOutcome(
-        steps=7, batch_size=4, above=above, tied=[0] * len(above), wrong=wrong, first=first
-    )
+        steps=7, num_skipped=1, batch_size=4, above=above, tied=[0] * len(above), wrong=wrong,
+        first=first,
+    )  # fmt: skip
 
 
 def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
@@ -182,8 +199,13 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
     facts = measured.facts
     assert (facts.run_right, facts.steps, facts.num_train_images) == ((6, 3), (7, 7), 4)
     assert facts.num_unseen_classes == 0
+    assert facts.num_skipped == 4
+    assert how_trained(facts).endswith(
+        "4 images a step; 2 runs; 4 steps changed nothing: not finite"
+    )
     task = FinishedTask(name="pets", benchmark="pets", facts=facts, results=results_of(measured))
     (line,) = headline(task)
+    assert "4 images a step. 4 steps changed nothing: not finite. Tested on" in protocol(task)
     assert line == (
         "pets test, fine-tuned: top-1 75.0, with the head alone 33.3 (chance 33.3; 6 images, 3 "
         "classes; fine_grained, 4 training images, 2 runs)"
@@ -215,7 +237,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, model_folder: str) -> Path:
         "benchmarks": {"toy": {"kind": "class_folders", "path": str(folder / "data")}},
         "evaluate": {"model": model_folder, "tasks": [task], "bootstrap_resamples": 20},
     }
-    pipelines = {name: {**settings, "root": str(folder / name)} for name in ("whole", "cut", "two")}
+    pipelines = {name: {**settings, "root": str(folder / name)} for name in NAMES}
     path = folder / "pipelines.yaml"
     path.write_text(yaml.safe_dump(pipelines))
     return path
@@ -257,8 +279,8 @@ def test_the_command_goes_on_after_a_kill_to_the_same_bytes(
 
     evaluate_until(toy, "cut", "run 2 of 2, stage 1 of 2, step 4 of 4")
     checkpoints = toy.parent / "cut"
-    assert list(checkpoints.rglob("checkpoints/run-2-1")), "its checkpoints are there"
-    assert not list(checkpoints.rglob("checkpoints/run-1-*")), "those of a complete run are not"
+    assert list(checkpoints.rglob("checkpoints/*/run-2-1")), "its checkpoints are there"
+    assert not list(checkpoints.rglob("checkpoints/*/run-1-*")), "those of a complete run are not"
 
     assert main(command(toy, "cut")) == 0
     assert "run 1 of 2" not in capsys.readouterr().err
@@ -287,11 +309,57 @@ def material(toy: Path, model_folder: str, tmp_path: Path) -> Generator[Training
             model=model_folder,
             processor="",
             weights="w",
+            preprocess="p",
             images="i",
             work=str(tmp_path),
             ranks=ranks,
             fast=False,
         )
+
+
+def test_what_cannot_be_trained_is_told_before_anything_is_embedded(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(setting: str) -> str:
+        task = f"{{kind: fine_tune, benchmark: toy, {setting}}}"
+        assert main([*command(toy, "refused"), "--set", f"evaluate.tasks=[{task}]"]) == 2
+        err = capsys.readouterr().err
+        assert "toy needs" not in err, "nothing is told of what will be embedded"
+        return err
+
+    assert "batches of 0 images cannot be made" in said("engine: {block_size: 16}")
+    assert "takes no 8192 x 8192 images" in said("recipe: {kind: fine_grained, eval_px: 8192}")
+
+
+def test_vtabs_trials_are_checked_on_the_images_that_they_have(model_folder: str) -> None:
+    """Trials have the four images of `train`: one block of four. The best has six."""
+    recipe = VtabRecipe(batch_size=8, validation_split="val", resolutions_px=(32,), trials=2)
+    task = replace(
+        TASK, train_splits=("train",), recipe=recipe, engine=FineTuneEngine(block_size=2)
+    )
+    terms = TrainingTerms(dataset=PETS, model=model_folder, num_processes=2, fast=False)
+
+    check_training(task, terms)
+
+    with pytest.raises(ConfigError, match="3 processes cannot share 2 blocks of 2 images"):
+        check_training(task, replace(terms, num_processes=3))
+
+
+def test_the_page_shows_tasks_that_its_processes_can_share() -> None:
+    page = Path(__file__).parents[4] / "docs" / "tasks" / "fine-tuning.md"
+    (example,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    config = read_plain(EvaluateConfig, yaml.safe_load(example)["evaluate"], str(page))
+
+    of_vtab = vtab_recipe(draw_trial(VtabRecipe().ranges, 0, seed=0))
+    for task in config.tasks:
+        assert isinstance(task, FineTuneTask)
+        stages, num_images = (of_vtab,), 800
+        if not isinstance(task.recipe, VtabRecipe):
+            stages, num_images = task.recipe.stages, 2000
+        for stage in stages:
+            check_blocks(
+                stage, task.engine, num_images=num_images, num_processes=config.num_processes
+            )
 
 
 ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
@@ -332,22 +400,40 @@ def test_vtabs_recipe_trains_what_was_best_on_the_validation_split(
     assert len(last.above) == 4
 
 
-@pytest.mark.slow
-def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+def diverging(material: TrainingMaterial) -> TowerRun:
     stage = replace(
         FINE_GRAINED_HEAD, learning_rate=1e38, batch_size=8, train_px=32, eval_px=32,
         duration=Duration(steps=20),
     )  # fmt: skip
-    run = TowerRun(
+    return TowerRun(
         name="trial-1",
         words="toy",
         stages=(stage,),
-        engine=ENGINE,
+        engine=replace(ENGINE, checkpoint_every_steps=2),
         seed=0,
         trained_on=places_in(material, "train"),
         tested_on=places_in(material, "test"),
-        may_diverge=True,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", ["weights", "preprocess"])
+def test_checkpoints_of_what_has_changed_since_are_not_gone_on_from(
+    material: TrainingMaterial, changed: str
+) -> None:
+    """Two that end in the middle, and leave a checkpoint each."""
+    run = diverging(material)
+
+    for each in (material, replace(material, **{changed: "other"})):
+        with pytest.raises(StageError, match="toy stopped at step"):
+            outcomes_of(each, [run])
+
+    assert len(list(Path(material.work, "checkpoints").glob("*/trial-1-1/*"))) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_that_diverges_is_right_for_nothing(material: TrainingMaterial) -> None:
+    run = replace(diverging(material), may_diverge=True)
 
     (outcome,) = outcomes_of(material, [run])
 
