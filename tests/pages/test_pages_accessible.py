@@ -1,20 +1,28 @@
-"""The page of a fetch in Chromium: axe finds nothing, it fits a phone, and it says no error."""
+"""Pages of data stages in Chromium: axe finds nothing, they fit a phone, and they say no error."""
 
 from pathlib import Path
 
+import fetch_pages
+import harvest_pages
 import pytest
 from browser import seen_by_axe
-from fetch_pages import page_of, whole
+
+PAGES = {
+    "fetch": fetch_pages.whole(),
+    "fetch of nothing": fetch_pages.page_of({}),
+    "harvest": harvest_pages.whole(),
+    "harvest of nothing": harvest_pages.page_of(),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width_px", [1440, 390])
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("html", [whole(), page_of({})], ids=["whole", "of nothing"])
+@pytest.mark.parametrize("html", PAGES.values(), ids=PAGES)
 def test_axe_finds_nothing_and_the_page_fits(
     html: str, width_px: int, tmp_path: Path, *, is_dark: bool
 ) -> None:
-    page = tmp_path / "fetch.html"
+    page = tmp_path / "page.html"
     page.write_text(html)
 
     found = seen_by_axe(page, width_px=width_px, is_dark=is_dark)
