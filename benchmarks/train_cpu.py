@@ -38,6 +38,7 @@ from typing import Any
 from contestants import child_words, cpu_seconds, one_run
 from feed import write_corpus
 
+from openalign.train.block_shares import block_share
 from openalign.train.presets import ImageTower, TextTower
 
 SKIPPED = 2
@@ -298,7 +299,7 @@ def bare_steps(size: Size, folder: Path, clock: Clock, *, config: Any, optimizer
     batches = fed(size, folder, config=replace_steps(config, 1))
     (batch,) = batches
     towers = build_towers(config, vocabulary_size=size.vocabulary)
-    share = passes.block_share(config, rank=0, world_size=1)
+    share = block_share(config, rank=0, world_size=1)
     rule: Any = None
     if optimizer == "lamb":
         rule = build_optimizer(towers, config)

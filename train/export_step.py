@@ -13,6 +13,7 @@ from openalign.files import storage
 from openalign.files.names import CHECKPOINTS_FOLDER, VOCABULARY_FILE
 from openalign.settings.yaml_reader import read_plain
 from openalign.train import zero
+from openalign.train.block_shares import block_share
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import PAIRS
 from openalign.train.checkpoints.resume import find
@@ -23,7 +24,7 @@ from openalign.train.data.shard_reading import open_shards
 from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
 from openalign.train.optim.lamb import EMA
-from openalign.train.passes import block_share, settle_statistics
+from openalign.train.passes import settle_statistics
 from openalign.train.ranks import alone
 from openalign.train.saved_files import CONFIG_FILE
 from openalign.train.start.begin import begin

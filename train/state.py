@@ -19,7 +19,8 @@ from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
 from openalign.telemetry import JsonLines
-from openalign.train import passes, zero
+from openalign.train import zero
+from openalign.train.block_shares import BlockShare, block_share
 from openalign.train.checkpoints import going_on, resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Rewind, Start
@@ -77,7 +78,7 @@ class TrainingState:
 
     config: TrainConfig
     ranks: RankGroup
-    share: passes.BlockShare
+    share: BlockShare
     data: TrainingSet
     vocabulary: Sequence[str]
     replaced: JsonLines
@@ -117,7 +118,7 @@ def set_up(
             warm-up is as long as the run.
         StageError: no checkpoint is whole, or there is no room for one.
     """
-    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     steps = _checked_steps(config, num_pairs=len(inputs.index))
     folders = inputs.folders
     checkpoints = CheckpointFolder(

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import torch
 import torch.distributed as dist
@@ -17,6 +18,7 @@ from tiny_training import tiny_config, tiny_model
 from torch import Tensor
 
 from openalign.train import passes, zero
+from openalign.train.block_shares import BlockShare, block_share
 from openalign.train.config import ImageTower, TextTower, TrainConfig, ZeroConfig
 from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch
@@ -86,6 +88,8 @@ def run(folder: str) -> None:
         found["float64"] = step_in_float64(config_for("0 local"), ranks)
         if ranks.world_size == 2:
             found["float64 sync"] = step_in_float64(config_for("0 sync"), ranks)
+        if ranks.world_size == 1:
+            found["lookups"] = {count: lookups_of_a_step(count, ranks) for count in (2, 4)}
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
 
 
@@ -110,7 +114,7 @@ def pairs(config: TrainConfig) -> Batch:
     )
 
 
-def part_of(batch: Batch, share: passes.BlockShare) -> Batch:
+def part_of(batch: Batch, share: BlockShare) -> Batch:
     """Return a rank's part of a global batch, its texts padded to the longest of them."""
     rows = slice(share.start, share.start + share.num_pairs)
     longest = int(batch.tokens.mask[rows].sum(1).max())
@@ -120,7 +124,7 @@ def part_of(batch: Batch, share: passes.BlockShare) -> Batch:
 
 def step_in_float64(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
     """Return the loss and gradients that the ranks have together, without DeepSpeed."""
-    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE).double().train()
     batch = part_of(pairs(config), share)
     loss = loss_of(towers, replace(batch, pixels=batch.pixels[:].double()), share, config, ranks)
@@ -134,7 +138,7 @@ def step_in_float64(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
 
 
 def loss_of(
-    engine: Any, batch: Batch, share: passes.BlockShare, config: TrainConfig, ranks: RankGroup
+    engine: Any, batch: Batch, share: BlockShare, config: TrainConfig, ranks: RankGroup
 ) -> Tensor:
     """Return this rank's part of the loss."""
     outputs = passes.embed(engine, batch, share, config, ranks.device)
@@ -149,7 +153,7 @@ def step_under_zero(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
     """Return the loss, whole gradients and statistics that the ranks have together."""
     from deepspeed.utils import safe_get_full_grad
 
-    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
     optimizer = build_optimizer(towers, config)
     engine = zero.start_engine(towers, optimizer, config, ranks)
@@ -176,6 +180,28 @@ def step_under_zero(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
     found["settled"] = running_statistics(engine.module)
     zero.stop_engine(engine)
     return found
+
+
+def lookups_of_a_step(num_blocks: int, ranks: RankGroup) -> int:
+    """Return how often DeepSpeed asks modules for their parameters in a second step of stage 3.
+
+    In the first it notes the order of modules; from the second on it looks ahead in that order.
+    """
+    from deepspeed.runtime.zero import partitioned_param_coordinator as coordinator
+
+    config = replace(config_for("3 local"), global_batch_size=num_blocks * BLOCK_SIZE)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    engine = zero.start_engine(towers, build_optimizer(towers, config), config, ranks)
+    engine.train()
+    counted = Mock(wraps=coordinator.iter_params)
+    for _ in range(2):
+        with patch.object(coordinator, "iter_params", counted):
+            counted.reset_mock()
+            engine.backward(loss_of(engine, part_of(pairs(config), share), share, config, ranks))
+        engine.step()
+    zero.stop_engine(engine)
+    return counted.call_count
 
 
 class SameBatches:

@@ -107,6 +107,13 @@ def test_only_stage_3_makes_passes_for_other_ranks_sake(found: Found) -> None:
     assert [rank["3 local"]["passes"] for rank in found[3]] == [3, 3, 3]
 
 
+def test_stage_3_looks_no_further_ahead_the_more_blocks_are_to_come(found: Found) -> None:
+    """Else every module of every block would be compared with all that come: four times as many."""
+    lookups = found[1][0]["lookups"]
+
+    assert 1.5 < lookups[4] / lookups[2] < 2.5
+
+
 def test_synced_batch_norm_is_that_of_the_blocks_that_ranks_run_together(found: Found) -> None:
     """Two ranks with three of six blocks each: blocks 0 and 3, then 1 and 4, then 2 and 5."""
     half = SYNCED_BLOCKS // 2

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from openalign.errors import ConfigError
+from openalign.train.block_shares import BlockShare, block_share
 from openalign.train.config import TrainConfig, ZeroConfig
 from openalign.train.data.order import seed_at
 from openalign.train.data.pairs import Batch
 from openalign.train.data.preprocess import TokenBatch
 from openalign.train.model.towers import Pass
-from openalign.train.passes import BlockShare, block_share, passes_of
+from openalign.train.passes import passes_of
 from openalign.train.presets import SyncBatchNorm
 
 from tiny_training import tiny_config, tiny_model  # isort: skip

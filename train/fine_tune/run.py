@@ -29,6 +29,7 @@ from openalign.files import storage
 from openalign.read_ahead import made_ahead
 from openalign.telemetry import say
 from openalign.train import passes, zero
+from openalign.train.block_shares import BlockShare, block_share
 from openalign.train.checkpoints import resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
@@ -125,7 +126,7 @@ class _UnderWay:
 
     run: FineTuning
     config: TrainConfig
-    share: passes.BlockShare
+    share: BlockShare
     ranks: RankGroup
     engine: Any
     optimizer: MomentumSgd
@@ -159,7 +160,7 @@ def fine_tune(
         StageError: no checkpoint is whole, or there is no room for one.
     """
     config = config_of(run.recipe, run.engine, num_images=len(run.images), seed=run.seed)
-    share = passes.block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     folder = CheckpointFolder(url=run.folder, scratch=_scratch(run.folder))
     on_rank_0(ranks, folder.drop_unfinished)
     found = resume.find_newest(folder, ranks, made_from=run.made_from)

@@ -96,8 +96,8 @@ def check_ranks(config: TrainConfig) -> None:
     Raises:
         ConfigError: they cannot share the batch.
     """
+    from openalign.train.block_shares import block_share
     from openalign.train.local_ranks import count_gpus
-    from openalign.train.passes import block_share
 
     num_gpus = count_gpus()
     count = ranks_asked_for(config, num_gpus=num_gpus)
