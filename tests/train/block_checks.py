@@ -84,7 +84,7 @@ def run(folder: str) -> None:
     """Be one rank."""
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
-        found = {name: step_under_zero(config_for(name), ranks) for name in CASES}
+        found: dict[str, Any] = {name: step_under_zero(config_for(name), ranks) for name in CASES}
         found["float64"] = step_in_float64(config_for("0 local"), ranks)
         if ranks.world_size == 2:
             found["float64 sync"] = step_in_float64(config_for("0 sync"), ranks)
