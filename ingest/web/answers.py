@@ -4,11 +4,14 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, StrEnum
 
 from openalign.ingest.web.outages import Trouble
+
+_SECONDS = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]+)?)\s*(?:s|secs?|seconds?)?\s*", re.IGNORECASE)
+"""RFC 9110 10.2.3 has digits alone."""
 
 Headers = Sequence[tuple[str, str]]
 
@@ -64,12 +67,21 @@ class Head:
     def retry_after_seconds(self) -> float | None:
         """Return how long the host asks clients to wait, or None if it does not say.
 
-        A date counts from the host's own `Date`, since its clock and ours may differ.
+        A date counts from the host's own `Date`, since its clock and ours may differ. Of several
+        values, such as those of a server and of what stands before it, the longest holds.
         """
-        value = (self.header("retry-after") or "").strip()
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
-            return float(value)
-        until = _moment(value)
+        asked = [
+            seconds
+            for name, value in self.headers
+            if name == "retry-after" and (seconds := self._wait_in(value)) is not None
+        ]
+        return max(asked, default=None)
+
+    def _wait_in(self, value: str) -> float | None:
+        numbers = [_SECONDS.fullmatch(part) for part in value.split(",")]
+        if all(numbers):
+            return max(float(number[1]) for number in numbers if number)
+        until = _moment(value.strip())
         if until is None:
             return None
         return max(0.0, until - (_moment(self.header("date") or "") or time.time()))
@@ -129,9 +141,10 @@ class BodyRule:
 
 
 def _moment(value: str) -> float | None:
-    """Return a date of HTTP in seconds since 1970, or None when it is none."""
+    """Return a date of HTTP, or of ISO 8601, in seconds since 1970; None when it is neither."""
     try:
-        moment = parsedate_to_datetime(value)
+        is_iso = value[:4].isdigit()
+        moment = datetime.fromisoformat(value) if is_iso else parsedate_to_datetime(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None

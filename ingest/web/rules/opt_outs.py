@@ -16,7 +16,8 @@ _AGENT_NAME = re.compile(r"([a-z][a-z0-9_.-]*+|\*)(?:/[a-z0-9_.+-]*+)?")
 _COMMENT = re.compile(r"\([^()]*+\)")
 """Behind the name and version in a User-Agent, where owners copy them from."""
 _PART = re.compile("[^,;]+")
-_ISO_DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)")
+_YEAR_FIRST = re.compile(r"(?<!\d)(?P<year>\d{4})([-/.]?)(?P<month>\d\d)\2(?P<day>\d\d)(?!\d)")
+_WITH_POINTS = re.compile(r"\b(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})\b")
 _DAY_FIRST = re.compile(
     r"\b(?P<day>\d\d?)[ -](?P<month>[a-z]{3})[a-z]*[-, ]+(?P<year>\d{4}|\d\d)\b"
 )
@@ -102,8 +103,11 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _date_in(text: str) -> date | None:
-    """Return the date at the start of a text, in the forms of ISO 8601, RFC 850 and RFC 822."""
-    for form in (_ISO_DATE, _DAY_FIRST, _MONTH_FIRST):
+    """Return the date at the start of a text, in a form of ISO 8601, RFC 850 and RFC 822, or None.
+
+    Numbers are read where their signs tell their order: 2026/10/31, 31.10.2026.
+    """
+    for form in (_YEAR_FIRST, _WITH_POINTS, _DAY_FIRST, _MONTH_FIRST):
         found = form.search(text[:_DATE_CHARS])
         if found is None:
             continue

@@ -13,6 +13,9 @@ from typing import Protocol
 ACCEPTED = "gzip, deflate, br"
 """What requests ask for, as a value of Accept-Encoding."""
 
+_MAX_LAYERS = 5
+"""No server encodes more often. A list may name thousands, and each costs a call within a call."""
+
 _PIECE_BYTES = 64 * 1024
 _SURE_BYTES = 1024
 """So much of a body tells whether it is encoded: other data breaks each decoder earlier."""
@@ -109,12 +112,15 @@ class Decoder:
 
 
 def decoders_for(values: Sequence[str]) -> list[Decoder]:
-    """Return decoders for the values of Content-Encoding, in the order in which they are asked."""
+    """Return decoders for the values of Content-Encoding, in the order in which they are asked.
+
+    Only the outermost few encodings are undone; what is left of more is judged as it stands.
+    """
     names = [name.strip().lower() for value in values for name in value.split(",")]
     names.reverse()
     # The chunks of an upload to S3 are around all else, wherever the list names them.
     names.sort(key=lambda name: name != "aws-chunked")
-    return [Decoder(_STEPS[name]()) for name in names if name in _STEPS]
+    return [Decoder(_STEPS[name]()) for name in names if name in _STEPS][:_MAX_LAYERS]
 
 
 def fed(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:

@@ -52,6 +52,13 @@ def head(*headers: tuple[str, str], status: int = 503) -> Head:
         pytest.param("Thu, 26 Nov 2026 13:02:00 -0000", 120.0, id="date of an unknown zone"),
         pytest.param("Thu, 26 Nov 2026 14:02:00 +0100", 120.0, id="date of another zone"),
         pytest.param("Thu, 26 Nov 2026 12:00:00 GMT", 0.0, id="date that is over"),
+        pytest.param("120, 60", 120.0, id="of two servers"),
+        pytest.param("120s", 120.0, id="with a unit"),
+        pytest.param("120 seconds", 120.0, id="with a word for it"),
+        pytest.param("+120", 120.0, id="with a sign"),
+        pytest.param("2026-11-26T13:02:00Z", 120.0, id="date of ISO 8601"),
+        pytest.param("2026-11-26 13:02:00", 120.0, id="date of ISO 8601 without a zone"),
+        pytest.param("2 hours", None, id="another unit"),
         pytest.param("soon", None, id="word"),
         pytest.param("-1", None, id="negative"),
         pytest.param("\xb2", None, id="superscript"),
@@ -63,6 +70,12 @@ def test_a_retry_after_is_read_by_the_hosts_own_clock(value: str, seconds: float
     answer = head(("date", "Thu, 26 Nov 2026 13:00:00 GMT"), ("retry-after", value))
 
     assert answer.retry_after_seconds == seconds
+
+
+def test_the_longest_of_several_holds() -> None:
+    answer = head(("retry-after", "120"), ("retry-after", "60"), ("retry-after", "soon"))
+
+    assert answer.retry_after_seconds == 120
 
 
 def test_without_a_clock_of_the_host_a_date_counts_from_now() -> None:

@@ -82,6 +82,17 @@ def test_what_is_encoded_is_decoded(
     assert decoded(encoding, pack(content), piece_bytes=piece_bytes) == content
 
 
+def test_a_list_of_thousands_of_encodings_is_undone_as_far_as_servers_go() -> None:
+    body = TEXT
+    for _ in range(5):
+        body = gzip.compress(body)
+
+    assert decoded(",".join(["gzip"] * 5), body) == TEXT
+    assert decoded(",".join(["gzip"] * 5_000), body) == TEXT
+    assert decoded(",".join(["gzip"] * 5_000), JPEG) == JPEG
+    assert decoded(",".join(["gzip"] * 5_000), gzip.compress(body)) == gzip.compress(TEXT)
+
+
 @pytest.mark.parametrize(("encoding", "pack"), PACKED)
 def test_an_empty_body_stays_empty(encoding: str, pack: Callable[[bytes], bytes]) -> None:
     assert decoded(encoding, pack(b"")) == b""
