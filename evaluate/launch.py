@@ -30,11 +30,12 @@ from openalign.train.local_ranks import (
     orderly_end,
     rank_environment,
 )
+from openalign.train.stopping import SIGNALS, STOPPED
 
 RANK_MODULE = "openalign.evaluate.rank"
 
 STOPS = "evaluate  stops; the same command goes on from there"
-"""What is said on SIGTERM."""
+"""What is said on SIGTERM and SIGUSR1."""
 
 _TAIL_LINES = 15
 _SECONDS_TO_STOP = 20.0
@@ -68,12 +69,13 @@ def launch(
 ) -> None:
     """Run `python -m MODULE ARGV` as `count` ranks and wait for them.
 
-    The ranks end with this process: when it is interrupted or gets SIGTERM it ends them and waits,
-    and when it is killed they notice. The first rank that fails ends the others. Logs lie in `work`
-    where it is local, and else in a folder of this machine that is removed when all goes well.
+    The ranks end with this process: when it is interrupted or gets SIGTERM or SIGUSR1 it ends them
+    and waits, so that what trains can save; when it is killed they notice. The first rank that
+    fails ends the others. Logs lie in `work` where it is local, and else in a folder of this
+    machine that is removed when all goes well.
 
     Raises:
-        SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
+        SystemExit: this process got one of both; the code is 143, as a shell reports it.
         StageError: this process is a rank itself, or a rank failed: which, how it ended, and where
             its log lies.
     """
@@ -87,7 +89,7 @@ def launch(
     say(f"evaluate  starts {count} ranks; their logs are in {logs}")
     ended: queue.Queue[_Rank] = queue.Queue()
     failed: _Rank | None = None
-    with orderly_end(STOPS), ExitStack() as held:
+    with orderly_end(STOPS, SIGNALS), ExitStack() as held:
         progress = held.enter_context(closing(_ProgressOfRanks(count)))
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}
@@ -97,6 +99,8 @@ def launch(
             held.callback(_end, rank, reader)
             reader.start()
         failed = _first_failure(ended, count)
+    if failed is not None and failed.process.returncode == STOPPED:
+        raise SystemExit(STOPPED)  # it was asked to stop itself, and told the others
     if failed is not None:
         raise _error_of(failed, count)
     if not storage.is_local(work):

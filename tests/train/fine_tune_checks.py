@@ -195,6 +195,11 @@ def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
             Path(folder, "found.pkl").write_bytes(pickle.dumps(found))
 
 
+def eight_steps() -> Recipe:
+    """Return a recipe with a checkpoint behind each third step, and what is drawn for each."""
+    return replace(RECIPES["as in BiT"], duration=Duration(steps=8))
+
+
 def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
     """Be the only rank of a run of eight steps; return how often it reads, and its weights.
 
@@ -212,9 +217,8 @@ def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
             time.sleep(0.05)
         return CONTENTS[at]
 
-    recipe = replace(RECIPES["as in BiT"], duration=Duration(steps=8))
     with zero.joined_ranks() as ranks:
-        run = run_of(recipe, f"{folder}/checkpoints", images=images(read))
+        run = run_of(eight_steps(), f"{folder}/checkpoints", images=images(read))
         weights = fine_tune(run, new_classifier(), None, ranks).weights
     return count, weights
 
@@ -222,6 +226,25 @@ def read_by(folder: str, *, kill_at: int = 0) -> tuple[int, dict[str, Tensor]]:
 def until_killed(folder: str) -> None:
     """Be a rank that is killed when it reads for its sixth step."""
     read_by(folder, kill_at=5 * 16 + 5)
+
+
+def until_stopped(folder: str) -> None:
+    """Be a rank; the last is asked to stop when it reads for its sixth step."""
+    torch.set_num_threads(1)
+    count = 0
+
+    with zero.joined_ranks() as ranks:
+        num_images = 16 // ranks.world_size
+
+        def read(at: int) -> bytes:
+            nonlocal count
+            count += 1
+            if count == 5 * num_images + 1 and ranks.rank == ranks.world_size - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return CONTENTS[at]
+
+        run = run_of(eight_steps(), f"{folder}/checkpoints", images=images(read))
+        fine_tune(run, new_classifier(), None, ranks)
 
 
 def until_hung(folder: str) -> None:

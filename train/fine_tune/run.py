@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ from openalign.train.model.batch_norm import average_batch_norm, move_running_st
 from openalign.train.optim.momentum import MomentumSgd
 from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
+from openalign.train.stopping import Stopped, Stopping, stop_requests
 from openalign.train.updates import Schedule
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, Mark, watched
 
@@ -158,6 +159,7 @@ def fine_tune(
         DivergedError: too many steps in a row were not finite, or the last one was not.
         InputError: an image cannot be read.
         StageError: no checkpoint is whole, or there is no room for one.
+        Stopped: a rank was asked to stop, and a checkpoint is saved.
     """
     config = config_of(run.recipe, run.engine, num_images=len(run.images), seed=run.seed)
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
@@ -182,6 +184,7 @@ def fine_tune(
     saver = Saver(folder, ranks, terms)
     try:
         with (
+            stop_requests(Stopping(), began=0.0) as stops,
             watched(ranks, minutes=config.hang_minutes, setting=_HANG_SETTING) as at,
             _batches(stage, color_scaling) as batches,
         ):
@@ -189,11 +192,13 @@ def fine_tune(
             at(stage.progress.step, READS)
             for batch in batches:
                 saver.check()
-                _step(stage, batch, at=at)
-                if stage.is_due:
+                is_asked = _step(stage, batch, at=at, stop=stops.are_there())
+                if stage.is_due or is_asked:
                     at(stage.progress.step, SAVES)
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
+                if is_asked and stage.progress.step < stage.num_steps:
+                    _stop(stage, saver)
                 at(stage.progress.step, READS)
             at(stage.progress.step, SAVES)
             saver.wait()
@@ -230,8 +235,21 @@ def logits_of(
                 yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
 
 
-def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark) -> None:
+def _stop(stage: _UnderWay, saver: Saver) -> NoReturn:
+    saver.wait()
+    step = stage.progress.step
+    if stage.ranks.rank == 0:
+        say(
+            f"{stage.run.words} stopped behind step {step:,} of {stage.num_steps:,}, with a "
+            "checkpoint; the same command goes on from there"
+        )
+    raise Stopped(step)
+
+
+def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark, stop: bool) -> bool:
     """Take a step; where it is not finite on any rank, change nothing.
+
+    `stop` tells that this rank is asked to stop behind it. Returns whether any rank is.
 
     Raises:
         DivergedError: it is one of too many in a row that were not, or the last one.
@@ -245,9 +263,9 @@ def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark) -> None:
         passes=passes.block_passes(share, seed=run.seed, step=step),
     )
     at(step, MEETS)
-    shared = loss.detach() / ranks.world_size
+    shared = torch.stack([loss.detach() / ranks.world_size, loss.new_tensor(stop)])
     dist.all_reduce(shared)
-    mean = float(shared)
+    mean, num_asked = shared.tolist()
     stage.optimizer.set_factor(falling_factor(run.recipe.falls, step, total_steps=stage.num_steps))
     is_finite = math.isfinite(mean)
     norm = zero.take_step(stage.engine, stage.optimizer, loss) if is_finite else math.nan
@@ -259,6 +277,7 @@ def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark) -> None:
     if stage.is_due and ranks.rank == 0:
         skipped = f", {progress.num_skipped:,} skipped so far" if progress.num_skipped else ""
         say(f"{run.words}, step {progress.step:,} of {stage.num_steps:,}: loss {mean:.4f}{skipped}")
+    return num_asked > 0
 
 
 def _count(stage: _UnderWay, *, is_taken: bool) -> None:

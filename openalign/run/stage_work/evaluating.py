@@ -32,17 +32,18 @@ def start(spec: "EvaluationSpec", *, num_processes: int) -> Manifest:
     """Evaluate, in this process or in as many as are asked for; return the sealed manifest.
 
     Raises:
-        SystemExit: this process got SIGTERM.
+        SystemExit: this process got SIGTERM or SIGUSR1.
         OpenAlignError: what stops `evaluate.rank.run`.
         StageError: a rank failed.
     """
     from openalign.evaluate.launch import STOPS, launch, num_ranks
     from openalign.train.local_ranks import orderly_end
+    from openalign.train.stopping import SIGNALS
     from openalign.train.stage_spec import made_by_ranks
 
     count = num_ranks(num_processes)
     if count == 1:
-        with orderly_end(STOPS):  # copies of a remote model do not stay behind
+        with orderly_end(STOPS, SIGNALS):  # copies of a remote model do not stay behind
             run_as_rank(spec)
         return spec.folder.require()
     return made_by_ranks(spec, lambda url: launch([url], count=count, work=spec.work))

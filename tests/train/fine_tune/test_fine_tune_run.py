@@ -1,6 +1,7 @@
 """Stages on the training engine: equal to torch's own SGD, on any ranks, and after a kill."""
 
 import pickle
+import re
 import signal
 from collections.abc import Generator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import zero
+from openalign.train.checkpoint_names import name_of
 from openalign.train.data.order import rows_at
 from openalign.train.fine_tune.images import LabeledImages
 from openalign.train.fine_tune.recipes import (
@@ -26,6 +28,7 @@ from openalign.train.fine_tune.recipes import (
 )
 from openalign.train.fine_tune.run import DivergedError, config_of, fine_tune
 from openalign.train.ranks import RankGroup
+from openalign.train.stopping import STOPPED
 from openalign.train.watchdog import HUNG
 
 ON_TWO_RANKS = [
@@ -115,10 +118,18 @@ def test_ranks_share_the_images_that_are_tested(two_ranks: dict[Any, Any]) -> No
     torch.testing.assert_close(two_ranks["scores"], expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Tensor]]:
+    """How often a run of eight steps reads, and its weights."""
+    return checks.read_by(str(tmp_path_factory.mktemp("whole")))
+
+
 @pytest.mark.slow
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, whole: tuple[int, dict[str, Tensor]]
+) -> None:
     """Steps read 16 images. It is killed at the sixth, behind the checkpoint of the third."""
-    reads, expected = checks.read_by(str(tmp_path / "whole"))
+    reads, expected = whole
     cut = tmp_path / "cut"
     [killed] = start_ranks((checks.until_killed, (str(cut),)), num_ranks=1, folder=cut)
     said = killed.communicate()[0]
@@ -128,6 +139,36 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 
     assert (reads, reads_after) == (8 * 16, 5 * 16)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_asked_to_stop_goes_on_behind_its_last_step(
+    tmp_path: Path, whole: tuple[int, dict[str, Tensor]]
+) -> None:
+    """It is asked while it reads for its sixth step, one ahead: behind the fourth or the fifth."""
+    _, expected = whole
+    [stopped] = start_ranks((checks.until_stopped, (str(tmp_path),)), num_ranks=1, folder=tmp_path)
+    said = stopped.communicate()[0]
+    assert stopped.returncode == STOPPED, said
+    step = int(re.findall(r"toy stopped behind step (\d) of 8, with a checkpoint", said)[0])
+    assert step in (4, 5)
+
+    reads, found = checks.read_by(str(tmp_path))
+
+    assert reads == (8 - step) * 16
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_ranks_stop_behind_the_same_step_whichever_was_asked(tmp_path: Path) -> None:
+    both = start_ranks((checks.until_stopped, (str(tmp_path),)), num_ranks=2, folder=tmp_path)
+    said = [rank.communicate()[0] for rank in both]
+
+    assert [rank.returncode for rank in both] == [STOPPED, STOPPED], said
+    assert "stopped behind step" in said[0]
+    [saved] = (tmp_path / "checkpoints").glob("step-*")
+    assert saved.name in (name_of(4), name_of(5))
 
 
 @pytest.mark.slow
