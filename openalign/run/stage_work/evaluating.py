@@ -38,8 +38,8 @@ def start(spec: "EvaluationSpec", *, num_processes: int) -> Manifest:
     """
     from openalign.evaluate.launch import STOPS, launch, num_ranks
     from openalign.train.local_ranks import orderly_end
-    from openalign.train.stopping import SIGNALS
     from openalign.train.stage_spec import made_by_ranks
+    from openalign.train.stopping import SIGNALS
 
     count = num_ranks(num_processes)
     if count == 1:
