@@ -8,7 +8,7 @@ RUN    := $(VENV)/bin
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
 
-# Files of tests are shared out over processes, the largest first.
+# Files of tests are shared out over processes, those with the most tests first.
 test: $(VENV)/dev.ready
 	$(RUN)/pytest -n auto --maxprocesses 4 --dist loadfile
 

@@ -70,12 +70,12 @@ def launch(
     """Run `python -m MODULE ARGV` as `count` ranks and wait for them.
 
     The ranks end with this process: when it is interrupted or gets SIGTERM or SIGUSR1 it ends them
-    and waits, so that what trains can save; when it is killed they notice. The first rank that
-    fails ends the others. Logs lie in `work` where it is local, and else in a folder of this
-    machine that is removed when all goes well.
+    and waits 20 s at most, so that what trains can save; when it is killed they notice. The first
+    rank that fails ends the others. Logs lie in `work` where it is local, and else in a folder of
+    this machine that is removed when all goes well.
 
     Raises:
-        SystemExit: this process got one of both; the code is 143, as a shell reports it.
+        SystemExit: this process got either, or a rank did and told the others; the code is 143.
         StageError: this process is a rank itself, or a rank failed: which, how it ended, and where
             its log lies.
     """
@@ -91,12 +91,14 @@ def launch(
     failed: _Rank | None = None
     with orderly_end(STOPS, SIGNALS), ExitStack() as held:
         progress = held.enter_context(closing(_ProgressOfRanks(count)))
+        started: list[tuple[_Rank, threading.Thread]] = []
+        held.callback(_end, started)
         for number in range(count):
             of_rank = {**(environment or {}), **rank_environment(number, count, port)}
             rank = _start([module, *argv], number, logs, of_rank)
             reader = threading.Thread(target=_read, args=(rank, progress, ended), daemon=True)
             # Before the reader starts: an interrupt may come at any time.
-            held.callback(_end, rank, reader)
+            started.append((rank, reader))
             reader.start()
         failed = _first_failure(ended, count)
     if failed is not None and failed.process.returncode == STOPPED:
@@ -185,27 +187,29 @@ class _ProgressOfRanks:
                 self._bar.close()
 
 
-def _end(rank: _Rank, reader: threading.Thread) -> None:
-    """End a rank and wait for its last messages."""
-    _stop(rank)
-    assert rank.process.stdout is not None
-    if reader.ident is None:  # it was never started
-        rank.process.stdout.close()
-    else:
-        reader.join()
+def _end(started: Sequence[tuple[_Rank, threading.Thread]]) -> None:
+    """End the ranks that still run, and wait for their last messages.
 
-
-def _stop(rank: _Rank) -> None:
-    """End a rank that still runs: SIGTERM first, SIGKILL if need be."""
-    process = rank.process
-    if process.poll() is None:
-        process.terminate()
+    All get SIGTERM before any is waited for: what they do first, such as to save a checkpoint, they
+    may have to do together.
+    """
+    for rank, _ in started:
+        if rank.process.poll() is None:
+            rank.process.terminate()
+    end = time.monotonic() + _SECONDS_TO_STOP
+    for rank, reader in started:
+        process = rank.process
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_STOP)
-    process.kill()
-    process.wait()
-    assert process.stdin is not None
-    process.stdin.close()
+            process.wait(max(0.0, end - time.monotonic()))
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        if reader.ident is None:  # it was never started
+            process.stdout.close()
+        else:
+            reader.join()
 
 
 def _log_folder(work: str) -> Path:

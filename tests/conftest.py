@@ -15,9 +15,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
     In the background of a shell SIGINT is ignored, and so it would be in every process of theirs.
     On a GPU two ranks would need two, and sums have another order; tests marked `gpu` ask for it.
-    A process that only hands tests out to others leaves them the environment that they ask for.
+    The process that starts such processes leaves the environment to them.
     """
-    if hands_out(config):
+    if _hands_out(config):
         return
     config.stash[_VISIBLE_GPUS] = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -25,8 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def hands_out(config: pytest.Config) -> bool:
-    """Tell whether this process runs no test itself: pytest-xdist's, of several (`-n 2`)."""
+def _hands_out(config: pytest.Config) -> bool:
+    """Tell whether this is the process from which pytest-xdist starts those that run tests."""
     return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
 
 

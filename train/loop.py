@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -33,7 +33,7 @@ from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup
 from openalign.train.spikes import Spike, remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
-from openalign.train.stopping import Stopped, stop_requests
+from openalign.train.stopping import stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
@@ -192,21 +192,12 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
                 state.saver.save(state.engine, state.optimizer, progress)
                 saved = progress.step
             if outcome.stop and not ended:
-                _stop(state)
+                state.saver.wait()
+                says = state.ranks.rank == 0
+                stop_behind(progress.step, state.total_steps, words="train    ", says=says)
             at(progress.step, READS)
             asked = time.monotonic()
     return None
-
-
-def _stop(state: TrainingState) -> NoReturn:
-    state.saver.wait()
-    step = state.progress.step
-    if state.ranks.rank == 0:
-        say(
-            f"train     stopped behind step {step} of {state.total_steps}, with a checkpoint; the "
-            "same command goes on from there"
-        )
-    raise Stopped(step)
 
 
 def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:

@@ -101,7 +101,7 @@ def made_by_ranks(spec: StageSpec, start: Callable[[str], None]) -> Manifest:
     """Write a spec, have ranks started that are told its URL, and return what rank 0 has sealed.
 
     Raises:
-        SystemExit: this process got SIGTERM.
+        SystemExit: this process or the ranks were asked to stop.
         StageError: the ranks failed.
     """
     # A name of its own: another starter may be here before rank 0 has locked the stage.

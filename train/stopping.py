@@ -11,8 +11,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 from openalign.settings.limits import not_negative, positive
+from openalign.telemetry import say
 
 STOPPED = 143
 """Exit code of a run that was asked to stop: a shell's for SIGTERM, whatever asked."""
@@ -54,6 +56,20 @@ class Stopped(SystemExit):
     def __init__(self, step: int) -> None:
         super().__init__(STOPPED)
         self.step = step
+
+
+def stop_behind(step: int, num_steps: int, *, words: str, says: bool) -> NoReturn:
+    """End a run that has saved a checkpoint behind a step; who `says` so begins with `words`.
+
+    Raises:
+        Stopped: always.
+    """
+    if says:
+        say(
+            f"{words} stopped behind step {step} of {num_steps}, with a checkpoint; the same "
+            "command goes on from there"
+        )
+    raise Stopped(step)
 
 
 class StopRequests:

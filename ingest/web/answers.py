@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 
 from openalign.ingest.web.outages import Trouble
 
-_SECONDS = re.compile(r"\s*\+?([0-9]+(?:\.[0-9]+)?)\s*(?:s|secs?|seconds?)?\s*", re.IGNORECASE)
+_SECONDS = re.compile(r"\+?([0-9]+(?:\.[0-9]+)?)(?: ?(?:s|secs?|seconds?)\.?)?", re.IGNORECASE)
 """RFC 9110 10.2.3 has digits alone."""
 
 Headers = Sequence[tuple[str, str]]
@@ -68,7 +68,8 @@ class Head:
         """Return how long the host asks clients to wait, or None if it does not say.
 
         A date counts from the host's own `Date`, since its clock and ours may differ. Of several
-        values, such as those of a server and of what stands before it, the longest holds.
+        headers or numbers in a list, such as those of a server and of what stands before it, the
+        longest holds. Dates have commas of their own, so there is no list of them.
         """
         asked = [
             seconds
@@ -78,9 +79,10 @@ class Head:
         return max(asked, default=None)
 
     def _wait_in(self, value: str) -> float | None:
-        numbers = [_SECONDS.fullmatch(part) for part in value.split(",")]
-        if all(numbers):
-            return max(float(number[1]) for number in numbers if number)
+        parts = [_SECONDS.fullmatch(part.strip()) for part in value.split(",")]
+        numbers = [float(part[1]) for part in parts if part is not None]
+        if numbers:
+            return max(numbers)
         until = _moment(value.strip())
         if until is None:
             return None

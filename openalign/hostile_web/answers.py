@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Callable
+from textwrap import shorten
 
 from openalign.files.states import FetchState
 from openalign.hostile_web.case import DOMAIN, ELSEWHERE, GOOD, Case, Door
@@ -215,7 +216,7 @@ def encoding_cases() -> list[Case]:
     return [
         Case(
             name=f"encoding-{name}",
-            does=f"says `Content-Encoding: {said if len(said) < 40 else 'gzip, 2,000 times'}` of "
+            does=f"says `Content-Encoding: {shorten(said, 40, placeholder=' ...')}` of "
             + words.get(name, "an image that is not" if body is image else "an image that is"),
             state=state[0] if state else FetchState.FETCHED,
             image=Reply(body=body, headers=[("Content-Encoding", said)]),

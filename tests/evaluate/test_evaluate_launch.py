@@ -12,6 +12,7 @@ from rank_processes import environment, is_alive, process_ids, wait_until
 
 from openalign.errors import StageError
 from openalign.evaluate import launch
+from openalign.train.stopping import STOPPED
 
 pytestmark = pytest.mark.distributed
 
@@ -64,6 +65,14 @@ def test_a_rank_that_fails_ends_the_others_and_is_named(tmp_path: Path) -> None:
         f"rank 1 of 2 ended with code 2; its log is {tmp_path}/work/logs/rank-1.log; "
         "its last lines were:\n\nerror: a.jpg is gone\n"
     )
+    assert not any(map(is_alive, process_ids(tmp_path)))
+
+
+def test_a_rank_that_was_asked_to_stop_is_no_failure(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        start(tmp_path, f"0=sleep:{tmp_path}", f"1=exit:{STOPPED}")
+
+    assert caught.value.code == STOPPED
     assert not any(map(is_alive, process_ids(tmp_path)))
 
 
@@ -122,6 +131,7 @@ launch(sys.argv[2:], count=2, work=sys.argv[1], module="toy_rank", environment=e
     ("number", "code"),
     [
         pytest.param(signal.SIGTERM, 143, id="terminated"),
+        pytest.param(signal.SIGUSR1, 143, id="preempted"),
         pytest.param(signal.SIGKILL, -signal.SIGKILL, id="killed"),
     ],
 )
@@ -153,12 +163,15 @@ evaluating.start(None, num_processes=1)
 """
 
 
-def test_one_process_that_is_terminated_leaves_no_copies_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_one_process_that_is_asked_to_stop_leaves_no_copies_behind(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     command = [sys.executable, "-c", ONE_PROCESS, str(tmp_path)]
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:
         wait_until((tmp_path / "ready").exists)
 
-        process.terminate()
+        process.send_signal(number)
 
         assert process.wait(120) == 143
         assert process.stderr is not None

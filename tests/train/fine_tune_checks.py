@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -228,23 +229,24 @@ def until_killed(folder: str) -> None:
     read_by(folder, kill_at=5 * 16 + 5)
 
 
-def until_stopped(folder: str) -> None:
-    """Be a rank; the last is asked to stop when it reads for its sixth step."""
+def until_stopped(folder: str, during: int) -> None:
+    """Be a rank; the last is asked to stop while it takes a step."""
     torch.set_num_threads(1)
+    take_step = zero.take_step
     count = 0
 
     with zero.joined_ranks() as ranks:
-        num_images = 16 // ranks.world_size
 
-        def read(at: int) -> bytes:
+        def take_and_ask(*arguments: Any) -> float:
             nonlocal count
             count += 1
-            if count == 5 * num_images + 1 and ranks.rank == ranks.world_size - 1:
+            if count == during and ranks.rank == ranks.world_size - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return CONTENTS[at]
+            return take_step(*arguments)
 
-        run = run_of(eight_steps(), f"{folder}/checkpoints", images=images(read))
-        fine_tune(run, new_classifier(), None, ranks)
+        with patch.object(zero, "take_step", take_and_ask):
+            run = run_of(eight_steps(), f"{folder}/checkpoints")
+            fine_tune(run, new_classifier(), None, ranks)
 
 
 def until_hung(folder: str) -> None:

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ from openalign.train.model.batch_norm import average_batch_norm, move_running_st
 from openalign.train.optim.momentum import MomentumSgd
 from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
-from openalign.train.stopping import Stopped, Stopping, stop_requests
+from openalign.train.stopping import Stopping, stop_behind, stop_requests
 from openalign.train.updates import Schedule
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, Mark, watched
 
@@ -184,7 +184,7 @@ def fine_tune(
     saver = Saver(folder, ranks, terms)
     try:
         with (
-            stop_requests(Stopping(), began=0.0) as stops,
+            stop_requests(Stopping(), began=0.0) as stops,  # without a limit it began at no time
             watched(ranks, minutes=config.hang_minutes, setting=_HANG_SETTING) as at,
             _batches(stage, color_scaling) as batches,
         ):
@@ -197,11 +197,15 @@ def fine_tune(
                     at(stage.progress.step, SAVES)
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
-                if is_asked and stage.progress.step < stage.num_steps:
-                    _stop(stage, saver)
+                if is_asked:
+                    break
                 at(stage.progress.step, READS)
             at(stage.progress.step, SAVES)
             saver.wait()
+            # Behind the last step too: another stage, or the test, would come next.
+            if any(together(stops.are_there)):
+                says, step = ranks.rank == 0, stage.progress.step
+                stop_behind(step, stage.num_steps, words=run.words, says=says)
         return FineTuned(zero.whole_weights(stage.engine), stage.progress.num_skipped)
     finally:
         saver.close()
@@ -233,17 +237,6 @@ def logits_of(
         with closing(made_ahead(made, num_ahead=1, name="crops")) as ahead, torch.inference_mode():
             for start, pixels in zip(starts, ahead, strict=True):
                 yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
-
-
-def _stop(stage: _UnderWay, saver: Saver) -> NoReturn:
-    saver.wait()
-    step = stage.progress.step
-    if stage.ranks.rank == 0:
-        say(
-            f"{stage.run.words} stopped behind step {step:,} of {stage.num_steps:,}, with a "
-            "checkpoint; the same command goes on from there"
-        )
-    raise Stopped(step)
 
 
 def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark, stop: bool) -> bool:

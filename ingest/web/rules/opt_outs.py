@@ -105,7 +105,7 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
 def _date_in(text: str) -> date | None:
     """Return the date at the start of a text, in a form of ISO 8601, RFC 850 and RFC 822, or None.
 
-    Numbers are read where their signs tell their order: 2026/10/31, 31.10.2026.
+    Numbers are read year first, or day first with points: 2026/10/31, 31.10.2026.
     """
     for form in (_YEAR_FIRST, _WITH_POINTS, _DAY_FIRST, _MONTH_FIRST):
         found = form.search(text[:_DATE_CHARS])

@@ -120,7 +120,8 @@ def decoders_for(values: Sequence[str]) -> list[Decoder]:
     names.reverse()
     # The chunks of an upload to S3 are around all else, wherever the list names them.
     names.sort(key=lambda name: name != "aws-chunked")
-    return [Decoder(_STEPS[name]()) for name in names if name in _STEPS][:_MAX_LAYERS]
+    known = [name for name in names if name in _STEPS]
+    return [Decoder(_STEPS[name]()) for name in known[:_MAX_LAYERS]]
 
 
 def fed(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:

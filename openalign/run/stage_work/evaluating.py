@@ -32,7 +32,7 @@ def start(spec: "EvaluationSpec", *, num_processes: int) -> Manifest:
     """Evaluate, in this process or in as many as are asked for; return the sealed manifest.
 
     Raises:
-        SystemExit: this process got SIGTERM or SIGUSR1.
+        SystemExit: this process got SIGTERM or SIGUSR1, or a rank did.
         OpenAlignError: what stops `evaluate.rank.run`.
         StageError: a rank failed.
     """

@@ -1,5 +1,7 @@
 """What training is told and what stops it before a rank has started, in this process."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,23 @@ def test_how_many_ranks_are_asked_for(asked: int, num_gpus: int, expected: int) 
     config = replace(CONFIG, num_processes=asked, global_batch_size=16, block_size=4)
 
     assert training.ranks_asked_for(config, num_gpus=num_gpus) == expected
+
+
+def test_ranks_are_counted_without_torch(pipelines: Path) -> None:
+    """Else whoever starts ranks waits ten seconds for libraries that ranks alone use."""
+    code = (
+        "import sys\n"
+        "from openalign.run.config import load_pipeline\n"
+        "from openalign.run.stage_work import training\n"
+        "train = load_pipeline(sys.argv[1], 'tiny').train\n"
+        "training.check_ranks(train)\n"
+        "print({'torch', 'transformers', 'deepspeed'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(pipelines)], capture_output=True, text=True, check=False
+    )
+
+    assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
 def spec_of(pipelines: Path) -> TrainingSpec:

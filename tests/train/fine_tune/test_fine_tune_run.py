@@ -1,7 +1,6 @@
 """Stages on the training engine: equal to torch's own SGD, on any ranks, and after a kill."""
 
 import pickle
-import re
 import signal
 from collections.abc import Generator
 from dataclasses import replace
@@ -142,33 +141,38 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_asked_to_stop_goes_on_behind_its_last_step(
-    tmp_path: Path, whole: tuple[int, dict[str, Tensor]]
+@pytest.mark.parametrize(("during", "behind"), [(4, 5), (8, 8)])
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_from_there(
+    tmp_path: Path, whole: tuple[int, dict[str, Tensor]], during: int, behind: int
 ) -> None:
-    """It is asked while it reads for its sixth step, one ahead: behind the fourth or the fifth."""
+    """Whether a step is the last is known when it begins; behind the last step it stops at once."""
     _, expected = whole
-    [stopped] = start_ranks((checks.until_stopped, (str(tmp_path),)), num_ranks=1, folder=tmp_path)
+    job = (checks.until_stopped, (str(tmp_path), during))
+    [stopped] = start_ranks(job, num_ranks=1, folder=tmp_path)
     said = stopped.communicate()[0]
     assert stopped.returncode == STOPPED, said
-    step = int(re.findall(r"toy stopped behind step (\d) of 8, with a checkpoint", said)[0])
-    assert step in (4, 5)
+    assert f"toy stopped behind step {behind} of 8, with a checkpoint" in said
 
     reads, found = checks.read_by(str(tmp_path))
 
-    assert reads == (8 - step) * 16
+    assert reads == (8 - behind) * 16
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.distributed
 @pytest.mark.slow
-def test_ranks_stop_behind_the_same_step_whichever_was_asked(tmp_path: Path) -> None:
-    both = start_ranks((checks.until_stopped, (str(tmp_path),)), num_ranks=2, folder=tmp_path)
+@pytest.mark.parametrize(("during", "behind"), [(4, 5), (8, 8)])
+def test_ranks_stop_behind_the_same_step_whichever_was_asked(
+    tmp_path: Path, during: int, behind: int
+) -> None:
+    job = (checks.until_stopped, (str(tmp_path), during))
+    both = start_ranks(job, num_ranks=2, folder=tmp_path)
     said = [rank.communicate()[0] for rank in both]
 
     assert [rank.returncode for rank in both] == [STOPPED, STOPPED], said
-    assert "stopped behind step" in said[0]
+    assert f"stopped behind step {behind} of 8" in said[0]
     [saved] = (tmp_path / "checkpoints").glob("step-*")
-    assert saved.name in (name_of(4), name_of(5))
+    assert saved.name == name_of(behind)
 
 
 @pytest.mark.slow
