@@ -95,8 +95,10 @@ def lines_about(hosts: Sequence[SlowHost]) -> list[str]:
     count = "1 host takes" if len(hosts) == 1 else f"{len(hosts):,} hosts take"
     where = f"`{_SETTING}` raises the rate where you may"
     lines = [f"{count} more than an hour, and longer with a Crawl-delay; {where}"]
-    for each in hosts[:NUM_NAMED]:
-        lines.append(f"{each.host:{width}}  {each.num_rows:,} candidates, {each.words}")
+    lines += [
+        f"{each.host:{width}}  {each.num_rows:,} candidates, {each.words}"
+        for each in hosts[:NUM_NAMED]
+    ]
     if len(hosts) > NUM_NAMED:
         lines.append(f"and {len(hosts) - NUM_NAMED:,} more")
     return lines

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 from faulty_web import SITE, Reply, Web, serve
-from fetches import OTHER, THIRD, bytes_of, config_of, image, ledger_of, make_rule, row, rows_of, run
+from fetches import (
+    OTHER,
+    THIRD,
+    bytes_of,
+    config_of,
+    image,
+    ledger_of,
+    make_rule,
+    row,
+    rows_of,
+    run,
+)
 from patience import PATIENCE_SECONDS, wait_for
 
 from openalign.files.hashing import image_key
