@@ -128,7 +128,8 @@ def test_the_table_and_the_json_say_the_same() -> None:
     table = [line.split() for line in lines(found)]
 
     assert lines(found)[0] == "from 4 of 400 candidates, which name 4 images"
-    assert ["fetched", "300", "30.1", "%", "to", "95.4", "%", "75.0", "%"] in table
+    assert ["images", "400", "400", "to", "400"] in table
+    assert ["fetched", "300", "30.2", "%", "to", "95.4", "%", "75.0", "%"] in table
     assert [*["core-hours", "0.02", "0.00", "to", "0.09", "150.0", "ms"]] in table
     assert [*["originals", "60", "kB", "9.65", "kB", "to", "110", "kB", "150", "bytes"]] in table
     assert [*["cost", "of", "cores", "0.05", "0.00", "to", "0.26"]] in table
