@@ -132,8 +132,8 @@ class FetchConfig:
     `not_tried`, and `openalign fetch NAME --retry` goes on with them. None tries all."""
 
     max_total_bytes: int | None = runtime(None)
-    """Bytes of files that are fetched, about, each bucket its share; the images of further shards
-    are `not_tried`. None fetches all."""
+    """Bytes of files that are fetched, about, each bucket its share; further images are
+    `not_tried`. None fetches all."""
 
     removals: tuple[str, ...] = runtime(())
     """Removal lists: text files with a URL, a host, a domain as `*.host` or a sha256 a line. What

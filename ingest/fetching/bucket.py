@@ -8,7 +8,7 @@ its job has ended, or when a failure is this machine's own.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +21,7 @@ from openalign.engines.parts import Part
 from openalign.files.names import ledger_name
 from openalign.files.removals import Removals, read_removals
 from openalign.files.states import FetchState
-from openalign.ingest.config import FetchConfig
+from openalign.ingest.fetching.byte_budget import ByteBudget, Portion, share_of_budget
 from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.live_fetch import note_asked, note_ended, note_finished
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
@@ -36,11 +36,13 @@ from openalign.ingest.web.outcomes import Failure
 SHARDS_AT_ONCE = 4
 """Shards of a bucket that are filled at one time."""
 
+PAST_EVERY_KEY = "~"
+"""In the order of image keys, which are hexadecimal."""
+
 
 class _Planned(NamedTuple):
     """A shard before it is opened."""
 
-    number: int
     ledger_file: str
     rows: pl.DataFrame
 
@@ -56,7 +58,11 @@ class FetchBucket:
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
         with opened_supply(self.setup, self._judge, owners_of=self.owners_of) as supply:
-            yield from self._fill(self._shards(bucket), supply)
+            shards, share = self._shards(bucket), share_of_budget(self.setup.config)
+            if share is None:
+                yield from self._fill(shards, supply)
+            else:
+                yield from self._fill_within(ByteBudget(share), shards, supply)
 
     def owners_of(self, host: str) -> int:
         """Return how many workers may ask for a host's images at one time.
@@ -94,32 +100,28 @@ class FetchBucket:
         cut = cut_by_count(files.sorted_ranges(), self.setup.config.images_per_shard)
         for number, rows in enumerate(cut):
             name = ledger_name(bucket, number, round_number=setup.round_number)
-            yield _Planned(number, name, rows)
+            yield _Planned(name, rows)
 
     def _fill(self, shards: Iterator[_Planned], supply: ImageSupply) -> Iterator[Part]:
         """Fill several shards at one time."""
-        config = self.setup.config
-        budget = _Budget(config)
+        most_open = self.setup.config.images_per_shard
         filling: deque[OpenShard | Part] = deque()
         by_url: dict[str, OpenShard] = {}
         try:
             while True:
-                while len(filling) < SHARDS_AT_ONCE and len(by_url) < config.images_per_shard:
+                while len(filling) < SHARDS_AT_ONCE and len(by_url) < most_open:
                     planned = next(shards, None)
                     if planned is None:
                         break
                     opened = self._opened(planned)
                     filling.append(opened)
                     if isinstance(opened, OpenShard):
-                        has_budget = budget.has_room_for(planned.number)
-                        wanted = self._wanted(opened, has_budget=has_budget)
+                        wanted = self._wanted(opened)
                         by_url |= dict.fromkeys(wanted, opened)
-                        supply.add(planned.rows.filter(pl.col("image_url").is_in(wanted)))
+                        self._ask(planned.rows, wanted, supply)
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
-                    part = self._sealed(filling.popleft())
-                    budget.spend(part)
-                    yield part
+                    yield self._sealed(filling.popleft())
                     continue
                 outcome = supply.take()
                 if outcome is None:
@@ -130,6 +132,43 @@ class FetchBucket:
                 if isinstance(opened, OpenShard):
                     opened.close()
 
+    def _fill_within(
+        self, budget: ByteBudget, shards: Iterator[_Planned], supply: ImageSupply
+    ) -> Iterator[Part]:
+        """Fill one shard after the other while there is budget, a portion of images at a time."""
+        for planned in shards:
+            opened = self._opened(planned)
+            if isinstance(opened, OpenShard):
+                with closing(opened):
+                    self._ask_within(budget, planned.rows, opened, supply)
+                    part = self._sealed(opened)
+            else:
+                part = opened
+            [note] = part.notes
+            assert isinstance(note, ShardNote)
+            budget.next_shard(note.num_bytes)
+            yield part
+
+    def _ask_within(
+        self, budget: ByteBudget, rows: pl.DataFrame, shard: OpenShard, supply: ImageSupply
+    ) -> None:
+        wanted, size = self._wanted(shard), budget.portion
+        waiting = deque(wanted[at : at + size] for at in range(0, len(wanted), size))
+        asked: dict[str, Portion] = {}
+        while waiting or asked:
+            while waiting and (portion := budget.next_portion(len(waiting[0]))):
+                urls = waiting.popleft()
+                if portion.is_asked:
+                    asked |= dict.fromkeys(urls, portion)
+                    self._ask(rows, urls, supply)
+                else:
+                    self._leave(shard, urls)
+            if asked:
+                outcome = supply.take()
+                assert outcome is not None
+                is_kept = self._take(shard, outcome) is FetchState.FETCHED
+                asked.pop(outcome.url).ended(len(outcome.body) if is_kept else 0)
+
     def _opened(self, planned: _Planned) -> OpenShard | Part:
         """Open a shard; return the Part of one that is finished."""
         part = finished_shard(self.setup.output, planned.ledger_file)
@@ -139,27 +178,32 @@ class FetchBucket:
         self.attempt.require()
         return OpenShard(planned.ledger_file, planned.rows)
 
-    def _wanted(self, shard: OpenShard, *, has_budget: bool) -> list[str]:
+    def _wanted(self, shard: OpenShard) -> list[str]:
         """Return the images of a shard to ask for; the others get their outcome."""
         urls = shard.images["image_url"]
-        untried = (
-            shard.images["image_key"] >= self._plan.first_untried
-            if self._plan.first_untried and has_budget
-            else pl.repeat(not has_budget, len(urls), eager=True)
-        )
+        end = self._plan.first_untried
+        untried = shard.images["image_key"] >= (end or PAST_EVERY_KEY)
         removed = pl.Series(self._removals.of_addresses(urls))
-        wanted = urls.filter(~untried & ~removed)
-        note_asked(self.setup.work, len(wanted) + int(removed.sum()))
+        note_asked(self.setup.work, int(removed.sum()))
         for url in urls.filter(removed):
             self._take(shard, Failure(url=url, state=FetchState.REMOVED, detail=""))
-        for url in urls.filter(untried & ~removed):
-            shard.take(Failure(url=url, state=FetchState.NOT_TRIED, detail=""), self._judge)
-        return wanted.to_list()
+        self._leave(shard, urls.filter(untried & ~removed))
+        return urls.filter(~untried & ~removed).to_list()
 
-    def _take(self, shard: OpenShard, outcome: Supplied) -> None:
+    def _ask(self, rows: pl.DataFrame, urls: Sequence[str], supply: ImageSupply) -> None:
+        note_asked(self.setup.work, len(urls))
+        supply.add(rows.filter(pl.col("image_url").is_in(urls)))
+
+    def _leave(self, shard: OpenShard, urls: Iterable[str]) -> None:
+        """Leave images to a later round."""
+        for url in urls:
+            shard.take(Failure(url=url, state=FetchState.NOT_TRIED, detail=""), self._judge)
+
+    def _take(self, shard: OpenShard, outcome: Supplied) -> FetchState:
         state = shard.take(outcome, self._judge)
         num_rows = shard.num_rows_of(outcome.url)
         note_ended(self.setup.work, state, num_rows=num_rows, num_bytes=len(outcome.body))
+        return state
 
     def _sealed(self, shard: OpenShard | Part) -> Part:
         if isinstance(shard, Part):
@@ -172,28 +216,3 @@ class FetchBucket:
             # The demo's site outlives the attempt, so it still answered if the attempt is current.
             self.attempt.require()
             return shard.write(self.setup.output)
-
-
-class _Budget:
-    """The bytes that a bucket may fetch.
-
-    Whether there is room for a shard is told by those shards alone that are sealed whenever it is
-    opened, so that no order of answers shows.
-    """
-
-    def __init__(self, config: FetchConfig) -> None:
-        total = config.max_total_bytes
-        self._share = None if total is None else total / config.num_buckets
-        self._spent: list[int] = []
-
-    def spend(self, part: Part) -> None:
-        """Count the bytes of the next shard."""
-        [note] = part.notes
-        assert isinstance(note, ShardNote)
-        self._spent.append(note.num_bytes)
-
-    def has_room_for(self, number: int) -> bool:
-        """Tell whether the images of a shard are still to be fetched."""
-        if self._share is None:
-            return True
-        return sum(self._spent[: max(0, number - SHARDS_AT_ONCE + 1)]) < self._share

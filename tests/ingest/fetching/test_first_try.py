@@ -1,6 +1,7 @@
 """What is left for later, what is left out, and how many shards are open at one time."""
 
 import hashlib
+import random
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -17,7 +18,8 @@ from openalign.files.hashing import image_key
 from openalign.files.removals import removals_of
 from openalign.files.schemas import CANDIDATE
 from openalign.files.states import FetchState
-from openalign.ingest.fetching import bucket
+from openalign.ingest.fetching import byte_budget
+from openalign.ingest.fetching.byte_budget import ByteBudget, Portion
 from openalign.ingest.fetching.work_plan import NUM_CELLS, count_keys, first_untried
 
 NUM_IMAGES = 20
@@ -74,22 +76,52 @@ def test_the_key_that_a_limit_ends_at_is_that_of_a_slow_count() -> None:
     assert len(counts) == NUM_CELLS
 
 
-def test_a_budget_of_bytes_ends_a_bucket_at_a_shard(
-    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("num_spent", "num_tried"), [(7, 8), (9, 10), (10, 11), (20, 20)])
+def test_a_budget_of_bytes_ends_a_bucket_at_an_image(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_spent: int, num_tried: int
 ) -> None:
-    monkeypatch.setattr(bucket, "SHARDS_AT_ONCE", 2)
+    monkeypatch.setattr(byte_budget, "PORTIONS_AT_ONCE", 2)
     rows = [row(f"{SITE}/{n}.png", "cat") for n in range(NUM_IMAGES)]
     sizes = [len(image_file(int(url.split("/")[-1][:-4]))) for url in in_order(rows)]
-    # Shards of 4; the third shard is opened when the first is sealed, and so on.
-    budget = sum(sizes[:8])
+    # So small a budget has portions of one image. Shards of 4: the third begins when what eight
+    # images have is known. In a shard, two are open at one time.
+    budget = sum(sizes[:num_spent])
     config = config_of(web, num_buckets=1, images_per_shard=4, max_total_bytes=budget)
 
     result = run(config, rows, tmp_path / "out")
 
     tried = [url for url, state in states_of(tmp_path / "out").items() if state == "fetched"]
-    # Two shards spend it all, which is known when the fourth is opened.
-    assert sorted(tried, key=image_key) == in_order(rows)[:12]
-    assert result.states["not_tried"] == 8
+    assert sorted(tried, key=image_key) == in_order(rows)[:num_tried]
+    assert result.states["not_tried"] == NUM_IMAGES - num_tried
+    assert len(web.asked) - 1 == num_tried  # and robots.txt
+
+
+def test_portions_do_not_depend_on_the_order_in_which_images_end() -> None:
+    rng = random.Random(0)
+    sizes = [rng.randrange(2_000_000) for _ in range(40)]
+
+    def asked(order: random.Random) -> list[bool]:
+        budget = ByteBudget(6_000_000)
+        open_: list[tuple[Portion, int]] = []
+        found: list[bool] = []
+        for size in sizes:
+            while (portion := budget.next_portion(1)) is None:
+                ended, its_size = open_.pop(order.randrange(len(open_)))
+                ended.ended(its_size)
+            found.append(portion.is_asked)
+            if portion.is_asked:
+                open_.append((portion, size))
+        return found
+
+    first = asked(random.Random(1))
+    assert 0 < sum(first) < len(sizes)
+    assert all(asked(random.Random(seed)) == first for seed in range(2, 30))
+
+
+def test_a_portion_spends_about_an_eighth_of_the_share() -> None:
+    assert ByteBudget(1).portion == 1
+    assert ByteBudget(160_000_000).portion == 400
+    assert ByteBudget(1e12).portion == 1024
 
 
 # Removals -----------------------------------------------------------------------------------------
