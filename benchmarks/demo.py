@@ -9,11 +9,15 @@ Each run trains anew on the finished demo's data (linked, not copied) and is eva
 row is a run; `x chance` is its text-to-image R@1 in the split's gallery over a random order's.
 
 `--split val` is for choosing between recipes: the test split is not even encoded as one. It shows
-the validation split, and how well names find images that training saw.
+the validation split, and how well names find images that training saw. `--set` gives every run
+another setting, and the row its name:
+
+    .venv/bin/python benchmarks/demo.py --seeds 10 --no-lamb --split val --set train.block_size=32
 """
 
 import argparse
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -45,11 +49,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--no-lamb", action="store_true", help="leave out the run with LAMB")
     parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="others",
+        help="of every run",
+    )
     options = parser.parse_args()
     on_val = ON_VAL if options.split == "val" else []
-    runs = {f"AdamW, seed {seed}": [f"train.seed={seed}"] for seed in options.seeds}
+    others: list[str] = options.others
+    with_others = "".join(f", {other}" for other in others)
+    runs = {
+        f"AdamW, seed {seed}{with_others}": [f"train.seed={seed}", *others]
+        for seed in options.seeds
+    }
     if not options.no_lamb:
-        runs["LAMB, seed 0"] = ["train.seed=0", LAMB]
+        runs[f"LAMB, seed 0{with_others}"] = ["train.seed=0", LAMB, *others]
     if on_val:
         print("| run | t2i R@1/5/10 | i2t | t2i, all images | x chance | names of seen | s |")
         print("|---|---|---|---|---|---|---|")
@@ -59,7 +76,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
     below: list[str] = []
     for name, settings in runs.items():
-        label = name.lower().replace(",", "").replace(" ", "-") + ("-val" if on_val else "")
+        label = re.sub(r"[^a-z0-9.]+", "-", name.lower()) + ("-val" if on_val else "")
         root = options.demo.with_name(f"{options.demo.name}-{label}")
         link_data(options.demo, root)
         settings = [f"root={root}", *settings, *on_val]  # noqa: PLW2901

@@ -25,6 +25,7 @@ from openalign.engines.batches import Numbers, Paths, ReadTables
 from openalign.engines.buckets import at_the_end
 from openalign.engines.jobs import Attempt, EndedJob, Job, Jobs
 from openalign.engines.parts import Part, Summary
+from openalign.files import storage
 from openalign.files.facts import FetchFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.removals import NO_REMOVALS, Removals, write_removals
@@ -47,6 +48,7 @@ from openalign.ingest.fetching.work_plan import (
     count_keys,
     first_untried,
     plan_work,
+    read_plan,
     write_plan,
 )
 from openalign.ingest.web.config import WebConfig
@@ -265,6 +267,8 @@ def _write_plan(_: int, pieces: Iterable[bytes], *, attempt: Attempt, setup: Fet
         slow_host=rows_in_an_hour(web) if web is not None else None,
     )
     attempt.require()
+    if storage.exists(setup.work_summary):  # an earlier command was told another limit
+        plan = plan.cut_like(read_plan(setup.plan_url))
     write_plan(setup.plan_url, plan)
     return Part().to_json()
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import msgspec
@@ -52,6 +52,14 @@ _SAMPLE = "sample-"
 _TAR_BLOCK = 512
 
 
+class MeasuredPart(NamedTuple):
+    """What a part of a sample took."""
+
+    num_images: int
+    num_candidates: int
+    cpu_seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedSample:
     """What a sample of images gave and took."""
@@ -63,11 +71,11 @@ class FetchedSample:
     """Candidates of the images that were sampled."""
 
     images: pl.DataFrame
-    """A row for each: `state`, and `num_bytes` and `stored_bytes`, which are 0 of one that was not
-    fetched."""
+    """A row for each: `state`, `num_candidates`, and `num_bytes` and `stored_bytes`, which are 0 of
+    one that was not fetched."""
 
-    parts: Sequence[tuple[int, float]]
-    """Of each part of the sample: images, and seconds of CPU time."""
+    parts: Sequence["MeasuredPart"]
+    """The parts of the sample."""
 
     slow_hosts: Sequence[SlowHost]
     """Of all candidates."""
@@ -171,8 +179,8 @@ class _MeasureSample(beam.DoFn):
             yield TaggedOutput("hosts", at_the_end(piece))
 
 
-def _measured_parts(setup: FetchSetup) -> Iterator[tuple[int, float]]:
-    """Fetch the sample; yield the number of images of each part and the CPU time that it took."""
+def _measured_parts(setup: FetchSetup) -> Iterator[MeasuredPart]:
+    """Fetch the sample, and measure each part of it."""
     attempt = Attempt(storage.join(setup.work, "measuring"))
     storage.write_text(attempt.url, "")
     started = time.process_time()
@@ -180,7 +188,7 @@ def _measured_parts(setup: FetchSetup) -> Iterator[tuple[int, float]]:
         now = time.process_time()
         [note] = part.notes
         assert isinstance(note, ShardNote)
-        yield sum(note.images.values()), now - started
+        yield MeasuredPart(sum(note.images.values()), sum(part.counts.values()), now - started)
         started = now
 
 
@@ -198,7 +206,9 @@ def _images(folder: str) -> pl.DataFrame:
             index = pl.read_parquet(io.BytesIO(storage.read_bytes(index_url)))
             padded = (pl.col("length") + _TAR_BLOCK - 1) // _TAR_BLOCK * _TAR_BLOCK
             stored = index.group_by(image_key="key").agg(stored_bytes=(padded + _TAR_BLOCK).sum())
-        images = ledger.select("image_key", "state", pl.col("num_bytes").fill_null(0))
-        joined = images.unique("image_key").join(stored, on="image_key", how="left")
+        images = ledger.group_by("image_key", maintain_order=True).agg(
+            pl.first("state"), pl.first("num_bytes").fill_null(0), num_candidates=pl.len()
+        )
+        joined = images.join(stored, on="image_key", how="left", maintain_order="left")
         frames.append(joined.with_columns(pl.col("stored_bytes").fill_null(0)))
     return pl.concat(frames)

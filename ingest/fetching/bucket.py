@@ -55,9 +55,17 @@ class FetchBucket:
 
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
-        owners_of = self._plan.owners_of
-        with opened_supply(self.setup, self._judge, owners_of=owners_of) as supply:
+        with opened_supply(self.setup, self._judge, owners_of=self.owners_of) as supply:
             yield from self._fill(self._shards(bucket), supply)
+
+    def owners_of(self, host: str) -> int:
+        """Return how many workers may ask for a host's images at one time.
+
+        Buckets that wait for their worker ask nobody, so the others have their share.
+        """
+        most = self.setup.most_workers
+        owners = self._plan.owners_of(host)
+        return owners if most is None else min(owners, most)
 
     @cached_property
     def _plan(self) -> WorkPlan:
@@ -107,7 +115,6 @@ class FetchBucket:
                         wanted = self._wanted(opened, has_budget=has_budget)
                         by_url |= dict.fromkeys(wanted, opened)
                         supply.add(planned.rows.filter(pl.col("image_url").is_in(wanted)))
-                        note_asked(self.setup.work, len(wanted))
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
                     part = self._sealed(filling.popleft())
@@ -141,11 +148,13 @@ class FetchBucket:
             else pl.repeat(not has_budget, len(urls), eager=True)
         )
         removed = pl.Series(self._removals.of_addresses(urls))
+        wanted = urls.filter(~untried & ~removed)
+        note_asked(self.setup.work, len(wanted) + int(removed.sum()))
         for url in urls.filter(removed):
             self._take(shard, Failure(url=url, state=FetchState.REMOVED, detail=""))
         for url in urls.filter(untried & ~removed):
             shard.take(Failure(url=url, state=FetchState.NOT_TRIED, detail=""), self._judge)
-        return urls.filter(~untried & ~removed).to_list()
+        return wanted.to_list()
 
     def _take(self, shard: OpenShard, outcome: Supplied) -> None:
         state = shard.take(outcome, self._judge)

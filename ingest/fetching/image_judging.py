@@ -39,6 +39,12 @@ class ImageJudge:
             return Glance.MORE
         return self._refusal_of_size(*size) or Glance.TAKE
 
+    def judge_redirect(self, _: str, target: str) -> Refusal | None:
+        """Refuse a redirect to an address that is left out."""
+        if not self.removals.of_addresses(pl.Series([target])).any():
+            return None
+        return Refusal(state=FetchState.REMOVED, detail="a redirect leads to what is listed")
+
     def take(
         self, image: Response | OwnImage | ConvertedImage, *, expected: Collection[str]
     ) -> ImageFacts | StoredImage | Refusal:

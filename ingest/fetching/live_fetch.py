@@ -27,7 +27,7 @@ _RATE_SECONDS = 120.0
 
 
 def note_asked(work: str, num_images: int) -> None:
-    """Count images that hosts are asked for."""
+    """Count images whose turn has come: that hosts are asked for, or that are on a list."""
     add_live(work, {_ASKED: num_images})
 
 
@@ -74,7 +74,7 @@ class FetchProgress:
             return ""
         num_done = counts[_ROWS] + counts[_ROWS_BEFORE]
         total = max(self._plan.num_tried, num_done)
-        num_open = counts[_ASKED] - num_ended + images.get(FetchState.REMOVED, 0)
+        num_open = counts[_ASKED] - num_ended
         share = _percent(images.pop(FetchState.FETCHED, 0), num_ended)
         parts = [
             f"{num_done:,} of {total:,} candidates, {rate.num_rows:,.0f} a second",

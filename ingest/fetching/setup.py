@@ -35,6 +35,9 @@ class FetchSetup:
     round_number: int = 0
     """0 for the first try of each image, then the number of the round that tries some again."""
 
+    most_workers: int | None = None
+    """Workers that fetch at one time, at most; None where nobody knows."""
+
     @property
     def plan_url(self) -> str:
         """Where the plan lies."""

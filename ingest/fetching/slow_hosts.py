@@ -34,6 +34,16 @@ class SlowHost(NamedTuple):
     host: str
     num_rows: int
     requests_per_second: float
+    host_seconds: float | None = None
+    """What the setting of this name leaves it of the time, in each bucket that has images of it."""
+
+    @property
+    def words(self) -> str:
+        """How long it takes, and at which rate."""
+        took = f"{time_in_words(self.seconds)} at {self.requests_per_second:g} requests a second"
+        if self.host_seconds is None or self.host_seconds >= self.seconds:
+            return took
+        return f"{took}; `host_seconds` ends it after {time_in_words(self.host_seconds)}"
 
 
 def _add_rows(rows: pl.DataFrame) -> pl.DataFrame:
@@ -68,9 +78,10 @@ def slow_hosts(summary: Summary, web: WebConfig) -> list[SlowHost]:
     """Return the hosts in a finished job's tallies that take more than an hour, longest first."""
     limits = LimitsByHost(web)
     found = [
-        SlowHost(row["rows"] / rate, row["host"], row["rows"], rate)
+        SlowHost(row["rows"] / rate, row["host"], row["rows"], rate, given.host_seconds)
         for row in shown(summary, TALLIES)[HOSTS]
-        for rate in [limits.of(row["host"]).requests_per_second]
+        for given in [limits.of(row["host"])]
+        for rate in [given.requests_per_second]
     ]
     slow = [host for host in found if host.seconds > _AN_HOUR]
     return sorted(slow, key=lambda host: (-host.seconds, host.host))
@@ -84,9 +95,10 @@ def lines_about(hosts: Sequence[SlowHost]) -> list[str]:
     count = "1 host takes" if len(hosts) == 1 else f"{len(hosts):,} hosts take"
     where = f"`{_SETTING}` raises the rate where you may"
     lines = [f"{count} more than an hour, and longer with a Crawl-delay; {where}"]
-    for each in hosts[:NUM_NAMED]:
-        took = f"{time_in_words(each.seconds)} at {each.requests_per_second:g} requests a second"
-        lines.append(f"{each.host:{width}}  {each.num_rows:,} candidates, {took}")
+    lines += [
+        f"{each.host:{width}}  {each.num_rows:,} candidates, {each.words}"
+        for each in hosts[:NUM_NAMED]
+    ]
     if len(hosts) > NUM_NAMED:
         lines.append(f"and {len(hosts) - NUM_NAMED:,} more")
     return lines

@@ -51,5 +51,11 @@ def opened_supply(
             yield ShardByShard(downloads.download)
     else:
         body = BodyRule(max_bytes=config.max_bytes, look=judge.look)
-        with WebClient(images_from, accept=_ACCEPT, body=body, owners_of=owners_of) as client:
+        with WebClient(
+            images_from,
+            accept=_ACCEPT,
+            body=body,
+            judge_redirect=judge.judge_redirect,
+            owners_of=owners_of,
+        ) as client:
             yield FromWeb(client)

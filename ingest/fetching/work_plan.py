@@ -51,7 +51,8 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """By the number of a cell, the workers that its hosts may be shared among, where several."""
 
     connections: dict[str, int] = {}
-    """Connections to a host, by its name as in the setting `hosts`: each owner needs one."""
+    """Connections to a host, by its name as in the setting `hosts`, where that says how many: each
+    owner needs one."""
 
     connections_of_others: int = 1
     """Connections to hosts that no such name is for."""
@@ -80,6 +81,14 @@ class WorkPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         owners = np.ones(NUM_CELLS, np.int64)
         owners[list(self.num_owners)] = list(self.num_owners.values())
         return owners
+
+    def cut_like(self, earlier: "WorkPlan") -> "WorkPlan":
+        """Return this plan for candidates that an earlier one has cut.
+
+        Connections, which decide how hosts are shared, can be set anew while a fetch is under way.
+        """
+        names = ("by_host", "num_ranges", "num_owners", "connections", "connections_of_others")
+        return msgspec.structs.replace(self, **{name: getattr(earlier, name) for name in names})
 
     def slow_hosts_of(self, rows: pl.DataFrame) -> pl.Series:
         """Return the host of each row that is tried, if it is in one of the slow cells."""
@@ -167,8 +176,8 @@ def plan_work(
     connections, others = dict[str, int](), 1
     if web is not None:
         others = web.connections_per_host
-        named = web.hosts.items()
-        connections = {name: host.connections_per_host or others for name, host in named}
+        named = {name: host.connections_per_host for name, host in web.hosts.items()}
+        connections = {name: number for name, number in named.items() if number is not None}
         most = min(num_buckets, max(others, *connections.values(), 1))
         owners = np.clip(-(-counts // large_host), 1, most)
     num_rows = np.zeros(num_buckets, np.int64)

@@ -56,7 +56,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.endswith(" required: pipeline"):
             there = f"there are: {', '.join(_pipelines())}" if _pipelines() else "name one"
-            self.exit(2, f"error: no pipeline is named\n\nhint: {there}\n")
+            # `--retry` takes all words that follow it for states.
+            first = "; its name stands before --retry" if self.prog.endswith(" fetch") else ""
+            self.exit(2, f"error: no pipeline is named\n\nhint: {there}{first}\n")
         found = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
         if found is not None:
             choices = re.findall(r"[\w-]+", found[2])

@@ -5,6 +5,7 @@ Beam's `PipelineOptions`.
 """
 
 import logging
+import os
 import re
 import signal
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any, TypeVar, cast
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
     StandardOptions,
@@ -237,6 +239,15 @@ def named_runners(beam_options: Sequence[str]) -> set[str]:
 def runner_of(options: PipelineOptions) -> str:
     """Return the class name of the runner."""
     return str(options.view_as(StandardOptions).runner).rpartition(".")[2]
+
+
+def most_workers(beam_options: Sequence[str]) -> int | None:
+    """Return how many workers a job has at most; None where a cluster decides."""
+    options = read_options(beam_options)
+    if runner_of(options) != LOCAL:
+        return None
+    # Beam takes 0 for as many as there are cores.
+    return options.view_as(DirectOptions).direct_num_workers or os.cpu_count()
 
 
 def is_dry_run(beam_options: Sequence[str]) -> bool:

@@ -28,6 +28,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["train", "demo", "--qqqqq"], "--qqqqq; Beam's own options stand behind `--`"),
         (["help"], "error: there is no `help`\n\nhint: did you mean `openalign --help`?"),
         (["version"], "error: there is no `version`\n\nhint: did you mean `openalign -V`?"),
+        (["fetch", "--retry", "demo"], "; its name stands before --retry"),
         (["status"], "error: no pipeline is named\n\nhint: there are: align, demo,"),
         (["--json", "status", "demo"], "arguments: --json; it stands behind `status`"),
         (["run", "demo", "--set", "train.seed", "3"], "3; did you mean --set train.seed=3?"),

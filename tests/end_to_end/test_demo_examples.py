@@ -34,8 +34,9 @@ def root() -> Path:
 
 
 def shown_searches() -> list[str]:
-    """Return the searches of the demo that README, the docs and `--help` show, without doubles."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """Return the searches of the demo that README, its film, the docs and `--help` show."""
+    film = ROOT / "docs" / "images" / "film.txt"
+    pages = [ROOT / "README.md", film, *sorted((ROOT / "docs").glob("*.md"))]
     texts = [re.sub(r"\\\n *", "", page.read_text()) for page in pages]
     texts.append(parsing.parser().format_help())
     found = [line for text in texts for line in re.findall(r"openalign search demo (.*)", text)]

@@ -12,7 +12,7 @@ import pytest
 from apache_beam.runners.runner import PipelineState
 from patience import PATIENCE_SECONDS
 
-from openalign.engines.runners import run_job
+from openalign.engines.runners import most_workers, run_job
 from openalign.errors import ConfigError, InputError, StageError
 
 
@@ -53,6 +53,20 @@ def test_the_runner_that_downloads_another_is_replaced(flags: list[str]) -> None
     run_job(build, flags)
 
     assert seen == ["FnApiRunner"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "number"),
+    [
+        ([], 1),
+        (["--direct_num_workers=3", "--direct_running_mode=multi_processing"], 3),
+        (["--direct_num_workers=0"], os.cpu_count()),
+        (["--runner=SparkRunner", "--direct_num_workers=3"], None),
+    ],
+    ids=["plain", "three", "all cores", "a cluster"],
+)
+def test_the_workers_of_this_machine_are_counted(flags: list[str], number: int | None) -> None:
+    assert most_workers(flags) == number
 
 
 def test_a_users_mistake_found_in_a_worker_stays_one() -> None:

@@ -11,11 +11,23 @@ from pathlib import Path
 
 import pytest
 from faulty_web import SITE, Reply, Web, serve
-from fetches import OTHER, THIRD, bytes_of, config_of, image, make_rule, row, rows_of, run
+from fetches import (
+    OTHER,
+    THIRD,
+    bytes_of,
+    config_of,
+    image,
+    ledger_of,
+    make_rule,
+    row,
+    rows_of,
+    run,
+)
 from patience import PATIENCE_SECONDS, wait_for
 
 from openalign.files.hashing import image_key
 from openalign.files.removals import removals_of
+from openalign.ingest.fetching import work_plan
 
 
 @pytest.fixture
@@ -87,6 +99,31 @@ def test_who_goes_on_decides_what_is_tried_and_left_out(web: Web, tmp_path: Path
 
     assert {state: n for state, n in result.states.items() if n} == {"fetched": 19, "removed": 1}
     assert "/3.png" not in web.asked
+
+
+def test_who_goes_on_with_fewer_connections_loses_and_doubles_nothing(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_plan, "RANGE_ROWS", 10)
+    rows = rows_of([SITE, OTHER], 30)
+    shape = {"large_host": 10, "num_buckets": 4}
+    run(config_of(web, **shape), rows, tmp_path / "out")
+    ledgers = sorted((tmp_path / "out").glob("ledger-*"))
+    for ledger in ledgers[::2]:
+        ledger.unlink()
+
+    # The list is why the candidates are counted again; fewer connections mean fewer owners.
+    web_of_one = web.download(num_retries=0, connections_per_host=1)
+    result = run(
+        config_of(web, web=web_of_one, **shape),
+        rows,
+        tmp_path / "out",
+        removals=removals_of([], ["gone.example"], []),
+    )
+
+    assert result.states["fetched"] == len(rows)
+    keys = ledger_of(tmp_path / "out")["key"]
+    assert keys.to_list() == sorted(candidate["key"] for candidate in rows)
 
 
 def test_a_tar_that_belongs_to_no_ledger_is_removed(web: Web, tmp_path: Path) -> None:

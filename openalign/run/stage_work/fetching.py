@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def fetch_setup(setup: StageSetup, *, round_number: int = 0) -> "FetchSetup":
     """Return what the jobs of a fetch are told."""
+    from openalign.engines.runners import most_workers
     from openalign.filtering.rules.image import header_state
     from openalign.ingest.fetching.setup import FetchSetup
 
@@ -26,6 +27,7 @@ def fetch_setup(setup: StageSetup, *, round_number: int = 0) -> "FetchSetup":
         output=setup.output,
         work=setup.work,
         round_number=round_number,
+        most_workers=most_workers(setup.run.beam_options),
     )
 
 

@@ -1,6 +1,8 @@
 """What a whole fetch costs, projected from a sample of it. Pure.
 
-Intervals hold 95 of 100 times, if images cost independently of each other.
+Intervals hold 95 of 100 times, if images cost independently of each other. Totals are
+ratio estimates (Cochran, Sampling Techniques, chapter 6): what there was for a candidate of the
+sample, times all candidates, whose number is known.
 """
 
 import math
@@ -51,7 +53,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     sampled_states: dict[str, int]
     """Images."""
 
-    num_images: float
+    num_images: Amount
     success_rate: Amount
     cpu_seconds_per_image: Amount
     core_hours: Amount
@@ -70,23 +72,25 @@ def project(
     """Return what a whole fetch costs, given what a sample did."""
     images = sample.images
     num_images = images.height
+    weights = images["num_candidates"].to_list()
     scale = sample.num_candidates / sample.num_sampled
     # Of a sample that is the whole, what was counted is no guess.
     unseen = math.sqrt(1 - 1 / scale)
     states = dict(sorted(images["state"].value_counts().iter_rows()))
-    cpu = _cpu_per_image(sample.parts)
-    core_hours = cpu.times(num_images * scale / 3600)
-    stored = _total(images["stored_bytes"].to_list(), unseen).times(scale)
+    seconds = [part.cpu_seconds for part in sample.parts]
+    per_candidate = _ratio(seconds, [part.num_candidates for part in sample.parts])
+    core_hours = per_candidate.times(sample.num_candidates / 3600)
+    stored = _total(images["stored_bytes"].to_list(), weights, unseen).times(scale)
     return Estimate(
         num_candidates=sample.num_candidates,
         sampled_candidates=sample.num_sampled,
         sampled_images=num_images,
         sampled_states=states,
-        num_images=num_images * scale,
-        success_rate=wilson(states.get(FetchState.FETCHED.value, 0), num_images),
-        cpu_seconds_per_image=cpu,
+        num_images=_total([1] * num_images, weights, unseen).times(scale),
+        success_rate=wilson(states.get(FetchState.FETCHED.value, 0), num_images, unseen),
+        cpu_seconds_per_image=_ratio(seconds, [part.num_images for part in sample.parts]),
         core_hours=core_hours,
-        num_bytes=_total(images["num_bytes"].to_list(), unseen).times(scale),
+        num_bytes=_total(images["num_bytes"].to_list(), weights, unseen).times(scale),
         stored_bytes=stored,
         cost_of_cores=None if price_core_hour is None else core_hours.times(price_core_hour),
         cost_of_storage_per_month=(
@@ -104,36 +108,42 @@ def project(
     )
 
 
-def wilson(successes: int, number: int) -> Amount:
-    """Return a share with its score interval (Wilson, 1927)."""
-    share, z2 = successes / number, _Z**2 / number
+def wilson(successes: int, number: int, unseen: float = 1.0) -> Amount:
+    """Return a share with its score interval (Wilson, 1927).
+
+    `unseen` narrows it where the sample is much of the whole: the root of the share that is not
+    in it.
+    """
+    share, z2 = successes / number, (_Z * unseen) ** 2 / number
     middle = (share + z2 / 2) / (1 + z2)
     half = math.sqrt(share * (1 - share) * z2 + z2**2 / 4) / (1 + z2)
     return Amount(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half))
 
 
-def _total(values: Sequence[float], unseen: float) -> Amount:
-    """Return the sum of what was sampled, with the interval of such sums."""
+def _total(values: Sequence[float], weights: Sequence[int], unseen: float) -> Amount:
+    """Return the sum of what was sampled, with the interval that it has for so much weight."""
     number, total = len(values), float(sum(values))
     if number < 2:
         return Amount(value=total, low=total, high=total)
-    mean = total / number
-    variance = sum((value - mean) ** 2 for value in values) / (number - 1)
-    half = _Z * math.sqrt(number * variance) * unseen
+    half = _Z * _spread(values, weights) * unseen
     return Amount(value=total, low=max(0.0, total - half), high=total + half)
 
 
-def _cpu_per_image(parts: Sequence[tuple[int, float]]) -> Amount:
-    """Return the CPU seconds of an image; the interval is that of a ratio of sums over parts."""
-    num_images = sum(number for number, _ in parts)
-    ratio = sum(seconds for _, seconds in parts) / num_images
-    if len(parts) < 2:
+def _ratio(values: Sequence[float], weights: Sequence[int]) -> Amount:
+    """Return a ratio of sums over a few parts, with its interval."""
+    weight = sum(weights)
+    ratio = sum(values) / weight
+    if len(values) < 2:
         return Amount(value=ratio, low=ratio, high=ratio)
-    squares = sum((seconds - ratio * number) ** 2 for number, seconds in parts)
-    freedom = len(parts) - 1
-    spread = math.sqrt(len(parts) / freedom * squares) / num_images
-    half = _T[min(freedom, len(_T)) - 1] * spread
+    half = _T[min(len(values) - 1, len(_T)) - 1] * _spread(values, weights) / weight
     return Amount(value=ratio, low=max(0.0, ratio - half), high=ratio + half)
+
+
+def _spread(values: Sequence[float], weights: Sequence[int]) -> float:
+    """Return the standard deviation of the sum of values, for their sum of weights."""
+    ratio, number = sum(values) / sum(weights), len(values)
+    rest = (value - ratio * weight for value, weight in zip(values, weights, strict=True))
+    return math.sqrt(number / (number - 1) * sum(each**2 for each in rest))
 
 
 def as_json(estimate: Estimate) -> str:
@@ -143,13 +153,13 @@ def as_json(estimate: Estimate) -> str:
 
 def lines(estimate: Estimate) -> list[str]:
     """Return the estimate as a table for a terminal, then the hosts that take longest."""
-    found = estimate
+    found, num_images = estimate, estimate.num_images.value
     rows = [
         ("", "in all", "95 % interval", "an image"),
-        ("images", f"{found.num_images:,.0f}", "", ""),
+        ("images", f"{num_images:,.0f}", _interval(found.num_images, "{:,.0f}"), ""),
         (
             "fetched",
-            f"{found.num_images * found.success_rate.value:,.0f}",
+            f"{num_images * found.success_rate.value:,.0f}",
             _interval(found.success_rate.times(100), "{:.1f} %"),
             f"{100 * found.success_rate.value:.1f} %",
         ),
@@ -159,8 +169,8 @@ def lines(estimate: Estimate) -> list[str]:
             _interval(found.core_hours, "{:,.2f}"),
             f"{1000 * found.cpu_seconds_per_image.value:.1f} ms",
         ),
-        _of_bytes("originals", found.num_bytes, found.num_images),
-        _of_bytes("stored", found.stored_bytes, found.num_images),
+        _of_bytes("originals", found.num_bytes, num_images),
+        _of_bytes("stored", found.stored_bytes, num_images),
     ]
     if (cores := found.cost_of_cores) is not None:
         rows.append(("cost of cores", f"{cores.value:,.2f}", _interval(cores, "{:,.2f}"), ""))

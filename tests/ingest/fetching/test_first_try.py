@@ -113,6 +113,22 @@ def test_what_is_on_a_removal_list_is_not_asked_for_or_not_kept(web: Web, tmp_pa
     assert result.states[FetchState.REMOVED] == 3
 
 
+def test_a_redirect_to_what_is_on_a_removal_list_is_not_followed(web: Web, tmp_path: Path) -> None:
+    for path, target in {"/away": f"{OTHER}/1.png", "/listed": "/2.png", "/well": "/3.png"}.items():
+        web.routes[path] = Reply(status=302, headers=[("Location", target)])
+    rows = [row(f"{SITE}{path}", "cat") for path in ("/away", "/listed", "/well")]
+    removals = removals_of([f"{SITE}/2.png"], ["other.example"], [])
+
+    run(config_of(web), rows, tmp_path / "out", removals=removals)
+
+    assert states_of(tmp_path / "out") == {
+        f"{SITE}/away": "removed",
+        f"{SITE}/listed": "removed",
+        f"{SITE}/well": "fetched",
+    }
+    assert sorted(web.asked) == ["/3.png", "/away", "/listed", "/robots.txt", "/well"]
+
+
 # Shards that overlap ------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ def test_every_image_is_counted_as_it_ends_with_its_candidates(web: Web, tmp_pat
 
     num_bytes = sum(len(reply.body) for reply in web.routes.values() if isinstance(reply, Reply))
     assert read_live(str(tmp_path / "out" / "work")) == {
-        "asked": 11,
+        "asked": 12,
         "images/fetched": 10,
         "images/http_gone": 1,
         "images/removed": 1,

@@ -1,6 +1,7 @@
 """Hosts that take hours: counted exactly while candidates are cut, and named before it starts."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.slow_hosts import NUM_NAMED, SlowHost, lines_about, slow_hosts
 from openalign.ingest.fetching.work_plan import read_plan
-from openalign.ingest.web.config import WebConfig
+from openalign.ingest.web.config import HostConfig, WebConfig
 
 WEB = WebConfig(contact="test@example.org", requests_per_second=0.01)
 """36 requests in an hour."""
@@ -96,6 +97,20 @@ def test_without_a_slow_host_nothing_is_said(
     cut(tmp_path, ROWS[:36])
 
     assert capsys.readouterr().err == ""
+
+
+def test_a_host_that_gets_less_time_than_it_takes_is_said_to_end(tmp_path: Path) -> None:
+    _, summary = cut(tmp_path, ROWS)
+    limited = replace(WEB, hosts={"*.example": HostConfig(host_seconds=1800.0)})
+
+    [host] = slow_hosts(summary, limited)
+
+    assert host.words == (
+        "67 minutes at 0.01 requests a second; `host_seconds` ends it after 30 minutes"
+    )
+    assert slow_hosts(summary, replace(WEB, host_seconds=4000.0))[0].words == (
+        "67 minutes at 0.01 requests a second"
+    )
 
 
 def test_of_many_hosts_the_slowest_are_named() -> None:

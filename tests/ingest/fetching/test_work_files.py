@@ -15,12 +15,15 @@ from fetches import row
 
 from openalign.engines import buckets
 from openalign.engines.batches import ReadTables
-from openalign.engines.jobs import Job, Jobs, run_jobs
+from openalign.engines.jobs import Attempt, Job, Jobs, run_jobs
 from openalign.files.hashing import hash64, image_key
 from openalign.files.manifest import StageResult
 from openalign.files.schemas import CANDIDATE
 from openalign.files.tables import write_table
+from openalign.ingest.config import FetchConfig
 from openalign.ingest.fetching import work_plan
+from openalign.ingest.fetching.bucket import FetchBucket
+from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.work_files import CutIntoFiles, WorkFiles, cut_by_count
 from openalign.ingest.fetching.work_plan import (
     NUM_CELLS,
@@ -123,6 +126,38 @@ def test_the_owners_of_a_host_are_at_most_its_connections() -> None:
     buckets = [bucket_of(plan, number) for number in ranges_of(plan, rows)]
     assert len(set(buckets[:200])) == 1
     assert len(set(buckets[200:])) == 12
+
+
+def test_a_host_has_the_connections_of_the_most_specific_name_that_says_them() -> None:
+    hosts = {
+        "*.example": HostConfig(connections_per_host=1),
+        "h0.example": HostConfig(requests_per_second=2.0),
+    }
+    plan = plan_of(rows_of(1, 100), large_host=10, num_buckets=16, web=WebConfig(hosts=hosts))
+
+    assert plan.owners_of("h0.example") == 1
+
+
+@pytest.mark.parametrize(
+    ("most_workers", "share"), [(None, 4), (1, 1), (2, 2), (9, 4)], ids=["cluster", "1", "2", "9"]
+)
+def test_a_host_is_shared_by_those_who_can_ask_it_at_one_time(
+    tmp_path: Path, most_workers: int | None, share: int
+) -> None:
+    setup = FetchSetup(
+        config=FetchConfig(),
+        images_from=WEB,
+        output=str(tmp_path),
+        work=str(tmp_path),
+        most_workers=most_workers,
+    )
+    plan = plan_of(rows_of(1, 100), large_host=10, num_buckets=16)
+    write_plan(setup.plan_url, plan)
+    fetching = FetchBucket(setup=setup, attempt=Attempt(str(tmp_path / "attempt")))
+
+    assert plan.owners_of("h0.example") == 4
+    assert fetching.owners_of("h0.example") == share
+    assert fetching.owners_of("small.example") == 1
 
 
 def test_images_that_are_on_no_web_are_spread_one_by_one() -> None:
