@@ -17,6 +17,14 @@ Headers = Sequence[tuple[str, str]]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
+_TEMPORARY = frozenset({408, 425, 429})
+"""Statuses below 500 that ask to come again: too slow a request, too early, too many."""
+
+
+def is_temporary(status: int) -> bool:
+    """Tell whether a status says that the same request may succeed later."""
+    return status in _TEMPORARY or 500 <= status < 600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:

@@ -336,7 +336,8 @@ class WebClient:
         target = canonical_url(head.location, head.url) if head.location else None
         limit = MAX_RULES_REDIRECTS if visit.rules_file else self._config.max_redirects
         if target is None:
-            detail = f"HTTP {head.status} leads to no http URL"
+            where = "leads to no http URL" if head.location else "has no Location"
+            detail = f"HTTP {head.status} {where}"
             self._end(visit, Refusal(state=FetchState.BAD_URL, detail=detail), head=head)
         elif visit.num_redirects >= limit:
             detail = f"more than {limit} redirects"

@@ -132,7 +132,7 @@ class WebConfig:
 
     num_retries: int = runtime(2)
     """Further attempts after a failure that can heal: a name that does not resolve, a timeout, a
-    broken connection, 429 or 5xx."""
+    broken connection, 408, 425, 429 or 5xx."""
 
     retry_seconds: float = runtime(1.0)
     """Pause before the first retry; it doubles with each one."""

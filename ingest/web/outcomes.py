@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.answers import Head, Refusal
+from openalign.ingest.web.answers import Head, Refusal, is_temporary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +43,10 @@ def refusal_of_status(status: int) -> Refusal:
     """Return the refusal for a status that is neither 2xx nor a redirect."""
     if status in (404, 410):
         state = FetchState.HTTP_GONE
-    elif status == 429 or status >= 500:
+    elif is_temporary(status):
         state = FetchState.HTTP_SERVER_ERROR
-    elif status < 400:
-        state = FetchState.HTTP_UNEXPECTED
-    else:
+    elif 400 <= status < 500:
         state = FetchState.HTTP_CLIENT_ERROR
+    else:
+        state = FetchState.HTTP_UNEXPECTED
     return Refusal(state=state, detail=f"HTTP {status}")

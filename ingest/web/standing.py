@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.answers import Head, Refusal
+from openalign.ingest.web.answers import Head, Refusal, is_temporary
 from openalign.ingest.web.host_limits import HostLimits
 
 OUT_OF_BUDGET = Refusal(state=FetchState.OUT_OF_BUDGET, detail="the host has taken all of its time")
@@ -55,6 +55,6 @@ class Standing:
 
 def _pause(head: Head | None) -> float:
     """Return how long a host that cannot serve asks to be left alone, in seconds."""
-    if head is None or not (head.status == 429 or head.status >= 500):
+    if head is None or not (is_temporary(head.status) or head.status >= 600):
         return 0.0
     return head.retry_after_seconds or 0.0

@@ -22,11 +22,11 @@ _DATE = "Thu, 26 Nov 2026 13:00:0{} GMT"
 def status_cases() -> list[Case]:
     """Return a case for each kind of status."""
     ends = {
-        FetchState.HTTP_UNEXPECTED: (101, 300, 304, 305),
+        FetchState.HTTP_UNEXPECTED: (101, 300, 304, 305, 999),
         FetchState.NOT_AN_IMAGE: (204,),
         FetchState.HTTP_GONE: (404, 410),
         FetchState.HTTP_CLIENT_ERROR: (400, 401, 403, 406, 418, 451),
-        FetchState.HTTP_SERVER_ERROR: (429, 500, 502, 503, 504),
+        FetchState.HTTP_SERVER_ERROR: (408, 425, 429, 500, 502, 503, 504, 520),
     }
     always = [
         Case(
@@ -124,6 +124,11 @@ def _odd_redirects() -> list[Case]:
             image=_only_at(
                 "/gr%C3%B6%C3%9Fe.jpg", _redirect("/größe.jpg".encode().decode("latin-1"))
             ),
+        ),
+        Case(
+            name="redirect-utf8-end",
+            does="answers 302 to a path that ends in a character of UTF-8",
+            image=_only_at("/voil%C3%A0", _redirect("/voilà".encode().decode("latin-1"))),
         ),
         Case(
             name="redirect-latin1",

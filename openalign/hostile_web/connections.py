@@ -27,6 +27,12 @@ def header_cases() -> list[Case]:
             image=_raw(_OK + b"nonsense\r\nContent-Length: %d\r\n\r\n" % len(good()) + good()),
         ),
         Case(
+            name="header-no-length",
+            does="sends a Content-Length without a number",
+            state=FetchState.CONNECT_FAILURE,
+            image=_raw(_OK + b"Content-Length: \r\n\r\n" + good()),
+        ),
+        Case(
             name="header-many-lines",
             does="sends 400 kB of header",
             state=FetchState.HEADER_TOO_LARGE,
@@ -55,6 +61,12 @@ def header_cases() -> list[Case]:
             does="answers 103, and hangs up",
             state=FetchState.CONNECT_FAILURE,
             image=_raw(_EARLY),
+        ),
+        Case(
+            name="header-cut",
+            does="hangs up within its header",
+            state=FetchState.TRUNCATED,
+            image=_raw(_OK + b"Content-Type: ima"),
         ),
         Case(
             name="header-ssh",

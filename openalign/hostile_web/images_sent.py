@@ -10,9 +10,12 @@ from openalign.hostile_web.made_images import (
     cut_jpeg,
     damaged_png,
     good,
+    jpeg_of_many_scans,
     png_of_many_pixels,
+    png_that_ends_early,
     png_with_long_text,
     turned_jpeg,
+    webp_of_false_length,
 )
 from openalign.hostile_web.replies import Reply
 
@@ -52,6 +55,24 @@ def broken_cases() -> list[Case]:
             "sends a PNG with 2 MB of packed text",
             png_with_long_text(),
             FetchState.FETCHED,
+        ),
+        _sends(
+            "image-false-length",
+            "sends a WebP that says it is longer than it is",
+            webp_of_false_length(),
+            FetchState.FETCHED,
+        ),
+        _sends(
+            "image-many-scans",
+            "sends a JPEG of a thousand scans",
+            jpeg_of_many_scans(),
+            FetchState.DECODE_FAILURE,
+        ),
+        _sends(
+            "image-early-end",
+            "sends a PNG whose data end after half its rows",
+            png_that_ends_early(),
+            FetchState.DECODE_FAILURE,
         ),
         _sends("image-cut", "sends half a JPEG", cut_jpeg(), FetchState.DECODE_FAILURE),
         _sends("image-damaged", "sends a damaged PNG", damaged_png(), FetchState.DECODE_FAILURE),

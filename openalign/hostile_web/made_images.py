@@ -46,6 +46,29 @@ def turned_jpeg() -> bytes:
     return _encoded(Image.open(io.BytesIO(good())), "JPEG", exif=tags.tobytes())
 
 
+@cache
+def webp_of_false_length() -> bytes:
+    """Return a good WebP that says it is longer than it is."""
+    whole = good("WEBP")
+    return whole[:4] + struct.pack("<I", len(whole) + 5000) + whole[8:]
+
+
+@cache
+def jpeg_of_many_scans() -> bytes:
+    """Return a progressive JPEG whose last scan comes a thousand times."""
+    whole = _encoded(Image.open(io.BytesIO(good())), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:last] + whole[last:-2] * 1000 + whole[-2:]
+
+
+@cache
+def png_that_ends_early() -> bytes:
+    """Return a PNG whose data, in good order, are those of half its rows."""
+    width_px, height_px = _SIZE
+    rows = (b"\0" + b"\x80" * 3 * width_px) * (height_px // 2)
+    return _png((_chunk(b"IHDR", _header(*_SIZE)), _chunk(b"IDAT", zlib.compress(rows))))
+
+
 def damaged_png() -> bytes:
     """Return a PNG whose pixels are no compressed data."""
     return _png((_chunk(b"IHDR", _header(*_SIZE)), _chunk(b"IDAT", b"not packed" * 50)))
@@ -122,6 +145,10 @@ UNDECODED = {
     "JPEG XR": b"II\xbc\1",
     "SVG": b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>",
     "ICO": b"\0\0\1\0\1\0",
+    "ICNS": b"icns",
+    "TGA": b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18",
+    "PNM": b"P6\n64 64\n255\n",
+    "JPEG-LS": b"\xff\xd8\xff\xf7",
     "CUR": b"\0\0\2\0\1\0",
     "PSD": b"8BPS\0\1",
     "XCF": b"gimp xcf v011",

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, ImageCms
 
-from openalign.images import samples
-from openalign.images.headers import decoder_errors, open_header, orientation_of
-from openalign.images.jpeg_scans import with_end
+from openalign.images import png_chunks, samples
+from openalign.images.headers import decoder_errors, forget_xmp, open_header, orientation_of
+from openalign.images.jpeg_scans import require_few_scans, with_end
 
 JPEG_FORMATS = ("JPEG", "MPO")
 """Pillow's names of the formats whose decoder knows reduced scales."""
@@ -91,7 +91,9 @@ def decode_array(
     """
     with decoder_errors(content):
         header = open_header(content)
+        forget_xmp(header)
         if header.format in JPEG_FORMATS and _is_plain(header):
+            require_few_scans(content)
             colors = _decode_fast(content, header.size, min_side_px, scales)
             if colors is not None:
                 return colors
@@ -110,13 +112,21 @@ def decode_opened(
 
     A header serves for one decode. Errors are the decoders' own: see `decoder_errors`.
     """
+    if header.format in JPEG_FORMATS:
+        require_few_scans(content)
+    if header.mode == "P" and header.palette is None:
+        raise OSError("broken: it has no palette")
     match policy:
         case Policy.OURS:
+            forget_xmp(header)
+            drawn = _drawn_box(header)
             pixels = header
             if header.format in JPEG_FORMATS:
                 pixels = _decode_jpeg(header, content, min_side_px, scales)
             pixels.load()
-            image = _to_srgb(pixels, content, header.info.get("icc_profile"))
+            if header.format == "PNG" and not png_chunks.has_all_rows(content, pixels):
+                raise OSError("truncated: rows are missing")
+            image = _to_srgb(pixels, content, header.info.get("icc_profile"), drawn)
         case Policy.PROCESSOR:
             header.load()
             image = _without_alpha(samples.to_gray(header) if samples.is_deep(header) else header)
@@ -189,9 +199,26 @@ def _halved(size: tuple[int, int], min_side_px: int) -> tuple[int, int]:
     return -(-width_px // divisor), -(-height_px // divisor)
 
 
-def _to_srgb(image: Image.Image, content: bytes, icc_profile: bytes | None) -> Image.Image:
-    """Return an image in sRGB, mode RGB, on white where something is transparent."""
+def _drawn_box(header: Image.Image) -> tuple[int, int, int, int] | None:
+    """Return the part of a GIF's canvas that its first frame covers, or None if it is all."""
+    if header.format != "GIF" or not header.tile:  # pyright: ignore[reportAttributeAccessIssue]
+        return None
+    box = header.tile[0].extents  # pyright: ignore[reportAttributeAccessIssue]
+    return None if box == (0, 0, *header.size) else box
+
+
+def _to_srgb(
+    image: Image.Image,
+    content: bytes,
+    icc_profile: bytes | None,
+    drawn: tuple[int, int, int, int] | None,
+) -> Image.Image:
+    """Return an image in sRGB, mode RGB, on white where something is transparent or not drawn."""
     color, alpha = _color_and_alpha(image, content)
+    if image.format == "BMP" and alpha is not None and alpha.getextrema() == (0, 0):
+        alpha = None  # the fourth byte was never set: browsers take such a one as opaque, too
+    if drawn is not None:
+        alpha = _only_within(drawn, alpha or Image.new("L", image.size, 255))
     color = _through_profile(color, icc_profile)
     color = color if color.mode == "RGB" else color.convert("RGB")
     if alpha is None:
@@ -199,6 +226,12 @@ def _to_srgb(image: Image.Image, content: bytes, icc_profile: bytes | None) -> I
     white = Image.new("RGB", color.size, (255, 255, 255))
     white.paste(color, mask=alpha)
     return white
+
+
+def _only_within(box: tuple[int, int, int, int], alpha: Image.Image) -> Image.Image:
+    within = Image.new("L", alpha.size, 0)
+    within.paste(alpha.crop(box), box)
+    return within
 
 
 def _color_and_alpha(image: Image.Image, content: bytes) -> tuple[Image.Image, Image.Image | None]:

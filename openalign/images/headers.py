@@ -7,12 +7,12 @@ becomes.
 import io
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 from PIL import Image, UnidentifiedImageError
 
-from openalign.images import png_chunks, signatures
+from openalign.images import png_chunks, signatures, tiff_tags, webp_chunks
 from openalign.images.signatures import SIGNATURE_BYTES, FileFormat, Kind, format_of
 
 SIDEWAYS = (5, 6, 7, 8)
@@ -54,12 +54,17 @@ def open_header(content: bytes, *, formats: tuple[str, ...] | None = None) -> Im
     """Read an image's header; Pillow reads its pixels when they are asked for.
 
     `formats` are Pillow's names of the formats to try; None tries all that it knows. Of a PNG, what
-    is not the image is left out (`png_chunks.without_metadata`).
+    is not the image is left out (`png_chunks.without_metadata`), and of a WebP what is not whole
+    (`webp_chunks.whole`).
     Errors are Pillow's own: see `decoder_errors`.
     """
-    if format_of(content) is signatures.PNG:
+    found = format_of(content)
+    if found is signatures.PNG:
         content = png_chunks.without_metadata(content)
-    return Image.open(io.BytesIO(content), formats=formats)
+    elif found is signatures.WEBP:
+        content = webp_chunks.whole(content)
+    image = Image.open(io.BytesIO(content), formats=formats)
+    return tiff_tags.opened_rightly(image, content) if image.format == "TIFF" else image
 
 
 def open_web_header(content: bytes) -> Image.Image:
@@ -69,6 +74,19 @@ def open_web_header(content: bytes) -> Image.Image:
         ImageError: the first bytes are not those of a format that is decoded.
     """
     return open_header(content, formats=(_require_decoded(content).pillow,))
+
+
+def forget_xmp(image: Image.Image) -> None:
+    """Let EXIF alone tell an image's orientation, as in browsers.
+
+    Pillow looks in XMP, too, where programs leave what was true before they turned the pixels.
+    """
+    if image.info.pop("xmp", None) is None or "exif" not in image.info:
+        return
+    told = Image.Exif()
+    with suppress(Exception):  # broken EXIF says nothing about the image
+        told.load(image.info["exif"])
+    image.getexif()[_ORIENTATION] = told.get(_ORIENTATION, 1)  # it may have been asked already
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -109,6 +127,7 @@ def _size_by_pillow(first_bytes: bytes) -> tuple[int, int] | None:
     try:
         with quiet_decoders():
             image = open_web_header(first_bytes)
+            forget_xmp(image)
             width_px, height_px = image.size
             sideways = image.info.get("exif") is not None and orientation_of(image) in SIDEWAYS
     except Image.DecompressionBombError as error:
@@ -167,6 +186,8 @@ def quiet_decoders() -> Generator[None]:
 
 
 def _require_decoded(content: bytes) -> FileFormat:
+    if not content:
+        raise ImageError(ImageFault.NOT_AN_IMAGE, "it is empty")
     found = format_of(content)
     if found is None or found.kind is not Kind.DECODED:
         raise _unknown(found)

@@ -2,21 +2,43 @@
 
 A JPEG is whole if every block of every component is there at full precision. It may lack its end
 marker, and bytes may stand before it that belong to nothing.
+
+Each scan of a progressive JPEG goes over the whole image, and may be a few bytes long.
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 
 import simplejpeg
 
 from openalign.images.headers import ImageError, ImageFault
 
 _END = b"\xff\xd9"
+_SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 """A marker, and no byte of pixels or restart between them."""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _NUM_COEFFICIENTS = 64
+
+_MAX_SCANS = 100
+"""libtiff's limit for JPEGs in TIFFs; encoders write about ten."""
+
+
+def require_few_scans(content: bytes) -> None:
+    """Refuse a JPEG of so many scans that it would keep a decoder busy for hours.
+
+    Raises:
+        ImageError: it has more than a hundred.
+    """
+    if content.count(_SCAN) <= _MAX_SCANS:  # what follows the image may have such bytes, too
+        return
+    scans = (code for code, _ in _segments(content) if code == _SCAN[1])
+    if next(islice(scans, _MAX_SCANS, None), None) is not None:
+        detail = f"JPEG: it has more than {_MAX_SCANS} scans"
+        raise ImageError(ImageFault.DECODE_FAILURE, detail)
 
 
 def with_end(content: bytes, *, inks: bool) -> bytes:
@@ -48,23 +70,34 @@ def _has_end(content: bytes) -> bool:
         ImageError: it lacks its end marker, and scans before it.
     """
     missing: dict[int, list[bool]] = {}  # by component: coefficients without their last bit
-    progressive, position = False, 0
-    while (marker := _MARKER.search(content, position)) is not None:
-        code, position = marker[1][0], marker.end()
+    progressive = False
+    for code, segment in _segments(content):
         if code == _END[1]:
             return True
-        if code in (0x01, 0xD8):
-            continue  # these two have no length
-        segment = content[position + 2 : position + int.from_bytes(content[position:][:2], "big")]
-        position += 2 + len(segment)
         if code in _FRAMES and len(segment) >= 6:
             progressive = code in _PROGRESSIVE
             missing = {number: [True] * _NUM_COEFFICIENTS for number in segment[6::3]}
-        elif code == 0xDA and segment:
+        elif code == _SCAN[1] and segment:
             _strike_out(segment, missing, progressive=progressive)
     if not missing or any(any(coefficients) for coefficients in missing.values()):
         raise _cut_off()
     return False
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of a JPEG, each with its marker's number, up to the end marker."""
+    position = 0
+    while (marker := _MARKER.search(content, position)) is not None:
+        code, position = marker[1][0], marker.end()
+        if code == _END[1]:
+            yield code, b""
+            return
+        if code in (0x01, 0xD8):
+            continue  # these two have no length
+        length = int.from_bytes(content[position : position + 2], "big")
+        segment = content[position + 2 : position + length]
+        position += 2 + len(segment)
+        yield code, segment
 
 
 def _strike_out(scan: bytes, missing: dict[int, list[bool]], *, progressive: bool) -> None:

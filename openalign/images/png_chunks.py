@@ -8,10 +8,23 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from PIL import Image
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _SEEN = (b"tRNS", b"iCCP", b"eXIf")
 """The other chunks that change what is to be seen."""
+
+_PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+"""Of an interlaced image: the first column and row, and the steps to the next."""
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""By color type."""
+
+_PIECE_BYTES = 1 << 20
 
 _PROFILE_BYTES = 1 << 20
 """Pillow's limit for an unpacked color profile. A longer one is ignored, as a broken one is."""
@@ -45,9 +58,11 @@ def without_metadata(content: bytes) -> bytes:
     Of an animation the image before it stays, which is its first frame or stands for it. Critical
     chunks stay as they are: a decoder finds their damage.
     """
-    parts, kept_from = list[bytes](), 0
+    parts, kept_from, num_colors = list[bytes](), 0, 0
     for start, end in _chunks(content):
-        if not _belongs(content, start, end):
+        if content[start + 4 : start + 8] == b"PLTE":
+            num_colors = (end - start - 12) // 3
+        if not _belongs(content, start, end, num_colors):
             parts.append(content[kept_from:start])
             kept_from = end
     return b"".join([*parts, content[kept_from:]]) if parts else content
@@ -62,7 +77,52 @@ def _chunks(content: bytes) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _belongs(content: bytes, start: int, end: int) -> bool:
+def has_all_rows(content: bytes, image: Image.Image) -> bool:
+    """Tell whether a PNG has data for all rows of the image that Pillow decoded from it.
+
+    Where packed data end early, in good order, Pillow leaves the other rows zero and says nothing.
+    So the data are unpacked a second time where the row that comes last in them is zero.
+    """
+    header = read_header(content)
+    if header is None:
+        return True
+    is_interlaced = content[28] == 1
+    width_px, height_px = image.size
+    last = height_px - 1
+    if is_interlaced and last > 0 and last % 2 == 0:
+        last -= 1  # the seventh pass has the odd rows
+    if image.crop((0, last, width_px, last + 1)).getbbox(alpha_only=False) is not None:
+        return True
+    needed = _num_bytes(header, is_interlaced=is_interlaced)
+    return _num_unpacked(content, needed) >= needed
+
+
+def _num_bytes(header: Header, *, is_interlaced: bool) -> int:
+    """Return the length of a PNG's unpacked rows, with a byte for each row's filter."""
+    bits = header.bits * _CHANNELS.get(header.color_type, 0)
+    total = 0
+    for left, top, across, down in _PASSES if is_interlaced else ((0, 0, 1, 1),):
+        columns = -(-(header.width_px - left) // across)
+        rows = -(-(header.height_px - top) // down)
+        if columns > 0 and rows > 0:
+            total += rows * (1 + (columns * bits + 7) // 8)
+    return total
+
+
+def _num_unpacked(content: bytes, needed: int) -> int:
+    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed."""
+    unpacking, total = zlib.decompressobj(), 0
+    for start, end in _chunks(content):
+        if content[start + 4 : start + 8] != b"IDAT":
+            continue
+        packed = content[start + 8 : end - 4]
+        while packed and total < needed:
+            total += len(unpacking.decompress(packed, _PIECE_BYTES))
+            packed = unpacking.unconsumed_tail
+    return total
+
+
+def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
     kind = content[start + 4 : start + 8]
     if kind in _CRITICAL:
         return True
@@ -71,7 +131,20 @@ def _belongs(content: bytes, start: int, end: int) -> bool:
     checksum = int.from_bytes(content[end - 4 : end], "big")
     if zlib.crc32(content[start + 4 : end - 4]) != checksum:
         return False
-    return kind != b"iCCP" or _is_small_profile(content[start + 8 : end - 4])
+    match kind:
+        case b"tRNS":
+            return _is_transparency(end - start - 12, content[25], num_colors)
+        case b"iCCP":
+            return _is_small_profile(content[start + 8 : end - 4])
+        case _:
+            return True
+
+
+def _is_transparency(length: int, color_type: int, num_colors: int) -> bool:
+    """Tell whether a transparency of a length can be one, as libpng does, which ignores others."""
+    if color_type == 3:
+        return 0 < length <= num_colors
+    return length == {0: 2, 2: 6}.get(color_type)
 
 
 def _is_small_profile(data: bytes) -> bool:

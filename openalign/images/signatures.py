@@ -1,11 +1,12 @@
 """What a file is, by its first bytes: a format that is decoded, another image, or no image."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-SIGNATURE_BYTES = 512
-"""No more than these first bytes are looked at."""
+SIGNATURE_BYTES = 1445
+"""No more than these first bytes are looked at: as many as in WHATWG's MIME Sniffing."""
 
 
 class Kind(StrEnum):
@@ -63,6 +64,7 @@ def _no_image(name: str) -> FileFormat:
 
 
 _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
+    (b"\xff\xd8\xff\xf7", _undecoded("JPEG-LS")),
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"GIF87a", GIF),
@@ -72,8 +74,14 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\0\0\0\x0cJXL \r\n\x87\n", _undecoded("JPEG XL")),
     (b"\0\0\0\x0cjP  \r\n\x87\n", _undecoded("JPEG 2000")),
     (b"\xff\x4f\xff\x51", _undecoded("JPEG 2000")),
-    (b"\0\0\1\0", _undecoded("ICO")),
-    (b"\0\0\2\0", _undecoded("CUR")),
+    (b"icns", _undecoded("ICNS")),
+    (b"IIRO", _undecoded("Olympus raw")),
+    (b"IIU\0", _undecoded("Panasonic raw")),
+    (b"FUJIFILMCCD-RAW", _undecoded("Fujifilm raw")),
+    (b"\x01\xda\0\1", _undecoded("SGI")),
+    (b"\x01\xda\1\1", _undecoded("SGI")),
+    (b"/* XPM */", _undecoded("XPM")),
+    (b"SIMPLE  =", _undecoded("FITS")),
     (b"8BPS", _undecoded("PSD")),
     (b"gimp xcf", _undecoded("XCF")),
     (b"v/1\1", _undecoded("OpenEXR")),
@@ -93,12 +101,30 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\x1f\x8b", _no_image("gzip")),
     (b"\x28\xb5\x2f\xfd", _no_image("Zstandard")),
     (b"PK\3\4", _no_image("ZIP")),
+    (b"Rar!\x1a\7", _no_image("RAR")),
+    (b"7z\xbc\xaf\x27\x1c", _no_image("7-Zip")),
+    (b"CWS", _no_image("Flash")),
+    (b"FWS", _no_image("Flash")),
+    (b"fLaC", _no_image("FLAC")),
+    (b"\0\0\1\xba", _no_image("MPEG video")),
+    (b"\0\0\1\xb3", _no_image("MPEG video")),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", _no_image("Windows Media")),
+    (b"wOFF", _no_image("a font")),
+    (b"wOF2", _no_image("a font")),
     (b"OggS", _no_image("Ogg")),
     (b"ID3", _no_image("MP3")),
 )
 
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """The lengths that the second header of a BMP can have: two letters alone also begin texts."""
+
+_PNM = re.compile(rb"P[1-6]\s[\s\d#]|P7\nWIDTH ")
+_JSON = re.compile(rb'(\[\s*)?\{\s*"|\[\s*["\[]|\{\s*\}')
+_TAG = re.compile(
+    rb"<(?:head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|link|center|form|"
+    rb"img|pre|span)[\s/>]"
+)
+"""What a page begins with, after WHATWG's MIME Sniffing, and a few tags more."""
 
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), AVIF),
@@ -144,18 +170,47 @@ def _emf(first: bytes) -> FileFormat | None:
     return _undecoded("EMF") if is_emf else None
 
 
+def _icon(first: bytes) -> FileFormat | None:
+    """Tell an icon, which has at least one image, from a TGA, which has no palette there."""
+    kind = {b"\0\0\1\0": "ICO", b"\0\0\2\0": "CUR"}.get(first[:4])
+    return _undecoded(kind) if kind and first[4:6] not in (b"", b"\0\0") else None
+
+
+def _tga(first: bytes) -> FileFormat | None:
+    """Tell a TGA of colors or grays, which has no magic, by all that its header must be."""
+    is_tga = first[:2] == b"\0\0" and first[2:3] in (b"\2", b"\3", b"\n", b"\x0b")
+    is_tga &= first[3:8] == bytes(5) and first[16:17] in (
+        b"\x08",
+        b"\x0f",
+        b"\x10",
+        b"\x18",
+        b"\x20",
+    )
+    return _undecoded("TGA") if is_tga and b"\0\0" not in (first[12:14], first[14:16]) else None
+
+
+def _pnm(first: bytes) -> FileFormat | None:
+    return _undecoded("PNM") if _PNM.match(first) else None
+
+
 def _text(first: bytes) -> FileFormat | None:
     """Tell what a text is: a page, SVG behind a prolog and comments, JSON."""
     text = first.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b'{"', b'[{"')):
+    if first[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = first.decode("utf-16", "replace").lstrip().lower().encode()
+    if _JSON.match(text):
         return _no_image("JSON")
     if not text.startswith(b"<"):
         return None
-    if b"<html" in text or b"<!doctype html" in text:
+    if b"<html" in text or b"<!doctype html" in text or _TAG.match(text):
         return _no_image("HTML")
     if b"<svg" in text or b"<!doctype svg" in text:
         return _undecoded("SVG")
-    return _no_image("XML") if text.startswith(b"<?xml") else None
+    if text.startswith(b"<?xml"):
+        return _no_image("XML")
+    return _no_image("HTML") if text.startswith(b"<!--") else None
 
 
-_TESTS: tuple[Callable[[bytes], FileFormat | None], ...] = (_bmp, _riff, _iso_media, _emf, _text)
+_TESTS: tuple[Callable[[bytes], FileFormat | None], ...] = (
+    *(_bmp, _riff, _iso_media, _emf, _icon, _tga, _pnm, _text),
+)

@@ -4,11 +4,12 @@ import struct
 import numpy as np
 import pytest
 import simplejpeg
-from image_encoders import encode, exif, four_quarters, png, png_that_claims, swapped_profile
+from image_encoders import encode, exif, form, four_quarters, png, png_that_claims, swapped_profile
 from PIL import Image, ImageOps
 
 from openalign.images.decoding import JpegScales, Policy, decode, decode_array, thumbnail
-from openalign.images.headers import ImageError, ImageFault
+from openalign.images.headers import ImageError, ImageFault, read_size
+from openalign.images.stored import store
 
 
 def noise(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
@@ -254,3 +255,53 @@ def test_a_thumbnail_is_the_whole_image_reduced_once() -> None:
     small = thumbnail(encode(image, "PNG"), max_side_px=64)
 
     assert small == image.resize((64, 48), Image.Resampling.BICUBIC)
+
+
+# What browsers show -------------------------------------------------------------------------------
+
+
+def test_outside_of_its_first_frame_a_gif_is_white() -> None:
+    frame = encode(Image.new("P", (8, 8), 1), "GIF")
+    at = frame.index(b",\0\0\0\0\x08\0\x08\0")
+    content = bytearray(frame)
+    content[6:10] = struct.pack("<HH", 20, 10)
+    content[at + 1 : at + 5] = struct.pack("<HH", 4, 2)
+    inside = np.asarray(decode(frame))[0, 0]
+
+    colors = np.asarray(decode(bytes(content)))
+
+    expected = np.full((10, 20, 3), 255)
+    expected[2:10, 4:12] = inside
+    assert tuple(inside) != (255, 255, 255)
+    np.testing.assert_array_equal(colors, expected)
+
+
+@pytest.mark.parametrize(
+    ("alphas", "expected"),
+    [((0, 0), [(9, 99, 199)] * 2), ((0, 255), [(255, 255, 255), (9, 99, 199)])],
+    ids=["never set", "set"],
+)
+def test_a_bmp_whose_alpha_is_zero_throughout_is_opaque(
+    alphas: tuple[int, int], expected: list[tuple[int, int, int]]
+) -> None:
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    pixels = b"".join(bytes([199, 99, 9, alpha]) for alpha in alphas)
+    header = struct.pack("<IiiHHIIiiII", 108, 2, -1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
+    header = header.ljust(108, b"\0")
+    content = b"BM" + struct.pack("<IHHI", 14 + 108 + 8, 0, 0, 14 + 108) + header + pixels
+
+    assert [tuple(color) for color in np.asarray(decode(content))[0]] == expected
+
+
+@pytest.mark.parametrize("with_exif", [False, True])
+def test_xmp_turns_no_image(*, with_exif: bool) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    tags = b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0" if with_exif else b""
+    content = encode(four_quarters((48, 32)), xmp=xmp, exif=tags)
+    assert Image.open(io.BytesIO(content)).getexif()[0x0112] == 6
+
+    assert decode(content).size == (48, 32)
+    assert decode_array(content).shape == (32, 48, 3)
+    assert read_size(content) == (48, 32)
+    stored = store(content, form(size_px=16), max_pixels=10_000)
+    assert (stored.width_px, stored.height_px) == (48, 32)

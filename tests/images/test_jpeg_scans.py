@@ -7,7 +7,7 @@ import pytest
 from image_encoders import encode, four_quarters
 from PIL import Image
 
-from openalign.images.decoding import decode
+from openalign.images.decoding import decode, decode_array
 from openalign.images.headers import ImageError
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8))
@@ -105,3 +105,32 @@ def test_a_jpeg_without_a_scan_is_cut_off() -> None:
     content = encode(NOISE)
 
     assert is_cut_off(content[: content.index(b"\xff\xda")] + b"\xff\xda\0\2")
+
+
+# Many scans ---------------------------------------------------------------------------------------
+
+
+def with_scans(num: int) -> bytes:
+    """Return a progressive JPEG with its last scan again and again, `num` scans in all."""
+    content = encode(four_quarters(), progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * (num - content.count(b"\xff\xda") + 1) + END
+
+
+@pytest.mark.parametrize(("num", "is_refused"), [(100, False), (101, True), (5000, True)])
+def test_a_jpeg_has_a_hundred_scans_at_most(num: int, *, is_refused: bool) -> None:
+    content = with_scans(num)
+    assert content.count(b"\xff\xda") == num
+
+    for read in (decode, decode_array):
+        if is_refused:
+            with pytest.raises(ImageError, match="JPEG: it has more than 100 scans"):
+                read(content)
+        else:
+            read(content)
+
+
+def test_what_follows_a_jpeg_is_none_of_its_scans() -> None:
+    content = encode(four_quarters()) + b"\xff\xda\0\0" * 500
+
+    assert decode(content).size == (48, 32)

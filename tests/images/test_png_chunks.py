@@ -1,4 +1,5 @@
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -107,3 +108,75 @@ def test_a_png_that_is_cut_anywhere_is_no_reason_to_fail(cut: int) -> None:
     content = with_chunk(png_chunk(b"tEXt", b"Comment\0x"))[:cut]
 
     assert content.startswith(without_metadata(content)[:33])
+
+
+@pytest.mark.parametrize(
+    ("color_type", "pixels", "transparency"),
+    [
+        pytest.param(0, [(0,), (85,), (170,), (255,)], b"\0", id="gray, a byte"),
+        pytest.param(2, QUARTERS, b"\0\1", id="RGB, that of gray"),
+        pytest.param(2, QUARTERS, b"", id="RGB, nothing"),
+        pytest.param(6, [(*color, 255) for color in QUARTERS], bytes(6), id="RGB with alpha"),
+    ],
+)
+def test_a_transparency_that_can_be_none_is_left_out(
+    color_type: int, pixels: list[tuple[int, ...]], transparency: bytes
+) -> None:
+    plain = png(pixels, depth=8, color_type=color_type)
+    odd = png(pixels, depth=8, color_type=color_type, chunks=[(b"tRNS", transparency)])
+
+    assert without_metadata(odd) == plain
+    np.testing.assert_array_equal(decoding.decode(odd), decoding.decode(plain))
+
+
+@pytest.mark.parametrize(("num", "is_kept"), [(0, False), (1, True), (4, True), (5, False)])
+def test_a_transparency_is_of_no_more_colors_than_there_are(num: int, *, is_kept: bool) -> None:
+    palette = (b"PLTE", bytes(np.ravel(QUARTERS).tolist()))
+    chunks = [palette, (b"tRNS", bytes(num))]
+    content = png([(0,), (1,), (2,), (3,)], depth=8, color_type=3, chunks=chunks)
+
+    assert (without_metadata(content) is content) is is_kept
+    assert decoding.decode(content).getpixel((1, 1)) == (
+        (255, 255, 255) if is_kept else (255, 0, 0)
+    )
+
+
+def ended_early(rows: bytes, *, height: int, interlaced: int = 0) -> bytes:
+    """Return a gray PNG of eight columns whose data are these rows, in good order."""
+    header = struct.pack(">IIBBBBB", 8, height, 8, 0, 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+ROW = b"\0" + b"\7" * 8
+BLACK_ROW = bytes(9)
+# Rows of the seven passes over 8 x 8 pixels.
+SEVEN = (b"\0\7" * 2 + b"\0\7\7" + b"\0\7\7" * 2 + b"\0\7\7\7\7" * 2) + b"\0\7\7\7\7" * 4 + ROW * 4
+
+
+@pytest.mark.parametrize(
+    ("content", "is_whole"),
+    [
+        pytest.param(ended_early(ROW * 4, height=4), True, id="whole"),
+        pytest.param(ended_early(ROW * 3 + BLACK_ROW, height=4), True, id="its last row black"),
+        pytest.param(ended_early(BLACK_ROW * 4, height=4), True, id="black"),
+        pytest.param(ended_early(ROW * 9, height=4), True, id="more than it needs"),
+        pytest.param(ended_early(ROW * 3, height=4), False, id="a row missing"),
+        pytest.param(ended_early(ROW * 2, height=4), False, id="half"),
+        pytest.param(ended_early(SEVEN, height=8, interlaced=1), True, id="interlaced"),
+        pytest.param(
+            ended_early(SEVEN[:-9], height=8, interlaced=1), False, id="interlaced, a row missing"
+        ),
+    ],
+)
+def test_data_that_end_early_leave_no_black_rows(content: bytes, *, is_whole: bool) -> None:
+    if is_whole:
+        assert decoding.decode(content).size[0] == 8
+        return
+    with pytest.raises(ImageError, match="PNG: it ends before its pixels do"):
+        decoding.decode(content)
+
+
+def test_a_png_of_palette_colors_without_a_palette_is_refused() -> None:
+    with pytest.raises(ImageError, match="PNG: its pixels are damaged"):
+        decoding.decode(png([(0,), (1,), (2,), (3,)], depth=8, color_type=3))

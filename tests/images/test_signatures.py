@@ -34,6 +34,14 @@ ILLUSTRATOR = (
         (b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "">', "SVG"),
         (ICO, "ICO"),
         (ICO[:2] + b"\2" + ICO[3:], "CUR"),
+        (encode(four_quarters((48, 48)), "TGA"), "TGA"),
+        (encode(four_quarters((48, 48)), "TGA", compression="tga_rle"), "TGA"),
+        (encode(four_quarters((48, 48)), "PPM"), "PNM"),
+        (encode(four_quarters((48, 48)), "SGI"), "SGI"),
+        (encode(four_quarters((64, 64)), "ICNS"), "ICNS"),
+        (b"\xff\xd8\xff\xf7" + bytes(600), "JPEG-LS"),
+        (b"<!-- " + b"of a thousand characters " * 40 + b"-->" + SVG, "SVG"),
+        (("\ufeff" + SVG.decode()).encode("utf-16-le"), "SVG"),
         (b"8BPS\0\1" + bytes(600), "PSD"),
         (JPEG2000, "JPEG 2000"),
         (b"qoif" + bytes(600), "QOI"),
@@ -60,6 +68,14 @@ def test_an_image_that_is_not_decoded_is_refused_by_its_name(content: bytes, nam
         (b"\n <HTML lang=en>", "HTML"),
         (b"<?xml version='1.0'?><rss/>", "XML"),
         (b'{"error": "not found"}', "JSON"),
+        (b'\n{\n  "error": "not found"}', "JSON"),
+        (b'[ { "error": 1}]', "JSON"),
+        (b"<head><title>Moved</title>", "HTML"),
+        (b"<script>location='/'</script>", "HTML"),
+        (b"<br />\n<b>Warning</b>: no such file", "HTML"),
+        (b"<div><svg></svg></div>", "HTML"),
+        (b"<!-- made by hand --><p>", "HTML"),
+        (b"wOF2" + bytes(600), "a font"),
         (b"PK\3\4", "ZIP"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -79,6 +95,11 @@ def test_what_is_no_image_is_called_by_its_name(content: bytes, name: str) -> No
         pytest.param(b"BMW cars are fast. " * 50, id="a text that begins like a BMP"),
         pytest.param(b"GIF8 is how a GIF begins", id="a text that begins like a GIF"),
         pytest.param(b"Not found", id="a text"),
+        pytest.param(bytes(600), id="zeros"),
+        pytest.param(b"\0\0\1\0" + bytes(600), id="an icon without an image"),
+        pytest.param(b"\0\0\2" + bytes(600), id="a TGA without a size"),
+        pytest.param(b"P1 is a prize", id="a text that begins like a PNM"),
+        pytest.param(b"<bold> words", id="a text that begins like a page"),
         pytest.param(b"RIFF\0\0\0\0CDDA" + bytes(600), id="another RIFF"),
     ],
 )
@@ -111,7 +132,7 @@ def test_further_forms_of_decoded_formats() -> None:
 
 def test_a_name_does_not_depend_on_how_many_bytes_have_come() -> None:
     """The detail goes into the ledger, and the network cuts where it likes."""
-    page = b"<" + b"!-- long -->" * 43 + b"<html>"
+    page = b"<" + b"!-- long -->" * 130 + b"<html>"
     assert len(page) > SIGNATURE_BYTES
 
     for content in (SVG, ILLUSTRATOR, page):

@@ -57,8 +57,10 @@ def _file(name: str, path: str) -> str:
 
 
 def _folder(name: str, path: str) -> str:
+    parts = [Path(part) for part in path.split(":") if part]
+    there = [part for part in parts if part.exists()] or parts  # OpenSSL passes over the others
     try:
-        names = [entry.name for part in path.split(":") for entry in Path(part).iterdir()]
+        names = [entry.name for part in there for entry in part.iterdir()]
     except OSError as error:
         raise InputError(f"{name}: {path}: {error.strerror}", hint=_HINT) from error
     if not any(_HASHED.fullmatch(entry) for entry in names):

@@ -20,7 +20,14 @@ from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.rules.opt_outs import opt_out_in
 from openalign.ingest.web.rules.robots import AGENT
 from openalign.ingest.web.transfers.certificates import Trust
-from openalign.ingest.web.transfers.curl_errors import LONG_HEADER, NOT_HTTP, meaning_of
+from openalign.ingest.web.transfers.curl_errors import (
+    BROKEN_HEADER,
+    CUT_HEADER,
+    LONG_HEADER,
+    NOT_HTTP,
+    distrust_of,
+    meaning_of,
+)
 from openalign.ingest.web.transfers.encodings import (
     ACCEPTED,
     Decoder,
@@ -32,7 +39,8 @@ from openalign.ingest.web.transfers.encodings import (
 from openalign.ingest.web.transfers.sockets import Sockets
 from openalign.ingest.web.urls import address_name_of, host_of
 
-_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)")
+_STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
+_BLANKS = " \t\r\n"
 _BUFFER_BYTES = 128 * 1024
 _IGNORED_BODY_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 256 * 1024
@@ -52,6 +60,9 @@ class _Answer:
     status: int = 0
     is_new_block: bool = True
     """Whether the next line is a status line: the first, or the one after an interim answer."""
+
+    is_header_whole: bool = False
+    """Whether the empty line behind the header has come."""
 
     headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     num_header_bytes: int = 0
@@ -198,6 +209,9 @@ class Transfer:
 
     def succeeded(self) -> Ending:
         """Return the ending of a transfer that libcurl completed without an error."""
+        if self._answer.status and not self._answer.is_header_whole:
+            refusal = Refusal(state=FetchState.TRUNCATED, detail=CUT_HEADER)
+            return self._ended(refusal, can_heal=True)
         self._judge_head()  # an answer without a body is not judged before
         if self._answer.refusal is None and not self._is_unwanted_body():
             self._take(ended(self._answer.decoders))
@@ -219,7 +233,19 @@ class Transfer:
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return self._ended(self._too_large(), can_heal=False)
         state, detail, can_heal = meaning_of(code)
-        return self._ended(Refusal(state=state, detail=detail), can_heal=can_heal, code=code)
+        return self._ended(
+            Refusal(state=state, detail=self._words_for(code, detail)), can_heal=can_heal, code=code
+        )
+
+    def _words_for(self, code: int, detail: str) -> str:
+        """Return what an error of libcurl means of this answer, where that says more."""
+        if code == pycurl.E_WRITE_ERROR and not self._answer.status:
+            return NOT_HTTP  # its body was refused here
+        if detail == NOT_HTTP and self._answer.status and not self._answer.is_new_block:
+            return BROKEN_HEADER
+        if code == pycurl.E_PEER_FAILED_VERIFICATION:
+            return distrust_of(self.curl.getinfo(pycurl.SSL_VERIFYRESULT))
+        return detail
 
     def timed_out(self, detail: str) -> Ending:
         """Return the ending of a transfer that missed a deadline."""
@@ -280,14 +306,17 @@ class Transfer:
             answer.is_new_block = False
             answer.status = _status_of(line)
             answer.headers = []
+            answer.is_header_whole = False
             return None
         if not line.strip():
             answer.is_new_block = 100 <= answer.status < 200
+            answer.is_header_whole = True
             answer.is_cut = answer.status == _SWITCHING
             return 0 if answer.is_cut else None
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
-            answer.headers.append((name.strip().lower(), value.strip()))
+            # Of Latin-1, a plain strip would also take bytes in which characters of UTF-8 end.
+            answer.headers.append((name.strip(_BLANKS).lower(), value.strip(_BLANKS)))
         return None
 
     def _on_body(self, data: bytes) -> int | None:

@@ -199,6 +199,9 @@ def test_as_many_redirects_as_allowed_are_followed(web: Web) -> None:
         pytest.param("/b\u00fccher".encode(), "/b%C3%BCcher", id="UTF-8"),
         pytest.param("/b\u00fccher".encode("latin-1"), "/b%FCcher", id="Latin-1"),
         pytest.param(b"/b%C3%BCcher", "/b%C3%BCcher", id="escaped"),
+        pytest.param("/voil\u00e0".encode(), "/voil%C3%A0", id="UTF-8 that ends in A0"),
+        pytest.param("/\u0432\u0435\u0440\u0445".encode(), "/%D0%B2%D0%B5%D1%80%D1%85", id="in 85"),
+        pytest.param(b" \t/tabs\t ", "/tabs", id="blanks around"),
         pytest.param("//\u00fc.example/\u6e2f".encode(), "/%E6%B8%AF", id="host and path"),
         pytest.param("/a b?q=\u00fc".encode(), "/a%20b?q=%C3%BC", id="query"),
     ],
@@ -243,11 +246,24 @@ def test_a_robots_txt_behind_the_port_of_another_service_allows_everything(web: 
     assert content(fetch_one(web, "/x")) == b"x"
 
 
-@pytest.mark.parametrize("headers", [[], [("Location", "ftp://h/x")], [("Location", "")]])
-def test_a_redirect_to_nowhere_is_a_bad_url(web: Web, headers: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ([], "has no Location"),
+        ([("Location", "")], "has no Location"),
+        ([("Location", "ftp://h/x")], "leads to no http URL"),
+        ([("Location", "data:image/gif;base64,R0lGODlh")], "leads to no http URL"),
+        ([("Location", "http://other.example:65536/x")], "leads to no http URL"),
+        ([("Location", "http://[fe80::1%25eth0]/x")], "leads to no http URL"),
+        ([("Location", "/" + "x" * 4096)], "leads to no http URL"),
+    ],
+)
+def test_a_redirect_to_nowhere_is_a_bad_url(
+    web: Web, headers: list[tuple[str, str]], why: str
+) -> None:
     web.routes["/old"] = Reply(status=302, headers=headers)
 
-    assert failure(fetch_one(web, "/old")) == ("bad_url", "HTTP 302 leads to no http URL")
+    assert failure(fetch_one(web, "/old")) == ("bad_url", f"HTTP 302 {why}")
 
 
 def test_each_hop_is_judged_by_the_robots_txt_of_its_own_host(web: Web) -> None:

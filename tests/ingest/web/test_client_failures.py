@@ -52,9 +52,15 @@ def idle_transfer(**changes: Any) -> Transfer:
         pytest.param(300, "http_unexpected", 1, id="300"),
         pytest.param(304, "http_unexpected", 1, id="304"),
         pytest.param(305, "http_unexpected", 1, id="305"),
+        pytest.param(600, "http_unexpected", 1, id="600"),
+        pytest.param(999, "http_unexpected", 1, id="999"),
+        pytest.param(407, "http_client_error", 1, id="407"),
+        pytest.param(408, "http_server_error", 3, id="408"),
+        pytest.param(425, "http_server_error", 3, id="425"),
         pytest.param(429, "http_server_error", 3, id="429"),
         pytest.param(500, "http_server_error", 3, id="500"),
         pytest.param(503, "http_server_error", 3, id="503"),
+        pytest.param(599, "http_server_error", 3, id="599"),
     ],
 )
 def test_only_a_status_that_can_heal_is_tried_again(
@@ -252,6 +258,59 @@ def test_a_host_that_hangs_up_behind_an_interim_answer_is_asked_again(web: Web) 
 
     assert content(fetch_one(web, "/early")) == b"well"
     assert web.asked["/early"] == 2
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"HTTP/1.1 200 OK\r\nContent-Type: image", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n"],
+    ids=["within a line", "behind a line"],
+)
+def test_a_host_that_hangs_up_within_its_header_is_asked_again(web: Web, header: bytes) -> None:
+    web.routes["/cut"] = [Reply(raw=header), Reply(body=b"well")]
+
+    assert content(fetch_one(web, "/cut")) == b"well"
+
+    web.routes["/never"] = Reply(raw=header)
+    assert failure(fetch_one(web, "/never")) == ("truncated", "the header ended early")
+    assert web.asked["/never"] == 3
+
+
+def test_a_redirect_whose_header_is_cut_off_leads_nowhere_else(web: Web) -> None:
+    web.routes["/half"] = Reply(raw=b"HTTP/1.1 302 Found\r\nLocation: /x-and-mo")
+
+    assert failure(fetch_one(web, "/half")) == ("truncated", "the header ended early")
+
+
+@pytest.mark.parametrize(
+    "line", [b"nonsense", b"Content-Length: ", b"Content-Length: 4 bytes", b"X: a\0b"]
+)
+def test_a_broken_header_is_called_so(web: Web, line: bytes) -> None:
+    web.routes["/odd"] = Reply(raw=b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\nbody")
+
+    assert failure(fetch_one(web, "/odd")) == ("connect_failure", "its header is broken")
+
+
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"rot13"])
+def test_a_transfer_encoding_that_is_not_known_is_called_so(web: Web, coding: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding
+    web.routes["/odd"] = Reply(raw=head + b"\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+
+    outcome = fetch_one(web, "/odd")
+
+    assert failure(outcome) == ("connect_failure", "its transfer encoding is not known")
+
+
+@pytest.mark.parametrize("line", [b"http/1.1 200 OK", b"HTTP/1.1 200", b"HTTP/1.0\t200\tOK"])
+def test_a_status_line_may_be_written_oddly(web: Web, line: bytes) -> None:
+    web.routes["/odd"] = Reply(raw=line + b"\r\nContent-Length: 4\r\n\r\nwell")
+
+    assert content(fetch_one(web, "/odd")) == b"well"
+
+
+def test_a_body_behind_a_bad_status_line_is_no_answer(web: Web) -> None:
+    web.routes["/odd"] = Reply(raw=b"HTTP/1.1 2000 OK\r\nContent-Length: 4\r\n\r\nbody")
+
+    assert failure(fetch_one(web, "/odd")) == ("connect_failure", "the answer is not HTTP")
 
 
 @pytest.mark.parametrize(

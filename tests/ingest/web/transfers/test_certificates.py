@@ -12,6 +12,7 @@ from downloads import content, failure, fetch
 from faulty_web import Reply, serve
 
 from openalign.errors import InputError, StageError
+from openalign.hostile_web.certificates import Certificate, Certificates
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.transfers import certificates
 from openalign.ingest.web.transfers.certificates import Trust, trusted
@@ -66,8 +67,31 @@ def with_file(config: WebConfig, file: Path) -> WebConfig:
 def test_a_certificate_that_nobody_signed_is_not_trusted(config: WebConfig) -> None:
     assert failure(fetch(config, [URL])[URL]) == (
         "tls_failure",
-        "the certificate is not to be trusted",
+        "the certificate is not to be trusted: it is signed by itself",
     )
+
+
+@pytest.mark.parametrize(
+    ("shown", "trusts_authority", "why"),
+    [
+        (Certificate.EXPIRED, True, "it has expired"),
+        (Certificate.OTHER_HOST, True, "it is another host's"),
+        (Certificate.SELF_SIGNED, True, "it is signed by itself"),
+        (Certificate.GOOD, False, "its issuer is not known, or not sent"),
+    ],
+)
+def test_why_a_certificate_is_not_trusted_is_told(
+    shown: Certificate, why: str, tmp_path: Path, signed: Path, *, trusts_authority: bool
+) -> None:
+    made = Certificates([HOST])
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(made.pem if trusts_authority else signed.read_bytes())
+    with serve({"/x": Reply(body=b"x")}, tls=made.server_context(lambda _: shown)) as web:
+        config = web.download(connect_to={HOST: web.address}, respect_robots=False)
+        outcome = fetch(with_file(config, authority), [URL])[URL]
+
+    detail = f"the certificate is not to be trusted: {why}"
+    assert failure(outcome) == ("tls_failure", detail)
 
 
 def test_a_setting_names_what_is_trusted(config: WebConfig, signed: Path) -> None:
@@ -132,6 +156,13 @@ def test_a_folder_without_certificates_is_named_at_the_start(
 
     with pytest.raises(InputError, match=f"SSL_CERT_DIR: {folder}: "):
         trusted("", {"SSL_CERT_DIR": str(folder)})
+
+
+def test_of_several_folders_one_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "0123abcd.0").touch()
+    both = f"{tmp_path / 'nowhere'}:{tmp_path}"
+
+    assert trusted("", {"SSL_CERT_DIR": both}) == Trust(folder=both)
 
 
 def test_a_machine_without_certificates_is_no_failure_of_a_host(

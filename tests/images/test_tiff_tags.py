@@ -1,0 +1,90 @@
+"""TIFFs that Pillow reads wrongly without a word; their pixels are those written here."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from image_encoders import encode, four_quarters
+from PIL import Image
+
+from openalign.images.decoding import decode
+from openalign.images.headers import ImageError
+
+Entry = tuple[int, int, Sequence[int]]
+
+
+def tiff_of(pieces: Sequence[bytes], entries: Sequence[Entry], *, order: str = "<") -> bytes:
+    """Return an uncompressed TIFF of strips; an entry is a tag, its type (3, 4) and its values."""
+    offsets = [8 + sum(len(piece) for piece in pieces[:number]) for number in range(len(pieces))]
+    strips = (273, 4, offsets), (279, 4, [len(piece) for piece in pieces])
+    all_entries = sorted([*entries, (259, 3, [1]), *strips])
+    body = b"".join(pieces)
+    long_at = 8 + len(body) + 2 + 12 * len(all_entries) + 4
+    table, long = struct.pack(order + "H", len(all_entries)), b""
+    for tag, kind, values in all_entries:
+        packed = struct.pack(f"{order}{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        place = packed.ljust(4, b"\0")
+        if len(packed) > 4:
+            place = struct.pack(order + "I", long_at + len(long))
+            long += packed
+        table += struct.pack(order + "HHI", tag, kind, len(values)) + place
+    magic = b"II*\0" if order == "<" else b"MM\0*"
+    return magic + struct.pack(order + "I", 8 + len(body)) + body + table + b"\0" * 4 + long
+
+
+def shape(width: int, height: int, bits: Sequence[int], photometric: int) -> list[Entry]:
+    return [
+        (256, 3, [width]),
+        (257, 3, [height]),
+        (258, 3, bits),
+        (262, 3, [photometric]),
+        (277, 3, [len(bits)]),
+    ]
+
+
+COLORS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize("rows", [6, 2], ids=["one strip a plane", "three strips a plane"])
+def test_planes_of_16_bits_are_read_as_they_are(order: str, rows: int) -> None:
+    deep = (COLORS.astype(np.uint16) * 257).astype(order + "u2")
+    pieces = [
+        deep[top : top + rows, :, channel].tobytes()
+        for channel in range(3)
+        for top in range(0, 6, rows)
+    ]
+    entries = [*shape(8, 6, [16] * 3, 2), (278, 3, [rows]), (284, 3, [2])]
+
+    np.testing.assert_array_equal(decode(tiff_of(pieces, entries, order=order)), COLORS)
+
+
+@pytest.mark.parametrize("num_strips", [1, 2])
+def test_an_image_whose_strips_are_not_all_there_is_refused(num_strips: int) -> None:
+    strips = [COLORS[top : top + 2].tobytes() for top in (0, 2, 4)]
+    entries = [*shape(8, 6, [8] * 3, 2), (278, 3, [2])]
+
+    np.testing.assert_array_equal(decode(tiff_of(strips, entries)), COLORS)
+    with pytest.raises(ImageError, match="TIFF: it ends before its pixels do"):
+        decode(tiff_of(strips[:num_strips], entries))
+
+
+@pytest.mark.parametrize("by", [257, 1], ids=["16 bits", "8 bits"])
+def test_a_palette_may_hold_values_of_8_bits(by: int) -> None:
+    palette = np.zeros((3, 256), dtype=int)
+    palette[:, :4] = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 99, 199)]).T
+    indices = np.array([[0, 1], [2, 3]], dtype=np.uint8)
+    entries = [*shape(2, 2, [8], 3), (320, 3, (palette * by).ravel().tolist())]
+
+    colors = np.asarray(decode(tiff_of([indices.tobytes()], entries)))
+
+    np.testing.assert_array_equal(colors, palette.T[indices])
+
+
+def test_the_number_of_strips_is_that_of_the_image_before_it_is_turned() -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    content = encode(four_quarters((48, 20)), "TIFF", compression="tiff_lzw", exif=tags)
+
+    assert decode(content).size == (20, 48)
