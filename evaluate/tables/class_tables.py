@@ -14,7 +14,7 @@ from openalign.evaluate.tables.contract import (
     Size,
     printed,
 )
-from openalign.evaluate.tasks.probes.vtab_summary import SETS
+from openalign.evaluate.tasks.vtab_means import SETS
 
 IMAGENET = ("imagenet", "imagenet1k", "wds_imagenet1k")
 IMAGENET_SPLITS = ("val", "test")

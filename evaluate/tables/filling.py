@@ -19,7 +19,7 @@ from openalign.evaluate.tables.contract import (
 )
 from openalign.evaluate.tables.origins import EvaluatedRun, Origin, anchor_of, origins_of
 from openalign.evaluate.tables.paper import TABLES
-from openalign.evaluate.tasks.probes.vtab import OVERALL
+from openalign.evaluate.tasks.contract import OVERALL
 
 _THIS_REPORT = "this report"
 _DIGITS = 4

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
     from openalign.train.ranks import RankGroup
 
+OVERALL = "all"
+"""What stands for a task's name in metrics over all tasks of a kind."""
+
 RECALL_AT = (1, 5, 10)
 """The K of the paper's tables."""
 
