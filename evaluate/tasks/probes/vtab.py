@@ -26,6 +26,7 @@ from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     VAL,
     Group,
     VtabTask,
+    task_called,
 )
 from openalign.evaluate.tasks.contract import (
     OVERALL,
@@ -48,9 +49,6 @@ if TYPE_CHECKING:
     from openalign.evaluate.drawing.tiles import Tiles
     from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
     from openalign.evaluate.metrics.resampled import Resampled
-
-_PREFIX = "vtab_"
-"""How a benchmark's name may begin that is otherwise called as its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +100,7 @@ def by_default(benchmark: str, dataset: DatasetSettings) -> VtabProbeTask:
 
 def called(task: VtabProbeTask) -> str:
     """Return the name of the VTAB task that is measured."""
-    return task.task or task.benchmark.removeprefix(_PREFIX)
+    return task.task or task_called(task.benchmark)
 
 
 class VtabTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
