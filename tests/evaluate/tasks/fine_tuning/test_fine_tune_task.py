@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import tower_checks
 import yaml
 from embedded import embedded_benchmark, image_called, random_rows
 from rank_processes import environment
-from tiny_training import COLORS, SHAPES, jpeg_of
+from tiny_training import COLORS, SHAPES, jpeg_of, start_ranks
 
 from openalign.cli import main
 from openalign.errors import ConfigError, InputError, StageError
@@ -67,6 +68,7 @@ from openalign.train.fine_tune.recipes import (
     vtab_recipe,
 )
 from openalign.train.sweep.ranges import draw_trial
+from openalign.train.watchdog import HUNG
 from openalign.train.zero import joined_ranks
 
 NAMES = ("whole", "cut", "two", "refused")
@@ -363,6 +365,24 @@ def test_the_page_shows_tasks_that_its_processes_can_share() -> None:
 
 
 ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_rank_that_hangs_in_the_test_is_named(toy: Path, model_folder: str) -> None:
+    """The four test images are one group, which rank 0 has; rank 1 waits for what it says."""
+    places = (model_folder, str(toy.parent / "data"), str(toy.parent / "hung"))
+    ranks = start_ranks((tower_checks.until_test_hangs, places), num_ranks=2, folder=toy.parent)
+
+    said = ranks[0].communicate()[0]
+    ranks[1].kill()
+    ranks[1].communicate()
+
+    assert ranks[0].returncode == HUNG, said
+    assert "rank 0 on" in said
+    assert "tests at image 0\n  the other 1 wait for that" in said
+    assert "hint: `hang_minutes` under the task's `engine`" in said
+    assert "toy, step 2 of 2: loss" in said, "it was trained before"
 
 
 def test_more_processes_than_blocks_are_refused(material: TrainingMaterial) -> None:
