@@ -330,14 +330,13 @@ def fine_tuned(
     numbers: dict[str, float],
     *,
     n: int,
-    name: str = "",
     **facts: Any,
 ) -> EvaluatedRun:
     """Return a run of one task of fine-tuning, with its facts and its settings."""
     plain = identity(recipe)
-    each = task("fine_tune", benchmark, name=name, recipe=plain["kind"], **facts)
+    each = task("fine_tune", benchmark, recipe=plain["kind"], **facts)
     metrics = [metric(f"{each.key}/{last}", value, n=n) for last, value in numbers.items()]
-    asked = {"kind": "fine_tune", "benchmark": benchmark, "name": name, "recipe": plain}
+    asked = {"kind": "fine_tune", "benchmark": benchmark, "name": "", "recipe": plain}
     return run_of("ours", [each], metrics, settings={"tasks": [asked]})
 
 
