@@ -18,7 +18,7 @@ import yaml
 from embedded import embedded_benchmark, image_called, random_rows
 from fine_tune_facts import facts_of
 from rank_processes import environment
-from tiny_training import COLORS, SHAPES, jpeg_of, start_ranks
+from tiny_training import COLORS, SHAPES, jpeg_of, rank_environment, start_ranks
 
 from openalign.cli import main
 from openalign.errors import ConfigError, InputError, StageError
@@ -452,7 +452,13 @@ ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
 def test_a_rank_that_hangs_in_the_test_is_named(toy: Path, model_folder: str) -> None:
     """The four test images are one group, which rank 0 has; rank 1 waits for what it says."""
     places = (model_folder, str(toy.parent / "data"), str(toy.parent / "hung"))
-    ranks = start_ranks((tower_checks.until_test_hangs, places), num_ranks=2, folder=toy.parent)
+    found = [each["PYTHONPATH"] for each in (environment(), rank_environment())]
+    ranks = start_ranks(
+        (tower_checks.until_test_hangs, places),
+        num_ranks=2,
+        folder=toy.parent,
+        environment={"PYTHONPATH": os.pathsep.join(found)},
+    )
 
     said = ranks[0].communicate()[0]
     ranks[1].kill()
