@@ -262,8 +262,7 @@ def overall(
     """Return the means over VTAB's 19 tasks and over each group, of those that are complete."""
     from openalign.evaluate.tasks import vtab_means
 
-    of_vtab = [task for task in tasks if task.facts.vtab_task]
-    return vtab_means.metrics("fine_tune", of_vtab, resamples, bootstrap)
+    return vtab_means.metrics("fine_tune", tasks, resamples, bootstrap)
 
 
 def headline(task: FinishedTask[FineTuneFacts]) -> list[str]:
