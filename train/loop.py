@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,7 @@ from openalign.train.data.sample_hash import hashes_after
 from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.schedule import learning_rate_factor
-from openalign.train.ranks import RankGroup
+from openalign.train.ranks import RankGroup, together
 from openalign.train.spikes import Spike, remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.stopping import stop_behind, stop_requests
@@ -191,13 +191,21 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
                 average_batch_norm(state.engine.module)
                 state.saver.save(state.engine, state.optimizer, progress)
                 saved = progress.step
-            if outcome.stop and not ended:
-                state.saver.wait()
-                says = state.ranks.rank == 0
-                stop_behind(progress.step, state.total_steps, words="train    ", says=says)
+            if outcome.stop:
+                _stop(state)
             at(progress.step, READS)
             asked = time.monotonic()
+        # Behind the last step too: the statistics and the export would come next.
+        if any(together(stops.are_there)):
+            _stop(state)
     return None
+
+
+def _stop(state: TrainingState) -> NoReturn:
+    """End the run, once its checkpoint is whole."""
+    state.saver.wait()
+    says, step = state.ranks.rank == 0, state.progress.step
+    stop_behind(step, state.total_steps, words="train    ", says=says)
 
 
 def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:

@@ -28,14 +28,18 @@ ACTIVITIES = (
     "meets the others",
     "saves a checkpoint",
     "settles batch norm",
+    "puts the weights together",
+    "tests",
+    "waits for what the others test",
 )
 """What a rank can be at, in the order of a step; "meets the others" is all that ranks do together:
-loss, gradients and update. A checkpoint may take as long as it takes, and the others wait."""
+loss, gradients and update. A checkpoint may take as long as it takes, and the others wait. In a
+test there are no steps but places of images, and a rank that is ready waits while others get on."""
 
 Mark = Callable[[int, str], None]
 """Notes the step that a rank is at, and what it does there."""
 
-READS, COMPUTES, MEETS, SAVES, SETTLES = ACTIVITIES
+READS, COMPUTES, MEETS, SAVES, SETTLES, GATHERS, TESTS, TESTED = ACTIVITIES
 
 HUNG = 1
 """Exit code of a rank that gave up."""
@@ -68,11 +72,11 @@ def describe_hang(told: Sequence[Doing | None], *, seconds: float) -> str:
     least = min((doing.order for doing in known), default=(0, 0))
     behind = [doing for doing in known if doing.order == least]
     if len(behind) < len(known) or silent:
-        lines += [f"{_named(d)} {d.activity} at step {d.step}" for d in behind]
+        lines += [f"{_named(d)} {_said(d)}" for d in behind]
         others = len(known) - len(behind)
         lines += [f"the other {others} wait for that"] if others else []
     elif behind:
-        lines.append(f"all of them: {behind[0].activity} at step {behind[0].step}")
+        lines.append(f"all of them: {_said(behind[0])}")
     return "\n  ".join(lines)
 
 
@@ -90,6 +94,7 @@ class Watch:
         self._doing: Doing | None = None
         self._since = time.monotonic()
         self._told: Doing | None = None
+        self._seen: list[Doing | None] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -111,6 +116,8 @@ class Watch:
         patience = self._seconds + _SECONDS_BETWEEN_RANKS * self._ranks.rank
         while not self._ended.wait(min(5.0, self._seconds / 4)):
             self._tell()
+            if self._doing is not None and self._doing.activity == TESTED:
+                self._wait_for_others()
             idle = time.monotonic() - self._since
             if self._doing is not None and idle > patience and not self._anyone_saves():
                 self._give_up(idle)
@@ -122,6 +129,12 @@ class Watch:
                 self._store.set(str(self._ranks.rank), json.dumps(self._doing))
             except RuntimeError:  # rank 0, which keeps the store, is gone
                 self._store = None
+
+    def _wait_for_others(self) -> None:
+        """Count what others get on with as progress: shares of a test take each their own time."""
+        seen = self._all()
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
 
     def _anyone_saves(self) -> bool:
         return any(doing is not None and doing.activity == SAVES for doing in self._all())
@@ -191,6 +204,11 @@ def _read(store: dist.Store, rank: int) -> Doing | None:
 def _unwatched(step: int, activity: str) -> None:
     """Do nothing where nobody watches."""
     del step, activity
+
+
+def _said(doing: Doing) -> str:
+    of_test = doing.activity in (TESTS, TESTED)
+    return f"{doing.activity} at {'image' if of_test else 'step'} {doing.step}"
 
 
 def _named(doing: Doing) -> str:

@@ -1,7 +1,10 @@
 """What a table of the paper is: its columns, and the rows that others have published."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from openalign.evaluate.results import TaskResult
 
 SAME_PROTOCOL = "yes"
 """What stands under "same protocol?" where nothing is known to differ."""
@@ -55,6 +58,15 @@ class FilledBy:
     sizes: tuple[Size, ...] = ()
     """What else must be as large; a task that does not say a size is not asked."""
 
+    recipe: str = ""
+    """The recipe of fine-tuning that a task must have had to stand in the column at all."""
+
+    differences: Callable[[TaskResult, Mapping[str, Any]], Iterable[str]] | None = None
+    """Say in few words what a task did otherwise than is published, by its facts and settings."""
+
+    includes: Callable[[TaskResult], bool] = lambda _: True
+    """Whether a metric over all tasks of the kind is also one over this task."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -97,6 +109,20 @@ class PublishedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OurRow:
+    """A sort of row that a run can have in a table: where its numbers come from."""
+
+    setting: str
+    """What it stands under. Only rows of one setting are compared."""
+
+    protocol: str = SAME_PROTOCOL
+    """How it differs from the paper's protocol, whatever the run."""
+
+    filled_by: Sequence[FilledBy | None]
+    """Which metric stands in each column; None where no such task measures it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperTable:
     """One table of the paper, with what others have published beside it."""
 
@@ -105,10 +131,14 @@ class PaperTable:
     columns: Sequence[Column]
     rows: Sequence[PublishedRow]
     our_setting: str
-    """What a run's row stands under. Only rows of one setting are compared."""
+    """What a run's row stands under, filled as the columns say. Only rows of one setting are
+    compared."""
 
     our_protocol: str = SAME_PROTOCOL
     """How a run's row differs from the paper's, whatever the run."""
+
+    further: Sequence[OurRow] = ()
+    """Other sorts of rows of a run, from tasks of other kinds or in other measures."""
 
     notes: Sequence[str] = ()
     """What a reader must know of the published numbers."""
@@ -116,6 +146,19 @@ class PaperTable:
     def __post_init__(self) -> None:
         for row in self.rows:
             assert len(row.values) == len(self.columns), f"table {self.number}, {row.model}"
+        for sort in self.further:
+            filled = zip(sort.filled_by, self.columns, strict=True)
+            assert all(by is None or column.filled_by for by, column in filled), sort.setting
+
+    @property
+    def our_rows(self) -> Sequence[OurRow]:
+        """All sorts of rows that a run can have, the nearest to the paper's protocol first."""
+        first = OurRow(
+            setting=self.our_setting,
+            protocol=self.our_protocol,
+            filled_by=[column.filled_by for column in self.columns],
+        )
+        return [first, *self.further]
 
     @property
     def name(self) -> str:

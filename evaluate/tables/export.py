@@ -109,7 +109,10 @@ def to_latex(table: FilledTable) -> str:
     return _tabular(
         comments=[
             table.table.heading,
-            *(f"{row.model}: not the paper's protocol: {row.protocol}" for row in differing),
+            *(
+                f"{row.model}, {row.setting}: the paper's protocol? {row.protocol}"
+                for row in differing
+            ),
         ],
         alignment="ll" + "r" * len(columns),
         headings=[*_group_headings(columns), _line(["Model", "Setting", *_titles(columns)])],

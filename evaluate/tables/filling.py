@@ -4,22 +4,26 @@ A benchmark stands in a column if its name is a published name of the column's d
 is of the column's kind. What stands in no table is in a table of its own.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from openalign.evaluate.results import Metric, Results, TaskResult
+from openalign.evaluate.results import Metric
 from openalign.evaluate.tables.contract import (
     SAME_PROTOCOL,
     Column,
-    FilledBy,
+    OurRow,
     PaperTable,
     PublishedRow,
-    canonical,
     printed_value,
 )
-from openalign.evaluate.tables.origins import EvaluatedRun, Origin, anchor_of, origins_of
+from openalign.evaluate.tables.origins import (
+    EvaluatedRun,
+    Origin,
+    anchor_of,
+    origins_of,
+)
 from openalign.evaluate.tables.paper import TABLES
-from openalign.evaluate.tasks.probes.vtab import OVERALL
+from openalign.evaluate.tables.placing import Placed, differences, placed_in
 
 _THIS_REPORT = "this report"
 _DIGITS = 4
@@ -113,16 +117,6 @@ class ReportTables:
     origins: Sequence[Origin]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """A metric of a run that stands in a column."""
-
-    metric: Metric
-    position: int
-    task: TaskResult | None
-    """None for a metric over several tasks."""
-
-
 def tables_of(runs: Sequence[EvaluatedRun]) -> ReportTables:
     """Return the paper's tables with the rows of runs, and what stands in none of them."""
     tables: list[FilledTable] = []
@@ -130,9 +124,10 @@ def tables_of(runs: Sequence[EvaluatedRun]) -> ReportTables:
     for table in TABLES:
         ours: list[Row] = []
         for i, run in enumerate(runs):
-            for task, placed in _placed(table, run.results).items():
-                used.update((i, each.metric.name) for each in placed.values())
-                ours.append(_our_row(table, run, i, placed, task=task))
+            for sort in table.our_rows:
+                for task, placed in placed_in(sort, run.results).items():
+                    used.update((i, each.metric.name) for each in placed.values())
+                    ours.append(_our_row(table, sort, run, i, placed, task=task))
         rows = _with_best(table, [*ours, *(_published_row(row) for row in table.rows)])
         tables.append(FilledTable(table=table, rows=rows))
     return ReportTables(
@@ -144,51 +139,22 @@ def tables_of(runs: Sequence[EvaluatedRun]) -> ReportTables:
     )
 
 
-def _placed(table: PaperTable, results: Results) -> dict[str, dict[int, _Placed]]:
-    """Return a run's numbers in each of its rows, by column.
-
-    The first row, of the name "", has the first task of each column. Every further task on the same
-    data set has a row of its own, by the task's name.
-    """
-    found: dict[str, dict[int, _Placed]] = {}
-    for index, column in enumerate(table.columns):
-        if column.filled_by is None:
-            continue
-        for i, placed in enumerate(_candidates(column.filled_by, results)):
-            row = "" if i == 0 or placed.task is None else placed.task.name
-            found.setdefault(row, {})[index] = placed
-    return found
-
-
-def _candidates(filled_by: FilledBy, results: Results) -> Iterator[_Placed]:
-    """Yield what may stand in a column, first that of a task that is called as its benchmark."""
-    places = {metric.name: i for i, metric in enumerate(results.metrics)}
-    keys: list[tuple[str, TaskResult | None]] = [(f"{filled_by.kind}/{OVERALL}", None)]
-    if filled_by.benchmarks:
-        names = {canonical(name) for name in filled_by.benchmarks}
-        tasks = [
-            task
-            for task in results.tasks
-            if task.kind == filled_by.kind and canonical(task.benchmark) in names
-        ]
-        tasks.sort(key=lambda task: task.name != task.benchmark)
-        keys = [(task.key, task) for task in tasks]
-    for key, task in keys:
-        position = places.get(f"{key}/{filled_by.metric}")
-        if position is not None:
-            yield _Placed(metric=results.metrics[position], position=position, task=task)
-
-
-def _our_row(
-    table: PaperTable, run: EvaluatedRun, index: int, placed: Mapping[int, _Placed], *, task: str
+def _our_row(  # what a row is of
+    table: PaperTable,
+    sort: OurRow,
+    run: EvaluatedRun,
+    index: int,
+    placed: Mapping[int, Placed],
+    *,
+    task: str,
 ) -> Row:
-    differences = _differences(table, run.results, placed)
-    if table.our_protocol != SAME_PROTOCOL:
-        differences.insert(0, table.our_protocol)
+    found = differences(sort, run.results, placed)
+    if sort.protocol != SAME_PROTOCOL:
+        found.insert(0, sort.protocol)
     return Row(
         model=f"{run.name}, task {task}" if task else run.name,
         data=run.data,
-        setting=table.our_setting,
+        setting=sort.setting,
         cells=[
             _our_cell(column, placed[i].metric, anchor_of(index, placed[i].position))
             if i in placed
@@ -196,38 +162,9 @@ def _our_row(
             for i, column in enumerate(table.columns)
         ],
         source=_THIS_REPORT,
-        protocol="; ".join(differences) or SAME_PROTOCOL,
+        protocol="; ".join(found) or SAME_PROTOCOL,
         is_ours=True,
     )
-
-
-def _differences(table: PaperTable, results: Results, placed: Mapping[int, _Placed]) -> list[str]:
-    """Return in few words what keeps a run's numbers from standing beside published ones."""
-    found: list[str] = []
-    if results.settings.get("fast"):
-        found.append("a fast run on the first images of each split")
-    for i, number in placed.items():
-        filled_by = table.columns[i].filled_by
-        assert filled_by is not None, table.columns[i]
-        split = number.task.facts.get("split") if number.task is not None else None
-        if split is not None and split not in filled_by.splits:
-            found.append(f"split {split}, not {filled_by.splits[0]}")
-        expected = filled_by.num_queries
-        if expected is not None and number.metric.n != expected:
-            found.append(f"{number.metric.n:,} queries, not {expected:,}")
-        found += _other_sizes(filled_by, number.task)
-    return list(dict.fromkeys(found))
-
-
-def _other_sizes(filled_by: FilledBy, task: TaskResult | None) -> Iterator[str]:
-    """Yield what a task had more or less of than the published number rests on."""
-    for size in filled_by.sizes:
-        fact = task.facts.get(size.fact) if task is not None else None
-        if fact is None:
-            continue
-        found = fact if isinstance(fact, int) else len(fact)
-        if found != size.number:
-            yield f"{size.words}: {found:,}, not {size.number:,}"
 
 
 def _our_cell(column: Column, metric: Metric, anchor: str) -> Cell:
@@ -274,18 +211,19 @@ def _published_row(row: PublishedRow) -> Row:
 
 
 def _with_best(table: PaperTable, rows: Sequence[Row]) -> list[Row]:
-    """Mark the best of each column, where intervals leave no doubt."""
+    """Mark the best of each column among rows of one setting, where intervals leave no doubt."""
     marked = [list(row.cells) for row in rows]
-    compared = [
-        i
-        for i, row in enumerate(rows)
-        if row.setting == table.our_setting and (row.has_same_protocol or not row.is_ours)
-    ]
-    for column in range(len(table.columns)):
-        shown = [i for i in compared if rows[i].cells[column].value is not None]
-        sign = 1.0 if table.columns[column].higher_is_better else -1.0
-        for i in best_of([rows[at].cells[column] for at in shown], sign=sign):
-            marked[shown[i]][column] = replace(marked[shown[i]][column], is_best=True)
+    for setting in dict.fromkeys(sort.setting for sort in table.our_rows):
+        compared = [
+            i
+            for i, row in enumerate(rows)
+            if row.setting == setting and (row.has_same_protocol or not row.is_ours)
+        ]
+        for column in range(len(table.columns)):
+            shown = [i for i in compared if rows[i].cells[column].value is not None]
+            sign = 1.0 if table.columns[column].higher_is_better else -1.0
+            for i in best_of([rows[at].cells[column] for at in shown], sign=sign):
+                marked[shown[i]][column] = replace(marked[shown[i]][column], is_best=True)
     return [replace(row, cells=cells) for row, cells in zip(rows, marked, strict=True)]
 
 

@@ -1,8 +1,9 @@
 """Where a number of a run comes from: its metric, its data set's hash, its task's settings."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from openalign.evaluate.results import Metric, Results, TaskResult
 
@@ -60,7 +61,7 @@ def _origin(run: EvaluatedRun, metric: Metric, anchor: str) -> Origin:
         metric=metric,
         benchmark=benchmark,
         content_hash=run.results.hashes.get(f"dataset/{benchmark}", ""),
-        settings=_settings(run.results, task) if task is not None else "",
+        settings=_shown(settings_of(run.results, task)) if task is not None else "",
     )
 
 
@@ -70,9 +71,14 @@ def task_of(results: Results, metric: Metric) -> TaskResult | None:
     return next((task for task in results.tasks if task.key == key), None)
 
 
-def _settings(results: Results, task: TaskResult) -> str:
+def settings_of(results: Results, task: TaskResult) -> Mapping[str, Any]:
+    """Return the settings of a task; none where the results do not have them."""
     for settings in results.settings.get("tasks", ()):
         name = settings.get("name") or settings.get("benchmark")
         if (settings.get("kind"), name) == (task.kind, task.name):
-            return json.dumps(settings, sort_keys=True, ensure_ascii=False)
-    return ""
+            return settings
+    return {}
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, ensure_ascii=False) if settings else ""

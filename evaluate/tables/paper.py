@@ -1,7 +1,8 @@
 """All tables of the paper that a run can stand in, in the paper's order."""
 
 from openalign.evaluate.tables.ablation_tables import TABLE_9, TABLE_10, TABLE_12
-from openalign.evaluate.tables.class_tables import TABLE_4, TABLE_5, TABLE_6, TABLE_7
+from openalign.evaluate.tables.class_tables import TABLE_4
+from openalign.evaluate.tables.label_tables import TABLE_5, TABLE_6, TABLE_7
 from openalign.evaluate.tables.retrieval_tables import TABLE_1, TABLE_2, TABLE_3, TABLE_11
 
 PAPER = (

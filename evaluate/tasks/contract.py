@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from openalign.evaluate.tasks.benchmark import EmbeddedBenchmark
     from openalign.train.ranks import RankGroup
 
+OVERALL = "all"
+"""What stands for a task's name in metrics over all tasks of a kind."""
+
 RECALL_AT = (1, 5, 10)
 """The K of the paper's tables."""
 
@@ -158,6 +161,7 @@ class Sampling:
 S = TypeVar("S", bound=TaskSettings)
 F = TypeVar("F", bound=msgspec.Struct)
 E = TypeVar("E", bound=msgspec.Struct)
+Facts = TypeVar("Facts")  # a kind's record, or what several kinds' records have in common
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +187,12 @@ class Measured(Generic[F, E]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedTask(Generic[F]):
+class FinishedTask(Generic[Facts]):
     """A task in a complete result."""
 
     name: str
     benchmark: str
-    facts: F
+    facts: Facts
     results: "Results"
     """All results of the stage; the task's metrics lie below `<kind>/<name>/`."""
 

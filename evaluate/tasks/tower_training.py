@@ -4,7 +4,7 @@ All ranks do it together (`train.fine_tune.run`). What a finished run came to is
 evaluation which was killed goes on after it; within a run it goes on from a checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -23,6 +23,7 @@ from openalign.train.fine_tune.classifier import Classifier
 from openalign.train.fine_tune.images import LabeledImages
 from openalign.train.fine_tune.recipes import FineTuneEngine, Recipe
 from openalign.train.fine_tune.run import (
+    HANG_SETTING,
     DivergedError,
     FineTuning,
     config_of,
@@ -34,6 +35,7 @@ from openalign.train.fine_tune.tower import ImageTowerRead, read_image_tower
 from openalign.train.presets import ImageTower
 from openalign.train.ranks import from_every_rank, on_rank_0
 from openalign.train.sweep.ledger import Ledger
+from openalign.train.watchdog import TESTED, TESTS, watched
 
 FIRST = 5
 """Classes that are kept of each image."""
@@ -225,14 +227,11 @@ class _Network:
             if weights is not None:
                 classifier.load_state_dict(weights)
             weights, num_skipped = fine_tune(stage, classifier, read.color_scaling, ranks)
-            read, classifier = self._new_classifier(stage)  # what ZeRO has cut stays cut
-            classifier.load_state_dict(weights)
             assert config.duration.steps is not None
             outcomes.append(
                 self._test(
                     stage,
-                    classifier,
-                    read,
+                    weights,
                     steps=config.duration.steps,
                     num_skipped=num_skipped,
                     batch_size=config.global_batch_size,
@@ -248,8 +247,7 @@ class _Network:
     def _test(
         self,
         stage: FineTuning,
-        classifier: Classifier,
-        read: ImageTowerRead,
+        weights: Mapping[str, torch.Tensor],
         *,
         steps: int,
         num_skipped: int,
@@ -257,19 +255,25 @@ class _Network:
     ) -> StageOutcome:
         ranks, tested = self._material.ranks, self._tested_on
         own: list[tuple[int, list[list[int]], list[list[int]]]] = []
-        found = logits_of(
-            tested,
-            classifier,
-            read.color_scaling,
-            side_px=stage.recipe.eval_px,
-            num_threads=stage.engine.decode_threads,
-            ranks=ranks,
-        )
-        for start, scores in found:
-            labels = torch.from_numpy(tested.label_N[start : start + len(scores)])
-            numbers = [part.tolist() for part in ranks_of_scores(scores, labels)]
-            own.append((start, numbers, first_of_scores(scores, FIRST)))
-        groups = sorted(group for part in from_every_rank(ranks, own) for group in part)
+        with watched(ranks, minutes=stage.engine.hang_minutes, setting=HANG_SETTING) as at:
+            at(0, TESTS)
+            read, classifier = self._new_classifier(stage)  # what ZeRO has cut stays cut
+            classifier.load_state_dict(weights)
+            found = logits_of(
+                tested,
+                classifier,
+                read.color_scaling,
+                side_px=stage.recipe.eval_px,
+                num_threads=stage.engine.decode_threads,
+                ranks=ranks,
+                at=at,
+            )
+            for start, scores in found:
+                labels = torch.from_numpy(tested.label_N[start : start + len(scores)])
+                numbers = [part.tolist() for part in ranks_of_scores(scores, labels)]
+                own.append((start, numbers, first_of_scores(scores, FIRST)))
+            at(len(tested), TESTED)
+            groups = sorted(group for part in from_every_rank(ranks, own) for group in part)
         above, tied, wrong = (
             [value for _, numbers, _ in groups for value in numbers[part]] for part in range(3)
         )

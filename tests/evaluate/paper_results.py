@@ -49,7 +49,8 @@ def whole_run(name: str, *, value: float = 0.5, half: float = 0.01) -> Evaluated
     for filled_by in _columns():
         key = f"{filled_by.kind}/all"
         if filled_by.benchmarks:
-            each = task(filled_by.kind, filled_by.benchmarks[0])
+            recipe = {"recipe": filled_by.recipe} if filled_by.recipe else {}
+            each = task(filled_by.kind, filled_by.benchmarks[0], **recipe)
             tasks[each.key], key = each, each.key
         full_name = f"{key}/{filled_by.metric}"
         metrics[full_name] = metric(full_name, value, half=half, n=filled_by.num_queries or 1_000)
@@ -57,5 +58,10 @@ def whole_run(name: str, *, value: float = 0.5, half: float = 0.01) -> Evaluated
 
 
 def _columns() -> list[FilledBy]:
-    columns = [column for table in TABLES for column in table.columns]
-    return [column.filled_by for column in columns if column.filled_by is not None]
+    return [
+        filled_by
+        for table in TABLES
+        for sort in table.our_rows
+        for filled_by in sort.filled_by
+        if filled_by is not None
+    ]

@@ -11,7 +11,7 @@ from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.over_runs import deviation_of
 from openalign.evaluate.tasks.probes.vtab import VtabFacts, VtabTrial
-from openalign.evaluate.tasks.probes.vtab_summary import metrics
+from openalign.evaluate.tasks.vtab_means import metrics
 
 ALL = [task.name for task in VTAB_TASKS]
 TRIALS = (
@@ -97,4 +97,4 @@ def means(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[Metric]:
     resamples = {
         name: np.linspace(top.low, top.high, bootstrap.resamples) for name, top in tops.items()
     }
-    return [found.metric for found in metrics(tasks, resamples, bootstrap)]
+    return [found.metric for found in metrics("vtab", tasks, resamples, bootstrap)]

@@ -188,7 +188,9 @@ def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
         found: dict[Any, Any] = {case: trained(folder, ranks, *case) for case in cases}
         classifier = new_classifier()
         classifier.load_state_dict(found[cases[0]])
-        said = logits_of(images(), classifier, None, side_px=40, num_threads=1, ranks=ranks)
+        said = logits_of(
+            images(), classifier, None, side_px=40, num_threads=1, ranks=ranks, at=lambda *_: None
+        )
         parts = from_every_rank(ranks, [(start, scores) for start, scores in said])
         groups = sorted((group for part in parts for group in part), key=lambda group: group[0])
         found["scores"] = torch.cat([scores for _, scores in groups])

@@ -27,6 +27,25 @@ def train_until_killed(
     tiny_training.train(config, corpus, output, work)
 
 
+def train_until_stopped(
+    config: TrainConfig, corpus: Corpus, output: str, work: str, during: int
+) -> None:
+    """Train; the last rank is asked to stop while it takes a step, counted from 1."""
+    take_step = zero.take_step
+    count = 0
+    number_of_rank, world_size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+
+    def take_and_ask(*arguments: Any) -> float:
+        nonlocal count
+        count += 1
+        if count == during and number_of_rank == world_size - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take_step(*arguments)
+
+    zero.take_step = take_and_ask
+    tiny_training.train(config, corpus, output, work)
+
+
 def run_until_killed(spec: rank.TrainingSpec, step: int) -> None:
     """Be a rank that dies without a word in the middle of a step."""
     _die_in(Path(spec.output), step)

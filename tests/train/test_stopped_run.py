@@ -7,8 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import run_checks
+import tiny_training
 from patience import PATIENCE_SECONDS, wait_for
-from tiny_training import Duration, make_run, rank_environment, tiny_config
+from tiny_training import (
+    Corpus,
+    Duration,
+    finish,
+    make_corpus,
+    make_run,
+    rank_environment,
+    start_ranks,
+    tiny_config,
+)
 
 from openalign.telemetry import read_json_lines
 from openalign.train.stopping import STOPPED, Stopping
@@ -65,3 +76,29 @@ def test_a_run_that_is_stopped_goes_on_behind_its_last_step(
     assert 0 < max(line.get("step", 0) for line in starts) < 60
     for name in ("metrics.jsonl", "export/model.safetensors"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.mark.parametrize("during", [2, 3], ids=["before the last step", "in the last step"])
+def test_a_run_that_is_stopped_behind_its_last_step_is_exported_by_the_next_start(
+    corpus: Corpus, tmp_path: Path, during: int
+) -> None:
+    """Of three steps: no statistics are settled and nothing is exported in a grace of seconds."""
+    places = (tiny_config(duration=Duration(steps=3)), corpus, str(tmp_path), f"{tmp_path}/work")
+    job = (run_checks.train_until_stopped, (*places, during))
+
+    stopped = start_ranks(job, num_ranks=2, folder=tmp_path)
+    said = [process.communicate()[0] for process in stopped]
+
+    assert [process.returncode for process in stopped] == [STOPPED, STOPPED], said
+    assert "stopped behind step 3 of 3, with a checkpoint" in said[0]
+    assert not (tmp_path / "export").exists()
+
+    finish(start_ranks((tiny_training.train, places), num_ranks=2, folder=tmp_path))
+    assert (tmp_path / "export" / "model.safetensors").exists()
+    steps = read_json_lines((tmp_path / "metrics.jsonl").read_text())
+    assert [line["step"] for line in steps] == [0, 1, 2]

@@ -1,5 +1,6 @@
 """The rank that hangs is named."""
 
+import json
 import time
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from openalign.train.watchdog import (
     MEETS,
     READS,
     SAVES,
+    TESTED,
+    TESTS,
     Doing,
+    Watch,
     describe_hang,
     watched,
 )
@@ -48,6 +52,16 @@ def doing(rank: int, step: int, activity: str) -> Doing:
             [doing(0, 7, MEETS), None],
             ["rank 1: not heard of", "rank 0 on host0 meets the others at step 7"],
             id="one never began",
+        ),
+        pytest.param(
+            [doing(0, 1000, TESTED), doing(1, 256, TESTS), doing(2, 512, TESTS)],
+            ["rank 1 on host0 tests at image 256", "the other 2 wait for that"],
+            id="one tests",
+        ),
+        pytest.param(
+            [doing(0, 1000, TESTED), doing(1, 1000, TESTED)],
+            ["all of them: waits for what the others test at image 1000"],
+            id="the network after a test",
         ),
     ],
 )
@@ -110,3 +124,20 @@ def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> 
             time.sleep(0.1)  # the six take longer than one may
 
     assert capfd.readouterr().err == ""
+
+
+def test_a_rank_that_has_tested_its_share_waits_while_others_get_on() -> None:
+    store = dist.HashStore()
+    pair = RankGroup(rank=0, world_size=2, device=torch.device("cpu"))
+    watch = Watch(pair, store, seconds=60, setting="it")
+
+    def waits_on(image: int) -> bool:
+        """Tell whether the wait begins anew when the other rank is at an image."""
+        store.set("1", json.dumps(doing(1, image, TESTS)))
+        watch._since = 0.0
+        watch._wait_for_others()
+        return watch._since > 0.0
+
+    assert [waits_on(image) for image in (0, 256, 256, 512, 512)] == [
+        True, True, False, True, False,
+    ]  # fmt: skip

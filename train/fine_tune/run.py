@@ -51,9 +51,10 @@ from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
 from openalign.train.stopping import Stopping, stop_behind, stop_requests
 from openalign.train.updates import Schedule
-from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, Mark, watched
+from openalign.train.watchdog import COMPUTES, GATHERS, MEETS, READS, SAVES, TESTS, Mark, watched
 
-_HANG_SETTING = "`hang_minutes` under the task's `engine`"
+HANG_SETTING = "`hang_minutes` under the task's `engine`"
+"""What is how long a step, or some images of a test, may take."""
 
 
 class DivergedError(StageError):
@@ -185,7 +186,7 @@ def fine_tune(
     try:
         with (
             stop_requests(Stopping(), began=0.0) as stops,  # without a limit it began at no time
-            watched(ranks, minutes=config.hang_minutes, setting=_HANG_SETTING) as at,
+            watched(ranks, minutes=config.hang_minutes, setting=HANG_SETTING) as at,
             _batches(stage, color_scaling) as batches,
         ):
             stage.engine.train()
@@ -206,7 +207,9 @@ def fine_tune(
             if any(together(stops.are_there)):
                 says, step = ranks.rank == 0, stage.progress.step
                 stop_behind(step, stage.num_steps, words=run.words, says=says)
-        return FineTuned(zero.whole_weights(stage.engine), stage.progress.num_skipped)
+            at(stage.progress.step, GATHERS)
+            weights = zero.whole_weights(stage.engine)
+        return FineTuned(weights, stage.progress.num_skipped)
     finally:
         saver.close()
         zero.stop_engine(stage.engine)
@@ -220,10 +223,12 @@ def logits_of(
     side_px: int,
     num_threads: int,
     ranks: RankGroup,
+    at: Mark,
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield this rank's share of the images: the place of the first, and `[b, C]` of some.
 
-    Each rank has every so many of the groups of images, and a whole copy of the network.
+    Each rank has every so many of the groups of images, and a whole copy of the network. `at` is
+    told the place of the first of those that come next.
 
     Raises:
         InputError: an image cannot be read.
@@ -235,8 +240,9 @@ def logits_of(
     with _reader(images, color_scaling, num_threads) as reader:
         made = (reader.evaluation(start, side_px=side_px) for start in starts)
         with closing(made_ahead(made, num_ahead=1, name="crops")) as ahead, torch.inference_mode():
-            for start, pixels in zip(starts, ahead, strict=True):
-                yield start, classifier.logits(pixels.to(ranks.device)[:]).cpu()
+            for start in starts:
+                at(start, TESTS)
+                yield start, classifier.logits(next(ahead).to(ranks.device)[:]).cpu()
 
 
 def _step(stage: _UnderWay, batch: LabeledBatch, *, at: Mark, stop: bool) -> bool:

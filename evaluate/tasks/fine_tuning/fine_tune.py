@@ -1,11 +1,13 @@
 """Fine-tuning (ALIGN §5.3, Tables 5 to 7): the image tower with a head, trained on labels.
 
 Names of metrics: fine_tune/<task>/<top_1, top_5, mean_per_class, std_over_runs or head_top_1>
+                  fine_tune/all/<mean or a group of VTAB's>, fine_tune/all/<mean or a group>_std
 
 The training lies in `tower_training`, the measuring in `fine_tune_measures`, the report's section
 in `fine_tune_section`.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -13,8 +15,9 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_splits
-from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TRAIN
+from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, TRAIN, task_called
 from openalign.evaluate.tasks.contract import (
+    OVERALL,
     FinishedTask,
     Material,
     Measured,
@@ -24,6 +27,7 @@ from openalign.evaluate.tasks.contract import (
     TaskSection,
     TrainingMaterial,
     TrainingTerms,
+    name_of,
     template_of,
     with_noun,
 )
@@ -38,6 +42,8 @@ from openalign.train.fine_tune.recipes import (
 
 if TYPE_CHECKING:
     from openalign.evaluate.drawing.tiles import Tiles
+    from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
+    from openalign.evaluate.metrics.resampled import Resampled
 
 FEWEST_TRAIN = 2
 """Training images: batch norm needs two."""
@@ -77,6 +83,8 @@ class FineTuneTask:
     def __post_init__(self) -> None:
         if self.name:
             short_name(name=self.name)
+        if name_of(self) == OVERALL:
+            raise ValueError(f"name must not be `{OVERALL}`: means over all tasks are called so")
         not_negative(seed=self.seed)
 
 
@@ -86,6 +94,33 @@ class FineTuneTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settings: dict[str, float]
     num_right: int
     """0 where the training diverged."""
+
+    seed: int = 0
+    """Of the order of images, of crops, and of what was dropped and mixed."""
+
+    num_skipped: int = 0
+    """Steps that changed nothing: their loss or gradient was not finite."""
+
+    diverged: bool = False
+
+
+class FineTuneStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came of a run's stage on the test images."""
+
+    steps: int
+    num_skipped: int
+    num_right: int
+    mean_per_class: float
+    """The mean over classes of the share that is right."""
+
+
+class FineTuneRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run whose numbers are part of the means."""
+
+    seed: int
+    """Of the order of images, of crops, and of what was dropped and mixed."""
+
+    stages: tuple[FineTuneStage, ...]
 
 
 class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +160,22 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     chosen: int = 0
     """Place of the best trial; of several, the first."""
 
+    runs: tuple[FineTuneRun, ...] = ()
+    """Each of the runs, in their order."""
+
+    vtab_task: str = ""
+    """Which of VTAB's 19 tasks it is; empty for another data set, and for another recipe."""
+
+    @property
+    def task(self) -> str:
+        """What means over VTAB's tasks know it by."""
+        return self.vtab_task
+
+    @property
+    def num_test(self) -> int:
+        """Images that runs are tested on."""
+        return self.num_images
+
 
 def splits_of(task: FineTuneTask, dataset: Dataset) -> tuple[str, tuple[str, ...]]:
     """Return the split that is classified and the splits that are trained on in the end.
@@ -135,6 +186,17 @@ def splits_of(task: FineTuneTask, dataset: Dataset) -> tuple[str, tuple[str, ...
     if isinstance(task.recipe, VtabRecipe):
         train_splits = (*(task.train_splits or (TRAIN,)), task.recipe.validation_split)
     return task.split or dataset.test_split, train_splits
+
+
+def vtab_task_of(task: FineTuneTask, *, num_classes: int) -> str:
+    """Return which of VTAB's 19 tasks it is, by its benchmark's name; empty where it is none.
+
+    It has VTAB's recipe, and as many classes as are published.
+    """
+    name = task_called(task.benchmark)
+    published = TASK_OF.get(name)
+    is_one = published is not None and published.num_classes == num_classes
+    return name if is_one and isinstance(task.recipe, VtabRecipe) else ""
 
 
 def needs(task: FineTuneTask, dataset: Dataset) -> Needs:
@@ -190,6 +252,17 @@ def measure(
     from openalign.evaluate.tasks.fine_tuning import fine_tune_measures
 
     return fine_tune_measures.measure(task, material, sampling)
+
+
+def overall(
+    tasks: Sequence[FinishedTask[FineTuneFacts]],
+    resamples: Mapping[str, "Floats"],
+    bootstrap: "Bootstrap",
+) -> Sequence["Resampled"]:
+    """Return the means over VTAB's 19 tasks and over each group, of those that are complete."""
+    from openalign.evaluate.tasks import vtab_means
+
+    return vtab_means.metrics("fine_tune", tasks, resamples, bootstrap)
 
 
 def headline(task: FinishedTask[FineTuneFacts]) -> list[str]:
@@ -249,6 +322,7 @@ KIND = TaskKind(
     measure=measure,
     section=_section,
     template=template_of(__name__),
+    overall=overall,
     headline=headline,
     page="tasks/fine-tuning.md",
     hub_task="image-classification",

@@ -5,7 +5,7 @@ Shape suffixes:
     R  runs
 """
 
-# ruff: noqa: N806  # capitals are shape suffixes
+# ruff: noqa: N803, N806  # capitals are shape suffixes
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from openalign.evaluate.drawing.sampling import sample
+from openalign.evaluate.metrics.bootstrap import Ints, class_mean
 from openalign.evaluate.tasks.contract import (
     Material,
     Measured,
@@ -24,9 +25,12 @@ from openalign.evaluate.tasks.contract import (
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     FineTuneFacts,
+    FineTuneRun,
+    FineTuneStage,
     FineTuneTask,
     FineTuneTrial,
     splits_of,
+    vtab_task_of,
 )
 from openalign.evaluate.tasks.over_runs import accuracy_over_runs, deviation_over_runs, named
 from openalign.evaluate.tasks.per_class import ClassifiedExamples
@@ -38,6 +42,7 @@ from openalign.evaluate.tasks.per_class_measures import (
 )
 from openalign.evaluate.tasks.tower_training import (
     RunOutcome,
+    StageOutcome,
     TowerRun,
     check_blocks,
     outcomes_of,
@@ -116,7 +121,7 @@ def _runs(
                 words=f"evaluate  fine_tune/{name_of(task)}, run {number} of {num_runs}",
                 stages=stages,
                 engine=task.engine,
-                seed=seed_at(task.seed, number),
+                seed=_seed_of_run(task, number),
                 trained_on=places_in(material, *train_splits),
                 tested_on=places_in(material, split),
             )
@@ -131,6 +136,7 @@ def _sweep(
     """Return what became of each trial; a training that diverges is right for nothing."""
     *train_splits, validation_split = splits_of(task, material.dataset)[1]
     drawn = _drawn(task, recipe, fast=material.fast)
+    seed = _seed_of_run(task, 0)  # one for all trials: they differ in their settings alone
     outcomes = outcomes_of(
         material,
         [
@@ -141,7 +147,7 @@ def _sweep(
                     (vtab_recipe(settings, batch_size=recipe.batch_size),), fast=material.fast
                 ),
                 engine=task.engine,
-                seed=seed_at(task.seed, 0),
+                seed=seed,
                 trained_on=places_in(material, *train_splits),
                 tested_on=places_in(material, validation_split),
                 may_diverge=True,
@@ -150,9 +156,19 @@ def _sweep(
         ],
     )
     return [
-        FineTuneTrial(settings=settings, num_right=outcome.num_right)
+        FineTuneTrial(
+            settings=settings,
+            num_right=outcome.num_right,
+            seed=seed,
+            num_skipped=sum(stage.num_skipped for stage in outcome.stages),
+            diverged=not outcome.stages,
+        )
         for settings, outcome in zip(drawn, outcomes, strict=True)
     ]
+
+
+def _seed_of_run(task: FineTuneTask, number: int) -> int:
+    return seed_at(task.seed, number)
 
 
 def _drawn(task: FineTuneTask, recipe: VtabRecipe, *, fast: bool) -> list[dict[str, float]]:
@@ -220,7 +236,24 @@ def measure(
             trials=tuple(learned.trials),
             num_val_images=len(benchmark.places_of(train_splits[-1])) if learned.trials else 0,
             chosen=learned.chosen,
+            runs=tuple(
+                FineTuneRun(
+                    seed=_seed_of_run(task, number),
+                    stages=tuple(_came_of(stage, label_Q) for stage in run.stages),
+                )
+                for number, run in enumerate(runs, start=1)
+            ),
+            vtab_task=vtab_task_of(task, num_classes=num_classes),
         ),
         examples=examples,
         shown=shown_by_classes(examples),
+    )
+
+
+def _came_of(stage: StageOutcome, label_Q: Ints) -> FineTuneStage:
+    return FineTuneStage(
+        steps=stage.steps,
+        num_skipped=stage.num_skipped,
+        num_right=stage.num_right,
+        mean_per_class=class_mean(stage.ranks.hits((1,))[:, 0], label_Q),
     )

@@ -3,7 +3,7 @@
 Names of metrics: vtab/<task>/<top_1 or std_over_runs>
                   vtab/all/<mean or a group>, vtab/all/<mean or a group>_std
 
-The measuring lies in `vtab_measures`, means over tasks in `vtab_summary`, the report's section in
+The measuring lies in `vtab_measures`, means over tasks in `vtab_means`, the report's section in
 `vtab_section`.
 """
 
@@ -26,8 +26,10 @@ from openalign.evaluate.datasets.labels.vtab.vtab_tasks import (
     VAL,
     Group,
     VtabTask,
+    task_called,
 )
 from openalign.evaluate.tasks.contract import (
+    OVERALL,
     FinishedTask,
     Material,
     Measured,
@@ -47,12 +49,6 @@ if TYPE_CHECKING:
     from openalign.evaluate.drawing.tiles import Tiles
     from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
     from openalign.evaluate.metrics.resampled import Resampled
-
-OVERALL = "all"
-"""What stands for the task's name in metrics over all tasks."""
-
-_PREFIX = "vtab_"
-"""How a benchmark's name may begin that is otherwise called as its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +100,7 @@ def by_default(benchmark: str, dataset: DatasetSettings) -> VtabProbeTask:
 
 def called(task: VtabProbeTask) -> str:
     """Return the name of the VTAB task that is measured."""
-    return task.task or task.benchmark.removeprefix(_PREFIX)
+    return task.task or task_called(task.benchmark)
 
 
 class VtabTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,9 +188,9 @@ def overall(
     bootstrap: "Bootstrap",
 ) -> Sequence["Resampled"]:
     """Return the means over all 19 tasks and over each group, of those that are complete."""
-    from openalign.evaluate.tasks.probes import vtab_summary
+    from openalign.evaluate.tasks import vtab_means
 
-    return vtab_summary.metrics(tasks, resamples, bootstrap)
+    return vtab_means.metrics("vtab", tasks, resamples, bootstrap)
 
 
 def headline(task: FinishedTask[VtabFacts]) -> list[str]:

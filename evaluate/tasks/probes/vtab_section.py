@@ -9,22 +9,9 @@ from openalign.evaluate.drawing.tiles import Tiles
 from openalign.evaluate.results import Results, as_record
 from openalign.evaluate.tasks.contract import FinishedTask, with_noun
 from openalign.evaluate.tasks.per_class_section import ShownPair, show_pairs
-from openalign.evaluate.tasks.probes.vtab import OVERALL, VtabExamples, VtabFacts, VtabTrial
-from openalign.evaluate.tasks.probes.vtab_summary import SETS, TaskSet, task_sets
+from openalign.evaluate.tasks.probes.vtab import VtabExamples, VtabFacts, VtabTrial
+from openalign.evaluate.tasks.vtab_means_section import ShownMean, means_of
 from openalign.pages import charts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownMean:
-    """The mean over some tasks, or why there is none."""
-
-    words: str
-    number: Number | None
-    deviation: str
-    """Over runs, in points; empty where there is none."""
-
-    why_not: str
-    """Empty where there is a mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +44,7 @@ def section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: Tiles)
     facts, prefix = task.facts, f"vtab/{task.name}"
     number = share_number(task.results.metric(f"{prefix}/top_1"))
     measured = _measured(task.results)
-    means = [show_mean(each, task.results) for each in task_sets(measured)]
+    means = means_of("vtab", measured, task.results)
     is_first = measured[0].name == task.name
     return VtabSection(
         name=task.name,
@@ -73,27 +60,6 @@ def section(task: FinishedTask[VtabFacts], examples: VtabExamples, tiles: Tiles)
         note=_note(facts),
         pairs=show_pairs(examples.confused, tiles),
         means=means,
-    )
-
-
-def show_mean(tasks: TaskSet, results: Results) -> ShownMean:
-    """Return a mean as a table shows it, or the tasks for which there is none."""
-    prefix = f"vtab/{OVERALL}/{tasks.name}"
-    if tasks.is_complete:
-        deviations = [m for m in results.metrics if m.name == f"{prefix}_std"]
-        return ShownMean(
-            words=SETS[tasks.name],
-            number=share_number(results.metric(prefix)),
-            deviation=percent(deviations[0].value) if deviations else "",
-            why_not="",
-        )
-    parts = [f"{tasks.size - len(tasks.missing)} of {tasks.size} tasks measured"]
-    if tasks.missing:
-        parts.append(f"missing: {', '.join(tasks.missing)}")
-    if tasks.twice:
-        parts.append(f"measured more than once: {', '.join(tasks.twice)}")
-    return ShownMean(
-        words=SETS[tasks.name], number=None, deviation="", why_not=f"no mean; {'; '.join(parts)}"
     )
 
 

@@ -115,12 +115,12 @@ def test_recall_at_more_is_never_lower(table: PaperTable) -> None:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_columns_ask_for_kinds_and_data_sets_that_there_are(table: PaperTable) -> None:
     known = {canonical(name) for kind in DATASETS.values() for name in kind.names}
-    for column in table.columns:
-        if column.filled_by is not None:
-            assert column.filled_by.kind in TASKS
-            names = set(column.filled_by.benchmarks)
+    for filled_by in (each for sort in table.our_rows for each in sort.filled_by):
+        if filled_by is not None:
+            assert filled_by.kind in TASKS
+            names = set(filled_by.benchmarks)
             assert {name for name in names if canonical(name) not in known} <= ALIASES
-            assert bool(names) != (column.filled_by.kind == "vtab")
+            assert bool(names) != ("vtab" in (filled_by.kind, filled_by.recipe))
     assert max(Counter(column.full_title for column in table.columns).values()) == 1
 
 

@@ -155,3 +155,10 @@ VTAB_TASKS = (
 
 TASK_OF = {task.name: task for task in VTAB_TASKS}
 """The tasks by name."""
+
+_PREFIX = "vtab_"
+
+
+def task_called(benchmark: str) -> str:
+    """Return a benchmark's name as VTAB has it: without `vtab_` before it."""
+    return benchmark.removeprefix(_PREFIX)

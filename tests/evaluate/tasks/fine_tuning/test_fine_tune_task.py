@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import tower_checks
 import yaml
 from embedded import embedded_benchmark, image_called, random_rows
+from fine_tune_facts import facts_of
 from rank_processes import environment
-from tiny_training import COLORS, SHAPES, jpeg_of
+from tiny_training import COLORS, SHAPES, jpeg_of, rank_environment, start_ranks
 
 from openalign.cli import main
 from openalign.errors import ConfigError, InputError, StageError
@@ -25,7 +27,7 @@ from openalign.evaluate.datasets.dataset import Dataset, ImageClass
 from openalign.evaluate.datasets.labels import class_folders
 from openalign.evaluate.datasets.labels.class_folders import ClassFoldersDataset
 from openalign.evaluate.metrics.bootstrap import Bootstrap
-from openalign.evaluate.results import Results, read
+from openalign.evaluate.results import Metric, Results, read
 from openalign.evaluate.tasks.contract import (
     FinishedTask,
     Material,
@@ -35,13 +37,17 @@ from openalign.evaluate.tasks.contract import (
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     FineTuneFacts,
+    FineTuneRun,
+    FineTuneStage,
     FineTuneTask,
     check_training,
     headline,
     measure,
     needs,
+    overall,
     protocol,
     train,
+    vtab_task_of,
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune_measures import Learned, quick
 from openalign.evaluate.tasks.fine_tuning.fine_tune_section import how_trained
@@ -55,6 +61,7 @@ from openalign.evaluate.tasks.tower_training import (
 )
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration
+from openalign.train.data.order import seed_at
 from openalign.train.fine_tune.recipes import (
     FINE_GRAINED_ALL,
     FINE_GRAINED_HEAD,
@@ -67,6 +74,7 @@ from openalign.train.fine_tune.recipes import (
     vtab_recipe,
 )
 from openalign.train.sweep.ranges import draw_trial
+from openalign.train.watchdog import HUNG
 from openalign.train.zero import joined_ranks
 
 NAMES = ("whole", "cut", "two", "refused")
@@ -200,6 +208,18 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
     assert (facts.run_right, facts.steps, facts.num_train_images) == ((6, 3), (7, 7), 4)
     assert facts.num_unseen_classes == 0
     assert facts.num_skipped == 4
+    # What each run came to: of class 0, 1 and 2 the head of the second is right for 1/2, 0 and 0.
+    assert facts.runs == tuple(
+        FineTuneRun(
+            seed=seed_at(0, number),
+            stages=tuple(
+                FineTuneStage(steps=7, num_skipped=1, num_right=right, mean_per_class=mean)
+                for right, mean in of_stages
+            ),
+        )
+        for number, of_stages in enumerate([[(3, 0.5), (6, 1.0)], [(1, 1 / 6), (3, 0.5)]], start=1)
+    )
+    assert facts.vtab_task == "", "another recipe"
     assert how_trained(facts).endswith(
         "4 images a step; 2 runs; 4 steps changed nothing: not finite"
     )
@@ -210,6 +230,68 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
         "pets test, fine-tuned: top-1 75.0, with the head alone 33.3 (chance 33.3; 6 images, 3 "
         "classes; fine_grained, 4 training images, 2 runs)"
     )
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "recipe", "num_classes", "task"),
+    [
+        ("vtab_pets", VtabRecipe(), 37, "pets"),
+        ("dtd", VtabRecipe(), 47, "dtd"),
+        ("dtd", VtabRecipe(), 46, ""),
+        ("mine", VtabRecipe(), 47, ""),
+        ("dtd", FineGrainedRecipe(), 47, ""),
+    ],
+    ids=["with its prefix", "without", "other classes", "another name", "another recipe"],
+)
+def test_a_task_of_vtab_is_told_by_its_benchmark(
+    benchmark: str, recipe: Any, num_classes: int, task: str
+) -> None:
+    of_task = FineTuneTask(benchmark=benchmark, recipe=recipe)
+
+    assert vtab_task_of(of_task, num_classes=num_classes) == task
+
+
+def test_means_are_over_the_tasks_of_vtab_alone() -> None:
+    """The four specialized tasks, of two runs each, and a set of pets that is none of them."""
+    shares = {
+        "patch_camelyon": (0.8, 0.9), "eurosat": (0.9, 0.9), "resisc45": (0.7, 0.8),
+        "diabetic_retinopathy": (0.6, 0.6), "": (0.1, 0.1),
+    }  # fmt: skip
+    tops = {name or "pets": sum(of_runs) / 2 for name, of_runs in shares.items()}
+    metrics = tuple(
+        Metric(name=f"fine_tune/{name}/top_1", value=top, low=top, high=top, n=100, chance=0.1)
+        for name, top in tops.items()
+    )
+    results = Results(metrics=metrics, tasks=(), settings={}, libraries={}, hashes={})
+    tasks = [
+        FinishedTask(
+            name=name or "pets",
+            benchmark=name or "pets",
+            facts=facts_of(vtab_task=name, num_images=100, run_right=(100 * a, 100 * b)),
+            results=results,
+        )
+        for name, (a, b) in shares.items()
+    ]
+
+    found = overall(
+        tasks,
+        {each.name: np.full(20, each.value) for each in metrics},
+        Bootstrap(resamples=20, confidence=0.9, seed=0),
+    )
+
+    values = {each.metric.name: each.metric.value for each in found}
+    # Of the runs: (0.8 + 0.9 + 0.7 + 0.6) / 4 = 0.75, and (0.9 + 0.9 + 0.8 + 0.6) / 4 = 0.8.
+    assert values == pytest.approx(
+        {
+            "fine_tune/all/specialized": 0.775,
+            "fine_tune/all/specialized_std": 0.05 / 2**0.5,
+        }
+    )
+
+
+def test_a_task_cannot_be_called_as_the_means_are() -> None:
+    with pytest.raises(ValueError, match="name must not be `all`"):
+        FineTuneTask(benchmark="pets", name="all")
 
 
 def results_of(measured: Any) -> Results:
@@ -365,6 +447,30 @@ def test_the_page_shows_tasks_that_its_processes_can_share() -> None:
 ENGINE = FineTuneEngine(block_size=4, decode_threads=1)
 
 
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_rank_that_hangs_in_the_test_is_named(toy: Path, model_folder: str) -> None:
+    """The four test images are one group, which rank 0 has; rank 1 waits for what it says."""
+    places = (model_folder, str(toy.parent / "data"), str(toy.parent / "hung"))
+    found = [each["PYTHONPATH"] for each in (environment(), rank_environment())]
+    ranks = start_ranks(
+        (tower_checks.until_test_hangs, places),
+        num_ranks=2,
+        folder=toy.parent,
+        environment={"PYTHONPATH": os.pathsep.join(found)},
+    )
+
+    said = ranks[0].communicate()[0]
+    ranks[1].kill()
+    ranks[1].communicate()
+
+    assert ranks[0].returncode == HUNG, said
+    assert "rank 0 on" in said
+    assert "tests at image 0\n  the other 1 wait for that" in said
+    assert "hint: `hang_minutes` under the task's `engine`" in said
+    assert "toy, step 2 of 2: loss" in said, "it was trained before"
+
+
 def test_more_processes_than_blocks_are_refused(material: TrainingMaterial) -> None:
     of_two = replace(material, ranks=replace(material.ranks, world_size=2))
     task = replace(TASK, recipe=FineGrainedRecipe(batch_size=8))
@@ -392,6 +498,7 @@ def test_vtabs_recipe_trains_what_was_best_on_the_validation_split(
     assert isinstance(found, Learned)
     drawn = [draw_trial(recipe.ranges, number, seed=0) for number in range(2)]
     assert [trial.settings for trial in found.trials] == drawn
+    assert [(trial.seed, trial.diverged) for trial in found.trials] == [(seed_at(0, 0), False)] * 2
     assert found.chosen == int(found.trials[1].num_right > found.trials[0].num_right)
     (stage,) = found.stages
     assert stage == vtab_recipe(drawn[found.chosen], batch_size=4)

@@ -8,7 +8,7 @@ from vtab_facts import ALL, finished, means
 
 from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.tasks.over_runs import deviation_of
-from openalign.evaluate.tasks.probes.vtab_summary import means_of_runs, task_sets
+from openalign.evaluate.tasks.vtab_means import means_of_runs, task_sets
 
 NATURAL = [task.name for task in VTAB_TASKS if task.group == "natural"]
 PAPER = {"natural": 0.8338, "specialized": 0.8756, "structured": 0.7325}

@@ -1,5 +1,7 @@
 """Means over VTAB's tasks: over all 19, and over each group, where every task of it was measured.
 
+Of each kind that measures these tasks, by itself: names are <kind>/all/<mean or a group>, and _std.
+
 "All" is the mean over tasks, not over groups, as in the paper (Table 6) and in VTAB. A set of tasks
 that is incomplete has no mean: it would be comparable with nothing.
 
@@ -7,12 +9,13 @@ Shape suffixes:
     R  resamples
 """
 
-# ruff: noqa: N806  # capitals are shape suffixes
+# ruff: noqa: N803, N806  # capitals are shape suffixes
 
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,9 +23,8 @@ from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
 from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
 from openalign.evaluate.results import Metric
-from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.contract import OVERALL, FinishedTask
 from openalign.evaluate.tasks.over_runs import deviation_of
-from openalign.evaluate.tasks.probes.vtab import OVERALL, VtabFacts
 
 MEAN = "mean"
 SETS = {
@@ -34,13 +36,35 @@ SETS = {
 """What means are taken over, each with its words."""
 
 
+class VtabFactsLike(Protocol):
+    """What a kind's facts say of one of the 19 tasks."""
+
+    @property
+    def task(self) -> str:
+        """VTAB's name for it; empty for what is none of them."""
+        ...
+
+    @property
+    def run_right(self) -> Sequence[int]:
+        """Test images that each run is right for."""
+        ...
+
+    @property
+    def num_test(self) -> int:
+        """Test images."""
+        ...
+
+
+F = TypeVar("F", bound=VtabFactsLike)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskSet:
+class TaskSet(Generic[F]):
     """Some of the 19 tasks, and which of them were measured."""
 
     name: str
     size: int
-    measured: Sequence[FinishedTask[VtabFacts]]
+    measured: Sequence[FinishedTask[F]]
     missing: Sequence[str]
     """Titles of the tasks that were not measured."""
 
@@ -53,10 +77,10 @@ class TaskSet:
         return not self.missing and not self.twice
 
 
-def task_sets(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[TaskSet]:
+def task_sets(tasks: Sequence[FinishedTask[F]]) -> list[TaskSet[F]]:
     """Return all 19 tasks, and those of each group."""
     often = Counter(task.facts.task for task in tasks)
-    found: list[TaskSet] = []
+    found: list[TaskSet[F]] = []
     for name in SETS:
         members = [each for each in VTAB_TASKS if name in (MEAN, each.group)]
         names = {each.name for each in members}
@@ -73,7 +97,10 @@ def task_sets(tasks: Sequence[FinishedTask[VtabFacts]]) -> list[TaskSet]:
 
 
 def metrics(
-    tasks: Sequence[FinishedTask[VtabFacts]], resamples: Mapping[str, Floats], bootstrap: Bootstrap
+    kind: str,
+    tasks: Sequence[FinishedTask[F]],
+    resamples: Mapping[str, Floats],
+    bootstrap: Bootstrap,
 ) -> list[Resampled]:
     """Return the mean of each complete set, and the deviation of that mean over runs.
 
@@ -83,18 +110,24 @@ def metrics(
         metric
         for each in task_sets(tasks)
         if each.is_complete
-        for metric in _metrics_of(each, resamples, bootstrap)
+        for metric in _metrics_of(kind, each, resamples, bootstrap)
     ]
 
 
 def _metrics_of(
-    tasks: TaskSet, resamples: Mapping[str, Floats], bootstrap: Bootstrap
+    kind: str, tasks: TaskSet[F], resamples: Mapping[str, Floats], bootstrap: Bootstrap
 ) -> list[Resampled]:
-    tops = [task.results.metric(f"vtab/{task.name}/top_1") for task in tasks.measured]
+    tops = [task.results.metric(f"{kind}/{task.name}/top_1") for task in tasks.measured]
     mean = resampled_metric(
-        f"vtab/{OVERALL}/{tasks.name}",
+        f"{kind}/{OVERALL}/{tasks.name}",
         statistics.fmean(top.value for top in tops),
-        np.mean([_shuffled(task, resamples, bootstrap.seed) for task in tasks.measured], axis=0),
+        np.mean(
+            [
+                _shuffled(task.facts.task, resamples[top.name], bootstrap.seed)
+                for task, top in zip(tasks.measured, tops, strict=True)
+            ],
+            axis=0,
+        ),
         confidence=bootstrap.confidence,
         n=len(tops),
         chance=statistics.fmean(top.chance for top in tops),
@@ -107,7 +140,7 @@ def _metrics_of(
         mean,
         Resampled(
             metric=Metric(
-                name=f"vtab/{OVERALL}/{tasks.name}_std",
+                name=f"{kind}/{OVERALL}/{tasks.name}_std",
                 value=deviation,
                 low=deviation,
                 high=deviation,
@@ -119,19 +152,19 @@ def _metrics_of(
     ]
 
 
-def _shuffled(task: FinishedTask[VtabFacts], resamples: Mapping[str, Floats], seed: int) -> Floats:
+def _shuffled(task: str, value_R: Floats, seed: int) -> Floats:
     """Return a task's resamples in an order of its own, which is that of every model.
 
     The test images of tasks are different images, so their errors add up as independent ones do.
     In the order in which they were drawn they do not: the same seed drew the same places.
     """
-    number = next(at for at, each in enumerate(VTAB_TASKS) if each.name == task.facts.task)
+    number = next(at for at, each in enumerate(VTAB_TASKS) if each.name == task)
     random = np.random.Generator(np.random.PCG64([seed, number]))
-    value_R: Floats = random.permutation(resamples[f"vtab/{task.name}/top_1"])
-    return value_R
+    shuffled_R: Floats = random.permutation(value_R)
+    return shuffled_R
 
 
-def means_of_runs(facts: Sequence[VtabFacts]) -> list[float] | None:
+def means_of_runs(facts: Sequence[VtabFactsLike]) -> list[float] | None:
     """Return the mean over tasks of each run, the first of each task with the first of every other.
 
     None where tasks have different numbers of runs, which cannot be paired.

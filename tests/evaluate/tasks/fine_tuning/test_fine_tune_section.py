@@ -1,0 +1,130 @@
+"""What the report shows of a fine-tuning: what was tried, why one was chosen, and each run."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from fine_tune_facts import facts_of
+from report_read import Page
+
+from openalign.evaluate.report import rendering
+from openalign.evaluate.results import Metric, Results, TaskResult
+from openalign.evaluate.tasks.contract import FinishedTask
+from openalign.evaluate.tasks.fine_tuning.fine_tune import (
+    KIND,
+    FineTuneFacts,
+    FineTuneRun,
+    FineTuneStage,
+    FineTuneTrial,
+)
+from openalign.evaluate.tasks.fine_tuning.fine_tune_section import (
+    FineTuneSection,
+    section,
+    why_chosen,
+)
+from openalign.evaluate.tasks.per_class import ClassifiedExamples
+from openalign.pages.templating import environment
+
+TRIALS = (
+    FineTuneTrial(settings={"learning_rate": 0.01, "updates": 500.0}, num_right=100, seed=7),
+    FineTuneTrial(settings={"learning_rate": 0.1, "updates": 500.0}, num_right=150, seed=7),
+    FineTuneTrial(
+        settings={"learning_rate": 1.0, "updates": 500.0}, num_right=0, seed=7, diverged=True
+    ),
+    FineTuneTrial(
+        settings={"learning_rate": 0.02, "updates": 500.0}, num_right=150, seed=7, num_skipped=2
+    ),
+)
+RUNS = (
+    FineTuneRun(
+        seed=5225608189600411232,
+        stages=(FineTuneStage(steps=500, num_skipped=1, num_right=50, mean_per_class=0.456),),
+    ),
+)
+FACTS = facts_of(trials=TRIALS, chosen=1, runs=RUNS, vtab_task="dtd")
+
+
+def shown(facts: FineTuneFacts = FACTS) -> FineTuneSection:
+    metrics = tuple(
+        Metric(name=f"fine_tune/dtd/{last}", value=0.5, low=0.4, high=0.6, n=100, chance=0.1)
+        for last in ("top_1", "mean_per_class", "std_over_runs")
+    )
+    of_task = TaskResult(
+        name="dtd", kind="fine_tune", benchmark="dtd", facts=msgspec.to_builtins(facts)
+    )
+    results = Results(metrics=metrics, tasks=(of_task,), settings={}, libraries={}, hashes={})
+    task = FinishedTask(name="dtd", benchmark="dtd", facts=facts, results=results)
+    tiles: Any = None  # there is no image
+    return section(task, ClassifiedExamples(images=(), classes=(), confused=()), tiles)
+
+
+def rendered(form: str, facts: FineTuneFacts = FACTS) -> str:
+    def load(name: str) -> str:
+        if name == f"page.{form}":
+            return '{% import "kind" as kind %}{{ kind.sections(tasks, 0.95) }}'
+        return KIND.template(form) if name == "kind" else rendering._template(name)
+
+    made = environment(load, is_html=form == "html")
+    return made.get_template(f"page.{form}").render(tasks=[shown(facts)])
+
+
+def test_it_is_said_why_settings_were_chosen() -> None:
+    assert why_chosen(FACTS) == (
+        "Trial 2 of 4 was chosen: 150 of 200 images right, as 1 other drawn after it. 1 trial "
+        "diverged."
+    )
+    alone = msgspec.structs.replace(FACTS, trials=TRIALS[:2])
+    assert why_chosen(alone) == "Trial 2 of 2 was chosen: 150 of 200 images right."
+
+
+def test_trials_stand_with_the_best_first_and_what_went_wrong() -> None:
+    found = [(each.number, each.share, each.note, each.is_chosen) for each in shown().trials]
+
+    assert found == [
+        (2, "75.0", "", True),
+        (4, "75.0", "2 steps not finite", False),
+        (1, "50.0", "", False),
+        (3, "0.0", "diverged", False),
+    ]
+
+
+def test_each_run_is_shown_with_its_seed() -> None:
+    [run] = shown().runs
+
+    assert (run.seed, run.stages) == (
+        "5225608189600411232",
+        [("50.0", "45.6", "1 step not finite")],
+    )
+
+
+def test_a_mean_that_is_not_there_says_what_is_missing() -> None:
+    whole, natural, *_ = shown().means
+
+    assert whole.number is None
+    assert whole.why_not.startswith("no mean; 1 of 19 tasks measured; missing: Caltech101")
+    assert natural.why_not.startswith("no mean; 1 of 7 tasks measured")
+    assert shown(facts_of(runs=RUNS)).means == []
+
+
+def test_the_page_shows_trials_runs_and_means() -> None:
+    page = Page(rendered("html"))
+
+    text = " ".join(" ".join(page.words).split())
+    assert page.open == []
+    assert "Trial 2 of 4 was chosen" in text
+    assert "learning_rate 0.02, updates 500" in text
+    assert "5225608189600411232" in text
+    assert "1 of 19 tasks measured" in text
+
+
+@pytest.mark.parametrize("facts", [FACTS, facts_of()], ids=["of this version", "of earlier ones"])
+def test_markdown_has_whole_tables(facts: FineTuneFacts) -> None:
+    lines = [line for line in rendered("md", facts).splitlines() if line.startswith("|")]
+
+    heads = [at for at, line in enumerate(lines) if line.startswith("|---")]
+    assert heads
+    for at, end in zip(heads, [*(head - 1 for head in heads[1:]), len(lines)], strict=True):
+        assert len({line.count("|") for line in lines[at - 1 : end]}) == 1, lines[at - 1 : end]
+    assert ("| 1 | 5225608189600411232 | 1, 1 step not finite | 50.0 | 45.6 |" in lines) == bool(
+        facts.runs
+    )
