@@ -98,17 +98,17 @@ def test_several_tasks_of_srun_are_refused(
         pytest.param({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}, False, id="a batch script"),
         pytest.param({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, False, id="one task"),
         pytest.param(
-            {
-                **{"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"},
-                **local_ranks.rank_environment(8, 16, 29500),
-            },
+            {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}
+            | local_ranks.rank_environment(8, 16, 29500),
             True,
             id="torchrun on each node",
         ),
     ],
 )
 def test_other_processes_under_slurm_are_as_elsewhere(
-    given: dict[str, str], is_one: bool, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, str],
+    is_one: bool,  # noqa: FBT001  # a parameter
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in given.items():
         monkeypatch.setenv(name, value)
