@@ -1,7 +1,7 @@
 """Training on CPUs beside open_clip and beside bare towers, and what ZeRO-3 and LAMB cost.
 
     .venv/bin/python benchmarks/train_cpu.py                              the demo's size, 48 px
-    .venv/bin/python benchmarks/train_cpu.py --sizes b3+mini --repeat 3   B3 + Mini at 289 px
+    .venv/bin/python benchmarks/train_cpu.py --sizes b3+mini --steps 3    B3 + Mini at 289 px
     .venv/bin/python benchmarks/train_cpu.py --sizes tiny --steps 3 --repeat 1    a smoke run
 
 open_clip (3.3.0) and timm (1.0.31) come with the extra `names`. All contestants have towers of the
@@ -18,7 +18,9 @@ same sizes, resolution, tokens and batch, in fp32, and those that read are fed b
 
 Figures are pairs a second of CPU time, or of the wall with `--clock wall`, over all steps but the
 first two. Rounds alternate the contestants; a ratio is the median of the ratios of a round, with
-the smallest and the largest. `--ranks 2` trains `ours`, `zero_0` and `zero_3` on two ranks.
+the smallest and the largest. Each run is printed as it ends; no round begins that would not end
+within `--minutes`, by the longest so far. `--ranks 2` trains `ours`, `zero_0` and `zero_3` on two
+ranks, which takes half a minute more a run on two cores: both import torch and DeepSpeed.
 """
 
 import argparse
@@ -392,14 +394,24 @@ def other_ranks(words: list[str], count: int) -> Generator[None]:
 def race(options: argparse.Namespace, size: str) -> None:
     """Print what each contestant comes to, and the ratios that have a goal."""
     rates: dict[str, list[float]] = {name: [] for name in options.contestants}
+    began = time.monotonic()
+    longest = 0.0
     with tempfile.TemporaryDirectory() as folder:
         write_corpus(Path(folder), SIZES[size].stored, IMAGES)
-        for _ in range(options.repeat):
+        for number in range(options.repeat):
+            started = time.monotonic()
+            if number and started - began + longest > options.minutes * 60:
+                print(f"{size:8} no time is left for more than {number} rounds", flush=True)
+                break
             for name in options.contestants:
                 found = one_run(name, size, folder, str(options.steps), str(options.ranks))
                 rates[name].append(SIZES[size].batch / found[options.clock])
+                print(
+                    f"{size:8} round {number + 1}: {name:14}{rates[name][-1]:>10,.2f}", flush=True
+                )
+            longest = max(longest, time.monotonic() - started)
     for name, of_one in rates.items():
-        print(f"{size:8} {name:14}{statistics.median(of_one):>10,.1f} pairs/s", flush=True)
+        print(f"{size:8} {name:14}{statistics.median(of_one):>10,.2f} pairs/s")
     for ours, theirs, goal in GOALS:
         if ours in rates and theirs in rates:
             ratios = [one / two for one, two in zip(rates[ours], rates[theirs], strict=True)]
@@ -419,7 +431,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["demo"], choices=list(SIZES))
     parser.add_argument("--contestants", nargs="+", default=CONTESTANTS, choices=CONTESTANTS)
     parser.add_argument("--steps", type=int, default=20, help="that are timed in each run")
-    parser.add_argument("--repeat", type=int, default=7, help="rounds")
+    parser.add_argument("--repeat", type=int, default=7, help="rounds at most")
+    parser.add_argument("--minutes", type=float, default=15.0, help="for the rounds of a size")
     parser.add_argument("--clock", default="cpu", choices=["cpu", "wall"])
     parser.add_argument("--ranks", type=int, default=1, help="of the trainer; by the wall's clock")
     chosen = parser.parse_args()

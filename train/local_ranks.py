@@ -19,9 +19,11 @@ def is_rank() -> bool:
     """Tell whether this process is a rank: torchrun's, a Kubernetes operator's, or one of ours.
 
     Raises:
-        StageError: the environment names a rank, but not all that a rank must know.
+        StageError: the environment names a rank, but not all that a rank must know; or none, and
+            srun has started this process several times.
     """
     if not {"RANK", "WORLD_SIZE"} & os.environ.keys():
+        _refuse_several_tasks()
         return False
     missing = [name for name in _RANK_NEEDS if name not in os.environ]
     if missing:
@@ -32,6 +34,24 @@ def is_rank() -> bool:
             hint=f"set {', '.join(_RANK_NEEDS)} for every rank, as torchrun does, or none of them",
         )
     return True
+
+
+def _refuse_several_tasks() -> None:
+    """Refuse to be one of several tasks of srun, each of which would start ranks of its own.
+
+    A batch script has the numbers of its job, SLURM_PROCID 0 among them, and none of a step.
+    """
+    number = os.environ.get("SLURM_PROCID", "0")
+    of_step = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if number == "0" and of_step == "1":
+        return
+    raise StageError(
+        f"this process is task {number} of several that srun has started, and each of them would "
+        "start ranks of its own",
+        hint="start one torchrun a node: `srun --ntasks-per-node 1 torchrun ... -m openalign ...` "
+        "(docs/train.md#ranks); for a run that has nothing to do with the other tasks, "
+        "`env -u SLURM_PROCID -u SLURM_STEP_NUM_TASKS openalign ...`",
+    )
 
 
 def rank_environment(rank: int, world_size: int, port: int) -> dict[str, str]:

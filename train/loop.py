@@ -363,15 +363,15 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
     config = state.config
     due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
     written = outcome.taken and due
-    temperature = float(_temperature(state)) if written else math.nan  # every rank: it may gather
+    temperature = _temperature(state) if written else None  # on every rank: it may gather
     if state.journal is None:
         return
-    if written:
+    if temperature is not None:
         size = config.global_batch_size
         seen = state.data.first_position(step, global_batch_size=size) + size
         values = {
             journal.LOSS: outcome.loss,
-            journal.TEMPERATURE: temperature,
+            journal.TEMPERATURE: float(temperature),  # which waits for the device: here alone
             journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),

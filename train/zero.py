@@ -81,8 +81,8 @@ def deepspeed_settings(
 
     The reuse distance is that within which stage 3 keeps a parameter for its next use. To find that
     use DeepSpeed walks, once a start, all modules that are still to come in the step, in Python,
-    behind each of them. With B3 and BERT-Mini in two blocks the second step took 84 s instead of 3,
-    and that grows with the square of the blocks. What is fetched ahead stays all the same.
+    behind each of them: time that grows with the square of the blocks, and is many times a step's
+    with B3 and BERT-Mini in two blocks. What is fetched ahead stays all the same.
     """
     # No larger than the model, and a multiple of DeepSpeed's alignment.
     bucket_size = math.ceil(min(config.zero.bucket_size, num_parameters) / 1024) * 1024

@@ -15,7 +15,12 @@ class ImagePlace(Protocol):
         ...
 
     def read(self) -> bytes:
-        """Return the encoded image. Called from several threads. Raises InputError."""
+        """Return the encoded image. Called from several threads.
+
+        Raises:
+            InputError: it is not there, or not whole.
+            StageError: its store has failed several times, or refuses access.
+        """
         ...
 
 
@@ -32,14 +37,17 @@ class ImageFile:
         return f"{self.folder.rstrip('/')}/{self.path}"
 
     def read(self) -> bytes:
-        """Return the encoded image.
+        """Return the encoded image; from a store with further tries.
 
         Raises:
             InputError: it is not there.
+            StageError: its store has failed several times, or refuses access.
         """
-        from openalign.files import storage  # settings are made of this module, and need no fsspec
+        # Settings are made of this module, and need no fsspec.
+        from openalign.files import remote_reads, storage
 
-        return storage.read_bytes(self.file)
+        read = storage.read_bytes if storage.is_local(self.file) else remote_reads.read_file
+        return read(self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

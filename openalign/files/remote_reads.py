@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import NamedTuple
@@ -32,9 +33,31 @@ def read_range(url: str, offset: int, length: int) -> bytes:
         InputError: there is no such file.
         StageError: the store has failed several times, refuses access, or sends whole files only.
     """
+    content = _tried_again(
+        url, partial(storage.read_range, url, offset, length), f"the bytes from {offset} on"
+    )
+    if len(content) > length:
+        raise StageError(
+            f"{url} cannot be read at random: its server sends more than it is asked for",
+            hint="copy it to a store that answers ranges, or to this machine",
+        )
+    return content
+
+
+def read_file(url: str) -> bytes:
+    """Return a whole file.
+
+    Raises:
+        InputError: there is no such file.
+        StageError: the store has failed several times, or refuses access.
+    """
+    return _tried_again(url, partial(storage.read_bytes, url), "its bytes")
+
+
+def _tried_again(url: str, read: Callable[[], bytes], what: str) -> bytes:
     for wait in (*_WAITS_SECONDS, None):
         try:
-            content = storage.read_range(url, offset, length)
+            return read()
         except InputError:
             raise
         except PermissionError as error:
@@ -44,18 +67,11 @@ def read_range(url: str, offset: int, length: int) -> bytes:
         except Exception as error:  # every driver has errors of its own
             if wait is None:
                 raise StageError(
-                    f"{url}: the bytes from {offset} on could not be read, "
-                    f"{1 + len(_WAITS_SECONDS)} times in a row: {error!r}",
+                    f"{url}: {what} could not be read, {1 + len(_WAITS_SECONDS)} times in a row: "
+                    f"{error!r}",
                     hint="see that the store can be reached; the same command goes on from there",
                 ) from error
             time.sleep(wait)
-            continue
-        if len(content) > length:
-            raise StageError(
-                f"{url} cannot be read at random: its server sends more than it is asked for",
-                hint="copy it to a store that answers ranges, or to this machine",
-            )
-        return content
     raise AssertionError
 
 

@@ -2,6 +2,9 @@
 
 Each leg of the way is a launch of another number of ranks. In it every ZeRO stage loads what
 another stage has saved in the leg before, takes five steps and saves. Rank 0 writes what it found.
+
+Dropout, stochastic depth and batch norm are on: three blocks, which ranks share as 2 and 1, 3, and
+1 each.
 """
 
 import pickle
@@ -15,12 +18,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from openalign.train import zero
+from openalign.train import passes, zero
+from openalign.train.block_shares import block_share
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress
 from openalign.train.checkpoints.resume import FoundCheckpoint, find_newest
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import TrainConfig
+from openalign.train.data.order import seed_at
+from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.ranks import RankGroup
@@ -28,7 +34,7 @@ from openalign.train.updates import Ema, Lamb
 
 LEGS = (2, 1, 3, 2)
 STEPS_PER_LEG = 5
-GLOBAL_BATCH = 12
+GLOBAL_BATCH, BLOCK_SIZE = 12, 4
 OPTIMIZER = Lamb(learning_rate=1e-3)
 FROZEN = ("image_tower.embeddings", "text_tower.embeddings")
 
@@ -36,10 +42,17 @@ FROZEN = ("image_tower.embeddings", "text_tower.embeddings")
 def config_for(stage: int) -> TrainConfig:
     """Small sub-groups, so that a parameter's moments lie in several of stage 3's shards."""
     config = rank_checks.config_for(stage, OPTIMIZER, clipping=0.5)
+    model = config.model
+    dropping = replace(
+        model,
+        image_tower=replace(model.image_tower, stochastic_depth=0.3),
+        text_tower=replace(model.text_tower, dropout=0.1),
+    )
     return replace(
         config,
+        model=dropping,
         global_batch_size=GLOBAL_BATCH,
-        block_size=None,
+        block_size=BLOCK_SIZE,
         frozen=FROZEN,
         ema=Ema(decay=0.5),
     )
@@ -78,8 +91,9 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
     if found is not None:
         found.load_moments(engine, optimizer)
     loaded = whole_state(engine, optimizer) if leg else {}
-    engine.eval()
-    taken = [_step(engine, optimizer, step, ranks) for step in _steps(leg)]
+    engine.train()
+    taken = [_step(engine, optimizer, step, ranks, config) for step in _steps(leg)]
+    average_batch_norm(engine.module)
     saved = whole_state(engine, optimizer)
     here = _checkpoints(folder, leg, stage)
     kept = CheckpointTerms(
@@ -105,13 +119,24 @@ def _checkpoints(folder: Path, leg: int, stage: int) -> CheckpointFolder:
 
 
 def _step(
-    engine: Any, optimizer: ShardedOptimizer, step: int, ranks: RankGroup
+    engine: Any, optimizer: ShardedOptimizer, step: int, ranks: RankGroup, config: TrainConfig
 ) -> tuple[float, float]:
     """Return loss and gradient norm."""
     optimizer.set_factor(1.0 / (step + 1))
-    outputs = engine(*rank_checks.share(rank_checks.batch(step, GLOBAL_BATCH), ranks))
-    loss = contrastive_loss(*outputs, label_smoothing=0.1)
+    share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
+    rows = slice(share.start, share.start + share.num_pairs)
+    pixels, ids, mask = (part[rows] for part in rank_checks.batch(step, GLOBAL_BATCH))
+    blocks = [
+        each._replace(num_tokens=ids.shape[1])
+        for each in passes.block_passes(share, seed=config.seed, step=step)
+    ]
+    loss = contrastive_loss(
+        *engine(pixels, ids, mask, passes=blocks),
+        label_smoothing=0.1,
+        rows_of_ranks=share.pairs_of_ranks,
+    )
     norm = zero.take_step(engine, optimizer, loss)
+    passes.move_statistics(engine, share)
     mean = loss.detach().clone()
     dist.all_reduce(mean)
     return float(mean) / ranks.world_size, norm
@@ -144,14 +169,20 @@ def _moment(engine: Any, optimizer: ShardedOptimizer, parameter: Any, moment: st
 def undisturbed() -> list[tuple[float, float]]:
     """Return loss and gradient norm of every step in one process that never stops, without ZeRO."""
     config = config_for(0)
-    towers = rank_checks.calibrated_towers(config)
+    towers = rank_checks.calibrated_towers(config).train()
     optimizer = build_optimizer(towers, config)
     taken: list[tuple[float, float]] = []
     for step in range(len(LEGS) * STEPS_PER_LEG):
         optimizer.set_factor(1.0 / (step + 1))
         optimizer.zero_grad()
-        image, text, temperature = towers(*rank_checks.batch(step, GLOBAL_BATCH))
-        logits = image @ text.T / temperature
+        images, texts = [], []
+        whole = rank_checks.batch(step, GLOBAL_BATCH)
+        for number, start in enumerate(range(0, GLOBAL_BATCH, BLOCK_SIZE)):
+            torch.manual_seed(seed_at(config.seed, 1, step, number))
+            image, text, _ = towers(*(part[start : start + BLOCK_SIZE] for part in whole))
+            images.append(image)
+            texts.append(text)
+        logits = torch.cat(images) @ torch.cat(texts).T / towers.temperature
         target = torch.arange(GLOBAL_BATCH)
         cross_entropy = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
         loss = cross_entropy(logits, target) + cross_entropy(logits.T, target)

@@ -70,3 +70,47 @@ def test_an_address_alone_makes_no_rank(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("MASTER_PORT", "29500")
 
     assert not local_ranks.is_rank()
+
+
+@pytest.mark.parametrize(
+    ("given", "task"),
+    [
+        pytest.param({"SLURM_PROCID": "3", "SLURM_NTASKS": "16"}, "3", id="not the first task"),
+        pytest.param({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "16"}, "0", id="the first task"),
+    ],
+)
+def test_several_tasks_of_srun_are_refused(
+    given: dict[str, str], task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would start ranks of its own."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(launch.StageError, match=f"task {task} of several that srun") as caught:
+        local_ranks.is_rank()
+
+    assert "srun --ntasks-per-node 1 torchrun" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_one"),
+    [
+        pytest.param({"SLURM_PROCID": "0", "SLURM_NTASKS": "16"}, False, id="a batch script"),
+        pytest.param({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, False, id="one task"),
+        pytest.param(
+            {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2"}
+            | local_ranks.rank_environment(8, 16, 29500),
+            True,
+            id="torchrun on each node",
+        ),
+    ],
+)
+def test_other_processes_under_slurm_are_as_elsewhere(
+    given: dict[str, str],
+    is_one: bool,  # noqa: FBT001  # a parameter
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    assert local_ranks.is_rank() == is_one

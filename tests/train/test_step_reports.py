@@ -85,3 +85,10 @@ def test_ranks_without_a_journal_look_it_up_at_the_same_steps(gathered: list[flo
         loop._report(state, step, outcome(loss=float("nan") if step == 7 else 2.0), 0.0)
 
     assert len(gathered) == 2  # no line is written of a step that was skipped
+
+
+def test_ranks_without_a_journal_do_not_wait_for_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read a number from a device waits until it has ended the step."""
+    monkeypatch.setattr(loop, "_temperature", lambda _: object())  # no number
+
+    loop._report(state_of(None), 3, outcome(), 0.0)

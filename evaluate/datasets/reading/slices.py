@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from openalign.errors import InputError
-from openalign.files import storage
+from openalign.files import remote_reads, storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,14 @@ class FileSlice:
     length: int
 
     def read(self) -> bytes:
-        """Return the encoded image.
+        """Return the encoded image; from a store with further tries.
 
         Raises:
             InputError: the file is not there, or ends before the image does.
+            StageError: its store has failed several times, refuses access, or sends whole files.
         """
-        content = storage.read_range(self.file, self.offset, self.length)
+        read = storage.read_range if storage.is_local(self.file) else remote_reads.read_range
+        content = read(self.file, self.offset, self.length)
         if len(content) != self.length:
             raise InputError(
                 f"{self.file}: ends at byte {self.offset + len(content)}, within an image"
