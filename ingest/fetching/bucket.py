@@ -21,7 +21,7 @@ from openalign.engines.parts import Part
 from openalign.files.names import ledger_name
 from openalign.files.removals import Removals, read_removals
 from openalign.files.states import FetchState
-from openalign.ingest.fetching.byte_budget import ByteBudget, Portion, share_of_budget
+from openalign.ingest.fetching.byte_budget import ByteBudget, Portion, budget_of
 from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.live_fetch import note_asked, note_ended, note_finished
 from openalign.ingest.fetching.open_shard import OpenShard, ShardNote, finished_shard
@@ -58,11 +58,10 @@ class FetchBucket:
     def fetch(self, bucket: int) -> Iterator[Part]:
         """Yield a Part for each shard of the bucket, in order."""
         with opened_supply(self.setup, self._judge, owners_of=self.owners_of) as supply:
-            shards, share = self._shards(bucket), share_of_budget(self.setup.config)
-            if share is None:
-                yield from self._fill(shards, supply)
-            else:
-                yield from self._fill_within(ByteBudget(share), shards, supply)
+            shards, budget = self._shards(bucket), budget_of(self.setup.config)
+            yield from self._fill(shards, supply, budget)
+            if budget is not None:
+                yield from self._fill_within(budget, shards, supply)
 
     def owners_of(self, host: str) -> int:
         """Return how many workers may ask for a host's images at one time.
@@ -102,17 +101,24 @@ class FetchBucket:
             name = ledger_name(bucket, number, round_number=setup.round_number)
             yield _Planned(name, rows)
 
-    def _fill(self, shards: Iterator[_Planned], supply: ImageSupply) -> Iterator[Part]:
-        """Fill several shards at one time."""
+    def _fill(
+        self, shards: Iterator[_Planned], supply: ImageSupply, budget: ByteBudget | None
+    ) -> Iterator[Part]:
+        """Fill several shards at one time, all of them or while the budget is far."""
         most_open = self.setup.config.images_per_shard
+        num_opened, is_far = 0, True
         filling: deque[OpenShard | Part] = deque()
         by_url: dict[str, OpenShard] = {}
         try:
             while True:
                 while len(filling) < SHARDS_AT_ONCE and len(by_url) < most_open:
-                    planned = next(shards, None)
+                    is_far = is_far and (
+                        budget is None or budget.is_far(num_opened, at_once=SHARDS_AT_ONCE)
+                    )
+                    planned = next(shards, None) if is_far else None
                     if planned is None:
                         break
+                    num_opened += 1
                     opened = self._opened(planned)
                     filling.append(opened)
                     if isinstance(opened, OpenShard):
@@ -121,7 +127,9 @@ class FetchBucket:
                         self._ask(planned.rows, wanted, supply)
                 # Shards end in order, so that no more than these are ever open.
                 if filling and (isinstance(filling[0], Part) or filling[0].is_full):
-                    yield self._sealed(filling.popleft())
+                    part = self._sealed(filling.popleft())
+                    _count(part, budget)
+                    yield part
                     continue
                 outcome = supply.take()
                 if outcome is None:
@@ -138,31 +146,31 @@ class FetchBucket:
         """Fill one shard after the other while there is budget, a portion of images at a time."""
         for planned in shards:
             opened = self._opened(planned)
-            if isinstance(opened, OpenShard):
-                with closing(opened):
+            try:
+                if isinstance(opened, OpenShard):
                     self._ask_within(budget, planned.rows, opened, supply)
-                    part = self._sealed(opened)
-            else:
-                part = opened
-            [note] = part.notes
-            assert isinstance(note, ShardNote)
-            budget.next_shard(note.num_bytes)
+                part = self._sealed(opened)
+            finally:
+                if isinstance(opened, OpenShard):
+                    opened.close()
+            _count(part, budget)
             yield part
 
     def _ask_within(
         self, budget: ByteBudget, rows: pl.DataFrame, shard: OpenShard, supply: ImageSupply
     ) -> None:
-        wanted, size = self._wanted(shard), budget.portion
-        waiting = deque(wanted[at : at + size] for at in range(0, len(wanted), size))
+        waiting = self._wanted(shard)
         asked: dict[str, Portion] = {}
         while waiting or asked:
-            while waiting and (portion := budget.next_portion(len(waiting[0]))):
-                urls = waiting.popleft()
-                if portion.is_asked:
-                    asked |= dict.fromkeys(urls, portion)
-                    self._ask(rows, urls, supply)
-                else:
-                    self._leave(shard, urls)
+            while waiting and (portion := budget.next_portion()):
+                if not portion.num_images:
+                    self._leave(shard, waiting)
+                    waiting = []
+                    break
+                urls, waiting = waiting[: portion.num_images], waiting[portion.num_images :]
+                portion.num_images = len(urls)
+                asked |= dict.fromkeys(urls, portion)
+                self._ask(rows, urls, supply)
             if asked:
                 outcome = supply.take()
                 assert outcome is not None
@@ -216,3 +224,10 @@ class FetchBucket:
             # The demo's site outlives the attempt, so it still answered if the attempt is current.
             self.attempt.require()
             return shard.write(self.setup.output)
+
+
+def _count(part: Part, budget: ByteBudget | None) -> None:
+    if budget is not None:
+        [note] = part.notes
+        assert isinstance(note, ShardNote)
+        budget.shard_ended(note.images, note.num_bytes)

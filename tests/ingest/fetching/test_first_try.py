@@ -4,6 +4,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -96,32 +97,85 @@ def test_a_budget_of_bytes_ends_a_bucket_at_an_image(
     assert len(web.asked) - 1 == num_tried  # and robots.txt
 
 
+def test_a_budget_leaves_out_the_same_images_after_a_kill(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(NUM_IMAGES)]
+    size = sum(len(image_file(n)) for n in range(NUM_IMAGES)) / NUM_IMAGES
+    config = config_of(web, num_buckets=1, images_per_shard=4, max_total_bytes=round(10 * size))
+    run(config, rows, tmp_path / "whole")
+    whole = bytes_of(tmp_path / "whole")
+    states = states_of(tmp_path / "whole").values()
+    assert {"fetched", "not_tried"} == set(states)
+
+    for number in range(5):
+        for left in tmp_path.glob("whole/*-00000-*"):
+            if int(left.name.split("-")[2][:5]) >= number:
+                left.unlink()
+        run(config, rows, tmp_path / "whole")
+        assert bytes_of(tmp_path / "whole") == whole
+
+
+def spend(budget: ByteBudget, sizes: list[int], order: random.Random) -> list[int]:
+    """Fetch images of these sizes in one shard, which end in some order; return the portions."""
+    open_: list[tuple[Portion, int]] = []
+    found: list[int] = []
+    waiting = list(sizes)
+    while waiting:
+        while (portion := budget.next_portion()) is None:
+            ended, size = open_.pop(order.randrange(len(open_)))
+            ended.ended(size)
+        if not portion.num_images:
+            break
+        portion.num_images = min(portion.num_images, len(waiting))
+        open_ += [(portion, waiting.pop(0)) for _ in range(portion.num_images)]
+        found.append(portion.num_images)
+    return found
+
+
 def test_portions_do_not_depend_on_the_order_in_which_images_end() -> None:
     rng = random.Random(0)
-    sizes = [rng.randrange(2_000_000) for _ in range(40)]
+    sizes = [rng.randrange(200_000) for _ in range(2000)]
 
-    def asked(order: random.Random) -> list[bool]:
-        budget = ByteBudget(6_000_000)
-        open_: list[tuple[Portion, int]] = []
-        found: list[bool] = []
-        for size in sizes:
-            while (portion := budget.next_portion(1)) is None:
-                ended, its_size = open_.pop(order.randrange(len(open_)))
-                ended.ended(its_size)
-            found.append(portion.is_asked)
-            if portion.is_asked:
-                open_.append((portion, size))
-        return found
+    first = spend(ByteBudget(50_000_000, 10_000), sizes, random.Random(1))
 
-    first = asked(random.Random(1))
     assert 0 < sum(first) < len(sizes)
-    assert all(asked(random.Random(seed)) == first for seed in range(2, 30))
+    for seed in range(2, 20):
+        assert spend(ByteBudget(50_000_000, 10_000), sizes, random.Random(seed)) == first
 
 
-def test_a_portion_spends_about_an_eighth_of_the_share() -> None:
-    assert ByteBudget(1).portion == 1
-    assert ByteBudget(160_000_000).portion == 400
-    assert ByteBudget(1e12).portion == 1024
+@pytest.mark.parametrize("size", [1, 1_000, 50_000, 2_000_000])
+@pytest.mark.parametrize("share", [1, 400_000, 15_600_000, 1_000_000_000])
+def test_a_budget_is_exceeded_by_few_images(share: int, size: int) -> None:
+    # 16 are asked for before anything is known, and some while the last ones are under way.
+    num_images = sum(spend(ByteBudget(share, 10_000), [size] * 30_000, random.Random(0)))
+
+    needed = min(30_000, -(-share // size))
+    assert needed <= num_images <= needed + 16
+
+
+def test_the_budget_is_far_while_two_times_the_open_shards_do_not_spend_it() -> None:
+    # Four shards of 100 images, of 50,000 bytes each until something is known.
+    assert ByteBudget(40_000_001, 100).is_far(0, at_once=4)
+    assert not ByteBudget(40_000_000, 100).is_far(0, at_once=4)
+
+    budget = ByteBudget(40_000_001, 100)
+    for _ in range(3):
+        budget.shard_ended({"fetched": 50, "http_gone": 50}, 10_000_000)
+    # The fifth knows the first two: 20 MB, and 100 kB an image.
+    assert not budget.is_far(5, at_once=4)
+    # The fourth knows the first one alone, whatever has ended: 10 MB, and as much an image.
+    assert not budget.is_far(4, at_once=4)
+    assert budget.is_far(3, at_once=4)
+
+
+def test_all_is_fetched_below_a_far_budget(web: Web, tmp_path: Path) -> None:
+    rows = [row(f"{SITE}/{n}.png", "cat") for n in range(NUM_IMAGES)]
+    config = config_of(web, num_buckets=1, images_per_shard=4)
+    run(config, rows, tmp_path / "all")
+
+    for number, budget in enumerate((10**9, 2_000_000)):
+        within = replace(config, max_total_bytes=budget)
+        run(within, rows, tmp_path / str(number))
+        assert bytes_of(tmp_path / str(number)) == bytes_of(tmp_path / "all")
 
 
 # Removals -----------------------------------------------------------------------------------------
