@@ -86,9 +86,9 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 
 def _keys(**_: object) -> Sequence[str]:
-    from openalign.run.verbs.explaining import all_sections
+    from openalign.run.verbs.explaining import all_keys
 
-    return [setting.key for section in all_sections() for setting in section.settings]
+    return all_keys()
 
 
 def _explain(options: Options, beam_options: Sequence[str]) -> None:

@@ -197,6 +197,7 @@ def _add_datasets(parser: argparse.ArgumentParser) -> None:
         check,
         what="a setting of its kind that the path does not tell, for example splits=FILE; may be "
         "given more than once",
+        of_data_set=True,
     )
     add_json(check)
     check.set_defaults(do=_check_dataset)

@@ -97,6 +97,13 @@ def test_a_shell_gets_its_completion(shell: str, capsys: pytest.CaptureFixture[s
         ("openalign explain filter.text.min_", {"filter.text.min_unigrams"}),
         ("openalign show demo har", {"harvest"}),
         ("openalign completion zs", {"zsh"}),
+        ("openalign run demo --set train.see", {"train.seed="}),
+        ("openalign datasets check a --set spl", {"splits="}),
+        ("openalign run demo --set evaluate.tasks", {"evaluate.tasks="}),
+        (
+            "openalign run demo --set train.optimizer.be",
+            {f"train.optimizer.beta{n}=" for n in "12"},
+        ),
     ],
 )
 def test_a_word_is_completed(tmp_path: Path, line: str, expected: set[str]) -> None:
