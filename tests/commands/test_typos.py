@@ -98,7 +98,7 @@ def test_a_shell_gets_its_completion(shell: str, capsys: pytest.CaptureFixture[s
         ("openalign show demo har", {"harvest"}),
         ("openalign completion zs", {"zsh"}),
         ("openalign run demo --set train.see", {"train.seed="}),
-        ("openalign datasets check a --set spl", {"splits="}),
+        ("openalign datasets check a --set synse", {"synsets="}),
         ("openalign run demo --set evaluate.tasks", {"evaluate.tasks="}),
         (
             "openalign run demo --set train.optimizer.be",
