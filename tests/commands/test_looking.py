@@ -176,6 +176,39 @@ def test_a_complete_run_is_told_what_to_look_at(
     assert "all is up to date; openalign show pairs" in said(capsys, "status", "pairs")
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the current folder; it has neither a settings file nor a run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_that_lies_elsewhere_is_said_to_be_missing_here(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = f"there is no runs/demo in {elsewhere}"
+    assert said(capsys, "status", "demo").splitlines()[-2].startswith(f"{missing}; a run that was")
+    error = said(capsys, "search", "demo", "potted plant", code=2)
+    assert error.startswith("error: demo is not evaluated, nor complete: site, harvest, ")
+    assert missing in error
+    assert "hint: `openalign run demo` makes them all" in error
+
+
+def test_a_root_that_is_there_is_not_said_to_be_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs/demo").mkdir(parents=True)
+    assert "there is no" not in said(capsys, "status", "demo")
+
+
+def test_recipes_are_not_said_to_be_ones_own(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["validate"]) == 0
+    missing = f"there is no pipelines.yaml in {elsewhere}; these are the recipes that ship:"
+    assert missing in capsys.readouterr().err
+
+
 def test_looking_at_a_lock_leaves_it_to_others(folder: Path) -> None:
     assert holder_of("run/.lock-none") == ""
     assert not Path("run/.lock-none").exists()

@@ -51,7 +51,13 @@ def test_the_recipes_are_known_where_there_is_no_file(folder: Path) -> None:
 def test_a_folder_without_pipelines_is_told_how_one_is_made(folder: Path) -> None:
     with pytest.raises(ConfigError, match="there is no pipeline `mine`") as refused:
         read_settings_file("pipelines.yaml").pipeline("mine")
-    assert "openalign init mine PATH makes one" in (refused.value.hint or "")
+    assert str(refused.value) == (
+        f"there is no pipeline `mine`: there is no pipelines.yaml in {folder}"
+    )
+    ship, way = (refused.value.hint or "").split("\n")
+    assert ship.startswith("these are the recipes that ship: align, demo, ")
+    assert way.startswith("go to the folder of your run, or name its settings file with --config")
+    assert "openalign init mine PATH makes one" in way
 
 
 def test_a_run_that_no_pipeline_made_is_named_by_its_folder(folder: Path) -> None:
