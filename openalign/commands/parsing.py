@@ -86,6 +86,8 @@ def read(arguments: Sequence[str]) -> Options:
     words = parser()
     options, rest = words.parse_known_args(arguments)
     optional = getattr(options, "words", getattr(options, "more_runs", None))
+    if getattr(options, "path", "") is None and rest and not rest[0].startswith("-"):
+        options.path = rest.pop(0)
     if optional is not None and not any(word.startswith("-") for word in rest):
         optional += rest
     elif rest:
@@ -126,23 +128,24 @@ def _meant(rest: Sequence[str], options: Options) -> str:
 def _flag_meant(rest: Sequence[str], options: Options) -> str:
     """Return what was probably meant by a flag that a verb does not have."""
     word, verb = rest[0], options.verb
-    [asked] = [each for each in all_verbs() if each.name == verb]
+    asked = next((each for each in all_verbs() if each.name == verb), None)
+    if asked is None:
+        return "flags stand behind a verb, as in openalign run demo --set train.seed=1"
     taken = argparse.ArgumentParser()
     asked.arguments(taken)
     flags = re.findall(r"--([\w-]+)", taken.format_help())
-    flag, _, value = word.removeprefix("--").partition("=")
-    if not word.startswith("--"):
-        return f"openalign {verb} --help says what it takes"
-    if flag in flags:
+    flag, _, value = word.lstrip("-").partition("=")
+    if f"--{flag}" == word.partition("=")[0] and flag in flags:
         return f"it stands behind `{verb}`"
+    helps = f"openalign {verb} --help says what it takes"
+    if not word.startswith("-"):
+        return helps
     # Two dashes are alike in all flags, and would make each near to any other.
     if close := difflib.get_close_matches(flag, flags, n=1):
         return f"did you mean --{close[0]}?"
     if "overrides" in options and (key := _setting_near(flag.replace("-", "_"), asked)):
         return f"did you mean --set {key}={value or ' '.join(rest[1:]) or 'VALUE'}?"
-    if asked.epilog == BEAM_EPILOG:
-        return "Beam's own options stand behind `--`"
-    return f"openalign {verb} --help says what it takes"
+    return "Beam's own options stand behind `--`" if asked.epilog == BEAM_EPILOG else helps
 
 
 def _fewer_words(name: str, others: Sequence[str]) -> str:

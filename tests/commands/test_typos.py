@@ -32,6 +32,8 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["run", "demo", "--limit", "2"], "did you mean --set fetch.limit=2?"),
         (["show", "demo", "fetch", "--stat"], "--stat; openalign show --help says what it takes"),
         (["show", "demo", "fetch", "-q"], "-q; openalign show --help says what it takes"),
+        (["filter", "demo", "-limit"], "-limit; did you mean --set fetch.limit=VALUE?"),
+        (["--qqqqq"], "--qqqqq; flags stand behind a verb"),
         (["init", "my", "pairs", "a.tsv"], "marks: openalign init my-pairs a.tsv"),
         (["help"], "error: there is no `help`\n\nhint: did you mean `openalign --help`?"),
         (["version"], "error: there is no `version`\n\nhint: did you mean `openalign -V`?"),

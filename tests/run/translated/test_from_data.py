@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,23 @@ def test_paths_and_names_are_quoted_where_they_must_be() -> None:
     name = 'a "b": #c \N{RED APPLE}.parquet'
     write_parquet(name, 1, "url", "the: text")
     assert source_of(name, caption_column="the: text").path == name
+
+
+def test_a_path_may_stand_behind_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    write_parquet("t.parquet", 3, "url", "caption")
+    assert cli.main(["init", "mine", "--print", "t.parquet"]) == 0
+    assert capsys.readouterr().out.startswith("mine:\n")
+
+
+def test_libraries_of_clouds_are_not_missed() -> None:
+    write_parquet("t.parquet", 3, "url", "caption")
+    code = (
+        "import sys; sys.modules['apitools.base.py'] = None; from openalign.cli import main; "
+        "sys.exit(main(['init', 'mine', 't.parquet', '--print']))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("mine:\n")
+    assert found.stderr == ""
 
 
 def test_a_table_without_a_line_has_no_columns() -> None:
