@@ -17,7 +17,10 @@ from openalign import cli
 from openalign.files import leases
 from openalign.files.locks import holder_of, locked
 from openalign.files.manifest import StageFolder
-from openalign.run.verbs.showing import is_page
+from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
+from openalign.run.stages import STAGES
+from openalign.run.verbs.showing import Shown, is_page, lines
 
 PIPELINE = """\
 pairs:
@@ -261,6 +264,17 @@ def test_show_prints_as_many_rows_as_are_asked_for(
     assert len(found["rows"]) == 4  # of two files
     assert set(found["rows"][0]) == {"alt_text", "image_url"}
     assert found["pages"] == ["run/candidates/harvest.html"]
+
+
+def test_names_of_metrics_are_whole(folder: Path) -> None:
+    names = [f"retrieval/held_out_names/test/text_to_image/recall_at_{k}" for k in (1, 5, 10)]
+    rows = [{"metric": name, "value": 0.5} for name in names]
+    found = Shown(stage="evaluate", folder="run/evaluate", states={}, rows=rows, pages=[])
+    run = Run(stages=STAGES, config=load_pipeline("pipelines.yaml", "pairs"))
+
+    shown = list(lines(run, found))
+
+    assert [line.split() for line in shown[-3:]] == [[name, "0.5"] for name in names]
 
 
 def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
