@@ -49,7 +49,7 @@ class SettingsFile:
         return _with_parents(name, known if name in self.own else self.shipped)
 
     def _unknown(self, name: str, known: Pipelines) -> ConfigError:
-        meant = _run_of(name) or did_you_mean(name, known)
+        meant = did_you_mean(name, known)
         there = f"there are: {', '.join(known)}"
         new = f"openalign init {name} PATH makes one of the data that lies at PATH"
         if not self.is_missing:
@@ -62,10 +62,19 @@ class SettingsFile:
         )
 
 
-def _run_of(name: str) -> str | None:
-    """Return, as a hint, how a run is named that no pipeline of the settings file made."""
+def root_called(name: str, settings_file: str) -> str | None:
+    """Return the root of a run that is called by its name alone, as runs that no pipeline made.
+
+    None is returned where a pipeline has the name, and where no such run is in the current folder.
+
+    Raises:
+        ConfigError: the settings file cannot be read.
+    """
     root = Path("runs", name)
-    return f"did you mean the run at {root}? Name it so" if name and root.is_dir() else None
+    if not name or "/" in name or not root.is_dir():
+        return None
+    found = read_settings_file(settings_file)
+    return None if name in {*found.own, *found.shipped} else str(root)
 
 
 def read_settings_file(path: str) -> SettingsFile:
