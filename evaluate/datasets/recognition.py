@@ -56,8 +56,10 @@ def _of_images(path: str) -> str:
     return (
         "images become a benchmark by what is said of them: their classes in a table beside them "
         "(openalign datasets class_table), or in a folder a class (openalign datasets "
-        "class_folders); or their captions in a file (openalign datasets flickr). To train on "
-        f"images with texts beside them: openalign init NAME {path}"
+        "class_folders); or their captions in a file (openalign datasets flickr). Where a JSON "
+        "names them, as Karpathy's do (openalign datasets karpathy), name that file: openalign "
+        f"datasets check FILE.json --images {path}. To train on images with texts beside them: "
+        f"openalign init NAME {path}"
     )
 
 

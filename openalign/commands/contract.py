@@ -56,11 +56,13 @@ def add_overrides(
     parser: argparse.ArgumentParser,
     *,
     what: str = "change a setting, for example train.seed=1; may be given more than once",
+    of_data_set: bool = False,
 ) -> None:
-    """Add changes of settings."""
-    parser.add_argument(
+    """Add changes of settings: of a pipeline, or of one data set."""
+    override = parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help=what
     )
+    completed_by(override, _of_a_data_set if of_data_set else _of_a_pipeline)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +73,19 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def completed_by(argument: argparse.Action, words: Callable[..., Sequence[str]]) -> None:
     """Say which words a shell may complete an argument with."""
     argument.completer = words  # type: ignore[attr-defined]  # argcomplete looks for it
+
+
+def _of_a_pipeline(**_: object) -> Sequence[str]:
+    from openalign.run.verbs.explaining import keys_with_values
+
+    return [f"{key}=" for key in keys_with_values()]
+
+
+def _of_a_data_set(**_: object) -> Sequence[str]:
+    from openalign.run.verbs.explaining import all_keys
+
+    section = "benchmarks.NAME."
+    return [f"{key.removeprefix(section)}=" for key in all_keys() if key.startswith(section)]
 
 
 def _pipelines(*, parsed_args: Options, **_: Any) -> Sequence[str]:

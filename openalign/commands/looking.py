@@ -41,8 +41,12 @@ def _status(options: Options, beam_options: Sequence[str]) -> None:
     from openalign.run.verbs import standing
 
     refuse(beam_options)
-    found = standing.standing_of(run_of(options))
-    tell_json(found) if options.json else tell_lines(standing.lines(options.pipeline, found))
+    run = run_of(options)
+    found = standing.standing_of(run)
+    if options.json:
+        tell_json(found)
+    else:
+        tell_lines(standing.lines(options.pipeline, run.config.root, found))
 
 
 # show ---------------------------------------------------------------------------------------------
@@ -86,9 +90,9 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 
 def _keys(**_: object) -> Sequence[str]:
-    from openalign.run.verbs.explaining import all_sections
+    from openalign.run.verbs.explaining import all_keys
 
-    return [setting.key for section in all_sections() for setting in section.settings]
+    return all_keys()
 
 
 def _explain(options: Options, beam_options: Sequence[str]) -> None:
@@ -140,8 +144,11 @@ def _validate_one(options: Options) -> None:
 def _validate_all(options: Options) -> None:
     from openalign.run.config import load_pipeline
     from openalign.run.settings_files import read_settings_file
+    from openalign.telemetry import say
 
     found = read_settings_file(options.config)
+    if found.is_missing:
+        say(f"{found.missing}; these are the recipes that ship:")
     names = list(found.own or found.shipped)
     width = max(map(len, names), default=0)
     for name in names:

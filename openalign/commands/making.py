@@ -49,9 +49,10 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
 
 def _init(options: Options, beam_options: Sequence[str]) -> None:
     from openalign.run.translated import from_data, from_img2dataset, writing
-    from openalign.telemetry import say
+    from openalign.telemetry import say, set_up_logging
 
     refuse(beam_options)
+    set_up_logging()  # before Beam is imported, which warns of libraries that are not needed
     name = options.pipeline or _asked("What is the pipeline to be called?", "NAME")
     if options.from_img2dataset is not None:
         text = from_img2dataset.pipeline_text(name, options.from_img2dataset)

@@ -86,7 +86,7 @@ def _search(options: Options, beam_options: Sequence[str]) -> None:
     refuse(beam_options)
     run = run_of(options)
     require_libraries(STAGES["evaluate"])
-    from openalign.run.verbs.searching import open_searcher, query_of
+    from openalign.run.verbs.searching import open_searcher, query_of, require_evaluated
 
     if why := STAGES["evaluate"].left_out(run.config):
         raise ConfigError(
@@ -94,7 +94,7 @@ def _search(options: Options, beam_options: Sequence[str]) -> None:
             f"{why}",
             hint="name a benchmark of the images, and a task on it (docs/search.md)",
         )
-    run.folder("evaluate").require()
+    require_evaluated(run)
     query = query_of(
         run,
         text=" ".join(options.words) or None,
@@ -197,6 +197,7 @@ def _add_datasets(parser: argparse.ArgumentParser) -> None:
         check,
         what="a setting of its kind that the path does not tell, for example splits=FILE; may be "
         "given more than once",
+        of_data_set=True,
     )
     add_json(check)
     check.set_defaults(do=_check_dataset)

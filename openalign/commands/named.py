@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from openalign.commands.contract import Options
 from openalign.errors import ConfigError
-from openalign.run.settings_files import SETTINGS_FILE
+from openalign.run.settings_files import SETTINGS_FILE, root_called
 from openalign.run.stages import STAGES
 
 if TYPE_CHECKING:
@@ -27,15 +27,22 @@ def config_of(options: Options) -> "PipelineConfig":
 
 
 def config_named(options: Options, name: str) -> "PipelineConfig":
-    """Return a pipeline by its name in the settings file, or by its run's own root."""
+    """Return a pipeline by its name in the settings file, or by its run's own root.
+
+    The root of a run in `runs` that no pipeline has the name of may be called by its last part.
+    """
     from openalign.run.config import load_pipeline
     from openalign.run.translated import from_flags
 
-    if "/" not in name:
+    is_root = "/" in name
+    root = (name.rstrip("/") or "/") if is_root else root_called(name, options.config)
+    if root is None:
         return load_pipeline(options.config, name, options.overrides)
-    root = name.rstrip("/") or "/"
-    if not from_flags.keeps_settings(root) and (pipeline := _pipeline_in(root, options.config)):
+    keeps_settings = from_flags.keeps_settings(root)
+    if not keeps_settings and (pipeline := _pipeline_in(root, options.config)):
         return load_pipeline(options.config, pipeline, options.overrides)
+    if not keeps_settings and not is_root:
+        return load_pipeline(options.config, name, options.overrides)  # which there is none of
     return from_flags.recorded(root, options.overrides)
 
 

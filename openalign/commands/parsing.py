@@ -3,16 +3,20 @@
 import argparse
 import difflib
 import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from importlib.metadata import version
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn, cast, get_args, get_type_hints
 
 from openalign.commands import looking, making, measuring
-from openalign.commands.contract import Options, Verb
+from openalign.commands.contract import BEAM_EPILOG, Options, Verb
 from openalign.commands.stage_verbs import RUN, stage_verbs
 from openalign.errors import OpenAlignError
 from openalign.run.settings_files import SETTINGS_FILE, read_settings_file
 from openalign.run.stages import STAGES
+from openalign.settings.key_hints import key_hint
 
 _BESIDE_STAGES: tuple[Verb, ...] = (
     looking.STATUS,
@@ -82,6 +86,8 @@ def read(arguments: Sequence[str]) -> Options:
     words = parser()
     options, rest = words.parse_known_args(arguments)
     optional = getattr(options, "words", getattr(options, "more_runs", None))
+    if getattr(options, "path", "") is None and rest and not rest[0].startswith("-"):
+        options.path = rest.pop(0)
     if optional is not None and not any(word.startswith("-") for word in rest):
         optional += rest
     elif rest:
@@ -105,6 +111,8 @@ def _meant(rest: Sequence[str], options: Options) -> str:
     if without_value and not word.startswith("-"):
         value = " ".join(rest).removeprefix("=").strip()
         return f"did you mean --set {without_value[-1]}={value}?"
+    if verb == making.INIT.name and not word.startswith("-"):
+        return _fewer_words(options.pipeline, [options.path, *rest])
     if word.startswith("--") and "." in word.partition("=")[0]:
         return f"did you mean --set {' '.join(rest)[2:].replace(' ', '=', 1)}?"
     if word.partition("=")[0].replace("_", "-") == "--dry-run":
@@ -114,15 +122,52 @@ def _meant(rest: Sequence[str], options: Options) -> str:
             "a dry run builds the Beam jobs of one stage and makes nothing: "
             f"openalign {of} {name} -- --dry_run=True"
         )
+    return _flag_meant(rest, options)
+
+
+def _flag_meant(rest: Sequence[str], options: Options) -> str:
+    """Return what was probably meant by a flag that a verb does not have."""
+    word, verb = rest[0], options.verb
+    asked = next((each for each in all_verbs() if each.name == verb), None)
+    if asked is None:
+        return "flags stand behind a verb, as in openalign run demo --set train.seed=1"
     taken = argparse.ArgumentParser()
-    for each in all_verbs():
-        if each.name == verb:
-            each.arguments(taken)
-    flags = re.findall(r"--[\w-]+", taken.format_help())
-    if word.partition("=")[0] in flags:
+    asked.arguments(taken)
+    flags = re.findall(r"--([\w-]+)", taken.format_help())
+    flag, _, value = word.lstrip("-").partition("=")
+    if f"--{flag}" == word.partition("=")[0] and flag in flags:
         return f"it stands behind `{verb}`"
-    close = difflib.get_close_matches(word.partition("=")[0], flags, n=1)
-    return f"did you mean {close[0]}?" if close else "Beam's own options stand behind `--`"
+    helps = f"openalign {verb} --help says what it takes"
+    if not word.startswith("-"):
+        return helps
+    # Two dashes are alike in all flags, and would make each near to any other.
+    if close := difflib.get_close_matches(flag, flags, n=1):
+        return f"did you mean --{close[0]}?"
+    if "overrides" in options and (key := _setting_near(flag.replace("-", "_"), asked)):
+        return f"did you mean --set {key}={value or ' '.join(rest[1:]) or 'VALUE'}?"
+    return "Beam's own options stand behind `--`" if asked.epilog == BEAM_EPILOG else helps
+
+
+def _fewer_words(name: str, others: Sequence[str]) -> str:
+    """Return how more than a name and a path are written as these two."""
+    path = " ".join(others)
+    if not Path(path).exists():
+        name, path = "-".join([name, *others[:-1]]), others[-1]
+    return (
+        "a name is one word, and a path with spaces stands in quotation marks: "
+        f"openalign init {shlex.quote(name.lower())} {shlex.quote(path)}"
+    )
+
+
+def _setting_near(name: str, asked: Verb) -> str | None:
+    """Return the key of the setting that a flag is called like: of the verb's own section first."""
+    from openalign.run.config import PipelineConfig
+
+    hint = get_type_hints(PipelineConfig).get(asked.name)
+    sections = [kind for kind in get_args(hint) or (hint,) if is_dataclass(kind)]
+    own = [key_hint(cast("type[Any]", kind), name, section=asked.name) for kind in sections]
+    found = re.search("`(.*?)`", next(filter(None, [*own, key_hint(PipelineConfig, name)]), ""))
+    return found and found[1]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -28,6 +28,14 @@ class SettingsFile:
     shipped: Pipelines
     """Those of the package: a name that the file does not have is looked for here."""
 
+    is_missing: bool = False
+    """Whether the usual file is not in the current folder, so that only recipes are known."""
+
+    @property
+    def missing(self) -> str:
+        """Say that it is missing, and where; only of one that is."""
+        return f"there is no {self.path} in {Path.cwd()}"
+
     def pipeline(self, name: str) -> yaml.MappingNode:
         """Return a pipeline, laid over those that it extends.
 
@@ -36,21 +44,37 @@ class SettingsFile:
         """
         known = {**self.shipped, **self.own}
         if name not in known:
-            there = f"there are: {', '.join(known)}"
-            if not self.own:
-                there += f"; openalign init {name} PATH makes one of the data that lies at PATH"
-            raise ConfigError(
-                f"{self.path}: there is no pipeline `{name}`",
-                hint=_run_of(name) or did_you_mean(name, known) or there,
-            )
+            raise self._unknown(name, known)
         # A recipe that ships is not changed by a pipeline of the user's that has its parent's name.
         return _with_parents(name, known if name in self.own else self.shipped)
 
+    def _unknown(self, name: str, known: Pipelines) -> ConfigError:
+        meant = did_you_mean(name, known)
+        there = f"there are: {', '.join(known)}"
+        new = f"openalign init {name} PATH makes one of the data that lies at PATH"
+        if not self.is_missing:
+            hint = meant or (there if self.own else f"{there}; {new}")
+            return ConfigError(f"{self.path}: there is no pipeline `{name}`", hint=hint)
+        ship = f"these are the recipes that ship: {', '.join(known)}"
+        way = f"go to the folder of your run, or name its settings file with --config PATH; {new}"
+        return ConfigError(
+            f"there is no pipeline `{name}`: {self.missing}", hint=meant or f"{ship}\n{way}"
+        )
 
-def _run_of(name: str) -> str | None:
-    """Return, as a hint, how a run is named that no pipeline of the settings file made."""
+
+def root_called(name: str, settings_file: str) -> str | None:
+    """Return the root of a run that is called by its name alone, as runs that no pipeline made.
+
+    None is returned where a pipeline has the name, and where no such run is in the current folder.
+
+    Raises:
+        ConfigError: the settings file cannot be read.
+    """
     root = Path("runs", name)
-    return f"did you mean the run at {root}? Name it so" if name and root.is_dir() else None
+    if not name or "/" in name or not root.is_dir():
+        return None
+    found = read_settings_file(settings_file)
+    return None if name in {*found.own, *found.shipped} else str(root)
 
 
 def read_settings_file(path: str) -> SettingsFile:
@@ -61,7 +85,7 @@ def read_settings_file(path: str) -> SettingsFile:
     """
     is_missing = path == SETTINGS_FILE and not Path(path).exists()
     own = {} if is_missing else pipelines_in(_read(path), path)
-    return SettingsFile(path, own, _shipped())
+    return SettingsFile(path, own, _shipped(), is_missing)
 
 
 def pipelines_in(text: str, file: str) -> dict[str, yaml.MappingNode]:

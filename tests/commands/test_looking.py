@@ -17,7 +17,10 @@ from openalign import cli
 from openalign.files import leases
 from openalign.files.locks import holder_of, locked
 from openalign.files.manifest import StageFolder
-from openalign.run.verbs.showing import is_page
+from openalign.run.config import load_pipeline
+from openalign.run.contract import Run
+from openalign.run.stages import STAGES
+from openalign.run.verbs.showing import Shown, is_page, lines
 
 PIPELINE = """\
 pairs:
@@ -176,6 +179,39 @@ def test_a_complete_run_is_told_what_to_look_at(
     assert "all is up to date; openalign show pairs" in said(capsys, "status", "pairs")
 
 
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the current folder; it has neither a settings file nor a run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_that_lies_elsewhere_is_said_to_be_missing_here(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = f"there is no runs/demo in {elsewhere}"
+    assert said(capsys, "status", "demo").splitlines()[-2].startswith(f"{missing}; a run that was")
+    error = said(capsys, "search", "demo", "potted plant", code=2)
+    assert error.startswith("error: demo is not evaluated, nor complete: site, harvest, ")
+    assert missing in error
+    assert "hint: `openalign run demo` makes them all" in error
+
+
+def test_a_root_that_is_there_is_not_said_to_be_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("runs/demo").mkdir(parents=True)
+    assert "there is no" not in said(capsys, "status", "demo")
+
+
+def test_recipes_are_not_said_to_be_ones_own(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["validate"]) == 0
+    missing = f"there is no pipelines.yaml in {elsewhere}; these are the recipes that ship:"
+    assert missing in capsys.readouterr().err
+
+
 def test_looking_at_a_lock_leaves_it_to_others(folder: Path) -> None:
     assert holder_of("run/.lock-none") == ""
     assert not Path("run/.lock-none").exists()
@@ -228,6 +264,17 @@ def test_show_prints_as_many_rows_as_are_asked_for(
     assert len(found["rows"]) == 4  # of two files
     assert set(found["rows"][0]) == {"alt_text", "image_url"}
     assert found["pages"] == ["run/candidates/harvest.html"]
+
+
+def test_names_of_metrics_are_whole(folder: Path) -> None:
+    names = [f"retrieval/held_out_names/test/text_to_image/recall_at_{k}" for k in (1, 5, 10)]
+    rows = [{"metric": name, "value": 0.5} for name in names]
+    found = Shown(stage="evaluate", folder="run/evaluate", states={}, rows=rows, pages=[])
+    run = Run(stages=STAGES, config=load_pipeline("pipelines.yaml", "pairs"))
+
+    shown = list(lines(run, found))
+
+    assert [line.split() for line in shown[-3:]] == [[name, "0.5"] for name in names]
 
 
 def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_a_run_goes_on_from_the_settings_that_it_keeps(
 ) -> None:
     said(capsys, *EVALUATE, "--set", "evaluate.confidence=0.5")
 
-    for source in (["--model", "tiny-align"], ["runs/tiny-align"]):
+    for source in (["--model", "tiny-align"], ["runs/tiny-align"], ["tiny-align"]):
         assert "up to date" in said(capsys, "evaluate", *source)
     assert cli.main(["validate", "runs/tiny-align"]) == 0
     Path("printed.yaml").write_text(capsys.readouterr().out)

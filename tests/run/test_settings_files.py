@@ -6,7 +6,7 @@ import pytest
 
 from openalign.errors import ConfigError
 from openalign.run.config import load_pipeline
-from openalign.run.settings_files import read_settings_file, shipped_text
+from openalign.run.settings_files import read_settings_file, root_called, shipped_text
 
 CHAIN = """
 mine:
@@ -51,16 +51,25 @@ def test_the_recipes_are_known_where_there_is_no_file(folder: Path) -> None:
 def test_a_folder_without_pipelines_is_told_how_one_is_made(folder: Path) -> None:
     with pytest.raises(ConfigError, match="there is no pipeline `mine`") as refused:
         read_settings_file("pipelines.yaml").pipeline("mine")
-    assert "openalign init mine PATH makes one" in (refused.value.hint or "")
+    assert str(refused.value) == (
+        f"there is no pipeline `mine`: there is no pipelines.yaml in {folder}"
+    )
+    ship, way = (refused.value.hint or "").split("\n")
+    assert ship.startswith("these are the recipes that ship: align, demo, ")
+    assert way.startswith("go to the folder of your run, or name its settings file with --config")
+    assert "openalign init mine PATH makes one" in way
 
 
-def test_a_run_that_no_pipeline_made_is_named_by_its_folder(folder: Path) -> None:
-    (folder / "runs" / "align-base").mkdir(parents=True)
+def test_a_run_that_no_pipeline_made_is_called_by_its_name(folder: Path) -> None:
+    for name in ("align-base", "demo", "mine"):
+        (folder / "runs" / name).mkdir(parents=True)
+    (folder / "pipelines.yaml").write_text("mine: {extends: demo}\n")
 
-    with pytest.raises(ConfigError) as refused:
-        read_settings_file("pipelines.yaml").pipeline("align-base")
-
-    assert refused.value.hint == "did you mean the run at runs/align-base? Name it so"
+    names = ("align-base", "demo", "mine", "none", "", "runs/demo")
+    assert [root_called(name, "pipelines.yaml") for name in names] == [
+        "runs/align-base",
+        *[None] * 5,
+    ]
 
 
 def test_a_file_that_is_named_and_not_there_is_an_error(folder: Path) -> None:

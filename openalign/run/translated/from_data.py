@@ -6,12 +6,15 @@ ends within minutes on two cores; the comments say what to raise.
 
 import posixpath
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from string import Template
+from typing import Any, cast
 
 from openalign.errors import ConfigError, InputError
 from openalign.files import storage
+from openalign.ingest.sources.table import TableSource
 from openalign.run.config import resolved
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.limits import short_name
@@ -38,7 +41,7 @@ _LINES = (".tsv", ".csv", ".jsonl", ".txt")
 """Tables of a row a line."""
 
 _MOST_BYTES_COUNTED = 16_000_000
-"""Lines of larger files are not counted: there are more than few of them."""
+"""Rows of larger files are not counted: there are more than few of them."""
 
 _FEW_ROWS = 20_000
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
@@ -155,38 +158,67 @@ def kind_of(path: str) -> str:
 
 
 def _table(path: str, told: Told) -> SourceFound:
-    from openalign.ingest.sources.table import TableSource
     from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
     from openalign.ingest.sources.url_tables.formats import names_of_columns
     from openalign.ingest.sources.url_tables.found import table_files
 
     urls = table_files(path)
-    names = list(names_of_columns(urls[0], TableSource(path=path)))
-    num_rows = _num_rows(urls)
-    count = f"{num_rows:,} rows" if num_rows is not None else "rows"
-    if num_rows is not None and not urls[0].lower().endswith(".parquet"):
-        count = f"{num_rows:,} lines"
-    found = f"{count} in {len(urls):,} file{'' if len(urls) == 1 else 's'}"
+    found_in = ((url, list(names_of_columns(url, TableSource(path=path)))) for url in urls)
+    first, names = next((each for each in found_in if each[1]), (urls[0], []))
+    if not names:
+        raise InputError(
+            f"{first} is empty"
+            if len(urls) == 1
+            else f"all {len(urls):,} tables of {path} are empty",
+            hint="a table has a row a pair: the address of an image, and its text",
+        )
+    _check_columns_told(first, names, told)
     head = ["kind: table", f"path: {quoted(path)}"]
     layout = layout_of_row(names) or next(iter(layouts_with(names)), "")
     if layout and not (told.url_column or told.caption_column):
         lines = [*head, f"layout: {layout}"]
-        return SourceFound(
-            lines=lines, found=f"{found}, as {layout} has them", num_rows=num_rows, asks_web=True
-        )
+        num_rows = _num_rows(urls, TableSource(path=path, layout=cast("Any", layout)))
+        found = f"{_rows_in_words(num_rows, urls)}, as {layout} has them"
+        return SourceFound(lines=lines, found=found, num_rows=num_rows, asks_web=True)
     url = told.url_column or next((name for name in _URLS if name in names), "")
     caption = told.caption_column or next((name for name in _CAPTIONS if name in names), "")
     if url not in names or caption not in names:
         raise InputError(
-            f"{urls[0]} has the columns {', '.join(names) or 'none'}, and none is known to hold "
+            f"{first} has the columns {', '.join(names)}, and none is known to hold "
             f"{'their texts' if url in names else 'the addresses of images'}",
             hint="name them: --url-column NAME --caption-column NAME",
         )
     lines = [*head, f"url_column: {quoted(url)}", f"caption_column: {quoted(caption)}"]
+    if url == caption:
+        raise ConfigError(
+            f"addresses and texts cannot both be in the column `{url}`",
+            hint="name two columns: --url-column NAME --caption-column NAME",
+        )
+    num_rows = _num_rows(urls, TableSource(path=path, url_column=url, caption_column=caption))
+    found = _rows_in_words(num_rows, urls)
     others = [name for name in names if name not in (url, caption)]
     if others:
         found += f"; its other columns are {', '.join(others[:8])}"
     return SourceFound(lines=lines, found=found, num_rows=num_rows, asks_web=True)
+
+
+def _check_columns_told(file: str, names: Sequence[str], told: Told) -> None:
+    """See that a table has the columns that a person has named.
+
+    Raises:
+        InputError: it has not.
+    """
+    for name in (told.url_column, told.caption_column):
+        if name and name not in names:
+            raise InputError(
+                f"{file}: there is no column `{name}`",
+                hint=did_you_mean(name, names) or f"there are: {', '.join(names)}",
+            )
+
+
+def _rows_in_words(num_rows: int | None, urls: Sequence[str]) -> str:
+    count = "rows" if num_rows is None else f"{num_rows:,} row{'' if num_rows == 1 else 's'}"
+    return f"{count} in {len(urls):,} file{'' if len(urls) == 1 else 's'}"
 
 
 def _site(path: str, _: Told) -> SourceFound:
@@ -239,16 +271,23 @@ KINDS: Mapping[str, Callable[[str, Told], SourceFound]] = {
 """What people begin from."""
 
 
-def _num_rows(urls: Sequence[str]) -> int | None:
-    """Return the rows of Parquet files, which say it, or the lines of small texts; else None."""
+def _num_rows(urls: Sequence[str], source: TableSource) -> int | None:
+    """Return the rows of Parquet files, which say it, or of small texts, which are read.
+
+    Of other tables, and of those with a damaged file, None is returned.
+    """
     from openalign.files.tables import num_rows_of
+    from openalign.ingest.sources.url_tables.formats import read_rows
 
     if all(url.lower().endswith(".parquet") for url in urls):
         return sum(num_rows_of(url) for url in urls)
     is_text = all(url.lower().endswith(_LINES) for url in urls)
     if not is_text or sum(storage.size_of(url) for url in urls) > _MOST_BYTES_COUNTED:
         return None
-    return sum(storage.read_bytes(url).count(b"\n") for url in urls)
+    with suppress(InputError):
+        parts = (part for url in urls for part in read_rows(url, source))
+        return sum(part.batch.num_rows + part.num_bad for part in parts)
+    return None
 
 
 def _training(name: str, source: SourceFound, contact: str) -> str:

@@ -16,6 +16,7 @@ from openalign.files import storage
 from openalign.files.manifest import StageFolder
 from openalign.files.names import COMPARE_FOLDER, COMPARE_HTML
 from openalign.run.config import load_pipeline
+from openalign.run.settings_files import root_called
 from openalign.run.translated import from_flags
 from openalign.train.saved_files import CONFIG_FILE
 
@@ -57,14 +58,14 @@ def compare_runs(
 
 
 def _named_run(named: str, settings_file: str) -> NamedRun:
-    if "/" not in named:
+    root = named.rstrip("/") or "/" if "/" in named else root_called(named, settings_file)
+    if root is None:
         try:
             root = load_pipeline(settings_file, named, []).root
         except ConfigError:
             _refuse_model(named)
             raise
         return NamedRun(name=named, root=root, named=named)
-    root = named.rstrip("/") or "/"
     name = storage.absolute(root).rpartition("/")[2] or root
     return NamedRun(name=name, root=root, named=named)
 

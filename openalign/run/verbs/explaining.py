@@ -70,6 +70,23 @@ def settings_named(key: str) -> list[tuple[SettingsSection, Setting]]:
     ]
 
 
+def all_keys() -> list[str]:
+    """Return the keys of all settings, sections among them, in order."""
+    every = (setting.key for section in all_sections() for setting in section.settings)
+    return list(dict.fromkeys(every))
+
+
+def keys_with_values() -> list[str]:
+    """Return the keys that `--set` can give a value: of no section, and of no list's entry."""
+    sections = {section.key for section in all_sections()}
+    return [
+        key
+        for key in all_keys()
+        if key not in {"name", "benchmarks", *sections}
+        and not any(part == "NAME" or part.endswith("[]") for part in key.split("."))
+    ]
+
+
 def all_sections() -> list[SettingsSection]:
     """Return all sections of a pipeline, those that are alike with settings of their own, too."""
     found = sections_of(PipelineConfig)

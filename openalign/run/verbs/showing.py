@@ -24,6 +24,9 @@ _COLUMNS = ("state", "alt_text", "image_url", "shard", "detail")
 
 _CARD = "/README.md"
 
+_METRIC = "metric"
+"""The column of `evaluate` that has the names of metrics."""
+
 _WIDTH = 48
 """Characters of a cell that a terminal shows."""
 
@@ -120,7 +123,7 @@ def _rows(stage: str, folder: str, manifest: Manifest, num_rows: int) -> list[di
     if stage == "evaluate":
         found = results.read(storage.join(folder, RESULTS_FILE))
         return [
-            {"metric": each.name, "value": each.value, "low": each.low, "high": each.high}
+            {_METRIC: each.name, "value": each.value, "low": each.low, "high": each.high}
             for each in found.metrics
         ]
     prefix = STAGES[stage].outputs or STAGES[stage].row_files
@@ -156,13 +159,20 @@ def _dropped(stage: str, manifest: Manifest, num_rows: int) -> dict[str, list[di
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield rows in columns; a cell that is too long is cut, and says so."""
+    """Yield rows in columns; a cell that is too long is cut, and says so.
+
+    Names of metrics are whole: they differ at their ends, and are copied.
+    """
     names = [name for name in rows[0] if any(row.get(name) is not None for row in rows)]
-    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+    cells = [names, *([_shown(name, row.get(name)) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         yield "  " + "  ".join(padded).rstrip()
+
+
+def _shown(name: str, value: Any) -> str:
+    return str(value) if name == _METRIC else _cell(value)
 
 
 def _cell(value: Any) -> str:

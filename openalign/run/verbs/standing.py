@@ -4,6 +4,7 @@ Nothing is written, and no source is read: whether its content changed, only a r
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -57,8 +58,11 @@ def standing_of(run: Run) -> list[StageStanding]:
     ]
 
 
-def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
-    """Yield the standing as a table for a terminal, and what to type next."""
+def lines(name: str, root: str, standing: Sequence[StageStanding]) -> Iterator[str]:
+    """Yield the standing as a table for a terminal, and what to type next.
+
+    `name` is what the run was called by, and `root` where it lies.
+    """
     rows = [("stage", "state", "kept", "of", "size", "took", "")]
     rows += [
         (
@@ -83,9 +87,17 @@ def lines(name: str, standing: Sequence[StageStanding]) -> Iterator[str]:
     if all(each.state == "complete" for each in standing):
         yield f"all is up to date; openalign show {name} shows what is there"
     else:
+        if all(each.state == "not made" for each in standing) and not storage.exists(root):
+            yield f"{not_there(root)}; a run that was made elsewhere is seen from its own folder"
         yield f"openalign run {name} makes what is not complete"
         if any(each.has_other_settings for each in standing):
             yield "what has other settings: name the same --set if one was given when it was made"
+
+
+def not_there(root: str) -> str:
+    """Say that the root of a run is not there; of a relative one, also where it was looked for."""
+    is_relative = storage.is_local(root) and not Path(root).is_absolute()
+    return f"there is no {root} in {Path.cwd()}" if is_relative else f"{root} is not there"
 
 
 def _of_stage(

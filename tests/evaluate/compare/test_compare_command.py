@@ -68,6 +68,17 @@ def test_a_pipeline_is_named_as_anywhere(runs: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("new against old: ")
 
 
+def test_a_run_may_be_called_by_its_name_where_no_pipeline_has_it(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pipelines.yaml").write_text("bad: {root: runs/again, evaluate: {model: m}}\n")
+
+    assert cli.main(["compare", "good", "bad"]) == 0  # the pipeline's run, and not runs/bad
+
+    assert capsys.readouterr().out.startswith("bad against good: ")
+    assert Path("runs/again/compare").exists()
+
+
 def test_runs_of_one_name_get_numbers(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree("runs/good", "kept/good")
 
@@ -152,7 +163,7 @@ def test_neither_path_nor_clock_enters_the_files(runs: Path) -> None:
             id="other data",
         ),
         pytest.param(
-            ["good", "runs/bad"], "pipelines.yaml", "", id="a pipeline without a settings file"
+            ["fine", "runs/bad"], "pipelines.yaml", "", id="a pipeline without a settings file"
         ),
         pytest.param(
             ["runs/good", "runs/bad", "--confidence", "95"],

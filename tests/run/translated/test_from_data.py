@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +211,83 @@ def test_paths_and_names_are_quoted_where_they_must_be() -> None:
     assert source_of(name, caption_column="the: text").path == name
 
 
-def test_a_table_without_a_line_has_no_columns() -> None:
-    Path("empty.csv").touch()
-    with pytest.raises(InputError, match=r"empty.csv has the columns none, and none is known"):
-        pipeline_text("mine", "empty.csv", Told())
+def test_a_path_may_stand_behind_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    write_parquet("t.parquet", 3, "url", "caption")
+    assert cli.main(["init", "mine", "--print", "t.parquet"]) == 0
+    assert capsys.readouterr().out.startswith("mine:\n")
+
+
+def test_libraries_of_clouds_are_not_missed() -> None:
+    write_parquet("t.parquet", 3, "url", "caption")
+    code = (
+        "import sys; sys.modules['apitools.base.py'] = None; from openalign.cli import main; "
+        "sys.exit(main(['init', 'mine', 't.parquet', '--print']))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("mine:\n")
+    assert found.stderr == ""
+
+
+def test_a_table_without_a_line_is_empty() -> None:
+    Path("tables").mkdir()
+    Path("tables/a.csv").touch()
+    with pytest.raises(InputError, match=r"tables/a.csv is empty$"):
+        pipeline_text("mine", "tables/a.csv", Told())
+    Path("tables/b.csv").touch()
+    with pytest.raises(InputError, match=r"all 2 tables of tables are empty$"):
+        pipeline_text("mine", "tables", Told())
+    Path("tables/c.csv").write_text("url,caption\nhttp://a.b/1.jpg,a red apple\n")
+    assert made("tables").description == "A first try: 1 row in 3 files"
+
+
+@pytest.mark.parametrize(
+    ("told", "error", "hint"),
+    [
+        (
+            {"url_column": "addres", "caption_column": "cap"},
+            "there is no column `addres`",
+            "did you mean `address`?",
+        ),
+        (
+            {"url_column": "address", "caption_column": "words"},
+            "there is no column `words`",
+            "there are: address, cap",
+        ),
+        (
+            {"url_column": "cap", "caption_column": "cap"},
+            "addresses and texts cannot both be in the column `cap`",
+            "name two columns: --url-column NAME --caption-column NAME",
+        ),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_refused(
+    told: dict[str, str], error: str, hint: str
+) -> None:
+    write_parquet("t.parquet", 3, "address", "cap")
+    with pytest.raises((ConfigError, InputError), match=error) as refused:
+        pipeline_text("mine", "t.parquet", Told(**told))
+    assert refused.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.tsv", "url\tcaption\nhttp://a.b/1\tone\nhttp://a.b/2\ttwo"),
+        ("t.csv", 'url,caption\nhttp://a.b/1,"one\nline"\nhttp://a.b/2,two\n'),
+        ("t.jsonl", '{"url": "http://a.b/1", "caption": "one"}\n' * 2),
+        ("cc3m.tsv", "one\thttp://a.b/1\ntwo\thttp://a.b/2\n"),
+    ],
+)
+def test_rows_of_small_texts_are_counted(name: str, text: str) -> None:
+    Path(name).write_text(text)
+    assert made(name).description.startswith("A first try: 2 rows in 1 file")
+
+
+def test_a_damaged_table_is_not_counted() -> None:
+    Path("tables").mkdir()
+    Path("tables/a.jsonl").write_text('{"url": "http://a.b/1", "caption": "one"}\n')
+    Path("tables/b.jsonl").write_bytes(b"\x00" * 100)
+    assert made("tables").description == "A first try: rows in 2 files"
 
 
 def test_a_pipeline_is_added_below_comments_and_never_where_it_cannot_stand() -> None:
