@@ -299,3 +299,34 @@ def test_a_key_with_a_typo_gets_a_whole_key_that_there_is(override: str, hint: s
         read("source: {kind: site}", override)
 
     assert caught.value.hint == hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    config: Config = field(default_factory=Config)
+    limits: Limits = field(default_factory=Limits)
+    again: tuple[Limits, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param("limits: {seeds: [a]}", "did you mean `config.source.seeds`?", id="section"),
+        pytest.param("again: [{ratio: 2}]", "did you mean `config.rules.ratio`?", id="in a list"),
+        pytest.param("limits: {qqq: 2}", None, id="nowhere"),
+        pytest.param("config: {rules: {top_k: 2}}", "did you mean `config.top_k`?", id="above"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_looked_for_in_all(text: str, hint: str | None) -> None:
+    node = compose(text, "p.yaml")
+    assert node is not None
+
+    with pytest.raises(ConfigError, match="is not a setting") as caught:
+        Place("p.yaml", "", root=Whole).read(Whole, node)
+
+    assert caught.value.hint == hint
