@@ -86,7 +86,7 @@ class Place:
         try:
             return cls(**values)
         except ValueError as error:  # the dataclass's own __post_init__ message
-            raise self.error(node, str(error)) from error
+            raise self.error(_blamed(node, str(error)), str(error)) from error
 
     def _union(self, options: Iterable[Any], node: Node) -> Any:
         members = list(options)
@@ -242,6 +242,16 @@ def _is_list_node(node: Node) -> bool:
 
 def _is_override(node: Node) -> bool:
     return str(node.start_mark.name).startswith("--set")
+
+
+def _blamed(section: yaml.MappingNode, message: str) -> Node:
+    """Return the override of a section that a message about it names, or else the section."""
+    named = (
+        value
+        for key, value in section.value
+        if _is_override(value) and re.search(rf"\b{re.escape(key.value)}\b", message)
+    )
+    return next(named, section)
 
 
 def _keys_inside(node: Node) -> list[str]:

@@ -204,9 +204,20 @@ def test_an_override_wins_and_is_named_in_its_errors() -> None:
         read("on: true", "rules.above_px")
 
 
-def test_an_error_about_a_whole_section_points_into_the_file() -> None:
-    with pytest.raises(ConfigError, match=r"^p\.yaml:2: `rules` ratio must be above 1"):
-        read("on: true\nrules: {above_px: 1}", "rules.ratio=0.5", "rules.above_px=2")
+@pytest.mark.parametrize(
+    ("ratio_in_file", "override", "place"),
+    [
+        pytest.param("0.5", "rules.above_px=2", r"p\.yaml:2", id="the file's"),
+        pytest.param("2.0", "rules.ratio=0.5", r"--set rules\.ratio", id="an override's"),
+    ],
+)
+def test_an_error_about_a_whole_section_points_to_what_it_names(
+    ratio_in_file: str, override: str, place: str
+) -> None:
+    text = f"on: true\nrules: {{above_px: 1, ratio: {ratio_in_file}}}"
+
+    with pytest.raises(ConfigError, match=f"^{place}: `rules` ratio must be above 1"):
+        read(text, override, "rules.above_px=3")
 
 
 def test_a_section_of_another_kind_replaces_the_whole_section() -> None:

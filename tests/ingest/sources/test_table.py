@@ -364,10 +364,17 @@ def test_a_table_with_the_columns_of_a_layout_is_recognized(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "changes", [{"url_column": "x"}, {"caption_column": "x"}, {"header": ("url", "caption")}]
+    ("changes", "named"),
+    [
+        ({"url_column": "x"}, "url_column"),
+        ({"caption_column": "x"}, "caption_column"),
+        ({"header": ("url", "x"), "caption_column": "x"}, "caption_column and header"),
+    ],
 )
-def test_a_layout_names_the_columns_alone(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="layout coyo names the columns itself"):
+def test_a_layout_names_the_columns_alone(changes: dict[str, Any], named: str) -> None:
+    said = f"layout coyo names the columns itself: {named} must not be set beside it"
+
+    with pytest.raises(ValueError, match=f"^{said}$"):
         TableSource(path="x", layout="coyo", **changes)
 
 
