@@ -153,7 +153,8 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     elif refused:
         hint = (
             "private addresses are refused unless `web.allowed_networks` lets them in: for this "
-            "machine's own, --set web.allowed_networks=127.0.0.0/8"
+            'machine\'s own, write `web: {allowed_networks: ["127.0.0.0/8"]}` into the pipeline, or '
+            "add --set web.allowed_networks=127.0.0.0/8 to each command"
         )
     elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
         hint = (
