@@ -112,6 +112,12 @@ def test_validate_explains_each_setting_above_its_value(
             id="an unknown setting",
         ),
         pytest.param(
+            ["filter", "small", "--set", "filter.text.where=[width > 2]"],
+            "error: --set filter.text.where: `filter.text.where` is not a setting",
+            "hint: did you mean `harvest.source.where`?",
+            id="a setting of another stage",
+        ),
+        pytest.param(
             ["filter", "small"],
             "error: runs/small/candidates is not complete",
             "hint: run `openalign harvest small` first",

@@ -19,6 +19,10 @@ class Number:
     ties: str = ""
     """What to expect under a random order of ties; empty where it reads the same."""
 
+    most_frequent: str = ""
+    """What naming the most frequent class each time would reach; empty where it is chance, or no
+    class is named."""
+
 
 def percent(value: float) -> str:
     """Return a share as percent with one decimal, without the sign."""
@@ -40,7 +44,7 @@ def share_number(metric: Metric) -> Number:
     return Number(
         text=percent(metric.value),
         interval=f"{percent(metric.low)}\u2013{percent(metric.high)}",
-        chance=_small(metric.chance),
+        chance=small_percent(metric.chance),
         strip=charts.interval_strip(
             metric.value, metric.low, metric.high, metric.chance, label=words
         ),
@@ -89,6 +93,6 @@ def rank_number(metric: Metric) -> Number:
     )
 
 
-def _small(share: float) -> str:
+def small_percent(share: float) -> str:
     """Return a share as percent with enough decimals to tell it from zero."""
     return f"{100 * share:.1f}" if share >= 0.0095 else f"{100 * share:.2f}"

@@ -1,10 +1,11 @@
 """What the report shows of classification: images, single classes, and what is confused."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from openalign.evaluate.drawing.metric_numbers import Number, percent
+from openalign.evaluate.drawing.metric_numbers import Number, percent, small_percent
 from openalign.evaluate.drawing.tiles import ShownQuery, Tile, Tiles
+from openalign.evaluate.tasks.contract import recall_at
 from openalign.evaluate.tasks.per_class import (
     MEAN_PER_CLASS,
     ClassifiedImage,
@@ -19,6 +20,9 @@ NUM_IMAGES = 8
 NUM_WORST = 4
 
 COLUMNS = {"top_1": "top 1", "top_5": "top 5", MEAN_PER_CLASS: "mean per class"}
+
+_FIRST_PLACES = ("top_1", "head_top_1", recall_at(1))
+"""Shares of images, whatever their classes."""
 
 MOST_CLASSES = 1000
 """Classes that a table shows; a row takes some 200 bytes of the page."""
@@ -62,6 +66,25 @@ class ShownImages:
     drawn: Sequence[ShownQuery]
     worst: Sequence[ShownQuery]
     num_sampled: int
+
+
+def beside_most_frequent(
+    numbers: Mapping[str, Number], classes: Sequence[ClassScore]
+) -> dict[str, Number]:
+    """Return numbers, by the last part of each metric's name, with a mark to hold top-1 against.
+
+    Where classes are of unequal size, who always names the largest one beats chance by far.
+    """
+    num_images = sum(each.num_images for each in classes)
+    if not num_images:
+        return dict(numbers)
+    share = small_percent(max(each.num_images for each in classes) / num_images)
+    return {
+        last: replace(number, most_frequent=share)
+        if last in _FIRST_PLACES and share != number.chance
+        else number
+        for last, number in numbers.items()
+    }
 
 
 def opening_of(what: str, numbers: Mapping[str, Number]) -> list[tuple[str, Number]]:

@@ -62,13 +62,19 @@ class TableSource:
             raise ValueError(
                 f"caption_column must not be the url_column, got {self.caption_column!r} for both"
             )
-        if self.layout and (self.url_column, self.caption_column, self.header) != (
-            *("url", "caption"),
-            (),
-        ):
+        beside = [
+            name
+            for name, by_default in (
+                ("url_column", "url"),
+                ("caption_column", "caption"),
+                ("header", ()),
+            )
+            if getattr(self, name) != by_default
+        ]
+        if self.layout and beside:
             raise ValueError(
-                f"layout {self.layout} names the columns itself: url_column, caption_column and "
-                "header must not be set beside it"
+                f"layout {self.layout} names the columns itself: {' and '.join(beside)} must not "
+                "be set beside it"
             )
         _ = self.conditions
 

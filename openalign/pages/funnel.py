@@ -81,8 +81,10 @@ def rows_of(funnel: Iterable[FunnelStage]) -> list[FunnelRow]:
 def render(funnel: Iterable[FunnelStage]) -> str:
     """Return the funnel as text for a terminal; rules that dropped nothing are left out.
 
-    `alone` is what a rule would drop as the only one, `only` what no other rule would.
+    `alone` is what a rule would drop as the only one, `only` what no other rule would; both are
+    left out where no rule has dropped anything.
     """
+    funnel = tuple(funnel)
     table = [["", "in", "dropped", "left", "alone", "only"]]
     for stage in funnel:
         table.append([stage.stage, f"{stage.rows_in:,}", "", f"{stage.left:,}", "", ""])
@@ -98,6 +100,8 @@ def render(funnel: Iterable[FunnelStage]) -> str:
             for row in stage.rows
             if row.dropped or row.alone
         )
+    if not legend(funnel):
+        table = [line[:-2] for line in table]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     lines = (
         "  ".join(
@@ -107,6 +111,13 @@ def render(funnel: Iterable[FunnelStage]) -> str:
         for line in table
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def legend(funnel: Iterable[FunnelStage]) -> str:
+    """Return what the headings of a funnel mean; empty where it shows no rule's effects."""
+    if not any(row.alone for row in rows_of(funnel)):
+        return ""
+    return "alone: what the rule would drop as the only one; only: what no other rule would"
 
 
 def _number(value: int | None) -> str:

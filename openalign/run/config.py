@@ -153,7 +153,7 @@ def resolved(node: yaml.MappingNode, *, name: str, file: str) -> PipelineConfig:
     """
     node = _with_shared_web(node)
     _fill_in_root(node, name)
-    where = Place(file, "")
+    where = Place(file, "", root=PipelineConfig)
     node.value.insert(0, (text_node("name", node), text_node(name, node)))
     config = cast("PipelineConfig", where.read(PipelineConfig, node))
     _check_model(config, node)

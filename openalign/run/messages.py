@@ -132,7 +132,8 @@ def complete_manifests(run: Run) -> dict[str, Manifest]:
 def nothing_left(run: Run, name: str) -> StageError:
     """Return the error of a stage that left nothing, with the funnel of all that is complete."""
     stages = [STAGES[stage].facts for stage in stage_names(run.config)]
-    table = funnel.render(funnel.build(complete_manifests(run), stages))
+    built = funnel.build(complete_manifests(run), stages)
+    table = f"{funnel.render(built)}\n{funnel.legend(built)}".rstrip()
     return StageError(
         f"{name} left nothing for the next stage\n\n{table}",
         hint="loosen the rule that dropped the most, or give the run more to start from",
@@ -153,7 +154,8 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     elif refused:
         hint = (
             "private addresses are refused unless `web.allowed_networks` lets them in: for this "
-            "machine's own, --set web.allowed_networks=127.0.0.0/8"
+            'machine\'s own, write `web: {allowed_networks: ["127.0.0.0/8"]}` into the pipeline, '
+            "or add --set web.allowed_networks=127.0.0.0/8 to each command"
         )
     elif set(result.facts.other_counts) == {PageState.OUT_OF_SCOPE}:
         hint = (

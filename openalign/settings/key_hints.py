@@ -12,19 +12,26 @@ _MOST_KEYS_NAMED = 3
 
 
 def key_hint(
-    cls: type[Any], name: str, *, section: str = "", inside: Sequence[str] = ()
+    cls: type[Any],
+    name: str,
+    *,
+    section: str = "",
+    inside: Sequence[str] = (),
+    root: type[Any] | None = None,
 ) -> str | None:
     """Return a hint that names the whole key that was meant; None where none is near.
 
     A key that is spelled right and stands in the wrong section is found below this one, and so is
     one that has the name that people usually give it. What stands before a key by mistake, such as
-    a pipeline's name, is left out.
+    a pipeline's name, is left out. Where all this finds none, a key of that very name is looked for
+    in all sections.
 
     Args:
         cls: the class of the section that has no such setting.
         name: what was written.
         section: the key of the section; empty for the outermost one.
         inside: the keys below the name, from the outermost to the innermost.
+        root: the class of all settings, where it is known.
     """
     hints = get_type_hints(cls)
     if inside and inside[0] in hints:
@@ -35,7 +42,15 @@ def key_hint(
     close = difflib.get_close_matches(name, list(hints), n=1)
     if close and not below:
         below = _real_keys(cls, [close[0], *inside])
-    return _meant(section, below)
+    return _meant(section, below) or _elsewhere(root, name)
+
+
+def _elsewhere(root: type[Any] | None, name: str) -> str | None:
+    """Return a hint at keys of this name in other sections; none where many are called so."""
+    if root is None:
+        return None
+    found = {each.key for each in _keys(root) if each.key.endswith(f".{name}")}
+    return _meant("", sorted(found)) if len(found) <= _MOST_KEYS_NAMED else None
 
 
 class _Key(NamedTuple):

@@ -40,6 +40,9 @@ class Place:
     file: str
     key: str
 
+    root: type[Any] | None = None
+    """The class of all settings: a key that stands in the wrong section is looked for there."""
+
     def read(self, kind: Any, node: Node) -> Any:
         """Return a node as a value of the wanted type."""
         if is_dataclass(kind):
@@ -68,7 +71,7 @@ class Place:
                 raise child.error(name_node, "is no longer a setting", hint=old[name])
             if name not in hints:
                 inside = _keys_inside(value_node) if _is_override(value_node) else []
-                hint = key_hint(cls, name, section=self.key, inside=inside)
+                hint = key_hint(cls, name, section=self.key, inside=inside, root=self.root)
                 raise child.error(name_node, "is not a setting", hint=hint)
             child.check_not_refused(value_node, refused.get(name, {}))
             values[name] = child.read(hints[name], value_node)
@@ -83,7 +86,7 @@ class Place:
         try:
             return cls(**values)
         except ValueError as error:  # the dataclass's own __post_init__ message
-            raise self.error(node, str(error)) from error
+            raise self.error(_blamed(node, str(error)), str(error)) from error
 
     def _union(self, options: Iterable[Any], node: Node) -> Any:
         members = list(options)
@@ -120,7 +123,7 @@ class Place:
             hint = f"write [{node.value}]" if is_item else "write [a, b]"
             raise self.error(node, f"must be a list, got {_shown(node)}", hint=hint)
         return tuple(
-            Place(self.file, f"{self.key}[{i}]").read(item, value)
+            replace(self, key=f"{self.key}[{i}]").read(item, value)
             for i, value in enumerate(node.value)
         )
 
@@ -239,6 +242,16 @@ def _is_list_node(node: Node) -> bool:
 
 def _is_override(node: Node) -> bool:
     return str(node.start_mark.name).startswith("--set")
+
+
+def _blamed(section: yaml.MappingNode, message: str) -> Node:
+    """Return the override of a section that a message about it names, or else the section."""
+    named = (
+        value
+        for key, value in section.value
+        if _is_override(value) and re.search(rf"\b{re.escape(key.value)}\b", message)
+    )
+    return next(named, section)
 
 
 def _keys_inside(node: Node) -> list[str]:

@@ -277,6 +277,22 @@ def test_names_of_metrics_are_whole(folder: Path) -> None:
     assert [line.split() for line in shown[-3:]] == [[name, "0.5"] for name in names]
 
 
+def test_show_says_where_all_rows_lie(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said(capsys, "show", "pairs", "filter", "--json"))
+    text = said(capsys, "show", "pairs", "filter")
+
+    assert {
+        files: pq.read_table(sorted(map(str, Path().glob(files)))).num_rows
+        for files in found["tables"]
+    } == {files: int(holds.split()[0]) for files, holds in found["tables"].items()}
+    assert list(found["tables"]) == [
+        "run/filtered/kept-*.parquet",
+        "run/filtered/rejected-*.parquet",
+    ]
+    assert text.endswith(": the others, each with the rule that dropped it\n")
+    assert "alone: what the rule would drop as the only one" in text
+
+
 def test_cells_that_are_too_long_say_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(
         pa.table({"url": ["https://example.org/1.jpg"], "caption": [f"a long {'story ' * 20}"]}),

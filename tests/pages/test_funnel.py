@@ -4,7 +4,7 @@ from typing import Any
 from openalign.files.facts import StageFacts
 from openalign.files.manifest import Manifest
 from openalign.files.states import FetchState, FilterState, HarvestState
-from openalign.pages.funnel import FunnelRow, build, render, rows_of
+from openalign.pages.funnel import FunnelRow, build, legend, render, rows_of
 
 
 def manifest(
@@ -121,4 +121,17 @@ def test_the_terminal_shows_what_dropped_something() -> None:
 
 def test_nothing_run_yet_is_an_empty_funnel() -> None:
     assert build({}, STAGES) == ()
-    assert render(()).split() == ["in", "dropped", "left", "alone", "only"]
+    assert render(()).split() == ["in", "dropped", "left"]
+
+
+def test_only_rules_have_effects_to_show() -> None:
+    fetch = build(MANIFESTS, STAGES)[2:]
+
+    assert render(fetch).splitlines() == [
+        "              in  dropped  left",
+        "fetch        700            690",
+        "  timeout               2   698",
+        "  http_gone             8   690",
+    ]
+    assert legend(fetch) == ""
+    assert "alone: what the rule would drop as the only one" in legend(build(MANIFESTS, STAGES))

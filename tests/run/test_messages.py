@@ -1,5 +1,6 @@
 """What a run says about stages that brought nothing in."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_a_site_without_candidates_says_what_to_do(pages: dict[str, int], hint: 
     )
 
     assert hint in (nothing_found(STAGES["harvest"], setup, result).hint or "")
+
+
+def test_a_fetch_from_private_addresses_alone_says_what_to_write(tmp_path: Path) -> None:
+    config = load_pipeline("pipelines.yaml", "demo")
+    run = Run(stages=STAGES, config=config)
+    setup = StageSetup(run=run, output="", work="", web=WebConfig(contact="a@b.c"))
+    result = StageResult(
+        num_inputs=3, states={"private_address": 3}, num_outputs=0, files=[], facts=HarvestFacts()
+    )
+
+    hint = nothing_found(STAGES["fetch"], setup, result).hint or ""
+
+    line, override = re.search("`(web: .*)` .*--set (\\S+)", hint).groups()  # type: ignore[union-attr]
+    settings = tmp_path / "p.yaml"
+    settings.write_text(f"mine:\n  extends: coyo\n  {line}\n")
+    written = load_pipeline(str(settings), "mine").fetch.web
+    assert written.allowed_networks == ("127.0.0.0/8",)
+    assert written == load_pipeline("pipelines.yaml", "coyo", [override]).fetch.web
 
 
 @pytest.mark.parametrize("proxy", ["", "http://user:secret@proxy.example:3128"])

@@ -204,9 +204,20 @@ def test_an_override_wins_and_is_named_in_its_errors() -> None:
         read("on: true", "rules.above_px")
 
 
-def test_an_error_about_a_whole_section_points_into_the_file() -> None:
-    with pytest.raises(ConfigError, match=r"^p\.yaml:2: `rules` ratio must be above 1"):
-        read("on: true\nrules: {above_px: 1}", "rules.ratio=0.5", "rules.above_px=2")
+@pytest.mark.parametrize(
+    ("ratio_in_file", "override", "place"),
+    [
+        pytest.param("0.5", "rules.above_px=2", r"p\.yaml:2", id="the file's"),
+        pytest.param("2.0", "rules.ratio=0.5", r"--set rules\.ratio", id="an override's"),
+    ],
+)
+def test_an_error_about_a_whole_section_points_to_what_it_names(
+    ratio_in_file: str, override: str, place: str
+) -> None:
+    text = f"on: true\nrules: {{above_px: 1, ratio: {ratio_in_file}}}"
+
+    with pytest.raises(ConfigError, match=f"^{place}: `rules` ratio must be above 1"):
+        read(text, override, "rules.above_px=3")
 
 
 def test_a_section_of_another_kind_replaces_the_whole_section() -> None:
@@ -297,5 +308,36 @@ def test_a_text_for_a_text_or_a_list_of_them_is_named_by_what_was_found() -> Non
 def test_a_key_with_a_typo_gets_a_whole_key_that_there_is(override: str, hint: str | None) -> None:
     with pytest.raises(ConfigError, match="is not a setting") as caught:
         read("source: {kind: site}", override)
+
+    assert caught.value.hint == hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    on: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    config: Config = field(default_factory=Config)
+    limits: Limits = field(default_factory=Limits)
+    again: tuple[Limits, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param("limits: {seeds: [a]}", "did you mean `config.source.seeds`?", id="section"),
+        pytest.param("again: [{ratio: 2}]", "did you mean `config.rules.ratio`?", id="in a list"),
+        pytest.param("limits: {qqq: 2}", None, id="nowhere"),
+        pytest.param("config: {rules: {top_k: 2}}", "did you mean `config.top_k`?", id="above"),
+    ],
+)
+def test_a_key_in_the_wrong_section_is_looked_for_in_all(text: str, hint: str | None) -> None:
+    node = compose(text, "p.yaml")
+    assert node is not None
+
+    with pytest.raises(ConfigError, match="is not a setting") as caught:
+        Place("p.yaml", "", root=Whole).read(Whole, node)
 
     assert caught.value.hint == hint

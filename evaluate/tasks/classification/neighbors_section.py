@@ -14,6 +14,7 @@ from openalign.evaluate.tasks.contract import RECALL_AT, FinishedTask, recall_at
 from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownPair,
+    beside_most_frequent,
     class_table,
     show_pairs,
 )
@@ -46,10 +47,10 @@ def section(
     task: FinishedTask[NeighborsFacts], examples: NeighborsExamples, tiles: Tiles
 ) -> NeighborsSection:
     """Return what the template shows of one task."""
-    numbers = [
-        share_number(task.results.metric(f"neighbors/{task.name}/{recall_at(k)}"))
-        for k in RECALL_AT
-    ]
+    prefix = f"neighbors/{task.name}"
+    recalls = [recall_at(k) for k in RECALL_AT]
+    shares = {last: share_number(task.results.metric(f"{prefix}/{last}")) for last in recalls}
+    numbers = list(beside_most_frequent(shares, examples.classes).values())
     images = sorted(examples.images, key=lambda image: hash64(image.image))
     misses = [image for image in images[NUM_IMAGES:] if not image.hit_at][:NUM_MISSES]
     return NeighborsSection(

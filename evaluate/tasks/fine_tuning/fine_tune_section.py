@@ -13,6 +13,7 @@ from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownImages,
     ShownPair,
+    beside_most_frequent,
     class_table,
     opening_of,
     show_images,
@@ -93,7 +94,8 @@ def section(
     """Return what the template shows of one task."""
     facts, prefix = task.facts, f"fine_tune/{task.name}"
     parts = {m.name.rpartition("/")[2]: m for m in task.results.under(prefix)}
-    numbers = {name: share_number(m) for name, m in parts.items() if name not in _NOT_SHARES}
+    shares = {name: share_number(m) for name, m in parts.items() if name not in _NOT_SHARES}
+    numbers = beside_most_frequent(shares, examples.classes)
     of_vtab = _of_vtab(task.results)
     means = means_of("fine_tune", of_vtab, task.results) if of_vtab else []
     opening = opening_of("fine-tuned", numbers)

@@ -11,6 +11,7 @@ from openalign.evaluate.tasks.per_class_section import (
     ClassTable,
     ShownImages,
     ShownPair,
+    beside_most_frequent,
     class_table,
     opening_of,
     show_images,
@@ -53,7 +54,8 @@ def section(
     """Return what the template shows of one task."""
     facts = task.facts
     measured = task.results.under(f"probe/{task.name}")
-    numbers = {m.name.rpartition("/")[2]: share_number(m) for m in measured}
+    shares = {m.name.rpartition("/")[2]: share_number(m) for m in measured}
+    numbers = beside_most_frequent(shares, examples.classes)
     return ProbeSection(
         name=task.name,
         facts=facts,

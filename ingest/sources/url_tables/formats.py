@@ -1,5 +1,6 @@
 """The table of formats, and what holds for all: the check of a file's columns and its rows."""
 
+import difflib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,11 @@ _WANTED = {
     "sha256_column": "text",
     "where": "single values",
 }
+_TYPED_ALONE = ("where", "carry_columns")
+"""Settings whose columns no default and no layout names."""
+
+_NAMES_BY_DEFAULT = ("url", "caption")
+
 _BY_DEFAULT = "parquet"
 """A file whose ending says nothing: some writers give none."""
 
@@ -81,7 +87,8 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
     if schema is None:
         return
     columns = source.columns
-    require = partial(_require, url, schema, is_of_urls=url_setting == "url_column")
+    is_of_urls = url_setting == "url_column"
+    require = partial(_require, url, schema, is_of_urls=is_of_urls, layout=source.layout)
     for name, setting in (
         (columns.url, url_setting),
         (columns.language, "language_column"),
@@ -151,12 +158,15 @@ def _require(
     setting: str,
     holds: Callable[[pa.DataType], bool],
     is_of_urls: bool,
+    layout: str,
 ) -> None:
     number = schema.names.count(name)
     if number == 0:
         raise InputError(
             f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
-            hint=_hint_about_names(schema.names, setting, is_of_urls=is_of_urls),
+            hint=_hint_about_names(
+                name, schema.names, setting, is_of_urls=is_of_urls, layout=layout
+            ),
         )
     if number > 1:
         raise InputError(
@@ -174,23 +184,48 @@ def _require(
         )
 
 
-def _hint_about_names(names: Sequence[str], setting: str, *, is_of_urls: bool) -> str:
+def _hint_about_names(
+    name: str, names: Sequence[str], setting: str, *, is_of_urls: bool, layout: str
+) -> str:
     """Return what to do about a column that is not among the names."""
+    is_from_layout = bool(layout) and setting in ("url_column", "caption_column")
+    was_typed = not is_from_layout and name not in _NAMES_BY_DEFAULT
+    if was_typed and (close := _spelled_nearly(name, names)):
+        return f"did you mean `{close}`?"
+    if setting in _TYPED_ALONE:
+        return f"`harvest.source.{setting}` names columns as the table spells them"
     if not is_of_urls:
         return (
             f"name it with `harvest.source.{setting}`; a table of web addresses is the source "
             "`table`"
         )
-    if layout := layout_of_row(list(names)):
-        return (
-            f"its first line is a row and no line of names: write `layout: {layout}`, or name the "
-            "columns with `header`"
-        )
     if len(names) == 1 and setting == "caption_column":
         return "URLs alone are no pairs: ALIGN needs a text for each image, in a second column"
-    if layouts := layouts_with(list(names)):
+    return _hint_at_a_layout(names, layout) or (
+        f"this is no table as `layout: {layout}` has it: name the columns in its place"
+        if is_from_layout
+        else f"name it with `harvest.source.{setting}`, or all with `header`"
+    )
+
+
+def _hint_at_a_layout(names: Sequence[str], layout: str) -> str | None:
+    """Return a hint at another published table, where the names are those of its columns."""
+    if of_row := layout_of_row(list(names)):
+        return (
+            f"its first line is a row and no line of names: write `layout: {of_row}`, or name the "
+            "columns with `header`"
+        )
+    layouts = [each for each in layouts_with(list(names)) if each != layout]
+    if layouts:
         return f"these are the columns of a published table: write `layout: {layouts[0]}`"
-    return f"name it with `harvest.source.{setting}`, or all with `header`"
+    return None
+
+
+def _spelled_nearly(name: str, names: Sequence[str]) -> str | None:
+    """Return the one of the names that was probably meant; small and capital letters are alike."""
+    by_folded = {each.casefold(): each for each in names}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+    return by_folded[close[0]] if close else None
 
 
 def _is_caption(kind: pa.DataType) -> bool:

@@ -11,7 +11,17 @@ from openalign.evaluate import results
 from openalign.files import storage
 from openalign.files.facts import JudgedFacts
 from openalign.files.manifest import Manifest
-from openalign.files.names import METRICS_FILE, RESULTS_FILE
+from openalign.files.names import (
+    CANDIDATES,
+    DECISIONS,
+    KEPT,
+    LEDGERS,
+    METRICS_FILE,
+    PAGES,
+    REJECTED,
+    RESULTS_FILE,
+    TRAINING_PAIRS,
+)
 from openalign.pages import funnel
 from openalign.run import messages
 from openalign.run.contract import Run
@@ -21,6 +31,17 @@ from openalign.telemetry import read_json_lines
 
 _COLUMNS = ("state", "alt_text", "image_url", "shard", "detail")
 """What is shown of a row, as far as its table has it."""
+
+_TABLES = {
+    CANDIDATES: "the candidates",
+    PAGES: "the pages, each with how it ended",
+    KEPT: "the candidates that go on",
+    REJECTED: "the others, each with the rule that dropped it",
+    LEDGERS: "all candidates, each with how it ended (`state`, `detail`)",
+    TRAINING_PAIRS: "the pairs that `train` reads",
+    DECISIONS: "the others, each with the rule that dropped it",
+}
+"""What the rows of a stage's files are, by the files' prefix."""
 
 _CARD = "/README.md"
 
@@ -44,6 +65,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
     dropped: dict[str, list[dict[str, Any]]] = {}
     """Some rows that each rule dropped."""
+
+    tables: dict[str, str] = {}
+    """Where all rows lie: patterns of Parquet files, each with what their rows are."""
 
     pages: list[str]
     """What people open."""
@@ -80,6 +104,7 @@ def shown(run: Run, name: str | None, *, num_rows: int) -> Shown:
         states=manifest.states,
         rows=_rows(stage, folder.url, manifest, num_rows),
         dropped=_dropped(stage, manifest, num_rows),
+        tables=_tables(folder.url, manifest),
         pages=[
             storage.join(folder.url, file.name) for file in manifest.files if is_page(file.name)
         ],
@@ -103,6 +128,8 @@ def lines(run: Run, found: Shown) -> Iterator[str]:
     if built:
         yield ""
         yield funnel.render(built)
+        if means := funnel.legend(built):
+            yield means
     if found.rows:
         yield ""
         yield from _table(found.rows)
@@ -110,6 +137,10 @@ def lines(run: Run, found: Shown) -> Iterator[str]:
         yield ""
         yield f"dropped by {rule}, for example"
         yield from _table(rows)
+    if found.tables:
+        yield ""
+        width = max(map(len, found.tables))
+        yield from (f"{files:{width}}  {holds}" for files, holds in found.tables.items())
     if found.pages:
         yield ""
         yield from found.pages
@@ -145,6 +176,22 @@ def _first_rows(urls: Sequence[str], num_rows: int) -> list[dict[str, Any]]:
         if len(rows) >= num_rows:
             break
     return rows[:num_rows]
+
+
+def _tables(folder: str, manifest: Manifest) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for prefix, holds in _TABLES.items():
+        files = [file for file in manifest.files if file.name.startswith(prefix)]
+        if files:
+            num_rows = sum(file.num_rows for file in files)
+            found[storage.join(folder, f"{prefix}*.parquet")] = (
+                f"{_rows_in_words(num_rows)}: {holds}"
+            )
+    return found
+
+
+def _rows_in_words(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _dropped(stage: str, manifest: Manifest, num_rows: int) -> dict[str, list[dict[str, Any]]]:

@@ -123,3 +123,11 @@ def test_keys_are_told_and_a_picture_is_not_announced_twice(page: Path) -> None:
     )
 
     assert found == ["Arrow keys move between the pictures.", True, 0]
+
+
+def test_a_phone_is_not_told_of_keys(page: Path) -> None:
+    found = found_in_chromium(
+        page, "return document.getElementById('map-keys').offsetHeight;", width_px=390
+    )
+
+    assert found == 0

@@ -1,11 +1,14 @@
 """What is kept and shown of single classes."""
 
 import numpy as np
+import pytest
 from embedded import ranked
 
 from openalign.evaluate.datasets.dataset import ImageClass
+from openalign.evaluate.drawing.metric_numbers import share_number
 from openalign.evaluate.drawing.thumbnails import Thumbnail
 from openalign.evaluate.drawing.tiles import Tiles
+from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.per_class import ClassScore, ConfusedPair
 from openalign.evaluate.tasks.per_class_measures import (
     NUM_PAIRS,
@@ -14,7 +17,12 @@ from openalign.evaluate.tasks.per_class_measures import (
     confused_pairs,
     titles_of,
 )
-from openalign.evaluate.tasks.per_class_section import MOST_CLASSES, class_table, show_pairs
+from openalign.evaluate.tasks.per_class_section import (
+    MOST_CLASSES,
+    beside_most_frequent,
+    class_table,
+    show_pairs,
+)
 
 # Four images of class 0: one right, one taken for 1, two for 2. Two of class 2: both for 1.
 OUTCOME = Outcome(
@@ -127,3 +135,33 @@ def test_a_pair_is_shown_with_an_image_of_either_class() -> None:
     assert shown.other.caption == "fox"
     assert shown.words == "cat, taken for fox: 1,200 of 5,000 images"
     assert alone.other is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most_frequent"),
+    [
+        pytest.param([77, 13, 10], "77.0", id="one class has most images"),
+        pytest.param([2, 2], "", id="as many in each: it is chance"),
+        pytest.param([], "", id="nothing is known of the classes"),
+    ],
+)
+def test_shares_of_first_places_have_the_most_frequent_class_beside_them(
+    sizes: list[int], most_frequent: str
+) -> None:
+    classes = [
+        ClassScore(title=str(at), num_images=size, hit_at_1=0.5, hit_at_5=1.0)
+        for at, size in enumerate(sizes)
+    ]
+    number = share_number(Metric(name="m", value=0.8, low=0.7, high=0.9, n=4, chance=0.5))
+    names = ["top_1", "top_5", "mean_per_class", "head_top_1", "recall_at_1", "recall_at_5"]
+
+    found = beside_most_frequent(dict.fromkeys(names, number), classes)
+
+    assert {name: each.most_frequent for name, each in found.items()} == {
+        "top_1": most_frequent,
+        "top_5": "",
+        "mean_per_class": "",
+        "head_top_1": most_frequent,
+        "recall_at_1": most_frequent,
+        "recall_at_5": "",
+    }

@@ -260,6 +260,59 @@ def test_columns_that_are_named_must_be_there(tmp_path: Path, setting: str) -> N
     assert "has no column `score`" in message(tmp_path / "t.csv", **{setting: named})
 
 
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        pytest.param(
+            {"where": ("WIDHT >= 2",)}, "did you mean `WIDTH`?", id="a condition with a typo"
+        ),
+        pytest.param({"where": ("width >= 2",)}, "did you mean `WIDTH`?", id="in small letters"),
+        pytest.param({"carry_columns": ("WITH",)}, "did you mean `WIDTH`?", id="to carry"),
+        pytest.param(
+            {"where": ("score >= 2",)},
+            "`harvest.source.where` names columns as the table spells them",
+            id="no such column",
+        ),
+        pytest.param(
+            {"layout": "", "url_column": "URLL", "caption_column": "TEXT"},
+            "did you mean `URL`?",
+            id="a column that the user named",
+        ),
+        pytest.param(
+            {"layout": "coyo"},
+            "these are the columns of a published table: write `layout: laion`",
+            id="another layout",
+        ),
+        pytest.param(
+            {"layout": "sbu"},
+            "these are the columns of a published table: write `layout: laion`",
+            id="a layout with other columns",
+        ),
+    ],
+)
+def test_a_column_that_is_not_there_gets_the_one_that_was_meant(
+    tmp_path: Path, settings: dict[str, Any], hint: str
+) -> None:
+    table = pl.DataFrame({"URL": [CAT], "TEXT": ["a cat"], "WIDTH": [200]})
+    table.write_parquet(tmp_path / "t.parquet")
+
+    with pytest.raises(InputError, match="has no column") as caught:
+        pairs(tmp_path / "t.parquet", **{"layout": "laion", **settings})
+
+    assert caught.value.hint == hint
+
+
+def test_a_layout_that_does_not_fit_is_not_named_again(tmp_path: Path) -> None:
+    pl.DataFrame({"URL": [CAT], "text": ["a cat"]}).write_parquet(tmp_path / "t.parquet")
+
+    with pytest.raises(InputError, match="has no column `TEXT`") as caught:
+        pairs(tmp_path / "t.parquet", layout="laion")
+
+    assert caught.value.hint == (
+        "this is no table as `layout: laion` has it: name the columns in its place"
+    )
+
+
 def test_an_expected_hash_travels_along(tmp_path: Path) -> None:
     hashes = ["AB" * 32, "ab" * 31, None]
     frame = pl.DataFrame({"url": [CAT] * 3, "text": ["a", "b", "c"], "sha256": hashes})
@@ -311,10 +364,17 @@ def test_a_table_with_the_columns_of_a_layout_is_recognized(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "changes", [{"url_column": "x"}, {"caption_column": "x"}, {"header": ("url", "caption")}]
+    ("changes", "named"),
+    [
+        ({"url_column": "x"}, "url_column"),
+        ({"caption_column": "x"}, "caption_column"),
+        ({"header": ("url", "x"), "caption_column": "x"}, "caption_column and header"),
+    ],
 )
-def test_a_layout_names_the_columns_alone(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="layout coyo names the columns itself"):
+def test_a_layout_names_the_columns_alone(changes: dict[str, Any], named: str) -> None:
+    said = f"layout coyo names the columns itself: {named} must not be set beside it"
+
+    with pytest.raises(ValueError, match=f"^{said}$"):
         TableSource(path="x", layout="coyo", **changes)
 
 

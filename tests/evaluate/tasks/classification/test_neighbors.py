@@ -92,6 +92,10 @@ def test_the_stage_and_the_report(
     assert line.startswith("squares test, nearest neighbors: R@1/5/10 ")
     assert line.endswith(" / 100.0; 4 images among 4 of train)")
     assert '<section id="neighbors">' in html
+    # Two of the four images are warm: a card and a table say so, and the opening.
+    assert html.count("most frequent class 50.0") == 2
+    assert html.count("the most frequent class each time 50.0") == 1
+    assert markdown.count("most frequent class 50.0") == 1
     assert "4 images of test, among 4 of train; 3 classes" in html
     assert html.count('<article class="query">') == 4
     assert html.count("class by class</summary>") == 1

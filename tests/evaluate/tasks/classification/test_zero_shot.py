@@ -131,6 +131,10 @@ def test_the_report_shows_numbers_prompts_images_and_classes(
     html, markdown = report_on(tmp_path)
 
     assert '<section id="zero-shot">' in html
+    # Two of the four images are warm: a card and a table say so, and the opening.
+    assert html.count("most frequent class 50.0") == 2
+    assert html.count("the most frequent class each time 50.0") == 1
+    assert markdown.count("most frequent class 50.0") == 1
     assert "one of 3 classes by its name alone" in html
     assert "such as <q>a {} &amp; square</q>" in html
     assert "Confidence" in html

@@ -127,6 +127,10 @@ def test_the_stage_and_the_report(
     assert line.startswith("squares test, linear probe: top-1 ")
     assert "(chance 33.3; 4 images, 3 classes; " in line
     assert '<section id="probe">' in html
+    # Two of the four images are warm: a card and a table say so, and the opening.
+    assert html.count("most frequent class 50.0") == 2
+    assert html.count("the most frequent class each time 50.0") == 1
+    assert markdown.count("most frequent class 50.0") == 1
     assert "4 images of test, 4 training images, 3 classes" in html
     assert html.count('<article class="query asked">') == 4
     assert html.count('<circle class="chosen"') == (1 if method.kind == "lbfgs" else 0)
