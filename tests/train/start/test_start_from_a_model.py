@@ -119,6 +119,23 @@ def test_a_setting_that_contradicts_the_model_is_refused_with_both_values(
     assert str(saved[0]) in str(refused.value)
 
 
+def test_all_settings_that_contradict_the_model_are_named_at_once(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    tower = ImageTower(width=0.35, depth=0.5)
+    with pytest.raises(ConfigError) as refused:
+        begin.check(config_from(saved[0], image_tower=tower, crop_px=32, max_tokens=65))
+
+    said, hint = str(refused.value), refused.value.hint or ""
+    assert "`train.model.image_tower` is width 0.35, depth 0.5" in said
+    assert "; `train.model.max_tokens` is 65, and it has positions for 64 tokens" in said
+    assert "crop_px" not in said + hint
+    assert hint == (
+        "leave `image_tower` and `max_tokens` out, or write what the model has: image_tower: "
+        "{width: 0.25, depth: 0.3}, max_tokens: 64"
+    )
+
+
 def test_a_shorter_length_cuts_texts_and_leaves_the_model_s_positions(
     saved: tuple[Path, AlignModel],
 ) -> None:
