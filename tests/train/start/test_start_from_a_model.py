@@ -24,7 +24,7 @@ from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.start import begin, origin
-from openalign.train.start.model_reading import word_rules
+from openalign.train.start.model_reading import check_texts, word_rules
 from openalign.train.starting_points import FromModel, FromRun
 
 TEXTS = ["a red square", "Red, café!", "日本の猫 🍎", "word " * 80]
@@ -134,6 +134,23 @@ def test_all_settings_that_contradict_the_model_are_named_at_once(
         "leave `image_tower` and `max_tokens` out, or write what the model has: image_tower: "
         "{width: 0.25, depth: 0.3}, max_tokens: 64"
     )
+
+
+def test_texts_of_which_the_model_knows_hardly_a_word_are_refused(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    pretrained = begun(config_from(saved[0])).pretrained
+
+    # `red` and nine words in another script are a tenth that is known: that is just enough.
+    check_texts(pretrained, ["пес " * 9 + "red", "кот " * 9 + "red"])
+    check_texts(pretrained, [""])
+    check_texts(None, ["пес"])
+    with pytest.raises(InputError) as refused:
+        check_texts(pretrained, ["пес " * 10 + "red"])
+    message = f"91% of the tokens of alt-texts, such as {'пес ' * 10 + 'red'!r}, stand for words "
+    assert message in str(refused.value)
+    assert f"that {saved[0]}/tokenizer.json does not know: it has " in str(refused.value)
+    assert f"and its model {len(WORDS)} ids" in str(refused.value)
 
 
 def test_a_shorter_length_cuts_texts_and_leaves_the_model_s_positions(
