@@ -1,6 +1,5 @@
 """What a run says about stages that brought nothing in."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -74,7 +73,7 @@ def end_of(
     capsys: pytest.CaptureFixture[str],
     stage: str,
     *,
-    exported: Sequence[str] = (),
+    num_exported: int = 0,
     **states: int,
 ) -> str:
     """Return what is said where a stage has ended."""
@@ -88,7 +87,10 @@ def end_of(
         num_inputs=sum(states.values()),
         states=states,
         num_outputs=next(iter(states.values())),
-        files=[DataFile(name=name, num_bytes=1, sha256="", num_rows=1) for name in exported],
+        files=[
+            DataFile(name=f"export/{number}", num_bytes=1, sha256="", num_rows=1)
+            for number in range(num_exported)
+        ],
         facts={},
     )
     note_end(Run(stages=STAGES, config=config), STAGES[stage], manifest, 2.0)
@@ -128,7 +130,7 @@ def test_a_stage_without_rows_is_just_complete(
 def test_a_training_says_where_its_model_lies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert end_of(tmp_path, capsys, "train", exported=["export/config.json"], trained=7) == (
+    assert end_of(tmp_path, capsys, "train", num_exported=2, trained=7) == (
         f"train     complete in 2 s\ntrain     the model is {tmp_path}/train/export\n"
     )
 
