@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from pathlib import PurePosixPath
 
+from openalign.errors import InputError
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.embedding.batch_sizes import batch_size_for
@@ -31,7 +33,11 @@ from openalign.files.fingerprints import fingerprint_of
 from openalign.files.names import RUN_LOG, embeddings_file
 from openalign.progress import display_of, reports_elsewhere
 from openalign.telemetry import JsonLines, say
+from openalign.train.data.preprocess import MOST_UNKNOWN, unknown_share
 from openalign.train.ranks import RankGroup, check_same, from_every_rank, on_rank_0
+
+_TEXTS_LOOKED_AT = 1_000
+"""Of each file of texts, to see whether the model knows their words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,9 @@ class EmbeddedPlan:
     temperature: float | None
     """As `Encoder.temperature`."""
 
+    warnings: Sequence[str] = ()
+    """Lines about texts of which the model knows hardly a word."""
+
 
 def embed_plan(
     config: EvaluateConfig,
@@ -63,13 +72,17 @@ def embed_plan(
     """Embed what the tasks of the config need of benchmarks; all ranks must call this.
 
     Raises:
-        InputError: the model cannot be used, or more images are broken than the config lets pass.
+        InputError: the model cannot be used, its tokenizer lacks its words, or more images are
+            broken than the config lets pass.
         StageError: ranks do not have the same model or libraries, or a batch does not fit into the
             memory of the device.
     """
     if ranks.rank == 0:
         say_needs(planned)
     encoder = _loaded(config, model, ranks)
+    unknown = _unknown(encoder, planned, folder=config.processor or model)
+    for line in unknown if ranks.rank == 0 else ():
+        say(f"evaluate  {line}")
     with fixed_threads(ranks):
         images, texts = _images_of(planned), texts_of(planned)
         keeper = _keeper(ranks, images, texts)
@@ -104,6 +117,7 @@ def embed_plan(
         weights_hash=encoder.weights_hash,
         preprocess_hash=encoder.preprocess_hash,
         temperature=encoder.temperature,
+        warnings=unknown,
     )
 
 
@@ -116,6 +130,36 @@ def _loaded(config: EvaluateConfig, model: str, ranks: RankGroup) -> Encoder:
     libraries = fingerprint_of(library_versions())
     check_same(ranks, {"the model as it was loaded": encoder.identity, "libraries": libraries})
     return encoder
+
+
+def _unknown(encoder: Encoder, planned: Plan, *, folder: str) -> list[str]:
+    """Return a line for each file of texts whose words the model does not know.
+
+    Such texts are all the same to it. They may be in another script, which is measured; but a
+    tokenizer that has few of the model's tokens besides was saved without the others.
+
+    Raises:
+        InputError: it knows no texts at all, and has less than half of the model's tokens.
+    """
+    firsts = {file: each.texts[:_TEXTS_LOOKED_AT] for file, each in texts_of(planned).items()}
+    shares = {file: unknown_share(encoder.tokenizer, texts) for file, texts in firsts.items()}
+    unknown = {file: share for file, share in shares.items() if share > MOST_UNKNOWN}
+    num_tokens: int = encoder.tokenizer.get_vocab_size()
+    num_ids: int = encoder.model.config.text_config.vocab_size
+    if unknown and len(unknown) == len(shares) and num_tokens < num_ids / 2:
+        share, text = next((share, firsts[file][0]) for file, share in unknown.items())
+        raise InputError(
+            f"{share:.0%} of the tokens of texts, such as {text!r}, stand for words that the "
+            f"tokenizer in {folder} does not know: it has {num_tokens:,} tokens, and the model "
+            f"{num_ids:,} ids",
+            hint="save the tokenizer again that the model was trained with, or name its folder "
+            "with --set evaluate.processor=FOLDER",
+        )
+    return [
+        f"numbers of {PurePosixPath(file).stem} say little: {share:.0%} of the tokens of these "
+        "texts stand for words that the model does not know"
+        for file, share in unknown.items()
+    ]
 
 
 def texts_of(planned: Plan) -> dict[str, Texts]:

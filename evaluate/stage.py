@@ -145,7 +145,7 @@ def run_as_rank(
         write_thumbnails(output, _shown_by_report(config, measured, embedded, image_map)),
     ]
     result = _counted(made, embedded, files)
-    lines = [*_warnings(config, result), *headline(found), *_ties(found)]
+    lines = [*made.warnings, *_warnings(config, result), *headline(found), *_ties(found)]
     return replace(result, facts=EvaluateFacts(headline=lines, num_metrics=len(found.metrics)))
 
 

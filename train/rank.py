@@ -27,9 +27,12 @@ from openalign.train.starting_points import INIT_FROM, brings_words
 from openalign.train.work_folder import local_folders, upload
 
 if TYPE_CHECKING:
+    from openalign.train.data.index import TrainingIndex
     from openalign.train.loop import Trained
     from openalign.train.start.begin import Beginning
 
+
+_TEXTS_LOOKED_AT = 1_000
 
 _LIBRARIES = ("openalign", "torch", "deepspeed", "transformers", "tokenizers", "numpy", "pillow")
 
@@ -70,7 +73,7 @@ def run(spec: TrainingSpec) -> None:
     Raises:
         ConfigError: the ranks cannot share the blocks, the batch is larger than the data, or the
             warm-up is as long as the run.
-        InputError: what `train.init_from` names cannot be used.
+        InputError: what `train.init_from` names cannot be used, or knows no word of the texts.
         StageError: another run is at work on the stage, ranks do not have the same settings,
             inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
             one, or too many steps in a row that were not finite.
@@ -99,6 +102,7 @@ def run(spec: TrainingSpec) -> None:
             lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
         )
         index = TrainingIndex(paths)
+        on_rank_0(ranks, partial(_check_texts, index, beginning))
         shards = open_shards(
             spec.shards,
             places=spec.places,
@@ -196,6 +200,18 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
         work=spec.work,
         beam_options=spec.beam_options,
     )
+
+
+def _check_texts(index: "TrainingIndex", beginning: "Beginning") -> None:
+    """See that a tokenizer that comes along knows the first alt-texts of training."""
+    import numpy as np
+
+    from openalign.train.data.order import rows_at
+    from openalign.train.start.model_reading import check_texts
+
+    first = np.arange(min(len(index), _TEXTS_LOOKED_AT))
+    rows = rows_at(first, num_rows=len(index), seed=beginning.config.seed)
+    check_texts(beginning.pretrained, index.alt_texts(rows))
 
 
 def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained", fence: Fence) -> None:

@@ -105,7 +105,10 @@ def _asked(question: str, argument: str) -> str:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     add_pipeline(parser)
     parser.add_argument(
-        "--step", type=int, required=True, metavar="N", help="steps that the checkpoint has done"
+        "--step",
+        type=int,
+        metavar="N",
+        help="steps that the checkpoint has done; the last step is exported by `train`",
     )
     parser.add_argument(
         "--output",

@@ -4,8 +4,10 @@ import time
 from collections.abc import Mapping
 
 from openalign.errors import StageError
+from openalign.files import storage
 from openalign.files.facts import counts_by
 from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
+from openalign.files.names import EXPORT_FOLDER
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.web.config import WebConfig
 from openalign.pages import funnel
@@ -103,6 +105,8 @@ def note_end(
     took = f"{seconds:.0f} s"
     if not stage.states and stage.jobs is None:  # it has no rows
         say(f"{name:9} complete in {took}")
+        if any(file.name.startswith(f"{EXPORT_FOLDER}/") for file in manifest.files):
+            say(f"{name:9} the model is {storage.join(run.folder(name).url, EXPORT_FOLDER)}")
     else:
         if stage.jobs is not None and seconds >= 1:
             took += f", {manifest.num_inputs / seconds:,.0f} a second"

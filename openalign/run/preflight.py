@@ -29,7 +29,8 @@ def check(run: Run, names: Sequence[str]) -> None:
     """Check what the stages that will be made need: libraries, a contact, data sets, room.
 
     Raises:
-        ConfigError: a stage asks the web and names no contact, or ranks cannot share the batch.
+        ConfigError: a stage asks the web and names no contact, ranks cannot share the batch, or
+            settings contradict what training begins from.
         InputError: a benchmark or a model is not there, or no certificates where they are named.
         MissingExtraError: libraries are not installed; it names those of all stages.
         StageError: the root cannot be written, or its disk is full.
@@ -107,6 +108,7 @@ def _check_data_sets(run: Run, names: Sequence[str]) -> None:
 def _check_start(run: Run, names: Sequence[str]) -> None:
     if "train" in names:
         inputs.of_train(run.config)
+        training.check_start(run.config.train)
         if run.config.train.num_processes > 1 and not training.is_rank():
             training.check_ranks(run.config.train)
 

@@ -16,11 +16,12 @@ import pytest
 from openalign import cli
 from openalign.files import leases
 from openalign.files.locks import holder_of, locked
-from openalign.files.manifest import StageFolder
+from openalign.files.manifest import StageFolder, StageInputs, StageResult
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
 from openalign.run.stages import STAGES
 from openalign.run.verbs.showing import Shown, is_page, lines
+from openalign.train.checkpoints.manifest import CheckpointManifest, Progress, sealed
 
 PIPELINE = """\
 pairs:
@@ -145,6 +146,57 @@ def test_a_result_that_was_made_from_another_one_is_stale(
     assert found["harvest"]["state"] == "complete"
     assert found["filter"]["state"] == "stale"
     assert found["filter"]["why"] == "it was made from another result of harvest"
+
+
+def begin_training(folder: Path, *, step: int, duration: dict[str, int | None]) -> None:
+    """Leave what a training leaves that was stopped behind a step."""
+    checkpoint = folder / "run" / ".train.0c1f" / "checkpoints" / f"step-{step:08d}"
+    checkpoint.mkdir(parents=True)
+    said_of_itself = CheckpointManifest(
+        progress=Progress(step=step),
+        made_from={},
+        settings={"duration": duration},
+        parameters={},
+        buffers={},
+        files={},
+    )
+    (checkpoint / "checkpoint.json").write_bytes(sealed(said_of_itself))
+
+
+@pytest.mark.parametrize(
+    ("duration", "far"),
+    [
+        ({"steps": 300, "epochs": None}, "step 24 of 300"),
+        ({"steps": None, "epochs": 2}, "step 24"),
+    ],
+    ids=["steps", "epochs"],
+)
+@pytest.mark.parametrize("is_complete", [False, True], ids=["alone", "beside a complete one"])
+def test_status_tells_of_a_training_that_was_begun(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    duration: dict[str, int | None],
+    far: str,
+    *,
+    is_complete: bool,
+) -> None:
+    (folder / "pipelines.yaml").write_text(PIPELINE + "  train: {}\n")
+    assert "begun:" not in said(capsys, "status", "pairs")
+    if is_complete:
+        stage = StageFolder("run", "train")
+        inputs = StageInputs(settings={}, contents={})
+        Path(stage.partial_url(inputs.fingerprint)).mkdir()
+        stage.seal(StageResult(num_inputs=0, states={}, num_outputs=0, files=[]), inputs)
+    begin_training(folder, step=24, duration=duration)
+    line = f"begun: {far} in run/.train.0c1f; openalign train pairs with its settings goes on there"
+
+    assert line in said(capsys, "status", "pairs").splitlines()
+    assert standing(capsys)["train"]["begun"] == [
+        {"folder": "run/.train.0c1f", "step": 24, "num_steps": duration["steps"]}
+    ]
+    assert (standing(capsys)["train"]["num_bytes"] is not None) == is_complete
+    with StageFolder("run", "train").locked():
+        assert "begun:" not in said(capsys, "status", "pairs")  # it is running
 
 
 def test_status_names_the_process_that_is_at_work(

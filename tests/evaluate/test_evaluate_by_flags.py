@@ -369,6 +369,8 @@ def test_settings_that_a_root_keeps_are_checked_like_any(
         ("hf://kakaobrain/align-base", "align-base"),
         ("hf://kakaobrain/align-base@refs/pr/1", "align-base"),
         ("/models/ALIGN v2 (b7)", "ALIGN-v2-b7"),
+        ("runs/tune/train/export", "tune-export"),
+        ("gs://bucket/runs/tune/train/export/", "tune-export"),
     ],
 )
 def test_a_run_is_called_as_its_model(model: str, name: str) -> None:

@@ -1,6 +1,8 @@
 """The whole stage, on a tiny model and eight painted squares."""
 
+import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +29,7 @@ from openalign.evaluate.tasks.retrieval.retrieval import (
 )
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
+from openalign.train.data.words import SPECIAL_TOKENS
 
 
 def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
@@ -50,6 +53,45 @@ def test_every_file_it_names_is_there_and_every_image_is_accounted_for(
     ]
     for file in result.files:
         assert (output / file.name).stat().st_size == file.num_bytes
+
+
+def with_words(model: str, folder: Path, words: Sequence[str]) -> str:
+    """Return a copy of a model whose tokenizer has other words."""
+    shutil.copytree(model, folder)
+    file = folder / "tokenizer.json"
+    saved = json.loads(file.read_text())
+    saved["model"]["vocab"] = {w: n for n, w in enumerate([*SPECIAL_TOKENS, *words])}
+    file.write_text(json.dumps(saved))
+    return str(folder)
+
+
+def test_a_tokenizer_without_the_models_words_ends_an_evaluation(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path
+) -> None:
+    model = with_words(model_folder, tmp_path / "broken", ["日", "本"])
+
+    with pytest.raises(InputError, match="it has 7 tokens, and the model 18 ids") as refused:
+        run_stage(
+            benchmark_folder, config_of(benchmark_folder), model=model, output=tmp_path / "out"
+        )
+
+    assert f"the tokenizer in {model} does not know" in str(refused.value)
+    assert "'a red square', stand for words" in str(refused.value)
+
+
+def test_texts_in_another_script_than_the_models_are_measured_with_a_warning(
+    benchmark_folder: Path, model_folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = with_words(model_folder, tmp_path / "other", list("日本語中文字漢仮名犬猫"))
+
+    result = run_stage(
+        benchmark_folder, config_of(benchmark_folder), model=model, output=tmp_path / "out"
+    )
+
+    line = "numbers of squares-captions say little: 100% of the tokens of these texts stand for"
+    assert isinstance(result.facts, EvaluateFacts)
+    assert result.facts.headline[0].startswith(line)
+    assert f"evaluate  {line}" in capsys.readouterr().err
 
 
 def test_every_interval_is_of_the_resamples_that_are_kept(

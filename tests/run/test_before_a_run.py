@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from saved_align import save_align
 
 from openalign import cli
 from openalign.errors import ConfigError
@@ -95,6 +96,24 @@ def test_a_benchmark_that_is_not_there_is_told_before_anything_is_gathered(
     said = refusal(capsys)
 
     assert "f.json" in said
+    assert not (folder / "run" / "candidates").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("align", "`train.model.text_tower` is num_layers 4, hidden_size 256, num_heads 4, and "),
+        ("nowhere", "nowhere cannot be read: there is no such file or folder"),
+    ],
+)
+def test_what_training_cannot_begin_from_is_told_before_anything_is_gathered(
+    folder: Path, capsys: pytest.CaptureFixture[str], path: str, said: str
+) -> None:
+    (folder / "align").mkdir()
+    save_align(folder / "align")
+    capsys.readouterr()
+
+    assert said in refusal(capsys, "--set", f"train.init_from={{kind: model, path: {path}}}")
     assert not (folder / "run" / "candidates").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openalign.files.facts import HarvestFacts
-from openalign.files.manifest import Manifest, StageResult
+from openalign.files.manifest import DataFile, Manifest, StageResult
 from openalign.ingest.web.config import WebConfig
 from openalign.run import advice
 from openalign.run.config import load_pipeline
@@ -87,7 +87,14 @@ def test_counts_are_shown_with_their_rates(
     assert counts_so_far(counts, seconds) == said
 
 
-def end_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, **states: int) -> str:
+def end_of(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    stage: str,
+    *,
+    num_exported: int = 0,
+    **states: int,
+) -> str:
     """Return what is said where a stage has ended."""
     config = load_pipeline("pipelines.yaml", "demo", [f"root={tmp_path}"])
     manifest = Manifest(
@@ -99,7 +106,10 @@ def end_of(tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, **sta
         num_inputs=sum(states.values()),
         states=states,
         num_outputs=next(iter(states.values())),
-        files=[],
+        files=[
+            DataFile(name=f"export/{number}", num_bytes=1, sha256="", num_rows=1)
+            for number in range(num_exported)
+        ],
         facts={},
     )
     note_end(Run(stages=STAGES, config=config), STAGES[stage], manifest, 2.0)
@@ -134,6 +144,14 @@ def test_a_stage_without_rows_is_just_complete(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert end_of(tmp_path, capsys, "report", shown=7) == "report    complete in 2 s\n"
+
+
+def test_a_training_says_where_its_model_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert end_of(tmp_path, capsys, "train", num_exported=2, trained=7) == (
+        f"train     complete in 2 s\ntrain     the model is {tmp_path}/train/export\n"
+    )
 
 
 def test_a_rule_that_takes_nearly_all_is_told_with_its_setting(

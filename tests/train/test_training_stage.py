@@ -176,6 +176,10 @@ def test_another_checkpoint_is_exported_as_the_last_one_was(
 
     assert [process.returncode for process in done.values()] == [0, 0, 2], done[3].stderr
     assert done[4].stdout == f"{tmp_path}/4\n"
+    unsaid = run_verb(asked)
+    assert unsaid.returncode == 2
+    assert f"the last step's model is {started}/train/export already" in unsaid.stderr
+    assert "hint: name a checkpoint with --step N; there are: 3, 4;" in unsaid.stderr
     assert "tiny has no checkpoint of step 5\n\nhint: there are: 3, 4;" in done[5].stderr
     last = started / "train" / "export"
     names = sorted(path.name for path in last.iterdir())

@@ -6,6 +6,8 @@ on there.
 
 from typing import Any, cast
 
+import msgspec
+
 from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageInputs, settings_that_differ
 from openalign.files.names import CHECKPOINTS_FOLDER
@@ -16,6 +18,32 @@ from openalign.train.checkpoints.manifest import (
     DamagedError,
     read_manifest,
 )
+
+
+class BegunTraining(msgspec.Struct, frozen=True, kw_only=True):
+    """A training that was begun and not completed."""
+
+    folder: str
+    step: int
+    """Of its newest checkpoint."""
+
+    num_steps: int | None
+    """Of the whole training; None where its settings name epochs."""
+
+
+def begun_trainings(folder: StageFolder) -> list[BegunTraining]:
+    """Return the trainings below a run's root that have checkpoints, whatever their settings.
+
+    Of a checkpoint only what it says about itself is read; whether it is whole is not seen.
+    """
+    found: list[BegunTraining] = []
+    for url in folder.unsealed_urls():
+        newest = _newest(storage.join(url, CHECKPOINTS_FOLDER))
+        if newest is not None:
+            num_steps: int | None = newest.settings.get("duration", {}).get("steps")
+            step = newest.progress.step
+            found.append(BegunTraining(folder=url, step=step, num_steps=num_steps))
+    return found
 
 
 def say_unfinished(folder: StageFolder, inputs: StageInputs) -> None:

@@ -52,6 +52,9 @@ Colors = tuple[float, float, float]
 
 _HALF: Colors = (0.5, 0.5, 0.5)
 
+MOST_UNKNOWN = 0.9
+"""Where a larger share of texts' tokens stands for unknown words, nearly all texts are the same."""
+
 _TORCH_FILTERS = {Image.Resampling.BILINEAR: "bilinear", Image.Resampling.BICUBIC: "bicubic"}
 """Torch's names of the filters that it has."""
 
@@ -258,6 +261,21 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
     """Return the id that stands for a word that no pieces make up; None where there is none."""
     token: str | None = getattr(tokenizer.model, "unk_token", None)
     return None if token is None else tokenizer.token_to_id(token)
+
+
+def unknown_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+    """Return the share of the tokens of texts, without their ends, that stand for unknown words.
+
+    0 where the texts have no tokens, or no token stands for such words.
+    """
+    unknown = unknown_id(tokenizer)
+    found = [
+        token == unknown
+        for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        for token, is_text in zip(encoding.ids, encoding.attention_mask, strict=True)
+        if is_text
+    ]
+    return sum(found) / max(len(found), 1)
 
 
 def knows_none(tokenizer: Tokenizer, text: str) -> bool:

@@ -135,6 +135,7 @@ def load_tokenizer(folder: Folder, bounds: Bounds) -> Tokenizer:
     else:
         tokenizer = _from_vocabulary(folder, settings, named)
     _check_ids(folder.url_of(name), tokenizer, bounds)
+    _check_pieces(folder.url_of(name), tokenizer, bounds)
     pad = settings.specials["pad"]
     pad_id = tokenizer.token_to_id(pad)
     if pad_id is None:
@@ -232,6 +233,17 @@ def _check_ids(url: str, tokenizer: Tokenizer, bounds: Bounds) -> None:
         raise InputError(
             f"{url} {found}; the model of {CONFIG_FILE} has the ids below {bounds.vocabulary_size}",
             hint="the tokenizer is that of another model",
+        )
+
+
+def _check_pieces(url: str, tokenizer: Tokenizer, bounds: Bounds) -> None:
+    """Refuse a tokenizer that was saved without its vocabulary: all texts would be the same."""
+    marks = [t.content for t in tokenizer.get_added_tokens_decoder().values() if t.special]
+    if set(tokenizer.get_vocab(with_added_tokens=True)) <= set(marks):
+        raise InputError(
+            f"{url} has {len(marks)} special tokens and no other: every word of a text would be "
+            f"unknown; the model of {CONFIG_FILE} has {bounds.vocabulary_size:,} ids",
+            hint="save the tokenizer again that the model was trained with, vocabulary and all",
         )
 
 

@@ -17,6 +17,9 @@ class Words:
     tokenizer: Tokenizer
     """It truncates and pads."""
 
+    url: str
+    """Where its vocabulary was read, for messages."""
+
     files: Mapping[str, bytes]
     """What it was read from, by the names of the files; an export has them as they are here."""
 

@@ -7,7 +7,7 @@ keeps its positions, and texts are cut at the setting.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from openalign.errors import ConfigError
 from openalign.train.config import ModelConfig
@@ -56,7 +56,8 @@ def agreed(
     """Return the settings with what was found laid in, and a line for each that was taken.
 
     Raises:
-        ConfigError: a setting has another value than its default, and another than was found.
+        ConfigError: settings have other values than their defaults, and than was found; it names
+            them all.
     """
     default = ModelConfig()
     scalars = ("resize_px", "crop_px", "vocabulary_size", *_OF_WORDS)
@@ -69,39 +70,53 @@ def agreed(
         ),
     ]
     taken: list[str] = []
+    conflicts: list[_Conflict] = []
     for name, said, usual, value in rows:
         if value is None or said == value:
             continue
         if said != usual:
-            raise ConfigError(
-                f"`{_MODEL}.{name}` is {_shown(said)}, and {origin}, which `train.init_from` "
-                f"names, has {_shown(value)}",
-                hint=f"leave `{name}` out, or write what the model has: {name}: {_as_yaml(value)}",
-            )
+            conflicts.append(_Conflict(name, _shown(said), _shown(value), _as_yaml(value)))
         taken.append(f"{_MODEL}.{name}: {_as_yaml(value)}")
-    max_tokens = _max_tokens(model.max_tokens, default.max_tokens, found, origin=origin)
+    max_tokens = _max_tokens(model.max_tokens, default.max_tokens, found)
+    if found.num_positions is not None and max_tokens > found.num_positions:
+        most = str(found.num_positions)
+        positions = f"positions for {most} tokens"
+        conflicts.append(_Conflict("max_tokens", str(max_tokens), positions, most))
+    if conflicts:
+        raise _refusal(conflicts, origin=origin)
     if max_tokens != model.max_tokens:
         taken.append(f"{_MODEL}.max_tokens: {max_tokens}")
     return replace(_laid_in(model, found), max_tokens=max_tokens), taken
 
 
-def _max_tokens(said: int, usual: int, found: KnownModel, *, origin: str) -> int:
-    """Return at how many tokens texts are cut.
+class _Conflict(NamedTuple):
+    """A setting that has another value than its default, and another than was found."""
 
-    Raises:
-        ConfigError: a setting that is not the default is beyond the model's positions.
-    """
+    name: str
+    said: str
+    found: str
+    as_yaml: str
+    """What may be written instead."""
+
+
+def _refusal(conflicts: Sequence[_Conflict], *, origin: str) -> ConfigError:
+    """Return an error that names all settings to be changed, so that one look is enough."""
+    first, *others = conflicts
+    and_others = "".join(f"; `{_MODEL}.{c.name}` is {c.said}, and it has {c.found}" for c in others)
+    names = " and ".join(f"`{c.name}`" for c in conflicts)
+    return ConfigError(
+        f"`{_MODEL}.{first.name}` is {first.said}, and {origin}, which `train.init_from` names, "
+        f"has {first.found}{and_others}",
+        hint=f"leave {names} out, or write what the model has: "
+        + ", ".join(f"{c.name}: {c.as_yaml}" for c in conflicts),
+    )
+
+
+def _max_tokens(said: int, usual: int, found: KnownModel) -> int:
+    """Return at how many tokens texts are cut; it may be beyond the model's positions."""
     if found.max_tokens is None or found.num_positions is None:
         return said
-    if said == usual:
-        return min(said, found.max_tokens)
-    if said > found.num_positions:
-        raise ConfigError(
-            f"`{_MODEL}.max_tokens` is {said}, and {origin}, which `train.init_from` names, has "
-            f"positions for {found.num_positions} tokens",
-            hint=f"write {found.num_positions} or less, or leave `max_tokens` out",
-        )
-    return said
+    return min(said, found.max_tokens) if said == usual else said
 
 
 def _laid_in(model: ModelConfig, found: KnownModel) -> ModelConfig:

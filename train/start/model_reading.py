@@ -1,7 +1,7 @@
 """A model's folder, as a run begins from it: an ALIGN of Hugging Face's library, or our export."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from openalign.files.folder import Folder, opened
 from openalign.images.decoding import Policy
 from openalign.train.config import ModelConfig
 from openalign.train.data.image_processor import ImageProcessor
-from openalign.train.data.preprocess import Preprocess
+from openalign.train.data.preprocess import MOST_UNKNOWN, Preprocess, unknown_share
 from openalign.train.data.saved_image_processor import read_image_processor
 from openalign.train.data.saved_tokenizer import Bounds, length_settings, load_tokenizer
 from openalign.train.data.words import WordRules
@@ -83,9 +83,11 @@ def read_words(folder: Folder, bounds: Bounds) -> Words:
         InputError: they are broken, contradict each other, or are of another model.
     """
     tokenizer = load_tokenizer(folder, bounds)
-    names = (tokenizer_file(folder), TOKENIZER_SETTINGS_FILE, SPECIAL_TOKENS_FILE)
+    file = tokenizer_file(folder)
+    names = (file, TOKENIZER_SETTINGS_FILE, SPECIAL_TOKENS_FILE)
     return Words(
         tokenizer=tokenizer,
+        url=folder.url_of(file),
         files={name: folder.read(name) for name in names if name in folder.names},
     )
 
@@ -100,10 +102,30 @@ def cut_at(words: Words, max_tokens: int) -> Words:
     saved: dict[str, Any] = json.loads(words.files.get(TOKENIZER_SETTINGS_FILE, b"{}"))
     settings = saved | length_settings(max_tokens)
     if settings == saved:
-        return Words(tokenizer=tokenizer, files=words.files)
+        return replace(words, tokenizer=tokenizer)
     text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     files = {**words.files, TOKENIZER_SETTINGS_FILE: text.encode()}
-    return Words(tokenizer=tokenizer, files=files)
+    return replace(words, tokenizer=tokenizer, files=files)
+
+
+def check_texts(pretrained: Pretrained | None, alt_texts: Sequence[str]) -> None:
+    """Check that a tokenizer that comes along knows some words of alt-texts; None brings none.
+
+    Raises:
+        InputError: nearly all of their tokens stand for unknown words.
+    """
+    if pretrained is None or pretrained.words is None or pretrained.text is None:
+        return
+    words = pretrained.words
+    share = unknown_share(words.tokenizer, alt_texts)
+    if share > MOST_UNKNOWN:
+        raise InputError(
+            f"{share:.0%} of the tokens of alt-texts, such as {alt_texts[0]!r}, stand for words "
+            f"that {words.url} does not know: it has {words.tokenizer.get_vocab_size():,} tokens, "
+            f"and its model {pretrained.text.vocab_size:,} ids",
+            hint="if tokens are missing, save the tokenizer again that the model was trained with; "
+            "if the texts are in another script, begin from a model that was trained on it",
+        )
 
 
 def tokens_at_most(tokenizer: Tokenizer) -> int:

@@ -59,7 +59,8 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     from openalign.train.local_ranks import count_gpus
     from openalign.train.stage_spec import made_by_ranks
 
-    _check_start(spec)
+    for line in check_start(read_plain(TrainConfig, spec.config, "the rank's spec")):
+        say(f"train     takes from what it begins from: {line}")
     check_ranks(config)
     rank.prepare(spec)
 
@@ -74,15 +75,20 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     return made_by_ranks(spec, begin)
 
 
-def _check_start(spec: "TrainingSpec") -> None:
-    """Find fault with what the run begins from before ranks start, and say what it decides."""
-    config = read_plain(TrainConfig, spec.config, "the rank's spec")
+def check_start(config: TrainConfig) -> Sequence[str]:
+    """Find fault with what a run begins from before ranks start, or before any stage does.
+
+    Return a line for each setting that it decides. Of a model no weights are read.
+
+    Raises:
+        InputError: what `train.init_from` names cannot be used.
+        ConfigError: settings contradict it.
+    """
     if config.init_from is None:
-        return
+        return ()
     from openalign.train.start import begin
 
-    for line in begin.check(config).taken:
-        say(f"train     takes from what it begins from: {line}")
+    return begin.check(config).taken
 
 
 def ranks_asked_for(config: TrainConfig, *, num_gpus: int) -> int:

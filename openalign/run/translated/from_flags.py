@@ -139,8 +139,13 @@ def root_of(model: str, overrides: Sequence[str]) -> str:
     return roots[0] or by_default
 
 
+_EXPORT_OF_A_RUN = re.compile(r"([^/]+)/train/export$")
+
+
 def name_of_model(model: str) -> str:
     """Return what a model is called: the last part of its path, in characters fit for a folder.
+
+    The model of a run, `<run>/train/export`, is called `<run>-export`.
 
     Raises:
         ConfigError: nothing is left.
@@ -148,7 +153,10 @@ def name_of_model(model: str) -> str:
     path = storage.absolute(model).rstrip("/")
     if "://" in path:
         path = path.partition("@")[0]  # a revision of the hub
-    name = re.sub(r"[^\w.-]+", "-", path.rpartition("/")[2], flags=re.ASCII).strip("-.")
+    last = path.rpartition("/")[2]
+    if of_run := _EXPORT_OF_A_RUN.search(path):
+        last = f"{of_run[1]}-export"
+    name = re.sub(r"[^\w.-]+", "-", last, flags=re.ASCII).strip("-.")
     if not name:
         raise ConfigError(
             f"--model {model}: must be the folder of a model", hint=f"for example {COMMAND}"

@@ -15,6 +15,8 @@ from openalign.files.manifest import Manifest, StageFolder
 from openalign.run import consent, times
 from openalign.run.contract import Run
 from openalign.run.stages import STAGES, stage_names, stages_read
+from openalign.train.checkpoints.unfinished import BegunTraining, begun_trainings
+from openalign.train.start.origin import STAGE as TRAIN
 
 
 class StageStanding(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +43,8 @@ class StageStanding(msgspec.Struct, frozen=True, kw_only=True):
     """What it took; None where the log does not say."""
 
     folder: str
+    begun: tuple[BegunTraining, ...] = ()
+    """Trainings that were begun and not completed, of these settings or of others."""
 
 
 def standing_of(run: Run) -> list[StageStanding]:
@@ -52,9 +56,15 @@ def standing_of(run: Run) -> list[StageStanding]:
     """
     storage.check_reachable(run.config.root)
     reasons, took = consent.reasons_to_make(run), times.times_taken(run)
-    return [
+    found = [
         _of_stage(run, name, reason=reasons.get(name), took=took.get(name))
         for name in stage_names(run.config)
+    ]
+    return [
+        msgspec.structs.replace(each, begun=tuple(begun_trainings(run.folder(TRAIN))))
+        if each.name == TRAIN
+        else each
+        for each in found
     ]
 
 
@@ -84,6 +94,13 @@ def lines(name: str, root: str, standing: Sequence[StageStanding]) -> Iterator[s
         )
         yield "  ".join(cells).rstrip()
     yield ""
+    for each in standing:
+        for begun in each.begun if each.state != "running" else ():
+            of = "" if begun.num_steps is None else f" of {begun.num_steps:,}"
+            yield (
+                f"begun: step {begun.step:,}{of} in {begun.folder}; openalign {each.name} {name} "
+                "with its settings goes on there"
+            )
     if all(each.state == "complete" for each in standing):
         yield f"all is up to date; openalign show {name} shows what is there"
     else:

@@ -232,6 +232,26 @@ def test_a_file_that_is_no_vocabulary_is_named(
     assert message in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("form", ["vocab.txt", "tokenizer.json"])
+def test_a_tokenizer_that_was_saved_without_its_words_is_refused(tmp_path: Path, form: str) -> None:
+    if form == "vocab.txt":
+        write(tmp_path, None, WORDS[:5])
+    else:
+        words = {word: number for number, word in enumerate(WORDS[:5])}
+        BertTokenizer(vocab=words).save_pretrained(tmp_path)
+
+    said = refusal(tmp_path)
+
+    assert f"{form} has 5 special tokens and no other: every word of a text would be" in said
+    assert f"the model of config.json has {len(WORDS)} ids" in said
+
+
+def test_one_word_is_enough_for_a_tokenizer(tmp_path: Path) -> None:
+    write(tmp_path, None, WORDS[:6])
+
+    assert load(tmp_path).encode("a").tokens == ["[CLS]", "a", "[SEP]"]
+
+
 def saved_json(folder: Path, **changes: Any) -> None:
     """Write a `tokenizer.json` that the library saved, and change sections of it."""
     words = {word: number for number, word in enumerate(WORDS)}

@@ -17,7 +17,7 @@ from tiny_training import (
     rank_environment,
     tiny_config,
 )
-from transformers import AlignModel, AutoProcessor
+from transformers import AlignModel, AutoProcessor, BertTokenizer
 
 from openalign.errors import StageError
 from openalign.files import storage
@@ -253,6 +253,22 @@ def test_a_setting_that_contradicts_the_model_ends_the_run_before_it_trains(
     assert "error: `train.model.crop_px` is 24, and" in refused.stderr
     assert "has 32" in refused.stderr
     assert "starts 1 rank" not in refused.stderr
+
+
+def test_a_tokenizer_that_knows_no_word_of_the_texts_ends_the_run_before_it_trains(
+    pipelines: Path, tmp_path: Path
+) -> None:
+    align = shutil.copytree(pipelines.parent / "align", tmp_path / "align")
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "日", "本")
+    BertTokenizer(vocab={w: n for n, w in enumerate(words)}).save_pretrained(align)
+
+    refused = train(pipelines, f"train.init_from.path={align}", "--yes")
+
+    assert refused.returncode == 2
+    assert "error: 100% of the tokens of alt-texts, such as " in refused.stderr
+    assert (
+        f"{align}/tokenizer.json does not know: it has 7 tokens, and its model " in refused.stderr
+    )
 
 
 def test_a_run_goes_on_from_another_one_under_a_root_of_its_own(pipelines: Path) -> None:

@@ -24,7 +24,7 @@ from openalign.train.model.export import write_export
 from openalign.train.model.towers import build_towers
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.start import begin, origin
-from openalign.train.start.model_reading import word_rules
+from openalign.train.start.model_reading import check_texts, word_rules
 from openalign.train.starting_points import FromModel, FromRun
 
 TEXTS = ["a red square", "Red, café!", "日本の猫 🍎", "word " * 80]
@@ -117,6 +117,40 @@ def test_a_setting_that_contradicts_the_model_is_refused_with_both_values(
     assert said in str(refused.value)
     assert found in str(refused.value)
     assert str(saved[0]) in str(refused.value)
+
+
+def test_all_settings_that_contradict_the_model_are_named_at_once(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    tower = ImageTower(width=0.35, depth=0.5)
+    with pytest.raises(ConfigError) as refused:
+        begin.check(config_from(saved[0], image_tower=tower, crop_px=32, max_tokens=65))
+
+    said, hint = str(refused.value), refused.value.hint or ""
+    assert "`train.model.image_tower` is width 0.35, depth 0.5" in said
+    assert "; `train.model.max_tokens` is 65, and it has positions for 64 tokens" in said
+    assert "crop_px" not in said + hint
+    assert hint == (
+        "leave `image_tower` and `max_tokens` out, or write what the model has: image_tower: "
+        "{width: 0.25, depth: 0.3}, max_tokens: 64"
+    )
+
+
+def test_texts_of_which_the_model_knows_hardly_a_word_are_refused(
+    saved: tuple[Path, AlignModel],
+) -> None:
+    pretrained = begun(config_from(saved[0])).pretrained
+
+    # `red` and nine words in another script are a tenth that is known: that is just enough.
+    check_texts(pretrained, ["пес " * 9 + "red", "кот " * 9 + "red"])
+    check_texts(pretrained, [""])
+    check_texts(None, ["пес"])
+    with pytest.raises(InputError) as refused:
+        check_texts(pretrained, ["пес " * 10 + "red"])
+    message = f"91% of the tokens of alt-texts, such as {'пес ' * 10 + 'red'!r}, stand for words "
+    assert message in str(refused.value)
+    assert f"that {saved[0]}/tokenizer.json does not know: it has " in str(refused.value)
+    assert f"and its model {len(WORDS)} ids" in str(refused.value)
 
 
 def test_a_shorter_length_cuts_texts_and_leaves_the_model_s_positions(
