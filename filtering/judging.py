@@ -21,7 +21,7 @@ from apache_beam.pvalue import PCollection, TaggedOutput
 from openalign.engines.batches import read_batches
 from openalign.engines.buckets import at_the_end
 from openalign.engines.parts import Part, Summary
-from openalign.engines.tallies import MergeTallies, pieces_of, shown
+from openalign.engines.tallies import MergeTallies, on_their_own, pieces_of, shown
 from openalign.files.facts import DroppedExample, FrequentText, HostRows, JudgedFacts
 from openalign.files.names import KEPT, REJECTED
 from openalign.files.schemas import with_reason
@@ -181,14 +181,17 @@ class _Judging(beam.DoFn, ABC):
 
     def _tally(self, batch: pa.RecordBatch, out: pa.RecordBatch, verdict: Verdict) -> None:
         rejected = pl.DataFrame(out)
-        self._held["examples"].append(tallies.of_examples(rejected))
+        self._hold("examples", tallies.of_examples(rejected))
         urls = pl.DataFrame(batch.select(["image_url"]))
-        self._held["hosts"].append(tallies.of_hosts(urls, pl.Series(verdict.flags == 0)))
+        self._hold("hosts", tallies.of_hosts(urls, pl.Series(verdict.flags == 0)))
         if verdict.frequent_texts is not None:
             frequent, hashes = verdict.frequent_texts
             of_rejected = frequent[verdict.flags != 0]
             texts = hashes[verdict.flags != 0][of_rejected]
-            self._held["texts"].append(tallies.of_texts(rejected.filter(of_rejected), texts))
+            self._hold("texts", tallies.of_texts(rejected.filter(of_rejected), texts))
+
+    def _hold(self, name: str, rows: pl.DataFrame) -> None:
+        self._held[name].append(on_their_own(rows))
 
 
 class _JudgeBatches(_Judging):

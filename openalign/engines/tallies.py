@@ -74,7 +74,7 @@ class HeldTallies:
 
     def add(self, name: str, rows: pl.DataFrame) -> Iterator[TallyPiece]:
         """Take rows in; yield the pieces of all that is held, if that is a lot even when merged."""
-        self._held.setdefault(name, []).append(_on_their_own(rows))
+        self._held.setdefault(name, []).append(on_their_own(rows))
         self._num_rows += rows.height
         if self._num_rows < MAX_HELD_ROWS:
             return
@@ -98,7 +98,7 @@ class HeldTallies:
         self._num_rows = sum(frames[0].height for frames in self._held.values())
 
 
-def _on_their_own(rows: pl.DataFrame) -> pl.DataFrame:
+def on_their_own(rows: pl.DataFrame) -> pl.DataFrame:
     """Return a copy: rows that were taken out of a table hold the buffers of all its texts."""
     copied = pl.from_arrow(rows.to_arrow(compat_level=pl.CompatLevel.oldest()))
     assert isinstance(copied, pl.DataFrame)
