@@ -154,6 +154,7 @@ TABLE_12 = PaperTable(
                 kind="word_similarity",
                 metric=f"{group}/spearman",
                 benchmarks=("simlex999", "simlex"),
+                splits=(),
                 num_queries=num_pairs,
             ),
         )

@@ -7,7 +7,10 @@ from typing import Any
 from openalign.evaluate.results import TaskResult
 
 SAME_PROTOCOL = "yes"
-"""What stands under "same protocol?" where nothing is known to differ."""
+"""What stands under "same protocol?" where all that is compared is known, and nothing differs."""
+
+SETTINGS_NOT_KNOWN = "settings not known"
+"""What stands there of a task whose settings the results do not have."""
 
 ZERO_SHOT = "zero-shot"
 FINE_TUNED = "fine-tuned"
@@ -50,13 +53,13 @@ class FilledBy:
     kind, such as a mean over data sets."""
 
     splits: tuple[str, ...] = ("test",)
-    """What the published split is called; a task that does not say its split is not asked."""
+    """What the published split is called; empty for a benchmark without splits."""
 
     num_queries: int | None = None
     """How many queries the published number is over; None where it is not known."""
 
     sizes: tuple[Size, ...] = ()
-    """What else must be as large; a task that does not say a size is not asked."""
+    """What else must be as large."""
 
     recipe: str = ""
     """The recipe of fine-tuning that a task must have had to stand in the column at all."""
