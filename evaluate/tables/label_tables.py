@@ -113,12 +113,13 @@ TABLE_5 = PaperTable(
 
 
 def _vtab(kind: str, group: str) -> FilledBy:
-    is_fine_tuned = kind == "fine_tune"
+    if kind != "fine_tune":
+        return FilledBy(kind=kind, metric=group)
     return FilledBy(
         kind=kind,
         metric=group,
-        recipe="vtab" if is_fine_tuned else "",
-        differences=recipes.of_vtab if is_fine_tuned else None,
+        recipe="vtab",
+        differences=recipes.of_vtab,
         includes=partial(recipes.is_in, group),
     )
 

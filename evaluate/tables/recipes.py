@@ -9,6 +9,7 @@ from typing import Any
 from openalign.evaluate.datasets.labels.vtab.vtab_tasks import NUM_TRAIN, NUM_VAL, TASK_OF
 from openalign.evaluate.results import TaskResult
 from openalign.evaluate.tables.contract import SETTINGS_NOT_KNOWN
+from openalign.evaluate.tasks.fine_tuning.fine_tune import VTAB_TASK
 from openalign.evaluate.tasks.vtab_means import MEAN
 from openalign.settings.fields import identity
 from openalign.train.config import Duration
@@ -45,7 +46,7 @@ def of_vtab(task: TaskResult, settings: Mapping[str, Any]) -> Iterator[str]:
     trials = task.facts.get("trials", ())
     done = {**_done(task), "trials": [len(trials)] if trials else []}
     yield from _other_settings(VtabRecipe(), settings, done)
-    published = TASK_OF[vtab_name(task)]
+    published = TASK_OF[task.facts[VTAB_TASK]]
     sizes = {
         "num_train_images": NUM_TRAIN + NUM_VAL,
         "num_val_images": NUM_VAL,
@@ -58,14 +59,9 @@ def of_vtab(task: TaskResult, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"{published.title}: splits of other sizes than published"
 
 
-def vtab_name(task: TaskResult) -> str:
-    """Return which of the 19 tasks it is, of either kind; empty for none."""
-    return task.facts.get("vtab_task") or task.facts.get("task") or ""
-
-
 def is_in(group: str, task: TaskResult) -> bool:
-    """Tell whether a task is one of the 19, and of a group where it is not the mean over all."""
-    published = TASK_OF.get(vtab_name(task))
+    """Tell whether a fine-tuning is of one of the 19 tasks, and of a group; all are of the mean."""
+    published = TASK_OF.get(task.facts.get(VTAB_TASK, ""))
     return published is not None and group in (MEAN, published.group)
 
 

@@ -243,7 +243,7 @@ def measure(
                 )
                 for number, run in enumerate(runs, start=1)
             ),
-            vtab_task=vtab_task_of(task, num_classes=num_classes),
+            task=vtab_task_of(task, num_classes=num_classes),
         ),
         examples=examples,
         shown=shown_by_classes(examples),
