@@ -24,6 +24,7 @@ COYO_README = "coyo-align, README"
 MTEB = "MTEB's results"
 
 _MISSING = "-"
+_PLUS_MINUS = "\u00b1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,26 @@ class PublishedRow:
     """Whether it was measured as a run's row is: `yes`, or in few words what differs."""
 
 
+def papers_row(
+    table: int,
+    model: str,
+    cells: str,
+    *,
+    setting: str,
+    data: str = "",
+    protocol: str = SAME_PROTOCOL,
+) -> PublishedRow:
+    """Return a row that a table of the paper has; cells are as `printed` takes them."""
+    return PublishedRow(
+        model=model,
+        data=data,
+        setting=setting,
+        values=printed(cells),
+        source=f"ALIGN, Table {table}",
+        protocol=protocol,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OurRow:
     """A sort of row that a run can have in a table: where its numbers come from."""
@@ -175,13 +196,15 @@ class PaperTable:
 
 
 def printed(cells: str) -> tuple[str, ...]:
-    """Return the cells of a row, written with blanks between them and `-` for none."""
-    return tuple("" if cell == _MISSING else cell for cell in cells.split())
+    """Return the cells of a row, written with blanks between them, `-` for none and `+-`."""
+    return tuple(
+        "" if cell == _MISSING else cell.replace("+-", _PLUS_MINUS) for cell in cells.split()
+    )
 
 
 def printed_value(cell: str) -> float | None:
     """Return the number of a printed cell, without its deviation; None for an empty one."""
-    return float(cell.partition("\u00b1")[0]) if cell else None
+    return float(cell.partition(_PLUS_MINUS)[0]) if cell else None
 
 
 def canonical(benchmark: str) -> str:
