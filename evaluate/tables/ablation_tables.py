@@ -1,5 +1,7 @@
 """Tables 9, 10 and 12: training data and its size, and similar words."""
 
+from functools import partial
+
 from openalign.evaluate.tables.class_tables import (
     IMAGENET,
     IMAGENET_SPLITS,
@@ -20,6 +22,7 @@ from openalign.evaluate.tables.contract import (
     PaperTable,
     PublishedRow,
     Size,
+    papers_row,
     printed,
 )
 from openalign.evaluate.tables.retrieval_tables import (
@@ -66,13 +69,7 @@ _NO_MAIN_SCHEDULE = (
 
 
 def _ablation(table: int, model: str, data: str, cells: str) -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=ZERO_SHOT,
-        values=printed(cells),
-        source=f"ALIGN, Table {table}",
-    )
+    return papers_row(table, model, cells, setting=ZERO_SHOT, data=data)
 
 
 def _coyo(model: str, data: str, cells: str, *, source: str = COYO_README) -> PublishedRow:
@@ -138,10 +135,7 @@ TABLE_10 = PaperTable(
 )
 
 
-def _table_12(model: str, cells: str, *, data: str = "") -> PublishedRow:
-    return PublishedRow(
-        model=model, data=data, setting=_AS_IT_IS, values=printed(cells), source="ALIGN, Table 12"
-    )
+_table_12 = partial(papers_row, 12, setting=_AS_IT_IS)
 
 
 TABLE_12 = PaperTable(
@@ -154,6 +148,7 @@ TABLE_12 = PaperTable(
                 kind="word_similarity",
                 metric=f"{group}/spearman",
                 benchmarks=("simlex999", "simlex"),
+                splits=(),
                 num_queries=num_pairs,
             ),
         )

@@ -11,6 +11,7 @@ from openalign.evaluate.tables.contract import (
     PaperTable,
     PublishedRow,
     Size,
+    papers_row,
     printed,
 )
 
@@ -57,19 +58,8 @@ TABLE_4 = PaperTable(
         _zero_shot("ImageNet-V2", ("imagenet_v2", "wds_imagenetv2"), 10_000),
     ],
     rows=(
-        PublishedRow(
-            model="CLIP",
-            setting=ZERO_SHOT,
-            values=printed("76.2 88.9 77.2 70.1"),
-            source="ALIGN, Table 4",
-        ),
-        PublishedRow(
-            model=ALIGN_MODEL,
-            data=ALIGN_DATA,
-            setting=ZERO_SHOT,
-            values=printed("76.4 92.2 75.8 70.1"),
-            source="ALIGN, Table 4",
-        ),
+        papers_row(4, "CLIP", "76.2 88.9 77.2 70.1", setting=ZERO_SHOT),
+        papers_row(4, ALIGN_MODEL, "76.4 92.2 75.8 70.1", setting=ZERO_SHOT, data=ALIGN_DATA),
         PublishedRow(
             model=ALIGN_BASE,
             setting=ZERO_SHOT,

@@ -7,7 +7,10 @@ from typing import Any
 from openalign.evaluate.results import TaskResult
 
 SAME_PROTOCOL = "yes"
-"""What stands under "same protocol?" where nothing is known to differ."""
+"""What stands under "same protocol?" where all that is compared is known, and nothing differs."""
+
+SETTINGS_NOT_KNOWN = "settings not known"
+"""What stands there of a task whose settings the results do not have."""
 
 ZERO_SHOT = "zero-shot"
 FINE_TUNED = "fine-tuned"
@@ -21,6 +24,7 @@ COYO_README = "coyo-align, README"
 MTEB = "MTEB's results"
 
 _MISSING = "-"
+_PLUS_MINUS = "\u00b1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +54,13 @@ class FilledBy:
     kind, such as a mean over data sets."""
 
     splits: tuple[str, ...] = ("test",)
-    """What the published split is called; a task that does not say its split is not asked."""
+    """What the published split is called; empty for a benchmark without splits."""
 
     num_queries: int | None = None
     """How many queries the published number is over; None where it is not known."""
 
     sizes: tuple[Size, ...] = ()
-    """What else must be as large; a task that does not say a size is not asked."""
+    """What else must be as large."""
 
     recipe: str = ""
     """The recipe of fine-tuning that a task must have had to stand in the column at all."""
@@ -106,6 +110,26 @@ class PublishedRow:
     source: str
     protocol: str = SAME_PROTOCOL
     """Whether it was measured as a run's row is: `yes`, or in few words what differs."""
+
+
+def papers_row(
+    table: int,
+    model: str,
+    cells: str,
+    *,
+    setting: str,
+    data: str = "",
+    protocol: str = SAME_PROTOCOL,
+) -> PublishedRow:
+    """Return a row that a table of the paper has; cells are as `printed` takes them."""
+    return PublishedRow(
+        model=model,
+        data=data,
+        setting=setting,
+        values=printed(cells),
+        source=f"ALIGN, Table {table}",
+        protocol=protocol,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +196,15 @@ class PaperTable:
 
 
 def printed(cells: str) -> tuple[str, ...]:
-    """Return the cells of a row, written with blanks between them and `-` for none."""
-    return tuple("" if cell == _MISSING else cell for cell in cells.split())
+    """Return the cells of a row, written with blanks between them, `-` for none and `+-`."""
+    return tuple(
+        "" if cell == _MISSING else cell.replace("+-", _PLUS_MINUS) for cell in cells.split()
+    )
 
 
 def printed_value(cell: str) -> float | None:
     """Return the number of a printed cell, without its deviation; None for an empty one."""
-    return float(cell.partition("\u00b1")[0]) if cell else None
+    return float(cell.partition(_PLUS_MINUS)[0]) if cell else None
 
 
 def canonical(benchmark: str) -> str:

@@ -77,7 +77,7 @@ class Row:
 
     @property
     def has_same_protocol(self) -> bool:
-        """Whether nothing is known to differ from the paper's protocol."""
+        """Whether all that is compared is known, and as in the paper's protocol."""
         return self.protocol == SAME_PROTOCOL
 
 

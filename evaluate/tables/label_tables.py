@@ -22,6 +22,7 @@ from openalign.evaluate.tables.contract import (
     PaperTable,
     PublishedRow,
     Size,
+    papers_row,
     printed,
 )
 from openalign.evaluate.tasks.per_class import MEAN_PER_CLASS
@@ -33,15 +34,7 @@ _OWN_RECIPE = "no: by a recipe of its authors"
 _TOP_1 = "top_1"
 
 
-def _table_5(model: str, cells: str, *, data: str = "") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=_AS_THE_COLUMN_SAYS,
-        values=printed(cells),
-        source="ALIGN, Table 5",
-        protocol=SAME_PROTOCOL if data == ALIGN_DATA else _OWN_RECIPE,
-    )
+_table_5 = partial(papers_row, 5, setting=_AS_THE_COLUMN_SAYS, protocol=_OWN_RECIPE)
 
 
 def _imagenet(metric: str) -> FilledBy:
@@ -75,7 +68,9 @@ TABLE_5 = PaperTable(
         _table_5("NoisyStudent EfficientNet-L2", "- 88.4 98.7"),
         _table_5("ViT-H/14", "- 88.55 -"),
         _table_5("Meta Pseudo Labels EfficientNet-L2", "- 90.2 98.8"),
-        _table_5("ALIGN EfficientNet-L2", "85.5 88.64 98.67", data=ALIGN_DATA),
+        _table_5(
+            "ALIGN EfficientNet-L2", "85.5 88.64 98.67", data=ALIGN_DATA, protocol=SAME_PROTOCOL
+        ),
         PublishedRow(
             model=ALIGN_BASE,
             setting="few-shot probe",
@@ -113,12 +108,13 @@ TABLE_5 = PaperTable(
 
 
 def _vtab(kind: str, group: str) -> FilledBy:
-    is_fine_tuned = kind == "fine_tune"
+    if kind != "fine_tune":
+        return FilledBy(kind=kind, metric=group)
     return FilledBy(
         kind=kind,
         metric=group,
-        recipe="vtab" if is_fine_tuned else "",
-        differences=recipes.of_vtab if is_fine_tuned else None,
+        recipe="vtab",
+        differences=recipes.of_vtab,
         includes=partial(recipes.is_in, group),
     )
 
@@ -133,19 +129,13 @@ TABLE_6 = PaperTable(
         )
     ],
     rows=(
-        PublishedRow(
-            model="BiT-L",
+        papers_row(6, "BiT-L", "78.72 - - -", setting=FINE_TUNED, protocol="no: 40 trials a task"),
+        papers_row(
+            6,
+            ALIGN_MODEL,
+            "79.99+-0.15 83.38 87.56 73.25",
             setting=FINE_TUNED,
-            values=printed("78.72 - - -"),
-            source="ALIGN, Table 6",
-            protocol="no: 40 trials a task",
-        ),
-        PublishedRow(
-            model=ALIGN_MODEL,
             data=ALIGN_DATA,
-            setting=FINE_TUNED,
-            values=printed("79.99\u00b10.15 83.38 87.56 73.25"),
-            source="ALIGN, Table 6",
         ),
     ),
     our_setting=FINE_TUNED,
@@ -170,15 +160,7 @@ TABLE_6 = PaperTable(
 )
 
 
-def _table_7(model: str, cells: str, *, data: str = "") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=FINE_TUNED,
-        values=printed(cells),
-        source="ALIGN, Table 7",
-        protocol=SAME_PROTOCOL if data == ALIGN_DATA else _OWN_RECIPE,
-    )
+_table_7 = partial(papers_row, 7, setting=FINE_TUNED, protocol=_OWN_RECIPE)
 
 
 _FINE_GRAINED = (
@@ -225,7 +207,12 @@ TABLE_7 = PaperTable(
         _table_7("BiT-L", "99.63 96.62 - -"),
         _table_7("SAM, baseline (EfficientNet-L2)", "99.60 96.92 95.07 96.03"),
         _table_7("SAM, final (EfficientNet-L2)", "99.65 97.10 95.96 96.18"),
-        _table_7("ALIGN (EfficientNet-L2)", "99.65 96.19 96.13 95.88", data=ALIGN_DATA),
+        _table_7(
+            "ALIGN (EfficientNet-L2)",
+            "99.65 96.19 96.13 95.88",
+            data=ALIGN_DATA,
+            protocol=SAME_PROTOCOL,
+        ),
     ),
     our_setting=f"{FINE_TUNED}, top-1",
     our_protocol=_METRIC_NOT_SAID,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from openalign.evaluate.results import Metric, Results, TaskResult
-from openalign.evaluate.tables.contract import FilledBy, OurRow, canonical
+from openalign.evaluate.tables.contract import SETTINGS_NOT_KNOWN, FilledBy, OurRow, canonical
 from openalign.evaluate.tables.origins import settings_of
 from openalign.evaluate.tasks.contract import OVERALL
 
@@ -62,23 +62,28 @@ def _is_asked(task: TaskResult, filled_by: FilledBy) -> bool:
 
 
 def differences(sort: OurRow, results: Results, placed: Mapping[int, Placed]) -> list[str]:
-    """Return in few words what keeps a run's numbers from standing beside published ones."""
+    """Return in few words what keeps a run's numbers from standing beside published ones.
+
+    What the results do not say keeps them from it, too.
+    """
     found: list[str] = []
     if results.settings.get("fast"):
         found.append("a fast run on the first images of each split")
     for i, number in placed.items():
         filled_by = sort.filled_by[i]
         assert filled_by is not None, sort.setting
-        split = number.task.facts.get("split") if number.task is not None else None
-        if split is not None and split not in filled_by.splits:
-            found.append(f"split {split}, not {filled_by.splits[0]}")
+        if number.task is not None:
+            found += _other_split(filled_by, number.task)
         expected = filled_by.num_queries
         if expected is not None and number.metric.n != expected:
             found.append(f"{number.metric.n:,} queries, not {expected:,}")
         for task in _measured_by(filled_by, number.task, results):
+            settings = settings_of(results, task)
+            if not settings:
+                found.append(SETTINGS_NOT_KNOWN)
             found += _other_sizes(filled_by, task)
             if filled_by.differences is not None:
-                found += filled_by.differences(task, settings_of(results, task))
+                found += filled_by.differences(task, settings)
     return list(dict.fromkeys(found))
 
 
@@ -93,11 +98,23 @@ def _measured_by(
     ]
 
 
+def _other_split(filled_by: FilledBy, task: TaskResult) -> Iterator[str]:
+    """Yield that a task was measured on a split of another name than is published."""
+    if not filled_by.splits:
+        return
+    split = task.facts.get("split")
+    if split is None:
+        yield "split not known"
+    elif split not in filled_by.splits:
+        yield f"split {split}, not {filled_by.splits[0]}"
+
+
 def _other_sizes(filled_by: FilledBy, task: TaskResult) -> Iterator[str]:
     """Yield what a task had more or less of than the published number rests on."""
     for size in filled_by.sizes:
         fact = task.facts.get(size.fact)
         if fact is None:
+            yield f"{size.words} not known"
             continue
         found = fact if isinstance(fact, int) else len(fact)
         if found != size.number:

@@ -1,5 +1,7 @@
 """Tables 1, 2, 3 and 11: retrieval, Crisscrossed Captions, Multi30k."""
 
+from functools import partial
+
 from openalign.evaluate.tables.contract import (
     ALIGN_BASE,
     ALIGN_DATA,
@@ -9,11 +11,13 @@ from openalign.evaluate.tables.contract import (
     COYO_README,
     FINE_TUNED,
     MTEB,
+    SAME_PROTOCOL,
     ZERO_SHOT,
     Column,
     FilledBy,
     PaperTable,
     PublishedRow,
+    papers_row,
     printed,
 )
 from openalign.evaluate.tasks.contract import RECALL_AT, recall_at
@@ -53,14 +57,8 @@ def recall_column(
 
 
 def _table_1(model: str, cells: str, *, setting: str = ZERO_SHOT, data: str = "") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=setting,
-        values=printed(cells),
-        source="ALIGN, Table 1",
-        **({"protocol": _TUNED_ON_SETS} if setting == FINE_TUNED else {}),
-    )
+    protocol = _TUNED_ON_SETS if setting == FINE_TUNED else SAME_PROTOCOL
+    return papers_row(1, model, cells, setting=setting, data=data, protocol=protocol)
 
 
 TABLE_1 = PaperTable(
@@ -142,15 +140,7 @@ TABLE_1 = PaperTable(
 )
 
 
-def _table_2(model: str, cells: str, *, data: str = "MSCOCO") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=_ON_MSCOCO,
-        values=printed(cells),
-        source="ALIGN, Table 2",
-        protocol=_TRAINED_ON_COCO,
-    )
+_on_cxc = partial(papers_row, setting=_ON_MSCOCO, data="MSCOCO", protocol=_TRAINED_ON_COCO)
 
 
 TABLE_2 = PaperTable(
@@ -175,11 +165,12 @@ TABLE_2 = PaperTable(
         for k in RECALL_AT
     ],
     rows=(
-        _table_2("VSE++", "43.1 74.3 84.2 32.5 62.7 75.4 38.7 62.3 72.2 36.4 70.4 81.3"),
-        _table_2("VSRN", "52.4 81.9 90.0 40.1 71.1 81.5 41.0 64.8 74.5 44.2 76.7 86.2"),
-        _table_2("DE I2T", "53.9 82.7 91.2 39.8 70.2 80.9 26.0 47.1 57.5 38.3 74.1 85.0"),
-        _table_2("DE T2T+I2T", "55.9 84.2 91.8 41.7 72.3 83.0 42.4 64.9 74.0 38.5 73.6 84.9"),
-        _table_2(
+        _on_cxc(2, "VSE++", "43.1 74.3 84.2 32.5 62.7 75.4 38.7 62.3 72.2 36.4 70.4 81.3"),
+        _on_cxc(2, "VSRN", "52.4 81.9 90.0 40.1 71.1 81.5 41.0 64.8 74.5 44.2 76.7 86.2"),
+        _on_cxc(2, "DE I2T", "53.9 82.7 91.2 39.8 70.2 80.9 26.0 47.1 57.5 38.3 74.1 85.0"),
+        _on_cxc(2, "DE T2T+I2T", "55.9 84.2 91.8 41.7 72.3 83.0 42.4 64.9 74.0 38.5 73.6 84.9"),
+        _on_cxc(
+            2,
             ALIGN_MODEL,
             "78.1 94.3 97.4 61.8 84.9 91.1 45.4 66.8 75.2 49.4 81.4 89.1",
             data=f"{ALIGN_DATA}; MSCOCO",
@@ -197,17 +188,6 @@ TABLE_2 = PaperTable(
 )
 
 
-def _table_3(model: str, cells: str, *, data: str = "MSCOCO") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=_ON_MSCOCO,
-        values=printed(cells.replace("+-", "\u00b1")),
-        source="ALIGN, Table 3",
-        protocol=_TRAINED_ON_COCO,
-    )
-
-
 TABLE_3 = PaperTable(
     number=3,
     title="correlations on Crisscrossed Captions (Spearman's, times 100)",
@@ -219,11 +199,12 @@ TABLE_3 = PaperTable(
         for rating, title in (*((each, each.upper()) for each in RATINGS), (MEAN, "Mean"))
     ],
     rows=(
-        _table_3("VSE++", "74.4+-0.4 73.3+-0.9 55.2+-1.5 67.6"),
-        _table_3("VSRN", "73.0+-0.4 70.1+-1.0 60.4+-1.3 67.8"),
-        _table_3("DE I2T", "50.9+-0.6 81.3+-0.7 61.6+-1.4 64.6"),
-        _table_3("DE T2T+I2T", "74.2+-0.4 74.5+-0.9 61.9+-1.3 70.2"),
-        _table_3(
+        _on_cxc(3, "VSE++", "74.4+-0.4 73.3+-0.9 55.2+-1.5 67.6"),
+        _on_cxc(3, "VSRN", "73.0+-0.4 70.1+-1.0 60.4+-1.3 67.8"),
+        _on_cxc(3, "DE I2T", "50.9+-0.6 81.3+-0.7 61.6+-1.4 64.6"),
+        _on_cxc(3, "DE T2T+I2T", "74.2+-0.4 74.5+-0.9 61.9+-1.3 70.2"),
+        _on_cxc(
+            3,
             ALIGN_MODEL,
             "72.9+-0.4 77.2+-0.8 67.6+-1.2 72.6",
             data=f"{ALIGN_DATA}; MSCOCO",
@@ -241,14 +222,8 @@ TABLE_3 = PaperTable(
 
 
 def _table_11(model: str, cells: str, *, setting: str = ZERO_SHOT, data: str = "") -> PublishedRow:
-    return PublishedRow(
-        model=model,
-        data=data,
-        setting=setting,
-        values=printed(cells),
-        source="ALIGN, Table 11",
-        **({"protocol": "no: fine-tuned on Multi30k"} if setting == FINE_TUNED else {}),
-    )
+    protocol = "no: fine-tuned on Multi30k" if setting == FINE_TUNED else SAME_PROTOCOL
+    return papers_row(11, model, cells, setting=setting, data=data, protocol=protocol)
 
 
 TABLE_11 = PaperTable(

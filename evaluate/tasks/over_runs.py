@@ -66,12 +66,12 @@ def accuracy_over_runs(
     return [*tops, mean]
 
 
-def deviation_over_runs(prefix: str, values: Sequence[float]) -> Resampled:
+def deviation_over_runs(name: str, values: Sequence[float]) -> Resampled:
     """Return the standard deviation of what runs reach, as a metric without an interval."""
     deviation = deviation_of(values)
     return Resampled(
         metric=Metric(
-            name=f"{prefix}/std_over_runs",
+            name=name,
             value=deviation,
             low=deviation,
             high=deviation,

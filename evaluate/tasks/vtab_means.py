@@ -22,9 +22,8 @@ import numpy as np
 from openalign.evaluate.datasets.labels.vtab.vtab_tasks import VTAB_TASKS
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Floats
 from openalign.evaluate.metrics.resampled import Resampled, resampled_metric
-from openalign.evaluate.results import Metric
 from openalign.evaluate.tasks.contract import OVERALL, FinishedTask
-from openalign.evaluate.tasks.over_runs import deviation_of
+from openalign.evaluate.tasks.over_runs import deviation_over_runs
 
 MEAN = "mean"
 SETS = {
@@ -135,21 +134,7 @@ def _metrics_of(
     runs = means_of_runs([task.facts for task in tasks.measured])
     if runs is None:
         return [mean]
-    deviation = deviation_of(runs)
-    return [
-        mean,
-        Resampled(
-            metric=Metric(
-                name=f"{kind}/{OVERALL}/{tasks.name}_std",
-                value=deviation,
-                low=deviation,
-                high=deviation,
-                n=len(runs),
-                chance=0.0,
-                higher_is_better=False,
-            )
-        ),
-    ]
+    return [mean, deviation_over_runs(f"{mean.metric.name}_std", runs)]
 
 
 def _shuffled(task: str, value_R: Floats, seed: int) -> Floats:

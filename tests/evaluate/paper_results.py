@@ -7,7 +7,10 @@ from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tables.contract import FilledBy
 from openalign.evaluate.tables.origins import EvaluatedRun
 from openalign.evaluate.tables.paper import TABLES
+from openalign.settings.fields import identity
+from openalign.train.fine_tune.recipes import FineGrainedRecipe, ImageNetRecipe
 
+RECIPES = {recipe.kind: recipe for recipe in (ImageNetRecipe(), FineGrainedRecipe())}
 SPLIT_OF = {"imagenet": "val"}
 
 
@@ -43,18 +46,28 @@ def run_of(
 
 
 def whole_run(name: str, *, value: float = 0.5, half: float = 0.01) -> EvaluatedRun:
-    """Return a run that has a number in every column that tasks can fill, on all queries."""
+    """Return a run that has a number in every column that tasks fill, by the paper's protocol."""
     tasks: dict[str, TaskResult] = {}
     metrics: dict[str, Metric] = {}
     for filled_by in _columns():
         key = f"{filled_by.kind}/all"
         if filled_by.benchmarks:
+            facts: dict[str, Any] = {size.fact: size.number for size in filled_by.sizes}
             recipe = {"recipe": filled_by.recipe} if filled_by.recipe else {}
-            each = task(filled_by.kind, filled_by.benchmarks[0], **recipe)
+            each = task(filled_by.kind, filled_by.benchmarks[0], **facts, **recipe)
             tasks[each.key], key = each, each.key
         full_name = f"{key}/{filled_by.metric}"
         metrics[full_name] = metric(full_name, value, half=half, n=filled_by.num_queries or 1_000)
-    return run_of(name, list(tasks.values()), list(metrics.values()))
+    asked = [
+        {"kind": each.kind, "benchmark": each.benchmark, "name": "", **_recipe_of(each)}
+        for each in tasks.values()
+    ]
+    return run_of(name, list(tasks.values()), list(metrics.values()), settings={"tasks": asked})
+
+
+def _recipe_of(task: TaskResult) -> dict[str, Any]:
+    kind = task.facts.get("recipe")
+    return {} if kind is None else {"recipe": identity(RECIPES[kind])}
 
 
 def _columns() -> list[FilledBy]:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 FEWEST_TRAIN = 2
 """Training images: batch norm needs two."""
 
+VTAB_TASK = "vtab_task"
+"""What results call the fact that says which of VTAB's tasks it is."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineTuneTask:
@@ -89,19 +92,22 @@ class FineTuneTask:
 
 
 class FineTuneTrial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings that were drawn, and what became of them on the validation split."""
+    """Settings that were drawn, and what became of them on the validation split.
+
+    What is None was not noted: the result is of an earlier version.
+    """
 
     settings: dict[str, float]
     num_right: int
     """0 where the training diverged."""
 
-    seed: int = 0
+    seed: int | None = None
     """Of the order of images, of crops, and of what was dropped and mixed."""
 
-    num_skipped: int = 0
+    num_skipped: int | None = None
     """Steps that changed nothing: their loss or gradient was not finite."""
 
-    diverged: bool = False
+    diverged: bool | None = None
 
 
 class FineTuneStage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,8 +146,9 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     steps: tuple[int, ...]
     """Of each stage."""
 
-    num_skipped: int = 0
-    """Steps of all runs together that changed nothing: their loss or gradient was not finite."""
+    num_skipped: int | None = None
+    """Steps of all runs together that changed nothing: their loss or gradient was not finite. None
+    where an earlier version did not note it."""
 
     batch_size: int
     train_px: tuple[int, ...]
@@ -163,13 +170,8 @@ class FineTuneFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     runs: tuple[FineTuneRun, ...] = ()
     """Each of the runs, in their order."""
 
-    vtab_task: str = ""
+    task: str = msgspec.field(default="", name=VTAB_TASK)
     """Which of VTAB's 19 tasks it is; empty for another data set, and for another recipe."""
-
-    @property
-    def task(self) -> str:
-        """What means over VTAB's tasks know it by."""
-        return self.vtab_task
 
     @property
     def num_test(self) -> int:
@@ -287,8 +289,9 @@ def protocol(task: FinishedTask[FineTuneFacts]) -> str:
         f"{steps:,} steps at {train_px} px"
         for steps, train_px in zip(facts.steps, facts.train_px, strict=True)
     )
-    skipped = with_noun(facts.num_skipped, "step")
-    not_finite = f" {skipped} changed nothing: not finite." if facts.num_skipped else ""
+    not_finite = ""
+    if facts.num_skipped:
+        not_finite = f" {with_noun(facts.num_skipped, 'step')} changed nothing: not finite."
     trained = "The head alone, then all layers,"
     if facts.trials:
         trained = (

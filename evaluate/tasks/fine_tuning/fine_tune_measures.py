@@ -200,7 +200,9 @@ def measure(
         prefix, lasts, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
     )
     right_R = [run.num_right for run in runs]
-    metrics.append(deviation_over_runs(prefix, [right / len(places) for right in right_R]))
+    metrics.append(
+        deviation_over_runs(f"{prefix}/std_over_runs", [right / len(places) for right in right_R])
+    )
     if len(learned.stages) > 1:
         head, *_ = accuracy_over_runs(
             prefix, heads, label_Q, num_classes=num_classes, bootstrap=sampling.bootstrap
@@ -243,7 +245,7 @@ def measure(
                 )
                 for number, run in enumerate(runs, start=1)
             ),
-            vtab_task=vtab_task_of(task, num_classes=num_classes),
+            task=vtab_task_of(task, num_classes=num_classes),
         ),
         examples=examples,
         shown=shown_by_classes(examples),

@@ -38,7 +38,7 @@ class ShownTrial:
     """Of the images that chose, in percent."""
 
     note: str
-    """What is not as it should be; empty where all is."""
+    """What is not as it should be; empty where all is, or where nothing was noted."""
 
     is_chosen: bool
 
@@ -99,7 +99,7 @@ def section(
     of_vtab = _of_vtab(task.results)
     means = means_of("fine_tune", of_vtab, task.results) if of_vtab else []
     opening = opening_of("fine-tuned", numbers)
-    if facts.vtab_task and means[0].number is not None:
+    if facts.task and means[0].number is not None:
         # A page opens with the means of a whole VTAB, once; single tasks would fill it.
         opening = _opening(means) if of_vtab[0].name == task.name else []
     return FineTuneSection(
@@ -143,7 +143,7 @@ def why_chosen(facts: FineTuneFacts) -> str:
     """Return in a sentence or two why the settings are those of one trial."""
     best, num_val = facts.trials[facts.chosen], facts.num_val_images
     equal = sum(trial.num_right == best.num_right for trial in facts.trials) - 1
-    diverged = sum(trial.diverged for trial in facts.trials)
+    diverged = sum(trial.diverged is True for trial in facts.trials)
     others = f", as {with_noun(equal, 'other')} drawn after it" if equal else ""
     lost = f" {with_noun(diverged, 'trial')} diverged." if diverged else ""
     return (
@@ -185,7 +185,7 @@ def _shown_run(run: FineTuneRun, num_images: int) -> ShownRun:
     )
 
 
-def _skipped(num_skipped: int) -> str:
+def _skipped(num_skipped: int | None) -> str:
     return f"{with_noun(num_skipped, 'step')} not finite" if num_skipped else ""
 
 
@@ -222,4 +222,4 @@ def _of_vtab(results: Results) -> list[FinishedTask[FineTuneFacts]]:
         for task in results.tasks
         if task.kind == "fine_tune"
     ]
-    return [task for task in found if task.facts.vtab_task]
+    return [task for task in found if task.facts.task]

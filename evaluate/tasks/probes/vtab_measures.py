@@ -197,5 +197,5 @@ def metrics(
             n=len(hit_QR),
             chance=1 / num_classes,
         ),
-        deviation_over_runs(prefix, hit_QR.mean(axis=0).tolist()),
+        deviation_over_runs(f"{prefix}/std_over_runs", hit_QR.mean(axis=0).tolist()),
     ]

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from paper_results import metric, run_of, task, whole_run
 
 from openalign.evaluate.datasets.labels.vtab.vtab_tasks import TASK_OF, VTAB_TASKS
+from openalign.evaluate.results import TaskResult
 from openalign.evaluate.tables.filling import (
     Cell,
     FilledTable,
@@ -26,6 +28,11 @@ from openalign.train.fine_tune.recipes import FineGrainedRecipe, ImageNetRecipe,
 I2T = "split/image_to_text/recall_at_1"
 FLICKR = "Flickr30K, image to text, R@1"
 COCO = "MSCOCO 5K, image to text, R@1"
+OF_IMAGENET = {"head_top_1": 0.8, "top_1": 0.9, "top_5": 0.98, "mean_per_class": 0.9}
+WHOLE_IMAGENET = {"num_classes": 1_000, "num_train_images": 1_281_167}
+PLAIN = identity(ImageNetRecipe())
+ASKED = {"kind": "fine_tune", "benchmark": "imagenet", "name": ""}
+OF_PAPER = {"tasks": [{**ASKED, "recipe": PLAIN}]}
 
 
 def flickr(value: float, *, half: float = 0.01, n: int = 1_000, run: str = "ours") -> EvaluatedRun:
@@ -217,10 +224,122 @@ def test_where_the_protocol_is_another_nothing_is_marked() -> None:
         table = filled(tables, number)
         assert all(row.protocol != "yes" for row in ours(table))
         assert not any(cell.is_best for row in table.rows for cell in row.cells)
-    for number in (1, 4, 9, 10, 11, 12):
-        [row] = ours(filled(tables, number))
+    for number in (1, 4, 5, 9, 10, 11, 12):
+        row, *frozen = ours(filled(tables, number))
         assert row.protocol == "yes"
         assert all(cell.is_best for cell in row.cells)
+        # Table 5 has a second row, of a linear probe.
+        assert [each.setting for each in frozen] == (["linear probe"] if number == 5 else [])
+        assert all(each.protocol.startswith("no: ") for each in frozen)
+        assert not any(cell.is_best for each in frozen for cell in each.cells)
+
+
+NOT_SAID = "classes not known; training images not known"
+
+
+@pytest.mark.parametrize(
+    ("settings", "facts", "protocol"),
+    [
+        pytest.param({"tasks": []}, {}, f"settings not known; {NOT_SAID}", id="nothing"),
+        pytest.param({}, {}, f"{NOT_SAID}; settings not known", id="no recipe"),
+        pytest.param({}, WHOLE_IMAGENET, "settings not known", id="sizes alone"),
+        pytest.param(
+            {},
+            {**WHOLE_IMAGENET, "batch_size": 512, "run_right": [1, 2]},
+            "settings not known; batch_size: 512, not 1,024; runs: 2, not 1",
+            id="what was done",
+        ),
+        pytest.param(OF_PAPER, {}, NOT_SAID, id="settings alone"),
+        pytest.param(
+            {"tasks": [{**ASKED, "recipe": {k: v for k, v in PLAIN.items() if k != "epochs"}}]},
+            WHOLE_IMAGENET,
+            "epochs not known",
+            id="one setting less",
+        ),
+        pytest.param(OF_PAPER, WHOLE_IMAGENET, "yes", id="all"),
+    ],
+)
+def test_what_is_not_known_is_not_the_same_protocol(
+    settings: dict[str, Any], facts: dict[str, Any], protocol: str
+) -> None:
+    each = task("fine_tune", "imagenet", recipe="imagenet", **facts)
+    numbers = [
+        metric(f"{each.key}/{last}", 1.0, half=0.0, n=50_000)
+        for last in ("head_top_1", "top_1", "top_5")
+    ]
+    table = filled(tables_of([run_of("ours", [each], numbers, settings=settings)]), 5)
+
+    [row] = ours(table)
+    assert row.protocol == protocol
+    assert [cell.is_best for cell in row.cells] == [protocol == "yes"] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "missing", "protocol"),
+    [
+        ("retrieval", 1, "split", "split not known"),
+        ("zero_shot", 4, "split", "split not known"),
+        ("zero_shot", 4, "templates", "templates not known"),
+        ("neighbors", 9, "num_train_images", "training images not known"),
+    ],
+)
+def test_a_fact_that_is_not_there_is_said_to_be_missing(
+    kind: str, table: int, missing: str, protocol: str
+) -> None:
+    whole = whole_run("ours", value=1.0, half=0.001)
+    tasks = [
+        msgspec.structs.replace(
+            each, facts={name: fact for name, fact in each.facts.items() if name != missing}
+        )
+        for each in whole.results.tasks
+        if each.kind == kind
+    ]
+    run = run_of("ours", tasks, whole.results.metrics)
+
+    [row] = ours(filled(tables_of([run]), table))
+    assert row.protocol == protocol
+    assert not any(cell.is_best for cell in row.cells)
+
+
+def test_words_are_compared_without_a_split() -> None:
+    each = TaskResult(name="simlex999", kind="word_similarity", benchmark="simlex999", facts={})
+    number = metric("word_similarity/simlex999/all/spearman", 0.9, n=999)
+    [row] = ours(filled(tables_of([run_of("ours", [each], [number])]), 12))
+
+    assert row.protocol == "yes"
+
+
+@pytest.mark.parametrize(
+    ("facts", "protocol"),
+    [
+        pytest.param(
+            {
+                "steps": [125_114, 125_114],
+                "batch_size": 1_024,
+                "train_px": [289, 475],
+                "eval_px": [360, 600],
+                "run_right": [45_000],
+            },
+            "yes",
+            id="as asked",
+        ),
+        pytest.param(
+            {"steps": [125_114, 12_512], "batch_size": 1_024},
+            "epochs: 10.0005, not 100",
+            id="fewer steps of one stage",
+        ),
+        pytest.param(
+            {"train_px": [224, 475], "eval_px": [360, 480], "run_right": [1, 2]},
+            "head_train_px: 224, not 289; eval_px: 480, not 600; runs: 2, not 1",
+            id="other crops and runs",
+        ),
+    ],
+)
+def test_what_was_done_counts_and_not_what_was_asked(facts: dict[str, Any], protocol: str) -> None:
+    whole = {**WHOLE_IMAGENET, **facts}
+    run = fine_tuned("imagenet", ImageNetRecipe(), OF_IMAGENET, n=50_000, **whole)
+
+    assert ours(filled(tables_of([run]), 5))[0].protocol == protocol
 
 
 def sized(kind: str, metric_name: str, **facts: Any) -> EvaluatedRun:
@@ -338,10 +457,6 @@ def fine_tuned(
     metrics = [metric(f"{each.key}/{last}", value, n=n) for last, value in numbers.items()]
     asked = {"kind": "fine_tune", "benchmark": benchmark, "name": "", "recipe": plain}
     return run_of("ours", [each], metrics, settings={"tasks": [asked]})
-
-
-OF_IMAGENET = {"head_top_1": 0.8, "top_1": 0.9, "top_5": 0.98, "mean_per_class": 0.9}
-WHOLE_IMAGENET = {"num_classes": 1_000, "num_train_images": 1_281_167}
 
 
 def test_a_fine_tuned_network_stands_beside_the_papers_on_imagenet() -> None:
@@ -465,3 +580,22 @@ def test_what_a_task_of_vtab_has_otherwise_is_said_of_the_mean() -> None:
         "; trials: 2, not 50; updates: 10 or 20, not 500 or 1,000 or 2,000 or 4,000 or 8,000 or "
         "16,000; Patch Camelyon: splits of other sizes than published"
     )
+
+
+def test_what_facts_say_of_vtabs_sweep_counts_and_sizes_that_they_do_not_say_are_missing() -> None:
+    done = {"batch_size": 32, "trials": [{}, {}], "run_right": [1], "num_val_images": None}
+    [row] = ours(filled(tables_of([vtab_run(VtabRecipe(), **done)]), 6))
+
+    assert row.protocol.endswith(
+        "; trials: 2, not 50; batch_size: 32, not 64; runs: 1, not 3; "
+        "Patch Camelyon: sizes of splits not known"
+    )
+
+
+def test_both_stages_of_fine_grained_classes_count() -> None:
+    done = {"steps": [20_000, 100], "train_px": [289, 224], "run_right": [1, 2, 3]}
+    sizes = {"num_classes": 102, "num_train_images": 2_040}
+    run = fine_tuned("flowers102", FineGrainedRecipe(), {"top_1": 0.9}, n=6_149, **sizes, **done)
+
+    [row] = ours(filled(tables_of([run]), 7))
+    assert row.protocol.endswith(" of both; steps: 100, not 20,000; train_px: 224, not 289")

@@ -12,28 +12,34 @@ from openalign.evaluate.results import Metric, Results, TaskResult
 from openalign.evaluate.tasks.contract import FinishedTask
 from openalign.evaluate.tasks.fine_tuning.fine_tune import (
     KIND,
+    VTAB_TASK,
     FineTuneFacts,
     FineTuneRun,
     FineTuneStage,
     FineTuneTrial,
+    protocol,
 )
 from openalign.evaluate.tasks.fine_tuning.fine_tune_section import (
     FineTuneSection,
+    how_trained,
     section,
     why_chosen,
 )
 from openalign.evaluate.tasks.per_class import ClassifiedExamples
 from openalign.pages.templating import environment
 
+
+def trial(rate: float, *, num_right: int, **changes: Any) -> FineTuneTrial:
+    settings = {"learning_rate": rate, "updates": 500.0}
+    noted = {"seed": 7, "num_skipped": 0, "diverged": False, **changes}
+    return FineTuneTrial(settings=settings, num_right=num_right, **noted)
+
+
 TRIALS = (
-    FineTuneTrial(settings={"learning_rate": 0.01, "updates": 500.0}, num_right=100, seed=7),
-    FineTuneTrial(settings={"learning_rate": 0.1, "updates": 500.0}, num_right=150, seed=7),
-    FineTuneTrial(
-        settings={"learning_rate": 1.0, "updates": 500.0}, num_right=0, seed=7, diverged=True
-    ),
-    FineTuneTrial(
-        settings={"learning_rate": 0.02, "updates": 500.0}, num_right=150, seed=7, num_skipped=2
-    ),
+    trial(0.01, num_right=100),
+    trial(0.1, num_right=150),
+    trial(1.0, num_right=0, diverged=True),
+    trial(0.02, num_right=150, num_skipped=2),
 )
 RUNS = (
     FineTuneRun(
@@ -41,10 +47,10 @@ RUNS = (
         stages=(FineTuneStage(steps=500, num_skipped=1, num_right=50, mean_per_class=0.456),),
     ),
 )
-FACTS = facts_of(trials=TRIALS, chosen=1, runs=RUNS, vtab_task="dtd")
+FACTS = facts_of(trials=TRIALS, chosen=1, runs=RUNS, task="dtd")
 
 
-def shown(facts: FineTuneFacts = FACTS) -> FineTuneSection:
+def finished(facts: FineTuneFacts) -> FinishedTask[FineTuneFacts]:
     metrics = tuple(
         Metric(name=f"fine_tune/dtd/{last}", value=0.5, low=0.4, high=0.6, n=100, chance=0.1)
         for last in ("top_1", "mean_per_class", "std_over_runs")
@@ -53,9 +59,12 @@ def shown(facts: FineTuneFacts = FACTS) -> FineTuneSection:
         name="dtd", kind="fine_tune", benchmark="dtd", facts=msgspec.to_builtins(facts)
     )
     results = Results(metrics=metrics, tasks=(of_task,), settings={}, libraries={}, hashes={})
-    task = FinishedTask(name="dtd", benchmark="dtd", facts=facts, results=results)
+    return FinishedTask(name="dtd", benchmark="dtd", facts=facts, results=results)
+
+
+def shown(facts: FineTuneFacts = FACTS) -> FineTuneSection:
     tiles: Any = None  # there is no image
-    return section(task, ClassifiedExamples(images=(), classes=(), confused=()), tiles)
+    return section(finished(facts), ClassifiedExamples(images=(), classes=(), confused=()), tiles)
 
 
 def rendered(form: str, facts: FineTuneFacts = FACTS) -> str:
@@ -75,6 +84,31 @@ def test_it_is_said_why_settings_were_chosen() -> None:
     )
     alone = msgspec.structs.replace(FACTS, trials=TRIALS[:2])
     assert why_chosen(alone) == "Trial 2 of 2 was chosen: 150 of 200 images right."
+
+
+def test_what_an_earlier_version_did_not_note_is_not_known_and_not_shown() -> None:
+    earlier = msgspec.to_builtins(facts_of(chosen=0, task="dtd"))
+    del earlier["num_skipped"]
+    earlier["trials"] = [
+        {"settings": {"learning_rate": 0.1}, "num_right": 150},
+        {"settings": {"learning_rate": 1.0}, "num_right": 0},
+    ]
+    facts = msgspec.convert(earlier, FineTuneFacts)
+
+    assert [(each.seed, each.num_skipped, each.diverged) for each in facts.trials] == [
+        (None, None, None)
+    ] * 2
+    assert facts.num_skipped is None
+    assert why_chosen(facts) == "Trial 1 of 2 was chosen: 150 of 200 images right."
+    assert [each.note for each in shown(facts).trials] == ["", ""]
+    assert "not finite" not in how_trained(facts) + protocol(finished(facts))
+
+
+def test_results_call_vtabs_task_as_tables_ask_for_it() -> None:
+    stored = msgspec.to_builtins(facts_of(task="dtd"))
+
+    assert stored[VTAB_TASK] == "dtd"
+    assert msgspec.convert(stored, FineTuneFacts).task == "dtd"
 
 
 def test_trials_stand_with_the_best_first_and_what_went_wrong() -> None:

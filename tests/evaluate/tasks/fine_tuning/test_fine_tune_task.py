@@ -219,7 +219,7 @@ def test_numbers_are_means_over_runs_of_the_last_stage() -> None:
         )
         for number, of_stages in enumerate([[(3, 0.5), (6, 1.0)], [(1, 1 / 6), (3, 0.5)]], start=1)
     )
-    assert facts.vtab_task == "", "another recipe"
+    assert facts.task == "", "another recipe"
     assert how_trained(facts).endswith(
         "4 images a step; 2 runs; 4 steps changed nothing: not finite"
     )
@@ -267,7 +267,7 @@ def test_means_are_over_the_tasks_of_vtab_alone() -> None:
         FinishedTask(
             name=name or "pets",
             benchmark=name or "pets",
-            facts=facts_of(vtab_task=name, num_images=100, run_right=(100 * a, 100 * b)),
+            facts=facts_of(task=name, num_images=100, run_right=(100 * a, 100 * b)),
             results=results,
         )
         for name, (a, b) in shares.items()
