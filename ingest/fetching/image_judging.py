@@ -5,8 +5,6 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import polars as pl
-
 from openalign.files.removals import Removals
 from openalign.files.states import FetchState
 from openalign.images.headers import ImageError, read_size
@@ -41,7 +39,7 @@ class ImageJudge:
 
     def judge_redirect(self, _: str, target: str) -> Refusal | None:
         """Refuse a redirect to an address that is left out."""
-        if not self.removals.of_addresses(pl.Series([target])).any():
+        if not self.removals.has_address(target):
             return None
         return Refusal(state=FetchState.REMOVED, detail="a redirect leads to what is listed")
 
@@ -76,7 +74,7 @@ class ImageJudge:
     def _refusal_of_hash(self, sha256: str, expected: Collection[str]) -> Refusal | None:
         if expected and sha256 not in expected:
             return Refusal(state=FetchState.HASH_MISMATCH, detail=f"sha256 is {sha256}")
-        if self.removals.of_contents(pl.Series([sha256])).any():
+        if self.removals.has_content(sha256):
             return Refusal(state=FetchState.REMOVED, detail=f"its sha256, {sha256}, is listed")
         return None
 

@@ -5,12 +5,11 @@ origin (`site_rules`), then, after DNS, the IP address. Each host has a limit on
 connections. Every wait has a deadline. Temporary failures are tried again.
 """
 
-import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +26,7 @@ from openalign.ingest.web.rules.site_rules import MAX_RULES_REDIRECTS, SiteRules
 from openalign.ingest.web.standing import OUT_OF_BUDGET, Standing
 from openalign.ingest.web.transfers.connections import Connections, Request
 from openalign.ingest.web.urls import canonical_url, has_bad_port, host_of, origin_of
+from openalign.ingest.web.visits import Visit
 
 MAX_HELD_BYTES = 512_000_000
 """No request starts while bodies in memory exceed this; running transfers continue."""
@@ -34,30 +34,6 @@ MAX_HELD_BYTES = 512_000_000
 _LONGEST_WAIT_SECONDS = 1.0
 _SCAN_SECONDS = 0.1
 _TURN_SECONDS = 0.001
-
-
-@dataclass(slots=True)
-class _Visit:
-    """One address on its way through attempts and redirects."""
-
-    asked: str
-    """The caller's URL; empty for a file of rules."""
-
-    url: str
-    host: str
-    rules_file: str = ""
-    """The file of an origin's rules that this asks for."""
-
-    rules_until: float = math.inf
-    """When the rules that allow it expire."""
-
-    num_attempts: int = 0
-    on_new_connection: bool = False
-    """Whether the next attempt uses no connection of an earlier request."""
-
-    num_redirects: int = 0
-    redirect: Head | None = None
-    """The redirect that led here."""
 
 
 class WebClient:
@@ -86,16 +62,16 @@ class WebClient:
         self._body = self._asked_body = body
         # A byte more than is read tells whether the file goes on.
         self._rules_body = BodyRule(max_bytes=MAX_ROBOTS_BYTES + 1, cut=True)
-        self._connections: Connections[_Visit] = Connections(
+        self._connections: Connections[Visit] = Connections(
             config, accept=accept, max_held_bytes=max_held_bytes
         )
         self._limits = LimitsByHost(config, owners_of)
-        self._pace: Pace[_Visit] = Pace(self._limits.of)
+        self._pace: Pace[Visit] = Pace(self._limits.of)
         self._standing = Standing(self._limits.of)
         self._rules = SiteRules(config)
-        self._awaiting_rules: dict[str, list[_Visit]] = defaultdict(list)
+        self._awaiting_rules: dict[str, list[Visit]] = defaultdict(list)
         self._outages = Outages(config.connect_to, Machine(config.dns.servers), proxy=config.proxy)
-        self._doubtful: list[tuple[Future[str | None], _Visit, Ending]] = []
+        self._doubtful: list[tuple[Future[str | None], Visit, Ending]] = []
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
         self._next_turn = 0.0
@@ -138,7 +114,7 @@ class WebClient:
         """Ask for canonical URLs, beside those that are open; `take` returns their outcomes."""
         for url in urls:
             self._num_open += 1
-            self._admit(_Visit(asked=url, url=url, host=host_of(url)))
+            self._admit(Visit(asked=url, url=url, host=host_of(url)))
 
     def take(self) -> Outcome | None:
         """Return an outcome, in the order in which they end; None when no address is open.
@@ -203,14 +179,14 @@ class WebClient:
 
     # The steps of an address ---------------------------------------------------------------------
 
-    def _admit(self, visit: _Visit) -> None:
+    def _admit(self, visit: Visit) -> None:
         """Queue an address, once the rules of its origin are known and allow it."""
         if refusal := self._standing.closed(visit.host) or self._refusal_of(visit.url):
             self._end(visit, refusal)
         elif (judged := self._judged(visit)) is not None:
             self._enqueue(judged)
 
-    def _judged(self, visit: _Visit) -> _Visit | None:
+    def _judged(self, visit: Visit) -> Visit | None:
         """Return an address that the rules of its origin allow.
 
         If they are not known it waits, and the file that says them is returned, once. None: the
@@ -221,7 +197,7 @@ class WebClient:
         if file := self._rules.file_before(visit.url, time.monotonic()):
             waiting = self._awaiting_rules[file]
             waiting.append(visit)
-            first = _Visit(asked="", url=file, host=visit.host, rules_file=file)
+            first = Visit(asked="", url=file, host=visit.host, rules_file=file)
             return first if len(waiting) == 1 else None
         if refusal := self._rules.refusal_of(visit.url):
             self._end(visit, refusal)
@@ -229,7 +205,7 @@ class WebClient:
         visit.rules_until = self._rules.hold_until(visit.url)
         return visit
 
-    def _enqueue(self, visit: _Visit) -> None:
+    def _enqueue(self, visit: Visit) -> None:
         self._pace.put(visit.host, visit, now=time.monotonic())
 
     def _refusal_of(self, url: str) -> Refusal | None:
@@ -243,7 +219,7 @@ class WebClient:
             return None
         return Refusal(state=FetchState.PRIVATE_ADDRESS, detail=f"{host} is not a public address")
 
-    def _judge(self, visit: _Visit, ended: Ending) -> None:
+    def _judge(self, visit: Visit, ended: Ending) -> None:
         """Conclude answers and failures of a host; retry after an outage of this machine."""
         if ended.head is not None:
             self._outages.note_answer(visit.host, ended.address)
@@ -261,7 +237,7 @@ class WebClient:
         else:
             self._conclude(visit, ended)
 
-    def _ask_anew(self, visit: _Visit) -> None:
+    def _ask_anew(self, visit: Visit) -> None:
         """Ask on a new connection, because the last answer of this one went on beyond its end.
 
         A body that is longer than it says leaves bytes behind. Most are seen before the connection
@@ -271,7 +247,7 @@ class WebClient:
         visit.on_new_connection = True
         self._put_back(visit)
 
-    def _put_back(self, visit: _Visit) -> None:
+    def _put_back(self, visit: Visit) -> None:
         """Queue an address whose last attempt does not count."""
         visit.num_attempts -= 1
         now = time.monotonic()
@@ -287,7 +263,7 @@ class WebClient:
             else:
                 self._conclude(visit, ended)
 
-    def _endure(self, visit: _Visit, what: str) -> None:
+    def _endure(self, visit: Visit, what: str) -> None:
         """Try again after an outage of this machine, which does not count against the host.
 
         Raises:
@@ -296,7 +272,7 @@ class WebClient:
         if not self._try_again(visit):
             raise outage_error(what)
 
-    def _conclude(self, visit: _Visit, ended: Ending) -> None:
+    def _conclude(self, visit: Visit, ended: Ending) -> None:
         head, refusal = ended.head, ended.refusal
         self._note(visit.host, ended)
         can_heal = ended.can_heal
@@ -332,7 +308,7 @@ class WebClient:
         for visit in self._pace.expel(host, now=time.monotonic()):
             self._end(visit, why)
 
-    def _redirect(self, visit: _Visit, head: Head) -> None:
+    def _redirect(self, visit: Visit, head: Head) -> None:
         target = canonical_url(head.location, head.url) if head.location else None
         limit = MAX_RULES_REDIRECTS if visit.rules_file else self._config.max_redirects
         if target is None:
@@ -357,12 +333,12 @@ class WebClient:
                 )
             )
 
-    def _refusal_of_redirect(self, visit: _Visit, target: str) -> Refusal | None:
+    def _refusal_of_redirect(self, visit: Visit, target: str) -> Refusal | None:
         if self._judge_redirect is None or visit.rules_file:
             return None
         return self._judge_redirect(visit.url, target)
 
-    def _try_again(self, visit: _Visit) -> bool:
+    def _try_again(self, visit: Visit) -> bool:
         """Queue another attempt; return False when there is none left."""
         if visit.num_attempts > self._config.num_retries or self._standing.closed(visit.host):
             return False
@@ -372,7 +348,7 @@ class WebClient:
         self._pace.delay(visit.host, visit, until=now + pause, now=now)
         return True
 
-    def _succeed(self, visit: _Visit, head: Head, body: bytes) -> None:
+    def _succeed(self, visit: Visit, head: Head, body: bytes) -> None:
         if visit.rules_file:
             self._rules.learn_answer(visit.rules_file, head, body, now=time.monotonic())
             self._admit_waiting(visit.rules_file)
@@ -380,7 +356,7 @@ class WebClient:
         self._give(Response(url=visit.asked, head=head, body=body))
 
     def _end(
-        self, visit: _Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
+        self, visit: Visit, refusal: Refusal, *, head: Head | None = None, body: bytes = b""
     ) -> None:
         if visit.rules_file:
             self._rules.learn_failure(visit.rules_file, refusal, head, now=time.monotonic())

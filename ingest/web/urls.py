@@ -8,6 +8,9 @@ import polars as pl
 MAX_URL_CHARS = 4096
 """Longer URLs count as broken."""
 
+MAX_HOST_CHARS = 253
+"""What RFC 1035 leaves for the name of a host. DNS has no longer one."""
+
 BAD_PORTS = frozenset(
     {
         *(0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95),
@@ -33,6 +36,9 @@ it alike.
 _ENCODED_HOST = "xn--"
 """The standard refuses a host whose encoded part is broken; versions of the parser differ in it."""
 
+_LONG_HOST = rf"^https?://[a-z0-9.-]{{{MAX_HOST_CHARS + 1}}}"
+"""URLs as above, whose host is too long."""
+
 _CANONICAL = re.compile(_AS_IT_STANDS)
 
 _BEHIND_HOST = re.compile(rf"/(?:{_SEGMENT}(?:/(?:{_SEGMENT})?)*)?{_QUERY}")
@@ -46,12 +52,13 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
     """Return the canonical form of an http or https URL, or None when it is not one.
 
     Scheme and host in lower case, default port and fragment dropped, path and query escaped, dots
-    resolved. A URL that carries a user name or password is refused. `base` is canonical.
+    resolved. A URL that carries a user name or password, or whose host is longer than a name can
+    be, is refused. `base` is canonical.
     """
     if len(raw) > MAX_URL_CHARS:
         return None
     if _CANONICAL.fullmatch(raw) and _ENCODED_HOST not in raw:
-        return raw
+        return None if _has_long_host(raw) else raw
     if base is not None and (joined := _joined_as_it_stands(raw, base)):
         return joined
     try:
@@ -62,7 +69,12 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
         return None
     url = href.partition("#")[0]
     authority = url.split("/", 3)[2]  # a path always follows, if only a slash
-    return None if "@" in authority else url
+    return None if "@" in authority or _has_long_host(url) else url
+
+
+def _has_long_host(url: str) -> bool:
+    # A dot at its end stands for the root, which has no name.
+    return len(url) > MAX_HOST_CHARS and len(host_of(url).removesuffix(".")) > MAX_HOST_CHARS
 
 
 def _joined_as_it_stands(raw: str, base: str) -> str | None:
@@ -78,6 +90,7 @@ def canonical_urls(raws: pl.Series) -> pl.Series:
     is_canonical = (
         raws.str.contains(_AS_IT_STANDS)
         & ~raws.str.contains(_ENCODED_HOST, literal=True)
+        & ~raws.str.contains(_LONG_HOST)
         & (raws.str.len_chars() <= MAX_URL_CHARS)
     )
     others = is_canonical.not_().arg_true()

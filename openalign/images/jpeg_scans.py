@@ -16,8 +16,11 @@ from openalign.images.headers import ImageError, ImageFault
 
 _END = b"\xff\xd9"
 _SCAN = b"\xff\xda"
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-"""A marker, and no byte of pixels or restart between them."""
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
+"""The end, or a marker with a length; libjpeg passes over all other codes alone.
+
+Any number of FF may stand before a code. A pattern for all of them would try each one as the first.
+"""
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
@@ -92,8 +95,6 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
         if code == _END[1]:
             yield code, b""
             return
-        if code in (0x01, 0xD8):
-            continue  # these two have no length
         length = int.from_bytes(content[position : position + 2], "big")
         segment = content[position + 2 : position + length]
         position += 2 + len(segment)

@@ -81,7 +81,8 @@ def has_all_rows(content: bytes, image: Image.Image) -> bool:
     """Tell whether a PNG has data for all rows of the image that Pillow decoded from it.
 
     Where packed data end early, in good order, Pillow leaves the other rows zero and says nothing.
-    So the data are unpacked a second time where the row that comes last in them is zero.
+    So the data are unpacked a second time where the row that comes last in them is zero, or where
+    it may have data of another pass alone.
     """
     header = read_header(content)
     if header is None:
@@ -89,9 +90,9 @@ def has_all_rows(content: bytes, image: Image.Image) -> bool:
     is_interlaced = content[28] == 1
     width_px, height_px = image.size
     last = height_px - 1
-    if is_interlaced and last > 0 and last % 2 == 0:
+    if is_interlaced and last % 2 == 0:
         last -= 1  # the seventh pass has the odd rows
-    if image.crop((0, last, width_px, last + 1)).getbbox(alpha_only=False) is not None:
+    if last >= 0 and image.crop((0, last, width_px, last + 1)).getbbox(alpha_only=False):
         return True
     needed = _num_bytes(header, is_interlaced=is_interlaced)
     return _num_unpacked(content, needed) >= needed
@@ -110,14 +111,20 @@ def _num_bytes(header: Header, *, is_interlaced: bool) -> int:
 
 
 def _num_unpacked(content: bytes, needed: int) -> int:
-    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed."""
+    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed.
+
+    A decoder does not look further either: a broken checksum may follow.
+    """
     unpacking, total = zlib.decompressobj(), 0
     for start, end in _chunks(content):
         if content[start + 4 : start + 8] != b"IDAT":
             continue
         packed = content[start + 8 : end - 4]
         while packed and total < needed:
-            total += len(unpacking.decompress(packed, _PIECE_BYTES))
+            try:
+                total += len(unpacking.decompress(packed, min(_PIECE_BYTES, needed - total)))
+            except zlib.error:
+                return total
             packed = unpacking.unconsumed_tail
     return total
 

@@ -74,14 +74,13 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\0\0\0\x0cJXL \r\n\x87\n", _undecoded("JPEG XL")),
     (b"\0\0\0\x0cjP  \r\n\x87\n", _undecoded("JPEG 2000")),
     (b"\xff\x4f\xff\x51", _undecoded("JPEG 2000")),
-    (b"icns", _undecoded("ICNS")),
     (b"IIRO", _undecoded("Olympus raw")),
     (b"IIU\0", _undecoded("Panasonic raw")),
     (b"FUJIFILMCCD-RAW", _undecoded("Fujifilm raw")),
     (b"\x01\xda\0\1", _undecoded("SGI")),
     (b"\x01\xda\1\1", _undecoded("SGI")),
     (b"/* XPM */", _undecoded("XPM")),
-    (b"SIMPLE  =", _undecoded("FITS")),
+    (b"SIMPLE  =" + b" " * 20 + b"T", _undecoded("FITS")),
     (b"8BPS", _undecoded("PSD")),
     (b"gimp xcf", _undecoded("XCF")),
     (b"v/1\1", _undecoded("OpenEXR")),
@@ -103,8 +102,6 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"PK\3\4", _no_image("ZIP")),
     (b"Rar!\x1a\7", _no_image("RAR")),
     (b"7z\xbc\xaf\x27\x1c", _no_image("7-Zip")),
-    (b"CWS", _no_image("Flash")),
-    (b"FWS", _no_image("Flash")),
     (b"fLaC", _no_image("FLAC")),
     (b"\0\0\1\xba", _no_image("MPEG video")),
     (b"\0\0\1\xb3", _no_image("MPEG video")),
@@ -118,7 +115,24 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """The lengths that the second header of a BMP can have: two letters alone also begin texts."""
 
-_PNM = re.compile(rb"P[1-6]\s[\s\d#]|P7\nWIDTH ")
+_BETWEEN = rb"(?:\s|#[^\r\n]*[\r\n])+"
+"""What stands between two numbers of a PNM: white space and comments."""
+
+_NUMBER = _BETWEEN + rb"\d+"
+
+_PATTERNS = (
+    (re.compile(rb"P[14]" + 2 * _NUMBER + rb"[\s#]"), _undecoded("PNM")),
+    (re.compile(rb"P[2356]" + 3 * _NUMBER + rb"[\s#]"), _undecoded("PNM")),
+    (re.compile(rb"P7\nWIDTH "), _undecoded("PNM")),
+    (re.compile(rb"icns[\0-\3]"), _undecoded("ICNS")),
+    (re.compile(rb"[CF]WS[\1-\x3f](?s:.{3})[\0-\3]"), _no_image("Flash")),
+)
+"""Of formats whose magic alone also begins texts.
+
+A PNM has its size there, and some their largest value. The others have their length, which is taken
+up to 64 MB: the letters of a text would be a larger one.
+"""
+
 _JSON = re.compile(rb'(\[\s*)?\{\s*"|\[\s*["\[]|\{\s*\}')
 _TAG = re.compile(
     rb"<(?:head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta|link|center|form|"
@@ -189,8 +203,8 @@ def _tga(first: bytes) -> FileFormat | None:
     return _undecoded("TGA") if is_tga and b"\0\0" not in (first[12:14], first[14:16]) else None
 
 
-def _pnm(first: bytes) -> FileFormat | None:
-    return _undecoded("PNM") if _PNM.match(first) else None
+def _pattern(first: bytes) -> FileFormat | None:
+    return next((found for pattern, found in _PATTERNS if pattern.match(first)), None)
 
 
 def _text(first: bytes) -> FileFormat | None:
@@ -212,5 +226,5 @@ def _text(first: bytes) -> FileFormat | None:
 
 
 _TESTS: tuple[Callable[[bytes], FileFormat | None], ...] = (
-    *(_bmp, _riff, _iso_media, _emf, _icon, _tga, _pnm, _text),
+    *(_bmp, _riff, _iso_media, _emf, _icon, _tga, _pattern, _text),
 )

@@ -6,6 +6,7 @@ black.
 """
 
 import io
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,19 @@ _UNCOMPRESSED = 1
 _ONE_BEHIND_THE_OTHER = 2
 
 
+class _ReadByLibtiff(TiffImagePlugin.TiffImageFile):
+    """A TIFF whose pixels libtiff reads; else it only unpacks compressed ones.
+
+    Pillow knows that only as a global of its module, which would change what other threads decode.
+    So one of its methods is given globals of its own.
+    """
+
+    _setup = FunctionType(
+        vars(TiffImagePlugin.TiffImageFile)["_setup"].__code__,
+        {**vars(TiffImagePlugin), "READ_LIBTIFF": True},
+    )
+
+
 def opened_rightly(image: Image.Image, content: bytes) -> Image.Image:
     """Return an image whose header Pillow has read, so that it is decoded rightly.
 
@@ -28,7 +42,7 @@ def opened_rightly(image: Image.Image, content: bytes) -> Image.Image:
     if _num_pieces(tags) < _num_needed(tags):
         raise OSError("truncated: strips or tiles are missing")
     if _lies_in_deep_planes(tags):
-        image = _by_libtiff(content)
+        image = _ReadByLibtiff(io.BytesIO(content))
     palette = tags.get(_PALETTE)
     if image.mode == "P" and palette and max(palette) < 256:  # libtiff takes such values so, too
         image.palette = ImagePalette.raw("RGB;L", bytes(palette))
@@ -58,13 +72,3 @@ def _lies_in_deep_planes(tags: Any) -> bool:
         and tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
         and max(np.ravel(tags.get(_BITS, 1)), default=1) > 8
     )
-
-
-def _by_libtiff(content: bytes) -> Image.Image:
-    """Open a TIFF so that libtiff reads its pixels; else it only unpacks compressed ones."""
-    before = TiffImagePlugin.READ_LIBTIFF
-    TiffImagePlugin.READ_LIBTIFF = True
-    try:
-        return Image.open(io.BytesIO(content), formats=("TIFF",))
-    finally:
-        TiffImagePlugin.READ_LIBTIFF = before

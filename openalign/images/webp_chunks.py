@@ -1,7 +1,8 @@
 """The chunks of a WebP: the file as far as it is whole, with its right length.
 
-Pillow gives an animation up that is cut off behind its first frame, and every file whose length is
-not the one that it says, or that lacks the byte of padding at its end. Browsers show them.
+Pillow gives an animation up that is cut off behind its first frame, and every file that is shorter
+than it says, if only by the byte of padding at its end. Browsers show them. A file that says that
+it ends within its image stays as it is, and is refused: libwebp calls its lengths inconsistent.
 """
 
 _HEAD_BYTES = 12

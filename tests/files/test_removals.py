@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from openalign.files.removals import NO_REMOVALS, read_removals, removals_of, write_removals
 
@@ -17,6 +18,11 @@ URLS = pl.Series(
     ]
 )
 
+ODD = [
+    *("http://[::1]:8080/x", "http://b.example./x", "http://1.2.3.4/", "https://localhost/x"),
+    *("http://a.b..c/", "http://" + "a." * 126 + "a/"),
+]
+
 
 def test_an_address_is_left_out_by_itself_its_host_or_a_domain_around_it() -> None:
     by_url = removals_of(["http://a.example/2.png"], [], [])
@@ -29,6 +35,27 @@ def test_an_address_is_left_out_by_itself_its_host_or_a_domain_around_it() -> No
     assert not NO_REMOVALS.of_addresses(URLS).any()
 
 
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param((["http://a.example/2.png", ODD[0]], [], []), id="addresses"),
+        pytest.param(([], ["a.example", "[::1]", "b.example."], []), id="hosts"),
+        pytest.param(([], ["*.b.example", "*.example", "*.b..c"], []), id="domains"),
+        pytest.param(([], ["*.b.example."], ["ab" * 32]), id="a domain with the root"),
+        pytest.param(([], [], []), id="nothing"),
+    ],
+)
+def test_one_address_is_left_out_as_it_is_among_others(
+    entries: tuple[list[str], list[str], list[str]],
+) -> None:
+    urls, removals = pl.Series([*URLS, *ODD]), removals_of(*entries)
+
+    expected = removals.of_addresses(urls).tolist()
+
+    assert [removals.has_address(url) for url in urls] == expected
+    assert any(expected) == any(entries[:2])
+
+
 def test_a_host_is_not_the_hosts_below_it() -> None:
     assert removals_of([], ["b.example"], []).of_addresses(URLS).tolist()[2:4] == [False, True]
 
@@ -37,6 +64,7 @@ def test_contents_are_left_out_by_their_hash() -> None:
     removals = removals_of([], [], ["ab" * 32])
 
     assert removals.of_contents(pl.Series(["ab" * 32, "cd" * 32])).tolist() == [True, False]
+    assert [removals.has_content(sha256) for sha256 in ("ab" * 32, "cd" * 32)] == [True, False]
     assert not removals.of_addresses(pl.Series(["ab" * 32])).any()
 
 

@@ -134,3 +134,26 @@ def test_what_follows_a_jpeg_is_none_of_its_scans() -> None:
     content = encode(four_quarters()) + b"\xff\xda\0\0" * 500
 
     assert decode(content).size == (48, 32)
+
+
+def test_a_long_run_of_ff_costs_no_more_than_its_length() -> None:
+    """There is no limit of time here: where its bytes were paired, a megabyte took hours."""
+    content = encode(four_quarters())
+    comment = b"\xff\xda\0\0" * 101
+    segment = b"\xff\xfe" + (2 + len(comment)).to_bytes(2, "big") + comment
+    held = content[:2] + b"\xff" * 1_000_000 + b"\0" + segment + content[2:]
+
+    np.testing.assert_array_equal(decode(held), decode(content))
+
+
+@pytest.mark.parametrize("code", [0x01, 0x02, 0xBF, 0xD8], ids=hex)
+def test_scans_do_not_hide_behind_a_marker_that_has_no_length(code: int) -> None:
+    """Where it looks for the next restart, libjpeg passes over such a marker alone."""
+    content = encode(four_quarters(), progressive=True, restart_marker_blocks=1)
+    last = content.rindex(b"\xff\xda")
+    scans = b"".join([b"\xff\xda\0\x08\1\1\0\1\x3f\0" + b"\xff\xd0"] * 3000)
+    hidden = bytes([0xFF, code]) + (2 + len(scans)).to_bytes(2, "big") + scans
+    assert content[last:].count(b"\xff\xd0") > 0
+
+    with pytest.raises(ImageError, match="JPEG: it has more than 100 scans"):
+        decode(content[:-2] + hidden + END)

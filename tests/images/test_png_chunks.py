@@ -141,10 +141,18 @@ def test_a_transparency_is_of_no_more_colors_than_there_are(num: int, *, is_kept
     )
 
 
-def ended_early(rows: bytes, *, height: int, interlaced: int = 0) -> bytes:
-    """Return a gray PNG of eight columns whose data are these rows, in good order."""
+def ended_early(
+    rows: bytes, *, height: int, interlaced: int = 0, checksum: bytes | None = None
+) -> bytes:
+    """Return a gray PNG of eight columns whose data are these rows, in good order.
+
+    `checksum` takes the place of that behind the rows.
+    """
     header = struct.pack(">IIBBBBB", 8, height, 8, 0, 0, 0, interlaced)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = zlib.compress(rows)
+    if checksum is not None:
+        packed = packed[:-4] + checksum
+    chunks = [(b"IHDR", header), (b"IDAT", packed), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
@@ -152,6 +160,9 @@ ROW = b"\0" + b"\7" * 8
 BLACK_ROW = bytes(9)
 # Rows of the seven passes over 8 x 8 pixels.
 SEVEN = (b"\0\7" * 2 + b"\0\7\7" + b"\0\7\7" * 2 + b"\0\7\7\7\7" * 2) + b"\0\7\7\7\7" * 4 + ROW * 4
+
+# Of the passes over a single row: the first, second, fourth and sixth.
+ONE_ROW = b"\0\7" * 2 + b"\0\7\7" + b"\0" + b"\7" * 4
 
 
 @pytest.mark.parametrize(
@@ -161,11 +172,24 @@ SEVEN = (b"\0\7" * 2 + b"\0\7\7" + b"\0\7\7" * 2 + b"\0\7\7\7\7" * 2) + b"\0\7\7
         pytest.param(ended_early(ROW * 3 + BLACK_ROW, height=4), True, id="its last row black"),
         pytest.param(ended_early(BLACK_ROW * 4, height=4), True, id="black"),
         pytest.param(ended_early(ROW * 9, height=4), True, id="more than it needs"),
+        pytest.param(
+            ended_early(ROW * 3 + BLACK_ROW + ROW * 5, height=4, checksum=bytes(4)),
+            True,
+            id="its last row black, more than it needs, and a wrong checksum",
+        ),
         pytest.param(ended_early(ROW * 3, height=4), False, id="a row missing"),
         pytest.param(ended_early(ROW * 2, height=4), False, id="half"),
         pytest.param(ended_early(SEVEN, height=8, interlaced=1), True, id="interlaced"),
         pytest.param(
             ended_early(SEVEN[:-9], height=8, interlaced=1), False, id="interlaced, a row missing"
+        ),
+        pytest.param(
+            ended_early(ONE_ROW, height=1, interlaced=1), True, id="interlaced, of one row"
+        ),
+        pytest.param(
+            ended_early(ONE_ROW[:4], height=1, interlaced=1),
+            False,
+            id="interlaced, of one row, a pass missing",
         ),
     ],
 )

@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 import pytest
 from image_encoders import encode, four_quarters
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from openalign.images.decoding import decode
 from openalign.images.headers import ImageError
@@ -88,3 +89,22 @@ def test_the_number_of_strips_is_that_of_the_image_before_it_is_turned() -> None
     content = encode(four_quarters((48, 20)), "TIFF", compression="tiff_lzw", exif=tags)
 
     assert decode(content).size == (20, 48)
+
+
+def test_nothing_is_set_that_other_threads_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one thread stores must not depend on what another one decodes."""
+    was_set = list[str]()
+
+    class Watched(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            was_set.append(name)
+            super().__setattr__(name, value)
+
+    planes = [(COLORS[..., channel].astype("<u2") * 257).tobytes() for channel in range(3)]
+    content = tiff_of(planes, [*shape(8, 6, [16] * 3, 2), (284, 3, [2])])
+    with monkeypatch.context() as patch:
+        patch.setattr(TiffImagePlugin, "__class__", Watched)
+        was_set.clear()
+
+        np.testing.assert_array_equal(decode(content), COLORS)
+        assert was_set == []

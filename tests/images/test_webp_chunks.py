@@ -77,3 +77,21 @@ def test_a_webp_whose_image_is_cut_off_is_refused(content: bytes) -> None:
     assert whole(content) is content
     with pytest.raises(ImageError):
         decode(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(that_says(STILL, 0), id="nothing"),
+        pytest.param(that_says(STILL, len(STILL) - 8 - 20), id="20 bytes too little"),
+        pytest.param(that_says(odd_still(), len(odd_still()) - 9), id="all but its padding"),
+        pytest.param(
+            that_says(odd_still()[:-1], len(odd_still()) - 9), id="a file without its padding"
+        ),
+    ],
+)
+def test_a_webp_that_says_that_it_ends_within_its_image_is_refused(content: bytes) -> None:
+    """`libwebp` calls it inconsistent; what stands behind that end may be anything."""
+    assert whole(content) is content
+    with pytest.raises(ImageError):
+        decode(content)

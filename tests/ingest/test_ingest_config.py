@@ -12,7 +12,7 @@ from openalign.ingest.config import (
 from openalign.ingest.sources.crawl import SiteSource
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.web.config import HostConfig, WebConfig
-from openalign.ingest.web.transfers.transfer import user_agent
+from openalign.ingest.web.transfers.curl_options import user_agent
 from openalign.settings.fields import identity
 
 CONTACT = "someone@example.org"

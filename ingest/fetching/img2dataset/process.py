@@ -18,7 +18,7 @@ from openalign.ingest.web.answers import Head
 from openalign.ingest.web.rules.opt_outs import WITHHELD
 from openalign.ingest.web.rules.robots import AGENT
 from openalign.ingest.web.transfers.certificates import trusted
-from openalign.ingest.web.transfers.transfer import user_agent
+from openalign.ingest.web.transfers.curl_options import user_agent
 from openalign.ingest.web.urls import BAD_PORTS
 
 VERSION = "1.47.0"

@@ -17,7 +17,7 @@ from typing import Any
 from openalign.errors import InputError
 from openalign.ingest.sources.archives.tape import ArchiveError
 from openalign.ingest.web.transfers.certificates import trusted
-from openalign.ingest.web.transfers.transfer import user_agent
+from openalign.ingest.web.transfers.curl_options import user_agent
 
 CAN_HEAL = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 """Answers after which a request is repeated. Servers of archives also slow down with a 403."""

@@ -58,8 +58,9 @@ def _file(name: str, path: str) -> str:
 
 def _folder(name: str, path: str) -> str:
     parts = [Path(part) for part in path.split(":") if part]
-    there = [part for part in parts if part.exists()] or parts  # OpenSSL passes over the others
     try:
+        # OpenSSL passes over the others.
+        there = [part for part in parts if part.exists()] or parts
         names = [entry.name for part in there for entry in part.iterdir()]
     except OSError as error:
         raise InputError(f"{name}: {path}: {error.strerror}", hint=_HINT) from error

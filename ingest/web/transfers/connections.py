@@ -14,10 +14,11 @@ from openalign.ingest.web.answers import BodyRule, Ending
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import CONTROL_ADDRESSES, Machine
 from openalign.ingest.web.transfers.certificates import trusted
+from openalign.ingest.web.transfers.curl_options import user_agent
 from openalign.ingest.web.transfers.descriptors import connections_that_fit
 from openalign.ingest.web.transfers.names import Names
 from openalign.ingest.web.transfers.reactor import Reactor, process_share
-from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer, unresolved, user_agent
+from openalign.ingest.web.transfers.transfer import HeldBytes, Transfer, unresolved
 from openalign.ingest.web.urls import host_of
 
 T = TypeVar("T")

@@ -5,10 +5,8 @@ people. They contain no time and no port, because they become part of the ledger
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any
 
 import pycurl
 
@@ -18,7 +16,6 @@ from openalign.ingest.web.answers import BodyRule, Ending, Glance, Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.rules.opt_outs import opt_out_in
-from openalign.ingest.web.rules.robots import AGENT
 from openalign.ingest.web.transfers.certificates import Trust
 from openalign.ingest.web.transfers.curl_errors import (
     BROKEN_HEADER,
@@ -28,8 +25,8 @@ from openalign.ingest.web.transfers.curl_errors import (
     distrust_of,
     meaning_of,
 )
+from openalign.ingest.web.transfers.curl_options import options_of
 from openalign.ingest.web.transfers.encodings import (
-    ACCEPTED,
     Decoder,
     EncodingError,
     decoders_for,
@@ -41,16 +38,12 @@ from openalign.ingest.web.urls import address_name_of, host_of
 
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _BLANKS = " \t\r\n"
-_BUFFER_BYTES = 128 * 1024
 _IGNORED_BODY_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 256 * 1024
 """Of all header lines of an answer, interim ones included; libcurl itself breaks at 300 kB."""
 
 _SWITCHING = 101
 """The one status below 200 that another answer does not follow, since nothing of HTTP does."""
-
-_SUPPRESS_CONNECT_HEADERS = 265
-"""libcurl's option that keeps a proxy's own header away; pycurl has no name for it."""
 
 
 @dataclass(slots=True)
@@ -111,36 +104,12 @@ class Transfer:
         """When the answer was last quick enough, and how many bytes there were then."""
 
         self.curl = pycurl.Curl()
-        self._set_up(share, agent, accept, trust)
-
-    def _set_up(self, share: pycurl.CurlShare, agent: str, accept: str, trust: Trust) -> None:
-        config = self._config
-        options: Mapping[int, Any] = {
-            pycurl.SHARE: share,
-            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-            pycurl.FOLLOWLOCATION: False,
-            # Over loopback and TLS, HTTP/2 takes 0.9 of the CPU time for answers of 1 kB, 0.96 for
-            # 30 kB and 1.35 for 300 kB; and where its one connection breaks, all transfers do.
-            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
-            pycurl.NOSIGNAL: True,
-            pycurl.PROXY: "",  # the environment's would hide the hosts' addresses
-            _SUPPRESS_CONNECT_HEADERS: True,
-            pycurl.ACCEPT_ENCODING: ACCEPTED,
-            pycurl.HTTP_CONTENT_DECODING: False,  # libcurl refuses bodies of unknown encodings
-            pycurl.USERAGENT: agent,
-            pycurl.HTTPHEADER: [f"Accept: {accept}"],
-            pycurl.BUFFERSIZE: _BUFFER_BYTES,
-            pycurl.CONNECTTIMEOUT_MS: int(config.connect_seconds * 1000),
-            pycurl.TIMEOUT_MS: int(config.total_seconds * 1000),
-            pycurl.CONNECT_TO: [f"{host}::{to}" for host, to in config.connect_to.items()],
+        options = {
+            **options_of(config, share=share, agent=agent, accept=accept, trust=trust),
             pycurl.HEADERFUNCTION: self._on_header,
             pycurl.WRITEFUNCTION: self._on_body,
             pycurl.OPENSOCKETFUNCTION: self.sockets.open,
         }
-        if trust.file:
-            options |= {pycurl.CAINFO: trust.file, pycurl.PROXY_CAINFO: trust.file}
-        if trust.folder:
-            options |= {pycurl.CAPATH: trust.folder, pycurl.PROXY_CAPATH: trust.folder}
         for option, value in options.items():
             self.curl.setopt(option, value)
 
@@ -403,12 +372,6 @@ def unresolved(*, is_certain: bool) -> Ending:
         closes_host=is_certain,
         trouble=None if is_certain else Trouble(code=code),
     )
-
-
-def user_agent(contact: str) -> str:
-    """Return the User-Agent: the project, its version and a contact, where there is one."""
-    name = f"{AGENT}/{version('openalign')}"
-    return f"{name} (+{contact})" if contact else name
 
 
 def _status_of(line: bytes) -> int:

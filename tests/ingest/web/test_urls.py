@@ -8,6 +8,7 @@ from openalign.ingest.web.urls import (
     _BEHIND_FOLDER,
     _BEHIND_HOST,
     _CANONICAL,
+    MAX_HOST_CHARS,
     MAX_URL_CHARS,
     address_name_of,
     canonical_url,
@@ -53,6 +54,18 @@ def test_a_url_may_be_so_long_and_no_longer() -> None:
     assert canonical_url(longest) == longest
     assert canonical_url(longest + "a") is None
     assert canonical_urls(pl.Series([longest, longest + "a"])).to_list() == [longest, None]
+
+
+@pytest.mark.parametrize("end", ["/", ":8080/x", "./", "/" + "x" * 300])
+def test_a_host_may_be_so_long_and_no_longer(end: str) -> None:
+    """RFC 1035 has 255 bytes for a name, of which one is the length of its first label."""
+    labels = "a." * (MAX_HOST_CHARS // 2)
+    longest, longer = f"http://{labels}a{end}", f"http://{labels}ab{end}"
+    assert len(labels + "a") == MAX_HOST_CHARS
+
+    assert canonical_url(longest, PAGE) == longest
+    assert canonical_url(longer, PAGE) is None
+    assert canonical_urls(pl.Series([longest, longer])).to_list() == [longest, None]
 
 
 def test_without_a_base_only_whole_addresses_are_urls() -> None:

@@ -148,11 +148,16 @@ def test_a_file_without_certificates_is_named_at_the_start(
         trusted(str(file) if is_setting else "", {} if is_setting else {name: str(file)})
 
 
-@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
-def test_a_folder_without_certificates_is_named_at_the_start(
-    tmp_path: Path, *, is_there: bool
-) -> None:
-    folder = tmp_path if is_there else tmp_path / "nowhere"
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("nowhere", id="missing"),
+        pytest.param("n" * 300, id="of a name that is too long"),
+    ],
+)
+def test_a_folder_without_certificates_is_named_at_the_start(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
 
     with pytest.raises(InputError, match=f"SSL_CERT_DIR: {folder}: "):
         trusted("", {"SSL_CERT_DIR": str(folder)})
