@@ -145,7 +145,7 @@ UNDECODED = {
     "JPEG XR": b"II\xbc\1",
     "SVG": b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>",
     "ICO": b"\0\0\1\0\1\0",
-    "ICNS": b"icns",
+    "ICNS": b"icns\0\0\2\x58",
     "TGA": b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18",
     "PNM": b"P6\n64 64\n255\n",
     "JPEG-LS": b"\xff\xd8\xff\xf7",
