@@ -24,7 +24,7 @@ HEIGHT_PX = BAR_PX + ROWS * LINE_PX + MARGIN_PX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TerminalLine:
     """A row of the terminal, and when the film shows it."""
 
     text: str
@@ -59,9 +59,9 @@ def film(lines: Iterable[tuple[float, str]]) -> str:
     )
 
 
-def rows_of(lines: Iterable[tuple[float, str]]) -> list[Row]:
+def rows_of(lines: Iterable[tuple[float, str]]) -> list[TerminalLine]:
     """Return the rows of a transcript, broken as a terminal of this width breaks them."""
-    rows: list[Row] = []
+    rows: list[TerminalLine] = []
     at, before = 0.5, 0.0
     for seconds, text in lines:
         is_typed = text.startswith("$ ")
@@ -71,7 +71,9 @@ def rows_of(lines: Iterable[tuple[float, str]]) -> list[Row]:
         clock = f"{seconds:.0f} s" if is_news and not is_typed else ""
         for start in range(0, max(1, len(text)), COLUMNS):
             part = text[start : start + COLUMNS]
-            rows.append(Row(text=part, clock="" if start else clock, is_typed=is_typed, at=at))
+            rows.append(
+                TerminalLine(text=part, clock="" if start else clock, is_typed=is_typed, at=at)
+            )
     return rows
 
 
@@ -80,7 +82,7 @@ def wait(seconds: float) -> float:
     return min(LONGEST_WAIT, 0.25 + 0.35 * math.log1p(seconds))
 
 
-def style(rows: list[Row], length: float) -> str:
+def style(rows: list[TerminalLine], length: float) -> str:
     """Return the style sheet: how rows appear, and how the paper moves up once it is full."""
     moves = [(row.at, number + 1 - ROWS) for number, row in enumerate(rows) if number >= ROWS]
     end = max(0, len(rows) - ROWS) * LINE_PX
@@ -102,7 +104,7 @@ def style(rows: list[Row], length: float) -> str:
     )
 
 
-def drawing(row: Row, number: int) -> str:
+def drawing(row: TerminalLine, number: int) -> str:
     """Return a row of the terminal."""
     y = LINE_PX * (number + 1) - 5
     kind = "typed" if row.is_typed else "said"

@@ -22,15 +22,15 @@ LEAST_PORTION = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Spent:
     """Images that were asked for, and the bytes of their files."""
 
     num_images: int = 0
     num_bytes: int = 0
 
-    def __add__(self, other: "Tally") -> "Tally":
-        """Return the tally of both."""
-        return Tally(self.num_images + other.num_images, self.num_bytes + other.num_bytes)
+    def __add__(self, other: "Spent") -> "Spent":
+        """Return the sum of both."""
+        return Spent(self.num_images + other.num_images, self.num_bytes + other.num_bytes)
 
     @property
     def mean(self) -> float:
@@ -58,13 +58,13 @@ class ByteBudget:
 
     share: float
     images_per_shard: int
-    _shards: list[Tally] = field(default_factory=lambda: [Tally()])
+    _shards: list[Spent] = field(default_factory=lambda: [Spent()])
     """Of all shards up to each, in order."""
 
     _portions: list[Portion] = field(default_factory=list[Portion])
     """Those of the shard that is filled, in order."""
 
-    _known: Tally = Tally()
+    _known: Spent = Spent()
     """Of the portions of this shard that count for the next one."""
 
     _num_known: int = 0
@@ -80,9 +80,9 @@ class ByteBudget:
     def shard_ended(self, images: dict[str, int], num_bytes: int) -> None:
         """Count a finished shard: its images by `FetchState`, and their bytes."""
         asked = sum(images.values()) - images.get(FetchState.NOT_TRIED, 0)
-        self._shards.append(self._shards[-1] + Tally(asked, num_bytes))
+        self._shards.append(self._shards[-1] + Spent(asked, num_bytes))
         self._portions.clear()
-        self._known, self._num_known = Tally(), 0
+        self._known, self._num_known = Spent(), 0
 
     def next_portion(self) -> Portion | None:
         """Return the next portion of the shard, or None until an earlier one has ended."""
@@ -90,7 +90,7 @@ class ByteBudget:
             portion = self._portions[self._num_known]
             if portion.num_ended < portion.num_images:
                 return None
-            self._known += Tally(portion.num_images, portion.num_bytes)
+            self._known += Spent(portion.num_images, portion.num_bytes)
             self._num_known += 1
         known = self._shards[-1] + self._known
         is_spent = known.num_bytes >= self.share
@@ -98,7 +98,7 @@ class ByteBudget:
         self._portions.append(portion)
         return portion
 
-    def _size_of_a_portion(self, known: Tally) -> int:
+    def _size_of_a_portion(self, known: Spent) -> int:
         """Return an eighth of the images that are likely to spend what is left."""
         least = max(1, min(LEAST_PORTION, round(self.share / 8 / BYTES_OF_AN_IMAGE)))
         if not known.num_images:

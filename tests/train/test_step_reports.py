@@ -89,6 +89,15 @@ def test_ranks_without_a_journal_look_it_up_at_the_same_steps(gathered: list[flo
 
 def test_ranks_without_a_journal_do_not_wait_for_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """To read a number from a device waits until it has ended the step."""
-    monkeypatch.setattr(loop, "_temperature", lambda _: object())  # no number
+    asked: list[object] = []
+
+    class OnTheDevice:
+        def __float__(self) -> float:
+            asked.append(self)
+            return 0.25
+
+    monkeypatch.setattr(loop, "_temperature", lambda _: OnTheDevice())
 
     loop._report(state_of(None), 3, outcome(), 0.0)
+
+    assert not asked
