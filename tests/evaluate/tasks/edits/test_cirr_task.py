@@ -169,4 +169,5 @@ def test_the_report_shows_numbers_and_queries(
     assert "| query | R@1 | R@5 | R@10 | R@50 |\n|---|---|---|---|---|\n| image alone |" in markdown
     assert "### pets: sampled queries" in markdown
     assert isinstance(result.facts, EvaluateFacts)
-    assert result.facts.headline[1].startswith("pets val, image and text: in the subset R@1/2/3 ")
+    start = "pets val, image and text: in the subset R@1/2/3 "
+    assert any(line.startswith(start) for line in result.facts.headline)

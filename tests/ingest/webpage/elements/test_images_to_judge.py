@@ -202,11 +202,7 @@ def test_plain_addresses_are_known_in_columns_and_agree(raw: str, url: str | Non
 def test_pairs_are_short_if_the_longest_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Escapes lengthen an address most: four bytes of a character become twelve."""
     base = "http://site.example/" + "%F0" * 5000 + "/"
-    for raw in (
-        "\U0001f34e" * MAX_URL_CHARS,
-        "http://" + "\u3300" * 1000,
-        "\u3300" * MAX_URL_CHARS,
-    ):
+    for raw in ("\U0001f34e" * MAX_URL_CHARS, "\u3300" * MAX_URL_CHARS):
         page = images_to_judge([raw], ["a" * 99], base=base)
         judge_one_by_one(page)
         [pair] = page.found.pairs
