@@ -61,7 +61,8 @@ def launch(
 
     Raises:
         SystemExit: this process was asked to stop, or the ranks were, or their time was up; the
-            code is 143.
+            code is 143, or 130 where this process was interrupted and the ranks have saved.
+        KeyboardInterrupt: this process was interrupted, and the ranks have not saved.
         StageError: this process is a rank itself, or the ranks failed; what they ended with is in
             the error.
     """
@@ -87,10 +88,12 @@ def launch(
             start_new_session=True,  # so that the whole group can be stopped, and nothing else
         )
         try:
-            _pass_on(process, said)
-            code = process.wait()
-        finally:
-            _stop(process, said, grace_seconds)
+            code = _wait(process, said, grace_seconds)
+        except KeyboardInterrupt:
+            if process.returncode != STOPPED:
+                raise
+            # The ranks have said where the run goes on, which need not be said twice.
+            raise SystemExit(128 + signal.SIGINT) from None
     _note(folders, count, code)
     if code in (0, STOPPED):
         said.let_go()  # it was no error
@@ -152,6 +155,15 @@ def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:
     command += ["--world_info", base64.urlsafe_b64encode(world.encode()).decode()]
     command += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     return [*command, "--module", module, *argv]
+
+
+def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> int:
+    """Return the exit code of the launcher, which does not outlive this."""
+    try:
+        _pass_on(process, said)
+        return process.wait()
+    finally:
+        _stop(process, said, grace_seconds)
 
 
 def _pass_on(process: subprocess.Popen[str], said: _Messages) -> None:

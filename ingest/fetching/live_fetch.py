@@ -5,7 +5,7 @@ not, and how long the rest takes at this rate. The slowest hosts may take longer
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,9 +18,14 @@ from openalign.ingest.fetching.work_plan import WorkPlan, read_plan
 _IMAGES = "images/"
 """Prefix of images that ended, by state."""
 
+_WAITS = "waits/"
+"""Prefix of hosts that workers wait for, by how many workers."""
+
 _ROWS, _ROWS_BEFORE, _BYTES, _ASKED = "rows", "rows_before", "bytes", "asked"
 
 _NUM_REASONS = 3
+
+_NUM_HOSTS = 3
 
 _RATE_SECONDS = 120.0
 """Rates are those of so much time, up to now."""
@@ -43,6 +48,21 @@ def note_finished(work: str, part: Part) -> None:
     add_live(work, {_ROWS_BEFORE: tried.total()})
 
 
+class WaitNotes:
+    """Notes which hosts a worker waits for."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._noted: Sequence[str] = ()
+
+    def take(self, hosts: Sequence[str]) -> None:
+        """Note the first of these hosts, in place of those from before."""
+        counts = Counter(dict.fromkeys((_WAITS + host for host in hosts[:_NUM_HOSTS]), 1))
+        counts.subtract(_WAITS + host for host in self._noted)
+        self._noted = hosts[:_NUM_HOSTS]
+        add_live(self._work, counts)
+
+
 class _Moment(NamedTuple):
     seconds: float
     num_rows: int
@@ -61,7 +81,10 @@ class FetchProgress:
         return read_plan(self._plan_url)
 
     def words(self, live: Mapping[str, int], seconds: float) -> str:
-        """Return the line, `seconds` after the start; it is empty before an image has ended."""
+        """Return the line, `seconds` after the start.
+
+        Before an image has ended it names the hosts that are waited for; without any it is empty.
+        """
         counts = Counter(live)
         rate = self._rate(_Moment(seconds, counts[_ROWS], counts[_BYTES]))
         images = {
@@ -69,9 +92,11 @@ class FetchProgress:
             for name, number in live.items()
             if name.startswith(_IMAGES)
         }
+        waits = [name.removeprefix(_WAITS) for name in sorted(live) if name.startswith(_WAITS)]
+        waits = [f"waits for {', '.join(waits[:_NUM_HOSTS])}"] if waits else []
         num_ended = sum(images.values())
         if not num_ended:
-            return ""
+            return "".join(waits)
         num_done = counts[_ROWS] + counts[_ROWS_BEFORE]
         total = max(self._plan.num_tried, num_done)
         num_open = counts[_ASKED] - num_ended
@@ -89,7 +114,7 @@ class FetchProgress:
             parts.append(f"{num_open:,} under way")
         if rate.num_rows and num_done < total:
             parts.append(f"{time_in_words((total - num_done) / rate.num_rows)} left")
-        return ", ".join(parts)
+        return ", ".join(parts + waits)
 
     def _rate(self, now: _Moment) -> "_Rate":
         self._moments.append(now)

@@ -9,6 +9,7 @@ from openalign.ingest.fetching.image_judging import ImageJudge
 from openalign.ingest.fetching.images_in_place import read_images, require_folder
 from openalign.ingest.fetching.img2dataset.downloads import Img2datasetDownloads
 from openalign.ingest.fetching.img2dataset.process import require_img2dataset
+from openalign.ingest.fetching.live_fetch import WaitNotes
 from openalign.ingest.fetching.setup import FetchSetup
 from openalign.ingest.fetching.supply import FromWeb, ImageSupply, ShardByShard
 from openalign.ingest.sources.contract import OwnImages
@@ -57,5 +58,6 @@ def opened_supply(
             body=body,
             judge_redirect=judge.judge_redirect,
             owners_of=owners_of,
+            tell_waits=WaitNotes(setup.work).take,
         ) as client:
             yield FromWeb(client)

@@ -21,6 +21,7 @@ from openalign.ingest.web.host_limits import LimitsByHost
 from openalign.ingest.web.outages import Machine, Outages, outage_error
 from openalign.ingest.web.outcomes import Failure, Outcome, Response, refusal_of_status
 from openalign.ingest.web.pace import Pace
+from openalign.ingest.web.quiet import Quiet, TellHosts, tell_nobody
 from openalign.ingest.web.rules.robots import MAX_ROBOTS_BYTES
 from openalign.ingest.web.rules.site_rules import MAX_RULES_REDIRECTS, SiteRules
 from openalign.ingest.web.standing import OUT_OF_BUDGET, Standing
@@ -48,10 +49,12 @@ class WebClient:
         judge_redirect: Callable[[str, str], Refusal | None] | None = None,
         max_held_bytes: int = MAX_HELD_BYTES,
         owners_of: Callable[[str], int] = lambda _: 1,
+        tell_waits: TellHosts = tell_nobody,
     ) -> None:
         """Make a client; it opens no connection yet.
 
-        `owners_of` tells among how many clients a host is shared.
+        `owners_of` tells among how many clients a host is shared; `tell_waits` is told which hosts
+        are waited for while nothing ends.
 
         Raises:
             InputError: the certificates that are to be trusted cannot be read.
@@ -75,6 +78,7 @@ class WebClient:
         self._ready: deque[Outcome] = deque()
         self._num_open = 0
         self._next_turn = 0.0
+        self._quiet = Quiet(tell_waits)
 
     def __enter__(self) -> Self:
         return self
@@ -150,6 +154,7 @@ class WebClient:
         for visit, ending in endings:
             self._judge(visit, ending)
         self._settle_doubtful()
+        self._quiet.note(has_ended=bool(self._ready), hosts=self._pace.busy_hosts)
 
     def _wait_seconds(self, now: float) -> float:
         due = self._pace.next_due() if self._has_room() else None

@@ -34,8 +34,13 @@ class Host(Generic[T]):
     """When the first of its present items came in; None while there is none."""
 
     @property
+    def num_items(self) -> int:
+        """How many items it has, waiting, delayed and active."""
+        return len(self.waiting) + len(self.delayed) + self.num_active
+
+    @property
     def is_idle(self) -> bool:
-        """Tell whether it has no item, waiting, delayed or active."""
+        """Tell whether it has no item."""
         return not (self.waiting or self.delayed or self.num_active)
 
 
@@ -147,6 +152,11 @@ class Pace(Generic[T]):
         """Return when `take` has its next item, or None if no item can become due."""
         times = [heap[0][0] for heap in (self._due, self._delayed) if heap]
         return min(times) if times else None
+
+    def busy_hosts(self) -> list[str]:
+        """Return the hosts that have items, those with the most first."""
+        num_items = {name: host.num_items for name, host in self._hosts.items() if not host.is_idle}
+        return sorted(num_items, key=lambda name: (-num_items[name], name))
 
     def clear(self, *, now: float) -> None:
         """Drop all items; what is known of hosts stays."""

@@ -64,6 +64,9 @@ class _Writer:
     def add(self, counts: Mapping[str, int]) -> None:
         with self._lock:
             self._counts.update(counts)
+            for name in counts:
+                if not self._counts[name]:
+                    del self._counts[name]
             now = time.monotonic()
             if now - self._written < _SECONDS_BETWEEN_WRITES:
                 return

@@ -325,6 +325,22 @@ def test_a_starter_that_is_stopped_leaves_no_rank(tmp_path: Path, number: int, c
         assert not any(_runs(pid) for pid in pids)
 
 
+def test_a_training_that_is_interrupted_saves_and_says_so_alone(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    config = replace(tiny_config(), duration=Duration(steps=1_000_000))
+    job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
+    with started(tmp_path, job) as (starter, pids):
+        partial = Path(spec_for(config, corpus, str(tmp_path)).output)
+        wait_for((partial / "metrics.jsonl").exists, "a first step")
+
+        starter.send_signal(signal.SIGINT)
+
+        assert starter.wait(PATIENCE_SECONDS) == 128 + signal.SIGINT
+        assert not any(_runs(pid) for pid in pids)
+    assert list((partial / "checkpoints").glob("*"))
+
+
 def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
     """And while its ranks trained, nobody else could be at work on the stage."""
     config = replace(tiny_config(), duration=Duration(steps=1_000_000))

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from faulty_web import SITE, Reply, Web, serve
+from faulty_web import HOST, SITE, Reply, Web, serve
 from fetches import config_of, image, row, rows_of, run
 
 from openalign.engines import live_counts
 from openalign.engines.live_counts import read_live
 from openalign.files.removals import removals_of
-from openalign.ingest.fetching.live_fetch import FetchProgress
+from openalign.ingest.fetching import live_fetch
+from openalign.ingest.fetching.live_fetch import FetchProgress, WaitNotes
 from openalign.ingest.fetching.work_plan import WorkPlan, write_plan
+from openalign.ingest.web import quiet
 
 
 @pytest.fixture
@@ -121,3 +123,39 @@ def test_a_line_without_a_rate_says_no_end(plan_url: str) -> None:
     line = progress.words(live | {"rows": 10_001}, 501.0)
     assert line.startswith("10,001 of 10,001 candidates")
     assert "left" not in line
+
+
+def test_hosts_that_workers_wait_for_are_named(
+    plan_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_counts, "_SECONDS_BETWEEN_WRITES", 0.0)
+    progress = FetchProgress(plan_url)
+    work = str(tmp_path)
+    one, other = WaitNotes(work), WaitNotes(work)
+
+    one.take(["slow.example", "b.example", "c.example", "d.example"])
+    assert progress.words(read_live(work), 10.0) == "waits for b.example, c.example, slow.example"
+    one.take(["slow.example"])
+    other.take(["slow.example"])
+    one.take([])
+
+    ended = {"images/fetched": 5, "rows": 5, "asked": 7}
+    line = progress.words({**read_live(work), **ended}, 10.0)
+    assert ", 2 under way, " in line
+    assert line.endswith("left, waits for slow.example")
+    other.take([])
+    assert read_live(work) == {}
+
+
+def test_a_fetch_names_the_host_that_does_not_answer(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "QUIET_SECONDS", 0.2)
+    web.routes["/late.png"] = Reply(body=b"late", before_seconds=1)
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(live_fetch, "add_live", lambda _, counts: told.extend(counts.items()))
+
+    run(config_of(web), [row(f"{SITE}/late.png", "cat")], tmp_path / "out")
+
+    waits = [(name, number) for name, number in told if name.startswith("waits/")]
+    assert waits == [(f"waits/{HOST}", 1), (f"waits/{HOST}", -1)]

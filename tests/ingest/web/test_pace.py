@@ -205,3 +205,15 @@ def test_hosts_without_a_limit_are_never_overdrawn() -> None:
     pace.put("host", "a", now=100.0)
 
     assert pace.overdrawn(1e9) == []
+
+
+def test_hosts_that_have_items_are_told_those_with_the_most_first() -> None:
+    pace = pace_of(connections_per_host=1)
+    for host, items in (("one", "a"), ("three", "abc"), ("also one", "a"), ("none", "a")):
+        for item in items:
+            pace.put(host, item, now=100.0)
+    pace.delay("also one", "b", until=200.0, now=100.0)
+    pace.expel("none", now=100.0)
+    taken(pace, 100.0)  # one of each is active
+
+    assert pace.busy_hosts() == ["three", "also one", "one"]
