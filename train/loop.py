@@ -20,7 +20,8 @@ from torch import Tensor
 from openalign.errors import StageError
 from openalign.files.names import REWOUND_FILE, SKIPPED_FILE
 from openalign.telemetry import say
-from openalign.train import journal, passes, zero
+from openalign.train import passes, zero
+from openalign.train.checkpoints import resume
 from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import RowNumbers
@@ -29,12 +30,15 @@ from openalign.train.data.passed_over import batch_at
 from openalign.train.data.sample_hash import hashes_after
 from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
+from openalign.train.optim.lamb import EMA
 from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup, together
-from openalign.train.spikes import Spike, remembered, spike_at
+from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
+from openalign.train.step_report import StepOutcome, report
 from openalign.train.stopping import stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
+from openalign.train.validation import better, is_due, validation_loss
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
 
@@ -47,7 +51,11 @@ class Trained:
 
     vocabulary: Sequence[str]
     num_pairs: int
-    """Pairs of the training index."""
+    """Pairs that the run could draw."""
+
+    num_held_out: int
+    """Pairs of the training index that it could not, because they, or others of their images, were
+    validated on."""
 
     num_positions: int
     """Places in the order of pairs that the run has passed."""
@@ -57,33 +65,6 @@ class Trained:
 
     num_skipped: int
     sample_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StepOutcome:
-    """How a step ended."""
-
-    loss: float
-    gradient_norm: float
-    temperature: float
-    """What the loss was divided by."""
-
-    num_replaced: int
-    """Images of the global batch that could not be decoded."""
-
-    unknown_share: float
-    """Of the global batch's word pieces."""
-
-    stop: bool
-    """Whether any rank was asked to stop behind it."""
-
-    spike: Spike | None
-    """What made the loss one, where that is told."""
-
-    @property
-    def taken(self) -> bool:
-        """Whether the towers were updated."""
-        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
 
 
 def run(
@@ -123,13 +104,16 @@ def _run_to_spike(
         engine = state.engine
         settling = partial(_settle_pass, engine, at, state.total_steps)
         if config.export == "ema":
-            zero.take_averages(engine, state.optimizer)
+            zero.show_weights(engine, state.optimizer, EMA)
+        elif config.export == "best":
+            _show_best(state)
         passes.settle_statistics(settling, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
         weights=weights,
         vocabulary=state.vocabulary,
         num_pairs=len(state.data),
+        num_held_out=len(inputs.index) - len(state.data),
         num_positions=state.data.first_position(
             state.total_steps - 1, global_batch_size=config.global_batch_size
         )
@@ -181,12 +165,12 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
                 _name_replaced(state, batch)
                 _count(state, batch.step, outcome)
                 progress.step, progress.sample_hash = batch.step + 1, next(hashes)
-                _report(state, batch.step, outcome, waited)
+                seen = _validated(state, at)
+                report(state, batch.step, outcome, validation_loss=seen, waited=waited)
             elif not outcome.stop:  # else the next start comes to the spike again
                 return rewind
-            ended = progress.step == state.total_steps
-            is_due = ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0
-            if is_due and progress.step != saved:  # it is, where a spike is to be undone later
+            # It is saved already where a spike is to be undone later.
+            if progress.step != saved and (outcome.stop or _is_checkpoint_due(state)):
                 at(batch.step, SAVES)
                 average_batch_norm(state.engine.module)
                 state.saver.save(state.engine, state.optimizer, progress)
@@ -201,6 +185,46 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
     return None
 
 
+def _is_checkpoint_due(state: TrainingState) -> bool:
+    config, progress = state.config, state.progress
+    is_best = progress.best is not None and progress.best.step == progress.step
+    return (
+        progress.step == state.total_steps
+        or progress.step % config.checkpoint_every_steps == 0
+        or (config.export == "best" and is_best)
+    )
+
+
+def _validated(state: TrainingState, at: Mark) -> float | None:
+    """Return the loss on the pairs that are held out, where it is time; note whether it is best."""
+    config, progress, pairs = state.config, state.progress, state.held_out
+    if pairs is None or not is_due(config, progress.step, total_steps=state.total_steps):
+        return None
+    loss = validation_loss(state, pairs, at)
+    progress.best = better(progress.best, loss, step=progress.step)
+    return loss
+
+
+def _show_best(state: TrainingState) -> None:
+    """Let the towers have the weights of the lowest loss in validation.
+
+    Raises:
+        StageError: no such loss was finite, or that checkpoint is damaged.
+    """
+    best = state.progress.best
+    if best is None:
+        raise StageError(
+            "`train.export` is best, and no loss in validation was finite",
+            hint="`train.export: last` exports the weights of the last step",
+        )
+    if best.step == state.total_steps:
+        return
+    found = resume.find(state.saver.folder, best.step, state.ranks)
+    found.load_weights(state.engine, state.optimizer)
+    together(lambda: None)  # until all have read
+    found.forget()
+
+
 def _stop(state: TrainingState) -> NoReturn:
     """End the run, once its checkpoint is whole."""
     state.saver.wait()
@@ -208,7 +232,7 @@ def _stop(state: TrainingState) -> NoReturn:
     stop_behind(step, state.total_steps, words="train    ", says=says)
 
 
-def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:
+def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> StepOutcome:
     """Take one step; where it is a spike, or not finite on any rank, change nothing.
 
     `stop` tells that this rank is asked to stop behind it.
@@ -239,7 +263,7 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepO
     spike = None if rule is None else spike_at(mean, recent, rule)
     is_taken = math.isfinite(mean) and spike is None
     norm = zero.take_step(engine, optimizer, loss) if is_taken else math.nan
-    outcome = _StepOutcome(
+    outcome = StepOutcome(
         loss=mean,
         gradient_norm=norm,
         temperature=used_temperature,
@@ -294,7 +318,7 @@ def _name_replaced(state: TrainingState, batch: Batch) -> None:
         )
 
 
-def _rewind_for(state: TrainingState, step: int, outcome: _StepOutcome) -> Rewind | None:
+def _rewind_for(state: TrainingState, step: int, outcome: StepOutcome) -> Rewind | None:
     """Return what is to be undone for a spike; the same on every rank.
 
     Raises:
@@ -329,7 +353,7 @@ def _rewind_for(state: TrainingState, step: int, outcome: _StepOutcome) -> Rewin
     )
 
 
-def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
+def _count(state: TrainingState, step: int, outcome: StepOutcome) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
@@ -357,39 +381,3 @@ def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
             hint=f"{SKIPPED_FILE} names their pairs; a lower learning rate, a longer "
             "warm-up or `train.gradient_clipping` helps where the data is sound",
         )
-
-
-def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
-    config = state.config
-    due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
-    written = outcome.taken and due
-    temperature = _temperature(state) if written else None  # on every rank: it may gather
-    if state.journal is None:
-        return
-    if temperature is not None:
-        size = config.global_batch_size
-        seen = state.data.first_position(step, global_batch_size=size) + size
-        values = {
-            journal.LOSS: outcome.loss,
-            journal.TEMPERATURE: float(temperature),  # which waits for the device: here alone
-            journal.LEARNING_RATE: state.optimizer.learning_rate,
-            journal.GRADIENT_NORM: outcome.gradient_norm,
-            journal.EPOCH: seen / len(state.data),
-            journal.UNKNOWN_SHARE: outcome.unknown_share,
-        }
-        if config.bad_images == "replace":
-            values[journal.REPLACED] = outcome.num_replaced
-        spread = state.optimizer.trust_ratios.smallest_and_largest()
-        if spread is not None:
-            values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
-        state.journal.step(step, values)
-    state.journal.passed(
-        step,
-        num_samples=config.global_batch_size,
-        waited=waited,
-        shown=f"loss {outcome.loss:.3f}  temperature {outcome.temperature:.4f}",
-    )
-
-
-def _temperature(state: TrainingState) -> Tensor:
-    return zero.whole_parameter(state.engine.module.temperature)

@@ -37,9 +37,12 @@ def write_result(
         pretrained=pretrained,
     )
     num_seen = min(trained.num_pairs, trained.num_positions)
+    states = {"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen}
+    if config.validation is not None:
+        states["held_out"] = trained.num_held_out
     return StageResult(
-        num_inputs=trained.num_pairs,
-        states={"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen},
+        num_inputs=sum(states.values()),
+        states=states,
         num_outputs=num_seen,
         files=data_files(folder),
         facts=TrainFacts(

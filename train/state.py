@@ -25,8 +25,10 @@ from openalign.train.checkpoints import going_on, resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Rewind, Start
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
-from openalign.train.config import TrainConfig
+from openalign.train.config import Augmentation, TrainConfig
+from openalign.train.data.held_out import orders_of
 from openalign.train.data.index import TrainingIndex
+from openalign.train.data.order import Order
 from openalign.train.data.pairs import TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import build_tokenizer, padded_to_most
@@ -42,6 +44,8 @@ from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
 from openalign.train.work_folder import Folders, fetch_beside
+
+_NO_AUGMENTATION = Augmentation(random_crop=False, horizontal_flip=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,9 @@ class TrainingState:
     ranks: RankGroup
     share: BlockShare
     data: TrainingSet
+    held_out: TrainingSet | None
+    """What is validated on."""
+
     vocabulary: Sequence[str]
     replaced: JsonLines
     """Names the pairs of this rank whose images were replaced."""
@@ -101,6 +108,8 @@ class TrainingState:
             closed.callback(zero.stop_engine, self.engine)
             closed.callback(self.saver.close)
             closed.callback(self.data.close)
+            if self.held_out is not None:
+                closed.callback(self.held_out.close)
             if self.journal is not None:
                 closed.callback(self.journal.close)
 
@@ -119,7 +128,8 @@ def set_up(
         StageError: no checkpoint is whole, or there is no room for one.
     """
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
-    steps = _checked_steps(config, num_pairs=len(inputs.index))
+    orders = orders_of(config, inputs.index)
+    steps = _checked_steps(config, num_pairs=len(orders.trained))
     folders = inputs.folders
     checkpoints = CheckpointFolder(
         url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
@@ -139,20 +149,25 @@ def set_up(
     engine = resume.engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     _note_start(progress, ranks, config, rewinds)
-    data = open_pairs(
+    open_order = partial(
+        open_pairs,
         config,
         inputs.index,
         inputs.vocabulary,
         inputs.shards,
         device=ranks.device,
         pretrained=inputs.pretrained,
-        passed_over=progress.passed_over,
     )
+    data = open_order(order=orders.trained, passed_over=progress.passed_over)
+    held_out = None
+    if orders.held_out is not None:
+        held_out = open_order(order=orders.held_out, is_trained=False)
     return TrainingState(
         config=config,
         ranks=ranks,
         share=share,
         data=data,
+        held_out=held_out,
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
@@ -215,8 +230,14 @@ def open_pairs(
     device: torch.device,
     pretrained: Pretrained | None = None,
     passed_over: Sequence[BatchRange] = (),
+    order: Order | None = None,
+    is_trained: bool = True,
 ) -> TrainingSet:
-    """Return the training pairs as a run on a device sees them; close them."""
+    """Return the training pairs as a run on a device sees them; close them.
+
+    An order is one of `orders_of`; None stands for the one of training. What is not trained on is
+    not augmented, and where an image gives way, then to the next.
+    """
     preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
     if pretrained is not None and pretrained.words is not None:
         tokenizer = pretrained.words.tokenizer
@@ -224,16 +245,18 @@ def open_pairs(
             tokenizer = padded_to_most(tokenizer)
     else:
         tokenizer = build_tokenizer(vocabulary, preprocess, fixed_length=config.compile)
+    replace_after = config.global_batch_size if is_trained else 1
     return TrainingSet(
         index,
+        order=orders_of(config, index).trained if order is None else order,
         shards=shards,
         preprocess=preprocess,
         tokenizer=tokenizer,
-        augmentation=config.augmentation,
+        augmentation=config.augmentation if is_trained else _NO_AUGMENTATION,
         seed=config.seed,
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
-        replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
+        replace_after=replace_after if config.bad_images == "replace" else 0,
         passed_over=passed_over,
         read_timeout_seconds=config.read_timeout_seconds,
         pinned=device.type == "cuda",

@@ -105,9 +105,15 @@ class CheckpointFolder:
         storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
 
     def drop_old(
-        self, *, newest: int, keep: int, keep_every_steps: int, undone_steps: int = 0
+        self,
+        *,
+        newest: int,
+        keep: int,
+        keep_every_steps: int,
+        undone_steps: int = 0,
+        best: int | None = None,
     ) -> None:
-        """Remove all but the newest `keep`, and those of every so many steps (0: of none).
+        """Remove all but the newest `keep`, the best, and those of every so many (0: no) steps.
 
         What lies beyond `newest` was passed over, damaged or cut off: it goes, for it must not
         push out what is whole. If a spike undoes steps, all stay from which those before them may
@@ -119,7 +125,7 @@ class CheckpointFolder:
             num_near = sum(step > newest + 1 - undone_steps for step in steps)
             keep = max(keep, num_near + 1)
         for step in steps[keep:]:
-            if not keep_every_steps or step % keep_every_steps:
+            if step != best and (not keep_every_steps or step % keep_every_steps):
                 self._drop(step)
 
     def drop_beyond(self, newest: int) -> None:

@@ -83,6 +83,10 @@ def as_beginning(
     if not (is_same and all(settings.get(name) == getattr(config, name) for name in _OF_ORDER)):
         rewinds = []
     progress = msgspec.structs.replace(
-        found.progress, sample_hash=sample_hash, first_step=found.progress.step, rewinds=rewinds
+        found.progress,
+        sample_hash=sample_hash,
+        first_step=found.progress.step,
+        rewinds=rewinds,
+        best=None,  # its checkpoint is the other run's
     )
     return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))

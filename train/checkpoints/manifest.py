@@ -49,6 +49,15 @@ class Rewind(msgspec.Struct, frozen=True, kw_only=True):
     """From the batch that this step had taken to before the one behind the spike's."""
 
 
+class BestStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the loss in validation was lowest; of equal ones the first."""
+
+    step: int
+    """Steps that were done."""
+
+    loss: float
+
+
 class Progress(msgspec.Struct, kw_only=True):
     """How far a run is; order and draws are functions of the step and of the rewinds."""
 
@@ -67,6 +76,9 @@ class Progress(msgspec.Struct, kw_only=True):
 
     recent_losses: list[float] = []
     """What the next loss is measured by, where spikes are told."""
+
+    best: BestStep | None = None
+    """None where nothing was validated, or nothing was finite."""
 
     rewinds: list[Rewind] = []
     """In the order in which they were done."""
