@@ -65,6 +65,8 @@ class Trained:
 
     num_skipped: int
     sample_hash: str
+    exported_step: int | None
+    """Of the weights, where they are the best and not the last."""
 
 
 def run(
@@ -121,6 +123,7 @@ def _run_to_spike(
         num_steps=state.total_steps,
         num_skipped=state.progress.num_skipped,
         sample_hash=state.progress.sample_hash,
+        exported_step=state.best_step if config.export == "best" else None,
     )
 
 
@@ -187,11 +190,10 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
 
 def _is_checkpoint_due(state: TrainingState) -> bool:
     config, progress = state.config, state.progress
-    is_best = progress.best is not None and progress.best.step == progress.step
     return (
         progress.step == state.total_steps
         or progress.step % config.checkpoint_every_steps == 0
-        or (config.export == "best" and is_best)
+        or (config.export == "best" and state.best_step == progress.step)
     )
 
 

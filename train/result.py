@@ -50,6 +50,7 @@ def write_result(
             skipped_steps=trained.num_skipped,
             sample_hash=trained.sample_hash,
             vocabulary_size=len(trained.vocabulary),
+            exported_step=trained.exported_step,
         ),
     )
 

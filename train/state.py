@@ -102,6 +102,11 @@ class TrainingState:
     journal: Journal | None
     """On rank 0 alone."""
 
+    @property
+    def best_step(self) -> int | None:
+        """How many steps were done where the loss in validation was lowest."""
+        return None if self.progress.best is None else self.progress.best.step
+
     def close(self) -> None:
         """Let go of what the run holds."""
         with ExitStack() as closed:  # each, whatever the others raise

@@ -332,6 +332,8 @@ class TrainFacts(Facts, frozen=True, kw_only=True):
     """Over the keys of every pair that was consumed, in order."""
 
     vocabulary_size: int
+    exported_step: int | None = None
+    """How many updates the exported weights have seen, where they are the best and not the last."""
 
 
 class EvaluateFacts(Facts, frozen=True, kw_only=True):
