@@ -1,8 +1,8 @@
 """Which searches the demo's model answers rightly, whatever seed it was trained with.
 
     make demo
-    .venv/bin/python benchmarks/demo.py --seeds 1 2 --no-lamb
-    .venv/bin/python benchmarks/demo_examples.py runs/demo runs/demo-adamw-seed-{1,2}
+    .venv/bin/python benchmarks/demo.py --seeds 1 2 3 4 --no-lamb
+    .venv/bin/python benchmarks/demo_examples.py runs/demo runs/demo-adamw-seed-{1,2,3,4}
 
 The examples of README, `--help` and the docs are taken from what it prints, and
 `tests/end_to_end/test_demo_examples.py` asks the demo every one of them. A query by words is
