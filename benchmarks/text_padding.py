@@ -1,7 +1,7 @@
 """The text tower on padded texts and on packed ones: what padding costs a training step.
 
-    .venv/bin/python benchmarks/text_padding.py --demo runs/demo    the demo's own texts for the demo
-    .venv/bin/python benchmarks/text_padding.py --recipes demo --repeat 3               a quick look
+    .venv/bin/python benchmarks/text_padding.py --demo runs/demo      the demo's own texts
+    .venv/bin/python benchmarks/text_padding.py --recipes demo --repeat 3    a quick look
 
 A forward and a backward pass of the text tower over a block of a recipe of pipelines.yaml, with
 its dropout, one thread, CPU time. The texts of the block are
@@ -73,12 +73,14 @@ PARTS = {"demo": (1, 64), "cc3m": (1, 8), "coyo": (8, 2), "align": (16, 1)}
 class Filled:
     """Rows of tokens as the tower takes them."""
 
-    ids_RT: Tensor
+    ids: Tensor
+    """`[R, T]`."""
+
     mask: Tensor
     """`[R, T]`, ones on tokens; packed `[R, 1, T, T]`, zeros within a text and -inf elsewhere."""
 
-    positions_RT: Tensor | None
-    starts_b: Tensor
+    positions: Tensor | None
+    starts: Tensor
     """Places of the texts' first tokens in the flattened rows."""
 
 
@@ -133,15 +135,17 @@ def race(recipe: str, config: TrainConfig, lengths: np.ndarray, repeat: int) -> 
     pixels = pixels.contiguous(memory_format=torch.channels_last)
     texts: dict[str, list[float]] = {form: [] for form in FORMS}
     images: list[float] = []
+
+    def image_tower_passes() -> Tensor:
+        return towers.align.vision_model(pixel_values=pixels).pooler_output
+
     for number in range(repeat + 1):
         block = next(blocks)[::every]
         made = forms_of(block, model.max_tokens, model.vocabulary_size)
         for form in FORMS:
             took = seconds(towers, lambda each=made[form]: embed(towers, each))
             texts[form].append(took / len(block))
-        vision = towers.align.vision_model
-        took = seconds(towers, lambda: vision(pixel_values=pixels).pooler_output)
-        images.append(took / num_images)
+        images.append(seconds(towers, image_tower_passes) / num_images)
         if number == 0:  # warms up
             texts, images = {form: [] for form in FORMS}, []
     for form in FORMS:
@@ -267,11 +271,11 @@ def embed(towers: Towers, parts: Sequence[Filled]) -> Tensor:
     """Return the unit embeddings of texts, as `Towers` makes them."""
     firsts: list[Tensor] = []
     for part in parts:
-        options: dict[str, Any] = {"position_ids": part.positions_RT}
+        options: dict[str, Any] = {"position_ids": part.positions}
         hidden_RTH = towers.align.text_model(
-            input_ids=part.ids_RT, attention_mask=part.mask, **options
+            input_ids=part.ids, attention_mask=part.mask, **options
         ).last_hidden_state
-        firsts.append(hidden_RTH.flatten(0, 1)[part.starts_b])
+        firsts.append(hidden_RTH.flatten(0, 1)[part.starts])
     return F.normalize(towers.align.text_projection(torch.cat(firsts)))
 
 
