@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/text_padding.py --demo runs/demo      the demo's own texts
     .venv/bin/python benchmarks/text_padding.py --recipes demo --repeat 3    a quick look
+    .venv/bin/python benchmarks/text_padding.py --recipes align --repeat 0   sums of FLOPs alone
 
 A forward and a backward pass of the text tower over a block of a recipe of pipelines.yaml, with
 its dropout, one thread, CPU time. The texts of the block are
@@ -15,7 +16,8 @@ its dropout, one thread, CPU time. The texts of the block are
 Before anything is timed, `groups` and `packed` must have the embeddings of `longest` within 1e-5,
 and the gradient within 1e-5 of its length. The forms take turns, each round on another block; a
 ratio is the median of the rounds'. Planning and filling rows is not counted. `whole step` adds the
-image tower's passes, per pair; loss and optimizer would bring its ratios nearer to 1.
+image tower's passes, per pair; loss and optimizer would bring its ratios nearer to 1. The line of
+FLOPs has the same ratios by multiplications, as if both towers were equally fast at them.
 
 Lengths of texts are those of the demo's training manifest in its vocabulary, or are drawn: 3 words
 or more, a geometric distribution with the mean of COYO-700M (11.13; its README gives no more than
@@ -45,13 +47,15 @@ import polars as pl
 import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AlignVisionModel
 
 from openalign.run.config import load_pipeline
 from openalign.train.config import TrainConfig
 from openalign.train.data.preprocess import build_tokenizer
 from openalign.train.data.vocabulary import load_vocabulary
 from openalign.train.model.export import preprocess_of
-from openalign.train.model.towers import Towers, build_towers
+from openalign.train.model.towers import Towers, align_config, build_towers
 from openalign.train.presets import LocalBatchNorm
 
 PIPELINES = str(Path(__file__).parents[1] / "pipelines.yaml")
@@ -92,15 +96,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print("| recipe | form | padding | text tower | beside `longest` | whole step |")
-    print("|---|---|---|---|---|---|", flush=True)
     for recipe in options.recipes:
         config = load_pipeline(PIPELINES, recipe).train
         if recipe == "demo" and options.demo:
             lengths = demo_lengths(Path(options.demo), config)
         else:
             lengths = drawn_lengths(100_000, config.model.max_tokens)
-        race(recipe, config, lengths, options.repeat)
+        tell_flops(recipe, config, lengths)
+        if options.repeat:
+            race(recipe, config, lengths, options.repeat)
 
 
 def demo_lengths(root: Path, config: TrainConfig) -> np.ndarray:
@@ -119,6 +123,28 @@ def drawn_lengths(count: int, most: int) -> np.ndarray:
     words = words[words <= MOST_WORDS][:count]
     further = rng.negative_binomial(words, 1 / MEAN_PIECES)  # pieces beyond the first of each word
     return np.minimum(words + further + NUM_MARKS, most)
+
+
+def tell_flops(recipe: str, config: TrainConfig, lengths: np.ndarray) -> None:
+    """Print the ratios of a whole step by floating-point operations, of a forward pass."""
+    described = align_config(config.model, vocabulary_size=1)
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        side = config.model.crop_px
+        tower = AlignVisionModel(described.vision_config).eval()
+        tower(pixel_values=torch.empty(1, 3, side, side))
+    image = counter.get_total_flops()
+    blocks = drawn_blocks(lengths, config.global_batch_size // config.num_blocks)
+    drawn = [next(blocks) for _ in range(NUM_BLOCKS)]
+    shares = padding_of(drawn, config.model.max_tokens)
+    tokens = np.mean([block.mean() for block in drawn])
+    width, layers = config.model.text_tower.shape.hidden_size, config.model.text_tower.shape[0]
+    texts: dict[str, float] = {}
+    for form in FORMS:
+        slots = tokens / (1 - shares[form])
+        seen = tokens / (1 - shares["longest"]) if form == "packed" else slots
+        texts[form] = layers * slots * (24 * width**2 + 4 * seen * width)
+    whole = [f"{form} {(image + texts['longest']) / (image + texts[form]):.3f}" for form in FORMS]
+    print(f"{recipe}: FLOPs of a whole step: {', '.join(whole)}", flush=True)
 
 
 def race(recipe: str, config: TrainConfig, lengths: np.ndarray, repeat: int) -> None:
@@ -148,6 +174,8 @@ def race(recipe: str, config: TrainConfig, lengths: np.ndarray, repeat: int) -> 
         images.append(seconds(towers, image_tower_passes) / num_images)
         if number == 0:  # warms up
             texts, images = {form: [] for form in FORMS}, []
+    print("| recipe | form | padding | text tower | beside `longest` | whole step |")
+    print("|---|---|---|---|---|---|", flush=True)
     for form in FORMS:
         alone = median_ratio(texts["longest"], texts[form])
         whole = median_ratio(sums(images, texts["longest"]), sums(images, texts[form]))
