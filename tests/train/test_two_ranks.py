@@ -86,6 +86,15 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_used_on_none(
         assert rank["nonfinite"][str(stage)]["moved"] == []
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_map_that_misplaces_parameters_is_refused_by_every_rank(
+    found: list[dict[str, Any]], stage: int
+) -> None:
+    """The sizes of its pieces add up."""
+    for rank in found:
+        assert "them are not where its own map says, such as align." in rank["round robin"][stage]
+
+
 PARTIAL = [f"adamw {stage}" for stage in rank_checks.STAGES] + ["adamw 3 whole"]
 
 
