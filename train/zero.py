@@ -319,11 +319,28 @@ def whole_parameter(parameter: Any) -> Tensor:
     What stage 3 keeps whole (`persistence_threshold`) needs no collective.
     """
     from deepspeed import zero
+
+    with zero.GatheredParameters([parameter], enabled=_is_cut(parameter)):
+        return parameter.detach().clone()
+
+
+def on_first_rank(parameter: Any) -> Tensor:
+    """Return a parameter of one element on rank 0, which has it in every stage: no rank is asked.
+
+    In stage 3 the other ranks have nothing but padding.
+    """
+    if not _is_cut(parameter):
+        return parameter.detach()
+    piece = _local_piece(parameter, 3, 0)
+    assert piece is not None
+    return piece.detach()
+
+
+def _is_cut(parameter: Any) -> bool:
+    """Tell whether this rank has but a piece of a parameter, as stage 3 leaves it."""
     from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
 
-    is_cut = hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
-    with zero.GatheredParameters([parameter], enabled=is_cut):
-        return parameter.detach().clone()
+    return hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
 
 
 def kept_buffers(towers: nn.Module) -> dict[str, Tensor]:

@@ -44,6 +44,7 @@ _REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
 def run(folder: str) -> None:
     """Be one rank."""
     import partial_training_checks  # it imports this module
+    import step_counts
 
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
@@ -59,6 +60,7 @@ def run(folder: str) -> None:
         found["statistics"] = statistics_of_two_ranks(ranks.rank)
         found["nonfinite"] = nonfinite_gradient(ranks)
         found["round robin"] = {stage: round_robin(stage, ranks) for stage in (1, 2)}
+        found["step"] = step_counts.run(folder, ranks)
         found["partial"] = partial_training_checks.run(ranks)
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
 

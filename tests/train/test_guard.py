@@ -231,7 +231,7 @@ def test_a_release_without_what_is_read_of_it_is_refused(
 ) -> None:
     monkeypatch.delattr("deepspeed.utils.safe_get_local_fp32_param")
 
-    with pytest.raises(StageError, match="lacks what training reads of it: .*'safe_get_local_fp32"):
+    with pytest.raises(StageError, match="lacks what training reads of it: "):
         start(ranks, stage=3)
 
 
@@ -240,7 +240,7 @@ def test_a_release_that_hands_out_other_pieces_is_refused(
 ) -> None:
     def link_nothing(*, lp_param_list: list[Any], **_: object) -> None:
         for parameter in lp_param_list:
-            parameter._hp_mapping = None  # noqa: SLF001  # DeepSpeed's
+            parameter._hp_mapping = None
 
     monkeypatch.setattr("deepspeed.runtime.zero.stage_1_and_2.link_hp_params", link_nothing)
 
