@@ -265,7 +265,8 @@ def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> Tensor:
 
     One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
     """
-    sums = torch.cat([loss.reshape(1), loss.new_tensor(counts)])
+    on_host = torch.tensor(counts, dtype=loss.dtype)
+    sums = torch.cat([loss.reshape(1), on_host.to(loss.device, non_blocking=True)])
     dist.all_reduce(sums)
     return sums
 
@@ -363,15 +364,15 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
     config = state.config
     due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
     written = outcome.taken and due
-    temperature = _temperature(state) if written else None  # on every rank: it may gather
     if state.journal is None:
         return
-    if temperature is not None:
+    if written:
+        temperature, *spread = _left_by_step(state)
         size = config.global_batch_size
         seen = state.data.first_position(step, global_batch_size=size) + size
         values = {
             journal.LOSS: outcome.loss,
-            journal.TEMPERATURE: float(temperature),  # which waits for the device: here alone
+            journal.TEMPERATURE: temperature,
             journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
@@ -379,8 +380,7 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
         }
         if config.bad_images == "replace":
             values[journal.REPLACED] = outcome.num_replaced
-        spread = state.optimizer.trust_ratios.smallest_and_largest()
-        if spread is not None:
+        if spread and math.isfinite(spread[0]):
             values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
         state.journal.step(step, values)
     state.journal.passed(
@@ -391,5 +391,10 @@ def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: floa
     )
 
 
-def _temperature(state: TrainingState) -> Tensor:
-    return zero.whole_parameter(state.engine.module.temperature)
+def _left_by_step(state: TrainingState) -> list[float]:
+    """Return the temperature and both ends of the trust ratios, if any; rank 0 alone calls this.
+
+    It waits for the device behind the update, and only where a line is written.
+    """
+    temperature = zero.on_first_rank(state.engine.module.temperature)
+    return torch.cat([temperature, *state.optimizer.trust_ratios.ends()]).tolist()
