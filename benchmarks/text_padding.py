@@ -127,7 +127,7 @@ def drawn_lengths(count: int, most: int) -> np.ndarray:
 
 def tell_flops(recipe: str, config: TrainConfig, lengths: np.ndarray) -> None:
     """Print the ratios of a whole step by floating-point operations, of a forward pass."""
-    described = align_config(config.model, vocabulary_size=1)
+    described: Any = align_config(config.model, vocabulary_size=1)
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         side = config.model.crop_px
         tower = AlignVisionModel(described.vision_config).eval()
@@ -136,7 +136,7 @@ def tell_flops(recipe: str, config: TrainConfig, lengths: np.ndarray) -> None:
     blocks = drawn_blocks(lengths, config.global_batch_size // config.num_blocks)
     drawn = [next(blocks) for _ in range(NUM_BLOCKS)]
     shares = padding_of(drawn, config.model.max_tokens)
-    tokens = np.mean([block.mean() for block in drawn])
+    tokens = float(np.mean([block.mean() for block in drawn]))
     width, layers = config.model.text_tower.shape.hidden_size, config.model.text_tower.shape[0]
     texts: dict[str, float] = {}
     for form in FORMS:
