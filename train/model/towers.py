@@ -145,7 +145,7 @@ class Towers(nn.Module):
         Given a mask the library would wait for the device, in each pass, to know whether there is
         padding at all; without any it adds nothing, which is adding 0.
         """
-        dtype = self.align.text_projection.weight.dtype
+        dtype = self.temperature.dtype
         added_bt = torch.zeros_like(mask_bt, dtype=dtype)
         return added_bt.masked_fill_(mask_bt == 0, torch.finfo(dtype).min)[:, None, None]
 
