@@ -46,8 +46,11 @@ class EvaluateConfig:
     error, before anything is embedded."""
 
     tasks: tuple[AnyTask, ...] = ()
-    """What is measured, each on one of the pipeline's `benchmarks`; their images are what `search`
-    finds."""
+    """What is measured, each on one of the pipeline's `benchmarks`; the images that tasks need are
+    what `search` finds."""
+
+    searched: tuple[str, ...] = ()
+    """Benchmarks whose images `search` finds all, whether a task needs them or not."""
 
     bootstrap_resamples: int = 1000
     """How often the queries are drawn anew for each interval."""
@@ -79,6 +82,11 @@ class EvaluateConfig:
     decode_threads: int = runtime(4)
     """Threads of a process that read and decode images ahead of the model, of either kind."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to embed."""
+        return not (self.tasks or self.searched)
+
     def __post_init__(self) -> None:
         if self.processor and not self.model:
             raise ValueError("processor is for a model that `model` names, and there is none")
@@ -108,8 +116,9 @@ class EvaluateConfig:
 def benchmarks_used(
     config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]
 ) -> dict[str, DatasetSettings]:
-    """Return the benchmarks that tasks are measured on, in the order in which tasks name them."""
-    return {task.benchmark: benchmarks[task.benchmark] for task in config.tasks}
+    """Return the benchmarks that tasks name, in their order, then those of search alone."""
+    names = [*(task.benchmark for task in config.tasks), *config.searched]
+    return {name: benchmarks[name] for name in names}
 
 
 def result_settings(

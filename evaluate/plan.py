@@ -33,10 +33,10 @@ class PlannedBenchmark:
     """What tasks need of a benchmark."""
 
     dataset: Dataset
-    """With no other images than those that a task needs and that are there."""
+    """With no other images than those that a task or search needs and that are there."""
 
     missing: Sequence[BenchmarkImage]
-    """Images that a task needs and that are not there."""
+    """Images that a task or search needs and that are not there."""
 
     with_captions: bool
     """Whether a task needs the images' captions."""
@@ -66,7 +66,7 @@ def plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> P
     if config.fast:
         read = {name: fast_part(dataset) for name, dataset in read.items()}
         asked = _needs(config, read)
-    for name, places in _needed(read, asked).items():
+    for name, places in _needed(config, read, asked).items():
         needed = [read[name].images[at] for at in places]
         missing[name] = missing_images(name, needed)
         if missing[name] and not config.allow_missing:
@@ -114,7 +114,7 @@ def _plan_of(
                 missing=missing[name],
                 with_captions=name in with_captions,
             )
-            for name, places in _needed(datasets, tasks).items()
+            for name, places in _needed(config, datasets, tasks).items()
         },
         tasks=tasks,
     )
@@ -162,12 +162,16 @@ def _needs(config: EvaluateConfig, read: Mapping[str, Dataset]) -> list[tuple[Ta
 
 
 def _needed(
-    read: Mapping[str, Dataset], tasks: Sequence[tuple[TaskSettings, Needs]]
+    config: EvaluateConfig,
+    read: Mapping[str, Dataset],
+    tasks: Sequence[tuple[TaskSettings, Needs]],
 ) -> dict[str, list[int]]:
-    """Return the places of the images that any task needs of each benchmark, ascending."""
+    """Return the places of the images that a task or search needs of each benchmark, ascending."""
     found: dict[str, list[int]] = {}
     for name, dataset in read.items():
         splits = [needs.splits for task, needs in tasks if task.benchmark == name]
+        if name in config.searched:
+            splits.append(None)
         found[name] = [
             at
             for at, image in enumerate(dataset.images)

@@ -76,7 +76,8 @@ def run(
     not embedded again. The bytes that are written are the same with and without it.
 
     Raises:
-        StageError: the config names no task, or a batch does not fit into the device's memory.
+        StageError: the config names nothing to embed, or a batch does not fit into the device's
+            memory.
         ConfigError: processes cannot share the batches of a task that trains the model.
         InputError: the model, a benchmark or more images than may be left out cannot be used.
     """
@@ -107,9 +108,9 @@ def run_as_rank(
 
     The other ranks return None. Raises what `run` raises.
     """
-    if not config.tasks:
+    if config.is_idle:
         raise StageError(
-            "there is nothing to evaluate: `evaluate.tasks` is empty",
+            "there is nothing to evaluate: `evaluate.tasks` is empty, and `evaluate.searched`",
             hint="name a task and its benchmark, for example "
             "benchmarks: {flickr30k: {kind: karpathy, path: dataset_flickr30k.json}} and "
             "evaluate: {tasks: [{kind: retrieval, benchmark: flickr30k}]}",
@@ -146,6 +147,9 @@ def run_as_rank(
     ]
     result = _counted(made, embedded, files)
     lines = [*made.warnings, *_warnings(config, result), *headline(found), *_ties(found)]
+    lines += [
+        f"{name}: {len(embedded[name].images):,} images to search" for name in config.searched
+    ]
     return replace(result, facts=EvaluateFacts(headline=lines, num_metrics=len(found.metrics)))
 
 

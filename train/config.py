@@ -175,6 +175,9 @@ class Validation:
         "num_gpus": "num_processes",
         "num_workers": "decode_threads",
         "workers": "decode_threads",
+        "gradient_accumulation_steps": "block_size",
+        "accum_freq": "block_size",
+        "pretrained": "init_from",
     }
 )
 @refused(

@@ -15,6 +15,7 @@ from openalign.files import storage
 from openalign.files.names import RUN_LOG
 from openalign.progress import REPORTS_TO, Bar, read_record
 from openalign.telemetry import JsonLines, say
+from openalign.train import guard
 from openalign.train.local_ranks import (
     count_gpus,
     free_port,
@@ -63,8 +64,8 @@ def launch(
         SystemExit: this process was asked to stop, or the ranks were, or their time was up; the
             code is 143, or 130 where this process was interrupted and the ranks have saved.
         KeyboardInterrupt: this process was interrupted, and the ranks have not saved.
-        StageError: this process is a rank itself, or the ranks failed; what they ended with is in
-            the error.
+        StageError: this process is a rank itself, the environment is refused (`guard`), or the
+            ranks failed; what they ended with is in the error.
     """
     if is_rank():
         raise StageError(
@@ -73,6 +74,7 @@ def launch(
             "before it are complete",
         )
     num_gpus = count_gpus()
+    guard.check_environment(on_cpu=not num_gpus)
     count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     said = _Messages()
@@ -192,7 +194,8 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
         **os.environ,
         **added,
     }
-    environment.pop(VISIBLE_GPUS, None)
+    for name in (VISIBLE_GPUS, "OMPI_COMM_WORLD_LOCAL_RANK"):  # the latter is the starter's own
+        environment.pop(name, None)
     visible = environment.pop("CUDA_VISIBLE_DEVICES", None)  # else the launcher says it ignores it
     if visible is not None:
         environment[VISIBLE_GPUS] = visible

@@ -38,7 +38,7 @@ from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.step_report import StepOutcome, report
 from openalign.train.stopping import stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
-from openalign.train.validation import better, is_due, validation_loss
+from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
 
@@ -108,7 +108,7 @@ def _run_to_spike(
         if config.export == "ema":
             zero.show_weights(engine, state.optimizer, EMA)
         elif config.export == "best":
-            _show_best(state)
+            _show_best(state, at)
         passes.settle_statistics(settling, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
@@ -148,7 +148,6 @@ def _settle_pass(engine: Any, at: Mark, step: int, *inputs: Any, **options: Any)
 def _train(state: TrainingState, at: Mark) -> Rewind | None:
     """Take the steps that are left, or those up to a spike for which some are to be undone."""
     config, progress = state.config, state.progress
-    saved = progress.step
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
     state.engine.train()
@@ -162,22 +161,19 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
         for batch in batches:
             state.saver.check()
             waited = time.monotonic() - asked
+            seen = _looked(state, at)
             outcome = _step(state, batch, at=at, stop=stops.are_there())
             rewind = _rewind_for(state, batch.step, outcome)
             if rewind is None:
-                _name_replaced(state, batch)
+                state.name_replaced(batch, step=batch.step)
                 _count(state, batch.step, outcome)
                 progress.step, progress.sample_hash = batch.step + 1, next(hashes)
-                seen = _validated(state, at)
                 report(state, batch.step, outcome, validation_loss=seen, waited=waited)
             elif not outcome.stop:  # else the next start comes to the spike again
                 return rewind
-            # It is saved already where a spike is to be undone later.
-            if progress.step != saved and (outcome.stop or _is_checkpoint_due(state)):
-                at(batch.step, SAVES)
-                average_batch_norm(state.engine.module)
-                state.saver.save(state.engine, state.optimizer, progress)
-                saved = progress.step
+            ended = progress.step == state.total_steps
+            if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
+                _save(state, at)
             if outcome.stop:
                 _stop(state)
             at(progress.step, READS)
@@ -185,43 +181,51 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
         # Behind the last step too: the statistics and the export would come next.
         if any(together(stops.are_there)):
             _stop(state)
+        values = validation_values(_looked(state, at))
+        if values and state.journal is not None:
+            state.journal.step(state.total_steps, values)
     return None
 
 
-def _is_checkpoint_due(state: TrainingState) -> bool:
-    config, progress = state.config, state.progress
-    return (
-        progress.step == state.total_steps
-        or progress.step % config.checkpoint_every_steps == 0
-        or (config.export == "best" and state.best_step == progress.step)
-    )
-
-
-def _validated(state: TrainingState, at: Mark) -> float | None:
-    """Return the loss on the pairs that are held out, where it is time; note whether it is best."""
-    config, progress, pairs = state.config, state.progress, state.held_out
-    if pairs is None or not is_due(config, progress.step, total_steps=state.total_steps):
-        return None
-    loss = validation_loss(state, pairs, at)
-    progress.best = better(progress.best, loss, step=progress.step)
+def _looked(state: TrainingState, at: Mark) -> float | None:
+    """Look at the held-out pairs, where it is time; what is best is saved if it is exported."""
+    loss = look(state, at)
+    is_best = loss is not None and state.best_step == state.progress.step
+    if is_best and state.config.export == "best":
+        _save(state, at)
     return loss
 
 
-def _show_best(state: TrainingState) -> None:
+def _save(state: TrainingState, at: Mark) -> None:
+    """Have a checkpoint written, unless there is one."""
+    progress = state.progress
+    if progress.step == state.saved_step:
+        return
+    at(progress.step - 1, SAVES)
+    average_batch_norm(state.engine.module)
+    state.saver.save(state.engine, state.optimizer, progress)
+    state.saved_step = progress.step
+
+
+def _show_best(state: TrainingState, at: Mark) -> None:
     """Let the towers have the weights of the lowest loss in validation.
 
     Raises:
         StageError: no such loss was finite, or that checkpoint is damaged.
     """
     best = state.progress.best
+    kept = f"`openalign export NAME --step {state.total_steps}` writes the weights of the last step"
     if best is None:
         raise StageError(
-            "`train.export` is best, and no loss in validation was finite",
-            hint="`train.export: last` exports the weights of the last step",
+            "`train.export` is best, and no loss in validation was finite", hint=kept
         )
     if best.step == state.total_steps:
         return
-    found = resume.find(state.saver.folder, best.step, state.ranks)
+    at(state.total_steps, SAVES)  # a checkpoint is read, which may take as long as to write one
+    try:
+        found = resume.find(state.saver.folder, best.step, state.ranks)
+    except StageError as error:
+        raise StageError(f"the best weights are lost: {error}", hint=kept) from error
     found.load_weights(state.engine, state.optimizer)
     together(lambda: None)  # until all have read
     found.forget()
@@ -291,7 +295,8 @@ def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> Tensor:
 
     One collective carries all of it. Counts stay far below 2**24, where fp32 is exact.
     """
-    sums = torch.cat([loss.reshape(1), loss.new_tensor(counts)])
+    on_host = torch.tensor(counts, dtype=loss.dtype)
+    sums = torch.cat([loss.reshape(1), on_host.to(loss.device, non_blocking=True)])
     dist.all_reduce(sums)
     return sums
 
@@ -306,18 +311,6 @@ def _sample_hashes(state: TrainingState) -> Generator[str]:
     """Return the sample hash after each step that is left."""
     steps = range(state.progress.step, state.total_steps)
     return hashes_after(state.progress.sample_hash, steps, partial(_global_rows, state))
-
-
-def _name_replaced(state: TrainingState, batch: Batch) -> None:
-    for pair in batch.replaced:
-        state.replaced.write(
-            step=batch.step,
-            position=pair.position,
-            key=pair.key,
-            shard=pair.place.shard,
-            offset=pair.place.offset,
-            why=pair.why,
-        )
 
 
 def _rewind_for(state: TrainingState, step: int, outcome: StepOutcome) -> Rewind | None:

@@ -29,7 +29,7 @@ from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.held_out import orders_of
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.order import Order
-from openalign.train.data.pairs import TrainingSet, check_batch_size
+from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import build_tokenizer, padded_to_most
 from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary
@@ -95,6 +95,9 @@ class TrainingState:
     optimizer: ShardedOptimizer
     total_steps: int
     progress: Progress
+    saved_step: int
+    """Of the newest checkpoint, or where the run began."""
+
     saver: Saver
     began: float
     """When this rank began, by `time.monotonic`."""
@@ -106,6 +109,18 @@ class TrainingState:
     def best_step(self) -> int | None:
         """How many steps were done where the loss in validation was lowest."""
         return None if self.progress.best is None else self.progress.best.step
+
+    def name_replaced(self, batch: Batch, *, step: int) -> None:
+        """Write down the images of this rank's part of a batch that gave way to others."""
+        for pair in batch.replaced:
+            self.replaced.write(
+                step=step,
+                position=pair.position,
+                key=pair.key,
+                shard=pair.place.shard,
+                offset=pair.place.offset,
+                why=pair.why,
+            )
 
     def close(self) -> None:
         """Let go of what the run holds."""
@@ -179,6 +194,7 @@ def set_up(
         optimizer=optimizer,
         total_steps=steps,
         progress=progress,
+        saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
         began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
@@ -315,6 +331,7 @@ def _require_room(
     if checkpoints.is_local:
         near = math.ceil((_undone_steps(config) - 1) / config.checkpoint_every_steps)
         at_once = max(config.keep_checkpoints, near + 1) + 1 - len(checkpoints.steps())
+        at_once += config.export == "best"
     room.require_room(checkpoints.room, needed, at_once=at_once)
 
 

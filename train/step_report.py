@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
 
-from openalign.telemetry import say
 from openalign.train import journal, zero
 from openalign.train.spikes import Spike
 from openalign.train.state import TrainingState
+from openalign.train.validation import validation_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +46,22 @@ def report(
     validation_loss: float | None,
     waited: float,
 ) -> None:
-    """Note and show a step, behind which pairs may have been validated on; every rank calls it.
+    """Note and show a step, before which held-out pairs may have been looked at.
 
-    `waited` is how many seconds its pairs came too late.
+    `waited` is how many seconds its pairs came too late. Ranks without a journal do nothing.
     """
     config = state.config
-    due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
-    is_written = outcome.taken and (due or validation_loss is not None)
-    temperature = _temperature(state) if is_written else None  # on every rank: it may gather
     if state.journal is None:
         return
-    values: dict[str, float] = {}
-    if temperature is not None:
+    values = validation_values(validation_loss)
+    due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
+    if outcome.taken and (due or values):
+        temperature, *spread = _left_by_step(state)
         size = config.global_batch_size
         seen = state.data.first_position(step, global_batch_size=size) + size
-        values = {
+        values |= {
             journal.LOSS: outcome.loss,
-            journal.TEMPERATURE: float(temperature),  # which waits for the device: here alone
+            journal.TEMPERATURE: temperature,
             journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
@@ -70,13 +69,8 @@ def report(
         }
         if config.bad_images == "replace":
             values[journal.REPLACED] = outcome.num_replaced
-        spread = state.optimizer.trust_ratios.smallest_and_largest()
-        if spread is not None:
+        if spread and math.isfinite(spread[0]):
             values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
-    if validation_loss is not None:
-        say(f"train     {_validation_words(state, step + 1, validation_loss)}")
-        if math.isfinite(validation_loss):
-            values[journal.VALIDATION_LOSS] = validation_loss
     if values:
         state.journal.step(step, values)
     state.journal.passed(
@@ -87,15 +81,10 @@ def report(
     )
 
 
-def _validation_words(state: TrainingState, num_done: int, loss: float) -> str:
-    best = state.progress.best
-    words = f"validation loss {loss:.3f} behind {num_done:,} of {state.total_steps:,} steps"
-    if best is None:
-        return words
-    if best.step == num_done:
-        return f"{words}, the lowest so far"
-    return f"{words}; the lowest is {best.loss:.3f}, behind {best.step:,}"
+def _left_by_step(state: TrainingState) -> list[float]:
+    """Return the temperature and both ends of the trust ratios, if any; rank 0 alone calls this.
 
-
-def _temperature(state: TrainingState) -> Tensor:
-    return zero.whole_parameter(state.engine.module.temperature)
+    It waits for the device behind the update, and only where a line is written.
+    """
+    temperature = zero.on_first_rank(state.engine.module.temperature)
+    return torch.cat([temperature, *state.optimizer.trust_ratios.ends()]).tolist()

@@ -7,17 +7,19 @@ import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from openalign.train import guard
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
 from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
-from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank
+from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank, together
 
 WEIGHT = "weight"
 """The name of the weights beside what the optimizer keeps of them."""
@@ -33,20 +35,22 @@ def joined_ranks() -> Generator[RankGroup]:
 
     Raises:
         StageError: the environment names a rank, but not all that a rank must know; or there are
-            GPUs, and none is left for this rank.
+            GPUs, and none is left for this rank; or a variable is refused (`guard`).
     """
     is_rank()  # refuses half an environment; the other half would be a lone rank's
     if VISIBLE_GPUS in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.pop(VISIBLE_GPUS)
     gpu = torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
     device = device_of_rank() if gpu else torch.device("cpu")
+    guard.check_environment(on_cpu=not gpu)
     if not gpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
     import deepspeed
     import deepspeed.ops
 
-    # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    with guard.known_internals():
+        # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     alone = {n: v for n, v in rank_environment(0, 1, free_port()).items() if n not in os.environ}
     os.environ |= alone
     first = not dist.is_initialized()
@@ -57,11 +61,12 @@ def joined_ranks() -> Generator[RankGroup]:
         verbose=False,
     )
     try:
-        yield RankGroup(
-            rank=dist.get_rank(),
-            world_size=dist.get_world_size(),
-            device=device,
-        )
+        with guard.exact_products():
+            yield RankGroup(
+                rank=dist.get_rank(),
+                world_size=dist.get_world_size(),
+                device=device,
+            )
     finally:
         if first:
             deepspeed.comm.destroy_process_group()  # Torch's own would leave DeepSpeed its copies
@@ -109,12 +114,15 @@ def deepspeed_settings(
 def start_engine(
     towers: nn.Module, optimizer: ShardedOptimizer, config: TrainConfig, ranks: RankGroup
 ) -> Any:
-    """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold."""
+    """Return DeepSpeed's engine around the towers; the optimizer learns what its shards hold.
+
+    Raises:
+        StageError: the towers or the engine are not what training relies on (`guard`), on every
+            rank.
+    """
     import deepspeed
 
-    for name, parameter in towers.named_parameters():
-        assert parameter.ndim > 0, f"{name} is 0-dimensional, which DeepSpeed cannot broadcast"
-        assert parameter.is_contiguous(), f"{name} is not contiguous; DeepSpeed cannot broadcast it"
+    together(partial(guard.check_towers, towers))
     settings = deepspeed_settings(
         config,
         world_size=ranks.world_size,
@@ -128,27 +136,38 @@ def start_engine(
         config=settings,
         dist_init_required=False,
     )
-    optimizer.layout = shard_layout(engine, optimizer)
+    together(partial(guard.check_engine, engine, config, world_size=ranks.world_size))
+
+    def lay_out() -> None:
+        optimizer.layout = shard_layout(engine, optimizer)
+
+    together(lay_out)
+    _check_shards(engine, optimizer)
     return engine
 
 
 def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:
     """Return where each parameter lies in this rank's shards; None in stage 0.
 
-    Call it again after anything that moves the shards.
+    Call it again after anything that moves the shards. All ranks must call it.
+
+    Raises:
+        StageError: they are not where they are looked for.
     """
     stage = engine.zero_optimization_stage()
     if stage == 0:
         return None
-    shards = _shards(engine, optimizer)
     group = engine.data_parallel_group
     rank = dist.get_rank(group)
     parameters = trained_parameters(engine.module).values()
-    local = [_local_piece(parameter, stage, rank) for parameter in parameters]
+    with guard.known_internals():
+        shards = _shards(engine, optimizer)
+        local = [_local_piece(parameter, stage, rank) for parameter in parameters]
     sizes = torch.tensor([0 if piece is None else piece.numel() for piece in local])
     of_ranks = _gathered(sizes.to(shards[0].device), group)
     whole = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in parameters]
-    assert of_ranks.sum(0).tolist() == whole, "the pieces do not add up to the parameters"
+    if of_ranks.sum(0).tolist() != whole:
+        raise guard.unknown_layout("the pieces of all ranks do not add up to the parameters")
     # Every stage hands a parameter's elements out in the order of ranks.
     offsets = of_ranks[:rank].sum(0).tolist()
     pieces: dict[int, list[Piece]] = {shard.data_ptr(): [] for shard in shards}
@@ -159,6 +178,38 @@ def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None
         start = (piece.data_ptr() - shard.data_ptr()) // shard.element_size()
         pieces[shard.data_ptr()].append(Piece(number, start, piece.numel(), offsets[number]))
     return ShardLayout(pieces=pieces, num_parameters=len(local), group=group)
+
+
+def _check_shards(engine: Any, optimizer: ShardedOptimizer) -> None:
+    """See that all is fp32, and that pieces hold what their map says; all ranks must call it.
+
+    The sizes of pieces can add up where their places are wrong. Before the first step a shard holds
+    the weights themselves, so that values tell.
+    """
+    towers, layout = engine.module, optimizer.layout
+    tensors = {**dict(towers.named_parameters()), **dict(towers.named_buffers())}
+    shards = [] if layout is None else _shards(engine, optimizer)
+    tensors |= {f"shard {number} of DeepSpeed's": shard for number, shard in enumerate(shards)}
+    together(partial(guard.check_fp32, tensors))
+    if layout is None:
+        return
+    held: dict[int, list[tuple[int, Tensor]]] = {}
+    for shard in shards:
+        for piece in layout.pieces[shard.data_ptr()]:
+            values = shard.detach().view(-1).narrow(0, piece.start, piece.size)
+            held.setdefault(piece.parameter, []).append((piece.offset, values))
+    misplaced: list[str] = []
+    for number, (name, parameter) in enumerate(trained_parameters(towers).items()):
+        whole = whole_parameter(parameter).view(-1)  # on every rank: stage 3 gathers it
+        for offset, values in held.get(number, ()):
+            if not _same_bits(values, whole.narrow(0, offset, values.numel())):
+                misplaced.append(name)
+    together(partial(guard.check_misplaced, misplaced))
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    """Tell whether fp32 values are the same; NaN is the same as itself."""
+    return torch.equal(one.view(torch.int32), other.view(torch.int32))
 
 
 def trained_parameters(towers: nn.Module) -> dict[str, nn.Parameter]:
@@ -269,11 +320,28 @@ def whole_parameter(parameter: Any) -> Tensor:
     What stage 3 keeps whole (`persistence_threshold`) needs no collective.
     """
     from deepspeed import zero
+
+    with zero.GatheredParameters([parameter], enabled=_is_cut(parameter)):
+        return parameter.detach().clone()
+
+
+def on_first_rank(parameter: Any) -> Tensor:
+    """Return a parameter of one element on rank 0, which has it in every stage: no rank is asked.
+
+    In stage 3 the other ranks have nothing but padding.
+    """
+    if not _is_cut(parameter):
+        return parameter.detach()
+    piece = _local_piece(parameter, 3, 0)
+    assert piece is not None
+    return piece.detach()
+
+
+def _is_cut(parameter: Any) -> bool:
+    """Tell whether this rank has but a piece of a parameter, as stage 3 leaves it."""
     from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
 
-    is_cut = hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
-    with zero.GatheredParameters([parameter], enabled=is_cut):
-        return parameter.detach().clone()
+    return hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
 
 
 def kept_buffers(towers: nn.Module) -> dict[str, Tensor]:
@@ -337,4 +405,4 @@ def _containing(piece: Tensor, shards: list[Tensor]) -> Tensor:
         end = shard.data_ptr() + shard.numel() * shard.element_size()
         if shard.data_ptr() <= piece.data_ptr() < end:
             return shard
-    raise AssertionError("a parameter's local piece lies in no shard of the optimizer")
+    raise guard.unknown_layout("a piece of a parameter lies in no shard of the optimizer")

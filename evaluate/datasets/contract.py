@@ -37,6 +37,9 @@ class DatasetKind(Generic[S]):
     tasks: tuple[str, ...] = ()
     """Task kinds that are measured on it when nobody says which."""
 
+    is_searched: bool = False
+    """Whether all of its images are embedded for search when nobody says more."""
+
     has_train: Callable[[S], bool] | None = None
     """Tell, without reading it, whether a copy has a training split; None where reading is quick.
     Raises InputError."""

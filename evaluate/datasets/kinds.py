@@ -5,7 +5,7 @@ Settings are made from this table, so a kind's module imports nothing heavy at i
 
 from typing import TYPE_CHECKING, Any, Union
 
-from openalign.evaluate.datasets import webdataset
+from openalign.evaluate.datasets import images_alone, webdataset
 from openalign.evaluate.datasets.captions import coco, flickr, karpathy, multi30k
 from openalign.evaluate.datasets.contract import DatasetKind, DatasetSettings
 from openalign.evaluate.datasets.edits import cirr, fashion_iq
@@ -45,7 +45,8 @@ KINDS: dict[str, DatasetKind[Any]] = {
     "dtd": dtd.KIND,
     "mnist": mnist.KIND,
     "vtab": vtab.KIND,
-    "class_folders": class_folders.KIND,  # last: other forms have folders of images too
+    "class_folders": class_folders.KIND,  # behind those: other forms have folders of images too
+    "images": images_alone.KIND,
 }
 """In the order in which a path is asked which form it has."""
 

@@ -58,7 +58,8 @@ def _of_images(path: str) -> str:
         "(openalign datasets class_table), or in a folder a class (openalign datasets "
         "class_folders); or their captions in a file (openalign datasets flickr). Where a JSON "
         "names them, as Karpathy's do (openalign datasets karpathy), name that file: openalign "
-        f"datasets check FILE.json --images {path}. To train on images with texts beside them: "
+        f"datasets check FILE.json --images {path}. To search in them as they are: openalign "
+        f"evaluate --model FOLDER --data images={path}. To train on images with texts beside them: "
         f"openalign init NAME {path}"
     )
 

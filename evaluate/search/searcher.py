@@ -60,19 +60,16 @@ class Searcher:
         return cls(index=index, embedder=encoder, is_unknown=is_unknown)
 
     def find(self, query: Query, k: int) -> list[Hit]:
-        """Return the k best images, best first.
+        """Return the k best images, best first; all of them where there are fewer.
 
         The query image itself is left out where the index holds it at the same path.
 
         Raises:
-            InputError: k is not from 1 to the number of images, the model knows no word of one of
-                the query's texts, its image cannot be read or embedded, or its parts cancel each
-                other out.
+            InputError: k is below 1, the model knows no word of one of the query's texts, its
+                image cannot be read or embedded, or its parts cancel each other out.
         """
-        if not 1 <= k <= len(self.index.items):
-            raise InputError(
-                f"k must be from 1 to {len(self.index.items)}, the images here, got {k}"
-            )
+        if k < 1:
+            raise InputError(f"k must be 1 or more, got {k}")
         for text, _ in query.texts():
             if self.is_unknown(text):
                 raise InputError(

@@ -1,8 +1,7 @@
-"""Verbs that answer in numbers: `estimate`, `search`, `compare`, `datasets`."""
+"""Verbs that answer in numbers: `estimate`, `compare`, `datasets`."""
 
 import argparse
 from collections.abc import Sequence
-from textwrap import shorten
 
 from openalign.commands.contract import (
     Options,
@@ -14,17 +13,8 @@ from openalign.commands.contract import (
 )
 from openalign.commands.named import refuse, run_of
 from openalign.commands.output import tell, tell_json, tell_lines
-from openalign.commands.stage_verbs import MODEL_EPILOG, add_model
-from openalign.errors import ConfigError
 from openalign.run.stages import STAGES
 from openalign.settings.yaml_reader import quoted
-
-_NUM_HITS = 10
-"""How many images a search prints, unless it is told or there are fewer."""
-
-_CAPTION_WIDTH = 60
-"""Characters of a caption that stand in a line of hits."""
-
 
 # estimate -----------------------------------------------------------------------------------------
 
@@ -58,63 +48,6 @@ def _estimate(options: Options, beam_options: Sequence[str]) -> None:
         price_gb_month=options.price_gb_month,
     )
     tell_json(found) if options.json else tell_lines(projection.lines(found))
-
-
-# search -------------------------------------------------------------------------------------------
-
-
-def _add_search(parser: argparse.ArgumentParser) -> None:
-    add_model(parser)
-    parser.add_argument("words", nargs="*", help="what to look for")
-    parser.add_argument("--image", help="an image file or URL to start from")
-    parser.add_argument("--plus", action="append", default=[], metavar="WORDS", help="add words")
-    parser.add_argument("--minus", action="append", default=[], metavar="WORDS", help="take away")
-    for part in ("image", "plus", "minus"):
-        parser.add_argument(
-            f"--{part}-weight",
-            type=float,
-            metavar="W",
-            help="how much it counts; the first composed task of the pipeline has the default",
-        )
-    parser.add_argument("-k", type=int, metavar="N", help="how many to print (10)")
-    add_json(parser)
-
-
-def _search(options: Options, beam_options: Sequence[str]) -> None:
-    from openalign.run.readiness import require_libraries
-
-    refuse(beam_options)
-    run = run_of(options)
-    require_libraries(STAGES["evaluate"])
-    from openalign.run.verbs.searching import open_searcher, query_of, require_evaluated
-
-    if why := STAGES["evaluate"].left_out(run.config):
-        raise ConfigError(
-            f"{run.config.name} measures nothing, and only images that are measured are searched: "
-            f"{why}",
-            hint="name a benchmark of the images, and a task on it (docs/search.md)",
-        )
-    require_evaluated(run)
-    query = query_of(
-        run,
-        text=" ".join(options.words) or None,
-        image=options.image,
-        plus=options.plus,
-        minus=options.minus,
-        weights=(options.image_weight, options.plus_weight, options.minus_weight),
-    )
-    searcher = open_searcher(run)
-    k = min(_NUM_HITS, len(searcher.index.items)) if options.k is None else options.k
-    hits = searcher.find(query, k)
-    if options.json:
-        tell_json(hits)
-        return
-    captions = [shorten(hit.caption, _CAPTION_WIDTH, placeholder=" ...") for hit in hits]
-    width = max(map(len, captions))
-    tell_lines(
-        f"{rank:3}  {hit.score:+.3f}  {caption:{width}}  {hit.path}"
-        for rank, (hit, caption) in enumerate(zip(hits, captions, strict=True), 1)
-    )
 
 
 # compare ------------------------------------------------------------------------------------------
@@ -234,13 +167,6 @@ ESTIMATE = Verb(
     title="fetch a sample, and say what the whole fetch would cost",
     do=_estimate,
     arguments=_add_estimate,
-)
-SEARCH = Verb(
-    name="search",
-    title="find images by words, an image, or both",
-    do=_search,
-    arguments=_add_search,
-    epilog=MODEL_EPILOG,
 )
 COMPARE = Verb(
     name="compare",

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, cast, get_args, get_type_hints
 
-from openalign.commands import looking, making, measuring
+from openalign.commands import looking, making, measuring, searching
 from openalign.commands.contract import BEAM_EPILOG, Options, Verb
 from openalign.commands.stage_verbs import RUN, stage_verbs
 from openalign.errors import OpenAlignError
@@ -21,7 +21,7 @@ from openalign.settings.key_hints import key_hint
 _BESIDE_STAGES: tuple[Verb, ...] = (
     looking.STATUS,
     looking.SHOW,
-    measuring.SEARCH,
+    searching.SEARCH,
     measuring.COMPARE,
     measuring.ESTIMATE,
     making.EXPORT,
@@ -113,6 +113,8 @@ def _meant(rest: Sequence[str], options: Options) -> str:
         return f"did you mean --set {without_value[-1]}={value}?"
     if verb == making.INIT.name and not word.startswith("-"):
         return _fewer_words(options.pipeline, [options.path, *rest])
+    if verb == searching.SEARCH.name and word.startswith("-") and not word.startswith("--"):
+        return f"words that begin with a dash stand behind `--`: -- {shlex.join(rest)}"
     if word.startswith("--") and "." in word.partition("=")[0]:
         return f"did you mean --set {' '.join(rest)[2:].replace(' ', '=', 1)}?"
     if word.partition("=")[0].replace("_", "-") == "--dry-run":

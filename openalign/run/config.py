@@ -180,7 +180,7 @@ def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
         except ValueError as error:
             where = place_of(_node_at(node, "benchmarks", name))
             raise ConfigError(f"{where}: `benchmarks.{name}`: {error}") from error
-    named: list[tuple[tuple[str, str, int, str], str]] = [
+    named: list[tuple[tuple[str | int, ...], str]] = [
         *(
             (("select", "held_out", number, "benchmark"), held_out.benchmark)
             for number, held_out in enumerate(config.select.held_out)
@@ -189,13 +189,18 @@ def _check_benchmarks(config: PipelineConfig, node: yaml.MappingNode) -> None:
             (("evaluate", "tasks", number, "benchmark"), task.benchmark)
             for number, task in enumerate(config.evaluate.tasks)
         ),
+        *(
+            (("evaluate", "searched", number), name)
+            for number, name in enumerate(config.evaluate.searched)
+        ),
     ]
     for path, name in named:
         if name not in config.benchmarks:
-            section, setting, number, key = path
+            section, setting, number, *key = path
+            called = ".".join([f"{section}.{setting}[{number}]", *map(str, key)])
             raise ConfigError(
-                f"{place_of(_node_at(node, *path))}: `{section}.{setting}[{number}].{key}` must be "
-                f"one of {', '.join(config.benchmarks) or 'none'}, got {name!r}",
+                f"{place_of(_node_at(node, *path))}: `{called}` must be one of "
+                f"{', '.join(config.benchmarks) or 'none'}, got {name!r}",
                 hint=did_you_mean(name, config.benchmarks)
                 or f"name the data set under `benchmarks:`, as {name}: {{kind: karpathy, ...}}",
             )

@@ -218,7 +218,7 @@ def _report(setup: StageSetup) -> StageResult:
 
 def _report_reads(config: PipelineConfig) -> tuple[str, ...]:
     """Return what the report tells of: nothing of a training that made another model."""
-    if config.evaluate.model and config.evaluate.tasks:
+    if config.evaluate.model and not config.evaluate.is_idle:
         return ("evaluate",)
     return ("site", "harvest", "filter", "fetch", "select", "train", "evaluate")
 
@@ -228,7 +228,9 @@ def _without_source(config: PipelineConfig) -> str:
 
 
 def _without_tasks(config: PipelineConfig) -> str:
-    return "" if config.evaluate.tasks else "the pipeline names no task (`evaluate.tasks`)"
+    if not config.evaluate.is_idle:
+        return ""
+    return "the pipeline names no task (`evaluate.tasks`)"
 
 
 def _without_anything(config: PipelineConfig) -> str:

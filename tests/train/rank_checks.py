@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
 from tiny_training import tiny_config, tiny_model
 from torch import Tensor, nn
 
-from openalign.train import zero
+from openalign.errors import StageError
+from openalign.train import guard, zero
 from openalign.train.config import ImageTower, TextTower, TrainConfig, ZeroConfig
 from openalign.train.model.batch_norm import (
     BlockBatchNorm,
@@ -42,6 +44,7 @@ _REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
 def run(folder: str) -> None:
     """Be one rank."""
     import partial_training_checks  # it imports this module
+    import step_counts
 
     torch.set_num_threads(1)
     with zero.joined_ranks() as ranks:
@@ -56,6 +59,8 @@ def run(folder: str) -> None:
         found["adamw 3"] = steps_under(3, AdamW(learning_rate=1e-3), ranks)
         found["statistics"] = statistics_of_two_ranks(ranks.rank)
         found["nonfinite"] = nonfinite_gradient(ranks)
+        found["round robin"] = {stage: round_robin(stage, ranks) for stage in (1, 2)}
+        found["step"] = step_counts.run(folder, ranks)
         found["partial"] = partial_training_checks.run(ranks)
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
 
@@ -218,3 +223,30 @@ def nonfinite_gradient(ranks: RankGroup) -> dict[str, Any]:
         found[str(stage)] = {"norm": norm, "moved": moved}
         zero.stop_engine(engine)
     return found
+
+
+def round_robin(stage: int, ranks: RankGroup) -> str:
+    """Start an engine whose map of shards is wrong, and that says nothing of it; return the error.
+
+    Such would be a release that reorders parameters under another name.
+    """
+    config = config_for(stage, AdamW(), clipping=0.0)
+    towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    optimizer = build_optimizer(towers, config)
+    right = zero.deepspeed_settings
+
+    def settings(*given: Any, **named: Any) -> dict[str, Any]:
+        found = right(*given, **named)
+        return found | {
+            "zero_optimization": found["zero_optimization"] | {"round_robin_gradients": True}
+        }
+
+    with (
+        patch.object(zero, "deepspeed_settings", settings),
+        patch.object(guard, "check_engine", lambda *_, **__: None),
+    ):
+        try:
+            zero.stop_engine(zero.start_engine(towers, optimizer, config, ranks))
+        except StageError as error:
+            return str(error)
+    return ""

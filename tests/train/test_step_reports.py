@@ -13,20 +13,20 @@ from openalign.train import step_report
 from openalign.train.checkpoints.manifest import BestStep, Progress
 from openalign.train.journal import TEMPERATURE, VALIDATION_LOSS, Journal
 from openalign.train.optim.lamb import TrustRatios
-from openalign.train.zero import whole_parameter
+from openalign.train.zero import on_first_rank
 
 
 @pytest.fixture
-def gathered(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How often the temperature was looked up, each time with its value."""
     seen: list[float] = []
 
-    def look(state: Any) -> torch.Tensor:
-        found = whole_parameter(state.engine.module.temperature)
+    def look(parameter: torch.Tensor) -> torch.Tensor:
+        found = on_first_rank(parameter)
         seen.append(float(found))
         return found
 
-    monkeypatch.setattr(step_report, "_temperature", look)
+    monkeypatch.setattr(zero, "on_first_rank", look)
     return seen
 
 
@@ -67,7 +67,7 @@ def state_of(folder: Path | None) -> Any:
 
 
 def test_the_temperature_is_looked_up_where_a_line_is_written(
-    tmp_path: Path, gathered: list[float]
+    tmp_path: Path, looked_up: list[float]
 ) -> None:
     """Every fourth step has a line, and the last; steps 3 and 7 count from 0."""
     state = state_of(tmp_path)
@@ -78,10 +78,11 @@ def test_the_temperature_is_looked_up_where_a_line_is_written(
     lines = read_json_lines((tmp_path / "metrics.jsonl").read_text())
     assert [line["step"] for line in lines] == [3, 7, 9]
     assert [line[TEMPERATURE] for line in lines] == [0.25] * 3  # as the step has left it
-    assert len(gathered) == 3
+    assert len(looked_up) == 3
 
 
-def test_ranks_without_a_journal_look_it_up_at_the_same_steps(gathered: list[float]) -> None:
+def test_ranks_without_a_journal_do_not_look_it_up(looked_up: list[float]) -> None:
+    """To read a number from a device waits until it has ended the step."""
     state = state_of(None)
     for step in range(10):
         ended = outcome(loss=float("nan") if step == 7 else 2.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import rank_checks
+import step_counts
 import torch
 from tiny_training import finish, start_ranks
 
@@ -84,6 +85,56 @@ def test_a_gradient_that_is_not_finite_on_one_rank_is_used_on_none(
     for rank in found:
         assert math.isnan(rank["nonfinite"][str(stage)]["norm"])
         assert rank["nonfinite"][str(stage)]["moved"] == []
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_map_that_misplaces_parameters_is_refused_by_every_rank(
+    found: list[dict[str, Any]], stage: int
+) -> None:
+    """The sizes of its pieces add up."""
+    for rank in found:
+        assert "them are not where its own map says, such as align." in rank["round robin"][stage]
+
+
+GATHER, SUM = (f"model.loss_forms.global_rows.{name}" for name in ("gather", "sum_over_ranks"))
+LOSS_ASKS = {
+    "rows": {GATHER: 1, SUM: 1},
+    "tiled": {GATHER: 1, "model.loss_forms.global_rows.log_sum_over_ranks": 2, SUM: 1},
+}
+"""How often each form of the loss asks the ranks: for embeddings, sums and gradients."""
+
+
+@pytest.mark.parametrize("case", step_counts.CASES)
+def test_a_step_asks_the_ranks_once_beside_zero_the_loss_and_lamb(
+    found: list[dict[str, Any]], case: str
+) -> None:
+    """LAMB asks once: the one group that it adapts; stage 0 has whole parameters on every rank."""
+    stage, form = case.split()
+    for rank in found:
+        asked = rank["step"][case]["collectives"]
+        by_zero = {name for name in asked if name.startswith("DeepSpeed for ")}
+        own = {name: count for name, count in asked.items() if name not in by_zero}
+
+        lamb = {} if stage == "0" else {"optim.lamb._squared_norms": 1}
+        assert own == {"loop._sums_over_ranks": 1, **LOSS_ASKS[form], **lamb}
+        # Only forward and backward passes and the update, no look at what it has cut.
+        of_step = {"DeepSpeed for zero.take_step", "DeepSpeed for passes.embed"}
+        assert "DeepSpeed for zero.take_step" in by_zero <= of_step
+
+
+@pytest.mark.parametrize("case", step_counts.CASES)
+def test_a_step_waits_for_the_device_once_and_once_more_to_write_a_line(
+    found: list[dict[str, Any]], case: str
+) -> None:
+    for rank, of_rank in enumerate(found):
+        waits = of_rank["step"][case]["waits"]
+        own = {name: n for name, n in waits.items() if not name.startswith("DeepSpeed for ")}
+        del own["optim.lamb._adam_update __int__"]  # the number of updates lies on the host
+
+        norm = own.pop("zero.take_step __float__")  # ZeRO's, or in its place
+        assert norm == 1
+        line = {"loop._left_by_step tolist": 1} if rank == 0 else {}
+        assert own == {"loop._step tolist": 1, **line}
 
 
 PARTIAL = [f"adamw {stage}" for stage in rank_checks.STAGES] + ["adamw 3 whole"]

@@ -133,11 +133,21 @@ class Towers(nn.Module):
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._autocast):
             image_bD = self.align.vision_model(pixel_values=pixels).pooler_output
             hidden_btH = self.align.text_model(
-                input_ids=ids_bt, attention_mask=mask_bt
+                input_ids=ids_bt, attention_mask=self._added_to_scores(mask_bt)
             ).last_hidden_state
             text_bD = self.align.text_projection(hidden_btH[:, 0])
         exact = torch.promote_types(image_bD.dtype, torch.float32)  # from bf16 under autocast
         return F.normalize(image_bD.to(exact)), F.normalize(text_bD.to(exact))
+
+    def _added_to_scores(self, mask_bt: Tensor) -> Tensor:
+        """Return `[b, 1, 1, t]`, what the library's attention adds to the scores of tokens.
+
+        Given a mask the library would wait for the device, in each pass, to know whether there is
+        padding at all; without any it adds nothing, which is adding 0.
+        """
+        dtype = self.temperature.dtype
+        added_bt = torch.zeros_like(mask_bt, dtype=dtype)
+        return added_bt.masked_fill_(mask_bt == 0, torch.finfo(dtype).min)[:, None, None]
 
     def _note_statistics(self) -> None:
         layers = batch_norms(self)

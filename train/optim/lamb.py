@@ -10,6 +10,7 @@ Without trust ratios the update is AdamW's, so `ShardedOptimizer` serves both se
 temperature is a group with a rule of its own: Adam's step times its own value, and a lower bound.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -60,13 +61,24 @@ class TrustRatios:
     """The spread of the last step's ratios."""
 
     values: list[Tensor] = field(default_factory=list[Tensor])
+    """NaN where a parameter was not adapted: to leave it out would wait for the device."""
+
+    def ends(self) -> list[Tensor]:
+        """Return the smallest and the largest, one element each on their device; or nothing.
+
+        They are infinite where nothing was adapted.
+        """
+        if not self.values:
+            return []
+        ratios = torch.cat(self.values)
+        smallest = ratios.nan_to_num(nan=torch.inf).amin()
+        largest = ratios.nan_to_num(nan=-torch.inf).amax()
+        return [smallest.reshape(1), largest.reshape(1)]
 
     def smallest_and_largest(self) -> tuple[float, float] | None:
-        """Return both ends, or None when nothing was adapted."""
-        if not self.values:
-            return None
-        smallest, largest = torch.stack(torch.aminmax(torch.cat(self.values))).tolist()
-        return smallest, largest
+        """Return both ends, or None when nothing was adapted; it waits for the device."""
+        ends = [end.item() for end in self.ends()]
+        return (ends[0], ends[1]) if ends and math.isfinite(ends[0]) else None
 
 
 class ShardedOptimizer(torch.optim.Optimizer):
@@ -85,6 +97,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         self.trust_ratios = TrustRatios()
         self._peak = self.learning_rate = learning_rate
         self._ema_decay = ema_decay
+        self._indices: dict[tuple[int, ...], Tensor] = {}
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -161,7 +174,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         weight, update = self._squared_norms(pieces, [shards, updates]).sqrt()
         both = (weight > 0) & (update > 0)
         ratio = torch.where(both, weight / update, 1.0).clamp_(max=group["trust_ratio_at_most"])
-        self.trust_ratios.values.append(ratio[both])
+        self.trust_ratios.values.append(torch.where(both, ratio, torch.nan))
         for values, of_shard in zip(updates, pieces, strict=True):
             for piece in of_shard:
                 values.view(-1).narrow(0, piece.start, piece.size).mul_(
@@ -177,7 +190,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         numbers = [piece.parameter for found in pieces for piece in found]
         squares = torch.zeros(len(rows), count, dtype=torch.float64, device=rows[0][0].device)
         if numbers:
-            index = torch.tensor(numbers, device=squares.device)
+            index = self._index_of(numbers, squares.device)
             for row, tensors in zip(squares, rows, strict=True):
                 views = [
                     tensor.view(-1).narrow(0, piece.start, piece.size)
@@ -189,6 +202,13 @@ class ShardedOptimizer(torch.optim.Optimizer):
         if self.layout is not None:
             dist.all_reduce(squares, group=self.layout.group)
         return squares
+
+    def _index_of(self, numbers: Sequence[int], device: torch.device) -> Tensor:
+        """Return numbers of parameters on a device; only the first step copies them, and waits."""
+        key = tuple(numbers)
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(numbers, device=device)
+        return self._indices[key]
 
     def _pieces(self, shards: list[Tensor]) -> list[Sequence[Piece]]:
         """Return what each shard holds; without a layout it is one whole parameter."""

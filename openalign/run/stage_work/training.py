@@ -52,7 +52,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
         SystemExit: the ranks were asked to stop, or their time was up.
         InputError: what `train.init_from` names cannot be used.
         ConfigError: a setting contradicts it, or the ranks cannot share the batch.
-        StageError: the ranks failed.
+        StageError: the environment is refused, or the ranks failed.
     """
     from openalign.train import rank
     from openalign.train.launch import launch
@@ -76,14 +76,19 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
 
 
 def check_start(config: TrainConfig) -> Sequence[str]:
-    """Find fault with what a run begins from before ranks start, or before any stage does.
+    """Find fault with what a run begins from, and where, before ranks start or any stage does.
 
     Return a line for each setting that it decides. Of a model no weights are read.
 
     Raises:
         InputError: what `train.init_from` names cannot be used.
         ConfigError: settings contradict it.
+        StageError: a variable of the environment would break the numerics, or the start.
     """
+    from openalign.train import guard
+    from openalign.train.local_ranks import count_gpus
+
+    guard.check_environment(on_cpu=not count_gpus())
     if config.init_from is None:
         return ()
     from openalign.train.start import begin

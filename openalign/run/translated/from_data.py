@@ -251,7 +251,8 @@ def _folder(path: str, _: Told) -> SourceFound:
     if not any(posixpath.splitext(name)[0] in texts for name in images):
         raise InputError(
             f"{path} holds images, such as {images[0]}, and no text beside any of them",
-            hint="texts stand in a.txt or a.json beside a.jpg, or in a table (docs/own_images.md)",
+            hint="texts stand in a.txt or a.json beside a.jpg, or in a table (docs/own_images.md). "
+            f"To search in images alone: openalign evaluate --model FOLDER --data images={path}",
         )
     lines = [
         "kind: local_files",

@@ -5,6 +5,7 @@ otherwise. So `report`, `search` and a further `evaluate` go on from the root, o
 and need no other settings. The root itself is not among them: a run can be moved.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def described(
         for each, dataset in recognized(name, storage.absolute(path)).items():
             if each in benchmarks:
                 raise ConfigError(f"--data {flag}: two data sets are called `{each}`")
-            if not kind_of(dataset).tasks:
+            if not (kind_of(dataset).tasks or kind_of(dataset).is_searched):
                 raise ConfigError(
                     f"--data {flag}: nothing is measured on the kind `{dataset.kind}` unless a "
                     "task is named",
@@ -72,20 +73,39 @@ def described(
                 )
             benchmarks[each] = dataset
     tasks = [task for name, dataset in benchmarks.items() for task in _usual_tasks(name, dataset)]
+    evaluated: dict[str, Any] = {
+        "model": storage.absolute(model),
+        "tasks": [to_plain(task) for task in tasks],
+    }
+    if searched := [name for name, each in benchmarks.items() if kind_of(each).is_searched]:
+        evaluated["searched"] = searched
     sections = {
         "benchmarks": {name: to_plain(dataset) for name, dataset in benchmarks.items()},
-        "evaluate": {"model": storage.absolute(model), "tasks": [to_plain(t) for t in tasks]},
+        "evaluate": evaluated,
         "report": {"title": name_of_model(model)},
     }
     node = _without_root(with_overrides(_mapping(sections), overrides))
-    whole = _mapping({name_of_model(model): None})
-    whole.value = [(key, node) for key, _ in whole.value]
-    text = cast("str", yaml.serialize(whole, allow_unicode=True))
     config = _in_root(node, root_of(model, overrides), _FLAGS)
+    kept = _without_root(with_overrides(_mapping(sections), _as_read(overrides, config)))
+    whole = _mapping({name_of_model(model): None})
+    whole.value = [(key, kept) for key, _ in whole.value]
+    text = cast("str", yaml.serialize(whole, allow_unicode=True))
     _refuse_another_model(config)
     if not replace:
         _refuse_to_lose_data(config)
     return DescribedRun(config=config, text=text)
+
+
+def _as_read(overrides: Sequence[str], config: PipelineConfig) -> list[str]:
+    """Return overrides with the values that were read of them: a file takes no word for a list."""
+    found: list[str] = []
+    for override in overrides:
+        key = override.partition("=")[0]
+        value: Any = to_plain(config)
+        for name in key.split("."):
+            value = value[name]
+        found.append(override if key == "root" else f"{key}={json.dumps(value)}")
+    return found
 
 
 def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:

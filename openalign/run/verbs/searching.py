@@ -1,9 +1,11 @@
 """What `openalign search` looks for, and through: the embeddings of a run's evaluation."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
-from openalign.errors import StageError
+from openalign.errors import InputError, StageError
 from openalign.evaluate.datasets.kinds import kind_of
+from openalign.evaluate.datasets.reading.text import read_lines
 from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
 from openalign.evaluate.tasks.kinds import query_weights
@@ -79,3 +81,36 @@ def query_of(
         plus_weight=plus_weight,
         minus_weight=minus_weight,
     )
+
+
+def queries_of(source: str) -> Iterable[str]:
+    """Return the lines of a text file or URL that are not blank; `-` is what is typed, as it comes.
+
+    Raises:
+        InputError: the file cannot be read, holds no query, or a line is not UTF-8.
+    """
+    if source == "-":
+        return _typed()
+    queries = [line.strip() for line in read_lines(source) if line.strip()]
+    if not queries:
+        raise InputError(f"{source} holds no query", hint="write one a line")
+    return queries
+
+
+def _typed() -> Iterator[str]:
+    """Yield lines of the standard input; at a terminal, each is asked for."""
+    sign = "> " if sys.stdin.isatty() else ""
+    number = 0
+    while True:
+        sys.stderr.write(sign)  # results alone go to stdout
+        sys.stderr.flush()
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return
+        number += 1
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise InputError(f"line {number} of the standard input is not UTF-8") from error
+        if text:
+            yield text

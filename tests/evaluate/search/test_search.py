@@ -227,10 +227,16 @@ def test_words_of_which_the_model_knows_none_are_refused(parts: dict[str, Any]) 
         searcher.find(Query(**parts), 1)
 
 
-@pytest.mark.parametrize("k", [0, 5])
-def test_k_must_fit_the_index(k: int) -> None:
-    with pytest.raises(InputError, match=f"k must be from 1 to 4, the images here, got {k}"):
-        SEARCHER.find(Query(text="up"), k)
+def test_fewer_images_than_asked_for_are_all_found() -> None:
+    every = SEARCHER.find(Query(text="up"), 4)
+
+    assert len(every) == 4
+    assert SEARCHER.find(Query(text="up"), 5) == SEARCHER.find(Query(text="up"), 10**9) == every
+
+
+def test_no_image_at_all_is_no_question() -> None:
+    with pytest.raises(InputError, match="k must be 1 or more, got 0"):
+        SEARCHER.find(Query(text="up"), 0)
 
 
 def test_a_query_image_that_is_missing_is_named(tmp_path: Path) -> None:
