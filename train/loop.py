@@ -216,9 +216,7 @@ def _show_best(state: TrainingState, at: Mark) -> None:
     best = state.progress.best
     kept = f"`openalign export NAME --step {state.total_steps}` writes the weights of the last step"
     if best is None:
-        raise StageError(
-            "`train.export` is best, and no loss in validation was finite", hint=kept
-        )
+        raise StageError("`train.export` is best, and no loss in validation was finite", hint=kept)
     if best.step == state.total_steps:
         return
     at(state.total_steps, SAVES)  # a checkpoint is read, which may take as long as to write one

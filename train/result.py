@@ -1,7 +1,7 @@
 """What a training run leaves: the export, and the stage's result with every file that counts."""
 
 from openalign.files import storage
-from openalign.files.facts import TrainFacts
+from openalign.files.facts import HELD_OUT, TrainFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import (
     EXPORT_FOLDER,
@@ -39,7 +39,7 @@ def write_result(
     num_seen = min(trained.num_pairs, trained.num_positions)
     states = {"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen}
     if config.validation is not None:
-        states["held_out"] = trained.num_held_out
+        states[HELD_OUT] = trained.num_held_out
     return StageResult(
         num_inputs=sum(states.values()),
         states=states,

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from openalign.files import storage
 from openalign.files.facts import (
+    HELD_OUT,
     DroppedExample,
     FilterFacts,
     FrequentText,
@@ -148,7 +149,8 @@ def training_note(folder: str, manifests: Mapping[str, Manifest]) -> str:
     if "train" not in manifests:
         return parameters_note(folder)
     manifest = manifests["train"]
-    facts, pairs = manifest.facts_as(TrainFacts), manifest.num_inputs
+    facts = manifest.facts_as(TrainFacts)
+    pairs = manifest.num_inputs - manifest.states.get(HELD_OUT, 0)
     batch = int(manifest.settings["settings"].get("global_batch_size", 0))
     note = f"{facts.steps:,} updates"
     if batch and pairs:

@@ -323,6 +323,10 @@ class SelectFacts(JudgedFacts, frozen=True, kw_only=True):
     near_duplicates: NearDuplicateFacts
 
 
+HELD_OUT = "held_out"
+"""What state pairs of a training end in whose images are validated on."""
+
+
 class TrainFacts(Facts, frozen=True, kw_only=True):
     """Train."""
 

@@ -51,16 +51,21 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
     monkeypatch.setattr(loop, "_sample_hashes", hashes)
     monkeypatch.setattr(loop, "_step", step)
     monkeypatch.setattr(loop, "_rewind_for", rewind_for)
-    for name in ("_name_replaced", "_count", "report", "average_batch_norm"):
+    for name in ("_count", "report", "average_batch_norm"):
         monkeypatch.setattr(loop, name, do_nothing)
     saver = Saver()
     state: Any = SimpleNamespace(
-        config=SimpleNamespace(checkpoint_every_steps=every, stop=None, export="last"),
+        config=SimpleNamespace(
+            checkpoint_every_steps=every, stop=None, export="last", validation=None
+        ),
         held_out=None,
+        saved_step=start,
+        journal=None,
         progress=Progress(step=start),
         saver=saver,
         data=None,
         share=None,
+        name_replaced=do_nothing,
         engine=SimpleNamespace(train=do_nothing, module=None),
         optimizer=None,
         total_steps=10,

@@ -116,10 +116,11 @@ class CheckpointFolder:
     ) -> None:
         """Remove all but the newest `keep`, the best, and those of every so many (0: no) steps.
 
-        `best` is where the loss in validation was lowest; what is the lowest up to a checkpoint that
-        stays is kept as well, for a run that goes back to it. What lies beyond `newest` was passed over, damaged or cut off: it goes, for it must not
-        push out what is whole. If a spike undoes steps, all stay from which those before them may
-        have to be taken again: the newest that lies far enough back, and those behind it.
+        `best` is where the loss in validation was lowest. What was the lowest up to a checkpoint
+        that stays is kept as well, for a run that goes back to it. What lies beyond `newest` was
+        passed over, damaged or cut off: it goes, for it must not push out what is whole. If a spike
+        undoes steps, all stay from which those before them may have to be taken again: the newest
+        that lies far enough back, and those behind it.
         """
         self.drop_beyond(newest)
         steps = self.steps()

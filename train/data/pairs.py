@@ -91,8 +91,9 @@ def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
     if global_batch_size > num_pairs:
         raise ConfigError(
             f"`train.global_batch_size` is {global_batch_size:,}, and there are {num_pairs:,} "
-            "training pairs: a pair would stand in a batch more than once, as its own negative",
-            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
+            "pairs to train on: a pair would stand in a batch more than once, as its own negative",
+            hint="lower it, hold out fewer (`train.validation`), or look at the funnel of `select` "
+            "for the rule that dropped the most",
         )
 
 
