@@ -14,7 +14,7 @@ from openalign.ingest.web.answers import Head
 
 MAX_HEADER_BYTES = 64 << 10
 
-_HEADER = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*\n((?:(?!\r?\n)[^\n]*+\n)*+)\r?\n")
+_HEADER = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*\n((?:(?!\r?\n)[^\n]*+\n)*)\r?\n")
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*((?:[^\n]++|\n[ \t])*)\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 

@@ -102,7 +102,7 @@ _UNDECODED_ENDINGS = names(
 # name, without its ending, is no placeholder's, each rule below says of them what is said here.
 _PLAIN = re.compile(
     r"(https?://(?!xn--|[^/]*\.xn--)(?:[a-z0-9-]+\.)*[a-z][a-z0-9-]*)?"
-    r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*+"
+    r"/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*"
     r"([A-Za-z0-9_-][A-Za-z0-9._-]*)\.(?:jpg|jpeg|png|webp|gif)"
     r"(?:\?[A-Za-z0-9._~=&+-]*)?"
 )
