@@ -126,7 +126,7 @@ def test_the_loss_is_that_of_held_out_pairs_by_the_oracle(
     ]
 
     image, text = (torch.cat([each[part] for each in found]).detach().double() for part in (0, 1))
-    case = Case(image, text, float(towers.temperature), config.label_smoothing, None)
+    case = Case(image, text, towers.temperature.item(), config.label_smoothing, None)
     assert looks[best] == pytest.approx(float(case.expected().loss), rel=1e-5)
 
 
