@@ -154,6 +154,21 @@ class ZeroConfig:
         not_negative(persistence_threshold=self.persistence_threshold)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """Pairs that are kept out of training, and how often their loss is taken; not in the paper."""
+
+    batches: int = 1
+    """Batches of `global_batch_size` pairs, each of an image of its own; no other pair of these
+    images is trained on either."""
+
+    every_steps: int = 1000
+    """Steps between two looks; the last step has one as well."""
+
+    def __post_init__(self) -> None:
+        positive(batches=self.batches, every_steps=self.every_steps)
+
+
 @usually_called(
     {
         "batch_size": "global_batch_size",
@@ -213,8 +228,12 @@ class TrainConfig:
     ema: Ema | None = None
     """Average the weights over steps; null does not."""
 
-    export: Literal["last", "ema"] = "last"
-    """Which weights are exported: those of the last step, or their average."""
+    validation: Validation | None = None
+    """Take the loss on pairs that training does not see; null does not."""
+
+    export: Literal["last", "ema", "best"] = "last"
+    """Which weights are exported: those of the last step, their average, or those of the lowest
+    loss in validation, whose checkpoint is kept."""
 
     temperature: Temperature = field(default_factory=Temperature)
     """The learned scalar that divides the logits (ALIGN §4.1)."""
@@ -337,6 +356,8 @@ class TrainConfig:
             )
         if self.export == "ema" and self.ema is None:
             raise ValueError("export must be last where ema is null: there is no average")
+        if self.export == "best" and self.validation is None:
+            raise ValueError("export must be last where validation is null: none is the best")
         positive(**{f"learning_rate_factors.{k}": v for k, v in self.learning_rate_factors.items()})
         steps = self.duration.steps
         if steps is not None and self.schedule.warmup_steps >= steps:

@@ -43,6 +43,9 @@ EPOCH = "train/epoch"
 UNKNOWN_SHARE = "train/unknown_share"
 """Of the global batch's word pieces, those that are [UNK]: what the vocabulary cannot say."""
 
+VALIDATION_LOSS = "validation/loss"
+"""After the step, on pairs that training does not see."""
+
 REPLACED = "train/replaced_images"
 """Images of the global batch that could not be decoded and were replaced."""
 

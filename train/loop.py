@@ -20,7 +20,8 @@ from torch import Tensor
 from openalign.errors import StageError
 from openalign.files.names import REWOUND_FILE, SKIPPED_FILE
 from openalign.telemetry import say
-from openalign.train import journal, passes, zero
+from openalign.train import passes, zero
+from openalign.train.checkpoints import resume
 from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import TrainConfig
 from openalign.train.data.order import RowNumbers
@@ -29,12 +30,15 @@ from openalign.train.data.passed_over import batch_at
 from openalign.train.data.sample_hash import hashes_after
 from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
+from openalign.train.optim.lamb import EMA
 from openalign.train.optim.schedule import learning_rate_factor
 from openalign.train.ranks import RankGroup, together
-from openalign.train.spikes import Spike, remembered, spike_at
+from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
+from openalign.train.step_report import StepOutcome, report
 from openalign.train.stopping import stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
+from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
 
 
@@ -47,7 +51,11 @@ class Trained:
 
     vocabulary: Sequence[str]
     num_pairs: int
-    """Pairs of the training index."""
+    """Pairs that the run could draw."""
+
+    num_held_out: int
+    """Pairs of the training index that it could not, because they, or others of their images, were
+    validated on."""
 
     num_positions: int
     """Places in the order of pairs that the run has passed."""
@@ -57,33 +65,8 @@ class Trained:
 
     num_skipped: int
     sample_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _StepOutcome:
-    """How a step ended."""
-
-    loss: float
-    gradient_norm: float
-    temperature: float
-    """What the loss was divided by."""
-
-    num_replaced: int
-    """Images of the global batch that could not be decoded."""
-
-    unknown_share: float
-    """Of the global batch's word pieces."""
-
-    stop: bool
-    """Whether any rank was asked to stop behind it."""
-
-    spike: Spike | None
-    """What made the loss one, where that is told."""
-
-    @property
-    def taken(self) -> bool:
-        """Whether the towers were updated."""
-        return math.isfinite(self.loss) and math.isfinite(self.gradient_norm)
+    exported_step: int | None
+    """Of the weights, where they are the best and not the last."""
 
 
 def run(
@@ -123,13 +106,16 @@ def _run_to_spike(
         engine = state.engine
         settling = partial(_settle_pass, engine, at, state.total_steps)
         if config.export == "ema":
-            zero.take_averages(engine, state.optimizer)
+            zero.show_weights(engine, state.optimizer, EMA)
+        elif config.export == "best":
+            _show_best(state, at)
         passes.settle_statistics(settling, engine.module, state.data, state.share, config)
         weights = zero.whole_weights(engine)
     return Trained(
         weights=weights,
         vocabulary=state.vocabulary,
         num_pairs=len(state.data),
+        num_held_out=len(inputs.index) - len(state.data),
         num_positions=state.data.first_position(
             state.total_steps - 1, global_batch_size=config.global_batch_size
         )
@@ -137,6 +123,7 @@ def _run_to_spike(
         num_steps=state.total_steps,
         num_skipped=state.progress.num_skipped,
         sample_hash=state.progress.sample_hash,
+        exported_step=state.best_step if config.export == "best" else None,
     )
 
 
@@ -161,7 +148,6 @@ def _settle_pass(engine: Any, at: Mark, step: int, *inputs: Any, **options: Any)
 def _train(state: TrainingState, at: Mark) -> Rewind | None:
     """Take the steps that are left, or those up to a spike for which some are to be undone."""
     config, progress = state.config, state.progress
-    saved = progress.step
     batches = passes.batches(state.data, state.share, config, progress.step, state.total_steps)
     hashes = _sample_hashes(state)
     state.engine.train()
@@ -175,22 +161,19 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
         for batch in batches:
             state.saver.check()
             waited = time.monotonic() - asked
+            seen = _looked(state, at)
             outcome = _step(state, batch, at=at, stop=stops.are_there())
             rewind = _rewind_for(state, batch.step, outcome)
             if rewind is None:
-                _name_replaced(state, batch)
+                state.name_replaced(batch, step=batch.step)
                 _count(state, batch.step, outcome)
                 progress.step, progress.sample_hash = batch.step + 1, next(hashes)
-                _report(state, batch.step, outcome, waited)
+                report(state, batch.step, outcome, validation_loss=seen, waited=waited)
             elif not outcome.stop:  # else the next start comes to the spike again
                 return rewind
             ended = progress.step == state.total_steps
-            is_due = ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0
-            if is_due and progress.step != saved:  # it is, where a spike is to be undone later
-                at(batch.step, SAVES)
-                average_batch_norm(state.engine.module)
-                state.saver.save(state.engine, state.optimizer, progress)
-                saved = progress.step
+            if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
+                _save(state, at)
             if outcome.stop:
                 _stop(state)
             at(progress.step, READS)
@@ -198,7 +181,52 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
         # Behind the last step too: the statistics and the export would come next.
         if any(together(stops.are_there)):
             _stop(state)
+        values = validation_values(_looked(state, at))
+        if values and state.journal is not None:
+            state.journal.step(state.total_steps, values)
     return None
+
+
+def _looked(state: TrainingState, at: Mark) -> float | None:
+    """Look at the held-out pairs, where it is time; what is best is saved if it is exported."""
+    loss = look(state, at)
+    is_best = loss is not None and state.best_step == state.progress.step
+    if is_best and state.config.export == "best":
+        _save(state, at)
+    return loss
+
+
+def _save(state: TrainingState, at: Mark) -> None:
+    """Have a checkpoint written, unless there is one."""
+    progress = state.progress
+    if progress.step == state.saved_step:
+        return
+    at(progress.step - 1, SAVES)
+    average_batch_norm(state.engine.module)
+    state.saver.save(state.engine, state.optimizer, progress)
+    state.saved_step = progress.step
+
+
+def _show_best(state: TrainingState, at: Mark) -> None:
+    """Let the towers have the weights of the lowest loss in validation.
+
+    Raises:
+        StageError: no such loss was finite, or that checkpoint is damaged.
+    """
+    best = state.progress.best
+    kept = f"`openalign export NAME --step {state.total_steps}` writes the weights of the last step"
+    if best is None:
+        raise StageError("`train.export` is best, and no loss in validation was finite", hint=kept)
+    if best.step == state.total_steps:
+        return
+    at(state.total_steps, SAVES)  # a checkpoint is read, which may take as long as to write one
+    try:
+        found = resume.find(state.saver.folder, best.step, state.ranks)
+    except StageError as error:
+        raise StageError(f"the best weights are lost: {error}", hint=kept) from error
+    found.load_weights(state.engine, state.optimizer)
+    together(lambda: None)  # until all have read
+    found.forget()
 
 
 def _stop(state: TrainingState) -> NoReturn:
@@ -208,7 +236,7 @@ def _stop(state: TrainingState) -> NoReturn:
     stop_behind(step, state.total_steps, words="train    ", says=says)
 
 
-def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepOutcome:
+def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> StepOutcome:
     """Take one step; where it is a spike, or not finite on any rank, change nothing.
 
     `stop` tells that this rank is asked to stop behind it.
@@ -239,7 +267,7 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> _StepO
     spike = None if rule is None else spike_at(mean, recent, rule)
     is_taken = math.isfinite(mean) and spike is None
     norm = zero.take_step(engine, optimizer, loss) if is_taken else math.nan
-    outcome = _StepOutcome(
+    outcome = StepOutcome(
         loss=mean,
         gradient_norm=norm,
         temperature=used_temperature,
@@ -283,19 +311,7 @@ def _sample_hashes(state: TrainingState) -> Generator[str]:
     return hashes_after(state.progress.sample_hash, steps, partial(_global_rows, state))
 
 
-def _name_replaced(state: TrainingState, batch: Batch) -> None:
-    for pair in batch.replaced:
-        state.replaced.write(
-            step=batch.step,
-            position=pair.position,
-            key=pair.key,
-            shard=pair.place.shard,
-            offset=pair.place.offset,
-            why=pair.why,
-        )
-
-
-def _rewind_for(state: TrainingState, step: int, outcome: _StepOutcome) -> Rewind | None:
+def _rewind_for(state: TrainingState, step: int, outcome: StepOutcome) -> Rewind | None:
     """Return what is to be undone for a spike; the same on every rank.
 
     Raises:
@@ -330,7 +346,7 @@ def _rewind_for(state: TrainingState, step: int, outcome: _StepOutcome) -> Rewin
     )
 
 
-def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
+def _count(state: TrainingState, step: int, outcome: StepOutcome) -> None:
     """Count the steps that were skipped; every rank has the same counts.
 
     Raises:
@@ -358,43 +374,3 @@ def _count(state: TrainingState, step: int, outcome: _StepOutcome) -> None:
             hint=f"{SKIPPED_FILE} names their pairs; a lower learning rate, a longer "
             "warm-up or `train.gradient_clipping` helps where the data is sound",
         )
-
-
-def _report(state: TrainingState, step: int, outcome: _StepOutcome, waited: float) -> None:
-    config = state.config
-    due = (step + 1) % config.log_every_steps == 0 or step + 1 == state.total_steps
-    written = outcome.taken and due
-    if state.journal is None:
-        return
-    if written:
-        temperature, *spread = _left_by_step(state)
-        size = config.global_batch_size
-        seen = state.data.first_position(step, global_batch_size=size) + size
-        values = {
-            journal.LOSS: outcome.loss,
-            journal.TEMPERATURE: temperature,
-            journal.LEARNING_RATE: state.optimizer.learning_rate,
-            journal.GRADIENT_NORM: outcome.gradient_norm,
-            journal.EPOCH: seen / len(state.data),
-            journal.UNKNOWN_SHARE: outcome.unknown_share,
-        }
-        if config.bad_images == "replace":
-            values[journal.REPLACED] = outcome.num_replaced
-        if spread and math.isfinite(spread[0]):
-            values[journal.TRUST_RATIO_MIN], values[journal.TRUST_RATIO_MAX] = spread
-        state.journal.step(step, values)
-    state.journal.passed(
-        step,
-        num_samples=config.global_batch_size,
-        waited=waited,
-        shown=f"loss {outcome.loss:.3f}  temperature {outcome.temperature:.4f}",
-    )
-
-
-def _left_by_step(state: TrainingState) -> list[float]:
-    """Return the temperature and both ends of the trust ratios, if any; rank 0 alone calls this.
-
-    It waits for the device behind the update, and only where a line is written.
-    """
-    temperature = zero.on_first_rank(state.engine.module.temperature)
-    return torch.cat([temperature, *state.optimizer.trust_ratios.ends()]).tolist()

@@ -1,7 +1,7 @@
 """What a training run leaves: the export, and the stage's result with every file that counts."""
 
 from openalign.files import storage
-from openalign.files.facts import TrainFacts
+from openalign.files.facts import HELD_OUT, TrainFacts
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import (
     EXPORT_FOLDER,
@@ -37,9 +37,12 @@ def write_result(
         pretrained=pretrained,
     )
     num_seen = min(trained.num_pairs, trained.num_positions)
+    states = {"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen}
+    if config.validation is not None:
+        states[HELD_OUT] = trained.num_held_out
     return StageResult(
-        num_inputs=trained.num_pairs,
-        states={"trained_on": num_seen, "never_drawn": trained.num_pairs - num_seen},
+        num_inputs=sum(states.values()),
+        states=states,
         num_outputs=num_seen,
         files=data_files(folder),
         facts=TrainFacts(
@@ -47,6 +50,7 @@ def write_result(
             skipped_steps=trained.num_skipped,
             sample_hash=trained.sample_hash,
             vocabulary_size=len(trained.vocabulary),
+            exported_step=trained.exported_step,
         ),
     )
 

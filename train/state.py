@@ -25,9 +25,11 @@ from openalign.train.checkpoints import going_on, resume, room
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Rewind, Start
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
-from openalign.train.config import TrainConfig
+from openalign.train.config import Augmentation, TrainConfig
+from openalign.train.data.held_out import orders_of
 from openalign.train.data.index import TrainingIndex
-from openalign.train.data.pairs import TrainingSet, check_batch_size
+from openalign.train.data.order import Order
+from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import build_tokenizer, padded_to_most
 from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary
@@ -42,6 +44,8 @@ from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
 from openalign.train.work_folder import Folders, fetch_beside
+
+_NO_AUGMENTATION = Augmentation(random_crop=False, horizontal_flip=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,9 @@ class TrainingState:
     ranks: RankGroup
     share: BlockShare
     data: TrainingSet
+    held_out: TrainingSet | None
+    """What is validated on."""
+
     vocabulary: Sequence[str]
     replaced: JsonLines
     """Names the pairs of this rank whose images were replaced."""
@@ -88,6 +95,9 @@ class TrainingState:
     optimizer: ShardedOptimizer
     total_steps: int
     progress: Progress
+    saved_step: int
+    """Of the newest checkpoint, or where the run began."""
+
     saver: Saver
     began: float
     """When this rank began, by `time.monotonic`."""
@@ -95,12 +105,31 @@ class TrainingState:
     journal: Journal | None
     """On rank 0 alone."""
 
+    @property
+    def best_step(self) -> int | None:
+        """How many steps were done where the loss in validation was lowest."""
+        return None if self.progress.best is None else self.progress.best.step
+
+    def name_replaced(self, batch: Batch, *, step: int) -> None:
+        """Write down the images of this rank's part of a batch that gave way to others."""
+        for pair in batch.replaced:
+            self.replaced.write(
+                step=step,
+                position=pair.position,
+                key=pair.key,
+                shard=pair.place.shard,
+                offset=pair.place.offset,
+                why=pair.why,
+            )
+
     def close(self) -> None:
         """Let go of what the run holds."""
         with ExitStack() as closed:  # each, whatever the others raise
             closed.callback(zero.stop_engine, self.engine)
             closed.callback(self.saver.close)
             closed.callback(self.data.close)
+            if self.held_out is not None:
+                closed.callback(self.held_out.close)
             if self.journal is not None:
                 closed.callback(self.journal.close)
 
@@ -119,7 +148,8 @@ def set_up(
         StageError: no checkpoint is whole, or there is no room for one.
     """
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
-    steps = _checked_steps(config, num_pairs=len(inputs.index))
+    orders = orders_of(config, inputs.index)
+    steps = _checked_steps(config, num_pairs=len(orders.trained))
     folders = inputs.folders
     checkpoints = CheckpointFolder(
         url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
@@ -139,26 +169,32 @@ def set_up(
     engine = resume.engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     _note_start(progress, ranks, config, rewinds)
-    data = open_pairs(
+    open_order = partial(
+        open_pairs,
         config,
         inputs.index,
         inputs.vocabulary,
         inputs.shards,
         device=ranks.device,
         pretrained=inputs.pretrained,
-        passed_over=progress.passed_over,
     )
+    data = open_order(order=orders.trained, passed_over=progress.passed_over)
+    held_out = None
+    if orders.held_out is not None:
+        held_out = open_order(order=orders.held_out, is_trained=False)
     return TrainingState(
         config=config,
         ranks=ranks,
         share=share,
         data=data,
+        held_out=held_out,
         vocabulary=inputs.vocabulary,
         replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
         optimizer=optimizer,
         total_steps=steps,
         progress=progress,
+        saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
         began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
@@ -215,8 +251,14 @@ def open_pairs(
     device: torch.device,
     pretrained: Pretrained | None = None,
     passed_over: Sequence[BatchRange] = (),
+    order: Order | None = None,
+    is_trained: bool = True,
 ) -> TrainingSet:
-    """Return the training pairs as a run on a device sees them; close them."""
+    """Return the training pairs as a run on a device sees them; close them.
+
+    An order is one of `orders_of`; None stands for the one of training. What is not trained on is
+    not augmented, and where an image gives way, then to the next.
+    """
     preprocess = preprocess_of(config.model) if pretrained is None else pretrained.preprocess
     if pretrained is not None and pretrained.words is not None:
         tokenizer = pretrained.words.tokenizer
@@ -224,16 +266,18 @@ def open_pairs(
             tokenizer = padded_to_most(tokenizer)
     else:
         tokenizer = build_tokenizer(vocabulary, preprocess, fixed_length=config.compile)
+    replace_after = config.global_batch_size if is_trained else 1
     return TrainingSet(
         index,
+        order=orders_of(config, index).trained if order is None else order,
         shards=shards,
         preprocess=preprocess,
         tokenizer=tokenizer,
-        augmentation=config.augmentation,
+        augmentation=config.augmentation if is_trained else _NO_AUGMENTATION,
         seed=config.seed,
         decode_threads=config.decode_threads,
         image_cache_mb=config.image_cache_mb,
-        replace_after=config.global_batch_size if config.bad_images == "replace" else 0,
+        replace_after=replace_after if config.bad_images == "replace" else 0,
         passed_over=passed_over,
         read_timeout_seconds=config.read_timeout_seconds,
         pinned=device.type == "cuda",
@@ -287,6 +331,7 @@ def _require_room(
     if checkpoints.is_local:
         near = math.ceil((_undone_steps(config) - 1) / config.checkpoint_every_steps)
         at_once = max(config.keep_checkpoints, near + 1) + 1 - len(checkpoints.steps())
+        at_once += config.export == "best"
     room.require_room(checkpoints.room, needed, at_once=at_once)
 
 

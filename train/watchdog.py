@@ -26,6 +26,7 @@ ACTIVITIES = (
     "waits for its pairs",
     "computes",
     "meets the others",
+    "validates",
     "saves a checkpoint",
     "settles batch norm",
     "puts the weights together",
@@ -39,7 +40,7 @@ test there are no steps but places of images, and a rank that is ready waits whi
 Mark = Callable[[int, str], None]
 """Notes the step that a rank is at, and what it does there."""
 
-READS, COMPUTES, MEETS, SAVES, SETTLES, GATHERS, TESTS, TESTED = ACTIVITIES
+READS, COMPUTES, MEETS, VALIDATES, SAVES, SETTLES, GATHERS, TESTS, TESTED = ACTIVITIES
 
 HUNG = 1
 """Exit code of a rank that gave up."""

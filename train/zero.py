@@ -18,7 +18,7 @@ from openalign.train import guard
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
-from openalign.train.optim.lamb import EMA, Piece, ShardedOptimizer, ShardLayout
+from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank, together
 
 WEIGHT = "weight"
@@ -270,10 +270,11 @@ def local_pieces(engine: Any, optimizer: ShardedOptimizer) -> list[LocalPiece]:
 
 
 @torch.no_grad()
-def take_averages(engine: Any, optimizer: ShardedOptimizer) -> None:
-    """Put the moving averages in the place of the weights; all ranks must call it.
+def show_weights(engine: Any, optimizer: ShardedOptimizer, part: str) -> None:
+    """Let the towers have what the optimizer's shards hold as `part`; all ranks must call it.
 
-    The optimizer's own weights stay: no step may follow.
+    That is the weights themselves or, in their place, what is kept of them, such as the moving
+    averages (`EMA`). Then the optimizer's own weights differ, and no step may follow.
     """
     from deepspeed import zero
 
@@ -283,8 +284,8 @@ def take_averages(engine: Any, optimizer: ShardedOptimizer) -> None:
     for name, parameter in trained_parameters(engine.module).items():
         whole = torch.zeros(getattr(parameter, "ds_numel", parameter.numel())).to(parameter.device)
         for piece in local.get(name, []):
-            average = piece.values[EMA]
-            whole.narrow(0, piece.offset, average.numel()).copy_(average)
+            values = piece.values[part]
+            whole.narrow(0, piece.offset, values.numel()).copy_(values)
         if optimizer.layout is not None:
             dist.all_reduce(whole, group=optimizer.layout.group)
         is_cut = hasattr(parameter, "ds_id")

@@ -17,7 +17,7 @@ from openalign.evaluate.results import Metric, Results
 from openalign.evaluate.tasks.contract import FinishedTask, TaskKind
 from openalign.evaluate.tasks.kinds import finished_tasks
 from openalign.files import storage
-from openalign.files.facts import TrainFacts, counts_by
+from openalign.files.facts import HELD_OUT, TrainFacts, counts_by
 from openalign.files.manifest import DataFile, Manifest
 from openalign.files.names import MODEL_CARD, RESULTS_FILE
 
@@ -122,7 +122,7 @@ def _metadata(found: Results, title: str, license_id: str) -> dict[str, Any]:
 def _training(train: Manifest) -> Training:
     return Training(
         facts=train.facts_as(TrainFacts),
-        num_pairs=train.num_inputs,
+        num_pairs=train.num_inputs - train.states.get(HELD_OUT, 0),
         num_drawn=train.num_outputs,
         settings=json.dumps(train.settings.get("settings"), indent=2, ensure_ascii=False),
     )

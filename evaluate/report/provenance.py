@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from openalign.files import storage
 from openalign.files.facts import (
+    HELD_OUT,
     DroppedExample,
     FilterFacts,
     FrequentText,
@@ -35,8 +36,10 @@ _OF_PARAMETERS = ("weight", "bias")
 """How the names of parameters end; batch norm's statistics have other ones."""
 
 _LOSS = "train/loss"
+_VALIDATION_LOSS = "validation/loss"
 _CURVES = (
     (_LOSS, "Loss", "sum of both directions' cross-entropies (Eq. 1 and 2)"),
+    (_VALIDATION_LOSS, "Loss in validation", "the same, on pairs that training does not see"),
     ("train/temperature", "Temperature", "the learned scalar that divides the cosines"),
 )
 
@@ -146,13 +149,16 @@ def training_note(folder: str, manifests: Mapping[str, Manifest]) -> str:
     if "train" not in manifests:
         return parameters_note(folder)
     manifest = manifests["train"]
-    facts, pairs = manifest.facts_as(TrainFacts), manifest.num_inputs
+    facts = manifest.facts_as(TrainFacts)
+    pairs = manifest.num_inputs - manifest.states.get(HELD_OUT, 0)
     batch = int(manifest.settings["settings"].get("global_batch_size", 0))
     note = f"{facts.steps:,} updates"
     if batch and pairs:
         note += f" of {batch:,} pairs"
         note += f": {facts.steps * batch / pairs:,.1f} passes over {pairs:,} pairs"
     note += f". The vocabulary has {facts.vocabulary_size:,} word pieces."
+    if facts.exported_step is not None:
+        note += f" The weights are those of update {facts.exported_step:,}, the best in validation."
     if facts.skipped_steps:
         note += f" {facts.skipped_steps:,} updates were skipped."
     return f"{note} {parameters_note(folder)}".rstrip()
@@ -200,6 +206,7 @@ def curves(folder: str, manifests: Mapping[str, Manifest]) -> list[Curve]:
         return []
     rows = read_json_lines(storage.read_text(url))
     found: list[Curve] = []
+    chance = _loss_of_chance(manifests)
     for key, name, explained in _CURVES:
         points = [(float(row["step"]), float(row[key])) for row in rows if key in row]
         if len(points) > 1:
@@ -215,7 +222,7 @@ def curves(folder: str, manifests: Mapping[str, Manifest]) -> list[Curve]:
                         label=label,
                         unit="steps",
                         measured=name.lower(),
-                        chance=_loss_of_chance(manifests) if key == _LOSS else None,
+                        chance=chance if key in {_LOSS, _VALIDATION_LOSS} else None,
                     ),
                     first=f"{values[0]:.3g}",
                     last=f"{values[-1]:.3g}",

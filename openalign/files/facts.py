@@ -323,6 +323,10 @@ class SelectFacts(JudgedFacts, frozen=True, kw_only=True):
     near_duplicates: NearDuplicateFacts
 
 
+HELD_OUT = "held_out"
+"""What state pairs of a training end in whose images are validated on."""
+
+
 class TrainFacts(Facts, frozen=True, kw_only=True):
     """Train."""
 
@@ -332,6 +336,8 @@ class TrainFacts(Facts, frozen=True, kw_only=True):
     """Over the keys of every pair that was consumed, in order."""
 
     vocabulary_size: int
+    exported_step: int | None = None
+    """How many updates the exported weights have seen, where they are the best and not the last."""
 
 
 class EvaluateFacts(Facts, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ def check_num_pairs(run: Run, manifest: Manifest | None, *, behind: str) -> None
             f"training needs at least {needed:,} pairs, and {behind} left {left:,} rows, of which "
             f"no more pairs can come: `train.global_batch_size` is "
             f"{run.config.train.global_batch_size:,}, `train.schedule.warmup_steps` "
-            f"{run.config.train.schedule.warmup_steps:,}",
+            f"{run.config.train.schedule.warmup_steps:,}{_held_out(run)}",
             hint=_hint(run, left),
         )
 
@@ -77,6 +77,11 @@ def _check_known_pairs(run: Run, names: Sequence[str]) -> None:
         check_num_pairs(run, run.folder(complete[-1]).read(), behind=complete[-1])
         return
     say(f"{'train':9} will need at least {pairs_needed(run.config.train):,} pairs of what is found")
+
+
+def _held_out(run: Run) -> str:
+    rule = run.config.train.validation
+    return "" if rule is None else f", `train.validation.batches` {rule.batches:,}"
 
 
 def _hint(run: Run, num_pairs: int) -> str:

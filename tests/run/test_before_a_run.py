@@ -17,7 +17,7 @@ from openalign.run import preflight
 from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
 from openalign.run.stages import STAGES
-from openalign.train.config import Duration, TrainConfig
+from openalign.train.config import Duration, TrainConfig, Validation
 from openalign.train.optim.schedule import pairs_needed, total_steps
 from openalign.train.updates import Schedule
 
@@ -194,6 +194,9 @@ def test_the_fewest_pairs_are_just_enough_to_outlast_the_warm_up(
 
 def test_with_a_number_of_steps_a_batch_is_enough() -> None:
     assert pairs_needed(TrainConfig(global_batch_size=64, block_size=64)) == 64
+    held_out = Validation(batches=2)
+    config = TrainConfig(global_batch_size=64, block_size=64, validation=held_out)
+    assert pairs_needed(config) == 64 + 2 * 64
 
 
 def test_rows_of_stages_that_gather_are_compared_and_others_are_not(folder: Path) -> None:

@@ -22,7 +22,7 @@ from openalign.train import zero
 from openalign.train.config import TrainConfig
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.towers import Towers
-from openalign.train.optim.lamb import build_optimizer
+from openalign.train.optim.lamb import EMA, build_optimizer
 from openalign.train.ranks import RankGroup
 from openalign.train.updates import AdamW, Ema, Lamb
 
@@ -67,7 +67,7 @@ def _under(config: TrainConfig, ranks: RankGroup) -> dict[str, Any]:
         outputs = engine(*share(batch(step, GLOBAL_BATCH), ranks))
         zero.take_step(engine, own, contrastive_loss(*outputs, label_smoothing=0.1))
     weights = zero.whole_weights(engine)
-    zero.take_averages(engine, own)
+    zero.show_weights(engine, own, EMA)
     averages = zero.whole_weights(engine)
     zero.stop_engine(engine)
     return {"weights": weights, "averages": averages}

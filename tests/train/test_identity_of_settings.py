@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from openalign.settings.fields import identity
-from openalign.train.config import ModelConfig, TrainConfig
+from openalign.train.config import ModelConfig, TrainConfig, Validation
 from openalign.train.presets import GhostBatchNorm, ImageTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers, ImageWeights
 from openalign.train.updates import Ema, RewindSpikes
@@ -69,6 +69,8 @@ ANOTHER_MODEL = [
     "model.split_symbols",
     "model.image_tower.batch_norm.kind",
     "ema.decay",
+    "validation.batches",
+    "validation.every_steps",
     "init_from.kind",
     "init_from.state",
     "init_from.image.architecture",
@@ -88,6 +90,7 @@ PLACES = ["init_from.path", "init_from.root", "init_from.text", "init_from.image
 VARIANTS = [
     TrainConfig(
         ema=Ema(),
+        validation=Validation(),
         learning_rate_factors={"image_tower": 0.1},
         model=ModelConfig(image_tower=ImageTower(batch_norm=GhostBatchNorm())),
         init_from=FromTowers(
@@ -163,6 +166,6 @@ def test_every_setting_makes_another_model_or_another_look() -> None:
 def test_the_settings_that_make_another_model_are_the_fingerprints() -> None:
     found = set().union(*(paths_of(identity(config)) for config in VARIANTS))
 
-    assert found - {"ema", "init_from", "loss_spikes"} == set(
+    assert found - {"ema", "init_from", "loss_spikes", "validation"} == set(
         ANOTHER_MODEL
     )  # null in the other variants

@@ -9,8 +9,8 @@ import torch
 from tiny_training import tiny_config
 
 from openalign.telemetry import read_json_lines
-from openalign.train import loop, zero
-from openalign.train.journal import TEMPERATURE, Journal
+from openalign.train import step_report, zero
+from openalign.train.journal import TEMPERATURE, VALIDATION_LOSS, Journal
 from openalign.train.optim.lamb import TrustRatios
 from openalign.train.zero import on_first_rank
 
@@ -29,8 +29,8 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seen
 
 
-def outcome(*, loss: float = 2.0) -> loop._StepOutcome:
-    return loop._StepOutcome(
+def outcome(*, loss: float = 2.0) -> step_report.StepOutcome:
+    return step_report.StepOutcome(
         loss=loss,
         gradient_norm=1.0,
         temperature=0.5,
@@ -70,7 +70,7 @@ def test_the_temperature_is_looked_up_where_a_line_is_written(
     """Every fourth step has a line, and the last; steps 3 and 7 count from 0."""
     state = state_of(tmp_path)
     for step in range(10):
-        loop._report(state, step, outcome(), 0.0)
+        step_report.report(state, step, outcome(), validation_loss=None, waited=0.0)
     state.journal.close()
 
     lines = read_json_lines((tmp_path / "metrics.jsonl").read_text())
@@ -83,6 +83,19 @@ def test_ranks_without_a_journal_do_not_look_it_up(looked_up: list[float]) -> No
     """To read a number from a device waits until it has ended the step."""
     state = state_of(None)
     for step in range(10):
-        loop._report(state, step, outcome(), 0.0)
+        step_report.report(state, step, outcome(), validation_loss=2.0, waited=0.0)
 
     assert not looked_up
+
+
+def test_a_step_before_which_pairs_were_looked_at_has_a_line(tmp_path: Path) -> None:
+    """One that was skipped has what was seen alone; what is not finite is no number of JSON's."""
+    state = state_of(tmp_path)
+    skipped = float("nan")
+    for step, loss, seen in ((0, 2.0, 3.0), (1, skipped, 2.5), (2, 2.0, None), (3, 2.0, skipped)):
+        step_report.report(state, step, outcome(loss=loss), validation_loss=seen, waited=0.0)
+    state.journal.close()
+
+    lines = read_json_lines((tmp_path / "metrics.jsonl").read_text())
+    found = [(line["step"], line.get(VALIDATION_LOSS), line.get(TEMPERATURE)) for line in lines]
+    assert found == [(0, 3.0, 0.25), (1, 2.5, None), (3, None, 0.25)]

@@ -37,7 +37,7 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
     def hashes(_: Any) -> Iterator[str]:
         yield from "abcdefghij"
 
-    def do_nothing(*_: Any) -> None: ...
+    def do_nothing(*_: Any, **__: Any) -> None: ...
 
     def step(_state: Any, batch: Any, **_: Any) -> Any:
         return SimpleNamespace(stop=batch.step == 6)
@@ -51,15 +51,21 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
     monkeypatch.setattr(loop, "_sample_hashes", hashes)
     monkeypatch.setattr(loop, "_step", step)
     monkeypatch.setattr(loop, "_rewind_for", rewind_for)
-    for name in ("_name_replaced", "_count", "_report", "average_batch_norm"):
+    for name in ("_count", "report", "average_batch_norm"):
         monkeypatch.setattr(loop, name, do_nothing)
     saver = Saver()
     state: Any = SimpleNamespace(
-        config=SimpleNamespace(checkpoint_every_steps=every, stop=None),
+        config=SimpleNamespace(
+            checkpoint_every_steps=every, stop=None, export="last", validation=None
+        ),
+        held_out=None,
+        saved_step=start,
+        journal=None,
         progress=Progress(step=start),
         saver=saver,
         data=None,
         share=None,
+        name_replaced=do_nothing,
         engine=SimpleNamespace(train=do_nothing, module=None),
         optimizer=None,
         total_steps=10,

@@ -17,6 +17,7 @@ from openalign.train.checkpoints.manifest import (
     CheckpointManifest,
     DamagedError,
     SavedFile,
+    read_manifest,
     sealed,
 )
 
@@ -105,22 +106,40 @@ class CheckpointFolder:
         storage.remove(storage.join(self.url_of(step), MANIFEST_FILE))
 
     def drop_old(
-        self, *, newest: int, keep: int, keep_every_steps: int, undone_steps: int = 0
+        self,
+        *,
+        newest: int,
+        keep: int,
+        keep_every_steps: int,
+        undone_steps: int = 0,
+        best: int | None = None,
     ) -> None:
-        """Remove all but the newest `keep`, and those of every so many steps (0: of none).
+        """Remove all but the newest `keep`, the best, and those of every so many (0: no) steps.
 
-        What lies beyond `newest` was passed over, damaged or cut off: it goes, for it must not
-        push out what is whole. If a spike undoes steps, all stay from which those before them may
-        have to be taken again: the newest that lies far enough back, and those behind it.
+        `best` is where the loss in validation was lowest. What was the lowest up to a checkpoint
+        that stays is kept as well, for a run that goes back to it. What lies beyond `newest` was
+        passed over, damaged or cut off: it goes, for it must not push out what is whole. If a spike
+        undoes steps, all stay from which those before them may have to be taken again: the newest
+        that lies far enough back, and those behind it.
         """
         self.drop_beyond(newest)
         steps = self.steps()
         if undone_steps:
             num_near = sum(step > newest + 1 - undone_steps for step in steps)
             keep = max(keep, num_near + 1)
-        for step in steps[keep:]:
-            if not keep_every_steps or step % keep_every_steps:
+        stay = [*steps[:keep], *(s for s in steps if keep_every_steps and not s % keep_every_steps)]
+        if best is not None:
+            stay += [best, *(found for step in stay if (found := self._best_up_to(step)))]
+        for step in steps:
+            if step not in stay:
                 self._drop(step)
+
+    def _best_up_to(self, step: int) -> int | None:
+        try:
+            best = read_manifest(self.url_of(step)).progress.best
+        except DamagedError:
+            return None
+        return None if best is None else best.step
 
     def drop_beyond(self, newest: int) -> None:
         """Remove what lies beyond a step."""

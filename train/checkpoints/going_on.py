@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from openalign.errors import ConfigError
+from openalign.settings.fields import to_plain
 from openalign.train.checkpoints import resume
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import PAIRS
@@ -22,7 +23,7 @@ from openalign.train.ranks import RankGroup
 from openalign.train.start.origin import LastCheckpoint
 
 _OF_ORDER = ("global_batch_size", "seed")
-"""Settings that decide which pairs a global batch holds."""
+"""Settings that, beside `validation.batches`, decide which pairs a global batch holds."""
 
 _WEIGHTS_ALONE = "or begin with that run's weights alone: state: weights"
 
@@ -74,15 +75,35 @@ def as_beginning(
     The hash stays where the pairs are those of the other run. Then it ends as that of an
     undisturbed run. In another order of pairs no batch is passed over: the numbers of those that
     were would name others.
+
+    Raises:
+        ConfigError: that run has trained on pairs that are held out here.
     """
     sample_hash, rewinds = found.progress.sample_hash, found.progress.rewinds
     is_same = found.manifest.made_from.get(PAIRS) == made_from.get(PAIRS)
     if not is_same:
         sample_hash = joined_hash(sample_hash, first_hash)
-    settings = found.manifest.settings
-    if not (is_same and all(settings.get(name) == getattr(config, name) for name in _OF_ORDER)):
+    is_same_order = is_same and _order(found.manifest.settings) == _order(to_plain(config))
+    if config.validation is not None and is_same and not is_same_order:
+        raise ConfigError(
+            "the run that `train.init_from` names has trained on pairs that `train.validation` "
+            "would hold out: they are drawn anew where the seed, the batch or their number is",
+            hint="let `train.seed`, `train.global_batch_size` and `train.validation.batches` be as "
+            "they were there, or leave `train.validation` out",
+        )
+    if not is_same_order:
         rewinds = []
     progress = msgspec.structs.replace(
-        found.progress, sample_hash=sample_hash, first_step=found.progress.step, rewinds=rewinds
+        found.progress,
+        sample_hash=sample_hash,
+        first_step=found.progress.step,
+        rewinds=rewinds,
+        best=None,  # its checkpoint is the other run's
     )
     return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))
+
+
+def _order(settings: Mapping[str, Any]) -> list[Any]:
+    """Return what decides which pairs a global batch holds, of those of an index."""
+    held_out = (settings.get("validation") or {}).get("batches")
+    return [held_out, *(settings.get(name) for name in _OF_ORDER)]

@@ -49,6 +49,15 @@ class Rewind(msgspec.Struct, frozen=True, kw_only=True):
     """From the batch that this step had taken to before the one behind the spike's."""
 
 
+class BestStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the loss in validation was lowest; of equal ones the first."""
+
+    step: int
+    """Steps that were done."""
+
+    loss: float
+
+
 class Progress(msgspec.Struct, kw_only=True):
     """How far a run is; order and draws are functions of the step and of the rewinds."""
 
@@ -67,6 +76,9 @@ class Progress(msgspec.Struct, kw_only=True):
 
     recent_losses: list[float] = []
     """What the next loss is measured by, where spikes are told."""
+
+    best: BestStep | None = None
+    """None where nothing was validated, or nothing was finite."""
 
     rewinds: list[Rewind] = []
     """In the order in which they were done."""
@@ -117,13 +129,14 @@ class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
-    """A manifest and the hash of its canonical JSON: a flipped bit in it is seen as well."""
+    """A manifest as it was written, and the hash of that: a flipped bit in it is seen as well."""
 
     sha256: str
-    manifest: CheckpointManifest
+    manifest: msgspec.Raw
 
 
 _SEALED = msgspec.json.Decoder(_Sealed)
+_MANIFEST = msgspec.json.Decoder(CheckpointManifest)
 
 
 class DamagedError(Exception):
@@ -150,13 +163,11 @@ def read_manifest(folder: str) -> CheckpointManifest:
         raise DamagedError(f"{MANIFEST_FILE} is missing")
     try:
         found = _SEALED.decode(storage.read_bytes(url))
+        manifest = _MANIFEST.decode(found.manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         raise DamagedError(f"{MANIFEST_FILE} cannot be read: {error}") from error
-    if found.manifest.format != FORMAT:
-        raise DamagedError(
-            f"it is of format {found.manifest.format}, and this version reads {FORMAT}"
-        )
-    text = canonical_json(found.manifest)
-    if hashlib.sha256(text.encode()).hexdigest() != found.sha256:
+    if manifest.format != FORMAT:
+        raise DamagedError(f"it is of format {manifest.format}, and this version reads {FORMAT}")
+    if hashlib.sha256(found.manifest).hexdigest() != found.sha256:
         raise DamagedError(f"{MANIFEST_FILE} is not what was written")
-    return found.manifest
+    return manifest

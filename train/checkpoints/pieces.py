@@ -35,6 +35,7 @@ from openalign.train.zero import (
     WEIGHT,
     LocalPiece,
     local_pieces,
+    show_weights,
     trained_parameters,
     unmoved_tensors,
     whole_parameter,
@@ -119,6 +120,13 @@ def load_towers(towers: torch.nn.Module, folder: Path, *, part: str = WEIGHT) ->
         [ParameterChunk(key, tensor.numel(), 0, tensor.view(-1)) for key, tensor in whole.items()],
         folder,
     )
+
+
+def load_weights(engine: Any, optimizer: Any, folder: Path) -> None:
+    """Put a checkpoint's weights into this rank's shards, and from there into the towers."""
+    pieces = local_pieces(engine, optimizer)
+    _read([chunk for piece in pieces for chunk in _chunks_of(piece, (WEIGHT,))], folder)
+    show_weights(engine, optimizer, WEIGHT)
 
 
 def load_moments(

@@ -73,6 +73,10 @@ class FoundCheckpoint:
         """Put moments, averages and numbers of updates into an engine's optimizer."""
         pieces.load_moments(engine, optimizer, self.path, self.manifest.parameters)
 
+    def load_weights(self, engine: Any, optimizer: Any) -> None:
+        """Put the weights that are trained into an engine that holds others; all ranks call it."""
+        pieces.load_weights(engine, optimizer, self.path)
+
     def forget(self) -> None:
         """Remove the copy, where there is one, once no rank reads it."""
         if self.is_copy and is_first_of_machine():

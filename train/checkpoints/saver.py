@@ -47,7 +47,8 @@ class Saver:
     """The checkpoints of a run, as one rank writes them; every rank has one."""
 
     def __init__(self, folder: CheckpointFolder, ranks: RankGroup, kept: CheckpointTerms) -> None:
-        self._folder, self._ranks, self._kept = folder, ranks, kept
+        self.folder = folder
+        self._ranks, self._kept = ranks, kept
         self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -97,7 +98,7 @@ class Saver:
     def _loss(self) -> StageError | None:
         """Return what to say where another run has taken the lease: other errors come of it."""
         try:
-            self._folder.check_fence()
+            self.folder.check_fence()
         except StageError as lost:
             return lost
         except Exception:  # noqa: BLE001  # out of reach: the first error says what is wrong
@@ -106,13 +107,13 @@ class Saver:
 
     def _write(self, copied: pieces.Snapshot, progress: Progress) -> None:
         step, group = progress.step, self._group
-        partial = self._folder.partial(step)
+        partial = self.folder.partial(step)
         together(lambda: self._begin(copied, step), group=group)
         pieces.write(copied.chunks, partial, group=group)
         files = together(lambda: self._measured(partial), group=group)
-        if not self._folder.is_local:
+        if not self.folder.is_local:
             names = self._own_names(partial)
-            together(lambda: self._folder.upload(step, names), group=group)
+            together(lambda: self.folder.upload(step, names), group=group)
         parts = together(lambda: copied.parameters, group=group)
         manifest = CheckpointManifest(
             progress=progress,
@@ -121,17 +122,17 @@ class Saver:
             parameters=_merged(parts),
             buffers=copied.buffers,
             files=_merged(files),
-            lease=self._folder.lease,
+            lease=self.folder.lease,
         )
         together(lambda: self._end(manifest), group=group)
 
     def _begin(self, copied: pieces.Snapshot, step: int) -> None:
-        partial = self._folder.partial(step)
+        partial = self.folder.partial(step)
         partial.mkdir(parents=True, exist_ok=True)
         if self._ranks.rank == 0:
-            self._folder.check_fence()
-        if self._ranks.rank == 0 and not self._folder.is_local:
-            self._folder.withdraw(step)  # its files are about to be written over
+            self.folder.check_fence()
+        if self._ranks.rank == 0 and not self.folder.is_local:
+            self.folder.withdraw(step)  # its files are about to be written over
         own = sum(chunk.values.numel() * chunk.values.element_size() for chunk in copied.chunks)
         room.check_room(partial, own)
 
@@ -149,21 +150,22 @@ class Saver:
 
     def _end(self, manifest: CheckpointManifest) -> None:
         """Make the checkpoint whole, and remove those that are not kept."""
-        step = manifest.progress.step
+        step, best = manifest.progress.step, manifest.progress.best
         if self._ranks.rank == 0:
             for url, path in self._kept.beside.items():
                 if path.exists():  # and the loop may write to it meanwhile
-                    self._folder.check_fence()
+                    self.folder.check_fence()
                     storage.write_bytes(url, path.read_bytes())
-            self._folder.publish(step, manifest)
-            self._folder.drop_old(
+            self.folder.publish(step, manifest)
+            self.folder.drop_old(
                 newest=step,
                 keep=self._kept.keep,
                 keep_every_steps=self._kept.keep_every_steps,
                 undone_steps=self._kept.undone_steps,
+                best=None if best is None else best.step,
             )
-        if not self._folder.is_local and is_first_of_machine():
-            storage.remove(str(self._folder.partial(step)))
+        if not self.folder.is_local and is_first_of_machine():
+            storage.remove(str(self.folder.partial(step)))
 
 
 def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -72,6 +72,21 @@ class TrainingIndex:
             numbers[places] = self._files[file].image[here] + self._first_images[file]
         return numbers
 
+    def rows_of(self, images: ImageNumbers) -> RowNumbers:
+        """Return all rows that have one of some images, sorted.
+
+        It looks at every row of the files that hold them, and takes a byte a row of one file.
+        """
+        found: list[RowNumbers] = [np.empty(0, dtype=np.int64)]
+        for number, file in enumerate(self._files):
+            here = images - self._first_images[number]
+            here = here[(here >= 0) & (here < file.num_images)]
+            if len(here):
+                is_one = np.zeros(file.num_images, dtype=bool)
+                is_one[here] = True
+                found.append(np.flatnonzero(is_one[file.image]) + self._first_rows[number])
+        return np.concatenate(found)
+
     def places(self, rows: RowNumbers) -> list[ImagePlace]:
         """Return where the image of each row lies."""
         found: dict[int, ImagePlace] = {}

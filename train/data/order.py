@@ -4,6 +4,8 @@ The functions hold no state. A run is resumed by naming the next step, on any nu
 threads. Positions count through all epochs: position p lies in epoch p // n of n pairs.
 """
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,6 +32,54 @@ def rows_at(positions: Positions, *, num_rows: int, seed: int) -> RowNumbers:
         rows[outside] = _feistel(rows[outside], _keys(seed, epochs[outside]), half_bits)
         outside = rows >= num_rows
     return rows.astype(np.int64)
+
+
+class Order(Protocol):
+    """Which row stands at a position."""
+
+    def __len__(self) -> int:
+        """Return how many rows there are: positions beyond it begin again."""
+        ...
+
+    def rows(self, positions: Positions) -> RowNumbers:
+        """Return the row at each position."""
+        ...
+
+
+class Shuffled:
+    """Every epoch is a permutation of its own of all rows but some."""
+
+    def __init__(self, num_rows: int, *, seed: int, left_out: RowNumbers | None = None) -> None:
+        """Shuffle so many rows, less those that are left out, which are sorted."""
+        self._seed = seed
+        left = np.empty(0, dtype=np.int64) if left_out is None else left_out
+        self._num_rows = num_rows - len(left)
+        self._num_before = left - np.arange(len(left))
+        """How many of the rows that stay lie before each that does not."""
+
+    def __len__(self) -> int:
+        """Return how many rows stay."""
+        return self._num_rows
+
+    def rows(self, positions: Positions) -> RowNumbers:
+        """Return the row at each position."""
+        stayed = rows_at(positions, num_rows=self._num_rows, seed=self._seed)
+        return stayed + np.searchsorted(self._num_before, stayed, side="right")
+
+
+class Listed:
+    """Some rows, again and again in the order in which they are listed."""
+
+    def __init__(self, rows: RowNumbers) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """Return how many rows are listed."""
+        return len(self._rows)
+
+    def rows(self, positions: Positions) -> RowNumbers:
+        """Return the row at each position."""
+        return self._rows[positions % len(self._rows)]
 
 
 def draws_at(positions: Positions, *, num_draws: int, seed: int) -> npt.NDArray[np.float64]:

@@ -34,7 +34,7 @@ from openalign.train.config import Augmentation
 from openalign.train.data.augment import draw_cuts
 from openalign.train.data.decoded import DecodedImages, Put
 from openalign.train.data.index import ImagePlace, TrainingIndex
-from openalign.train.data.order import Positions, RowNumbers, rows_at
+from openalign.train.data.order import Order, Positions, RowNumbers, Shuffled
 from openalign.train.data.passed_over import BatchRange, batch_at, batches_behind
 from openalign.train.data.pixel_batch import PixelBatch, PixelRows
 from openalign.train.data.preprocess import (
@@ -91,8 +91,9 @@ def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
     if global_batch_size > num_pairs:
         raise ConfigError(
             f"`train.global_batch_size` is {global_batch_size:,}, and there are {num_pairs:,} "
-            "training pairs: a pair would stand in a batch more than once, as its own negative",
-            hint="lower it, or look at the funnel of `select` for the rule that dropped the most",
+            "pairs to train on: a pair would stand in a batch more than once, as its own negative",
+            hint="lower it, hold out fewer (`train.validation`), or look at the funnel of `select` "
+            "for the rule that dropped the most",
         )
 
 
@@ -103,6 +104,7 @@ class TrainingSet:
         self,
         index: TrainingIndex,
         *,
+        order: Order | None = None,
         shards: ShardReader,
         preprocess: Preprocess,
         tokenizer: Tokenizer,
@@ -117,11 +119,14 @@ class TrainingSet:
     ) -> None:
         """Open the pairs, without the global batches that are passed over; close them.
 
+        Without an order they are shuffled by the seed.
+
         The pair that replaces one whose image cannot be decoded lies `replace_after` positions
         on: the size of a global batch. 0 replaces none, and such an image is an error. Batches lie
         in pinned memory, from which CUDA copies on the side, if `pinned`.
         """
         self._index = index
+        self._order = Shuffled(len(index), seed=seed) if order is None else order
         self._images = DecodedImages(
             index,
             shards,
@@ -147,7 +152,7 @@ class TrainingSet:
         self._images.close()
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._order)
 
     def first_position(self, step: int, *, global_batch_size: int) -> int:
         """Return the position of the first pair of a step."""
@@ -155,7 +160,7 @@ class TrainingSet:
 
     def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
-        return self._rows_at(np.arange(start, stop))
+        return self._order.rows(np.arange(start, stop))
 
     def keys(self, rows: RowNumbers) -> list[str]:
         """Return the candidate keys of rows."""
@@ -234,15 +239,12 @@ class TrainingSet:
         if self._images.are_remote:
             self._images.ask(self.rows(start, stop))
 
-    def _rows_at(self, positions: Positions) -> RowNumbers:
-        return rows_at(positions, num_rows=len(self), seed=self._seed)
-
     def _for_device(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self._pinned else tensor
 
     def _decodable(self, positions: Positions, put: Put) -> tuple[RowNumbers, tuple[Replaced, ...]]:
         """Put the images at positions; return the rows that stand there, and what they replace."""
-        rows = self._rows_at(positions)
+        rows = self._order.rows(positions)
         failures = self._images.read(rows, np.arange(len(rows)), put)
         replaced: list[Replaced] = []
         attempt = 0
@@ -258,7 +260,7 @@ class TrainingSet:
                     hint=errors[0].hint,
                 )
             replaced += self._replaced(positions[at], rows[at], errors)
-            rows[at] = self._rows_at(self._behind(positions[at], attempt))
+            rows[at] = self._order.rows(self._behind(positions[at], attempt))
             failures = self._images.read(rows[at], at, put)
         return rows, tuple(replaced)
 

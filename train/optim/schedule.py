@@ -34,12 +34,17 @@ def pairs_needed(config: TrainConfig) -> int:
     """Return the fewest pairs that a training can start with.
 
     A batch holds no pair twice, and where the duration is in epochs they must outlast the warm-up.
+    Those that are validated on come on top, each of another image.
     """
-    epochs, warmup = config.duration.epochs, config.schedule.warmup_steps
+    epochs, warmup, size = (
+        config.duration.epochs,
+        config.schedule.warmup_steps,
+        config.global_batch_size,
+    )
+    held_out = 0 if config.validation is None else config.validation.batches * size
     if epochs is None:
-        return config.global_batch_size
-    needed = math.floor(warmup * config.global_batch_size / epochs) + 1
-    return max(config.global_batch_size, needed)
+        return size + held_out
+    return max(size, math.floor(warmup * size / epochs) + 1) + held_out
 
 
 def check_warmup(schedule: Schedule, total_steps: int) -> None:

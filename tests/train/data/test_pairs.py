@@ -299,7 +299,9 @@ def test_a_missing_shard_is_no_bad_image(corpus: Corpus, tmp_path: Path) -> None
 
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     check_batch_size(64, num_pairs=64)
-    with pytest.raises(ConfigError, match=r"is 65, and there are 64 training pairs: a pair would"):
+    with pytest.raises(
+        ConfigError, match=r"is 65, and there are 64 pairs to train on: a pair would"
+    ):
         check_batch_size(65, num_pairs=64)
 
 
