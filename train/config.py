@@ -232,8 +232,7 @@ class TrainConfig:
     """Take the loss on pairs that training does not see; null does not."""
 
     export: Literal["last", "ema", "best"] = "last"
-    """Which weights are exported: those of the last step, their average, or those of the lowest
-    loss in validation, whose checkpoint is kept."""
+    """Which weights are exported: the last, their average, or those best in validation."""
 
     temperature: Temperature = field(default_factory=Temperature)
     """The learned scalar that divides the logits (ALIGN §4.1)."""
