@@ -133,7 +133,7 @@ def test_a_step_waits_for_the_device_once_and_once_more_to_write_a_line(
 
         norm = own.pop("zero.take_step __float__")  # ZeRO's, or in its place
         assert norm == 1
-        line = {"loop._left_by_step tolist": 1} if rank == 0 else {}
+        line = {"step_report._left_by_step tolist": 1} if rank == 0 else {}
         assert own == {"loop._step tolist": 1, **line}
 
 
