@@ -94,7 +94,7 @@ def check_towers(towers: "nn.Module") -> None:
             hint="leave it with `torch.set_default_dtype(torch.float32)`; `train.precision` says "
             "in what the towers compute",
         )
-    check_fp32({**dict(towers.named_parameters()), **dict(towers.named_buffers())})
+    check_fp32(tensors_of(towers))
     for name, parameter in towers.named_parameters():
         if parameter.ndim == 0 or not parameter.is_contiguous():
             what = "has no dimension" if parameter.ndim == 0 else "is not contiguous in memory"
@@ -102,6 +102,11 @@ def check_towers(towers: "nn.Module") -> None:
                 f"the parameter {name} {what}, so DeepSpeed cannot hand it to the other ranks",
                 hint="use the version of transformers that constraints.txt names",
             )
+
+
+def tensors_of(towers: "nn.Module") -> "dict[str, Tensor]":
+    """Return parameters and buffers, by name."""
+    return {**dict(towers.named_parameters()), **dict(towers.named_buffers())}
 
 
 def check_fp32(tensors: "Mapping[str, Tensor]") -> None:

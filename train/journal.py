@@ -44,7 +44,7 @@ UNKNOWN_SHARE = "train/unknown_share"
 """Of the global batch's word pieces, those that are [UNK]: what the vocabulary cannot say."""
 
 VALIDATION_LOSS = "validation/loss"
-"""After the step, on pairs that training does not see."""
+"""Of the weights that the step begins with, on pairs that training does not see."""
 
 REPLACED = "train/replaced_images"
 """Images of the global batch that could not be decoded and were replaced."""

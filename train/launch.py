@@ -78,17 +78,9 @@ def launch(
     count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     said = _Messages()
+    command = _command(argv, count=count, module=module)
     with orderly_end("train     stops once it has saved a checkpoint", SIGNALS):
-        process = subprocess.Popen(  # noqa: S603  # our own command line
-            _command(argv, count=count, module=module),
-            env=_environment(count, num_gpus, environment or {}),
-            stdin=subprocess.PIPE,  # held open for `end_with_starter`
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # so that the whole group can be stopped, and nothing else
-        )
+        process = _started(command, _environment(count, num_gpus, environment or {}))
         try:
             code = _wait(process, said, grace_seconds)
         except KeyboardInterrupt:
@@ -157,6 +149,19 @@ def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:
     command += ["--world_info", base64.urlsafe_b64encode(world.encode()).decode()]
     command += ["--master_addr", "127.0.0.1", "--master_port", str(free_port())]
     return [*command, "--module", module, *argv]
+
+
+def _started(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603  # our own command line
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,  # held open for `end_with_starter`
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # so that the whole group can be stopped, and nothing else
+    )
 
 
 def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> int:

@@ -66,7 +66,7 @@ class Trained:
     num_skipped: int
     sample_hash: str
     exported_step: int | None
-    """Of the weights, where they are the best and not the last."""
+    """Steps that led to the weights, where they are the best in validation."""
 
 
 def run(

@@ -26,7 +26,7 @@ from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import Progress, Rewind, Start
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import Augmentation, TrainConfig
-from openalign.train.data.held_out import orders_of
+from openalign.train.data.held_out import Orders, orders_of
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.order import Order
 from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
@@ -169,19 +169,7 @@ def set_up(
     engine = resume.engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     _note_start(progress, ranks, config, rewinds)
-    open_order = partial(
-        open_pairs,
-        config,
-        inputs.index,
-        inputs.vocabulary,
-        inputs.shards,
-        device=ranks.device,
-        pretrained=inputs.pretrained,
-    )
-    data = open_order(order=orders.trained, passed_over=progress.passed_over)
-    held_out = None
-    if orders.held_out is not None:
-        held_out = open_order(order=orders.held_out, is_trained=False)
+    data, held_out = _opened(config, inputs, orders, progress, device=ranks.device)
     return TrainingState(
         config=config,
         ranks=ranks,
@@ -199,6 +187,30 @@ def set_up(
         began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
     )
+
+
+def _opened(
+    config: TrainConfig,
+    inputs: RunInputs,
+    orders: Orders,
+    progress: Progress,
+    *,
+    device: torch.device,
+) -> tuple[TrainingSet, TrainingSet | None]:
+    """Return the pairs that are trained on, and those that are validated on."""
+    opened = partial(
+        open_pairs,
+        config,
+        inputs.index,
+        inputs.vocabulary,
+        inputs.shards,
+        device=device,
+        pretrained=inputs.pretrained,
+    )
+    data = opened(order=orders.trained, passed_over=progress.passed_over)
+    if orders.held_out is None:
+        return data, None
+    return data, opened(order=orders.held_out, is_trained=False)
 
 
 def _checked_steps(config: TrainConfig, *, num_pairs: int) -> int:

@@ -62,11 +62,8 @@ def joined_ranks() -> Generator[RankGroup]:
     )
     try:
         with guard.exact_products():
-            yield RankGroup(
-                rank=dist.get_rank(),
-                world_size=dist.get_world_size(),
-                device=device,
-            )
+            rank, world_size = dist.get_rank(), dist.get_world_size()
+            yield RankGroup(rank=rank, world_size=world_size, device=device)
     finally:
         if first:
             deepspeed.comm.destroy_process_group()  # Torch's own would leave DeepSpeed its copies
@@ -187,10 +184,9 @@ def _check_shards(engine: Any, optimizer: ShardedOptimizer) -> None:
     the weights themselves, so that values tell.
     """
     towers, layout = engine.module, optimizer.layout
-    tensors = {**dict(towers.named_parameters()), **dict(towers.named_buffers())}
     shards = [] if layout is None else _shards(engine, optimizer)
-    tensors |= {f"shard {number} of DeepSpeed's": shard for number, shard in enumerate(shards)}
-    together(partial(guard.check_fp32, tensors))
+    tensors = {f"shard {number} of DeepSpeed's": shard for number, shard in enumerate(shards)}
+    together(partial(guard.check_fp32, guard.tensors_of(towers) | tensors))
     if layout is None:
         return
     held: dict[int, list[tuple[int, Tensor]]] = {}
@@ -202,14 +198,10 @@ def _check_shards(engine: Any, optimizer: ShardedOptimizer) -> None:
     for number, (name, parameter) in enumerate(trained_parameters(towers).items()):
         whole = whole_parameter(parameter).view(-1)  # on every rank: stage 3 gathers it
         for offset, values in held.get(number, ()):
-            if not _same_bits(values, whole.narrow(0, offset, values.numel())):
+            own = whole.narrow(0, offset, values.numel())
+            if not torch.equal(values.view(torch.int32), own.view(torch.int32)):  # NaN is itself
                 misplaced.append(name)
     together(partial(guard.check_misplaced, misplaced))
-
-
-def _same_bits(one: Tensor, other: Tensor) -> bool:
-    """Tell whether fp32 values are the same; NaN is the same as itself."""
-    return torch.equal(one.view(torch.int32), other.view(torch.int32))
 
 
 def trained_parameters(towers: nn.Module) -> dict[str, nn.Parameter]:

@@ -337,7 +337,7 @@ class TrainFacts(Facts, frozen=True, kw_only=True):
 
     vocabulary_size: int
     exported_step: int | None = None
-    """How many updates the exported weights have seen, where they are the best and not the last."""
+    """After how many updates the exported weights were, where they are the best in validation."""
 
 
 class EvaluateFacts(Facts, frozen=True, kw_only=True):

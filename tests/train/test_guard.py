@@ -34,8 +34,11 @@ def start(
     stage: int = 2,
     change: Callable[[Towers], object] = lambda _: None,
     **keys: Any,
-) -> None:
-    """Start an engine of changed towers, or one that DeepSpeed is given other keys for."""
+) -> int:
+    """Start an engine of changed towers, or one that DeepSpeed is given other keys for.
+
+    Return the stage that it has.
+    """
     config = config_for(stage, AdamW(), clipping=CLIPPING)
     towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
     change(towers)
@@ -48,12 +51,15 @@ def start(
         return found | keys | {"zero_optimization": of_zero}
 
     with patch.object(zero, "deepspeed_settings", settings):
-        zero.stop_engine(zero.start_engine(towers, optimizer, config, ranks))
+        engine = zero.start_engine(towers, optimizer, config, ranks)
+        said: int = engine.zero_optimization_stage()
+        zero.stop_engine(engine)
+    return said
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_what_training_asks_for_is_not_refused(ranks: RankGroup, stage: int) -> None:
-    start(ranks, stage=stage)
+    assert start(ranks, stage=stage) == stage
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import numpy as np
 from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
 from openalign.train.data.index import TrainingIndex
-from openalign.train.data.order import Listed, Shuffled, rows_at, seed_at
+from openalign.train.data.order import RowList, Shuffled, rows_at, seed_at
 
 
 class Orders(NamedTuple):
     """The rows that a run takes."""
 
     trained: Shuffled
-    held_out: Listed | None
+    held_out: RowList | None
     """None where nothing is validated on."""
 
 
@@ -40,4 +40,4 @@ def orders_of(config: TrainConfig, index: TrainingIndex) -> Orders:
     rows = index.rows_of(images)
     known, firsts = np.unique(index.images(rows), return_index=True)
     shown = rows[firsts[np.searchsorted(known, images)]]
-    return Orders(Shuffled(len(index), seed=config.seed, left_out=rows), Listed(shown))
+    return Orders(Shuffled(len(index), seed=config.seed, left_out=rows), RowList(shown))

@@ -67,7 +67,7 @@ class Shuffled:
         return stayed + np.searchsorted(self._num_before, stayed, side="right")
 
 
-class Listed:
+class RowList:
     """Some rows, again and again in the order in which they are listed."""
 
     def __init__(self, rows: RowNumbers) -> None:

@@ -7,7 +7,7 @@ from tiny_training import Corpus, make_corpus, tiny_config
 from openalign.errors import ConfigError
 from openalign.train.config import Validation
 from openalign.train.data.held_out import orders_of
-from openalign.train.data.order import Listed, Shuffled, rows_at
+from openalign.train.data.order import RowList, Shuffled, rows_at
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_every_epoch_has_all_rows_but_those_that_are_left_out(left_out: list[int
 
 
 def test_rows_are_listed_again_and_again() -> None:
-    order = Listed(np.array([5, 2, 7]))
+    order = RowList(np.array([5, 2, 7]))
 
     assert len(order) == 3
     assert order.rows(np.array([0, 1, 2, 3, 8])).tolist() == [5, 2, 7, 5, 7]
