@@ -157,11 +157,16 @@ def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None
     group = engine.data_parallel_group
     rank = dist.get_rank(group)
     parameters = trained_parameters(engine.module).values()
-    with guard.known_internals():
-        shards = _shards(engine, optimizer)
-        local = [_local_piece(parameter, stage, rank) for parameter in parameters]
-    sizes = torch.tensor([0 if piece is None else piece.numel() for piece in local])
-    of_ranks = _gathered(sizes.to(shards[0].device), group)
+    shards: list[Tensor] = []
+    local: list[Tensor | None] = []
+
+    def look() -> list[int]:
+        with guard.known_internals():
+            shards.extend(_shards(engine, optimizer))
+            local.extend(_local_piece(parameter, stage, rank) for parameter in parameters)
+        return [0 if piece is None else piece.numel() for piece in local]
+
+    of_ranks = torch.tensor(together(look))
     whole = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in parameters]
     if of_ranks.sum(0).tolist() != whole:
         raise guard.unknown_layout("the pieces of all ranks do not add up to the parameters")
@@ -371,13 +376,6 @@ def _shards(engine: Any, optimizer: ShardedOptimizer) -> list[Tensor]:
     if engine.zero_optimization_stage() == 3:
         return list(engine.optimizer.fp32_partitioned_groups_flat)
     return [shard for group in optimizer.param_groups for shard in group["params"]]
-
-
-def _gathered(values: Tensor, group: Any) -> Tensor:
-    """Return `[ranks, len(values)]`."""
-    found = [torch.empty_like(values) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(found, values, group=group)
-    return torch.stack(found)
 
 
 def _local_piece(parameter: Any, stage: int, rank: int) -> Tensor | None:

@@ -49,7 +49,7 @@ def note_finished(work: str, part: Part) -> None:
 
 
 class WaitNotes:
-    """Notes which hosts a worker waits for."""
+    """Notes which hosts a worker waits for; close it, so that it waits for none."""
 
     def __init__(self, work: str) -> None:
         self._work = work
@@ -61,6 +61,10 @@ class WaitNotes:
         counts.subtract(_WAITS + host for host in self._noted)
         self._noted = hosts[:_NUM_HOSTS]
         add_live(self._work, counts)
+
+    def close(self) -> None:
+        """Take back what is noted."""
+        self.take(())
 
 
 class _Moment(NamedTuple):

@@ -52,12 +52,15 @@ def opened_supply(
             yield ShardByShard(downloads.download)
     else:
         body = BodyRule(max_bytes=config.max_bytes, look=judge.look)
-        with WebClient(
-            images_from,
-            accept=_ACCEPT,
-            body=body,
-            judge_redirect=judge.judge_redirect,
-            owners_of=owners_of,
-            tell_waits=WaitNotes(setup.work).take,
-        ) as client:
+        with (
+            closing(WaitNotes(setup.work)) as waits,
+            WebClient(
+                images_from,
+                accept=_ACCEPT,
+                body=body,
+                judge_redirect=judge.judge_redirect,
+                owners_of=owners_of,
+                tell_waits=waits.take,
+            ) as client,
+        ):
             yield FromWeb(client)

@@ -67,14 +67,16 @@ def _search(options: Options, words_behind: Sequence[str]) -> int | None:
             f"`--queries` stands in place of words, and there are some: {' '.join(words)}",
             hint="words that every query shares are --plus or --minus",
         )
+    if options.k < 1:
+        raise ConfigError(f"-k must be 1 or more, got {options.k}")
     require_libraries(STAGES["evaluate"])
     from openalign.run.verbs.searching import open_searcher, require_evaluated
 
     if why := STAGES["evaluate"].left_out(run.config):
         raise ConfigError(
-            f"{run.config.name} measures nothing, and only images that are measured are searched: "
-            f"{why}",
-            hint="name a benchmark of the images, and a task on it (docs/search.md)",
+            f"{run.config.name} embeds no images that could be searched: {why}",
+            hint="name a benchmark of the images, and put it under `evaluate.searched` or a task "
+            "on it under `evaluate.tasks` (docs/search.md)",
         )
     require_evaluated(run)
     if options.queries is not None:
@@ -94,16 +96,19 @@ def _answer_each(run: "Run", options: Options) -> int:
     from openalign.telemetry import say
 
     queries = queries_of(options.queries)
+    _query(run, options, "any words")  # what is wrong with all of them is told once
     searcher = open_searcher(run)
     if options.queries == "-" and sys.stdin.isatty():
         say(f"{len(searcher.index.items):,} images; a query a line, and Ctrl-D ends")
     code = 0
-    for text in queries:
+    for text, fault in queries:
         try:
+            if fault is not None:
+                raise fault
             hits = searcher.find(_query(run, options, text), options.k)
         except InputError as error:
             code = _SOME_UNANSWERED
-            say(f"error: {text}: {error}")
+            say(f"error: {text}: {error}{f' ({error.hint})' if error.hint else ''}")
             if options.json:
                 _tell_line({"query": text, "error": str(error)})
             continue

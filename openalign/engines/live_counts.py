@@ -64,11 +64,11 @@ class _Writer:
     def add(self, counts: Mapping[str, int]) -> None:
         with self._lock:
             self._counts.update(counts)
-            for name in counts:
-                if not self._counts[name]:
-                    del self._counts[name]
+            gone = [name for name, added in counts.items() if added < 0 == self._counts[name]]
+            for name in gone:
+                del self._counts[name]
             now = time.monotonic()
-            if now - self._written < _SECONDS_BETWEEN_WRITES:
+            if not gone and now - self._written < _SECONDS_BETWEEN_WRITES:
                 return
             self._written = now
             # The work folder is gone once the job has ended, and must not come back.

@@ -227,14 +227,17 @@ def _without_source(config: PipelineConfig) -> str:
     return "the pipeline names no source (`harvest`)" if config.harvest is None else ""
 
 
-def _without_tasks(config: PipelineConfig) -> str:
+def _with_idle_evaluation(config: PipelineConfig) -> str:
     if not config.evaluate.is_idle:
         return ""
-    return "the pipeline names no task (`evaluate.tasks`)"
+    return (
+        "the pipeline names no task (`evaluate.tasks`), and no benchmark to search "
+        "(`evaluate.searched`)"
+    )
 
 
 def _without_anything(config: PipelineConfig) -> str:
-    return _without_source(config) and _without_tasks(config)
+    return _without_source(config) and _with_idle_evaluation(config)
 
 
 _BEAM = ("apache_beam",)
@@ -357,7 +360,7 @@ _TABLE = (
             start=_start_evaluation,
         ),
         outside=inputs.of_evaluate,
-        left_out=_without_tasks,
+        left_out=_with_idle_evaluation,
         takes_model=True,
         takes_data=True,
         extra="evaluate",

@@ -14,7 +14,7 @@ from openalign.evaluate import results
 from openalign.evaluate.datasets import kinds
 from openalign.evaluate.datasets.captions.karpathy import KarpathyDataset
 from openalign.evaluate.datasets.recognition import recognized
-from openalign.run.translated.from_flags import name_of_model, root_of
+from openalign.run.translated.from_flags import described, name_of_model, recorded, root_of
 
 
 def test_a_model_is_measured_reported_and_searched_without_settings(
@@ -50,6 +50,27 @@ def test_a_run_goes_on_from_the_settings_that_it_keeps(
     Path("printed.yaml").write_text(capsys.readouterr().out)
     assert "up to date" in said(capsys, "evaluate", "tiny-align", "--config", "printed.yaml")
     assert "confidence: 0.95" not in Path("printed.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "title"),
+    [
+        (["report.title=cats \U0001f600"], "cats \U0001f600"),
+        (["report.title=cats", "report.title=dogs"], "dogs"),
+        (["site.kind=openmoji", "site=null"], "tiny-align"),
+    ],
+    ids=["beyond 16 bits", "the last counts", "a section that is taken away"],
+)
+def test_overrides_are_kept_as_they_were_read(
+    folder: Path, overrides: list[str], title: str
+) -> None:
+    data = [word for word in EVALUATE if word.startswith("flickr30k=")]
+
+    run = described("tiny-align", data, overrides)
+
+    assert run.config.report.title == title
+    run.record()
+    assert recorded(run.config.root, []) == run.config
 
 
 def test_a_run_that_was_moved_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ from openalign.settings.yaml_reader import compose, quoted, text_node
 COMMAND = "openalign evaluate --model FOLDER --data NAME=PATH"
 
 _FLAGS = "what --model and --data say"
+_UNKNOWN = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,14 +98,19 @@ def described(
 
 
 def _as_read(overrides: Sequence[str], config: PipelineConfig) -> list[str]:
-    """Return overrides with the values that were read of them: a file takes no word for a list."""
+    """Return overrides with the values that were read of them: a file takes no word for a list.
+
+    A section comes with all of its settings, so the run stays as it is when a default changes.
+    """
     found: list[str] = []
+    read = to_plain(config)
     for override in overrides:
         key = override.partition("=")[0]
-        value: Any = to_plain(config)
+        value: Any = read
         for name in key.split("."):
-            value = value[name]
-        found.append(override if key == "root" else f"{key}={json.dumps(value)}")
+            value = value.get(name, _UNKNOWN) if isinstance(value, dict) else _UNKNOWN
+        is_kept = key == "root" or value is _UNKNOWN  # a later one has taken its section away
+        found.append(override if is_kept else f"{key}={json.dumps(value, ensure_ascii=False)}")
     return found
 
 

@@ -83,21 +83,23 @@ def query_of(
     )
 
 
-def queries_of(source: str) -> Iterable[str]:
+def queries_of(source: str) -> Iterable[tuple[str, InputError | None]]:
     """Return the lines of a text file or URL that are not blank; `-` is what is typed, as it comes.
 
+    A typed line that cannot be asked for comes with the reason.
+
     Raises:
-        InputError: the file cannot be read, holds no query, or a line is not UTF-8.
+        InputError: the file cannot be read, holds no query, or a line of it is not UTF-8.
     """
     if source == "-":
         return _typed()
     queries = [line.strip() for line in read_lines(source) if line.strip()]
     if not queries:
         raise InputError(f"{source} holds no query", hint="write one a line")
-    return queries
+    return [(query, None) for query in queries]
 
 
-def _typed() -> Iterator[str]:
+def _typed() -> Iterator[tuple[str, InputError | None]]:
     """Yield lines of the standard input; at a terminal, each is asked for."""
     sign = "> " if sys.stdin.isatty() else ""
     number = 0
@@ -108,9 +110,11 @@ def _typed() -> Iterator[str]:
         if not line:
             return
         number += 1
+        encoding = "utf-8-sig" if number == 1 else "utf-8"
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError as error:
-            raise InputError(f"line {number} of the standard input is not UTF-8") from error
+            text, fault = line.decode(encoding).strip(), None
+        except UnicodeDecodeError:
+            text = line.decode(encoding, errors="replace").strip()
+            fault = InputError(f"line {number} of the standard input is not UTF-8")
         if text:
-            yield text
+            yield text, fault

@@ -111,15 +111,19 @@ def test_another_program_has_each_answer_before_it_asks_again(root: str) -> None
         assert process.wait() == 0
 
 
-def test_a_typed_line_that_is_not_utf_8_is_named(
+def test_a_typed_line_that_is_not_utf_8_is_named_and_stops_no_other(
     root: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    typed = io.TextIOWrapper(io.BytesIO(b"red\ncaf\xe9\n"))
+    typed = io.TextIOWrapper(io.BytesIO(b"red\ncaf\xe9\nblue\n"))
     monkeypatch.setattr(sys, "stdin", typed)
 
-    assert cli.main(["search", root, "--queries", "-"]) == 2
+    assert cli.main(["search", root, "--queries", "-", "--json"]) == 2
 
-    assert "error: line 2 of the standard input is not UTF-8" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "error: caf\ufffd: line 2 of the standard input is not UTF-8" in said.err
+    first, second, third = map(json.loads, said.out.splitlines())
+    assert second == {"query": "caf\ufffd", "error": "line 2 of the standard input is not UTF-8"}
+    assert [len(each["hits"]) for each in (first, third)] == [5, 5]
 
 
 @pytest.mark.parametrize(
