@@ -69,7 +69,7 @@ $(VENV)/bin/python:
 	  "(Debian and Ubuntu: apt-get install python3-venv), or uv" >&2; exit 2; fi
 
 $(VENV)/%.ready: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "installing openalign with its $* dependencies (once; about 3 GB to download)" >&2
+	@echo "installing openalign with its $* dependencies (once; about 3 GB to download, 8 GB on disk)" >&2
 	@if command -v uv >/dev/null; then \
 	  uv pip install --quiet --python $(RUN)/python -c constraints.txt -e '.[$(EXTRAS_$*)]'; \
 	else $(RUN)/python -m pip install --quiet -c constraints.txt -e '.[$(EXTRAS_$*)]'; fi
