@@ -95,8 +95,8 @@ def test_validate_explains_each_setting_above_its_value(
         ),
         pytest.param(
             ["search", "small", "red square"],
-            "error: small measures nothing, and only images that are measured are searched:",
-            "hint: name a benchmark of the images, and a task on it",
+            "error: small embeds no images that could be searched: the pipeline names no task",
+            "hint: name a benchmark of the images, and put it under `evaluate.searched`",
             id="a search of nothing",
         ),
         pytest.param(

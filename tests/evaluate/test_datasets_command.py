@@ -85,7 +85,8 @@ def test_a_folder_of_images_alone_is_told_what_it_lacks(
 
     assert "photos is of no form that is known: it holds the images red.png" in error
     assert "openalign datasets class_table" in error
-    assert "name that file: openalign datasets check FILE.json --images photos. To train" in error
+    assert "name that file: openalign datasets check FILE.json --images photos. To search" in error
+    assert "as they are: openalign evaluate --model FOLDER --data images=photos. To train" in error
     assert "openalign init NAME photos" in error
 
 

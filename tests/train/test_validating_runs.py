@@ -23,6 +23,7 @@ from openalign.train.data.vocabulary import load_vocabulary
 from openalign.train.model.batch_norm import batch_norms
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.state import open_pairs
+from openalign.train.updates import RewindSpikes
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -42,6 +43,10 @@ UNEVEN = replace(
 """Three blocks on two ranks, and an image tower that stays in evaluation mode."""
 
 
+AUTOCAST = replace(CONFIG, precision="bf16")
+GOES_BACK = replace(CONFIG, loss_spikes=RewindSpikes(window_steps=4, undone_steps=3))
+
+
 def of_stage(config: TrainConfig, stage: int) -> TrainConfig:
     return replace(config, zero=replace(config.zero, stage=stage, persistence_threshold=0))
 
@@ -53,12 +58,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def trained(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder a run: of each stage, of uneven shares, and one that looks at the end alone."""
+    """A folder a run: of each stage, uneven shares, autocast, and looks at the end alone."""
     root = tmp_path_factory.mktemp("validated")
     seldom = replace(CONFIG, validation=Validation(every_steps=1000), export="last")
     jobs = [(of_stage(CONFIG, stage), corpus, str(root / f"stage-{stage}")) for stage in STAGES]
     jobs += [(of_stage(seldom, 3), corpus, str(root / "seldom"))]
-    jobs += [(UNEVEN, corpus, str(root / "uneven"))]
+    jobs += [(UNEVEN, corpus, str(root / "uneven")), (AUTOCAST, corpus, str(root / "bf16"))]
     job = (validation_checks.train_all, (jobs,))
     said = finish(start_ranks(job, num_ranks=2, folder=root))[0]
     lowest = validated(root / "stage-0")[BEST]
@@ -92,7 +97,9 @@ def test_pairs_are_looked_at_after_each_so_many_steps_and_at_the_end(trained: Pa
     assert "train/loss" not in lines(trained / "seldom")[8]
 
 
-@pytest.mark.parametrize(("name", "config"), [("stage-2", CONFIG), ("uneven", UNEVEN)])
+@pytest.mark.parametrize(
+    ("name", "config"), [("stage-2", CONFIG), ("uneven", UNEVEN), ("bf16", AUTOCAST)]
+)
 def test_the_loss_is_that_of_held_out_pairs_by_the_oracle(
     trained: Path, corpus: Corpus, name: str, config: TrainConfig
 ) -> None:
@@ -155,18 +162,39 @@ def test_the_best_weights_are_exported_and_their_checkpoint_stays(
     kept = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert kept == [f"step-{BEST:08d}", "step-00000008"]
 
-    exported = load_file(folder / "export" / "model.safetensors")
+    assert weights_are_exported(folder, BEST)
+    assert not weights_are_exported(folder, 8)
 
-    best, last = towers_at(folder, BEST), towers_at(folder, 8)
-    same = [
-        [
-            torch.equal(exported[name.removeprefix("align.")].view(-1), weight.view(-1))
-            for name, weight in towers.named_parameters()
-        ]
-        for towers in (best, last)
-    ]
-    assert all(same[0])
-    assert not all(same[1])
+
+def weights_are_exported(folder: Path, step: int) -> bool:
+    """Tell whether the export has the weights that a checkpoint has."""
+    exported = load_file(folder / "export" / "model.safetensors")
+    return all(
+        torch.equal(exported[name.removeprefix("align.")].view(-1), weight.view(-1))
+        for name, weight in towers_at(folder, step).named_parameters()
+    )
+
+
+def test_a_run_that_goes_back_forgets_the_looks_that_it_undoes(
+    corpus: Corpus, tmp_path: Path, trained: Path
+) -> None:
+    """The best step is looked at twice, and it is what the second time led to that is exported."""
+    config = of_stage(GOES_BACK, 2)
+    job = (validation_checks.train_and_go_back, (config, corpus, str(tmp_path)))
+    finish(start_ranks(job, num_ranks=2, folder=tmp_path))
+    (below_url,) = tmp_path.glob("openalign-train-*")  # where rank 0 made its result
+
+    rewound, best = tmp_path / "rewound", validation_checks.BEST_BEHIND
+    for name in ("metrics.jsonl", "rewound.jsonl", "export/model.safetensors"):
+        assert (rewound / name).read_bytes() == (tmp_path / "known" / name).read_bytes()
+        assert (rewound / name).read_bytes() == (below_url / name).read_bytes()
+    looks = validated(rewound)
+    assert list(looks) == [2, 4, 6, 8]
+    undisturbed = validated(trained / "stage-2")
+    assert looks[4] == undisturbed[4]
+    assert looks[best] != pytest.approx(undisturbed[best] - 1.0, rel=1e-6)
+    assert weights_are_exported(rewound, best)
+    assert not weights_are_exported(rewound, 8)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,16 @@
 """Trainings that validate, for test_validating_runs.py; each is one rank."""
 
+import tempfile
+from functools import partial
+from typing import Any
+
 import run_checks
 import tiny_training
+from shared_store import PREFIX, see_shared_store
 from tiny_training import Corpus
 
-from openalign.train import validation, zero
+from openalign.train import loop, validation, zero
+from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import TrainingSet
 from openalign.train.state import TrainingState
@@ -12,6 +18,12 @@ from openalign.train.watchdog import Mark
 
 WORSE_AFTER = 4
 """Steps after which the loss in validation is told higher than it is."""
+
+GONE_BACK = Rewind(
+    step=7, loss=3.0, mean=2.0, deviation=0.1, back_to=5, first_batch=5, stop_batch=8
+)
+BEST_BEHIND = 6
+"""Steps after which the loss is lowest where the run goes back: it looks there twice."""
 
 _loss = validation.validation_loss
 
@@ -36,6 +48,35 @@ def train_until_stopped(config: TrainConfig, corpus: Corpus, output: str, during
     run_checks.train_until_stopped(config, corpus, output, f"{output}/work", during)
 
 
-def _told_worse(state: TrainingState, pairs: TrainingSet, at: Mark, *, num_batches: int) -> float:
+def train_and_go_back(config: TrainConfig, corpus: Corpus, folder: str) -> None:
+    """Go back from step 7, in a folder and below a URL; and do what either must equal."""
+    validation.validation_loss = _told_worse_later
+    loop._rewind_for = _go_back_once
+    see_shared_store()
+    tempfile.tempdir = folder  # what is below a URL passes through there
+    with zero.joined_ranks():
+        for output, known in [
+            (f"{folder}/rewound", ()),
+            (f"{PREFIX}{folder}/below-url", ()),
+            (f"{folder}/known", (GONE_BACK,)),
+        ]:
+            tiny_training.train(config, corpus, output, f"{output}/work", rewinds=known)
+
+
+def _go_back_once(state: TrainingState, step: int, _outcome: Any) -> Rewind | None:
+    return GONE_BACK if step == GONE_BACK.step and not state.progress.rewinds else None
+
+
+def _told_worse(
+    state: TrainingState,
+    pairs: TrainingSet,
+    at: Mark,
+    *,
+    num_batches: int,
+    after: int = WORSE_AFTER,
+) -> float:
     loss = _loss(state, pairs, at, num_batches=num_batches)
-    return loss + (state.progress.step > WORSE_AFTER)
+    return loss + (state.progress.step > after)
+
+
+_told_worse_later = partial(_told_worse, after=BEST_BEHIND)

@@ -23,7 +23,6 @@ import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from torch import Tensor, nn
 
-from openalign.train.model.parameter_patterns import is_frozen
 from openalign.train.presets import BatchNorm, GhostBatchNorm, SyncBatchNorm
 
 
@@ -97,10 +96,13 @@ def replace_batch_norms(module: nn.Module, *, momentum: float, kind: BatchNorm) 
 
 def batch_norms(module: nn.Module) -> list[BlockBatchNorm]:
     """Return the batch norms inside that are not frozen, in the order of the module."""
+    # Twice a step, so without `is_frozen`, which goes through modules below, where there are none.
+    # And without `layer.weight`: within a forward pass stage 3 would gather it, on this rank alone.
     return [
         layer
         for layer in module.modules()
-        if isinstance(layer, BlockBatchNorm) and not is_frozen(layer)
+        if isinstance(layer, BlockBatchNorm)
+        and any(parameter.requires_grad for parameter in layer.parameters(recurse=False))
     ]
 
 
@@ -111,14 +113,12 @@ def pass_statistics(layers: Sequence[BlockBatchNorm]) -> Tensor:
 
 def running_statistics(module: nn.Module) -> Tensor:
     """Return a copy of the running means and variances, as one `[S]`."""
-    return torch.cat(_running(module))
+    return torch.cat(_running(batch_norms(module)))
 
 
 def set_running_statistics(module: nn.Module, statistics_S: Tensor) -> None:
     """Set the running means and variances from one `[S]`."""
-    running = _running(module)
-    sizes = [len(buffer) for buffer in running]
-    torch._foreach_copy_(running, statistics_S.split(sizes))  # torch's only list copy
+    _copy_to(_running(batch_norms(module)), statistics_S)
 
 
 @torch.no_grad()
@@ -133,9 +133,10 @@ def move_running_statistics(module: nn.Module, passes: Sequence[Tensor], *, shar
     if not layers:
         return
     momentum = cast("float", layers[0].momentum)
-    running_S = running_statistics(module).mul_(1.0 - momentum)
-    running_S.add_(torch.stack(list(passes)).sum(0), alpha=momentum * share)
-    set_running_statistics(module, running_S)
+    running = _running(layers)
+    moved_S = torch.cat(running).mul_(1.0 - momentum)
+    moved_S.add_(torch.stack(list(passes)).sum(0), alpha=momentum * share)
+    _copy_to(running, moved_S)
 
 
 @torch.no_grad()
@@ -179,13 +180,18 @@ def reestimate_batch_norm(
     module.train(was_training)
 
 
-def _running(module: nn.Module) -> list[Tensor]:
+def _running(layers: Sequence[BlockBatchNorm]) -> list[Tensor]:
     found: list[Tensor] = []
-    for layer in batch_norms(module):
+    for layer in layers:
         assert layer.running_mean is not None
         assert layer.running_var is not None
         found += [layer.running_mean, layer.running_var]
     return found
+
+
+def _copy_to(running: list[Tensor], statistics_S: Tensor) -> None:
+    sizes = [len(buffer) for buffer in running]
+    torch._foreach_copy_(running, statistics_S.split(sizes))  # torch's only list copy
 
 
 def _without_cudnn(image: Tensor) -> AbstractContextManager[Any]:

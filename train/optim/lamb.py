@@ -171,33 +171,31 @@ class ShardedOptimizer(torch.optim.Optimizer):
 
     def _scale(self, group: dict[str, Any], shards: list[Tensor], updates: list[Tensor]) -> None:
         pieces = self._pieces(shards)
-        weight, update = self._squared_norms(pieces, [shards, updates]).sqrt()
+        numbers = [piece.parameter for of_shard in pieces for piece in of_shard]
+        weights, parts = _views(shards, pieces), _views(updates, pieces)
+        squares = self._squared_norms(numbers, [weights, parts], device=shards[0].device)
+        weight, update = squares.sqrt()
         both = (weight > 0) & (update > 0)
         ratio = torch.where(both, weight / update, 1.0).clamp_(max=group["trust_ratio_at_most"])
         self.trust_ratios.values.append(torch.where(both, ratio, torch.nan))
-        for values, of_shard in zip(updates, pieces, strict=True):
-            for piece in of_shard:
-                values.view(-1).narrow(0, piece.start, piece.size).mul_(
-                    ratio[piece.parameter].to(values.dtype)
-                )
+        if numbers:
+            of_parts = ratio[self._index_of(numbers, ratio.device)].to(parts[0].dtype)
+            torch._foreach_mul_(parts, list(of_parts.unbind()))  # the only one that takes a list
 
-    def _squared_norms(self, pieces: Sequence[Sequence[Piece]], rows: list[list[Tensor]]) -> Tensor:
+    def _squared_norms(
+        self, numbers: Sequence[int], rows: Sequence[list[Tensor]], *, device: torch.device
+    ) -> Tensor:
         """Return `[len(rows), parameters]`: squared norms by parameter, summed over ranks.
 
-        Every rank takes part in the sum, also one whose shard is nothing but padding.
+        `numbers` are those of the parameters to which each row's tensors belong. Every rank takes
+        part in the sum, also one whose shard is nothing but padding.
         """
-        count = len(pieces) if self.layout is None else self.layout.num_parameters
-        numbers = [piece.parameter for found in pieces for piece in found]
-        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=rows[0][0].device)
+        count = len(numbers) if self.layout is None else self.layout.num_parameters
+        squares = torch.zeros(len(rows), count, dtype=torch.float64, device=device)
         if numbers:
-            index = self._index_of(numbers, squares.device)
+            index = self._index_of(numbers, device)
             for row, tensors in zip(squares, rows, strict=True):
-                views = [
-                    tensor.view(-1).narrow(0, piece.start, piece.size)
-                    for tensor, found in zip(tensors, pieces, strict=True)
-                    for piece in found
-                ]
-                norms = torch._foreach_norm(views)  # noqa: SLF001  # the only one that takes a list
+                norms = torch._foreach_norm(tensors)  # noqa: SLF001  # as above
                 row[index] = torch.stack(norms).double().square()
         if self.layout is not None:
             dist.all_reduce(squares, group=self.layout.group)
@@ -215,6 +213,15 @@ class ShardedOptimizer(torch.optim.Optimizer):
         if self.layout is not None:
             return [self.layout.pieces[shard.data_ptr()] for shard in shards]
         return [(Piece(number, 0, shard.numel()),) for number, shard in enumerate(shards)]
+
+
+def _views(shards: list[Tensor], pieces: Sequence[Sequence[Piece]]) -> list[Tensor]:
+    """Return a view of every piece of the shards, or of what has their sizes."""
+    return [
+        shard.view(-1).narrow(0, piece.start, piece.size)
+        for shard, of_shard in zip(shards, pieces, strict=True)
+        for piece in of_shard
+    ]
 
 
 def ema_share(step: int, *, decay: float) -> float:

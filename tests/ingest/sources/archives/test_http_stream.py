@@ -156,8 +156,10 @@ def test_an_error_names_no_port() -> None:
 
 @pytest.mark.parametrize("header", ["1", "date"])
 def test_retry_after_is_waited_for(header: str) -> None:
-    value = "1" if header == "1" else formatdate(time.time() + 2, usegmt=True)
-    busy = Reply(status=503, headers=[("Retry-After", value)])
+    def busy(_: BaseHTTPRequestHandler) -> Reply:
+        value = "1" if header == "1" else formatdate(time.time() + 2, usegmt=True)
+        return Reply(status=503, headers=[("Retry-After", value)])
+
     with serve({"/a": in_turn(busy, part())}) as web:
         read(f"http://{web.address}/a", HttpReader(manners(max_retry_seconds=5.0)))
         first, second = web.times["/a"]
