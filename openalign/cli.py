@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from openalign.commands import parsing
-from openalign.errors import OpenAlignError
+from openalign.errors import in_words, users_mistake
 
 
 def entry() -> None:
@@ -34,12 +34,12 @@ def main(argv: Sequence[str]) -> int:
         return 0
     try:
         code = options.do(options, words[split + 1 :])
-    except OpenAlignError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201  # a run's messages go elsewhere
-        if error.hint:
-            print(f"\nhint: {error.hint}", file=sys.stderr)  # noqa: T201
-        return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)  # noqa: T201
         return 130
+    except Exception as error:
+        if (mistake := users_mistake(error)) is None:
+            raise
+        print(in_words(mistake), file=sys.stderr)  # noqa: T201  # a run's messages go elsewhere
+        return 2
     return code or 0

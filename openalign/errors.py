@@ -9,7 +9,12 @@
 Any other exception is a bug of OpenALIGN and keeps its traceback.
 """
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Generator, Sequence
+
+_FULL_DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
+"""What an error says that means one: libraries hand on the words, and seldom the number."""
 
 
 class OpenAlignError(Exception):
@@ -42,3 +47,38 @@ class MissingExtraError(OpenAlignError):
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
             hint=f"pip install 'openalign[{','.join(brought_by)}]'",
         )
+
+
+def chain(error: BaseException | None) -> Generator[BaseException]:
+    """Yield an error and those that led to it, the last first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Tell whether an error comes from a disk that is full, or from a quota that is used up."""
+    return any(words in str(found) for found in chain(error) for words in _FULL_DISK)
+
+
+def users_mistake(error: Exception) -> OpenAlignError | None:
+    """Return an error as one that a user can mend, or None where it is a bug.
+
+    A full disk is one: whichever library met it, it is told with the file, where that is known.
+    """
+    if isinstance(error, OpenAlignError):
+        return error
+    if not is_full_disk(error):
+        return None
+    names = [found.filename for found in chain(error) if isinstance(found, OSError)]
+    where = next((f": {name} could not be written" for name in names if name), "")
+    return StageError(
+        f"a disk is full{where}",
+        hint="make room for `root` and for temporary files (`TMPDIR`), or name others; what is "
+        "whole stays, and the same command goes on from here",
+    )
+
+
+def in_words(error: OpenAlignError) -> str:
+    """Return what a user reads of an error: its message, and its hint if it has one."""
+    return f"error: {error}" + (f"\n\nhint: {error.hint}" if error.hint else "")

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 
-from openalign.errors import OpenAlignError
+from openalign.errors import in_words, users_mistake
 from openalign.files import storage
 from openalign.files.leases import Fence, leased
 from openalign.files.manifest import WORK, Manifest, StageFolder, StageInputs
@@ -125,8 +125,9 @@ def main_of_rank(argv: Sequence[str], kind: type[S], run: Callable[[S], None]) -
     set_up_logging()
     try:
         run(read_spec(argv[0], kind))
-    except OpenAlignError as error:
-        hint = f"\n\nhint: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error: {error}{hint}\n")
+    except Exception as error:
+        if (mistake := users_mistake(error)) is None:
+            raise
+        sys.stderr.write(f"{in_words(mistake)}\n")
         return 2
     return 0

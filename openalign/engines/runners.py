@@ -28,7 +28,15 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from openalign.errors import ConfigError, MissingExtraError, OpenAlignError, StageError
+from openalign.errors import (
+    ConfigError,
+    MissingExtraError,
+    OpenAlignError,
+    StageError,
+    chain,
+    is_full_disk,
+    users_mistake,
+)
 from openalign.settings.yaml_reader import did_you_mean
 from openalign.telemetry import say
 
@@ -187,18 +195,14 @@ def _files_of_a_job() -> Generator[None]:
 
 
 def _raise_ours(error: Exception) -> None:
-    """Raise an interrupt or a user's mistake as the original: Beam wraps it in a poorer copy."""
+    """Raise what a user can mend, or has stopped, as the original: Beam wraps a poorer copy."""
     if _is_interrupt(error):
         raise KeyboardInterrupt from error
-    ours = [found for found in _chain(error) if isinstance(found, OpenAlignError)]
+    ours = [found for found in chain(error) if isinstance(found, OpenAlignError)]
     if ours:
         raise ours[-1] from error
-
-
-def _chain(error: BaseException | None) -> Generator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    if mistake := users_mistake(error):
+        raise mistake from error
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -206,7 +210,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return any(
         isinstance(found, KeyboardInterrupt)
         or (isinstance(found, RuntimeError) and _INTERRUPT.search(str(found)) is not None)
-        for found in _chain(error)
+        for found in chain(error)
     )
 
 
@@ -219,8 +223,8 @@ def _quiet(*, users_mistakes: bool) -> Generator[None]:
 
     def keep(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        is_mistake = users_mistakes and isinstance(error, OpenAlignError)
-        return not (is_mistake or _is_interrupt(error))
+        is_mistake = isinstance(error, OpenAlignError) or is_full_disk(error)
+        return not ((users_mistakes and is_mistake) or _is_interrupt(error))
 
     logger = logging.getLogger("apache_beam.runners.common")
     logger.addFilter(keep)

@@ -83,6 +83,21 @@ def test_a_users_mistake_found_in_a_worker_stays_one() -> None:
     assert (str(caught.value), caught.value.hint) == ("a.tar is broken", "fetch it again")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device is always full")
+def test_a_disk_that_a_worker_finds_full_is_told_without_a_traceback(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fill(_: int) -> None:
+        Path("/dev/full").write_text("a shard")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([1]) | beam.Map(fill)
+
+    with pytest.raises(StageError, match=r"^a disk is full$"):
+        run_job(build, [])
+    assert "Traceback" not in capfd.readouterr().err
+
+
 # A job on a cluster that is interrupted -----------------------------------------------------------
 
 

@@ -98,10 +98,15 @@ def test_pairs_are_looked_at_after_each_so_many_steps_and_at_the_end(trained: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "config"), [("stage-2", CONFIG), ("uneven", UNEVEN), ("bf16", AUTOCAST)]
+    ("name", "config", "rel"),
+    [
+        ("stage-2", CONFIG, 1e-5),
+        ("uneven", UNEVEN, 1e-5),
+        pytest.param("bf16", AUTOCAST, 3e-3, id="bf16"),  # its rounding hangs on threads
+    ],
 )
 def test_the_loss_is_that_of_held_out_pairs_by_the_oracle(
-    trained: Path, corpus: Corpus, name: str, config: TrainConfig
+    trained: Path, corpus: Corpus, name: str, config: TrainConfig, rel: float
 ) -> None:
     """Each block has its own batch-norm statistics, and images are seen in their middle."""
     folder, index = trained / name, corpus.mapped()
@@ -134,7 +139,7 @@ def test_the_loss_is_that_of_held_out_pairs_by_the_oracle(
 
     image, text = (torch.cat([each[part] for each in found]).detach().double() for part in (0, 1))
     case = Case(image, text, towers.temperature.item(), config.label_smoothing, None)
-    assert looks[best] == pytest.approx(float(case.expected().loss), rel=1e-5)
+    assert looks[best] == pytest.approx(float(case.expected().loss), rel=rel)
 
 
 def test_a_look_changes_no_step(trained: Path) -> None:

@@ -1,6 +1,5 @@
 """Room on the disk: known before the first step, and before each checkpoint."""
 
-import errno
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,11 +53,6 @@ def check_room(folder: Path, needed: int) -> None:
             hint="make room there, or choose another root; the checkpoints that are there stay, "
             "and the same command goes on from the newest",
         )
-
-
-def is_full(error: BaseException) -> bool:
-    """Tell whether an error means that a disk is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _free_bytes(folder: Path) -> int:

@@ -15,7 +15,7 @@ import msgspec
 import torch.distributed as dist
 from torch.distributed.checkpoint.api import CheckpointException
 
-from openalign.errors import OpenAlignError, StageError
+from openalign.errors import OpenAlignError, StageError, is_full_disk
 from openalign.files import storage
 from openalign.train.checkpoints import pieces, room
 from openalign.train.checkpoints.folder import CheckpointFolder
@@ -179,7 +179,7 @@ def _in_words(error: BaseException, step: int) -> BaseException:
     reasons: list[BaseException] = [error]
     if isinstance(error, CheckpointException):
         reasons = [reason for reason, _ in error.failures.values()]
-    full = any(room.is_full(reason) for reason in reasons)
+    full = any(is_full_disk(reason) for reason in reasons)
     return StageError(
         f"the checkpoint of step {step} could not be written: "
         + ("the disk is full" if full else "; ".join(map(repr, reasons))),
