@@ -38,6 +38,8 @@ _ERROR, _HINT = "error: ", "hint: "
 _LAUNCHERS_OWN = "sigkill_handler]"
 """What stands in DeepSpeed's line about a rank that failed: its command and its exit code."""
 
+_STOPS = "train     stops once it has saved a checkpoint"
+
 _STOP = "s"
 """What asks the ranks to stop: `end_with_starter` hears it."""
 
@@ -79,7 +81,7 @@ def launch(
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
     said = _Messages()
     command = _command(argv, count=count, module=module)
-    with orderly_end("train     stops once it has saved a checkpoint", SIGNALS):
+    with orderly_end(_STOPS, SIGNALS):
         process = _started(command, _environment(count, num_gpus, environment or {}))
         try:
             code = _wait(process, said, grace_seconds)
@@ -166,9 +168,14 @@ def _started(command: Sequence[str], environment: Mapping[str, str]) -> subproce
 
 def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> int:
     """Return the exit code of the launcher, which does not outlive this."""
+    # Polars has its own handler of SIGINT, behind which a read goes on until ranks say something.
+    signal.siginterrupt(signal.SIGINT, True)  # its own signature
     try:
         _pass_on(process, said)
         return process.wait()
+    except KeyboardInterrupt:
+        say(_STOPS)
+        raise
     finally:
         _stop(process, said, grace_seconds)
 
@@ -218,8 +225,13 @@ def _stop(process: subprocess.Popen[str], said: _Messages, grace_seconds: float)
             process.stdin.flush()
         passing = threading.Thread(target=_pass_on, args=(process, said), daemon=True)
         passing.start()  # a rank that cannot say why it stops would not stop
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            say(
+                f"train     is killed: it has not saved within {grace_seconds:g} s "
+                "(`train.stop.grace_seconds`); the same command goes on from the newest checkpoint"
+            )
         said.let_go()
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -119,6 +119,8 @@ def orderly_end(
 ) -> Generator[None]:
     """Turn signals into an exception, so that `finally` blocks run; `message` is said then.
 
+    Ctrl-C ends a read or a wait at once, too.
+
     Raises:
         SystemExit: this process got one of them; the code is 143, a shell's for SIGTERM.
     """
@@ -133,6 +135,8 @@ def orderly_end(
         raise SystemExit(128 + signal.SIGTERM)
 
     before = {number: signal.signal(number, end) for number in signals}
+    # Polars brings a handler of its own, behind which a read or a wait would go on to its end.
+    signal.siginterrupt(signal.SIGINT, True)  # it has no keywords
     try:
         yield
     finally:

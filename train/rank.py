@@ -19,6 +19,7 @@ from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.leases import Fence
 from openalign.files.names import VOCABULARY_FILE
+from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
@@ -80,6 +81,7 @@ def run(spec: TrainingSpec) -> None:
     """
     began = time.monotonic()
     from openalign.train import loop, zero
+    from openalign.train.checkpoints.unfinished import say_unfinished
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
     from openalign.train.data.shard_reading import open_shards
@@ -92,7 +94,7 @@ def run(spec: TrainingSpec) -> None:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
         check_same(ranks, made_from | _settings(spec) | _libraries())
-        fence = on_rank_0(ranks, partial(_begin, spec, held))
+        fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
@@ -101,6 +103,8 @@ def run(spec: TrainingSpec) -> None:
             ranks,
             lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
         )
+        trained_with = identity(beginning.config)
+        on_rank_0(ranks, partial(say_unfinished, spec.folder, spec.inputs, trained_with))
         index = TrainingIndex(paths)
         on_rank_0(ranks, partial(_check_texts, index, beginning))
         shards = open_shards(
@@ -126,18 +130,12 @@ def run(spec: TrainingSpec) -> None:
         on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence))
 
 
-def _begin(spec: TrainingSpec, held: ExitStack) -> Fence | None:
-    """Do as `begin_leased`, and tell of what other settings had begun.
+def _begin_leased(spec: TrainingSpec, held: ExitStack) -> Fence | None:
+    """Do as `begin_leased`; a run that has lost its lease stops behind the step that it is in.
 
-    A run that has lost its lease stops behind the step that it is in. What it would save then is
-    refused, on every rank.
+    What it would save then is refused, on every rank.
     """
-    from openalign.train.checkpoints.unfinished import say_unfinished
-
-    fence = begin_leased(spec, held, on_loss=partial(os.kill, os.getpid(), signal.SIGTERM))
-    if fence is not None:
-        say_unfinished(spec.folder, spec.inputs)
-    return fence
+    return begin_leased(spec, held, on_loss=partial(os.kill, os.getpid(), signal.SIGTERM))
 
 
 def _made_from(spec: TrainingSpec) -> dict[str, str]:

@@ -111,7 +111,9 @@ def tokenizer_file(folder: Folder) -> str:
             return name
     raise InputError(
         f"{folder.url} has no vocabulary: neither {TOKENIZER_FILE} nor {VOCABULARY_FILE} is there",
-        hint="name a folder that holds the model's tokenizer, as --set evaluate.processor=FOLDER",
+        hint="save the model's tokenizer and image processor beside its weights, as their "
+        "`save_pretrained` does; to evaluate, a folder that holds them can be named: --set "
+        "evaluate.processor=FOLDER",
     )
 
 

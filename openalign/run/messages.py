@@ -148,8 +148,11 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     """Return the error of a stage that brought nothing in from outside."""
     ended = {**result.facts.other_counts, **result.states}
     refused = result.states.get(FetchState.PRIVATE_ADDRESS, 0) == result.num_inputs > 0
-    if setup.web is None and stage.rows_from:
-        hint = "see that the source still holds its images, and that they are large enough"
+    most = max(ended, key=lambda state: ended[state], default="")
+    if setup.web is None and (setting := advice.SETTINGS.get(stage.name, {}).get(most)):
+        hint = f"`{setting}` decides about {most}: openalign explain {setting}"
+    elif setup.web is None and stage.rows_from:
+        hint = "see that the source still holds its images"
     elif setup.web is None:
         hint = (
             "see that the source holds images with texts; of a table, that the settings or the "

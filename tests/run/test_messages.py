@@ -37,6 +37,19 @@ def test_a_site_without_candidates_says_what_to_do(pages: dict[str, int], hint: 
     assert hint in (nothing_found(STAGES["harvest"], setup, result).hint or "")
 
 
+def test_a_fetch_of_own_images_that_are_all_too_small_names_the_setting() -> None:
+    run = Run(stages=STAGES, config=load_pipeline("pipelines.yaml", "demo"))
+    setup = StageSetup(run=run, output="", work="", web=None)
+    result = StageResult(
+        num_inputs=320, states={"short_side": 319, "decode_failure": 1}, num_outputs=0, files=[]
+    )
+
+    error = nothing_found(STAGES["fetch"], setup, result)
+
+    setting = "select.image.short_side_above_px"
+    assert error.hint == f"`{setting}` decides about short_side: openalign explain {setting}"
+
+
 def test_a_fetch_from_private_addresses_alone_says_what_to_write(tmp_path: Path) -> None:
     config = load_pipeline("pipelines.yaml", "demo")
     run = Run(stages=STAGES, config=config)

@@ -86,7 +86,10 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     folder_of(tmp_path, "config.json", "model.safetensors")
     found = refusal(url)
     assert "has no vocabulary: neither tokenizer.json nor vocab.txt is there" in str(found)
-    assert "evaluate.processor=FOLDER" in str(found.hint)
+    assert "save the model's tokenizer and image processor beside" in str(found.hint)
+    assert "to evaluate, a folder that holds them can be named: --set evaluate.proc" in str(
+        found.hint
+    )
 
 
 def test_an_adapter_is_not_read(tmp_path: Path) -> None:

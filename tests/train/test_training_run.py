@@ -339,6 +339,20 @@ def test_a_training_that_is_interrupted_saves_and_says_so_alone(
         assert starter.wait(PATIENCE_SECONDS) == 128 + signal.SIGINT
         assert not any(_runs(pid) for pid in pids)
     assert list((partial / "checkpoints").glob("*"))
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("train     stops once it has saved a checkpoint") == 1
+    assert "KeyboardInterrupt" not in said
+
+
+def test_ranks_that_do_not_save_in_time_are_killed_and_it_is_said(tmp_path: Path) -> None:
+    job = (tiny_training.be_deaf, (str(tmp_path),))
+    with started(tmp_path, job, grace_seconds=0.5) as (starter, pids):
+        starter.send_signal(signal.SIGTERM)
+
+        assert starter.wait(PATIENCE_SECONDS) == 143
+        assert not any(_runs(pid) for pid in pids)
+    said = (tmp_path / "said.txt").read_text()
+    assert "train     is killed: it has not saved within 0.5 s (`train.stop.grace_seconds`)" in said
 
 
 def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
@@ -359,21 +373,23 @@ def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path)
 
 
 @contextmanager
-def started(folder: Path, job: Any) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
+def started(
+    folder: Path, job: Any, *, grace_seconds: float = 20
+) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
     """Launch two ranks from a process of its own; each notes its number in `folder`."""
     path = folder / "job.pkl"
     path.write_bytes(tiny_training.pickle.dumps(job))
     code = (
+        "import polars;"  # as the stages before have: it takes SIGINT
         "from openalign.train.launch import launch;"
         f"launch([{str(path)!r}], num_processes=2, folders=[{str(folder)!r}],"
-        " grace_seconds=20,"
+        f" grace_seconds={grace_seconds},"
         " module='tiny_training')"
     )
-    starter = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env=tiny_training.rank_environment(),
-        stderr=subprocess.DEVNULL,
-    )
+    with (folder / "said.txt").open("wb") as said:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", code], env=tiny_training.rank_environment(), stderr=said
+        )
     wait_for(
         lambda: starter.poll() is not None or len(list(folder.glob("*.pid"))) == 2,
         "the start of two ranks",

@@ -10,7 +10,7 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageInputs, settings_that_differ
-from openalign.files.names import CHECKPOINTS_FOLDER
+from openalign.files.names import CHECKPOINTS_FOLDER, METRICS_FILE
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import name_of, steps_in
 from openalign.train.checkpoints.manifest import (
@@ -46,21 +46,24 @@ def begun_trainings(folder: StageFolder) -> list[BegunTraining]:
     return found
 
 
-def say_unfinished(folder: StageFolder, inputs: StageInputs) -> None:
+def say_unfinished(folder: StageFolder, inputs: StageInputs, settings: Any) -> None:
     """Say of each such run how far it is, where it lies and what differs; rank 0 alone.
 
-    Nothing is said where this run has checkpoints of its own.
+    `settings` are what the run is trained with: those that it takes from what it begins from are
+    laid in, as in a checkpoint. Nothing is said where this run has checkpoints of its own.
     """
     own = folder.partial_url(inputs.fingerprint)
     if steps_in(storage.join(own, CHECKPOINTS_FOLDER)):
         return
+    if storage.exists(storage.join(own, METRICS_FILE)):
+        say(f"{folder.name:9} starts at step 0 again: {own} has no checkpoint")
     for url in folder.partial_urls():
         found = _newest(storage.join(url, CHECKPOINTS_FOLDER)) if url != own else None
         if found is not None:
             say(
                 f"{folder.name:9} starts at step 0. {url} was at step {found.progress.step}, with "
-                f"other settings or inputs ({_differences(found, inputs)}); it stays until this "
-                "run is complete, and those settings go on there"
+                f"other settings or inputs ({_differences(found, inputs, settings)}); it stays "
+                "until this run is complete, and those settings go on there"
             )
 
 
@@ -73,15 +76,16 @@ def _newest(checkpoints: str) -> CheckpointManifest | None:
     return None
 
 
-def _differences(found: CheckpointManifest, inputs: StageInputs) -> str:
-    now = inputs.settings["settings"]
-    differing = settings_that_differ(_like(found.settings, now), now)
+def _differences(found: CheckpointManifest, inputs: StageInputs, settings: Any) -> str:
+    differing = settings_that_differ(_like(found.settings, settings), settings)
     differing += [
         f"its input `{name}`"
         for name, content in inputs.contents.items()
         if found.made_from.get(f"`{name}`") != content
     ]
-    return "; ".join(differing) or "its file format"
+    taken = "what is written of the model, and what is taken from `train.init_from`"
+    fallback = taken if settings != inputs.settings["settings"] else "its file format"
+    return "; ".join(differing) or fallback
 
 
 def _like(old: Any, new: Any) -> Any:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -32,23 +33,74 @@ def begin(root: Path, config: TrainConfig) -> str:
     return partial
 
 
+def say_in(
+    root: Path, written: TrainConfig, *, select: str = "abc", trained: TrainConfig | None = None
+) -> None:
+    """Say what is unfinished; a run may be `trained` with other settings than are written."""
+    folder = StageFolder(str(root), "train")
+    say_unfinished(folder, inputs_of(written, select), identity(trained or written))
+
+
 def test_another_setting_says_what_it_leaves_behind_and_where(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     begun = begin(tmp_path, tiny_config())
     changed = replace(tiny_config(), seed=1, log_every_steps=7)
 
-    say_unfinished(StageFolder(str(tmp_path), "train"), inputs_of(changed))
+    say_in(tmp_path, changed)
 
     said = " ".join(capfd.readouterr().err.split())
     assert f"train starts at step 0. {begun} was at step 6, with other settings" in said
     assert "(seed: 0 -> 1); it stays until this run is complete" in said
 
 
+def taking_normalization(config: TrainConfig) -> TrainConfig:
+    """Return settings with a value that a run takes from the model that it begins from."""
+    return replace(config, model=replace(config.model, normalization="none"))
+
+
+def test_what_is_taken_from_another_model_is_no_difference(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path, taking_normalization(tiny_config()))
+    changed = replace(tiny_config(), seed=1)
+
+    say_in(tmp_path, changed, trained=taking_normalization(changed))
+
+    assert "(seed: 0 -> 1); it stays" in " ".join(capfd.readouterr().err.split())
+
+
+def test_what_is_no_longer_written_but_taken_makes_another_run_and_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path, taking_normalization(tiny_config()))
+
+    say_in(tmp_path, tiny_config(), trained=taking_normalization(tiny_config()))
+
+    said = " ".join(capfd.readouterr().err.split())
+    assert "(what is written of the model, and what is taken from `train.init_from`)" in said
+
+
+def test_a_run_whose_checkpoints_are_gone_says_that_it_starts_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    begun = Path(begin(tmp_path, tiny_config()))
+    shutil.rmtree(begun / "checkpoints")
+    say_in(tmp_path, tiny_config())
+    assert capfd.readouterr().err == ""  # nothing was done yet
+
+    (begun / "metrics.jsonl").write_text('{"step":0}\n')
+    say_in(tmp_path, tiny_config())
+
+    assert f"train starts at step 0 again: {begun} has no checkpoint" in " ".join(
+        capfd.readouterr().err.split()
+    )
+
+
 def test_another_input_is_said_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     begin(tmp_path, tiny_config())
 
-    say_unfinished(StageFolder(str(tmp_path), "train"), inputs_of(tiny_config(), "abd"))
+    say_in(tmp_path, tiny_config(), select="abd")
 
     assert "(its input `select`)" in capfd.readouterr().err
 
@@ -59,7 +111,7 @@ def test_a_run_that_goes_on_says_nothing_of_others(
     begin(tmp_path, tiny_config())
     looks = replace(tiny_config(), log_every_steps=7, zero=replace(tiny_config().zero, stage=3))
 
-    say_unfinished(StageFolder(str(tmp_path), "train"), inputs_of(looks))
+    say_in(tmp_path, looks)
 
     assert capfd.readouterr().err == ""
 
