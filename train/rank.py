@@ -81,7 +81,6 @@ def run(spec: TrainingSpec) -> None:
     """
     began = time.monotonic()
     from openalign.train import loop, zero
-    from openalign.train.checkpoints.unfinished import say_unfinished
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
     from openalign.train.data.shard_reading import open_shards
@@ -103,10 +102,8 @@ def run(spec: TrainingSpec) -> None:
             ranks,
             lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
         )
-        trained_with = identity(beginning.config)
-        on_rank_0(ranks, partial(say_unfinished, spec.folder, spec.inputs, trained_with))
         index = TrainingIndex(paths)
-        on_rank_0(ranks, partial(_check_texts, index, beginning))
+        on_rank_0(ranks, partial(_check_beginning, spec, index, beginning))
         shards = open_shards(
             spec.shards,
             places=spec.places,
@@ -200,13 +197,18 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
     )
 
 
-def _check_texts(index: "TrainingIndex", beginning: "Beginning") -> None:
-    """See that a tokenizer that comes along knows the first alt-texts of training."""
+def _check_beginning(spec: TrainingSpec, index: "TrainingIndex", beginning: "Beginning") -> None:
+    """Tell of what other settings had begun, and find texts that a given tokenizer cannot read.
+
+    A tokenizer that comes along must know the first alt-texts of training.
+    """
     import numpy as np
 
+    from openalign.train.checkpoints.unfinished import say_unfinished
     from openalign.train.data.order import rows_at
     from openalign.train.start.model_reading import check_texts
 
+    say_unfinished(spec.folder, spec.inputs, identity(beginning.config))
     first = np.arange(min(len(index), _TEXTS_LOOKED_AT))
     rows = rows_at(first, num_rows=len(index), seed=beginning.config.seed)
     check_texts(beginning.pretrained, index.alt_texts(rows))

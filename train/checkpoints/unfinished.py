@@ -83,9 +83,10 @@ def _differences(found: CheckpointManifest, inputs: StageInputs, settings: Any) 
         for name, content in inputs.contents.items()
         if found.made_from.get(f"`{name}`") != content
     ]
-    taken = "what is written of the model, and what is taken from `train.init_from`"
-    fallback = taken if settings != inputs.settings["settings"] else "its file format"
-    return "; ".join(differing) or fallback
+    same = "its file format"
+    if settings["init_from"] is not None:  # a value is written now and was taken, or otherwise
+        same = "what is written of the model, and what is taken from `train.init_from`"
+    return "; ".join(differing) or same
 
 
 def _like(old: Any, new: Any) -> Any:

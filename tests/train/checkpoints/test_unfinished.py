@@ -12,6 +12,7 @@ from openalign.files.manifest import StageFolder, StageInputs, StageResult
 from openalign.settings.fields import identity, to_plain
 from openalign.train.checkpoints.unfinished import say_unfinished
 from openalign.train.config import TrainConfig
+from openalign.train.starting_points import FromModel
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,7 +57,8 @@ def test_another_setting_says_what_it_leaves_behind_and_where(
 
 def taking_normalization(config: TrainConfig) -> TrainConfig:
     """Return settings with a value that a run takes from the model that it begins from."""
-    return replace(config, model=replace(config.model, normalization="none"))
+    model = replace(config.model, normalization="none")
+    return replace(config, model=model, init_from=FromModel(path="align"))
 
 
 def test_what_is_taken_from_another_model_is_no_difference(
@@ -65,7 +67,8 @@ def test_what_is_taken_from_another_model_is_no_difference(
     begin(tmp_path, taking_normalization(tiny_config()))
     changed = replace(tiny_config(), seed=1)
 
-    say_in(tmp_path, changed, trained=taking_normalization(changed))
+    taken = taking_normalization(changed)
+    say_in(tmp_path, replace(taken, model=tiny_config().model), trained=taken)
 
     assert "(seed: 0 -> 1); it stays" in " ".join(capfd.readouterr().err.split())
 
@@ -73,9 +76,11 @@ def test_what_is_taken_from_another_model_is_no_difference(
 def test_what_is_no_longer_written_but_taken_makes_another_run_and_is_said(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    begin(tmp_path, taking_normalization(tiny_config()))
+    taken = taking_normalization(tiny_config())
+    begin(tmp_path, taken)
+    written = replace(taken, model=tiny_config().model)
 
-    say_in(tmp_path, tiny_config(), trained=taking_normalization(tiny_config()))
+    say_in(tmp_path, written, trained=taken)
 
     said = " ".join(capfd.readouterr().err.split())
     assert "(what is written of the model, and what is taken from `train.init_from`)" in said
