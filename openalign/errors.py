@@ -6,15 +6,21 @@
         StageError           a stage that cannot start or has no result
         MissingExtraError    libraries that extras bring are not installed
 
-Any other exception is a bug of OpenALIGN and keeps its traceback.
+Any other exception is a bug of OpenALIGN and keeps its traceback, but for a full disk, which is
+told like a mistake whoever meets it (`users_mistake`).
 """
 
 import errno
-import os
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Sequence
 
-_FULL_DISK = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
-"""What an error says that means one: libraries hand on the words, and seldom the number."""
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""What the system calls a disk that is full, and a quota that is used up."""
+
+_IN_TEXT = re.compile(
+    rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT})\]|\(os error ({errno.ENOSPC}|{errno.EDQUOT})\)"
+)
+"""The same where an error of the system is text in another: Beam's, or one of a library in Rust."""
 
 
 class OpenAlignError(Exception):
@@ -49,31 +55,23 @@ class MissingExtraError(OpenAlignError):
         )
 
 
-def chain(error: BaseException | None) -> Generator[BaseException]:
-    """Yield an error and those that led to it, the last first."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def is_full_disk(error: BaseException | None) -> bool:
-    """Tell whether an error comes from a disk that is full, or from a quota that is used up."""
-    return any(words in str(found) for found in chain(error) for words in _FULL_DISK)
+    """Tell whether an error is, or was raised from, that of a disk that is full."""
+    return _full_disk(error) is not None
 
 
 def users_mistake(error: Exception) -> OpenAlignError | None:
     """Return an error as one that a user can mend, or None where it is a bug.
 
-    A full disk is one: whichever library met it, it is told with the file, where that is known.
+    A full disk is one: it is told with the file, where that is known.
     """
     if isinstance(error, OpenAlignError):
         return error
-    if not is_full_disk(error):
+    if (full := _full_disk(error)) is None:
         return None
-    names = [found.filename for found in chain(error) if isinstance(found, OSError)]
-    where = next((f": {name} could not be written" for name in names if name), "")
+    name = full.filename if isinstance(full, OSError) else None
     return StageError(
-        f"a disk is full{where}",
+        "a disk is full" + (f": {name} could not be written" if name else ""),
         hint="make room for `root` and for temporary files (`TMPDIR`), or name others; what is "
         "whole stays, and the same command goes on from here",
     )
@@ -82,3 +80,19 @@ def users_mistake(error: Exception) -> OpenAlignError | None:
 def in_words(error: OpenAlignError) -> str:
     """Return what a user reads of an error: its message, and its hint if it has one."""
     return f"error: {error}" + (f"\n\nhint: {error.hint}" if error.hint else "")
+
+
+def _full_disk(error: BaseException | None) -> BaseException | None:
+    """Return the error that tells of a full disk, among an error and its causes.
+
+    What was merely being handled is none of them: a bug in a handler is a bug.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            is_full = error.errno in FULL_DISK
+        else:
+            is_full = _IN_TEXT.search(str(error)) is not None
+        if is_full:
+            return error
+        error = error.__cause__
+    return None

@@ -22,12 +22,23 @@ def led_to(cause: Exception) -> Exception:
     return error
 
 
+def handled_by_a_bug() -> Exception:
+    """Return what a mistake in a handler of a full disk raises."""
+    error = KeyError("held")
+    error.__context__ = NO_SPACE
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
         pytest.param(NO_SPACE, id="the system's"),
         pytest.param(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), id="a quota"),
+        pytest.param(OSError(errno.ENOSPC, "cannot write"), id="in other words"),
         pytest.param(RuntimeError(f"OSError: {NO_SPACE} [while running 'Write']"), id="Beam's"),
+        pytest.param(
+            ValueError(f"{os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"), id="Rust's"
+        ),
         pytest.param(led_to(NO_SPACE), id="a cause"),
     ],
 )
@@ -40,15 +51,27 @@ def test_a_full_disk_can_be_mended_whoever_met_it(error: Exception) -> None:
     assert mistake.hint.endswith("the same command goes on from here")
 
 
-def test_the_file_is_told_where_it_is_known() -> None:
+def test_the_file_is_told_where_the_full_disk_names_it() -> None:
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/runs/part-0.parquet")
+    cleaned = FileNotFoundError(errno.ENOENT, "no such file", "/data/gone")
+    cleaned.__cause__ = NO_SPACE
 
     assert str(users_mistake(led_to(error))) == (
         "a disk is full: /data/runs/part-0.parquet could not be written"
     )
+    assert str(users_mistake(cleaned)) == "a disk is full"
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), PermissionError(errno.EACCES, "no", "a")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        ValueError(f"no number: '{os.strerror(errno.ENOSPC)}'"),  # an alt-text, say
+        PermissionError(errno.EACCES, "no", "a"),
+        OSError("cannot write"),
+        handled_by_a_bug(),
+    ],
+)
 def test_other_errors_are_bugs(error: Exception) -> None:
     assert users_mistake(error) is None
 

@@ -168,8 +168,6 @@ def _started(command: Sequence[str], environment: Mapping[str, str]) -> subproce
 
 def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> int:
     """Return the exit code of the launcher, which does not outlive this."""
-    # Polars has its own handler of SIGINT, behind which a read goes on until ranks say something.
-    signal.siginterrupt(signal.SIGINT, True)  # its own signature
     try:
         _pass_on(process, said)
         return process.wait()

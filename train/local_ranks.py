@@ -136,7 +136,7 @@ def orderly_end(
 
     before = {number: signal.signal(number, end) for number in signals}
     # Polars brings a handler of its own, behind which a read or a wait would go on to its end.
-    signal.siginterrupt(signal.SIGINT, True)  # it has no keywords
+    signal.siginterrupt(signal.SIGINT, True)
     try:
         yield
     finally:

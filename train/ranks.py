@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 
-from openalign.errors import OpenAlignError, StageError
+from openalign.errors import OpenAlignError, StageError, users_mistake
 from openalign.train.local_ranks import is_rank
 
 T = TypeVar("T")
@@ -227,6 +227,8 @@ def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
 
 
 def _for_the_others(error: Exception | None, rank: int = 0) -> OpenAlignError | None:
-    if error is None or isinstance(error, OpenAlignError):
-        return error
-    return StageError(f"rank {rank} failed: {error!r}", hint="its messages have the traceback")
+    if error is None:
+        return None
+    return users_mistake(error) or StageError(
+        f"rank {rank} failed: {error!r}", hint="its messages have the traceback"
+    )

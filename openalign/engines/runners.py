@@ -33,7 +33,6 @@ from openalign.errors import (
     MissingExtraError,
     OpenAlignError,
     StageError,
-    chain,
     is_full_disk,
     users_mistake,
 )
@@ -122,6 +121,8 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
             _wait(result)
     except Exception as error:
         _raise_ours(error)
+        if local and (mistake := users_mistake(error)):
+            raise mistake from error
         if local or isinstance(error, (TypeError, AttributeError, AssertionError)):
             raise
         reason = (str(error) or repr(error)).splitlines()[0]
@@ -195,14 +196,18 @@ def _files_of_a_job() -> Generator[None]:
 
 
 def _raise_ours(error: Exception) -> None:
-    """Raise what a user can mend, or has stopped, as the original: Beam wraps a poorer copy."""
+    """Raise an interrupt or a user's mistake as the original: Beam wraps it in a poorer copy."""
     if _is_interrupt(error):
         raise KeyboardInterrupt from error
-    ours = [found for found in chain(error) if isinstance(found, OpenAlignError)]
+    ours = [found for found in _chain(error) if isinstance(found, OpenAlignError)]
     if ours:
         raise ours[-1] from error
-    if mistake := users_mistake(error):
-        raise mistake from error
+
+
+def _chain(error: BaseException | None) -> Generator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -210,7 +215,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return any(
         isinstance(found, KeyboardInterrupt)
         or (isinstance(found, RuntimeError) and _INTERRUPT.search(str(found)) is not None)
-        for found in chain(error)
+        for found in _chain(error)
     )
 
 

@@ -11,7 +11,6 @@ blocks that fits is drawn by their names, and only those are kept: then half of 
 blocks used least recently go when another corpus needs the room.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -19,6 +18,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from openalign.errors import FULL_DISK
 
 BLOCK_BYTES = 1 << 20
 """Ten to twenty images: a request's latency is that of so many bytes, and a first batch that meets
@@ -31,7 +32,6 @@ _SIZE_BYTES = 8
 _KEPT_AFTER_EVICTION = 0.9
 _UNFINISHED = "unfinished"
 _LOCK = "lock"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Fetch = Callable[[int, int], bytes]
 """Returns so many bytes of the remote file from an offset; fewer where it ends before."""
@@ -106,7 +106,7 @@ class BlockCache:
                 os.fsync(sink.fileno())
             unfinished.replace(path)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL_DISK:
                 raise
             unfinished.unlink(missing_ok=True)
 
@@ -152,7 +152,7 @@ def _is_made(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _LOCK).touch()
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL_DISK:
             raise
         return False
     return True

@@ -148,11 +148,12 @@ def nothing_found(stage: Stage, setup: StageSetup, result: StageResult) -> Stage
     """Return the error of a stage that brought nothing in from outside."""
     ended = {**result.facts.other_counts, **result.states}
     refused = result.states.get(FetchState.PRIVATE_ADDRESS, 0) == result.num_inputs > 0
-    most = max(ended, key=lambda state: ended[state], default="")
-    if setup.web is None and (setting := advice.SETTINGS.get(stage.name, {}).get(most)):
-        hint = f"`{setting}` decides about {most}: openalign explain {setting}"
-    elif setup.web is None and stage.rows_from:
+    if setup.web is None and stage.rows_from:
+        most = max(ended, key=lambda state: ended[state], default="")
+        setting = advice.SETTINGS.get(stage.name, {}).get(most)
         hint = "see that the source still holds its images"
+        if setting is not None:
+            hint = f"`{setting}` decides about {most}: openalign explain {setting}"
     elif setup.web is None:
         hint = (
             "see that the source holds images with texts; of a table, that the settings or the "

@@ -61,3 +61,14 @@ def test_counts_are_written_once_in_a_while(
         add_live(str(tmp_path), {"a": 1})
 
     assert read_live(str(tmp_path)) == {"a": 1}
+
+
+def test_what_is_taken_back_is_gone_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_live(str(tmp_path), {"a": 1, "waits": 1})
+    monkeypatch.setattr(live_counts, "_SECONDS_BETWEEN_WRITES", 3600.0)
+
+    add_live(str(tmp_path), {"waits": -1})
+
+    assert read_live(str(tmp_path)) == {"a": 1}

@@ -50,6 +50,16 @@ def test_a_fetch_of_own_images_that_are_all_too_small_names_the_setting() -> Non
     assert error.hint == f"`{setting}` decides about short_side: openalign explain {setting}"
 
 
+def test_a_table_of_which_nothing_has_a_text_is_read_by_the_wrong_columns() -> None:
+    run = Run(stages=STAGES, config=load_pipeline("pipelines.yaml", "demo"))
+    setup = StageSetup(run=run, output="", work="", web=None)
+    result = StageResult(num_inputs=30, states={"no_alt_text": 30}, num_outputs=0, files=[])
+
+    hint = nothing_found(STAGES["harvest"], setup, result).hint or ""
+
+    assert "that the settings or the `layout` name the right columns" in hint
+
+
 def test_a_fetch_from_private_addresses_alone_says_what_to_write(tmp_path: Path) -> None:
     config = load_pipeline("pipelines.yaml", "demo")
     run = Run(stages=STAGES, config=config)

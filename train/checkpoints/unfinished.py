@@ -85,7 +85,7 @@ def _differences(found: CheckpointManifest, inputs: StageInputs, settings: Any) 
     ]
     same = "its file format"
     if settings["init_from"] is not None:  # a value is written now and was taken, or otherwise
-        same = "what is written of the model, and what is taken from `train.init_from`"
+        same += ", or what is written of the model and what is taken from `train.init_from`"
     return "; ".join(differing) or same
 
 

@@ -180,7 +180,7 @@ class ShardedOptimizer(torch.optim.Optimizer):
         self.trust_ratios.values.append(torch.where(both, ratio, torch.nan))
         if numbers:
             of_parts = ratio[self._index_of(numbers, ratio.device)].to(parts[0].dtype)
-            torch._foreach_mul_(parts, list(of_parts.unbind()))  # the only one that takes a list
+            torch._foreach_mul_(parts, list(of_parts.unbind()))  # torch has no public form
 
     def _squared_norms(
         self, numbers: Sequence[int], rows: Sequence[list[Tensor]], *, device: torch.device

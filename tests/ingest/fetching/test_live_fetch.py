@@ -143,7 +143,7 @@ def test_hosts_that_workers_wait_for_are_named(
     line = progress.words({**read_live(work), **ended}, 10.0)
     assert ", 2 under way, " in line
     assert line.endswith("left, waits for slow.example")
-    other.take([])
+    other.close()
     assert read_live(work) == {}
 
 

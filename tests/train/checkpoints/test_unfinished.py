@@ -83,7 +83,7 @@ def test_what_is_no_longer_written_but_taken_makes_another_run_and_is_said(
     say_in(tmp_path, written, trained=taken)
 
     said = " ".join(capfd.readouterr().err.split())
-    assert "(what is written of the model, and what is taken from `train.init_from`)" in said
+    assert "or what is written of the model and what is taken from `train.init_from`)" in said
 
 
 def test_a_run_whose_checkpoints_are_gone_says_that_it_starts_again(

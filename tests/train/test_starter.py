@@ -1,0 +1,200 @@
+"""The process that starts the ranks of a training: what it passes on, and how it ends them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import run_checks
+import tiny_training
+from patience import PATIENCE_SECONDS, wait_for
+from tiny_training import Corpus, make_corpus, spec_for, tiny_config
+
+from openalign.files.manifest import StageFolder
+from openalign.train import launch
+from openalign.train.config import Duration
+
+pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def test_ranks_see_the_gpus_that_their_starter_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """DeepSpeed's launcher would give its first rank GPU 0, and say that it ignores the choice."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    job = tmp_path / "job.pkl"
+    seen = tmp_path / "seen"
+    job.write_bytes(tiny_training.pickle.dumps((tiny_training.write_device, (str(seen),))))
+
+    launch.launch(
+        [str(job)],
+        num_processes=1,
+        folders=[str(tmp_path)],
+        grace_seconds=20,
+        environment=tiny_training.rank_environment(),
+        module="tiny_training",
+    )
+
+    assert seen.read_text() == "cpu, of -1"
+    assert "ignoring" not in capfd.readouterr().err
+
+
+def test_what_ranks_end_with_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = tmp_path / "job.pkl"
+    job.write_bytes(
+        tiny_training.pickle.dumps((tiny_training.end_with_a_mistake, ("photos/1.jpg",)))
+    )
+
+    with pytest.raises(launch.StageError) as caught:
+        launch.launch(
+            [str(job)],
+            num_processes=2,
+            folders=[str(tmp_path)],
+            grace_seconds=20,
+            environment=tiny_training.rank_environment(),
+            module="tiny_training",
+        )
+
+    assert str(caught.value) == "photos/1.jpg is gone"
+    assert caught.value.hint == "put it there"
+    said = capfd.readouterr().err
+    assert "train     looks" in said
+    assert "is gone" not in said
+    assert "exits with return code" not in said
+
+
+def test_what_ranks_fail_with_is_passed_on(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(launch.StageError, match="with code 1; its last messages stand above"):
+        launch.launch(
+            ["no-such-job"],
+            num_processes=1,
+            folders=[str(tmp_path)],
+            grace_seconds=20,
+            environment=tiny_training.rank_environment(),
+            module="tiny_training",
+        )
+    assert "No such file or directory: 'no-such-job'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, -signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, id="SIGTERM"),
+    ],
+)
+def test_a_starter_that_is_stopped_leaves_no_rank(tmp_path: Path, number: int, code: int) -> None:
+    with started(tmp_path, (tiny_training.sleep, (str(tmp_path),))) as (starter, pids):
+        starter.send_signal(number)
+
+        assert starter.wait(PATIENCE_SECONDS) == code
+        assert not any(_runs(pid) for pid in pids)
+
+
+def test_a_training_that_is_interrupted_saves_and_says_so_alone(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    config = replace(tiny_config(), duration=Duration(steps=1_000_000))
+    job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
+    with started(tmp_path, job) as (starter, pids):
+        partial = Path(spec_for(config, corpus, str(tmp_path)).output)
+        wait_for((partial / "metrics.jsonl").exists, "a first step")
+
+        starter.send_signal(signal.SIGINT)
+
+        assert starter.wait(PATIENCE_SECONDS) == 128 + signal.SIGINT
+        assert not any(_runs(pid) for pid in pids)
+    assert list((partial / "checkpoints").glob("*"))
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("train     stops once it has saved a checkpoint") == 1
+    assert "KeyboardInterrupt" not in said
+
+
+def test_ranks_that_do_not_save_in_time_are_killed_and_it_is_said(tmp_path: Path) -> None:
+    job = (tiny_training.be_deaf, (str(tmp_path),))
+    with started(tmp_path, job, grace_seconds=0.5) as (starter, pids):
+        starter.send_signal(signal.SIGTERM)
+
+        assert starter.wait(PATIENCE_SECONDS) == 143
+        assert not any(_runs(pid) for pid in pids)
+    said = (tmp_path / "said.txt").read_text()
+    assert "train     is killed: it has not saved within 0.5 s (`train.stop.grace_seconds`)" in said
+
+
+def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
+    """And while its ranks trained, nobody else could be at work on the stage."""
+    config = replace(tiny_config(), duration=Duration(steps=1_000_000))
+    job = (run_checks.train_silently, (config, corpus, str(tmp_path)))
+    with started(tmp_path, job) as (starter, pids):
+        partial = Path(spec_for(config, corpus, str(tmp_path)).output)
+        wait_for((partial / "metrics.jsonl").exists, "a first step")
+        with pytest.raises(launch.StageError, match=f"is at work on {tmp_path}/train: process"):
+            take(tmp_path, patience_seconds=0)
+
+        starter.kill()
+        starter.wait(PATIENCE_SECONDS)
+
+        wait_for(lambda: not any(_runs(pid) for pid in pids), "the end of the ranks")
+    take(tmp_path, patience_seconds=60)  # the last of its threads may still hold it
+
+
+@contextmanager
+def started(
+    folder: Path, job: Any, *, grace_seconds: float = 20
+) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """Launch two ranks from a process of its own; each notes its number in `folder`."""
+    path = folder / "job.pkl"
+    path.write_bytes(tiny_training.pickle.dumps(job))
+    code = (
+        "import polars;"  # as the stages before have: it takes SIGINT
+        "from openalign.train.launch import launch;"
+        f"launch([{str(path)!r}], num_processes=2, folders=[{str(folder)!r}],"
+        f" grace_seconds={grace_seconds},"
+        " module='tiny_training')"
+    )
+    with (folder / "said.txt").open("wb") as said:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", code], env=tiny_training.rank_environment(), stderr=said
+        )
+    wait_for(
+        lambda: starter.poll() is not None or len(list(folder.glob("*.pid"))) == 2,
+        "the start of two ranks",
+    )
+    assert starter.poll() is None
+    pids = [int(path.stem) for path in folder.glob("*.pid")]
+    try:
+        yield starter, pids
+    finally:
+        for pid in filter(_runs, pids):  # where the test has failed
+            os.kill(pid, signal.SIGKILL)
+        starter.kill()
+        starter.wait(PATIENCE_SECONDS)
+
+
+def take(root: Path, *, patience_seconds: float) -> None:
+    with StageFolder(str(root), "train").locked(patience_seconds=patience_seconds):
+        pass
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that has ended but that nobody has waited for still has a number.
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
