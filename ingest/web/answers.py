@@ -126,8 +126,9 @@ class Ending:
     can_heal: bool = False
     """Whether another attempt may succeed."""
 
-    is_left_over: bool = False
-    """Whether what came may belong to an earlier answer on the same connection."""
+    is_stale: bool = False
+    """Whether an earlier answer on the same connection may be the reason: it left bytes, or hung up
+    behind itself."""
 
     closes_host: bool = False
     """Whether the reason holds for all addresses of the host."""

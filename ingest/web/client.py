@@ -229,7 +229,7 @@ class WebClient:
         if ended.head is not None:
             self._outages.note_answer(visit.host, ended.address)
         is_over = visit.on_new_connection or self._standing.closed(visit.host) is not None
-        if ended.is_left_over and not is_over:
+        if ended.is_stale and not is_over:
             self._ask_anew(visit)
         elif ended.trouble is None:
             self._conclude(visit, ended)
@@ -243,11 +243,12 @@ class WebClient:
             self._conclude(visit, ended)
 
     def _ask_anew(self, visit: Visit) -> None:
-        """Ask on a new connection, because the last answer of this one went on beyond its end.
+        """Ask on a new connection, because of what the last answer left of this one.
 
-        A body that is longer than it says leaves bytes behind. Most are seen before the connection
-        is used again, and it is closed then. Bytes that come later stand in the place of the next
-        answer, whose address has nothing to do with it.
+        A body that is longer than it says leaves bytes behind, and a server may hang up behind an
+        answer. Most of that is seen before the connection is used again, and it is closed then.
+        What comes later stands in the place of the next answer, whose address has nothing to do
+        with it.
         """
         visit.on_new_connection = True
         self._put_back(visit)

@@ -1,5 +1,7 @@
 """Cases of headers, lengths, silence and certificates."""
 
+from dataclasses import replace
+
 from openalign.files.states import FetchState
 from openalign.hostile_web.case import DOMAIN, GOOD, Answers, Case, Door
 from openalign.hostile_web.certificates import Certificate
@@ -245,6 +247,11 @@ def silence_cases() -> list[Case]:
             name="hang-up-heals",
             does="hangs up once, then sends the image",
             image=[Reply(hang_up=True), GOOD],
+        ),
+        Case(
+            name="hang-up-used",
+            does="hangs up where a connection is used again",
+            image=replace(GOOD, once_a_connection=True),
         ),
     ]
 

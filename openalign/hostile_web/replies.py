@@ -27,6 +27,9 @@ class Reply:
     hang_up: bool = False
     """Close the connection without a word."""
 
+    once_a_connection: bool = False
+    """Hang up where the connection has carried an answer."""
+
     interim: bytes = b""
     """What stands on the wire before the answer."""
 
@@ -49,9 +52,11 @@ def write_reply(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
     Raises:
         OSError: the client went first.
     """
-    if reply.hang_up:
+    was_used = vars(handler).setdefault("was_used", False)  # a handler serves one connection
+    if reply.hang_up or (reply.once_a_connection and was_used):
         handler.close_connection = True
         return
+    vars(handler)["was_used"] = True
     handler.wfile.write(reply.interim)
     if reply.raw is not None:
         _write_body(handler, reply, reply.raw)

@@ -19,6 +19,7 @@ from openalign.ingest.web.rules.opt_outs import opt_out_in
 from openalign.ingest.web.transfers.certificates import Trust
 from openalign.ingest.web.transfers.curl_errors import (
     BROKEN_HEADER,
+    CLOSED_BEFORE,
     CUT_HEADER,
     LONG_HEADER,
     NOT_HTTP,
@@ -241,14 +242,16 @@ class Transfer:
             body=body,
             refusal=refusal,
             can_heal=can_heal,
-            is_left_over=refusal is not None and refusal.detail == NOT_HTTP and self._is_reused(),
+            is_stale=self._is_stale(refusal, code),
             address=address,
             trouble=trouble,
         )
 
-    def _is_reused(self) -> bool:
-        """Tell whether the connection had carried an earlier answer."""
-        return self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
+    def _is_stale(self, refusal: Refusal | None, code: int | None) -> bool:
+        """Tell whether an answer that came before on the same connection may be the reason."""
+        if refusal is None or self.curl.getinfo(pycurl.NUM_CONNECTS):
+            return False
+        return refusal.detail == NOT_HTTP or (not self._answer.status and code in CLOSED_BEFORE)
 
     def forget(self) -> None:
         """Drop the body from the running total: whoever has the ending counts it, or nobody."""

@@ -13,7 +13,8 @@ from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.answers import Refusal
+from openalign.ingest.web.answers import BodyRule, Refusal
+from openalign.ingest.web.client import WebClient
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Response
 from openalign.ingest.web.transfers.certificates import Trust
@@ -197,6 +198,21 @@ def test_what_an_answer_left_over_is_not_taken_for_the_next(web: Web) -> None:
     assert [content(outcomes[SITE + path]).decode() for path in paths] == paths
     # All but the first meet what is left over, on a connection that is used again.
     assert sum(web.asked.values()) > len(paths)
+
+
+def test_connections_that_ended_behind_their_answers_are_no_failure_of_the_next(web: Web) -> None:
+    """libcurl itself tries five of them."""
+    reply = Reply(body=b"x", once_a_connection=True, before_seconds=0.3)
+    web.routes |= {f"/{number}": reply for number in range(9)}
+    *at_once, last = (f"{SITE}/{number}" for number in range(9))
+    config = web.download(respect_robots=False, connections_per_host=8, num_retries=0)
+
+    with WebClient(config, accept="*/*", body=BodyRule(max_bytes=10)) as client:
+        assert len(list(client.ask(at_once))) == 8
+        (outcome,) = client.ask([last])
+
+    assert content(outcome) == b"x"
+    assert web.asked["/8"] == 7, "six on connections that were used, and one of its own"
 
 
 def test_on_a_connection_of_its_own_it_is_asked_once_more_and_no_more(web: Web) -> None:
