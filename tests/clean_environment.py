@@ -59,5 +59,6 @@ def environment(python: Path) -> dict[str, str]:
 
 
 def _run(*command: str, at: Path = REPOSITORY) -> None:
-    done = subprocess.run(command, cwd=at, capture_output=True, text=True, check=False)
+    seen = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=at, env=seen, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
