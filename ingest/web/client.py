@@ -246,9 +246,8 @@ class WebClient:
         """Ask on a new connection, because of what the last answer left of this one.
 
         A body that is longer than it says leaves bytes behind, and a server may hang up behind an
-        answer. Most of that is seen before the connection is used again, and it is closed then.
-        What comes later stands in the place of the next answer, whose address has nothing to do
-        with it.
+        answer. What of that comes late stands in the place of the next answer, whose address has
+        nothing to do with it.
         """
         visit.on_new_connection = True
         self._put_back(visit)

@@ -52,11 +52,9 @@ def write_reply(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
     Raises:
         OSError: the client went first.
     """
-    was_used = vars(handler).setdefault("was_used", False)  # a handler serves one connection
-    if reply.hang_up or (reply.once_a_connection and was_used):
+    if reply.hang_up:
         handler.close_connection = True
         return
-    vars(handler)["was_used"] = True
     handler.wfile.write(reply.interim)
     if reply.raw is not None:
         _write_body(handler, reply, reply.raw)

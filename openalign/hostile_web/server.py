@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -45,6 +45,8 @@ class ServedWeb(ABC):
 class _FaultHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    num_answers = 0
+    """Those of its one connection."""
 
     def handle(self) -> None:
         try:
@@ -60,6 +62,9 @@ class _FaultHandler(BaseHTTPRequestHandler):
         with web.under_way():  # a client that has its answer may ask again at once
             reply = web.reply_to(self)
             time.sleep(reply.before_seconds)
+        if reply.once_a_connection and self.num_answers:
+            reply = replace(reply, hang_up=True)
+        self.num_answers += 1
         write_reply(self, reply)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name

@@ -33,18 +33,10 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
 ) -> None:
     """DeepSpeed's launcher would give its first rank GPU 0, and say that it ignores the choice."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    job = tmp_path / "job.pkl"
     seen = tmp_path / "seen"
-    job.write_bytes(tiny_training.pickle.dumps((tiny_training.write_device, (str(seen),))))
+    job = write_job(tmp_path, (tiny_training.write_device, (str(seen),)))
 
-    launch.launch(
-        [str(job)],
-        num_processes=1,
-        folders=[str(tmp_path)],
-        grace_seconds=20,
-        environment=tiny_training.rank_environment(),
-        module="tiny_training",
-    )
+    launch_ranks(tmp_path, job, num_processes=1)
 
     assert seen.read_text() == "cpu, of -1"
     assert "ignoring" not in capfd.readouterr().err
@@ -53,20 +45,10 @@ def test_ranks_see_the_gpus_that_their_starter_sees(
 def test_what_ranks_end_with_is_told_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    job = tmp_path / "job.pkl"
-    job.write_bytes(
-        tiny_training.pickle.dumps((tiny_training.end_with_a_mistake, ("photos/1.jpg",)))
-    )
+    job = write_job(tmp_path, (tiny_training.end_with_a_mistake, ("photos/1.jpg",)))
 
     with pytest.raises(launch.StageError) as caught:
-        launch.launch(
-            [str(job)],
-            num_processes=2,
-            folders=[str(tmp_path)],
-            grace_seconds=20,
-            environment=tiny_training.rank_environment(),
-            module="tiny_training",
-        )
+        launch_ranks(tmp_path, job, num_processes=2)
 
     assert str(caught.value) == "photos/1.jpg is gone"
     assert caught.value.hint == "put it there"
@@ -80,14 +62,7 @@ def test_what_ranks_fail_with_is_passed_on(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(launch.StageError, match="with code 1; its last messages stand above"):
-        launch.launch(
-            ["no-such-job"],
-            num_processes=1,
-            folders=[str(tmp_path)],
-            grace_seconds=20,
-            environment=tiny_training.rank_environment(),
-            module="tiny_training",
-        )
+        launch_ranks(tmp_path, "no-such-job", num_processes=1)
     assert "No such file or directory: 'no-such-job'" in capfd.readouterr().err
 
 
@@ -153,17 +128,33 @@ def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path)
     take(tmp_path, patience_seconds=60)  # the last of its threads may still hold it
 
 
+def write_job(folder: Path, job: Any) -> str:
+    path = folder / "job.pkl"
+    path.write_bytes(tiny_training.pickle.dumps(job))
+    return str(path)
+
+
+def launch_ranks(folder: Path, job: str, *, num_processes: int) -> None:
+    launch.launch(
+        [job],
+        num_processes=num_processes,
+        folders=[str(folder)],
+        grace_seconds=20,
+        environment=tiny_training.rank_environment(),
+        module="tiny_training",
+    )
+
+
 @contextmanager
 def started(
     folder: Path, job: Any, *, grace_seconds: float = 20
 ) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
     """Launch two ranks from a process of its own; each notes its number in `folder`."""
-    path = folder / "job.pkl"
-    path.write_bytes(tiny_training.pickle.dumps(job))
+    path = write_job(folder, job)
     code = (
         "import polars;"  # as the stages before have: it takes SIGINT
         "from openalign.train.launch import launch;"
-        f"launch([{str(path)!r}], num_processes=2, folders=[{str(folder)!r}],"
+        f"launch([{path!r}], num_processes=2, folders=[{str(folder)!r}],"
         f" grace_seconds={grace_seconds},"
         " module='tiny_training')"
     )

@@ -3,7 +3,6 @@
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pycurl
@@ -13,8 +12,7 @@ from faulty_web import HOST, SITE, Reply, Web, serve
 from local_ports import free_port
 
 from openalign.files.states import FetchState
-from openalign.ingest.web.answers import BodyRule, Refusal
-from openalign.ingest.web.client import WebClient
+from openalign.ingest.web.answers import Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outcomes import Failure, Response
 from openalign.ingest.web.transfers.certificates import Trust
@@ -175,58 +173,6 @@ def test_an_answer_whose_status_is_none_is_a_connect_failure(web: Web, status: i
         "the answer is not HTTP",
     )
     assert web.asked["/odd"] == 1
-
-
-def _behind_an_answer_that_goes_on(handler: BaseHTTPRequestHandler) -> Reply:
-    """Answer, on a connection that is used again behind what its last answer left over.
-
-    There is one handler a connection.
-    """
-    if vars(handler).setdefault("num_answers", 0):
-        handler.wfile.write(b"the rest of the image before, which is longer than it says\n")
-    vars(handler)["num_answers"] += 1
-    return Reply(body=handler.path.encode())
-
-
-def test_what_an_answer_left_over_is_not_taken_for_the_next(web: Web) -> None:
-    paths = [f"/{number}" for number in range(5)]
-    web.routes |= dict.fromkeys(paths, _behind_an_answer_that_goes_on)
-    config = web.download(respect_robots=False, connections_per_host=1, num_retries=0)
-
-    outcomes = fetch(config, [SITE + path for path in paths])
-
-    assert [content(outcomes[SITE + path]).decode() for path in paths] == paths
-    # All but the first meet what is left over, on a connection that is used again.
-    assert sum(web.asked.values()) > len(paths)
-
-
-def test_connections_that_ended_behind_their_answers_are_no_failure_of_the_next(web: Web) -> None:
-    """libcurl itself tries five of them."""
-    reply = Reply(body=b"x", once_a_connection=True, before_seconds=0.3)
-    web.routes |= {f"/{number}": reply for number in range(9)}
-    *at_once, last = (f"{SITE}/{number}" for number in range(9))
-    config = web.download(respect_robots=False, connections_per_host=8, num_retries=0)
-
-    with WebClient(config, accept="*/*", body=BodyRule(max_bytes=10)) as client:
-        assert len(list(client.ask(at_once))) == 8
-        (outcome,) = client.ask([last])
-
-    assert content(outcome) == b"x"
-    assert web.asked["/8"] == 7, "six on connections that were used, and one of its own"
-
-
-def test_on_a_connection_of_its_own_it_is_asked_once_more_and_no_more(web: Web) -> None:
-    def never_http(handler: BaseHTTPRequestHandler) -> Reply:
-        handler.wfile.write(b"no answer of HTTP begins like this\n")
-        return Reply(body=b"x")
-
-    web.routes |= {"/well": Reply(body=b"x"), "/odd": never_http}
-    config = web.download(respect_robots=False, connections_per_host=1)
-
-    outcomes = fetch(config, [f"{SITE}/well", f"{SITE}/odd"])
-
-    assert failure(outcomes[f"{SITE}/odd"]) == ("connect_failure", "the answer is not HTTP")
-    assert web.asked["/odd"] == 2
 
 
 def test_an_answer_that_was_not_understood_is_a_connect_failure() -> None:
