@@ -4,6 +4,7 @@ A process that others were started by draws one bar for all of them, from the re
 write on their stderr.
 """
 
+import math
 import os
 import sys
 import time
@@ -121,7 +122,7 @@ class _Records:
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._sent = 0.0
+        self._sent = -math.inf  # never; clocks may begin with the machine
 
     def show(self, done: int, text: str) -> None:
         now = time.monotonic()

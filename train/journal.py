@@ -9,6 +9,7 @@ tensorboard/      both, for people
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -92,7 +93,7 @@ class Journal:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
-        self._noted = 0.0
+        self._noted = -math.inf  # never; clocks may begin with the machine
         self._check = check
 
     def started(self, **values: int) -> None:

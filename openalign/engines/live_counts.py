@@ -5,6 +5,7 @@ second of a worker may be missing, and where the work folder is no local path th
 """
 
 import json
+import math
 import os
 import threading
 import time
@@ -58,7 +59,7 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._counts: Counter[str] = Counter()
-        self._written = 0.0
+        self._written = -math.inf  # never; clocks may begin with the machine
         self._lock = threading.Lock()
 
     def add(self, counts: Mapping[str, int]) -> None:
