@@ -8,9 +8,9 @@ RUN    := $(VENV)/bin
 demo: $(VENV)/demo.ready
 	$(RUN)/openalign run demo
 
-# Files of tests are shared out over processes, those with the most tests first.
+# Files of tests are shared out over processes, those with the most slow tests first.
 test: $(VENV)/dev.ready
-	$(RUN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(RUN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Needs Java 17; and Maven, unless OPENALIGN_SPARK_JOB_SERVER_JAR names Beam's job server for Spark 3.
 BUILT_JAR := $(VENV)/job-server/spark-job-server.jar

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import clean_environment as environments
@@ -28,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def _hands_out(config: pytest.Config) -> bool:
     """Tell whether this is the process from which pytest-xdist starts those that run tests."""
     return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share the files out, begin with the slow ones: then none is the last.
+
+    `--no-loadscope-reorder` keeps this order.
+    """
+    if hasattr(config, "workerinput"):
+        num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -num_slow[item.path])
 
 
 @pytest.fixture

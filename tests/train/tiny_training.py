@@ -1,7 +1,7 @@
 """A tiny corpus and model for the training tests, and ranks that train on it.
 
-`python -m tiny_training JOB.pkl` is one rank: a pickled (function, arguments); `start_ranks` runs
-several without a launcher.
+`start_ranks` runs several without a launcher; `python -m tiny_training JOB.pkl` is one that a
+launcher starts: a pickled (function, arguments).
 """
 
 import io
@@ -9,11 +9,10 @@ import os
 import pickle
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
+from forked_ranks import ForkedRank
+from local_ports import free_port
 from PIL import Image
 
 from openalign.files import storage
@@ -220,42 +221,38 @@ def start_ranks(
     *,
     num_ranks: int,
     folder: Path,
-    environment: dict[str, str] | None = None,
-) -> list[subprocess.Popen[str]]:
+    environment: Mapping[str, str] | None = None,
+) -> list[ForkedRank]:
     """Start ranks that each call the function with the arguments; they meet on a free port."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.pkl"
     path.write_bytes(pickle.dumps(job))
-    command = ["-m", "tiny_training", str(path)]
-    return start_as_ranks(command, num_ranks=num_ranks, environment=environment)
+    return [ForkedRank(path, each | (environment or {})) for each in _of_ranks(num_ranks)]
 
 
-def start_as_ranks(
-    arguments: Sequence[str], *, num_ranks: int, environment: dict[str, str] | None = None
-) -> list[subprocess.Popen[str]]:
+def start_as_ranks(arguments: Sequence[str], *, num_ranks: int) -> list[subprocess.Popen[str]]:
     """Start Python with these arguments in every one of several ranks, as torchrun would."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    processes: list[subprocess.Popen[str]] = []
-    for rank in range(num_ranks):
-        added = {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(num_ranks),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, *arguments],
-                env=rank_environment() | added | (environment or {}),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+    return [
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-    return processes
+        for environment in _of_ranks(num_ranks)
+    ]
+
+
+def _of_ranks(num_ranks: int) -> list[dict[str, str]]:
+    """Return the environment of each rank."""
+    meeting = {
+        **rank_environment(),
+        "WORLD_SIZE": str(num_ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }
+    return [{**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_ranks)]
 
 
 def rank_environment() -> dict[str, str]:
@@ -264,7 +261,7 @@ def rank_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
-def finish(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
+def finish(processes: Sequence[subprocess.Popen[str] | ForkedRank]) -> list[str]:
     """Wait for ranks, return what they said; every one must have ended well."""
     said = [process.communicate()[0] for process in processes]
     for process, text in zip(processes, said, strict=True):
