@@ -257,7 +257,8 @@ def _of_ranks(num_ranks: int) -> list[dict[str, str]]:
 
 def rank_environment() -> dict[str, str]:
     """Return an environment in which a rank finds the tests' modules and takes one core."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
