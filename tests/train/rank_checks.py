@@ -60,6 +60,7 @@ def run(folder: str) -> None:
         found["statistics"] = statistics_of_two_ranks(ranks.rank)
         found["nonfinite"] = nonfinite_gradient(ranks)
         found["round robin"] = {stage: round_robin(stage, ranks) for stage in (1, 2)}
+        found["lacking"] = {stage: lacking_internals(stage, ranks) for stage in (2, 3)}
         found["step"] = step_counts.run(folder, ranks)
         found["partial"] = partial_training_checks.run(ranks)
         Path(folder, f"found-{ranks.rank}.pkl").write_bytes(pickle.dumps(found))
@@ -249,4 +250,27 @@ def round_robin(stage: int, ranks: RankGroup) -> str:
             zero.stop_engine(zero.start_engine(towers, optimizer, config, ranks))
         except StageError as error:
             return str(error)
+    return ""
+
+
+def lacking_internals(stage: int, ranks: RankGroup) -> str:
+    """Lay out shards where DeepSpeed lacks on rank 1 what is read of it; return the error.
+
+    Such would be machines with different releases.
+    """
+    config = config_for(stage, AdamW(), clipping=0.0)
+    towers = calibrated_towers(config)
+    own = build_optimizer(towers, config)
+    engine = zero.start_engine(towers, own, config, ranks)
+    parameter = next(iter(zero.trained_parameters(engine.module).values()))
+    if ranks.rank == 1 and stage == 3:
+        del engine.optimizer.fp32_partitioned_groups_flat
+    elif ranks.rank == 1:
+        del parameter._hp_mapping
+    try:
+        zero.shard_layout(engine, own)
+    except StageError as error:
+        return str(error)
+    finally:
+        zero.stop_engine(engine)
     return ""

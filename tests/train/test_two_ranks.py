@@ -181,3 +181,14 @@ def test_trust_ratios_hold_beside_frozen_parameters(
         way = (expected - partial["oracle"]["start"][name]).norm()
         error = (partial[f"lamb {stage}"]["weights"][name] - expected).norm()
         assert error <= 5e-3 * way, (name, float(error), float(way))
+
+
+@pytest.mark.parametrize(
+    ("stage", "lacks"), [(2, "_hp_mapping"), (3, "fp32_partitioned_groups_flat")]
+)
+def test_what_deepspeed_lacks_on_one_rank_ends_every_rank(
+    found: list[dict[str, Any]], stage: int, lacks: str
+) -> None:
+    for result in found:
+        assert "lacks what training reads of it" in result["lacking"][stage]
+        assert lacks in result["lacking"][stage]
