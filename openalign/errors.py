@@ -18,9 +18,16 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 """What the system calls a disk that is full, and a quota that is used up."""
 
 _IN_TEXT = re.compile(
-    rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT})\]|\(os error ({errno.ENOSPC}|{errno.EDQUOT})\)"
+    r"\[Errno {0}\]|\(os error {0}\)".format(f"({'|'.join(map(str, FULL_DISK))})"),
+    re.IGNORECASE,
 )
 """The same where an error of the system is text in another: Beam's, or one of a library in Rust."""
+
+_TRACEBACK = "Traceback (most recent call last)"
+"""What Beam's text says of each error that led to the last; only that one is told by it."""
+
+_BUGS = (AssertionError, AttributeError, LookupError, NameError, TypeError)
+"""Errors of a handler that have nothing to do with what it handled."""
 
 
 class OpenAlignError(Exception):
@@ -83,16 +90,23 @@ def in_words(error: OpenAlignError) -> str:
 
 
 def _full_disk(error: BaseException | None) -> BaseException | None:
-    """Return the error that tells of a full disk, among an error and its causes.
-
-    What was merely being handled is none of them: a bug in a handler is a bug.
-    """
+    """Return the error that tells of a full disk, among an error and those that led to it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
             is_full = error.errno in FULL_DISK
         else:
-            is_full = _IN_TEXT.search(str(error)) is not None
+            is_full = _IN_TEXT.search(str(error).rpartition(_TRACEBACK)[2]) is not None
         if is_full:
             return error
-        error = error.__cause__
+        error = _led_to(error)
     return None
+
+
+def _led_to(error: BaseException) -> BaseException | None:
+    """Return what an error was raised from, or, unless it is a bug, what was handled meanwhile.
+
+    `torch.save` ends its archive where a write has failed, and fails at that.
+    """
+    if error.__cause__ or error.__suppress_context__ or isinstance(error, _BUGS):
+        return error.__cause__
+    return error.__context__

@@ -122,7 +122,7 @@ class _Records:
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._sent = -math.inf  # never; clocks may begin with the machine
+        self._sent = -math.inf  # never: the clock may be at 0
 
     def show(self, done: int, text: str) -> None:
         now = time.monotonic()

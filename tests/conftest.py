@@ -32,7 +32,7 @@ def _hands_out(config: pytest.Config) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where processes share the files out, begin with the slow ones: then none is the last.
+    """Where processes share the files out, begin with the slow ones, or one may end long after all.
 
     `--no-loadscope-reorder` keeps this order.
     """

@@ -1,12 +1,15 @@
 """Errors that a user can mend, and a full disk among them, whoever met it."""
 
 import errno
+import io
 import os
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
+import torch
 
 from openalign import cli
 from openalign.errors import InputError, StageError, in_words, users_mistake
@@ -22,11 +25,36 @@ def led_to(cause: Exception) -> Exception:
     return error
 
 
-def handled_by_a_bug() -> Exception:
-    """Return what a mistake in a handler of a full disk raises."""
-    error = KeyError("held")
+def behind(error: Exception) -> Exception:
+    """Return an error as what the handling of a full disk has raised."""
     error.__context__ = NO_SPACE
     return error
+
+
+class FillsUp(io.BytesIO):
+    """A file on a disk that has room for its beginning."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > 1000:
+            raise NO_SPACE
+        return super().write(data)
+
+
+def met_by_torch() -> Exception:
+    """Return what `torch.save` raises where the disk fills up within its file."""
+    with pytest.raises(RuntimeError, match="unexpected pos") as caught:
+        torch.save(torch.zeros(1000), FillsUp())
+    return caught.value
+
+
+BEAMS = f"""Traceback (most recent call last):
+OSError: {NO_SPACE}
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+KeyError: 'held'
+"""
 
 
 @pytest.mark.parametrize(
@@ -39,7 +67,10 @@ def handled_by_a_bug() -> Exception:
         pytest.param(
             ValueError(f"{os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"), id="Rust's"
         ),
+        pytest.param(RuntimeError(f"{NO_SPACE}".lower()), id="Arrow's"),
         pytest.param(led_to(NO_SPACE), id="a cause"),
+        pytest.param(met_by_torch(), id="within an archive"),
+        pytest.param(behind(FileNotFoundError(errno.ENOENT, "no such file")), id="behind it"),
     ],
 )
 def test_a_full_disk_can_be_mended_whoever_met_it(error: Exception) -> None:
@@ -69,7 +100,8 @@ def test_the_file_is_told_where_the_full_disk_names_it() -> None:
         ValueError(f"no number: '{os.strerror(errno.ENOSPC)}'"),  # an alt-text, say
         PermissionError(errno.EACCES, "no", "a"),
         OSError("cannot write"),
-        handled_by_a_bug(),
+        behind(KeyError("held")),
+        RuntimeError(BEAMS),
     ],
 )
 def test_other_errors_are_bugs(error: Exception) -> None:

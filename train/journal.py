@@ -93,7 +93,7 @@ class Journal:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
-        self._noted = -math.inf  # never; clocks may begin with the machine
+        self._noted = -math.inf  # never: the clock may be at 0
         self._check = check
 
     def started(self, **values: int) -> None:

@@ -59,7 +59,7 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._counts: Counter[str] = Counter()
-        self._written = -math.inf  # never; clocks may begin with the machine
+        self._written = -math.inf  # never: the clock may be at 0
         self._lock = threading.Lock()
 
     def add(self, counts: Mapping[str, int]) -> None:

@@ -18,9 +18,9 @@ _BROKEN = "the connection broke"
 _PROXY = 97
 _TOO_LARGE = 100  # a line of a header
 
-CLOSED_BEFORE = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
-"""How a request ends on a connection that the server had closed. libcurl then asks again, if need
-be on five more that are closed as well; the last of them is `E_SEND_ERROR`."""
+CLOSED_BEFORE = pycurl.E_SEND_ERROR
+"""How a request ends on connections that the server had closed: libcurl asks again on another, and
+gives up behind five more that were closed as well."""
 
 _CURL_ERRORS: dict[int, tuple[FetchState, str, bool]] = {
     # Addresses are http URLs, so the answer is in another protocol.

@@ -251,7 +251,7 @@ class Transfer:
         """Tell whether an answer that came before on the same connection may be the reason."""
         if refusal is None or self.curl.getinfo(pycurl.NUM_CONNECTS):
             return False
-        return refusal.detail == NOT_HTTP or (not self._answer.status and code in CLOSED_BEFORE)
+        return refusal.detail == NOT_HTTP or (not self._answer.status and code == CLOSED_BEFORE)
 
     def forget(self) -> None:
         """Drop the body from the running total: whoever has the ending counts it, or nobody."""

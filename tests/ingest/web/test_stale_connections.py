@@ -45,11 +45,11 @@ def test_connections_that_ended_behind_their_answers_are_no_failure_of_the_next(
     config = web.download(respect_robots=False, connections_per_host=8, num_retries=0)
 
     with WebClient(config, accept="*/*", body=BodyRule(max_bytes=10)) as client:
-        assert len(list(client.ask(at_once))) == 8
+        assert [content(outcome) for outcome in client.ask(at_once)] == [b"x"] * 8
         (outcome,) = client.ask([last])
 
     assert content(outcome) == b"x"
-    assert web.asked["/8"] == 7, "six on connections that were used, and one of its own"
+    assert web.asked["/8"] > 2, "on connections that were used, and on one of its own"
 
 
 def test_on_a_connection_of_its_own_it_is_asked_once_more_and_no_more(web: Web) -> None:
