@@ -1,7 +1,8 @@
-"""Ranks that begin as copies of a process which has imported what training imports.
+"""Ranks that begin as copies of a process that has imported torch, DeepSpeed and transformers.
 
-The imports take several times as long as a tiny training. They are processes like any others, with
-their own environment; how a launcher or a command line starts ranks is tested with new ones.
+The imports take several times as long as a tiny training. Unlike ranks that are started anew, the
+copies of one process hash strings alike and do not run what waits for an interpreter's end: what
+may depend on that is tested with `tiny_training.start_new_ranks`, with launchers and commands.
 """
 
 import multiprocessing
@@ -9,33 +10,37 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
+from multiprocessing.util import Finalize
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+
 _IMPORTED = [
-    "openalign.train.rank",
-    "openalign.train.result",
     "deepspeed.runtime.engine",
-    "deepspeed.runtime.zero.muon.muon_optimizer",
+    "deepspeed.runtime.zero.muon.muon_optimizer",  # when an engine is made
+    "transformers.models.align.modeling_align",
 ]
-"""They bring the rest. The last is what DeepSpeed imports when an engine is made."""
+"""Nothing that starts a thread, as Polars does: a copy would lack it."""
+
+_AT_EXIT = 100
+"""Above 0, so that it comes before `multiprocessing` waits for those that still run."""
 
 
 class ForkedRank:
     """One rank, with what tests ask of `subprocess.Popen`."""
 
-    def __init__(self, job: Path, environment: Mapping[str, str]) -> None:
-        """Start it: it calls the pickled function with the pickled arguments."""
-        number, name = tempfile.mkstemp()
-        os.close(number)
-        self._said = Path(name)
-        self._process = _server().Process(target=_be_rank, args=(job, dict(environment), name))
+    def __init__(self, job: Path, environment: Mapping[str, str], *, said: Path) -> None:
+        """Start it: it calls the pickled function with the pickled arguments; what it says is in
+        the file `said`."""
+        self._said = said
+        self._process = _server().Process(target=_be_rank, args=(job, dict(environment), said))
         self._process.start()
+        Finalize(None, self._process.kill, exitpriority=_AT_EXIT)  # where its test has failed
 
     @property
     def returncode(self) -> int | None:
@@ -53,10 +58,9 @@ class ForkedRank:
             TimeoutExpired: it still runs.
         """
         self._process.join(timeout)
+        said = self._said.read_text(errors="replace") if self._said.exists() else ""
         if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired(str(self._said), timeout or 0)
-        said = self._said.read_text(errors="replace")
-        self._said.unlink()
+            raise subprocess.TimeoutExpired("a rank", timeout or 0, output=said)
         return said, None
 
 
@@ -70,11 +74,12 @@ def _server() -> ForkServerContext:
     return context
 
 
-def _be_rank(job: Path, environment: Mapping[str, str], said: str) -> None:
+def _be_rank(job: Path, environment: Mapping[str, str], said: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    sink = os.open(said, os.O_WRONLY | os.O_APPEND)
+    sink = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(sink, stream)
+    np.random.seed()  # noqa: NPY002  # the copies' own
     function, arguments = pickle.loads(job.read_bytes())
     function(*arguments)

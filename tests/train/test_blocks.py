@@ -10,7 +10,7 @@ import block_checks
 import pytest
 import torch
 from block_checks import BLOCK_SIZE, CASES, NUM_BLOCKS, SYNCED_BLOCKS, config_for, step_in_one_graph
-from tiny_training import finish, start_ranks
+from tiny_training import finish, start_new_ranks
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -24,7 +24,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     for num_ranks in (1, 2, 3):
         folder = tmp_path_factory.mktemp(f"ranks-{num_ranks}")
         job = (block_checks.run, (str(folder),))
-        finish(start_ranks(job, num_ranks=num_ranks, folder=folder))
+        finish(start_new_ranks(job, num_ranks=num_ranks, folder=folder))
         result[num_ranks] = [
             pickle.loads(Path(folder, f"found-{rank}.pkl").read_bytes())
             for rank in range(num_ranks)

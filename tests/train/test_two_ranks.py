@@ -8,7 +8,7 @@ import pytest
 import rank_checks
 import step_counts
 import torch
-from tiny_training import finish, start_ranks
+from tiny_training import finish, start_new_ranks
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -20,7 +20,7 @@ NOISE = 1e-7
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two ranks found; they are started once for all tests here."""
     folder = tmp_path_factory.mktemp("ranks")
-    finish(start_ranks((rank_checks.run, (str(folder),)), num_ranks=2, folder=folder))
+    finish(start_new_ranks((rank_checks.run, (str(folder),)), num_ranks=2, folder=folder))
     return [pickle.loads(Path(folder, f"found-{rank}.pkl").read_bytes()) for rank in range(2)]
 
 

@@ -1,7 +1,7 @@
 """A tiny corpus and model for the training tests, and ranks that train on it.
 
-`start_ranks` runs several without a launcher; `python -m tiny_training JOB.pkl` is one that a
-launcher starts: a pickled (function, arguments).
+`start_ranks` runs several without a launcher; `python -m tiny_training JOB.pkl` is one that is
+started anew: a pickled (function, arguments).
 """
 
 import io
@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 import yaml
 from forked_ranks import ForkedRank
-from local_ports import free_port
 from PIL import Image
 
 from openalign.files import storage
@@ -32,6 +31,7 @@ from openalign.files.shards import Sample, ShardReader, write_shard
 from openalign.files.tables import read_table, write_table
 from openalign.files.training_index import write_training_index
 from openalign.settings.fields import identity, to_plain
+from openalign.train import local_ranks
 from openalign.train.checkpoints.manifest import Rewind
 from openalign.train.config import (
     Augmentation,
@@ -46,7 +46,7 @@ from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.data.sample_hash import first_hash
 from openalign.train.data.vocabulary import vocabulary_of
 from openalign.train.data.words import WordRules
-from openalign.train.local_ranks import end_with_starter
+from openalign.train.local_ranks import end_with_starter, free_port
 from openalign.train.rank import TrainingSpec
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.updates import AdamW, Schedule, Temperature
@@ -224,10 +224,18 @@ def start_ranks(
     environment: Mapping[str, str] | None = None,
 ) -> list[ForkedRank]:
     """Start ranks that each call the function with the arguments; they meet on a free port."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "job.pkl"
-    path.write_bytes(pickle.dumps(job))
-    return [ForkedRank(path, each | (environment or {})) for each in _of_ranks(num_ranks)]
+    path = _pickled(job, folder)
+    return [
+        ForkedRank(path, {**of_rank, **(environment or {})}, said=folder / f"rank-{rank}.log")
+        for rank, of_rank in enumerate(_environments(num_ranks))
+    ]
+
+
+def start_new_ranks(
+    job: tuple[Callable[..., None], tuple[Any, ...]], *, num_ranks: int, folder: Path
+) -> list[subprocess.Popen[str]]:
+    """Do the same with processes that import everything themselves."""
+    return start_as_ranks(["-m", "tiny_training", str(_pickled(job, folder))], num_ranks=num_ranks)
 
 
 def start_as_ranks(arguments: Sequence[str], *, num_ranks: int) -> list[subprocess.Popen[str]]:
@@ -235,30 +243,34 @@ def start_as_ranks(arguments: Sequence[str], *, num_ranks: int) -> list[subproce
     return [
         subprocess.Popen(
             [sys.executable, *arguments],
-            env=environment,
+            env=of_rank,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for environment in _of_ranks(num_ranks)
+        for of_rank in _environments(num_ranks)
     ]
 
 
-def _of_ranks(num_ranks: int) -> list[dict[str, str]]:
-    """Return the environment of each rank."""
-    meeting = {
-        **rank_environment(),
-        "WORLD_SIZE": str(num_ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-    }
-    return [{**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(num_ranks)]
+def _pickled(job: tuple[Callable[..., None], tuple[Any, ...]], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "job.pkl"
+    path.write_bytes(pickle.dumps(job))
+    return path
+
+
+def _environments(num_ranks: int) -> list[dict[str, str]]:
+    """Return the environment of each of several ranks, in their order."""
+    port = free_port()
+    return [
+        rank_environment() | local_ranks.rank_environment(rank, num_ranks, port)
+        for rank in range(num_ranks)
+    ]
 
 
 def rank_environment() -> dict[str, str]:
     """Return an environment in which a rank finds the tests' modules and takes one core."""
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 

@@ -8,7 +8,7 @@ import checkpoint_checks
 import pytest
 import torch
 from rank_checks import STAGES
-from tiny_training import finish, start_ranks
+from tiny_training import finish, start_new_ranks
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("legs")
     for leg, num_ranks in enumerate(checkpoint_checks.LEGS):
         job = (checkpoint_checks.run_leg, (str(folder), leg))
-        finish(start_ranks(job, num_ranks=num_ranks, folder=folder))
+        finish(start_new_ranks(job, num_ranks=num_ranks, folder=folder))
     return folder
 
 
