@@ -262,11 +262,11 @@ def lacking_internals(stage: int, ranks: RankGroup) -> str:
     towers = calibrated_towers(config)
     own = build_optimizer(towers, config)
     engine = zero.start_engine(towers, own, config, ranks)
-    parameter = next(iter(zero.trained_parameters(engine.module).values()))
-    if ranks.rank == 1 and stage == 3:
-        del engine.optimizer.fp32_partitioned_groups_flat
-    elif ranks.rank == 1:
-        del parameter._hp_mapping
+    read = (engine.optimizer, "fp32_partitioned_groups_flat")
+    if stage != 3:
+        read = (next(iter(zero.trained_parameters(engine.module).values())), "_hp_mapping")
+    if ranks.rank == 1:
+        delattr(*read)
     try:
         zero.shard_layout(engine, own)
     except StageError as error:
