@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import polars as pl
@@ -224,7 +224,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work, serve(all_cases()) as web:
         num = per_case(options.addresses)
         rounds = HostileRounds(web, Path(work), num_per_case=num, images_per_shard=500)
-        problems = rounds.run(options.rounds, seed=options.seed, say=print)
+        problems = rounds.run(options.rounds, seed=options.seed, say=partial(print, flush=True))
         for column in (DAY, ROUND):
             print(column, dict(Counter(rounds.candidates[column]).most_common()))  # noqa: T201
     verdict = (

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work, serve(routes()) as web:
         for name in options.sources:
             rounds = rounds_of(name, Path(work) / name, web)
-            problems += rounds.run(options.rounds, seed=options.seed, say=print)
+            say = partial(print, flush=True)
+            problems += rounds.run(options.rounds, seed=options.seed, say=say)
     print("\n".join(problems) or "every round gave the same bytes")  # noqa: T201  # a script
     return int(bool(problems))
 
