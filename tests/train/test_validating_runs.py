@@ -16,6 +16,7 @@ from tiny_training import Corpus, finish, make_corpus, start_ranks, tiny_config
 
 from openalign.files.shards import ShardReader
 from openalign.telemetry import read_json_lines
+from openalign.train.checkpoints.manifest import BestStep, read_manifest
 from openalign.train.checkpoints.pieces import load_towers
 from openalign.train.config import TrainConfig, Validation
 from openalign.train.data.held_out import orders_of
@@ -200,6 +201,8 @@ def test_a_run_that_goes_back_forgets_the_looks_that_it_undoes(
     assert looks[best] != pytest.approx(undisturbed[best] - 1.0, rel=1e-6)
     assert weights_are_exported(rewound, best)
     assert not weights_are_exported(rewound, 8)
+    newest = read_manifest(str(rewound / "checkpoints" / "step-00000008"))
+    assert newest.progress.best == BestStep(step=best, loss=looks[best])
 
 
 @pytest.mark.parametrize(
