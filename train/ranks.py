@@ -227,8 +227,8 @@ def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
 
 
 def _for_the_others(error: Exception | None, rank: int = 0) -> OpenAlignError | None:
-    if error is None:
-        return None
-    return users_mistake(error) or StageError(
-        f"rank {rank} failed: {error!r}", hint="its messages have the traceback"
-    )
+    if error is None or isinstance(error, OpenAlignError):
+        return error
+    if (mistake := users_mistake(error)) is not None:  # on its machine, which may be another
+        return StageError(f"rank {rank}: {mistake}", hint=mistake.hint)
+    return StageError(f"rank {rank} failed: {error!r}", hint="its messages have the traceback")

@@ -97,7 +97,8 @@ def run_job(build: Callable[[beam.Pipeline], None], beam_options: Sequence[str])
         SystemExit: this process got SIGTERM; the code is 143, as a shell reports it.
         ConfigError: an option is not one of Beam's, or a required one is missing.
         MissingExtraError: the runner's libraries are not installed.
-        StageError: a cluster did not take the job, or the job failed there.
+        StageError: a cluster did not take the job, the job failed there, or it ran here and a disk
+            is full.
     """
     options = read_options(beam_options)
     try:

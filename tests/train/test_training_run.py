@@ -264,6 +264,8 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
             f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
         )
         assert too_long.startswith("ConfigError: `train.schedule.warmup_steps` is 2, and the run")
-        assert full.startswith("OSError: [Errno 28]" if rank == 0 else "StageError: a disk is full")
+        assert full.startswith(
+            "StageError: rank 0: a disk is full" if rank else "OSError: [Errno 28]"
+        )
     assert [path.name for path in taken.iterdir()] == [".lock-train"]
     assert not (free / "train").exists()
