@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from openalign.lines import lines_of
+
 logger = logging.getLogger("openalign")
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -48,7 +50,7 @@ class JsonLines:
 def read_json_lines(text: str) -> list[dict[str, Any]]:
     """Return the objects of a JSON-lines text; a last line that was cut off is left out."""
     rows: list[dict[str, Any]] = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:

@@ -8,6 +8,7 @@ from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.removals import ANY_BELOW, Removals, removals_of
 from openalign.ingest.web.urls import canonical_url, host_of
+from openalign.lines import lines_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GZIP = b"\x1f\x8b"
@@ -44,7 +45,7 @@ def _lines(path: str) -> list[str]:
     try:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)
-        return content.decode("utf-8-sig").splitlines()
+        return lines_of(content.decode("utf-8-sig"))
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a removal list: {error}",

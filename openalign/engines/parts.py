@@ -18,6 +18,7 @@ from apache_beam.pvalue import PCollection
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.files.manifest import DataFile
+from openalign.lines import lines_of
 
 _TAG = "note"
 
@@ -121,7 +122,7 @@ class WriteSummary(beam.PTransform[Any, Any]):
 
 def read_summary(url: str) -> Summary:
     """Return what the Parts of a finished job add up to."""
-    lines = [_LINE.decode(line) for line in storage.read_text(url).splitlines()]
+    lines = [_LINE.decode(line) for line in lines_of(storage.read_text(url))]
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line.counts)

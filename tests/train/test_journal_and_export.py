@@ -17,6 +17,7 @@ from transformers import (
 from openalign.files.folder import opened
 from openalign.images import decoding
 from openalign.images.decoding import Policy
+from openalign.telemetry import read_json_lines
 from openalign.train import journal
 from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import (
@@ -215,3 +216,17 @@ def test_a_journal_that_starts_over_starts_empty(tmp_path: Path) -> None:
     journal.Journal(tmp_path, first_step=0, total_steps=8).close()
 
     assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_how_fast_a_run_is_is_noted_once_in_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_SECONDS_BETWEEN_TIMES", 3600.0)
+    monkeypatch.setattr(journal.time, "monotonic", lambda: 5.0)  # the machine has just started
+    opened = journal.Journal(tmp_path, first_step=0, total_steps=8)
+    for step in range(3):
+        opened.passed(step, num_samples=4, waited=0.0, shown="")
+    opened.close()
+
+    noted = read_json_lines((tmp_path / journal.RUN_LOG).read_text())
+    assert [line["step"] for line in noted] == [0]

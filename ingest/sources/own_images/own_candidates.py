@@ -23,6 +23,7 @@ from openalign.ingest.sources.table_conditions import Condition, holds
 from openalign.ingest.sources.url_tables.json_values import column_of
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.texts import collapse
+from openalign.lines import lines_of
 
 IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")
 """Endings of images, in any case. Of several images of a sample in a tar, the first here counts."""
@@ -92,7 +93,7 @@ def texts_of(
 ) -> tuple[FoundIn, list[str]]:
     """Return an image's texts and where they come from: the text file, or else the record."""
     if text is not None and text.strip():
-        return FoundIn.TXT, text.splitlines() if settings.caption_per_line else [text]
+        return FoundIn.TXT, lines_of(text) if settings.caption_per_line else [text]
     return FoundIn.JSON, captions_in(record, settings)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat  # nosec  # entities are refused with the DOCTYPE
 
 from openalign.ingest.web.urls import MAX_URL_CHARS
+from openalign.lines import lines_of
 
 MAX_SITEMAP_BYTES = 50_000_000
 """Largest sitemap, unpacked: the protocol allows 50 MB."""
@@ -87,7 +88,7 @@ def _unpacked(body: bytes, sitemap: Sitemap) -> bytes:
 
 
 def _read_lines(content: bytes, sitemap: Sitemap) -> None:
-    lines = [line.strip() for line in content.decode(errors="replace").splitlines()]
+    lines = [line.strip() for line in lines_of(content.decode(errors="replace"))]
     urls = [line for line in lines if line.lower().startswith(("http://", "https://"))]
     if not urls:
         raise NotASitemapError("no line is an address")

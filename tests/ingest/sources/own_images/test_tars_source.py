@@ -152,11 +152,12 @@ def test_the_text_file_counts_before_the_json_object(tmp_path: Path) -> None:
 
 
 def test_lines_are_captions_only_if_the_settings_say_so(tmp_path: Path) -> None:
-    members = [("a.jpg", JPEGS[0]), ("a.txt", b"one\n\ntwo\r\n")]
+    lines = "one\u2028more\n\ntwo\r\n".encode()  # U+2028 ends no line
+    members = [("a.jpg", JPEGS[0]), ("a.txt", lines)]
 
-    assert texts(read_members(tmp_path, *members)[0]) == [("one two", "txt")]
+    assert texts(read_members(tmp_path, *members)[0]) == [("one more two", "txt")]
     assert texts(read_members(tmp_path, *members, caption_per_line=True)[0]) == [
-        ("one", "txt"),
+        ("one more", "txt"),
         ("two", "txt"),
     ]
 
