@@ -6,7 +6,7 @@ scale, by simplejpeg, which was measured faster than Pillow.
 
 import io
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +31,14 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """The operation that undoes each EXIF orientation."""
+
+
+_RAMPS = np.outer(np.arange(256), np.eye(3)).reshape(256, 3, 3).swapaxes(0, 1).astype(np.uint8)
+_RAMPS = np.concatenate([_RAMPS, _RAMPS.sum(0, dtype=np.uint8)[None]])
+"""Red, green, blue and gray from none to all of it."""
+
+_SAME_LEVELS = 3
+"""By so much sRGB may differ from itself: profiles round its curve and its colors."""
 
 
 class Policy(StrEnum):
@@ -151,15 +159,21 @@ def _decode_jpeg(
     inks = _has_inks(header)
     size = header.size
     if not inks and (colors := _decode_fast(content, size, min_side_px, scales)) is not None:
-        return Image.fromarray(colors)
+        return _in_mode(header.mode, colors)
     whole = with_end(content, inks=inks)
     if whole is not content:
         if not inks and (colors := _decode_fast(whole, size, min_side_px, scales)) is not None:
-            return Image.fromarray(colors)
+            return _in_mode(header.mode, colors)
         header = open_header(whole)
     if 0 < min_side_px < min(size):
         header.draft(None, (min_side_px, min_side_px))
     return header
+
+
+def _in_mode(mode: str, colors: npt.NDArray[np.uint8]) -> Image.Image:
+    """Return decoded colors as an image: that of a gray JPEG in gray, as its profile is."""
+    image = Image.fromarray(colors)
+    return image.getchannel(0) if mode == "L" else image
 
 
 def _has_inks(header: Image.Image) -> bool:
@@ -269,12 +283,27 @@ def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Ima
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         if cast("Any", profile.profile).xcolor_space != space:
             return image
-        if "sRGB" in ImageCms.getProfileDescription(profile):
+        if _is_srgb(icc_profile):
             return image
         converted = ImageCms.profileToProfile(image, profile, _srgb(), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return image  # a broken profile is ignored; the values count as sRGB
     return converted if converted is not None else image
+
+
+@lru_cache(maxsize=16)
+def _is_srgb(icc_profile: bytes) -> bool:
+    """Tell whether a profile is called sRGB and is, as those of most cameras and programs are.
+
+    Names do not tell: "Linear sRGB" and others have its colors and another curve.
+    """
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+    if "sRGB" not in ImageCms.getProfileDescription(profile):
+        return False
+    ramps = Image.fromarray(_RAMPS)
+    converted = ImageCms.profileToProfile(ramps, profile, _srgb(), outputMode="RGB")
+    difference = np.asarray(converted).astype(np.int16) - _RAMPS
+    return int(np.abs(difference).max()) <= _SAME_LEVELS
 
 
 @cache

@@ -63,6 +63,8 @@ def open_header(content: bytes, *, formats: tuple[str, ...] | None = None) -> Im
         content = png_chunks.without_metadata(content)
     elif found is signatures.WEBP:
         content = webp_chunks.whole(content)
+    elif found is signatures.TIFF:
+        tiff_tags.require_few_pieces(content)
     image = Image.open(io.BytesIO(content), formats=formats)
     return tiff_tags.opened_rightly(image, content) if image.format == "TIFF" else image
 

@@ -59,10 +59,16 @@ def without_metadata(content: bytes) -> bytes:
     chunks stay as they are: a decoder finds their damage.
     """
     parts, kept_from, num_colors = list[bytes](), 0, 0
+    seen = set[bytes]()
     for start, end in _chunks(content):
-        if content[start + 4 : start + 8] == b"PLTE":
+        kind = content[start + 4 : start + 8]
+        if kind == b"PLTE":
             num_colors = (end - start - 12) // 3
-        if not _belongs(content, start, end, num_colors):
+        # Of each kind there is but one; thousands of profiles would take minutes to unpack.
+        is_another = kind in seen
+        if kind in _SEEN:
+            seen.add(kind)
+        if is_another or not _belongs(content, start, end, num_colors):
             parts.append(content[kept_from:start])
             kept_from = end
     return b"".join([*parts, content[kept_from:]]) if parts else content

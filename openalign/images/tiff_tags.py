@@ -1,11 +1,15 @@
 """TIFFs that Pillow reads wrongly, and how they are opened instead.
 
 Without an error, it takes bytes for samples where the planes of wide samples lie behind each other
-uncompressed, leaves pixels black whose strips are missing, and makes a palette of small values
-black.
+uncompressed, swaps the bytes of compressed floats and numbers with signs once too often where the
+most significant comes first, leaves pixels black whose strips are missing, and makes a palette of
+small values black.
 """
 
 import io
+import re
+import struct
+from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
@@ -17,6 +21,13 @@ _BITS, _COMPRESSION, _STRIPS, _SAMPLES, _ROWS_PER_STRIP = 258, 259, 273, 277, 27
 _PLANES, _PALETTE, _TILE_WIDTH, _TILE_HEIGHT, _TILES = 284, 320, 322, 323, 324
 _UNCOMPRESSED = 1
 _ONE_BEHIND_THE_OTHER = 2
+
+_MOST_PIECES = 1 << 18
+"""More strips or tiles have no images of any size, and Pillow takes a second for 200,000."""
+
+_MOST_TAGS = 1 << 12
+_BIG_ENDIAN = re.compile(r"([FI];\d+)B([FS])")
+"""Pillow's names of samples in a file's order. libtiff has them in this machine's, called N."""
 
 
 class _ReadByLibtiff(TiffImagePlugin.TiffImageFile):
@@ -43,14 +54,50 @@ def opened_rightly(image: Image.Image, content: bytes) -> Image.Image:
         raise OSError("truncated: strips or tiles are missing")
     if _lies_in_deep_planes(tags):
         image = _ReadByLibtiff(io.BytesIO(content))
+    image.tile = [_in_native_order(tile) for tile in image.tile]  # pyright: ignore[reportAttributeAccessIssue]
     palette = tags.get(_PALETTE)
     if image.mode == "P" and palette and max(palette) < 256:  # libtiff takes such values so, too
         image.palette = ImagePalette.raw("RGB;L", bytes(palette))
     return image
 
 
+def require_few_pieces(content: bytes) -> None:
+    """See, before Pillow reads its header, that a TIFF does not list millions of pieces.
+
+    Raises:
+        OSError: it does.
+    """
+    if any(count > _MOST_PIECES for tag, count in _counts(content) if tag in (_STRIPS, _TILES)):
+        raise OSError("broken: no image has so many strips or tiles")
+
+
+def _counts(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the tags of the first image with the numbers of their values, as far as they go."""
+    order = ">" if content[:2] == b"MM" else "<"
+    is_big = 43 in content[2:4]
+    try:
+        (start,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", content, 4 << is_big)
+        (num_tags,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}H", content, start)
+        start, step = (start + 8, 20) if is_big else (start + 2, 12)
+        for number in range(min(num_tags, _MOST_TAGS)):
+            at = start + number * step
+            tag, _, count = struct.unpack_from(
+                f"{order}HHQ" if is_big else f"{order}HHI", content, at
+            )
+            yield tag, count
+    except struct.error:
+        return
+
+
 def _num_pieces(tags: Any) -> int:
     return len(tags.get(_STRIPS) or tags.get(_TILES) or ())
+
+
+def _in_native_order(tile: Any) -> Any:
+    if tile.codec_name != "libtiff":
+        return tile
+    samples, *others = tile.args
+    return tile._replace(args=(_BIG_ENDIAN.sub(r"\1N\2", samples), *others))
 
 
 def _num_needed(tags: Any) -> int:

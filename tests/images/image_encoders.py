@@ -202,12 +202,12 @@ def swapped_profile() -> bytes:
     return _rgb_profile([_BLUE_XYZ, _GREEN_XYZ, _RED_XYZ], _SRGB_CURVE)
 
 
-def linear_profile() -> bytes:
+def linear_profile(*, name: str = "odd") -> bytes:
     """Return sRGB's profile with straight lines for its curves.
 
     A linear 55 of 255 is what sRGB calls 128: ((128 / 255 + 0.055) / 1.055) ** 2.4 = 0.2159.
     """
-    return _rgb_profile([_RED_XYZ, _GREEN_XYZ, _BLUE_XYZ], _LINEAR_CURVE)
+    return _rgb_profile([_RED_XYZ, _GREEN_XYZ, _BLUE_XYZ], _LINEAR_CURVE, name=name)
 
 
 def linear_gray_profile() -> bytes:
@@ -226,16 +226,24 @@ def only_cyan_profile() -> bytes:
     return _profile(b"CMYK", {b"A2B0": lut}, kind=b"prtr", pcs=b"Lab ")
 
 
-def _rgb_profile(primaries: Sequence[tuple[float, float, float]], curve: bytes) -> bytes:
+def _rgb_profile(
+    primaries: Sequence[tuple[float, float, float]], curve: bytes, *, name: str = "odd"
+) -> bytes:
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), (_xyz(*xyz) for xyz in primaries), strict=True)
-    return _profile(b"RGB ", {**dict(columns), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
+    curves = {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    return _profile(b"RGB ", {**dict(columns), **curves}, name=name)
 
 
 def _profile(
-    space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr", pcs: bytes = b"XYZ "
+    space: bytes,
+    tags: dict[bytes, bytes],
+    *,
+    kind: bytes = b"mntr",
+    pcs: bytes = b"XYZ ",
+    name: str = "odd",
 ) -> bytes:
-    name = "odd".encode("utf-16-be")
-    description = struct.pack(">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", len(name), 28) + name
+    text = name.encode("utf-16-be")
+    description = struct.pack(">4sIII2s2sII", b"mluc", 0, 1, 12, b"en", b"US", len(text), 28) + text
     tags = {b"desc": description, b"wtpt": _xyz(0.9642, 1.0, 0.8249), **tags}
     offset = 128 + 4 + 12 * len(tags)
     table, content = struct.pack(">I", len(tags)), b""

@@ -101,6 +101,25 @@ def _profiles() -> Iterator[OddImage]:
         quarters=[middle] * 4,
     )
     yield OddImage(
+        name="jpeg, linear profile that is called sRGB",
+        content=encode(
+            Image.new("RGB", SIZE, (55, 55, 55)), icc_profile=linear_profile(name="Linear sRGB")
+        ),
+        quarters=[middle] * 4,
+    )
+    gray = encode(Image.new("L", SIZE, 55), icc_profile=linear_gray_profile())
+    yield OddImage(name="gray jpeg, linear gray profile", content=gray, quarters=[middle] * 4)
+    yield OddImage(
+        name="gray jpeg without an end, linear gray profile",
+        content=gray[:-2],
+        quarters=[middle] * 4,
+    )
+    yield OddImage(
+        name="gray jpeg, a profile for RGB",
+        content=encode(Image.new("L", SIZE, 55), icc_profile=linear_profile()),
+        quarters=[(55, 55, 55)] * 4,
+    )
+    yield OddImage(
         name="gray png, linear gray profile",
         content=png([(55,)] * 4, depth=8, color_type=0, chunks=[iccp(linear_gray_profile())]),
         quarters=[middle] * 4,

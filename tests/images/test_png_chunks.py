@@ -14,6 +14,7 @@ from image_encoders import (
     long_text_chunks,
     png,
     png_chunk,
+    swapped_profile,
 )
 from PIL import Image
 
@@ -204,3 +205,17 @@ def test_data_that_end_early_leave_no_black_rows(content: bytes, *, is_whole: bo
 def test_a_png_of_palette_colors_without_a_palette_is_refused() -> None:
     with pytest.raises(ImageError, match="PNG: its pixels are damaged"):
         decoding.decode(png([(0,), (1,), (2,), (3,)], depth=8, color_type=3))
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"eXIf", b"tRNS"])
+def test_of_each_kind_the_first_counts(kind: bytes) -> None:
+    """As in libpng. To unpack each of thousands of profiles would take minutes."""
+    first = {b"iCCP": iccp(linear_profile())[1], b"eXIf": exif(6), b"tRNS": bytes(6)}[kind]
+    other = {b"iCCP": iccp(swapped_profile())[1], b"eXIf": exif(3), b"tRNS": b"\0\1" * 3}[kind]
+
+    once, often = (
+        png(QUARTERS, depth=8, color_type=2, chunks=[(kind, each) for each in chunks])
+        for chunks in ([first], [first, other, other])
+    )
+
+    assert without_metadata(often) == without_metadata(once)

@@ -1,6 +1,7 @@
 """TIFFs that Pillow reads wrongly without a word; their pixels are those written here."""
 
 import struct
+import zlib
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -15,11 +16,13 @@ from openalign.images.headers import ImageError
 Entry = tuple[int, int, Sequence[int]]
 
 
-def tiff_of(pieces: Sequence[bytes], entries: Sequence[Entry], *, order: str = "<") -> bytes:
-    """Return an uncompressed TIFF of strips; an entry is a tag, its type (3, 4) and its values."""
+def tiff_of(
+    pieces: Sequence[bytes], entries: Sequence[Entry], *, order: str = "<", compression: int = 1
+) -> bytes:
+    """Return a TIFF of strips; an entry is a tag, its type (3, 4) and its values."""
     offsets = [8 + sum(len(piece) for piece in pieces[:number]) for number in range(len(pieces))]
     strips = (273, 4, offsets), (279, 4, [len(piece) for piece in pieces])
-    all_entries = sorted([*entries, (259, 3, [1]), *strips])
+    all_entries = sorted([*entries, (259, 3, [compression]), *strips])
     body = b"".join(pieces)
     long_at = 8 + len(body) + 2 + 12 * len(all_entries) + 4
     table, long = struct.pack(order + "H", len(all_entries)), b""
@@ -89,6 +92,55 @@ def test_the_number_of_strips_is_that_of_the_image_before_it_is_turned() -> None
     content = encode(four_quarters((48, 20)), "TIFF", compression="tiff_lzw", exif=tags)
 
     assert decode(content).size == (20, 48)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [1, 8, 32773], ids=["none", "deflate", "packbits"])
+@pytest.mark.parametrize(
+    ("kind", "sample_format"),
+    [("u2", 1), ("i2", 2), ("i4", 2), ("f4", 3)],
+    ids=["whole numbers", "16 bits with a sign", "32 bits with a sign", "floats"],
+)
+def test_samples_are_in_the_order_that_the_file_says(
+    order: str, compression: int, kind: str, sample_format: int
+) -> None:
+    values = np.array([[0, 85, 170, 255]] * 2, order + kind)
+    samples = (values * 257 if kind == "u2" else values).tobytes()
+    packed = {
+        1: samples,
+        8: zlib.compress(samples),
+        32773: b"".join(bytes([len(row) - 1]) + row for row in _halves(samples)),
+    }
+    entries = [
+        *((256, 4, [4]), (257, 4, [2]), (258, 3, [8 * values.itemsize]), (262, 3, [1])),
+        *((277, 3, [1]), (278, 4, [2]), (339, 3, [sample_format])),
+    ]
+    content = tiff_of([packed[compression]], entries, order=order, compression=compression)
+
+    assert np.asarray(decode(content))[..., 0].tolist() == [[0, 85, 170, 255]] * 2
+
+
+def _halves(samples: bytes) -> list[bytes]:
+    """Return two rows: PackBits packs each alone."""
+    return [samples[: len(samples) // 2], samples[len(samples) // 2 :]]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tag", [273, 324])
+def test_millions_of_pieces_are_refused_before_they_are_read(
+    order: str, tag: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow takes half a minute for two million strips."""
+    monkeypatch.setattr(Image, "open", None)
+    many = b"\0\0\0\x08" * 300_000
+    begin = struct.pack(order + "2sHI", b"MM" if order == ">" else b"II", 42, 8)
+    table = struct.pack(f"{order}HHHII", 1, tag, 4, 300_000, 26)
+    big = struct.pack(order + "2sHHHQ", b"MM" if order == ">" else b"II", 43, 8, 0, 16)
+    big_table = struct.pack(f"{order}QHHQQ", 1, tag, 4, 300_000, 44)
+
+    for content in (begin + table + b"\0" * 4 + many, big + big_table + b"\0" * 8 + many):
+        with pytest.raises(ImageError, match="TIFF: its pixels are damaged"):
+            decode(content)
 
 
 def test_nothing_is_set_that_other_threads_read(monkeypatch: pytest.MonkeyPatch) -> None:

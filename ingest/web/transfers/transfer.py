@@ -12,7 +12,7 @@ import pycurl
 
 from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import parse_networks
-from openalign.ingest.web.answers import BodyRule, Ending, Glance, Head, Refusal
+from openalign.ingest.web.answers import REDIRECTS, BodyRule, Ending, Glance, Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.rules.opt_outs import opt_out_in
@@ -190,6 +190,7 @@ class Transfer:
     def failed(self, code: int) -> Ending:
         """Return the ending of a transfer that libcurl, or a callback of this object, gave up."""
         answer = self._answer
+        self._judge_whole_head()
         if answer.refusal is not None:
             return self._ended(answer.refusal, can_heal=False)
         if answer.is_cut or self._has_unwanted_answer():
@@ -219,8 +220,9 @@ class Transfer:
 
     def timed_out(self, detail: str) -> Ending:
         """Return the ending of a transfer that missed a deadline."""
-        if self._has_unwanted_answer():
-            return self._ended(None, can_heal=False)
+        self._judge_whole_head()
+        if self._answer.refusal is not None or self._has_unwanted_answer():
+            return self._ended(self._answer.refusal, can_heal=False)
         refusal = Refusal(state=FetchState.TIMEOUT, detail=detail)
         return self._ended(refusal, can_heal=True, code=pycurl.E_OPERATION_TIMEDOUT)
 
@@ -265,8 +267,14 @@ class Transfer:
         return self._answer.status != 0 and not 200 <= self._answer.status < 300
 
     def _has_unwanted_answer(self) -> bool:
-        """Tell whether the status alone decides; behind an interim one the real one was to come."""
-        return self._is_unwanted_body() and not 100 <= self._answer.status < 200
+        """Tell whether the status alone decides, whatever of its answer is missing.
+
+        Behind an interim one the real one was to come, and of a redirect the header is needed.
+        """
+        answer = self._answer
+        if answer.status in REDIRECTS and not answer.is_header_whole:
+            return False
+        return self._is_unwanted_body() and not 100 <= answer.status < 200
 
     def _on_header(self, line: bytes) -> int | None:
         answer = self._answer
@@ -337,6 +345,11 @@ class Transfer:
     def _too_large(self) -> Refusal:
         limit = f"larger than {self._rule.max_bytes} bytes"
         return Refusal(state=FetchState.TOO_LARGE, detail=limit)
+
+    def _judge_whole_head(self) -> None:
+        """Judge a header whose body was broken or late; opt-outs hold all the same."""
+        if self._answer.is_header_whole and not 100 <= self._answer.status < 200:
+            self._judge_head()
 
     def _judge_head(self) -> None:
         answer = self._answer
