@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 
 from openalign.errors import InputError
@@ -12,6 +13,12 @@ from openalign.lines import lines_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GZIP = b"\x1f\x8b"
+
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
+"""Names that a candidate's URL can have. The standard takes more, such as quotation marks."""
+
+_CUT_HASH = re.compile(r"[0-9a-f]{32,}")
+"""No name of a host, but a sha256 that lost digits, or another hash."""
 
 
 def read_lists(paths: Sequence[str]) -> Removals:
@@ -31,6 +38,8 @@ def read_lists(paths: Sequence[str]) -> Removals:
             entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
             if not entry:
                 continue
+            if "\t" in entry:  # URLs drop it, so that columns would become one address
+                raise _problem(entry, path, number)
             if _SHA256.fullmatch(entry.lower()):
                 sha256s.append(entry.lower())
             elif "/" in entry:
@@ -46,7 +55,7 @@ def _lines(path: str) -> list[str]:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)
         return lines_of(content.decode("utf-8-sig"))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as a removal list: {error}",
             hint="it is a text file in UTF-8, plain or gzipped, with a URL, host or sha256 a line",
@@ -55,7 +64,7 @@ def _lines(path: str) -> list[str]:
 
 def _url(entry: str, path: str, number: int) -> str:
     url = canonical_url(entry)
-    if url is None:
+    if url is None or not _HOST.fullmatch(host_of(url)):
         raise _problem(entry, path, number)
     return url
 
@@ -63,9 +72,10 @@ def _url(entry: str, path: str, number: int) -> str:
 def _host(entry: str, path: str, number: int) -> str:
     name = entry.removeprefix(ANY_BELOW)
     url = canonical_url(f"http://{name}/")
-    if url is None or "*" in name or host_of(url) == "":
+    host = "" if url is None else host_of(url)
+    if not _HOST.fullmatch(host) or _CUT_HASH.fullmatch(host):
         raise _problem(entry, path, number)
-    return entry[: len(entry) - len(name)] + host_of(url)
+    return entry[: len(entry) - len(name)] + host
 
 
 def _problem(entry: str, path: str, number: int) -> InputError:

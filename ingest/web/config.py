@@ -217,11 +217,16 @@ class WebConfig:
         for network in self.allowed_networks:
             _check_network(network)
         for host, target in self.connect_to.items():
-            if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):\d{1,5}", target):
+            if not _HOST_NAME.fullmatch(host) or host.startswith("*"):
+                raise ValueError(
+                    "connect_to must name hosts as URLs do, in lower case and without a port, such "
+                    f"as cdn.example or xn--bcher-kva.example, got {host!r}"
+                )
+            place = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(\d{1,5})", target)
+            if place is None or not 0 < int(place[2]) < 65_536:
                 raise ValueError(
                     f"connect_to must map a host to address:port, got {host}: {target!r}"
                 )
-
         for name in self.hosts:
             if not _HOST_NAME.fullmatch(name):
                 raise ValueError(

@@ -74,6 +74,14 @@ def test_what_may_be_zero_is_not_below(name: str) -> None:
         pytest.param({"allowed_networks": ("10.0.0.1/8",)}, "host bits", id="host bits"),
         pytest.param({"connect_to": {"a.example": "127.0.0.1"}}, "address:port", id="no port"),
         pytest.param({"connect_to": {"a.example": "::1:80"}}, "address:port", id="bare IPv6"),
+        pytest.param({"connect_to": {"a.example": "127.0.0.1:0"}}, "address:port", id="port 0"),
+        pytest.param({"connect_to": {"a.example": "a:65536"}}, "address:port", id="a high port"),
+        *(
+            pytest.param(
+                {"connect_to": {name: "127.0.0.1:80"}}, "connect_to must name hosts", id=name
+            )
+            for name in ("A.Example", "a.example:80", "a.example.", "bücher.example", "*.example")
+        ),
         pytest.param({"opt_outs_as_of": "1 May 2026"}, "a day such as 2026-11-01", id="no day"),
     ],
 )

@@ -36,7 +36,14 @@ def test_each_line_is_an_entry_in_its_canonical_form(tmp_path: Path, *, is_zippe
     assert removals.of_contents(pl.Series(["ab" * 32])).all()
 
 
-@pytest.mark.parametrize("entry", ["a b", "http://", "*.*.example", "ftp://a.example/x", "a*b"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("a b", "http://", "*.*.example", "ftp://a.example/x", "a*b", ".a.example", '"a.example"'),
+        *("http://*.a.example/", "http://a.example/x\tremoved", "a.example\tremoved"),
+        *("ab" * 16, "ab" * 20, "a" * 63, "a" * 65),
+    ],
+)
 def test_a_line_that_is_none_is_named(tmp_path: Path, entry: str) -> None:
     (tmp_path / "list.txt").write_text(f"a.example\n{entry}\n")
 
@@ -44,7 +51,11 @@ def test_a_line_that_is_none_is_named(tmp_path: Path, entry: str) -> None:
         read_lists([str(tmp_path / "list.txt")])
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x1f\x8bno"])
+DAMAGED = bytearray(gzip.compress(b"a.example\n" * 9))
+DAMAGED[15:19] = b"\xff" * 4
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"\x1f\x8bno", bytes(DAMAGED)])
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "list.txt").write_bytes(content)
 
