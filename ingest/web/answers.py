@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 
 from openalign.ingest.web.outages import Trouble
 
-_SECONDS = re.compile(r"\+?([0-9]+(?:\.[0-9]+)?)(?: ?(?:s|secs?|seconds?)\.?)?", re.IGNORECASE)
+_SECONDS = re.compile(r"\+?([0-9]+(?:\.[0-9]*)?)(?: ?(?:s|secs?|seconds?)\.?)?", re.IGNORECASE)
 """RFC 9110 10.2.3 has digits alone."""
 
 Headers = Sequence[tuple[str, str]]
@@ -87,7 +87,8 @@ class Head:
         return max(asked, default=None)
 
     def _wait_in(self, value: str) -> float | None:
-        parts = [_SECONDS.fullmatch(part.strip()) for part in value.split(",")]
+        texts = [part.partition(";")[0].strip(" \t\"'") for part in value.split(",")]
+        parts = [_SECONDS.fullmatch(text) for text in texts]
         numbers = [float(part[1]) for part in parts if part is not None]
         if numbers:
             return max(numbers)

@@ -17,11 +17,16 @@ _COMMENT = re.compile(r"\([^()]*+\)")
 """Behind the name and version in a User-Agent, where owners copy them from."""
 _PART = re.compile("[^,;]+")
 _YEAR_FIRST = re.compile(r"(?<!\d)(?P<year>\d{4})([-/.]?)(?P<month>\d\d)\2(?P<day>\d\d)(?!\d)")
+_YEAR_FIRST_SHORT = re.compile(
+    r"(?<!\d)(?P<year>\d{4})([-/.])(?P<month>\d\d?)\2(?P<day>\d\d?)(?!\d)"
+)
 _WITH_POINTS = re.compile(r"\b(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>\d{4})\b")
 _DAY_FIRST = re.compile(
     r"\b(?P<day>\d\d?)[ -](?P<month>[a-z]{3})[a-z]*[-, ]+(?P<year>\d{4}|\d\d)\b"
 )
-_MONTH_FIRST = re.compile(r"\b(?P<month>[a-z]{3})[a-z]* (?P<day>\d\d?),? (?P<year>\d{4})\b")
+_MONTH_FIRST = re.compile(
+    r"\b(?P<month>[a-z]{3})[a-z]* {1,2}(?P<day>\d\d?)(?: \d\d:\d\d:\d\d)?,? (?P<year>\d{4})\b"
+)
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATE_CHARS = 64
 
@@ -34,11 +39,16 @@ def opt_out_in(headers: Iterable[tuple[str, str]], *, as_of: date) -> str | None
     for name, value in headers:
         if name == "x-robots-tag" and (directive := withheld_by(value, as_of=as_of)):
             return f"X-Robots-Tag: {directive}"
-        if name == "tdm-reservation" and "1" in (part.strip() for part in value.split(",")):
+        if name == "tdm-reservation" and any(map(_is_one, value.split(","))):
             return "TDM-Reservation: 1"
         if name in TRAINING and training_in(name, value) is False:
             return reservation(name)
     return None
+
+
+def _is_one(part: str) -> bool:
+    """Tell whether a part of a value is 1; quotation marks and parameters change nothing."""
+    return part.partition(";")[0].strip(" \t\"'") == "1"
 
 
 def opt_out_on_page(directives: Sequence[str], *, reserves_tdm: bool, as_of: date) -> str | None:
@@ -97,17 +107,18 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
             continue
         if name in _WITH_VALUE:
             yield name, behind
+            yield from ((word, "") for word in rest.split()[1:] if word in WITHHELD)
             continue
         for word in name.split():
             yield word.strip("\"'"), ""
 
 
 def _date_in(text: str) -> date | None:
-    """Return the date at the start of a text, in a form of ISO 8601, RFC 850 and RFC 822, or None.
+    """Return the date at the start of a text, in a form of ISO 8601 or of HTTP, or None.
 
     Numbers are read year first, or day first with points: 2026/10/31, 31.10.2026.
     """
-    for form in (_YEAR_FIRST, _WITH_POINTS, _DAY_FIRST, _MONTH_FIRST):
+    for form in (_YEAR_FIRST, _YEAR_FIRST_SHORT, _WITH_POINTS, _DAY_FIRST, _MONTH_FIRST):
         found = form.search(text[:_DATE_CHARS])
         if found is None:
             continue

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from openalign.ingest.web.rules.path_rules import PathRules, comparable_path
+from openalign.ingest.web.rules.texts import decoded_text
 
 AGENT = "OpenALIGN"
 """Our name in robots.txt files, X-Robots-Tag headers and robots meta elements."""
@@ -106,7 +107,7 @@ def _text(body: bytes) -> str:
     if len(body) > MAX_ROBOTS_BYTES:
         body = body[:MAX_ROBOTS_BYTES]
         body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
-    return body.decode("utf-8-sig", errors="replace")
+    return decoded_text(body)
 
 
 def _parsed(text: str) -> HostRules:
@@ -173,12 +174,13 @@ def _add_signals(group: _Group, record: str, value: str) -> None:
 def training_in(record: str, signals: str) -> bool | None:
     """Return what a list of signals says about training models: yes, no, or nothing.
 
-    Parameters behind a signal's word (RFC 9651 3.1.2) change nothing.
+    Parameters behind a signal's word (RFC 9651 3.1.2) change nothing, but some owners part signals
+    with semicolons.
     """
     signal, reserves, grants = TRAINING[record]
     said: bool | None = None
-    for part in signals.lower().split(","):
-        name, _, word = (text.strip() for text in part.partition(";")[0].partition("="))
+    for part in _SIGNAL.findall(signals.lower()):
+        name, _, word = (text.strip() for text in part.partition("="))
         if name == signal and word in (reserves, grants):
             said = word == grants
     return said
@@ -190,11 +192,19 @@ def reservation(record: str) -> str:
     return f"{record}: {signal}={reserves}"
 
 
+_SIGNAL = re.compile("[^,;]+")
+_DELAY = re.compile(
+    r"(\d+(?:[.,]\d+)?|\.\d+)(?:e(\d{1,3}))?(?: ?(?:s|secs?|seconds?)\.?)?(?:[,;].*)?",
+    re.IGNORECASE,
+)
+"""A number of seconds; some write a decimal comma, a unit or more behind it."""
+
+
 def _delay(value: str) -> float | None:
-    try:
-        seconds = float(value)
-    except ValueError:
+    found = _DELAY.fullmatch(value)
+    if found is None:
         return None
+    seconds = float(f"{found[1].replace(',', '.')}e{found[2] or 0}")
     return (
         min(seconds, _MAX_CRAWL_DELAY_SECONDS) if math.isfinite(seconds) and seconds > 0 else None
     )

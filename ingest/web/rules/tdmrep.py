@@ -8,16 +8,17 @@ a page in place of the file, reserves nothing.
 import msgspec
 
 from openalign.ingest.web.rules.path_rules import PathPattern, comparable_path
+from openalign.ingest.web.rules.texts import decoded_text
 
 TDMREP_PATH = "/.well-known/tdmrep.json"
 """Where an origin's file lies."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MEANINGS = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 
 
 class _TdmRule(msgspec.Struct):
     location: str
-    reservation: int | str | bool = msgspec.field(name="tdm-reservation")
+    reservation: float | str | bool = msgspec.field(name="tdm-reservation")
 
 
 class TdmRules:
@@ -43,7 +44,7 @@ def tdm_rules_from(body: bytes) -> TdmRules:
     A file that forgets the brackets around its only rule, and a reservation in quotation marks, are
     understood: what their owners want is plain.
     """
-    body = body.removeprefix(_BYTE_ORDER_MARK).strip()
+    body = decoded_text(body).encode().strip()
     if body.startswith(b"{"):
         body = b"[" + body + b"]"
     try:
@@ -58,5 +59,5 @@ def _rule_from(part: msgspec.Raw) -> tuple[PathPattern, bool] | None:
         rule = msgspec.json.decode(part, type=_TdmRule)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
-    said = {"1": True, "0": False, "true": True, "false": False}.get(str(rule.reservation).lower())
+    said = _MEANINGS.get(str(rule.reservation).strip().lower())
     return None if said is None else (PathPattern(rule.location), said)

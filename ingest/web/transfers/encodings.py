@@ -7,7 +7,8 @@ as it stands, as browsers do. A body that ends within its encoding gives what th
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 ACCEPTED = "gzip, deflate, br"
@@ -24,6 +25,12 @@ _SURE_BYTES = 1024
 _ZSTD_BYTES = 256
 _MAX_ZSTD_WINDOW_BYTES = 8 << 20
 """What every decoder must support over HTTP (RFC 9659); more is refused."""
+
+_ZSTD_FRAME = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""How a frame begins, and one that stands for nothing (RFC 8878 3.1)."""
+
+_WRONG_CHECK = ("incorrect data check", "incorrect length check")
+"""What zlib says where all of a stream is there, and its checksum is not that of the content."""
 
 # `<size>;chunk-signature=<...>`, from the second one on behind the line end of the last chunk.
 _CHUNK = re.compile(rb"(?:\r\n)?([0-9a-fA-F]{1,8})(?:;[^\r\n]{0,200})?\r\n")
@@ -116,12 +123,17 @@ def decoders_for(values: Sequence[str]) -> list[Decoder]:
 
     Only the outermost few encodings are undone; what is left of more is judged as it stands.
     """
-    names = [name.strip().lower() for value in values for name in value.split(",")]
+    names = [_name_in(part) for value in values for part in value.split(",")]
     names.reverse()
     # The chunks of an upload to S3 are around all else, wherever the list names them.
     names.sort(key=lambda name: name != "aws-chunked")
     known = [name for name in names if name in _STEPS]
     return [Decoder(_STEPS[name]()) for name in known[:_MAX_LAYERS]]
+
+
+def _name_in(part: str) -> str:
+    """Return the name in a part of a list: in quotes or with a parameter it means the same."""
+    return part.partition(";")[0].strip(" \t\"'").lower()
 
 
 def fed(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:
@@ -167,7 +179,9 @@ class _Gzip:
                 self._head, self._is_over = b"", data[:2] != b"\x1f\x8b"
                 self._member = zlib.decompressobj(wbits=31)
                 continue
-            yield from _inflated(self._member, data)
+            if (yield from _inflated(self._member, data)):
+                self.is_complete = self._is_over = True
+                return
             data = self._member.unused_data
             if self._member.eof:
                 self.is_complete, self._member = True, None
@@ -178,18 +192,16 @@ class _Deflate:
 
     def __init__(self) -> None:
         self._stream: zlib._Decompress | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        return self._stream is not None and self._stream.eof
+        self.is_complete = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         if self._stream is None:
             has_header = data[:1] != b"" and data[0] & 15 == 8  # zlib's only method
             has_header = has_header and int.from_bytes(data[:2], "big") % 31 == 0
             self._stream = zlib.decompressobj(wbits=15 if has_header else -15)
-        if not self._stream.eof:
-            yield from _inflated(self._stream, data)
+        if not self.is_complete:
+            is_wrong = yield from _inflated(self._stream, data)
+            self.is_complete = is_wrong or self._stream.eof
 
 
 class _Brotli:
@@ -216,25 +228,36 @@ class _Brotli:
 
 
 class _Zstd:
+    """One or more frames, of which some may be there to be passed over."""
+
     def __init__(self) -> None:
         import zstandard
 
         self._error = zstandard.ZstdError
-        unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
-        self._stream = unpacker.decompressobj()
-
-    @property
-    def is_complete(self) -> bool:
-        return self._stream.eof
+        self._unpacker = zstandard.ZstdDecompressor(max_window_size=_MAX_ZSTD_WINDOW_BYTES)
+        self._stream = self._unpacker.decompressobj()
+        self._head = b""
+        self._is_over = False
+        self.is_complete = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), _ZSTD_BYTES):
-            if self._stream.eof:
-                return
-            try:
-                yield self._stream.decompress(data[start : start + _ZSTD_BYTES])
-            except self._error as error:
-                raise ValueError(str(error)) from error
+            rest = data[start : start + _ZSTD_BYTES]
+            while rest and not self._is_over:
+                if self._stream.eof:
+                    rest = self._head + rest
+                    self._head = rest[:3]
+                    if len(rest) < 4:  # the magic number's
+                        break
+                    self._head, self._is_over = b"", not _ZSTD_FRAME.match(rest)
+                    self._stream = self._unpacker.decompressobj()
+                    continue
+                try:
+                    yield self._stream.decompress(rest)
+                except self._error as error:
+                    raise ValueError(str(error)) from error
+                rest = self._stream.unused_data
+                self.is_complete = self._stream.eof
 
 
 class _AwsChunks:
@@ -264,21 +287,40 @@ class _AwsChunks:
                 raise ValueError("no chunk begins where one should")
 
 
-def _inflated(stream: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    try:
-        while True:
-            yield (piece := stream.decompress(data, _PIECE_BYTES))
-            data = stream.unconsumed_tail
-            if stream.eof or (not data and len(piece) < _PIECE_BYTES):
-                return
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
+def _inflated(stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bool]:
+    """Yield what the next bytes unpack to; return whether the stream ended in a wrong checksum.
+
+    Then the content is there all the same, and whoever decodes the image judges it.
+    """
+    while True:
+        before = stream.copy()
+        try:
+            piece = stream.decompress(data, _PIECE_BYTES)
+        except zlib.error as error:
+            if not any(said in str(error) for said in _WRONG_CHECK):
+                raise ValueError(str(error)) from error
+            yield _up_to_the_check(before, data)
+            return True
+        yield piece
+        data = stream.unconsumed_tail
+        if stream.eof or (not data and len(piece) < _PIECE_BYTES):
+            return False
+
+
+def _up_to_the_check(stream: "zlib._Decompress", data: bytes) -> bytes:
+    """Return what bytes unpack to whose stream then ends in a checksum that is wrong."""
+    content = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(data)):
+            content += stream.decompress(data[at : at + 1])
+    return bytes(content)
 
 
 _STEPS: dict[str, Callable[[], _Step]] = {
     "gzip": _Gzip,
     "x-gzip": _Gzip,
     "deflate": _Deflate,
+    "x-deflate": _Deflate,
     "br": _Brotli,
     "zstd": _Zstd,
     "aws-chunked": _AwsChunks,

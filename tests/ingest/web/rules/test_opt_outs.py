@@ -29,6 +29,11 @@ TODAY = date(2026, 11, 1)
         pytest.param(
             "unavailable_after: 25 Jun 2030 15:00:00 PST, noai", "noai", id="a value is no name"
         ),
+        pytest.param("max-image-preview: large noai", "noai", id="behind a value, without a comma"),
+        pytest.param("max-image-preview: none", None, id="a value"),
+        pytest.param(
+            "unavailable_after: 2030-06-25 noai", "noai", id="behind a date, without a comma"
+        ),
         pytest.param(
             "unavailable_after: Wed, 02 Oct 2030 13:00:00 GMT, noai",
             "noai",
@@ -95,6 +100,7 @@ def test_robots_directives(value: str, expected: str | None) -> None:
             [("tdm-policy", "https://site.example/policy.json")], None, id="a policy alone"
         ),
         pytest.param([("tdm-reservation", "1, 1")], "TDM-Reservation: 1", id="joined on the way"),
+        pytest.param([("tdm-reservation", '"1";policy=x')], "TDM-Reservation: 1", id="in quotes"),
         pytest.param([("tdm-reservation", "2")], None, id="no value of the standard's"),
         pytest.param(
             [("content-usage", "train-ai=n;until=1")],
@@ -142,6 +148,9 @@ def test_a_page_withholds_itself_with_any_of_its_meta_elements() -> None:
         pytest.param("20261101", False, id="ISO 8601, basic, the day itself"),
         pytest.param("31.10.2026", True, id="with points"),
         pytest.param("1.11.2026", False, id="with points, the day itself"),
+        pytest.param("Sat Oct 31 15:00:00 2026", True, id="C's asctime"),
+        pytest.param("Sun Nov  1 15:00:00 2026", False, id="C's asctime, the day itself"),
+        pytest.param("2026-10-1", True, id="ISO 8601 without a zero"),
         pytest.param("10/31/2026", False, id="slashes in an order that they do not tell"),
         pytest.param("1277424000", False, id="seconds"),
         pytest.param("31 Okt 2026", False, id="no month"),

@@ -173,6 +173,12 @@ def test_broken_bytes_cost_their_own_line() -> None:
             id="as Cloudflare writes it",
         ),
         pytest.param(
+            "User-agent: *\nContent-Signal: search=yes; ai-train=no",
+            "/x",
+            "content-signal: ai-train=no",
+            id="signals that a semicolon parts",
+        ),
+        pytest.param(
             "User-agent: *\nContent-Signal: ai-train=yes", "/x", None, id="training is granted"
         ),
         pytest.param(
@@ -261,7 +267,13 @@ def test_sitemaps_stand_anywhere_in_the_file() -> None:
     assert rules_from(404, text.encode()).sitemaps == []
 
 
-@pytest.mark.parametrize(("line", "seconds"), [("2.5", 2.5), ("30", 30.0), ("3000", 30.0)])
+@pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        *(("2.5", 2.5), ("30", 30.0), ("3000", 30.0), ("2,5", 2.5), ("10, 5", 10.0), ("1e1", 10.0)),
+        *(("1s", 1.0), ("10 seconds", 10.0), ("5 sec.", 5.0), (".5; x", 0.5)),
+    ],
+)
 def test_a_crawl_delay_is_kept_up_to_half_a_minute(line: str, seconds: float) -> None:
     rules = rules_from(200, f"User-agent: *\nCrawl-delay: {line}".encode())
 
@@ -269,7 +281,7 @@ def test_a_crawl_delay_is_kept_up_to_half_a_minute(line: str, seconds: float) ->
     assert rules_from(404, b"").crawl_delay_seconds == 0.0
 
 
-@pytest.mark.parametrize("line", ["nan", "inf", "-3", "1s", "0"])
+@pytest.mark.parametrize("line", ["nan", "inf", "-3", "500ms", "1 h", "0"])
 def test_a_crawl_delay_that_is_no_pause_is_none(line: str) -> None:
     rules = rules_from(200, f"User-agent: *\nCrawl-delay: {line}".encode())
 
@@ -281,3 +293,11 @@ def test_a_crawl_delay_is_for_the_names_above_it() -> None:
 
     assert rules_from(200, text.encode()).crawl_delay_seconds == 0.0
     assert rules_from(200, text.replace("x", "openalign", 1).encode()).crawl_delay_seconds == 7.0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_first_bytes_may_tell_the_encoding(encoding: str) -> None:
+    rules = rules_from(200, "User-agent: *\nDisallow: /ü".encode(encoding))
+
+    assert rules.reason_against("http://a.example/%C3%BC.jpg") == "robots.txt disallows it"
+    assert rules.reason_against("http://a.example/u.jpg") is None

@@ -28,6 +28,8 @@ def rule(location: str, reservation: Any = 1, **more: Any) -> dict[str, Any]:
         ),
         pytest.param([rule("/", 2)], "/x", False, id="no value of the standard's"),
         pytest.param([rule("/", "1")], "/x", True, id="in quotation marks"),
+        pytest.param([rule("/", 1.0)], "/x", True, id="with a point"),
+        pytest.param([rule("/", 0.0), rule("/")], "/x", False, id="none, with a point"),
         pytest.param([rule("/", value) for value in (None, True)], "/x", True, id="true"),
         pytest.param(
             [{"location": "/"}, {"tdm-reservation": 1}, 5, rule("/")], "/x", True, id="half rules"
@@ -56,7 +58,8 @@ def test_a_file_that_breaks_the_standard_reserves_nothing(body: bytes) -> None:
     assert not tdm_rules_from(body).reserve(f"{SITE}/x")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
-    body = b"\xef\xbb\xbf" + json.dumps([rule("/")]).encode()
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_file(encoding: str) -> None:
+    body = json.dumps([rule("/")]).encode(encoding)
 
     assert tdm_rules_from(body).reserve(f"{SITE}/x")

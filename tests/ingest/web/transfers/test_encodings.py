@@ -26,6 +26,10 @@ IMAGES = {
 }
 
 
+PASSED_OVER = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+"""A frame of Zstandard that stands for nothing (RFC 8878 3.1.2)."""
+
+
 def raw_deflate(body: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-15)
     return packer.compress(body) + packer.flush()
@@ -58,10 +62,22 @@ PACKED = [
     pytest.param("GZIP ", gzip.compress, id="in capitals"),
     pytest.param("gzip", lambda b: gzip.compress(b[:9]) + gzip.compress(b[9:]), id="two members"),
     pytest.param("gzip", lambda b: gzip.compress(b) + b"\0" * 99, id="gzip with padding"),
+    pytest.param("gzip", lambda b: gzip.compress(b)[:-8] + b"x" * 8, id="gzip, a wrong checksum"),
+    pytest.param("gzip", lambda b: gzip.compress(b)[:-4] + b"xxxx", id="gzip, a wrong length"),
     pytest.param("deflate", zlib.compress, id="deflate"),
+    pytest.param("x-deflate", zlib.compress, id="x-deflate"),
+    pytest.param("deflate", lambda b: zlib.compress(b)[:-4] + b"xxxx", id="deflate, likewise"),
     pytest.param("deflate", raw_deflate, id="deflate without a header"),
+    pytest.param('"gzip"', gzip.compress, id="in quotes"),
+    pytest.param("gzip; charset=utf-8", gzip.compress, id="with a parameter"),
     pytest.param("br", brotli.compress, id="brotli"),
     pytest.param("zstd", zstandard.compress, id="zstd"),
+    pytest.param(
+        "zstd",
+        lambda b: PASSED_OVER + zstandard.compress(b[:9]) + PASSED_OVER + zstandard.compress(b[9:]),
+        id="zstd, two frames and some to be passed over",
+    ),
+    pytest.param("zstd", lambda b: zstandard.compress(b) + b"\0" * 99, id="zstd with padding"),
     pytest.param("aws-chunked", frames, id="chunks"),
     pytest.param("aws-chunked", lambda b: frames(b, signed=False), id="chunks, unsigned"),
     pytest.param("aws-chunked,gzip", lambda b: frames(gzip.compress(b)), id="gzip in chunks"),
