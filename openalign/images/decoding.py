@@ -131,7 +131,15 @@ def decode_opened(
             pixels = header
             if header.format in JPEG_FORMATS:
                 pixels = _decode_jpeg(header, content, min_side_px, scales)
-            pixels.load()
+            try:
+                pixels.load()
+            except OSError:
+                whole = png_chunks.with_checksum(content) if header.format == "PNG" else None
+                if whole is None:
+                    raise
+                header = pixels = open_header(whole)
+                content = whole
+                pixels.load()
             if header.format == "PNG" and not png_chunks.has_all_rows(content, pixels):
                 raise OSError("truncated: rows are missing")
             image = _to_srgb(pixels, content, header.info.get("icc_profile"), drawn)

@@ -6,6 +6,7 @@ reads all of them before it tells a size.
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from PIL import Image
@@ -14,6 +15,8 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _SEEN = (b"tRNS", b"iCCP", b"eXIf")
 """The other chunks that change what is to be seen."""
+
+_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 _PASSES = (
     *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
@@ -25,6 +28,9 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By color type."""
 
 _PIECE_BYTES = 1 << 20
+
+_CHECKSUM_BYTES = 4
+"""Behind the packed rows (zlib's Adler-32)."""
 
 _PROFILE_BYTES = 1 << 20
 """Pillow's limit for an unpacked color profile. A longer one is ignored, as a broken one is."""
@@ -117,7 +123,12 @@ def _num_bytes(header: Header, *, is_interlaced: bool) -> int:
 
 
 def _num_unpacked(content: bytes, needed: int) -> int:
-    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed.
+    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed."""
+    return sum(map(len, _unpacked(content, needed)))
+
+
+def _unpacked(content: bytes, needed: int) -> Iterator[bytes]:
+    """Yield a PNG's pixels unpacked, as many bytes as are needed, or as there are.
 
     A decoder does not look further either: a broken checksum may follow.
     """
@@ -127,12 +138,41 @@ def _num_unpacked(content: bytes, needed: int) -> int:
             continue
         packed = content[start + 8 : end - 4]
         while packed and total < needed:
+            before, length = unpacking.copy(), min(_PIECE_BYTES, needed - total)
             try:
-                total += len(unpacking.decompress(packed, min(_PIECE_BYTES, needed - total)))
+                piece = unpacking.decompress(packed, length)
             except zlib.error:
-                return total
+                # What came out is lost with it, where the checksum comes in one go with the rows.
+                with suppress(zlib.error):
+                    yield before.decompress(packed[:-_CHECKSUM_BYTES], length)
+                return
+            yield piece
+            total += len(piece)
             packed = unpacking.unconsumed_tail
-    return total
+
+
+def with_checksum(content: bytes) -> bytes | None:
+    """Return a PNG packed anew whose rows are all there, as its chunks' checksums say; else None.
+
+    Pillow gives an image up where the checksum of its packed rows alone is wrong.
+    """
+    header = read_header(content)
+    if header is None or not all(
+        _is_as_written(content, start, end)
+        for start, end in _chunks(content)
+        if content[start + 4 : start + 8] == b"IDAT"
+    ):
+        return None
+    needed = _num_bytes(header, is_interlaced=content[28] == 1)
+    rows = b"".join(_unpacked(content, needed))
+    if len(rows) < needed:
+        return None
+    others = [content[start:end] for start, end in _chunks(content)]
+    before = [chunk for chunk in others if chunk[4:8] not in (b"IDAT", b"IEND")]
+    packed = zlib.compress(rows, 1)
+    checksum = zlib.crc32(b"IDAT" + packed).to_bytes(4, "big")
+    pixels = len(packed).to_bytes(4, "big") + b"IDAT" + packed + checksum
+    return b"".join([_SIGNATURE, *before, pixels, _END])
 
 
 def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
@@ -141,8 +181,7 @@ def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
         return True
     if kind not in _SEEN:
         return False
-    checksum = int.from_bytes(content[end - 4 : end], "big")
-    if zlib.crc32(content[start + 4 : end - 4]) != checksum:
+    if not _is_as_written(content, start, end):
         return False
     match kind:
         case b"tRNS":
@@ -151,6 +190,12 @@ def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
             return _is_small_profile(content[start + 8 : end - 4])
         case _:
             return True
+
+
+def _is_as_written(content: bytes, start: int, end: int) -> bool:
+    """Tell whether a chunk's checksum is that of its content."""
+    checksum = int.from_bytes(content[end - 4 : end], "big")
+    return zlib.crc32(content[start + 4 : end - 4]) == checksum
 
 
 def _is_transparency(length: int, color_type: int, num_colors: int) -> bool:

@@ -178,6 +178,20 @@ ONE_ROW = b"\0\7" * 2 + b"\0\7\7" + b"\0" + b"\7" * 4
             True,
             id="its last row black, more than it needs, and a wrong checksum",
         ),
+        pytest.param(ended_early(ROW * 4, height=4, checksum=b"x" * 4), True, id="its checksum"),
+        pytest.param(
+            ended_early(ROW * 3, height=4, checksum=b"x" * 4), False, id="its checksum and a row"
+        ),
+        pytest.param(
+            ended_early(b"\x09" + ROW[1:] + ROW * 3, height=4, checksum=b"x" * 4),
+            False,
+            id="its checksum and a filter that is none",
+        ),
+        pytest.param(
+            ended_early(SEVEN, height=8, interlaced=1, checksum=b"x" * 4),
+            True,
+            id="interlaced, its checksum",
+        ),
         pytest.param(ended_early(ROW * 3, height=4), False, id="a row missing"),
         pytest.param(ended_early(ROW * 2, height=4), False, id="half"),
         pytest.param(ended_early(SEVEN, height=8, interlaced=1), True, id="interlaced"),
@@ -198,8 +212,23 @@ def test_data_that_end_early_leave_no_black_rows(content: bytes, *, is_whole: bo
     if is_whole:
         assert decoding.decode(content).size[0] == 8
         return
-    with pytest.raises(ImageError, match="PNG: it ends before its pixels do"):
+    with pytest.raises(
+        ImageError, match=r"PNG: (it ends before its pixels do|its pixels are damaged)"
+    ):
         decoding.decode(content)
+
+
+def test_pixels_and_what_changes_them_stay_where_only_the_checksum_is_wrong() -> None:
+    chunks = [iccp(swapped_profile()), (b"eXIf", exif(6))]
+    content = png(QUARTERS, depth=16, color_type=2, chunks=chunks)
+    start, behind = content.index(b"IDAT"), content.index(b"IEND") - 4
+    data = content[start + 4 : behind - 8] + b"xxxx"
+    wrong = content[: start - 4] + png_chunk(b"IDAT", data) + content[behind:]
+
+    assert len(wrong) == len(content)
+    np.testing.assert_array_equal(decoding.decode(wrong), decoding.decode(content))
+    with pytest.raises(OSError, match="broken"):
+        Image.open(io.BytesIO(wrong)).load()
 
 
 def test_a_png_of_palette_colors_without_a_palette_is_refused() -> None:
