@@ -91,6 +91,12 @@ def verdict_of(low: float, high: float, *, higher_is_better: bool) -> Difference
     return DifferenceVerdict.WORSE if high < -_EQUAL else DifferenceVerdict.NO_DIFFERENCE
 
 
+_ABOUT_GALLERIES = (
+    "; `openalign evaluate --data` takes the test split alone as the gallery, which the task of a "
+    "pipeline does with `gallery_splits: null`"
+)
+
+
 def _chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
@@ -123,6 +129,7 @@ def _compared(
         said = "; ".join(list(compared.by_reason())[:3])
         raise InputError(
             f"nothing of {other.name} can be compared with {base.name}: {said}",
-            hint="measure both on the same data, with the same settings, seed and resamples",
+            hint="measure both on the same data, with the same settings, seed and resamples"
+            + (_ABOUT_GALLERIES if "gallery_splits" in said else ""),
         )
     return compared

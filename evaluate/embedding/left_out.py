@@ -39,5 +39,6 @@ def check_bound(
     raise InputError(
         "\n  ".join([counted, *lines]),
         hint="mend or replace them; or go on without them by "
-        f"`evaluate.max_bad_images: {len(unreadable)}`, and results will name them",
+        f"`evaluate.max_bad_images: {len(unreadable)}` (--set evaluate.max_bad_images="
+        f"{len(unreadable)}), and results will name them",
     )

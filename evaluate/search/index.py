@@ -12,6 +12,7 @@ Exact: below 100,000 images one product of a matrix and a vector takes milliseco
 
 import io
 import json
+import os.path
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from openalign.evaluate.metrics.vectors import Vectors, best
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import SEARCH_FOLDERS_FILE, SEARCH_ITEMS_FILE, embeddings_file
+
+_HERE = "./"
+"""Begins the folder of a data set that is seen from the current one, and leads up."""
 
 _FOLDERS = msgspec.json.Decoder(dict[str, str])
 
@@ -88,10 +92,14 @@ class SearchIndex:
         return storage.join(folder, item.path) if folder else item.path
 
     def nearest(self, query_D: Vectors, k: int, *, without: str = "") -> list[Hit]:
-        """Return the k images with the highest cosine, without the one that lies at `without`."""
+        """Return the k images with the highest cosine, without the one that lies at `without`.
+
+        Data sets spell their folders as they were given: from here, from the root, or as URLs.
+        """
         score_G = self.image_GD @ query_D
         found = (self._hit(place, score_G) for place in best(score_G, k + bool(without)))
-        return [hit for hit in found if hit.path != without][:k]
+        gone = without and _place(without)
+        return [hit for hit in found if not gone or _place(hit.path) != gone][:k]
 
     def _hit(self, place: int, score_G: Vectors) -> Hit:
         item = self.items[place]
@@ -144,8 +152,13 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
     return SearchIndex(
         items=items,
         image_GD=_in_order_of(items, rows_of),
-        folders=_folders(folder) | dict(folders or {}),
+        folders=folders_in(folder) | dict(folders or {}),
     )
+
+
+def _place(path: str) -> str:
+    """Return a path as it is from the root, links not followed; a URL as it is."""
+    return os.path.abspath(storage.local_path(path)) if storage.is_local(path) else path  # noqa: PTH100
 
 
 def _in_order_of(items: Sequence[Item], rows_of: Mapping[str, Vectors]) -> Vectors:
@@ -157,7 +170,12 @@ def _in_order_of(items: Sequence[Item], rows_of: Mapping[str, Vectors]) -> Vecto
     return np.stack([rows_of[item.dataset][item.row] for item in items])
 
 
-def _folders(folder: str) -> dict[str, str]:
+def folders_in(folder: str) -> dict[str, str]:
+    """Return where `evaluate` saw the images of each benchmark, as it is seen from here.
+
+    Raises:
+        InputError: the list cannot be read.
+    """
     url = storage.join(folder, SEARCH_FOLDERS_FILE)
     if not storage.exists(url):
         return {}
@@ -168,13 +186,19 @@ def _folders(folder: str) -> dict[str, str]:
             f"{url}: is not a list of folders: {error}", hint="run `openalign evaluate` again"
         ) from error
     return {
-        name: posixpath.normpath(storage.join(folder, path)) if path.startswith("../") else path
+        name: posixpath.normpath(storage.join(folder, path))
+        if path.startswith("../")
+        else path.removeprefix(_HERE)
         for name, path in listed.items()
     }
 
 
 def _as_seen_from(output: str, folder: str) -> str:
-    """Return a folder of the same run relative to the stage's, so that a run can be moved."""
+    """Return a folder of the same run relative to the stage's, so that a run can be moved.
+
+    Another that leads up from the current folder is marked as such.
+    """
     root = output.rstrip("/").rpartition("/")[0]
-    inside = bool(root) and "://" not in root and folder.startswith(f"{root}/")
-    return f"../{folder[len(root) + 1 :]}" if inside else folder
+    if root and "://" not in root and folder.startswith(f"{root}/"):
+        return f"../{folder[len(root) + 1 :]}"
+    return f"{_HERE}{folder}" if folder.startswith("../") else folder

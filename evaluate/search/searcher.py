@@ -2,7 +2,6 @@
 
 # ruff: noqa: N806  # capitals are shape suffixes
 
-import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -79,13 +78,4 @@ class Searcher:
                 )
         image = storage.read_bytes(query.image) if query.image else None
         query_D = query_vector(query, image, self.embedder)
-        example = self.index.path(self.index.items[0])
-        return self.index.nearest(query_D, k, without=_same_path(query.image, example))
-
-
-def _same_path(image: str | None, example: str) -> str:
-    """Return the query image's path, spelled as the index spells paths."""
-    if not image or "://" in image:
-        return image or ""
-    absolute = os.path.abspath(image)  # noqa: PTH100  # `resolve` would follow links
-    return absolute if example.startswith("/") else os.path.relpath(absolute)
+        return self.index.nearest(query_D, k, without=query.image or "")

@@ -176,7 +176,7 @@ class Outages:
             return "there are no certificates here to tell hosts by (`web.ca_file` names some)"
         if (target := self._connect_to.get(host)) is not None:
             if trouble.code in _NOT_CONNECTED or not self._machine.takes_connections(target):
-                return f"nothing listens at {target}, where {host} is reached"
+                return f"nothing listens at {target}, where {host} is reached (`web.connect_to`)"
         elif self._proxy:
             if not self._machine.takes_connections(self._proxy):
                 return f"the proxy at {self._proxy} takes no connection"

@@ -13,6 +13,7 @@ A fingerprint is the hash of the stage's settings, its schema version and its in
 Ports, clocks, paths, process counts and arrival order are no part of it.
 """
 
+import json
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -399,6 +400,8 @@ def _sections(value: Any) -> list[Any]:
 
 
 def _brief(value: Any) -> str:
-    """Return a value for people: a list of sections, which may be long, by its length alone."""
+    """Return a value as YAML has it, but a list of sections, which may be long, by its length."""
     sections = _sections(value)
-    return f"a list of {len(sections)}" if sections else str(value)
+    if sections:
+        return f"a list of {len(sections)}"
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)

@@ -184,7 +184,7 @@ def test_settings_that_differ_are_named_by_their_path() -> None:
     old = {"text": {"min_count": 2, "top_k": None}, "num_files": 4}
     new = {"text": {"min_count": 3, "top_k": None}, "num_files": 4, "added": 1}
 
-    assert settings_that_differ(old, new) == ["text.min_count: 2 -> 3", "added: None -> 1"]
+    assert settings_that_differ(old, new) == ["text.min_count: 2 -> 3", "added: null -> 1"]
     assert settings_that_differ(old, old) == []
 
 

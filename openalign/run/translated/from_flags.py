@@ -8,8 +8,9 @@ and need no other settings. The root itself is not among them: a run can be move
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import replace as replaced
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -25,11 +26,13 @@ from openalign.files.names import RUN_SETTINGS_FILE
 from openalign.run.config import PipelineConfig, resolved, with_overrides
 from openalign.run.inputs import model_identity, of_evaluate
 from openalign.run.settings_files import pipelines_in
-from openalign.settings.fields import to_plain
+from openalign.settings.fields import LOCATION, to_plain, why_outside_identity
 from openalign.settings.limits import short_name
 from openalign.settings.yaml_reader import compose, quoted, text_node
 
 COMMAND = "openalign evaluate --model FOLDER --data NAME=PATH"
+
+T = TypeVar("T")
 
 _FLAGS = "what --model and --data say"
 _UNKNOWN = object()
@@ -87,7 +90,8 @@ def described(
     }
     node = _without_root(with_overrides(_mapping(sections), overrides))
     config = _in_root(node, root_of(model, overrides), _FLAGS)
-    kept = _without_root(with_overrides(_mapping(sections), _as_read(overrides, config)))
+    read = _as_read(overrides, _seen_from_anywhere(config))
+    kept = _without_root(with_overrides(_mapping(sections), read))
     whole = _mapping({name_of_model(model): None})
     whole.value = [(key, kept) for key, _ in whole.value]
     text = cast("str", yaml.serialize(whole, allow_unicode=True))
@@ -112,6 +116,30 @@ def _as_read(overrides: Sequence[str], config: PipelineConfig) -> list[str]:
         is_kept = key == "root" or value is _UNKNOWN  # a later one has taken its section away
         found.append(override if is_kept else f"{key}={json.dumps(value, ensure_ascii=False)}")
     return found
+
+
+def _seen_from_anywhere(value: T) -> T:
+    """Return settings whose inputs lie at absolute paths, as those of `--model` and `--data` do."""
+    if isinstance(value, dict):
+        return cast("T", {key: _seen_from_anywhere(each) for key, each in value.items()})
+    if isinstance(value, tuple):
+        return cast("T", tuple(map(_seen_from_anywhere, value)))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changed: dict[str, Any] = {}
+    for each in fields(value):
+        found = getattr(value, each.name)
+        is_place = why_outside_identity(each) == LOCATION
+        changed[each.name] = _absolute(found) if is_place else _seen_from_anywhere(found)
+    return cast("T", replaced(value, **changed))
+
+
+def _absolute(place: Any) -> Any:
+    """Return a place as an absolute path; what is none, as a word among paths, stays."""
+    if isinstance(place, tuple):
+        return tuple(map(_absolute, cast("tuple[Any, ...]", place)))
+    is_here = isinstance(place, str) and place and storage.exists(place)
+    return storage.absolute(place) if is_here else place
 
 
 def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
@@ -141,8 +169,8 @@ def recorded(root: str, overrides: Sequence[str], *, model: str = "") -> Pipelin
     if not storage.exists(url):
         raise ConfigError(
             f"{root} is not the root of a run that keeps its settings: {url} is not there",
-            hint="the run of a pipeline is named by that pipeline's name; a run that keeps its "
-            f"settings is made by: {COMMAND}",
+            hint="the run of a pipeline is named by that pipeline's name, in the folder of its "
+            f"pipelines.yaml or with --config; a run that keeps its settings is made by: {COMMAND}",
         )
     if not model and any(override.partition("=")[0] == "root" for override in overrides):
         raise ConfigError(

@@ -185,7 +185,7 @@ def test_models_that_agree_have_a_narrower_interval_than_two_that_are_drawn_apar
         pytest.param(
             {},
             {"settings": {"tasks": [{**SETTINGS["tasks"][0], "folds": 5}]}},
-            "other settings (folds: None -> 5)",
+            "other settings (folds: null -> 5)",
             id="another task",
         ),
         pytest.param(

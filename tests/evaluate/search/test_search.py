@@ -12,7 +12,13 @@ import pytest
 from openalign.errors import InputError
 from openalign.evaluate.embedding.chunks import write_rows
 from openalign.evaluate.metrics.vectors import Vectors
-from openalign.evaluate.search.index import Item, SearchIndex, load_index, write_items
+from openalign.evaluate.search.index import (
+    Item,
+    SearchIndex,
+    folders_in,
+    load_index,
+    write_items,
+)
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.evaluate.search.searcher import Searcher
 from openalign.files.names import embeddings_file
@@ -126,6 +132,41 @@ def test_the_image_that_lies_at_the_querys_path_is_left_out() -> None:
     hits = INDEX.nearest(INDEX.image_GD[0], 2, without="/images/east.png")
 
     assert [hit.key for hit in hits] == ["compass/northeast", "compass/north"]
+
+
+@pytest.mark.parametrize("spelled", ["absolute", "from here", "over another folder"])
+@pytest.mark.parametrize("asked", ["absolute", "from here", "over another folder"])
+def test_a_path_is_the_same_however_it_is_spelled(
+    spelled: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = {
+        "absolute": f"{tmp_path}/here",
+        "from here": "here",
+        "over another folder": "x/../here",
+    }
+    first = replace(INDEX.items[0], dataset="first")
+    index = replace(
+        INDEX,
+        items=[*INDEX.items[1:], first],
+        image_GD=np.roll(INDEX.image_GD, -1, axis=0),
+        folders={"compass": "/images", "first": folders[spelled]},
+    )
+
+    hits = index.nearest(INDEX.image_GD[0], 2, without=f"{folders[asked]}/east.png")
+
+    assert [hit.key for hit in hits] == ["compass/northeast", "compass/north"]
+
+
+@pytest.mark.parametrize("folder", ["../images", "images", "/images", "memory://images"])
+def test_where_images_lay_is_known_from_the_same_place(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_items("runs/mine/evaluate", INDEX.items, {"compass": folder, "own": "runs/mine/images"})
+    Path("runs/mine").rename("moved")
+
+    assert folders_in("moved/evaluate") == {"compass": folder, "own": "moved/images"}
 
 
 def test_parts_that_cancel_are_refused() -> None:

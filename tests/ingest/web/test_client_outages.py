@@ -46,7 +46,10 @@ def test_a_copy_where_nothing_listens_ends_the_run(web: Web) -> None:
     with pytest.raises(StageError) as caught:
         fetch(config, [f"{SITE}/x"])
 
-    assert str(caught.value) == f"nothing listens at {target}, where {HOST} is reached"
+    assert (
+        str(caught.value)
+        == f"nothing listens at {target}, where {HOST} is reached (`web.connect_to`)"
+    )
     assert caught.value.hint == "the same command goes on from here, once that is mended"
 
 

@@ -88,7 +88,10 @@ def test_a_host_of_a_kind_of_address_that_this_machine_lacks_is_unreachable() ->
 def test_a_copy_that_cannot_be_connected_to_is_our_own_failure(code: int) -> None:
     what = outages(FakeMachine()).judge(COPY, trouble(code, "127.0.0.1"))
 
-    assert what == "nothing listens at 127.0.0.1:8080, where copy.example is reached"
+    assert (
+        what
+        == "nothing listens at 127.0.0.1:8080, where copy.example is reached (`web.connect_to`)"
+    )
 
 
 @pytest.mark.parametrize(
