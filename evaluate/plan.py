@@ -52,6 +52,20 @@ class Plan:
     tasks: Sequence[tuple[TaskSettings, Needs]]
 
 
+def _read(name: str, settings: DatasetSettings) -> Dataset:
+    """Return a benchmark's list; an error that has no advice says where its path is set."""
+    try:
+        return dataset_kinds.kind_of(settings).read(settings)
+    except InputError as error:
+        if error.hint:
+            raise
+        raise InputError(
+            str(error),
+            hint=f"`benchmarks.{name}` names it, or --data; `openalign datasets check PATH` looks "
+            "at a data set alone",
+        ) from error
+
+
 def plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> Plan:
     """Read the benchmarks' lists, and ask each task what it needs of them.
 
@@ -60,7 +74,7 @@ def plan(config: EvaluateConfig, benchmarks: Mapping[str, DatasetSettings]) -> P
             and the config does not allow it.
     """
     used = benchmarks_used(config, benchmarks)
-    read = {name: dataset_kinds.kind_of(each).read(each) for name, each in used.items()}
+    read = {name: _read(name, each) for name, each in used.items()}
     missing: dict[str, list[BenchmarkImage]] = {}
     asked = _needs(config, read)
     if config.fast:

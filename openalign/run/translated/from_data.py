@@ -15,6 +15,7 @@ from typing import Any, cast
 from openalign.errors import ConfigError, InputError
 from openalign.files import storage
 from openalign.ingest.sources.table import TableSource
+from openalign.ingest.web.config import WebConfig
 from openalign.run.config import resolved
 from openalign.run.settings_files import pipelines_in
 from openalign.settings.limits import short_name
@@ -109,6 +110,10 @@ def pipeline_text(name: str, path: str, told: Told) -> str:
             f"--from {chosen} is no kind of data",
             hint=did_you_mean(chosen, KINDS) or f"there are: {', '.join(KINDS)}",
         )
+    try:
+        WebConfig(contact=told.contact)
+    except ValueError as error:
+        raise ConfigError(f"--contact: {error}", hint="for example you@example.org") from error
     if chosen == "checkpoint":
         text = _measuring(name, path)
     else:

@@ -336,3 +336,10 @@ def test_who_answers_nothing_is_told_what_is_missing(
 def test_a_name_that_cannot_be_a_pipelines_is_refused() -> None:
     with pytest.raises(ConfigError, match="NAME"):
         pipeline_text("a/b", "t.parquet", Told())
+
+
+def test_a_contact_that_is_none_is_told_with_its_flag() -> None:
+    write_parquet("pairs.parquet", 3, "url", "caption")
+
+    with pytest.raises(ConfigError, match=r"^--contact: contact must be an e-mail address"):
+        pipeline_text("mine", "pairs.parquet", Told(contact="nobody"))
