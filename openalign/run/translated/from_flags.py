@@ -138,8 +138,9 @@ def _absolute(place: Any) -> Any:
     """Return a place as an absolute path; what is none, as a word among paths, stays."""
     if isinstance(place, tuple):
         return tuple(map(_absolute, cast("tuple[Any, ...]", place)))
-    is_here = isinstance(place, str) and place and storage.exists(place)
-    return storage.absolute(place) if is_here else place
+    if isinstance(place, str) and place and storage.is_local(place) and storage.exists(place):
+        return storage.absolute(place)
+    return place
 
 
 def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:
