@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from by_flags import EVALUATE, said
 
-from openalign import cli
 from openalign.run.translated.from_flags import described, recorded
 
 
@@ -45,16 +44,3 @@ def test_a_list_that_is_not_there_is_told_with_the_setting_that_names_it(
 
     assert "error: nowhere.json cannot be read: there is no such file" in told
     assert "`benchmarks.flickr30k` names it, or --data" in told
-
-
-def test_the_query_image_is_left_out_of_a_run_with_places_of_both_kinds(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said(capsys, *EVALUATE, "--set", "benchmarks.flickr30k.images=squares")
-    image = next(path.name for path in sorted(Path("squares").glob("*.png")))
-
-    assert cli.main(["search", "runs/tiny-align", "--image", f"squares/{image}", "-k", "3"]) == 0
-
-    found = capsys.readouterr().out
-    assert len(found.splitlines()) == 3
-    assert image not in found
