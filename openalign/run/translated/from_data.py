@@ -44,6 +44,9 @@ _LINES = (".tsv", ".csv", ".jsonl", ".txt")
 _MOST_BYTES_COUNTED = 16_000_000
 """Rows of larger files are not counted: there are more than few of them."""
 
+_PACKED = 4
+"""Texts are about so many times as long as their gzip."""
+
 _FEW_ROWS = 20_000
 _LARGEST_BATCH, _SMALLEST_BATCH = 64, 4
 
@@ -287,8 +290,9 @@ def _num_rows(urls: Sequence[str], source: TableSource) -> int | None:
 
     if all(url.lower().endswith(".parquet") for url in urls):
         return sum(num_rows_of(url) for url in urls)
-    is_text = all(url.lower().endswith(_LINES) for url in urls)
-    if not is_text or sum(storage.size_of(url) for url in urls) > _MOST_BYTES_COUNTED:
+    is_text = all(url.lower().removesuffix(".gz").endswith(_LINES) for url in urls)
+    packed = _PACKED if any(url.lower().endswith(".gz") for url in urls) else 1
+    if not is_text or packed * sum(map(storage.size_of, urls)) > _MOST_BYTES_COUNTED:
         return None
     with suppress(InputError):
         parts = (part for url in urls for part in read_rows(url, source))

@@ -1,5 +1,6 @@
 """A first pipeline over what somebody has: it names what was found, passes `validate`, and runs."""
 
+import gzip
 import io
 import json
 import subprocess
@@ -281,6 +282,8 @@ def test_columns_that_cannot_be_meant_are_refused(
 def test_rows_of_small_texts_are_counted(name: str, text: str) -> None:
     Path(name).write_text(text)
     assert made(name).description.startswith("A first try: 2 rows in 1 file")
+    Path(f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    assert made(f"{name}.gz").description.startswith("A first try: 2 rows in 1 file")
 
 
 def test_a_damaged_table_is_not_counted() -> None:
