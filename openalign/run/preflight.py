@@ -43,12 +43,13 @@ def check(run: Run, names: Sequence[str]) -> None:
     readiness.require_libraries(*stages)
     for stage in stages:
         readiness.require_certificates(run, stage)
-    storage.check_writable(run.config.root)
-    _check_room(run.config.root)
     _check_data_sets(run, names)
     _check_start(run, names)
     if "train" in names:
         _check_known_pairs(run, names)
+    # Last, because it makes the folder: a run that is refused leaves none.
+    storage.check_writable(run.config.root)
+    _check_room(run.config.root)
 
 
 def check_num_pairs(run: Run, manifest: Manifest | None, *, behind: str) -> None:

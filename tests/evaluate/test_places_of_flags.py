@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from by_flags import EVALUATE, said
 
+from openalign import cli
 from openalign.run.translated.from_flags import described, recorded
 
 
@@ -44,3 +45,5 @@ def test_a_list_that_is_not_there_is_told_with_the_setting_that_names_it(
 
     assert "error: nowhere.json cannot be read: there is no such file" in told
     assert "`benchmarks.flickr30k` names it, or --data" in told
+    assert cli.main(["run", "mine"]) == 2
+    assert not Path("runs").exists()
