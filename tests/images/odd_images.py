@@ -107,11 +107,9 @@ def _profiles() -> Iterator[OddImage]:
         ),
         quarters=[middle] * 4,
     )
-    gray = encode(Image.new("L", SIZE, 55), icc_profile=linear_gray_profile())
-    yield OddImage(name="gray jpeg, linear gray profile", content=gray, quarters=[middle] * 4)
     yield OddImage(
-        name="gray jpeg without an end, linear gray profile",
-        content=gray[:-2],
+        name="gray jpeg, linear gray profile",
+        content=encode(Image.new("L", SIZE, 55), icc_profile=linear_gray_profile()),
         quarters=[middle] * 4,
     )
     yield OddImage(
@@ -347,6 +345,12 @@ def _containers() -> Iterator[OddImage]:
             content=encode(four_quarters(), progressive=progressive)[:-2],
             quarters=QUARTERS,
         )
+    gray = encode(Image.new("L", SIZE, 55), icc_profile=linear_gray_profile())
+    yield OddImage(
+        name="gray jpeg with a linear gray profile and without its end marker",
+        content=gray[:-2],
+        quarters=[(128, 128, 128)] * 4,
+    )
     yield OddImage(
         name="cmyk jpeg without its end marker",
         content=encode(four_quarters(colors=inks, mode="CMYK"))[:-2],
