@@ -6,7 +6,7 @@ _END = re.compile(r"\r\n|\r|\n")
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines that end in a line feed, a carriage return, or both; the last may end so.
+    """Return the lines of a text, parted by a line feed, a carriage return, or both.
 
     `str.splitlines` also parts at characters that stand within a line, such as U+2028.
     """

@@ -33,9 +33,11 @@ _UPRIGHT = {
 """The operation that undoes each EXIF orientation."""
 
 
-_RAMPS = np.outer(np.arange(256), np.eye(3)).reshape(256, 3, 3).swapaxes(0, 1).astype(np.uint8)
-_RAMPS = np.concatenate([_RAMPS, _RAMPS.sum(0, dtype=np.uint8)[None]])
-"""Red, green, blue and gray from none to all of it."""
+_RAMPS = (
+    np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]], np.uint8)[:, None]
+    * np.arange(256, dtype=np.uint8)[:, None]
+)
+"""Red, green, blue and gray from none to all of it, as `[4, 256, 3]`."""
 
 _SAME_LEVELS = 3
 """By so much sRGB may differ from itself: profiles round its curve and its colors."""
@@ -291,7 +293,7 @@ def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Ima
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
         if cast("Any", profile.profile).xcolor_space != space:
             return image
-        if _is_srgb(icc_profile):
+        if image.mode == "RGB" and _is_srgb(icc_profile):
             return image
         converted = ImageCms.profileToProfile(image, profile, _srgb(), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -301,7 +303,7 @@ def _through_profile(image: Image.Image, icc_profile: bytes | None) -> Image.Ima
 
 @lru_cache(maxsize=16)
 def _is_srgb(icc_profile: bytes) -> bool:
-    """Tell whether a profile is called sRGB and is, as those of most cameras and programs are.
+    """Tell whether a profile of RGB is called sRGB and is, as those of most cameras are.
 
     Names do not tell: "Linear sRGB" and others have its colors and another curve.
     """

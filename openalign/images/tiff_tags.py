@@ -10,6 +10,7 @@ import io
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
@@ -26,6 +27,8 @@ _MOST_PIECES = 1 << 18
 """More strips or tiles have no images of any size, and Pillow takes a second for 200,000."""
 
 _MOST_TAGS = 1 << 12
+"""So many are looked at of one image."""
+
 _BIG_ENDIAN = re.compile(r"([FI];\d+)B([FS])")
 """Pillow's names of samples in a file's order. libtiff has them in this machine's, called N."""
 
@@ -75,18 +78,15 @@ def _counts(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield the tags of the first image with the numbers of their values, as far as they go."""
     order = ">" if content[:2] == b"MM" else "<"
     is_big = 43 in content[2:4]
-    try:
-        (start,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", content, 4 << is_big)
-        (num_tags,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}H", content, start)
-        start, step = (start + 8, 20) if is_big else (start + 2, 12)
-        for number in range(min(num_tags, _MOST_TAGS)):
-            at = start + number * step
-            tag, _, count = struct.unpack_from(
-                f"{order}HHQ" if is_big else f"{order}HHI", content, at
-            )
+    at, pointer, length, entry = (8, "Q", "Q", "HHQ8x") if is_big else (4, "I", "H", "HHI4x")
+    with suppress(struct.error):  # it is cut off
+        (at,) = struct.unpack_from(order + pointer, content, at)
+        (num_tags,) = struct.unpack_from(order + length, content, at)
+        at += struct.calcsize(order + length)
+        for _ in range(min(num_tags, _MOST_TAGS)):
+            tag, _kind, count = struct.unpack_from(order + entry, content, at)
             yield tag, count
-    except struct.error:
-        return
+            at += struct.calcsize(order + entry)
 
 
 def _num_pieces(tags: Any) -> int:

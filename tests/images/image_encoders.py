@@ -210,9 +210,9 @@ def linear_profile(*, name: str = "odd") -> bytes:
     return _rgb_profile([_RED_XYZ, _GREEN_XYZ, _BLUE_XYZ], _LINEAR_CURVE, name=name)
 
 
-def linear_gray_profile() -> bytes:
+def linear_gray_profile(*, name: str = "odd") -> bytes:
     """Return the profile of a gray whose values are linear."""
-    return _profile(b"GRAY", {b"kTRC": _LINEAR_CURVE})
+    return _profile(b"GRAY", {b"kTRC": _LINEAR_CURVE}, name=name)
 
 
 def only_cyan_profile() -> bytes:

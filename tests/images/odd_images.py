@@ -51,6 +51,7 @@ def odd_images() -> list[OddImage]:
     """Return one image of each odd kind."""
     return [
         *_profiles(),
+        *_gray_profiles(),
         *_other_color_models(),
         *_turned(),
         *_depths_and_alpha(),
@@ -108,6 +109,15 @@ def _profiles() -> Iterator[OddImage]:
         quarters=[middle] * 4,
     )
     yield OddImage(
+        name="jpeg, broken profile",
+        content=encode(quarters, icc_profile=b"no profile"),
+        quarters=QUARTERS,
+    )
+
+
+def _gray_profiles() -> Iterator[OddImage]:
+    middle = (128, 128, 128)
+    yield OddImage(
         name="gray jpeg, linear gray profile",
         content=encode(Image.new("L", SIZE, 55), icc_profile=linear_gray_profile()),
         quarters=[middle] * 4,
@@ -127,10 +137,11 @@ def _profiles() -> Iterator[OddImage]:
         content=png([(55,)] * 4, depth=8, color_type=0, chunks=[iccp(linear_profile())]),
         quarters=[(55, 55, 55)] * 4,
     )
+    called_srgb = linear_gray_profile(name="Linear gray, the white of sRGB")
     yield OddImage(
-        name="jpeg, broken profile",
-        content=encode(quarters, icc_profile=b"no profile"),
-        quarters=QUARTERS,
+        name="gray png, linear gray profile that names sRGB",
+        content=png([(55,)] * 4, depth=8, color_type=0, chunks=[iccp(called_srgb)]),
+        quarters=[middle] * 4,
     )
 
 

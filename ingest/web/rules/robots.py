@@ -47,6 +47,12 @@ _LINE_END = re.compile("[\r\n]")
 _BLANK = " \t\0"
 # A group is for a name alone (RFC 9309 2.2.1); owners copy it from their logs with its version.
 _NAME = re.compile(r"[a-z0-9_-]+|\*(?=[ \t]|\Z)", re.IGNORECASE)
+_SIGNAL = re.compile("[^,;]+")
+_DELAY = re.compile(
+    r"(\d+(?:[.,]\d+)?|\.\d+)(?:e(\d{1,3}))?(?: ?(?:s|secs?|seconds?)\.?)?(?:[,;].*)?",
+    re.IGNORECASE,
+)
+"""A number of seconds; some write a decimal comma, a unit or more behind it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -190,14 +196,6 @@ def reservation(record: str) -> str:
     """Return the words by which a record reserves training."""
     signal, reserves, _ = TRAINING[record]
     return f"{record}: {signal}={reserves}"
-
-
-_SIGNAL = re.compile("[^,;]+")
-_DELAY = re.compile(
-    r"(\d+(?:[.,]\d+)?|\.\d+)(?:e(\d{1,3}))?(?: ?(?:s|secs?|seconds?)\.?)?(?:[,;].*)?",
-    re.IGNORECASE,
-)
-"""A number of seconds; some write a decimal comma, a unit or more behind it."""
 
 
 def _delay(value: str) -> float | None:
