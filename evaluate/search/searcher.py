@@ -76,6 +76,14 @@ class Searcher:
                     "training",
                     hint="search in other words, or in the language of its texts",
                 )
-        image = storage.read_bytes(query.image) if query.image else None
+        image = _read(query.image) if query.image else None
         query_D = query_vector(query, image, self.embedder)
         return self.index.nearest(query_D, k, without=query.image or "")
+
+
+def _read(image: str) -> bytes:
+    try:
+        return storage.read_bytes(image)
+    except InputError as error:
+        hint = "a query image is named by its path from this folder, or by a URL"
+        raise InputError(str(error), hint=hint) from error

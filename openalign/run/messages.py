@@ -34,12 +34,18 @@ def changes(manifest: Manifest, inputs: StageInputs) -> str:
     changed = [
         *settings_that_differ(manifest.settings["settings"], inputs.settings["settings"]),
         *(
-            f"the result of `{name}`" if name in STAGES else f"the content of `{name}`"
+            f"the result of `{name}`" if name in STAGES else _content_of(name)
             for name, content in inputs.contents.items()
             if manifest.inputs.get(name) != content
         ),
     ]
     return "; ".join(changed) or "its file format"
+
+
+def _content_of(name: str) -> str:
+    """Return the name of an input in words; of a benchmark, what tasks need of it counts."""
+    is_benchmark = name.startswith("benchmarks.")
+    return f"the content of `{name}`" + (", or what is needed of it" if is_benchmark else "")
 
 
 def say_left_out(run: Run) -> None:

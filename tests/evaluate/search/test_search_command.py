@@ -54,6 +54,17 @@ def test_more_hits_than_images_are_all_images(
     assert len(found(capsys, root, "red", "-k", "1000")) == 5
 
 
+def test_a_query_image_that_is_not_there_is_told(
+    root: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["search", root, "--image", "nowhere.jpg"]) == 2
+
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "error: nowhere.jpg cannot be read: there is no such file\n\nhint: a query"
+    )
+
+
 def test_queries_of_a_file_have_the_answers_of_each_and_load_the_model_once(
     root: str,
     tmp_path: Path,
