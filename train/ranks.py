@@ -187,8 +187,8 @@ def from_every_rank(ranks: RankGroup, value: T) -> list[T]:
 def together(work: Callable[[], T], *, group: Any = None) -> list[T]:
     """Run `work` on every rank of a group and return all values, in the order of ranks.
 
-    An error of one rank is raised on all of them, so that none waits for another: a user's mistake
-    as it is, any other as a `StageError` on the ranks that did not have it.
+    An error of one rank is raised on all of them, so that none waits for another: one of ours as it
+    is, any other, as of a full disk, as a `StageError` that names the rank, where it was not.
     """
     value: T | None = None
     error: Exception | None = None
@@ -200,7 +200,7 @@ def together(work: Callable[[], T], *, group: Any = None) -> list[T]:
         found: list[Any] = [(value, None)]
     else:
         found = [None] * dist.get_world_size(group)
-        dist.all_gather_object(found, (value, _for_the_others(error, dist.get_rank(group))), group)
+        dist.all_gather_object(found, (value, _for_the_others(error, dist.get_rank())), group)
     if error is not None:
         raise error
     for _, other in found:

@@ -14,8 +14,11 @@ from openalign.lines import lines_of
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GZIP = b"\x1f\x8b"
 
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\]")
-"""Names that a candidate's URL can have. The standard takes more, such as quotation marks."""
+_NO_HOST = re.compile(r"[*\"'<>]|^\.|[^.]{64}")
+"""What no host's name has, though the standard takes some: marks of lists, too long a part."""
+
+_NO_BLANK = re.compile(r"[^\S ]")
+"""White space that URLs drop or escape, so that two entries would become one address."""
 
 _CUT_HASH = re.compile(r"[0-9a-f]{32,}")
 """No name of a host, but a sha256 that lost digits, or another hash."""
@@ -38,7 +41,7 @@ def read_lists(paths: Sequence[str]) -> Removals:
             entry = re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
             if not entry:
                 continue
-            if "\t" in entry:  # URLs drop it, so that columns would become one address
+            if _NO_BLANK.search(entry):
                 raise _problem(entry, path, number)
             if _SHA256.fullmatch(entry.lower()):
                 sha256s.append(entry.lower())
@@ -64,7 +67,7 @@ def _lines(path: str) -> list[str]:
 
 def _url(entry: str, path: str, number: int) -> str:
     url = canonical_url(entry)
-    if url is None or not _HOST.fullmatch(host_of(url)):
+    if url is None or _NO_HOST.search(host_of(url)):
         raise _problem(entry, path, number)
     return url
 
@@ -73,7 +76,7 @@ def _host(entry: str, path: str, number: int) -> str:
     name = entry.removeprefix(ANY_BELOW)
     url = canonical_url(f"http://{name}/")
     host = "" if url is None else host_of(url)
-    if not _HOST.fullmatch(host) or _CUT_HASH.fullmatch(host):
+    if not host or _NO_HOST.search(host) or _CUT_HASH.fullmatch(host.removesuffix(".")):
         raise _problem(entry, path, number)
     return entry[: len(entry) - len(name)] + host
 

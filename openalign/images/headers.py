@@ -13,6 +13,7 @@ from enum import StrEnum
 from PIL import Image, UnidentifiedImageError
 
 from openalign.images import png_chunks, signatures, tiff_tags, webp_chunks
+from openalign.images.png_chunks import EXIF_BYTES
 from openalign.images.signatures import SIGNATURE_BYTES, FileFormat, Kind, format_of
 
 SIDEWAYS = (5, 6, 7, 8)
@@ -64,8 +65,10 @@ def open_header(content: bytes, *, formats: tuple[str, ...] | None = None) -> Im
     elif found is signatures.WEBP:
         content = webp_chunks.whole(content)
     elif found is signatures.TIFF:
-        tiff_tags.require_few_pieces(content)
+        tiff_tags.require_modest_tags(content)
     image = Image.open(io.BytesIO(content), formats=formats)
+    if len(image.info.get("exif") or b"") > EXIF_BYTES:
+        del image.info["exif"]
     return tiff_tags.opened_rightly(image, content) if image.format == "TIFF" else image
 
 

@@ -6,7 +6,6 @@ reads all of them before it tells a size.
 
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import NamedTuple
 
 from PIL import Image
@@ -29,8 +28,11 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 _PIECE_BYTES = 1 << 20
 
-_CHECKSUM_BYTES = 4
-"""Behind the packed rows (zlib's Adler-32)."""
+_ZLIB_HEAD_BYTES = 2
+"""Before the packed rows; behind them stands their checksum (Adler-32)."""
+
+EXIF_BYTES = 1 << 16
+"""A JPEG's limit for EXIF. Tags may share bytes, and each is copied when they are read."""
 
 _PROFILE_BYTES = 1 << 20
 """Pillow's limit for an unpacked color profile. A longer one is ignored, as a broken one is."""
@@ -70,9 +72,9 @@ def without_metadata(content: bytes) -> bytes:
         kind = content[start + 4 : start + 8]
         if kind == b"PLTE":
             num_colors = (end - start - 12) // 3
-        # Of each kind there is but one; thousands of profiles would take minutes to unpack.
+        # Of each kind the first whole one counts: thousands of profiles take minutes to unpack.
         is_another = kind in seen
-        if kind in _SEEN:
+        if kind in _SEEN and not is_another and _is_as_written(content, start, end):
             seen.add(kind)
         if is_another or not _belongs(content, start, end, num_colors):
             parts.append(content[kept_from:start])
@@ -123,56 +125,60 @@ def _num_bytes(header: Header, *, is_interlaced: bool) -> int:
 
 
 def _num_unpacked(content: bytes, needed: int) -> int:
-    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed."""
-    return sum(map(len, _unpacked(content, needed)))
-
-
-def _unpacked(content: bytes, needed: int) -> Iterator[bytes]:
-    """Yield a PNG's pixels unpacked, as many bytes as are needed, or as there are.
+    """Return how many bytes a PNG's pixels have unpacked; no more are unpacked than needed.
 
     A decoder does not look further either: a broken checksum may follow.
     """
     unpacking, total = zlib.decompressobj(), 0
-    for start, end in _chunks(content):
-        if content[start + 4 : start + 8] != b"IDAT":
-            continue
-        packed = content[start + 8 : end - 4]
+    for data in _packed(content):
+        packed = data
         while packed and total < needed:
-            before, length = unpacking.copy(), min(_PIECE_BYTES, needed - total)
             try:
-                piece = unpacking.decompress(packed, length)
+                total += len(unpacking.decompress(packed, min(_PIECE_BYTES, needed - total)))
             except zlib.error:
-                # What came out is lost with it, where the checksum comes in one go with the rows.
-                with suppress(zlib.error):
-                    yield before.decompress(packed[:-_CHECKSUM_BYTES], length)
-                return
-            yield piece
-            total += len(piece)
+                return total
             packed = unpacking.unconsumed_tail
+    return total
+
+
+def _packed(content: bytes) -> Iterator[bytes]:
+    """Yield what the chunks of a PNG's pixels hold."""
+    for start, end in _chunks(content):
+        if content[start + 4 : start + 8] == b"IDAT":
+            yield content[start + 8 : end - 4]
 
 
 def with_checksum(content: bytes) -> bytes | None:
-    """Return a PNG packed anew whose rows are all there, as its chunks' checksums say; else None.
+    """Return a PNG with the checksum of its packed rows, if only that was wrong; else None.
 
-    Pillow gives an image up where the checksum of its packed rows alone is wrong.
+    Pillow gives such an image up. The checksums of its chunks say that it is as it was written.
     """
     header = read_header(content)
-    if header is None or not all(
-        _is_as_written(content, start, end)
-        for start, end in _chunks(content)
-        if content[start + 4 : start + 8] == b"IDAT"
-    ):
+    chunks = list(_chunks(content))
+    pixels = [each for each in chunks if content[each[0] + 4 : each[0] + 8] == b"IDAT"]
+    if header is None or not all(_is_as_written(content, *each) for each in pixels):
         return None
     needed = _num_bytes(header, is_interlaced=content[28] == 1)
-    rows = b"".join(_unpacked(content, needed))
-    if len(rows) < needed:
+    packed = b"".join(_packed(content))
+    unpacking = zlib.decompressobj(wbits=-zlib.MAX_WBITS)  # which knows no checksum
+    rest, total, checksum = packed[_ZLIB_HEAD_BYTES:], 0, 1
+    while not unpacking.eof:
+        try:
+            piece = unpacking.decompress(rest, _PIECE_BYTES)
+        except zlib.error:
+            return None
+        rest, total = unpacking.unconsumed_tail, total + len(piece)
+        checksum = zlib.adler32(piece, checksum)
+        if total > needed or not (piece or rest or unpacking.eof):
+            return None
+    if total < needed:
         return None
-    others = [content[start:end] for start, end in _chunks(content)]
+    end = len(packed) - len(unpacking.unused_data)
+    data = b"IDAT" + packed[:end] + checksum.to_bytes(4, "big")
+    others = [content[start:end] for start, end in chunks]
     before = [chunk for chunk in others if chunk[4:8] not in (b"IDAT", b"IEND")]
-    packed = zlib.compress(rows, 1)
-    checksum = zlib.crc32(b"IDAT" + packed).to_bytes(4, "big")
-    pixels = len(packed).to_bytes(4, "big") + b"IDAT" + packed + checksum
-    return b"".join([_SIGNATURE, *before, pixels, _END])
+    whole = (len(data) - 4).to_bytes(4, "big") + data + zlib.crc32(data).to_bytes(4, "big")
+    return b"".join([_SIGNATURE, *before, whole, _END])
 
 
 def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
@@ -189,7 +195,7 @@ def _belongs(content: bytes, start: int, end: int, num_colors: int) -> bool:
         case b"iCCP":
             return _is_small_profile(content[start + 8 : end - 4])
         case _:
-            return True
+            return end - start <= EXIF_BYTES
 
 
 def _is_as_written(content: bytes, start: int, end: int) -> bool:

@@ -23,11 +23,19 @@ _PLANES, _PALETTE, _TILE_WIDTH, _TILE_HEIGHT, _TILES = 284, 320, 322, 323, 324
 _UNCOMPRESSED = 1
 _ONE_BEHIND_THE_OTHER = 2
 
-_MOST_PIECES = 1 << 18
-"""More strips or tiles have no images of any size, and Pillow takes a second for 200,000."""
+_BIG = 43
+"""The version of a BigTIFF, where Pillow looks for it."""
 
-_MOST_TAGS = 1 << 12
-"""So many are looked at of one image."""
+_VALUE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""By the kind of a tag; others have a byte a value."""
+
+_BYTES = (1, 2, 6, 7)
+"""Kinds whose values stay bytes."""
+
+_MOST_VALUES = 1 << 19
+"""Of all tags. No image has more strips and tiles, and Pillow takes a second for 200,000."""
+
+_FEW_BYTES = 1 << 26
 
 _BIG_ENDIAN = re.compile(r"([FI];\d+)B([FS])")
 """Pillow's names of samples in a file's order. libtiff has them in this machine's, called N."""
@@ -64,28 +72,34 @@ def opened_rightly(image: Image.Image, content: bytes) -> Image.Image:
     return image
 
 
-def require_few_pieces(content: bytes) -> None:
-    """See, before Pillow reads its header, that a TIFF does not list millions of pieces.
+def require_modest_tags(content: bytes) -> None:
+    """See, before Pillow reads its header, that a TIFF's tags take no minutes and no gigabytes.
+
+    Pillow copies the values of each tag, and tags may share their bytes.
 
     Raises:
-        OSError: it does.
+        OSError: they do.
     """
-    if any(count > _MOST_PIECES for tag, count in _counts(content) if tag in (_STRIPS, _TILES)):
-        raise OSError("broken: no image has so many strips or tiles")
+    num_values = num_bytes = 0
+    for kind, count in _counts(content):
+        num_bytes += count * _VALUE_BYTES.get(kind, 1)
+        num_values += 0 if kind in _BYTES else count
+    if num_values > _MOST_VALUES or num_bytes > max(len(content), _FEW_BYTES):
+        raise OSError("broken: no image has tags of so many values")
 
 
 def _counts(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the tags of the first image with the numbers of their values, as far as they go."""
+    """Yield the kinds of the first image's tags and the numbers of their values, as Pillow does."""
     order = ">" if content[:2] == b"MM" else "<"
-    is_big = 43 in content[2:4]
+    is_big = content[2] == _BIG
     at, pointer, length, entry = (8, "Q", "Q", "HHQ8x") if is_big else (4, "I", "H", "HHI4x")
     with suppress(struct.error):  # it is cut off
         (at,) = struct.unpack_from(order + pointer, content, at)
         (num_tags,) = struct.unpack_from(order + length, content, at)
         at += struct.calcsize(order + length)
-        for _ in range(min(num_tags, _MOST_TAGS)):
-            tag, _kind, count = struct.unpack_from(order + entry, content, at)
-            yield tag, count
+        for _ in range(num_tags):
+            _tag, kind, count = struct.unpack_from(order + entry, content, at)
+            yield kind, count
             at += struct.calcsize(order + entry)
 
 

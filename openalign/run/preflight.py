@@ -47,9 +47,8 @@ def check(run: Run, names: Sequence[str]) -> None:
     _check_start(run, names)
     if "train" in names:
         _check_known_pairs(run, names)
-    # Last, because it makes the folder: a run that is refused leaves none.
-    storage.check_writable(run.config.root)
     _check_room(run.config.root)
+    storage.check_writable(run.config.root)  # last: it makes the folder
 
 
 def check_num_pairs(run: Run, manifest: Manifest | None, *, behind: str) -> None:

@@ -23,8 +23,18 @@ def test_what_overrides_name_is_kept_as_an_absolute_path(
     assert kept.benchmarks["flickr30k"].images == str(folder / "squares")  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_a_pattern_is_kept_as_an_absolute_one(folder: Path) -> None:
+    pattern = "benchmarks.web={kind: webdataset, path: 'squares/{0..1}.tar'}"
+    run = described("tiny-align", [EVALUATE[-1]], [pattern])
+    run.record()
+
+    kept = recorded(run.config.root, []).benchmarks["web"]
+    assert kept.path == str(folder / "squares" / "{0..1}.tar")  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def test_a_word_among_paths_stays(folder: Path) -> None:
-    """A task's `templates` are `auto`, or files."""
+    """A task's `templates` are `auto`, or files; a folder of that name is not meant."""
+    (folder / "auto").mkdir()
     task = "evaluate.tasks=[{kind: zero_shot, benchmark: flickr30k, templates: auto}]"
     run = described("tiny-align", [EVALUATE[-1]], [task])
     run.record()

@@ -18,7 +18,14 @@ from image_encoders import (
 from PIL import Image
 
 from openalign.files.states import FetchState
-from openalign.images.headers import ImageError, ImageFault, decoder_errors, read_size
+from openalign.images.headers import (
+    ImageError,
+    ImageFault,
+    decoder_errors,
+    open_header,
+    orientation_of,
+    read_size,
+)
 from openalign.images.signatures import SIGNATURE_BYTES
 from openalign.images.stored import store
 
@@ -157,3 +164,11 @@ def test_what_a_decoder_says_for_the_first_time_is_damage() -> None:
         raise KeyError(7)
 
     assert caught.value.detail == "JPEG: its data are damaged"
+
+
+def test_exif_longer_than_a_jpegs_is_not_read() -> None:
+    """Its tags may share their bytes, of which each would be a copy."""
+    short, long = exif(6), exif(6) + bytes(1 << 16)
+
+    assert orientation_of(open_header(encode(four_quarters(), "WEBP", exif=short))) == 6
+    assert orientation_of(open_header(encode(four_quarters(), "WEBP", exif=long))) == 1

@@ -237,8 +237,8 @@ def test_a_png_of_palette_colors_without_a_palette_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"iCCP", b"eXIf", b"tRNS"])
-def test_of_each_kind_the_first_counts(kind: bytes) -> None:
-    """As in libpng. To unpack each of thousands of profiles would take minutes."""
+def test_of_each_kind_the_first_that_is_whole_counts(kind: bytes) -> None:
+    """To unpack each of thousands of profiles would take minutes."""
     first = {b"iCCP": iccp(linear_profile())[1], b"eXIf": exif(6), b"tRNS": bytes(6)}[kind]
     other = {b"iCCP": iccp(swapped_profile())[1], b"eXIf": exif(3), b"tRNS": b"\0\1" * 3}[kind]
 
@@ -248,3 +248,13 @@ def test_of_each_kind_the_first_counts(kind: bytes) -> None:
     )
 
     assert without_metadata(often) == without_metadata(once)
+    start = 33  # behind the header's chunk, which ends with its checksum
+    damaged = png_chunk(kind, other)[:-1] + b"?"
+    assert without_metadata(once[:start] + damaged + once[start:]) == without_metadata(once)
+
+
+def test_exif_longer_than_a_jpegs_is_left_out() -> None:
+    """Its tags may share their bytes: 4,000 of 300 kB would be copied as a gigabyte."""
+    content = png(QUARTERS, depth=8, color_type=2, chunks=[(b"eXIf", exif(6) + bytes(1 << 16))])
+
+    assert without_metadata(content) == png(QUARTERS, depth=8, color_type=2)

@@ -125,22 +125,54 @@ def _halves(samples: bytes) -> list[bytes]:
     return [samples[: len(samples) // 2], samples[len(samples) // 2 :]]
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("tag", [273, 324])
-def test_millions_of_pieces_are_refused_before_they_are_read(
-    order: str, tag: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pillow takes half a minute for two million strips."""
-    monkeypatch.setattr(Image, "open", None)
-    many = b"\0\0\0\x08" * 300_000
-    begin = struct.pack(order + "2sHI", b"MM" if order == ">" else b"II", 42, 8)
-    table = struct.pack(f"{order}HHHII", 1, tag, 4, 300_000, 26)
-    big = struct.pack(order + "2sHHHQ", b"MM" if order == ">" else b"II", 43, 8, 0, 16)
-    big_table = struct.pack(f"{order}QHHQQ", 1, tag, 4, 300_000, 44)
+def tags_of(
+    entries: Sequence[tuple[int, int, int]], *, order: str = "<", is_big: bool = False
+) -> bytes:
+    """Return a TIFF whose entries, each a tag, its kind and a number, share the bytes behind."""
+    begin = b"MM" if order == ">" else b"II"
+    head = struct.pack(order + "2sHIH", begin, 42, 8, len(entries))
+    row, at = order + "HHII", 8
+    if is_big:
+        head = struct.pack(order + "2sHHHQQ", begin, 43, 8, 0, 16, len(entries))
+        row, at = order + "HHQQ", 16
+    return head + b"".join(struct.pack(row, *entry, at) for entry in entries) + bytes(1_300_000)
 
-    for content in (begin + table + b"\0" * 4 + many, big + big_table + b"\0" * 8 + many):
-        with pytest.raises(ImageError, match="TIFF: its pixels are damaged"):
-            decode(content)
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([(273, 4, 600_000)], id="strips"),
+        pytest.param([(324, 3, 600_000)], id="tiles"),
+        pytest.param([(65000, 7, 1)] * 5_000 + [(273, 4, 600_000)], id="behind many others"),
+        pytest.param([(282, 5, 600_000)], id="fractions"),
+        pytest.param([(65000, 7, 1_000_000)] * 100, id="the same bytes a hundred times"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("order", "is_big"), [("<", False), (">", False), ("<", True)], ids=["II", "MM", "BigTIFF"]
+)
+def test_tags_of_too_many_values_are_refused_before_they_are_read(
+    entries: list[tuple[int, int, int]],
+    order: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_big: bool,
+) -> None:
+    """Pillow takes seconds for millions of values, and a copy of the bytes of each tag."""
+    monkeypatch.setattr(Image, "open", None)
+
+    with pytest.raises(ImageError, match="so many values"):
+        decode(tags_of(entries, order=order, is_big=is_big))
+
+
+def test_the_version_of_a_big_tiff_is_where_pillow_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`MM`, 0, 43 is no BigTIFF to Pillow, which takes four bytes behind it for a place."""
+    monkeypatch.setattr(Image, "open", None)
+    entry = struct.pack(">HHHII", 1, 273, 4, 600_000, 8)
+    content = struct.pack(">2sHIQ", b"MM", 43, 16, 1 << 60) + entry + bytes(2_400_000)
+
+    with pytest.raises(ImageError, match="so many values"):
+        decode(content)
 
 
 def test_nothing_is_set_that_other_threads_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,8 @@ _DAY_FIRST = re.compile(
     r"\b(?P<day>\d\d?)[ -](?P<month>[a-z]{3})[a-z]*[-, ]+(?P<year>\d{4}|\d\d)\b"
 )
 _MONTH_FIRST = re.compile(
-    r"\b(?P<month>[a-z]{3})[a-z]* {1,2}(?P<day>\d\d?)(?: \d\d:\d\d:\d\d)?,? (?P<year>\d{4})\b"
+    r"\b(?P<month>[a-z]{3})[a-z]* {1,2}(?P<day>\d\d?)"
+    r"(?: \d\d:\d\d:\d\d(?: [a-z]{1,5})?)?,? (?P<year>\d{4})\b"
 )
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATE_CHARS = 64
@@ -107,7 +108,10 @@ def _directives(value: str) -> Iterator[tuple[str, str]]:
             continue
         if name in _WITH_VALUE:
             yield name, behind
-            yield from ((word, "") for word in rest.split()[1:] if word in WITHHELD)
+            for word in rest.split()[1:]:
+                if word.endswith(":"):
+                    break  # it begins what another agent is told
+                yield word.strip("\"'"), ""
             continue
         for word in name.split():
             yield word.strip("\"'"), ""

@@ -47,9 +47,11 @@ _LINE_END = re.compile("[\r\n]")
 _BLANK = " \t\0"
 # A group is for a name alone (RFC 9309 2.2.1); owners copy it from their logs with its version.
 _NAME = re.compile(r"[a-z0-9_-]+|\*(?=[ \t]|\Z)", re.IGNORECASE)
-_SIGNAL = re.compile("[^,;]+")
+_QUOTED = " \t\"'"
+"""Around names and words of signals."""
+
 _DELAY = re.compile(
-    r"(\d+(?:[.,]\d+)?|\.\d+)(?:e(\d{1,3}))?(?: ?(?:s|secs?|seconds?)\.?)?(?:[,;].*)?",
+    r"\+?(\d+(?:[.,]\d*)?|[.,]\d+)(?:e([+-]?\d{1,3}))?(?: ?(?:s|secs?|seconds?)\.?)?(?:[,;].*)?",
     re.IGNORECASE,
 )
 """A number of seconds; some write a decimal comma, a unit or more behind it."""
@@ -110,10 +112,10 @@ def rules_from(status: int, body: bytes) -> HostRules:
 
 def _text(body: bytes) -> str:
     """Return as much as is read, without a line that the limit cuts: half a path means another."""
+    text = decoded_text(body[:MAX_ROBOTS_BYTES])
     if len(body) > MAX_ROBOTS_BYTES:
-        body = body[:MAX_ROBOTS_BYTES]
-        body = body[: max(body.rfind(b"\n"), body.rfind(b"\r")) + 1]
-    return decoded_text(body)
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1]
+    return text
 
 
 def _parsed(text: str) -> HostRules:
@@ -180,15 +182,18 @@ def _add_signals(group: _Group, record: str, value: str) -> None:
 def training_in(record: str, signals: str) -> bool | None:
     """Return what a list of signals says about training models: yes, no, or nothing.
 
-    Parameters behind a signal's word (RFC 9651 3.1.2) change nothing, but some owners part signals
-    with semicolons.
+    Parameters behind a signal's word (RFC 9651 3.1.2) grant nothing, but some owners part signals
+    with semicolons, so that one may reserve.
     """
     signal, reserves, grants = TRAINING[record]
     said: bool | None = None
-    for part in _SIGNAL.findall(signals.lower()):
-        name, _, word = (text.strip() for text in part.partition("="))
-        if name == signal and word in (reserves, grants):
-            said = word == grants
+    for part in signals.lower().split(","):
+        pairs = [each.strip(_QUOTED).partition("=") for each in part.split(";")]
+        words = [word.strip(_QUOTED) for name, _, word in pairs if name.strip(_QUOTED) == signal]
+        if reserves in words:
+            said = False
+        elif words[:1] == [grants]:
+            said = True
     return said
 
 

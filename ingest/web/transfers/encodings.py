@@ -32,6 +32,9 @@ _ZSTD_FRAME = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
 _WRONG_CHECK = ("incorrect data check", "incorrect length check")
 """What zlib says where all of a stream is there, and its checksum is not that of the content."""
 
+_LENGTH_BYTES = 4
+"""Behind the checksum of a member of gzip."""
+
 # `<size>;chunk-signature=<...>`, from the second one on behind the line end of the last chunk.
 _CHUNK = re.compile(rb"(?:\r\n)?([0-9a-fA-F]{1,8})(?:;[^\r\n]{0,200})?\r\n")
 _START_OF_CHUNK = re.compile(
@@ -168,8 +171,20 @@ class _Gzip:
         self._member: zlib._Decompress | None = zlib.decompressobj(wbits=31)
         self._head = b""
         self._is_over = False
+        self._num_behind: int | None = None
+        """Bytes behind a checksum that is wrong; None as long as none is."""
+
+    def _check_end(self, behind: bytes) -> None:
+        """See that a member with a wrong checksum is the last: what follows it is in doubt."""
+        assert self._num_behind is not None
+        self._num_behind += len(behind.rstrip(b"\0"))
+        if self._num_behind > _LENGTH_BYTES:
+            raise ValueError("more follows a wrong checksum")
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        if self._num_behind is not None:
+            self._check_end(data)
+            return
         while data and not self._is_over:
             if self._member is None:
                 data = self._head + data
@@ -179,8 +194,11 @@ class _Gzip:
                 self._head, self._is_over = b"", data[:2] != b"\x1f\x8b"
                 self._member = zlib.decompressobj(wbits=31)
                 continue
-            if (yield from _inflated(self._member, data)):
-                self.is_complete = self._is_over = True
+            behind = yield from _inflated(self._member, data)
+            if behind is not None:
+                self.is_complete = True
+                self._num_behind = 0
+                self._check_end(behind)
                 return
             data = self._member.unused_data
             if self._member.eof:
@@ -200,8 +218,8 @@ class _Deflate:
             has_header = has_header and int.from_bytes(data[:2], "big") % 31 == 0
             self._stream = zlib.decompressobj(wbits=15 if has_header else -15)
         if not self.is_complete:
-            is_wrong = yield from _inflated(self._stream, data)
-            self.is_complete = is_wrong or self._stream.eof
+            behind = yield from _inflated(self._stream, data)
+            self.is_complete = behind is not None or self._stream.eof
 
 
 class _Brotli:
@@ -287,10 +305,10 @@ class _AwsChunks:
                 raise ValueError("no chunk begins where one should")
 
 
-def _inflated(stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bool]:
-    """Yield what the next bytes unpack to; return whether the stream ended in a wrong checksum.
+def _inflated(stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None, bytes | None]:
+    """Yield what the next bytes unpack to; return what stands behind a wrong checksum, or None.
 
-    Then the content is there all the same, and whoever decodes the image judges it.
+    The content is there all the same, and whoever decodes the image judges it.
     """
     while True:
         before = stream.copy()
@@ -299,21 +317,22 @@ def _inflated(stream: "zlib._Decompress", data: bytes) -> Generator[bytes, None,
         except zlib.error as error:
             if not any(said in str(error) for said in _WRONG_CHECK):
                 raise ValueError(str(error)) from error
-            yield _up_to_the_check(before, data)
-            return True
+            content, behind = _up_to_the_check(before, data)
+            yield content
+            return behind
         yield piece
         data = stream.unconsumed_tail
         if stream.eof or (not data and len(piece) < _PIECE_BYTES):
-            return False
+            return None
 
 
-def _up_to_the_check(stream: "zlib._Decompress", data: bytes) -> bytes:
-    """Return what bytes unpack to whose stream then ends in a checksum that is wrong."""
-    content = bytearray()
+def _up_to_the_check(stream: "zlib._Decompress", data: bytes) -> tuple[bytes, bytes]:
+    """Return what bytes unpack to whose stream ends in a wrong checksum, and those behind it."""
+    content, at = bytearray(), 0
     with suppress(zlib.error):
         for at in range(len(data)):
             content += stream.decompress(data[at : at + 1])
-    return bytes(content)
+    return bytes(content), data[at + 1 :]
 
 
 _STEPS: dict[str, Callable[[], _Step]] = {

@@ -12,7 +12,7 @@ import pycurl
 
 from openalign.files.states import FetchState
 from openalign.ingest.web.addresses import parse_networks
-from openalign.ingest.web.answers import REDIRECTS, BodyRule, Ending, Glance, Head, Refusal
+from openalign.ingest.web.answers import BodyRule, Ending, Glance, Head, Refusal
 from openalign.ingest.web.config import WebConfig
 from openalign.ingest.web.outages import Trouble
 from openalign.ingest.web.rules.opt_outs import opt_out_in
@@ -267,14 +267,12 @@ class Transfer:
         return self._answer.status != 0 and not 200 <= self._answer.status < 300
 
     def _has_unwanted_answer(self) -> bool:
-        """Tell whether the status alone decides, whatever of its answer is missing.
+        """Tell whether the header alone decides, whatever became of the body.
 
-        Behind an interim one the real one was to come, and of a redirect the header is needed.
+        Behind an interim one the real one was to come.
         """
-        answer = self._answer
-        if answer.status in REDIRECTS and not answer.is_header_whole:
-            return False
-        return self._is_unwanted_body() and not 100 <= answer.status < 200
+        is_whole = self._answer.is_header_whole and not 100 <= self._answer.status < 200
+        return is_whole and self._is_unwanted_body()
 
     def _on_header(self, line: bytes) -> int | None:
         answer = self._answer

@@ -129,7 +129,7 @@ def _seen_from_anywhere(value: T) -> T:
     changed: dict[str, Any] = {}
     for each in fields(value):
         found = getattr(value, each.name)
-        is_place = why_outside_identity(each) == LOCATION
+        is_place = why_outside_identity(each) == LOCATION and found != each.default
         changed[each.name] = _absolute(found) if is_place else _seen_from_anywhere(found)
     return cast("T", replaced(value, **changed))
 
@@ -138,9 +138,11 @@ def _absolute(place: Any) -> Any:
     """Return a place as an absolute path; what is none, as a word among paths, stays."""
     if isinstance(place, tuple):
         return tuple(map(_absolute, cast("tuple[Any, ...]", place)))
-    if isinstance(place, str) and place and storage.is_local(place) and storage.exists(place):
-        return storage.absolute(place)
-    return place
+    if not (isinstance(place, str) and storage.is_local(place)):
+        return place
+    begin = re.split(r"[*?\[{]", place, maxsplit=1)[0]
+    known = begin if begin == place else begin.rpartition("/")[0] or "."  # a pattern's folder
+    return storage.absolute(place) if place and storage.exists(known) else place
 
 
 def _usual_tasks(name: str, dataset: DatasetSettings) -> list[TaskSettings]:

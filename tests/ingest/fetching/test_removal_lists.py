@@ -41,7 +41,8 @@ def test_each_line_is_an_entry_in_its_canonical_form(tmp_path: Path, *, is_zippe
     [
         *("a b", "http://", "*.*.example", "ftp://a.example/x", "a*b", ".a.example", '"a.example"'),
         *("http://*.a.example/", "http://a.example/x\tremoved", "a.example\tremoved"),
-        *("ab" * 16, "ab" * 20, "a" * 63, "a" * 65),
+        *("http://a.example/x\u2028http://b.example/", "a.example\x0bb.example"),
+        *("ab" * 16, "ab" * 20, "a" * 63, "a" * 65, "g" * 64, "ab" * 32 + "."),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path: Path, entry: str) -> None:
@@ -69,3 +70,12 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path, content: bytes) -> None
 def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"list\.txt"):
         read_lists([str(tmp_path / "list.txt")])
+
+
+@pytest.mark.parametrize("url", ["http://a!b.example/x.jpg", "http://a~b.example/my photo.jpg"])
+def test_an_address_that_a_candidate_can_have_is_taken(tmp_path: Path, url: str) -> None:
+    (tmp_path / "list.txt").write_text(f"{url}\n")
+
+    removals = read_lists([str(tmp_path / "list.txt")])
+
+    assert removals.has_address(url.replace(" ", "%20"))

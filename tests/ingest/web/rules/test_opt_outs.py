@@ -30,6 +30,8 @@ TODAY = date(2026, 11, 1)
             "unavailable_after: 25 Jun 2030 15:00:00 PST, noai", "noai", id="a value is no name"
         ),
         pytest.param("max-image-preview: large noai", "noai", id="behind a value, without a comma"),
+        pytest.param('max-image-preview: large "noai"', "noai", id="behind a value, in quotes"),
+        pytest.param("max-image-preview: large otherbot: noai", None, id="of another agent"),
         pytest.param("max-image-preview: none", None, id="a value"),
         pytest.param(
             "unavailable_after: 2030-06-25 noai", "noai", id="behind a date, without a comma"
@@ -150,6 +152,7 @@ def test_a_page_withholds_itself_with_any_of_its_meta_elements() -> None:
         pytest.param("1.11.2026", False, id="with points, the day itself"),
         pytest.param("Sat Oct 31 15:00:00 2026", True, id="C's asctime"),
         pytest.param("Sun Nov  1 15:00:00 2026", False, id="C's asctime, the day itself"),
+        pytest.param("Sat Oct 31 15:00:00 UTC 2026", True, id="as `date` says it"),
         pytest.param("2026-10-1", True, id="ISO 8601 without a zero"),
         pytest.param("10/31/2026", False, id="slashes in an order that they do not tell"),
         pytest.param("1277424000", False, id="seconds"),
@@ -172,6 +175,9 @@ def test_a_date_that_is_over_withholds(form: str, when: str, *, is_over: bool) -
         pytest.param([], ["index, NoFollow"], True, id="meta element"),
         pytest.param([("x-robots-tag", "openalign: nofollow")], [], True, id="header"),
         pytest.param([("x-robots-tag", "otherbot: nofollow")], ["follow"], False, id="another"),
+        pytest.param(
+            [("x-robots-tag", "max-image-preview: large nofollow")], [], True, id="behind a value"
+        ),
         pytest.param([("x-header", "nofollow")], [], False, id="another header"),
         pytest.param([], ["none"], True, id="none means both"),
     ],

@@ -179,6 +179,18 @@ def test_broken_bytes_cost_their_own_line() -> None:
             id="signals that a semicolon parts",
         ),
         pytest.param(
+            'User-agent: *\nContent-Signal: ai-train="no"',
+            "/x",
+            "content-signal: ai-train=no",
+            id="a word in quotes",
+        ),
+        pytest.param(
+            "User-agent: *\nContent-Usage: train-ai=n;x=1;train-ai=y",
+            "/x",
+            "content-usage: train-ai=n",
+            id="a parameter grants nothing",
+        ),
+        pytest.param(
             "User-agent: *\nContent-Signal: ai-train=yes", "/x", None, id="training is granted"
         ),
         pytest.param(
@@ -272,6 +284,7 @@ def test_sitemaps_stand_anywhere_in_the_file() -> None:
     [
         *(("2.5", 2.5), ("30", 30.0), ("3000", 30.0), ("2,5", 2.5), ("10, 5", 10.0), ("1e1", 10.0)),
         *(("1s", 1.0), ("10 seconds", 10.0), ("5 sec.", 5.0), (".5; x", 0.5)),
+        *(("5.", 5.0), ("+5", 5.0), ("1e+1", 10.0), ("1e-1", 0.1)),
     ],
 )
 def test_a_crawl_delay_is_kept_up_to_half_a_minute(line: str, seconds: float) -> None:
@@ -301,3 +314,15 @@ def test_the_first_bytes_may_tell_the_encoding(encoding: str) -> None:
 
     assert rules.reason_against("http://a.example/%C3%BC.jpg") == "robots.txt disallows it"
     assert rules.reason_against("http://a.example/u.jpg") is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_the_last_whole_line_counts_where_a_file_is_cut(encoding: str) -> None:
+    start, last = "\ufeffUser-agent: *\n#", "\nDisallow: /last\n"
+    num_left = MAX_ROBOTS_BYTES - len((start + last).encode(encoding))
+    filled = start + "x" * (num_left // len("x".encode(encoding))) + last
+
+    rules = rules_from(200, (filled + "Disallow: /cut/off").encode(encoding))
+
+    assert rules.reason_against("http://a.example/last") == "robots.txt disallows it"
+    assert rules.reason_against("http://a.example/cut/off") is None

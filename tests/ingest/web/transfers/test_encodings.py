@@ -169,6 +169,16 @@ def test_a_body_that_is_damaged_behind_its_start_is_an_error(
         decoded(encoding, bytes(packed))
 
 
+@pytest.mark.parametrize("piece_bytes", [7, 1000, 10**9])
+def test_a_member_with_a_wrong_checksum_must_be_the_last(piece_bytes: int) -> None:
+    """Half of a body is not taken for all of it."""
+    first = gzip.compress(NOISE)[:-8] + b"x" * 8
+
+    assert decoded("gzip", first + bytes(99), piece_bytes=piece_bytes) == NOISE
+    with pytest.raises(EncodingError):
+        decoded("gzip", first + gzip.compress(NOISE), piece_bytes=piece_bytes)
+
+
 @pytest.mark.parametrize(
     ("encoding", "pack"),
     [
