@@ -3,7 +3,7 @@
 A shard's tar and index are written first and its ledger last. The ledger names both by their
 sha256, because two attempts at one shard write under the same names and may lose different images
 to the network. A shard is done when its ledger names the files beside it. Any other shard is
-fetched again.
+fetched again, one with a damaged ledger too.
 """
 
 import hashlib
@@ -206,12 +206,15 @@ class OpenShard:
 
 
 def finished_shard(folder: str, ledger_file: str) -> Part | None:
-    """Return the Part of a finished shard; None when its ledger does not name its files."""
+    """Return the Part of a finished shard; None when no whole ledger names its files."""
     url = storage.join(folder, ledger_file)
     if not storage.exists(url):
         return None
     content = storage.read_bytes(url)
-    table = pq.read_table(pa.BufferReader(content))
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (OSError, pa.ArrowInvalid):
+        return None
     files = named_by(table)
     shard = shard_of_ledger(ledger_file)
     names = {shard, index_name(shard)}

@@ -13,6 +13,7 @@ from fetches import bytes_of, config_of, image, rows_of, run
 from patience import wait_for
 
 from openalign.errors import StageError
+from openalign.files import storage
 from openalign.files.hashing import image_key
 from openalign.files.tables import write_table
 from openalign.ingest.fetching.ledger_files import check_part
@@ -50,7 +51,12 @@ def second_shard(folder: Path, suffix: str) -> Path:
 
 def put(suffix: str, source: Path, target: Path) -> None:
     """Copy one file of the second shard over another attempt's."""
-    shutil.copy(second_shard(source, suffix), second_shard(target, suffix))
+    write_as_an_attempt(second_shard(source, suffix), second_shard(target, suffix))
+
+
+def write_as_an_attempt(source: Path, target: Path) -> None:
+    """Copy a file as the stage writes its own: whoever reads meanwhile finds all of it or none."""
+    storage.write_bytes(str(target), source.read_bytes())
 
 
 def part_of(folder: Path) -> str:
@@ -61,6 +67,11 @@ def part_of(folder: Path) -> str:
 
 def _names(line: str) -> list[str]:
     return sorted(entry["name"] for entry in json.loads(line)["files"])
+
+
+def _is_ledger(path: Path) -> bool:
+    """Put ledgers last, behind the files that they name."""
+    return path.name.startswith("ledger-")
 
 
 TAR, INDEX = ".tar", ".index.parquet"
@@ -142,6 +153,21 @@ def test_a_ledger_that_names_no_files_is_not_trusted(web: Web, attempts: tuple[P
     assert web.asked.total() == 3 + 1
 
 
+@pytest.mark.parametrize("kept", [0, 0.1, 0.5, 0.99])
+def test_a_shard_with_a_damaged_ledger_is_fetched_again(
+    web: Web, attempts: tuple[Path, Path], kept: float
+) -> None:
+    whole, _ = attempts
+    before = bytes_of(whole)
+    [_, ledger] = sorted(whole.glob("ledger-*"))
+    content = ledger.read_bytes()
+    ledger.write_bytes(content[: int(kept * len(content))])
+
+    run(config_of(web), rows_of([SITE], NUM_IMAGES), whole)
+
+    assert bytes_of(whole) == before
+
+
 def test_what_another_attempt_ended_with_meanwhile_is_kept(
     web: Web, tmp_path: Path, attempts: tuple[Path, Path]
 ) -> None:
@@ -149,9 +175,9 @@ def test_what_another_attempt_ended_with_meanwhile_is_kept(
     late = tmp_path / "late"
 
     def end_the_other(handler: BaseHTTPRequestHandler) -> Reply:
-        for path in whole.iterdir():
+        for path in sorted(whole.iterdir(), key=_is_ledger):
             if path.is_file():
-                shutil.copy(path, late)
+                write_as_an_attempt(path, late / path.name)
         return Reply(status=404)
 
     web.routes[LOST] = end_the_other
@@ -172,7 +198,7 @@ def test_a_tar_that_is_written_over_while_the_job_goes_on_fails_it_and_the_next_
 
     def write_over(handler: BaseHTTPRequestHandler) -> Reply:
         wait_for(lambda: any((tmp_path / "late").glob("ledger-*")), "the first shard's end")
-        shutil.copy(first, tmp_path / "late")
+        write_as_an_attempt(first, tmp_path / "late" / first.name)
         return answer
 
     web.routes[LOST] = write_over
