@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.updates import AdamW, Lamb, Temperature
@@ -104,6 +104,44 @@ def test_without_adaptation_it_is_adamw() -> None:
 
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def by_the_formulas(
+    weight: Tensor, gradients: list[Tensor], *, decay: float, adapt: bool
+) -> Tensor:
+    """Return the weights after LAMB's steps (You et al., 2020, algorithm 2), in float64."""
+    rate, beta1, beta2, eps = 0.1, 0.9, 0.999, 1e-8
+    weight, mean, square = weight.double(), torch.zeros(()), torch.zeros(())
+    for number, gradient in enumerate(gradients, start=1):
+        mean = beta1 * mean + (1 - beta1) * gradient.double()
+        square = beta2 * square + (1 - beta2) * gradient.double() ** 2
+        update = mean / (1 - beta1**number) / ((square / (1 - beta2**number)).sqrt() + eps)
+        update = update + decay * weight
+        ratio = min(weight.norm() / update.norm(), 10.0) if adapt else 1.0
+        weight = weight - rate * ratio * update
+    return weight
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+def test_steps_are_those_of_the_formulas_whatever_the_shape(*, adapt: bool) -> None:
+    """Kernels go through 8 or 16 elements at once, and one by one through what is left."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = [(1,), (7,), (8, 2), (31, 33), (4, 3, 5, 5)]
+    weights = [torch.randn(shape, generator=draw) for shape in shapes]
+    ours = [nn.Parameter(weight.clone()) for weight in weights]
+    steps = [[torch.randn(shape, generator=draw) for shape in shapes] for _ in range(4)]
+    own = ShardedOptimizer([group(ours, weight_decay=0.3, adapt=adapt)])
+
+    for gradients in steps:
+        for mine, gradient in zip(ours, gradients, strict=True):
+            mine.grad = gradient
+        ours[-1].grad = gradients[-1].contiguous(memory_format=torch.channels_last)
+        own.step()
+
+    for number, (mine, weight) in enumerate(zip(ours, weights, strict=True)):
+        seen = [gradients[number] for gradients in steps]
+        expected = by_the_formulas(weight, seen, decay=0.3, adapt=adapt)
+        torch.testing.assert_close(mine.double(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_relative_step_is_a_share_of_the_value() -> None:
