@@ -134,6 +134,9 @@ def start_engine(
         dist_init_required=False,
     )
     together(partial(guard.check_engine, engine, config, world_size=ranks.world_size))
+    if ranks.world_size == 1 and config.zero.stage == 0:
+        # Else it copies all gradients into a buffer and back, to sum them over one rank.
+        engine.enable_backward_allreduce = False
 
     def lay_out() -> None:
         optimizer.layout = shard_layout(engine, optimizer)
