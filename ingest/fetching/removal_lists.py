@@ -27,8 +27,9 @@ _CUT_HASH = re.compile(r"[0-9a-f]{32,}")
 def read_lists(paths: Sequence[str]) -> Removals:
     """Return what the lists in text files, plain or gzipped, say.
 
-    A line is an image's URL, the sha256 of its file, a host, or a domain behind `*.`, which stands
-    for every host below it too. What follows a `#` behind white space is a remark.
+    A line is an image's URL, the sha256 of its file, a host, a site's URL without a path, which
+    stands for its host, or a domain behind `*.`, for every host below it too. What follows a `#`
+    behind white space is a remark.
 
     Raises:
         InputError: a list cannot be read, or names its file, the line and what stands there.
@@ -46,7 +47,10 @@ def read_lists(paths: Sequence[str]) -> Removals:
             if _SHA256.fullmatch(entry.lower()):
                 sha256s.append(entry.lower())
             elif "/" in entry:
-                urls.append(_url(entry, path, number))
+                url = _url(entry, path, number)
+                # A site's address is no image's: it names the site.
+                names_site = url.count("/") == 3 and url.endswith("/")
+                (hosts if names_site else urls).append(host_of(url) if names_site else url)
             else:
                 hosts.append(_host(entry, path, number))
     return removals_of(urls, hosts, sha256s)

@@ -50,7 +50,7 @@ def is_address(host: str) -> bool:
 
 def names_private_address(host: str, allowed: Sequence[Network]) -> bool:
     """Tell whether a host is written as an address that is not allowed, or is `localhost`."""
-    if host == "localhost" or host.endswith(".localhost"):
+    if f".{host.removesuffix('.')}".endswith(".localhost"):
         return not any(is_allowed(address, allowed) for address in ("127.0.0.1", "::1"))
     try:
         return not is_allowed(host.strip("[]"), allowed)

@@ -24,7 +24,10 @@ ANY_BELOW = "*."
 
 _FILE = "removals.parquet"
 
-_HOST = r"^https?://(\[[^\]]*\]|[^/:]*)"
+_HOST = r"^https?://(\[[^\]]*\]|[^/:]*?)\.?(?:[/:]|$)"
+"""`host.example.` is `host.example`: its last dot is the root, which is above each name anyway."""
+
+_ROOT = r"^(https?://[^/:\[]+)\.([/:]|$)"
 
 _Hashes = npt.NDArray[np.uint64]
 
@@ -58,7 +61,7 @@ class Removals:
 
     def of_addresses(self, urls: pl.Series) -> npt.NDArray[np.bool_]:
         """Tell which canonical image URLs are left out, by themselves or by their hosts."""
-        gone = _is_in(urls, self.urls)
+        gone = _is_in(urls.str.replace(_ROOT, "${1}${2}"), self.urls)
         if len(self.hosts):
             hosts = urls.str.extract(_HOST).fill_null("")
             gone |= _is_in(hosts, self.hosts)
@@ -68,7 +71,7 @@ class Removals:
 
     def has_address(self, url: str) -> bool:
         """Tell what `of_addresses` does for one, without the cost of a column."""
-        if _holds(self.urls, url):
+        if _holds(self.urls, _without_root(url)):
             return True
         if not len(self.hosts):
             return False
@@ -96,7 +99,8 @@ NO_REMOVALS = Removals()
 
 def removals_of(urls: list[str], hosts: list[str], sha256s: list[str]) -> Removals:
     """Return the record of entries; they are canonical."""
-    entries = (pl.Series(names, dtype=pl.String) for names in (urls, hosts, sha256s))
+    named = [_without_root(url) for url in urls], [host.removesuffix(".") for host in hosts]
+    entries = (pl.Series(names, dtype=pl.String) for names in (*named, sha256s))
     return Removals(*(np.unique(_hashes(names)) for names in entries))
 
 
@@ -121,6 +125,10 @@ def _domains_of(hosts: pl.Series) -> list[pl.Series]:
         found.append(domains)
         domains = domains.str.extract(r"^[^.]*\.(.*)$").fill_null("")
     return found
+
+
+def _without_root(url: str) -> str:
+    return re.sub(_ROOT, r"\1\2", url)
 
 
 def _hashes(texts: pl.Series) -> _Hashes:

@@ -56,6 +56,31 @@ def test_one_address_is_left_out_as_it_is_among_others(
     assert any(expected) == any(entries[:2])
 
 
+@pytest.mark.parametrize("dot", ["", "."])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (["http://b.example{}/x", "https://cdn.b.example{}:8443/x"], []),
+        ([], ["b.example{}", "cdn.b.example{}"]),
+        ([], ["*.b.example{}"]),
+    ],
+    ids=["addresses", "hosts", "a domain"],
+)
+def test_a_host_s_last_dot_makes_no_other_host(
+    entries: tuple[list[str], list[str]], dot: str
+) -> None:
+    urls = ["http://b.example/x", "http://b.example./x"]
+    urls += ["https://cdn.b.example:8443/x", "https://cdn.b.example.:8443/x"]
+    others = ["http://xb.example./x", "http://b.example/y."]
+
+    addresses, hosts = ([entry.format(dot) for entry in part] for part in entries)
+    removals = removals_of(addresses, hosts, [])
+
+    found = removals.of_addresses(pl.Series([*urls, others[0]])).tolist()
+    assert found == [True] * 4 + [False]
+    assert removals.has_address(others[1]) == bool(entries[1])
+
+
 def test_a_host_is_not_the_hosts_below_it() -> None:
     assert removals_of([], ["b.example"], []).of_addresses(URLS).tolist()[2:4] == [False, True]
 

@@ -36,6 +36,16 @@ def test_each_line_is_an_entry_in_its_canonical_form(tmp_path: Path, *, is_zippe
     assert removals.of_contents(pl.Series(["ab" * 32])).all()
 
 
+@pytest.mark.parametrize("entry", ["https://a.example", "http://a.example/", "http://A.example:80"])
+def test_the_address_of_a_site_is_its_host(tmp_path: Path, entry: str) -> None:
+    (tmp_path / "list.txt").write_text(entry)
+
+    removals = read_lists([str(tmp_path / "list.txt")])
+
+    urls = pl.Series(["https://a.example/1.png", "http://b.a.example/1.png"])
+    assert removals.of_addresses(urls).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

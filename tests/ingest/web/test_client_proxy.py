@@ -35,7 +35,11 @@ def test_a_proxy_is_asked_for_the_whole_address_and_its_own_is_not_judged(proxy:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1/x", "http://[::1]/x", "http://10.0.0.1/x", "http://localhost/x"]
+    "url",
+    [
+        *("http://127.0.0.1/x", "http://[::1]/x", "http://10.0.0.1/x", "http://localhost/x"),
+        *("http://localhost./x", "http://a.localhost/x", "http://a.localhost./x"),
+    ],
 )
 def test_an_address_that_is_private_as_it_is_written_is_refused(proxy: Web, url: str) -> None:
     assert failure(fetch(behind(proxy), [url])[url])[0] == "private_address"
