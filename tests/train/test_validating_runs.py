@@ -103,7 +103,7 @@ def test_pairs_are_looked_at_after_each_so_many_steps_and_at_the_end(trained: Pa
     [
         ("stage-2", CONFIG, 1e-5),
         ("uneven", UNEVEN, 1e-5),
-        pytest.param("bf16", AUTOCAST, 3e-3, id="bf16"),  # its rounding hangs on threads
+        pytest.param("bf16", AUTOCAST, 1e-2, id="bf16"),  # its rounding hangs on threads
     ],
 )
 def test_the_loss_is_that_of_held_out_pairs_by_the_oracle(
