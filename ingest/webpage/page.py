@@ -157,16 +157,17 @@ class Metas:
         self.reserves_tdm = False
         self.language: str | None = None
         for attributes in elements:
-            name = (attributes.get("property") or attributes.get("name") or "").strip().lower()
+            # Images are named by `property`, HTML goes by `name`: an opt-out may stand in either.
+            keys = [(attributes.get(key) or "").strip().lower() for key in ("property", "name")]
             content = attributes.get("content") or ""
-            if name:
+            if name := keys[0] or keys[1]:
                 self.named.append((name, content))
-            elif (attributes.get("http-equiv") or "").strip().lower() == "content-language":
+            if (attributes.get("http-equiv") or "").strip().lower() == "content-language":
                 words = (only_one(content) or "").split()
                 self.language = words[0] if words else self.language
-            if name == "tdm-reservation":
+            if "tdm-reservation" in keys:
                 self.reserves_tdm = self.reserves_tdm or content.strip() == "1"
-            elif name.partition("/")[0] in ("robots", "openalign"):
+            if any(key.partition("/")[0] in ("robots", "openalign") for key in keys):
                 self.directives.append(content)
 
 
