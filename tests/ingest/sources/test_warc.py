@@ -176,13 +176,24 @@ def test_texts_are_those_that_count() -> None:
     assert alts(only(page(html), texts=("title",))) == ["my cat"]
 
 
+@pytest.mark.parametrize("encoding", ["gzip", '"gzip"'])
+def test_a_page_of_several_members_has_all_of_its_images(encoding: str) -> None:
+    html = b"".join(b"<img src=%d.png alt=cat>" % number for number in range(50))
+    block = answer(gz(html[:400], html[400:]), f"Content-Encoding: {encoding}")
+
+    found = only(record(block))
+
+    assert found.state == "parsed"
+    assert len(alts(found)) == 50
+
+
 @pytest.mark.parametrize(
     ("block", "fault"),
     [
         pytest.param(b"", RecordFault.NO_HTTP, id="empty"),
         pytest.param(b"<html>", RecordFault.NO_HTTP, id="no header"),
         pytest.param(
-            answer(b"\xff\xfe" * 40, "Content-Encoding: br"),
+            answer(b"\xff\0" * 40, "Content-Encoding: br"),
             RecordFault.BAD_ENCODING,
             id="an encoding that it does not have",
         ),
