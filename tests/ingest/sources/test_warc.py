@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from archives_made import PAGE, answer, broken, gz, page, record
+from archives_made import PAGE, answer, broken, gz, in_small_letters, page, record
 from webpages import judged
 
 from openalign.files.states import PageState, RecordFault
@@ -174,6 +174,16 @@ def test_texts_are_those_that_count() -> None:
 
     assert alts(only(page(html))) == ["cat"]
     assert alts(only(page(html), texts=("title",))) == ["my cat"]
+
+
+def test_a_page_whose_record_has_names_in_small_letters_is_read_as_any_other() -> None:
+    small = in_small_letters(page(CAT, more="WARC-Truncated: length\r\n"))
+    first, second = pages(gz(small, page(CAT)))
+
+    assert isinstance(first, ArchivedPage)
+    assert isinstance(second, ArchivedPage)
+    assert (first.url, first.state, alts(first)) == (PAGE, "cut", ["a cat"])
+    assert (second.url, second.state, second.offset) == (PAGE, "parsed", len(gz(small)))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", '"gzip"'])
