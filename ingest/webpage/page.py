@@ -28,6 +28,7 @@ from openalign.ingest.webpage.page_text.encoding import (
     decode_page,
     encoding_of_meta_element,
 )
+from openalign.ingest.webpage.page_text.query import query_escape
 from openalign.ingest.webpage.page_text.xhtml import as_html
 from openalign.ingest.webpage.texts import TextKind
 
@@ -100,13 +101,14 @@ def parse_page(
     if decoded.is_guess and not is_xml and (named := _late_encoding(tree, decoded)):
         decoded = decode_as(body, named, is_cut=is_cut)
         tree = _tree(decoded, is_xml=is_xml)
-    document = Document(tree, page_url)
+    escape = query_escape(decoded.encoding)
+    document = Document(tree, page_url, escape=escape)
     scripts = document.scripts_of_type(_JSON_LD) if "json_ld" in texts else []
     document.remove_scripts()
     metas = Metas(document.metas)
     languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
-    images = ImagesToJudge(base=document.base, page_url=page_url, found=found)
+    images = ImagesToJudge(base=document.base, page_url=page_url, found=found, escape=escape)
     add_images(found, document, languages, texts, later=images if images_later else None)
     add_named_images(found, document.address, metas.named, texts, languages.of_page)
     for script in scripts:
