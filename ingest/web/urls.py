@@ -1,6 +1,7 @@
 """URLs in the canonical form of the WHATWG standard."""
 
 import re
+from collections.abc import Callable
 
 import ada_url
 import polars as pl
@@ -10,6 +11,9 @@ MAX_URL_CHARS = 4096
 
 MAX_HOST_CHARS = 253
 """What RFC 1035 leaves for the name of a host. DNS has no longer one."""
+
+Escape = Callable[[str], str]
+"""Escapes the characters of a query that are no ASCII, where a page does so in no UTF-8."""
 
 BAD_PORTS = frozenset(
     {
@@ -48,12 +52,13 @@ _BEHIND_FOLDER = re.compile(rf"(?![^/?]*:){_SEGMENT}(?:/(?:{_SEGMENT})?)*{_QUERY
 """Those that stand behind the base's last slash; a colon may end a scheme."""
 
 
-def canonical_url(raw: str, base: str | None = None) -> str | None:
+def canonical_url(raw: str, base: str | None = None, *, escape: Escape | None = None) -> str | None:
     """Return the canonical form of an http or https URL, or None when it is not one.
 
     Scheme and host in lower case, default port and fragment dropped, path and query escaped, dots
     resolved. A URL that carries a user name or password, or whose host is longer than a name can
-    be, is refused. `base` is canonical.
+    be, is refused. `base` is canonical. `escape` is for an address on a page whose encoding is not
+    UTF-8.
     """
     if len(raw) > MAX_URL_CHARS:
         return None
@@ -61,6 +66,10 @@ def canonical_url(raw: str, base: str | None = None) -> str | None:
         return None if _has_long_host(raw) else raw
     if base is not None and (joined := _joined_as_it_stands(raw, base)):
         return joined
+    if escape is not None and not raw.isascii():
+        before, mark, fragment = raw.partition("#")
+        path, question, query = before.partition("?")
+        raw = path + question + escape(query) + mark + fragment
     try:
         href = ada_url.normalize_url(raw) if base is None else ada_url.join_url(base, raw)
     except ValueError:

@@ -28,6 +28,7 @@ from openalign.ingest.webpage.page_text.encoding import (
     decode_page,
     encoding_of_meta_element,
 )
+from openalign.ingest.webpage.page_text.query import query_escape
 from openalign.ingest.webpage.page_text.xhtml import as_html
 from openalign.ingest.webpage.texts import TextKind
 
@@ -100,13 +101,14 @@ def parse_page(
     if decoded.is_guess and not is_xml and (named := _late_encoding(tree, decoded)):
         decoded = decode_as(body, named, is_cut=is_cut)
         tree = _tree(decoded, is_xml=is_xml)
-    document = Document(tree, page_url)
+    escape = query_escape(decoded.encoding)
+    document = Document(tree, page_url, escape=escape)
     scripts = document.scripts_of_type(_JSON_LD) if "json_ld" in texts else []
     document.remove_scripts()
     metas = Metas(document.metas)
     languages = Languages(document, metas.language or only_one(content_language))
     found = PairsFound()
-    images = ImagesToJudge(base=document.base, page_url=page_url, found=found)
+    images = ImagesToJudge(base=document.base, page_url=page_url, found=found, escape=escape)
     add_images(found, document, languages, texts, later=images if images_later else None)
     add_named_images(found, document.address, metas.named, texts, languages.of_page)
     for script in scripts:
@@ -157,16 +159,17 @@ class Metas:
         self.reserves_tdm = False
         self.language: str | None = None
         for attributes in elements:
-            name = (attributes.get("property") or attributes.get("name") or "").strip().lower()
+            # Images are named by `property`, HTML goes by `name`: an opt-out may stand in either.
+            keys = [(attributes.get(key) or "").strip().lower() for key in ("property", "name")]
             content = attributes.get("content") or ""
-            if name:
+            if name := keys[0] or keys[1]:
                 self.named.append((name, content))
-            elif (attributes.get("http-equiv") or "").strip().lower() == "content-language":
+            if (attributes.get("http-equiv") or "").strip().lower() == "content-language":
                 words = (only_one(content) or "").split()
                 self.language = words[0] if words else self.language
-            if name == "tdm-reservation":
+            if "tdm-reservation" in keys:
                 self.reserves_tdm = self.reserves_tdm or content.strip() == "1"
-            elif name.partition("/")[0] in ("robots", "openalign"):
+            if any(key.partition("/")[0] in ("robots", "openalign") for key in keys):
                 self.directives.append(content)
 
 

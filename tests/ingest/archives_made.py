@@ -44,6 +44,16 @@ def page(
     return record(answer(html.encode(), *headers), url=url, more=more, length=length)
 
 
+def in_small_letters(one: bytes) -> bytes:
+    """Return a record whose header has its names in lower case."""
+    head, end, block = one.partition(b"\r\n\r\n")
+    first, *fields = head.split(b"\r\n")
+    parts = [field.partition(b":") for field in fields]
+    return b"\r\n".join([first, *(name.lower() + b":" + value for name, _, value in parts)]) + (
+        end + block
+    )
+
+
 def gz(*records: bytes) -> bytes:
     """Return records in a member of gzip each."""
     return b"".join(gzip.compress(one, mtime=0) for one in records)

@@ -7,8 +7,9 @@ asked about the places where something is wrong.
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Protocol
 
 import zstandard
@@ -27,10 +28,14 @@ _MAX_HEADER_BYTES = 1 << 20
 NEXT_RECORD = re.compile(rb"(?<=\n)WARC/[01]\.\d\r?\n[A-Za-z-]+:")
 _LENGTH = re.compile(rb"\ncontent-length[ \t]*:[ \t]*(\d{1,18})[ \t]*\r?\n", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\n\r?\n")
+_FIELD_NAME = re.compile(rb"^[A-Za-z-]+(?=[ \t]*:)", re.MULTILINE)
 _BEHIND_RECORD = re.compile(rb"\r\n\r\n|\n\n|(?:\r\n?\r?|\n)?\Z")
 """What stands behind a record; the last one of a file may end with less."""
 
 _FIRST_LINE = b"WARC/1.0\r\n"
+
+SPELLINGS = {"warc-type": "WARC-Type", "content-length": "Content-Length"}
+"""Fields that fastwarc knows in one spelling alone; case means nothing (WARC 1.1, 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class Packing(Protocol):
 
     def extent(self, tape: Tape, start: int) -> Extent:
         """Return the end of the record that begins at a place."""
+        ...
+
+    def content(self, tape: Tape, start: int) -> Iterator[bytes]:
+        """Yield what is packed from a place on, at least to the end of the record there."""
         ...
 
     def next_record(self, tape: Tape, start: int) -> int | None:
@@ -78,6 +87,12 @@ class Plain:
         if behind is None:
             return Extent(fault=RecordFault.WRONG_LENGTH)
         return Extent(end=end + behind.end())
+
+    def content(self, tape: Tape, start: int) -> Iterator[bytes]:
+        """Yield what is packed from a place on, at least to the end of the record there."""
+        tape.seek(start)
+        while data := tape.read(_CHUNK_BYTES):
+            yield data
 
     def next_record(self, tape: Tape, start: int) -> int | None:
         """Return the first place from `start` on where a record begins; None if there is none."""
@@ -112,6 +127,14 @@ class Members:
         if not 0 <= head.num_bytes - head.record_bytes <= 4:
             return Extent(fault=RecordFault.WRONG_LENGTH)
         return Extent(end=tape.tell() - len(unpacker.unused_data))
+
+    def content(self, tape: Tape, start: int) -> Iterator[bytes]:
+        """Yield what is packed from a place on, at least to the end of the record there."""
+        tape.seek(start)
+        unpacker = self.unpacker()
+        while not unpacker.eof and (data := tape.read(_CHUNK_BYTES)):
+            if content := unpacker.decompress(data):
+                yield content
 
     def next_record(self, tape: Tape, start: int) -> int | None:
         """Return the first place from `start` on where a record begins; None if there is none."""
@@ -169,6 +192,28 @@ class _RecordHead:
             if length is not None and RECORD_START.match(self._head):
                 self.record_bytes = end.end() + int(length[1])
         self._is_over = end is not None or len(self._head) > _MAX_HEADER_BYTES
+
+
+class Respelled:
+    """The content of a record, with the names in its header as fastwarc knows them."""
+
+    def __init__(self, content: Iterator[bytes]) -> None:
+        self._content = content
+        head = b""
+        while (end := _HEADER_END.search(head)) is None and (data := next(content, b"")):
+            head += data
+        place = end.end() if end else len(head)
+        self._piece = BytesIO(_FIELD_NAME.sub(_as_known, head[:place]) + head[place:])
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most so many bytes; none at the end."""
+        while not (data := self._piece.read(size)) and (piece := next(self._content, b"")):
+            self._piece = BytesIO(piece)
+        return data
+
+
+def _as_known(name: re.Match[bytes]) -> bytes:
+    return SPELLINGS.get(name[0].decode().lower(), name[0].decode()).encode()
 
 
 def _find(

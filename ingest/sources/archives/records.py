@@ -7,11 +7,11 @@ behind it.
 
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Generic, TypeVar
 
 import msgspec
-from fastwarc import ArchiveIterator, WarcRecord
+from fastwarc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from openalign.files.states import RecordFault
 from openalign.ingest.sources.archives.packing import (
@@ -19,10 +19,12 @@ from openalign.ingest.sources.archives.packing import (
     NEXT_RECORD,
     PLAIN,
     RECORD_START,
+    SPELLINGS,
     UNPACKING_ERRORS,
     ZSTD,
     Members,
     Packing,
+    Respelled,
     begins_record,
 )
 from openalign.ingest.sources.archives.tape import ArchiveError, NoArchiveError, Source, Tape
@@ -76,16 +78,20 @@ def _records(
         yield from run.all_but_last()
         num_records += run.num_records
         begin, extent = run.begin, packing.extent(tape, run.begin)
+        if run.is_misspelled and extent.fault is None:
+            run.read_respelled(packing.content(tape, begin))
         if run.is_read and extent.fault is None:
             place = extent.end
             is_end, behind = _is_end(tape, place), packing.extent(tape, place)
-            if not is_end and behind.fault is None:
+            if not is_end and behind.fault is None and not run.is_misspelled:
                 # Both look whole, so the library took the header of the first one otherwise.
                 yield RecordFault.WRONG_LENGTH
                 continue
             yield from run.last()
             if is_end:
                 return
+            if behind.fault is None:
+                continue
             begin, extent = place, behind
         place = packing.next_record(tape, begin + 1)
         fault = extent.fault or RecordFault.NO_RECORD
@@ -111,6 +117,9 @@ class _RecordStretch(Generic[T]):
         self.is_read = False
         """Whether the library has read a record there, to its end."""
 
+        self.is_misspelled = False
+        """Whether that record has a field that the library passes over for its spelling."""
+
     def all_but_last(self) -> Iterator[FoundRecord[T]]:
         """Yield each record once the library has found the next one."""
         self._tape.seek(self.begin)
@@ -121,15 +130,32 @@ class _RecordStretch(Generic[T]):
                 self.begin, self._value, self.is_read = record.stream_pos, None, False
                 self.num_records += 1
                 self._tape.forget_before(self.begin)
+                self.is_misspelled = _is_misspelled(record)
+                if self.is_misspelled:
+                    return
                 self._value = self._take(record)
                 self.is_read = True
         except OSError:
             pass  # the library does not say what is wrong, and where
 
+    def read_respelled(self, content: Iterator[bytes]) -> None:
+        """Read the last record from its content, with all of its fields."""
+        with suppress(OSError), closing(Tape(Respelled(content))) as tape:
+            for record in ArchiveIterator(tape, parse_http=False):
+                self._value, self.is_read = self._take(record), True
+                return
+
     def last(self) -> Iterator[FoundRecord[T]]:
         """Yield the last record so far, if it is of interest."""
         if self._value is not None:
             yield FoundRecord(self.begin, self._value)
+
+
+def _is_misspelled(record: WarcRecord) -> bool:
+    if record.content_length and record.record_type != WarcRecordType.no_type:
+        return False
+    names = [name for name, _ in record.headers.items()]
+    return any(name not in SPELLINGS.values() and name.lower() in SPELLINGS for name in names)
 
 
 def _is_end(tape: Tape, place: int) -> bool:

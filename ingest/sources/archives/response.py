@@ -1,22 +1,20 @@
 """HTTP responses as archives keep them: the header, and the body without its encodings."""
 
 import re
-import zlib
-from collections.abc import Callable
-from io import BytesIO
-
-from fastwarc.stream_io import (  # pyright: ignore[reportMissingModuleSource]  # in Rust
-    BrotliReader,
-    ZstdReader,
-)
+from collections.abc import Iterator
 
 from openalign.ingest.web.answers import Head
+from openalign.ingest.web.transfers.encodings import Decoder, EncodingError, decoders_for
 
 MAX_HEADER_BYTES = 64 << 10
 
 _HEADER = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\n]*\n((?:(?!\r?\n)[^\n]*+\n)*)\r?\n")
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*((?:[^\n]++|\n[ \t])*)\n")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
+_PIECE_BYTES = 64 << 10
+_SNIFFED_BYTES = 1445
+_NO_TEXT = re.compile(rb"(?!\xff\xfe|\xfe\xff)[^\0-\x08\x0b\x0e-\x1a\x1c-\x1f]*+.", re.DOTALL)
+"""What begins so holds bytes of no text, as WHATWG MIME Sniffing tells them."""
 
 
 class UndecodedBodyError(ValueError):
@@ -50,10 +48,10 @@ def decoded_body(head: Head, body: bytes, *, max_bytes: int) -> tuple[bytes, boo
     is_cut = False
     if "chunked" in (head.header("transfer-encoding") or "").lower():
         body, is_cut = _without_chunks(body)
-    for name in reversed((head.header("content-encoding") or "").lower().split(",")):
-        decoder = _DECODERS.get(name.strip())
-        if decoder is not None and body.lstrip()[:1] != b"<":
-            body, is_part = decoder(body, max_bytes + 1)
+    named = [value for name, value in head.headers if name == "content-encoding"]
+    for decoder in decoders_for(named):
+        if body.lstrip()[:1] != b"<":
+            body, is_part = _decoded(decoder, body, max_bytes + 1)
             is_cut = is_cut or is_part
     return body, is_cut
 
@@ -72,56 +70,24 @@ def _without_chunks(body: bytes) -> tuple[bytes, bool]:
     return (b"".join(pieces), True) if pieces else (body, False)
 
 
-def _inflate(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Undo gzip or deflate, with or without zlib's own header."""
-    if body[:2] == b"\x1f\x8b":
-        forms = (31,)
-    elif body[:1] == b"\x78":
-        forms = (15, -15)
-    else:
-        forms = (-15,)
-    for form in forms:
-        unpacker = zlib.decompressobj(wbits=form)
-        try:
-            content = unpacker.decompress(body, max_bytes)
-        except zlib.error:
-            continue
-        return content, not unpacker.eof
-    raise UndecodedBodyError("deflate")
-
-
-def _gunzip(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    return _inflate(body, max_bytes) if body[:2] == b"\x1f\x8b" else (body, False)
-
-
-def _unbrotli(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    return _read(BrotliReader(BytesIO(body)), max_bytes)
-
-
-def _unzstd(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    is_zstd = body[:4] == b"\x28\xb5\x2f\xfd"
-    return _read(ZstdReader(BytesIO(body)), max_bytes) if is_zstd else (body, False)
-
-
-def _read(reader: BrotliReader | ZstdReader, max_bytes: int) -> tuple[bytes, bool]:
-    """Read as far as possible; a body that breaks off is cut, one without a beginning an error."""
-    pieces: list[bytes] = []
-    num_bytes = 0
+def _decoded(decoder: Decoder, body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """Decode as far as possible; a body that breaks off is cut, one that gives nothing an error."""
+    content = bytearray()
+    is_broken = False
     try:
-        while num_bytes < max_bytes and (data := reader.read(min(65536, max_bytes - num_bytes))):
-            pieces.append(data)
-            num_bytes += len(data)
-    except OSError as error:
-        if not pieces:
-            raise UndecodedBodyError(str(error)) from error
-        return b"".join(pieces), True
-    return b"".join(pieces), False
+        for piece in _pieces(decoder, body):
+            content += piece
+            if len(content) >= max_bytes:
+                break
+    except EncodingError:
+        is_broken = True
+    is_unchanged = body.startswith(content) if content else not decoder.is_complete
+    if is_unchanged and _NO_TEXT.match(body, 0, _SNIFFED_BYTES):
+        raise UndecodedBodyError("it is neither text nor what its header says")
+    return bytes(content[:max_bytes]), is_broken or not decoder.is_complete
 
 
-_DECODERS: dict[str, Callable[[bytes, int], tuple[bytes, bool]]] = {
-    "gzip": _gunzip,
-    "x-gzip": _gunzip,
-    "deflate": _inflate,
-    "br": _unbrotli,
-    "zstd": _unzstd,
-}
+def _pieces(decoder: Decoder, body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield from decoder.feed(body[start : start + _PIECE_BYTES])
+    yield from decoder.end()

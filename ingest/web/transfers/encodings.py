@@ -71,6 +71,11 @@ class Decoder:
         self._start = bytearray()
         self._is_sure = False
 
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the encoding's own end was there, or a body that stands as it is."""
+        return self._step is None or self._step.is_complete
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the content of the next bytes, in pieces of bounded size.
 
@@ -95,10 +100,13 @@ class Decoder:
         """
         if self._is_sure:
             return
-        start = bytes(self._start)
-        pieces = list(self._judged())
-        is_empty = self._step is not None and self._step.is_complete
-        yield from pieces if any(pieces) or is_empty else [start]
+        start, is_empty = bytes(self._start), True
+        for piece in self._judged():
+            is_empty = is_empty and not piece
+            yield piece
+        if is_empty and not self.is_complete:
+            self._step = None
+            yield start
 
     def _judged(self) -> Iterator[bytes]:
         start, self._start, self._is_sure = bytes(self._start), bytearray(), True
@@ -192,6 +200,7 @@ class _Gzip:
                 if len(data) < 2:  # the magic number's
                     return
                 self._head, self._is_over = b"", data[:2] != b"\x1f\x8b"
+                self.is_complete = self._is_over
                 self._member = zlib.decompressobj(wbits=31)
                 continue
             behind = yield from _inflated(self._member, data)

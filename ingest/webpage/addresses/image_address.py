@@ -11,7 +11,7 @@ from enum import IntEnum
 
 import msgspec
 
-from openalign.ingest.web.urls import canonical_url
+from openalign.ingest.web.urls import Escape, canonical_url
 from openalign.ingest.webpage.addresses.srcset import srcset_candidates
 from openalign.ingest.webpage.texts import names
 
@@ -193,11 +193,16 @@ def _by_size(
     yield from small
 
 
-def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddress:
-    """Return the first of the most promising addresses; one that is broken has no URL."""
+def best_address(
+    offers: Iterable[Offer], base: str, page_url: str, *, escape: Escape | None = None
+) -> ImageAddress:
+    """Return the first of the most promising addresses; one that is broken has no URL.
+
+    `escape` is as in `canonical_url`.
+    """
     best = NO_ADDRESS
     for offer in offers:
-        address = _judge(offer, base, page_url)
+        address = _judge(offer, base, page_url, escape)
         if address.promise is Promise.GOOD:
             return address
         if address.raw and address.promise < best.promise:
@@ -205,23 +210,27 @@ def best_address(offers: Iterable[Offer], base: str, page_url: str) -> ImageAddr
     return best
 
 
-def address_of_src(raw: str, base: str, page_url: str) -> ImageAddress:
+def address_of_src(
+    raw: str, base: str, page_url: str, *, escape: Escape | None = None
+) -> ImageAddress:
     """Return what `best_address` does for a `src` alone."""
     raw = raw.strip()
     url = _plain_url(raw, base, page_url)
     if url is not None:
         return ImageAddress(raw, url, Promise.GOOD, "src")
-    return best_address((Offer(raw, "src"),) if raw else (), base, page_url)
+    return best_address((Offer(raw, "src"),) if raw else (), base, page_url, escape=escape)
 
 
-def address_of_img(attributes: Attributes, base: str, page_url: str) -> ImageAddress:
+def address_of_img(
+    attributes: Attributes, base: str, page_url: str, *, escape: Escape | None = None
+) -> ImageAddress:
     """Return what `best_address` does for the `img_offers` of an element."""
     name = foremost_attribute(attributes)
     raw = (attributes.get(name) or "").strip()
     url = _plain_url(raw, base, page_url)
     if url is not None:
         return ImageAddress(raw, url, Promise.GOOD, name)
-    return best_address(img_offers(attributes), base, page_url)
+    return best_address(img_offers(attributes), base, page_url, escape=escape)
 
 
 def has_src_alone(attributes: Attributes) -> bool:
@@ -251,7 +260,7 @@ def _plain_url(raw: str, base: str, page_url: str) -> str | None:
     return None if url in (page_url, base) or _is_placeholder(stem.lower()) else url
 
 
-def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
+def _judge(offer: Offer, base: str, page_url: str, escape: Escape | None) -> ImageAddress:
     raw = offer.raw.strip()
     if not offer.media_type and (plain := _plain_url(raw, base, page_url)):
         return ImageAddress(raw, plain, Promise.GOOD, offer.attribute)
@@ -259,7 +268,7 @@ def _judge(offer: Offer, base: str, page_url: str) -> ImageAddress:
         return ImageAddress(raw, None, Promise.DATA, offer.attribute)
     if not raw or _NO_ADDRESS.match(raw) or _UNFILLED.search(raw):
         return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)
-    url = canonical_url(raw, base)
+    url = canonical_url(raw, base, escape=escape)
     # An address such as `?` is that of the page, which is no image.
     if url is None or url in (page_url, base):
         return ImageAddress(raw, None, Promise.BROKEN, offer.attribute)

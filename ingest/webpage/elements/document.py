@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from selectolax.lexbor import LexborCSSSelector, LexborHTMLParser, LexborNode
 
-from openalign.ingest.web.urls import canonical_url
+from openalign.ingest.web.urls import Escape, canonical_url
 from openalign.ingest.webpage.addresses.image_address import (
     Attributes,
     ImageAddress,
@@ -28,10 +28,15 @@ _SEARCH = _Search()
 class Document:
     """A page's tree and where it lies."""
 
-    def __init__(self, tree: LexborHTMLParser, page_url: str) -> None:
+    def __init__(
+        self, tree: LexborHTMLParser, page_url: str, *, escape: Escape | None = None
+    ) -> None:
         self._tree = tree
         self.page_url = page_url
         """Canonical."""
+
+        self.escape = escape
+        """What `canonical_url` is to know of the page's encoding."""
 
         self._num_read = 0
         self.metas: list[Attributes] = [node.attributes for node in self.named("meta")]
@@ -41,7 +46,7 @@ class Document:
         self._styles = self.named("style")
         hrefs = ((node.attributes.get("href") or "").strip() for node in self.named("base"))
         base = next(filter(None, hrefs), "")
-        self.base = (canonical_url(base, page_url) if base else None) or page_url
+        self.base = (canonical_url(base, page_url, escape=escape) if base else None) or page_url
         """What the page's addresses are relative to; canonical."""
 
     @property
@@ -87,8 +92,8 @@ class Document:
 
     def address(self, offers: Iterable[Offer]) -> ImageAddress:
         """Return the first of the most promising addresses."""
-        return best_address(offers, self.base, self.page_url)
+        return best_address(offers, self.base, self.page_url, escape=self.escape)
 
     def url(self, raw: str) -> str | None:
         """Return the canonical form of an address on the page, or None where it is none."""
-        return canonical_url(raw, self.base)
+        return canonical_url(raw, self.base, escape=self.escape)

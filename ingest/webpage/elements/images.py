@@ -149,7 +149,8 @@ class _Addresses:
 
     def of_image(self, image: LexborNode, attributes: Attributes) -> ImageAddress:
         """Return the best address of an image: its own, its picture's, or its noscript twin's."""
-        best = address_of_img(attributes, self._document.base, self._document.page_url)
+        page = self._document
+        best = address_of_img(attributes, page.base, page.page_url, escape=page.escape)
         if best.promise is Promise.GOOD:
             return best
         outermost = image

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from openalign.files.states import FoundIn
-from openalign.ingest.web.urls import MAX_URL_CHARS
+from openalign.ingest.web.urls import MAX_URL_CHARS, Escape
 from openalign.ingest.webpage.addresses.address_columns import plain_urls
 from openalign.ingest.webpage.addresses.image_address import (
     Attributes,
@@ -24,7 +24,7 @@ from openalign.ingest.webpage.text_columns import collapse_each
 from openalign.ingest.webpage.texts import collapse
 
 _MOST_URL_CHARS = 32 * MAX_URL_CHARS
-"""A character of an address becomes twelve where its four bytes are escaped, in a host's name a few
+"""A character of an address becomes sixteen where its number is escaped, in a host's name a few
 more, and what is longer than `MAX_URL_CHARS` is no address."""
 
 
@@ -36,6 +36,9 @@ class ImagesToJudge:
     page_url: str
     found: PairsFound
     """What the page has beside them, to which their pairs are added."""
+
+    escape: Escape | None = None
+    """What `canonical_url` is to know of the page's encoding."""
 
     raws: list[str] = field(default_factory=list[str])
     """The address that each offers first."""
@@ -128,7 +131,7 @@ def _judge(
         page.found.add_without_text()
         return
     if attributes is None:
-        address = address_of_src(raw, page.base, page.page_url)
+        address = address_of_src(raw, page.base, page.page_url, escape=page.escape)
     else:
-        address = address_of_img(attributes, page.base, page.page_url)
+        address = address_of_img(attributes, page.base, page.page_url, escape=page.escape)
     page.found.add(address, text, FoundIn.IMG_ALT, language)

@@ -45,6 +45,14 @@ _UNKNOWN = re.compile("[\udc80-\udcff]")
 _EUC_JP = re.compile(
     rb"[\x00-\x7f]++|\x8e[\xa1-\xdf]|\x8f[\xa1-\xfe]{2}|[\xa1-\xfe]{2}|(\x8f?[\x80-\xff]\Z)|[\x80-\xff]"
 )
+# The characters of ISO-2022-JP, by byte.
+_ASCII = "".join(chr(b) if b < 0x80 and b not in (0x0E, 0x0F) else "\ufffd" for b in range(256))
+_ROMAN = _ASCII.replace("\\", "\xa5").replace("~", "\u203e")
+_KATAKANA = "".join(chr(0xFF40 + b) if 0x21 <= b <= 0x5F else "\ufffd" for b in range(256))
+_JIS_SETS = {b"(B": _ASCII, b"(J": _ROMAN, b"(I": _KATAKANA, b"$@": None, b"$B": None}
+"""What follows an escape, by what stands behind it; None for characters of two bytes."""
+
+_JIS_PAIRS = re.compile(rb"((?:[!-~]{2})++)|([!-~])\Z|[!-~]?[^!-~]")
 
 
 def decode(body: bytes, encoding: str, *, is_cut: bool) -> str:
@@ -56,6 +64,8 @@ def decode(body: bytes, encoding: str, *, is_cut: bool) -> str:
         return "\ufffd" if body else ""
     if encoding == "x-user-defined":
         return "".join(chr(byte if byte < 0x80 else 0xF700 + byte) for byte in body)
+    if encoding == "iso-2022-jp":
+        return _iso_2022_jp(body, is_cut=is_cut)
     # GBK is the older name of what decodes in the same way.
     encoding = "gb18030" if encoding == "gbk" else encoding
     codec = codecs.getincrementaldecoder(_CODECS.get(encoding, encoding))
@@ -110,4 +120,38 @@ def _in_shift_jis(pair: bytes) -> str:
     row, cell = pair[0] - 0xA1, pair[1] - 0xA1
     lead = row // 2 + (0x81 if row < 62 else 0xC1)
     trail = cell + (0x9F if row % 2 else 0x40 if cell < 63 else 0x41)
-    return bytes([lead, trail]).decode("cp932", errors="replace") if row >= 0 <= cell else "\ufffd"
+    text = bytes([lead, trail]).decode("cp932", errors="replace") if row >= 0 <= cell else ""
+    return text if len(text) == 1 else "\ufffd"
+
+
+def _iso_2022_jp(body: bytes, *, is_cut: bool) -> str:
+    """Return text whose escapes say which characters follow; Python's codec knows fewer of them."""
+    start, *stretches = body.split(b"\x1b")
+    if is_cut and stretches and stretches[-1] in (b"", b"(", b"$"):
+        del stretches[-1]
+    characters, is_bare = _ASCII, False
+    pieces = [start.decode("latin-1").translate(_ASCII)]
+    for number, behind in enumerate(stretches, start=1):
+        is_known = behind[:2] in _JIS_SETS
+        # One right behind another could hide a part of a word.
+        pieces.append("\ufffd" if is_bare or not is_known else "")
+        characters = _JIS_SETS[behind[:2]] if is_known else characters
+        stretch = behind[2:] if is_known else behind
+        is_bare = is_known and not stretch
+        if characters is None:
+            pieces.append(_jis_pairs(stretch, is_cut=is_cut and number == len(stretches)))
+        else:
+            pieces.append(stretch.decode("latin-1").translate(characters))
+    return "".join(pieces)
+
+
+def _jis_pairs(stretch: bytes, *, is_cut: bool) -> str:
+    pieces: list[str] = []
+    for found in _JIS_PAIRS.finditer(stretch):
+        pairs, half = found.groups()
+        if pairs:
+            # EUC-JP has the same pairs in bytes above 0x80.
+            pieces.append(decode(bytes(byte | 0x80 for byte in pairs), "euc-jp", is_cut=False))
+        elif not (half and is_cut):
+            pieces.append("\ufffd")
+    return "".join(pieces)

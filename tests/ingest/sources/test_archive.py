@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archives_made import answer, broken, gz, page, record, wat
+from archives_made import answer, broken, gz, in_small_letters, page, record, wat
 from faulty_web import Reply, serve
 
 from openalign.errors import InputError
@@ -222,6 +222,7 @@ def test_an_archive_passes(tmp_path: Path, content: bytes) -> None:
         pytest.param(
             gz(INFO, wat()), "is a WAT file, and the source is of kind warc", "kind: wat", id="WAT"
         ),
+        pytest.param(in_small_letters(wat()), "is a WAT file", "kind: wat", id="small letters"),
         pytest.param(gz(INFO, TEXT), "is a WET file", "take the WARC or WAT files", id="WET"),
     ],
 )

@@ -277,6 +277,7 @@ def test_xhtml_is_read_as_its_server_declares_it(web: Web, tmp_path: Path) -> No
     "head",
     [
         pytest.param('<meta name="tdm-reservation" content="1">', id="TDM"),
+        pytest.param("<meta property=x name=robots content=noai>", id="beside a property"),
         pytest.param("<meta name=robots content=noimageindex>", id="no images"),
         pytest.param("<meta name=robots content='index, noml'>", id="no machine learning"),
         pytest.param("<meta name=OpenALIGN/0.1 content=noindex>", id="our name and version"),

@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from archives_made import PAGE, answer, broken, gz, page, record
+from archives_made import PAGE, answer, broken, gz, in_small_letters, page, record
 from webpages import judged
 
 from openalign.files.states import PageState, RecordFault
@@ -176,13 +176,34 @@ def test_texts_are_those_that_count() -> None:
     assert alts(only(page(html), texts=("title",))) == ["my cat"]
 
 
+def test_a_page_whose_record_has_names_in_small_letters_is_read_as_any_other() -> None:
+    small = in_small_letters(page(CAT, more="WARC-Truncated: length\r\n"))
+    first, second = pages(gz(small, page(CAT)))
+
+    assert isinstance(first, ArchivedPage)
+    assert isinstance(second, ArchivedPage)
+    assert (first.url, first.state, alts(first)) == (PAGE, "cut", ["a cat"])
+    assert (second.url, second.state, second.offset) == (PAGE, "parsed", len(gz(small)))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", '"gzip"'])
+def test_a_page_of_several_members_has_all_of_its_images(encoding: str) -> None:
+    html = b"".join(b"<img src=%d.png alt=cat>" % number for number in range(50))
+    block = answer(gz(html[:400], html[400:]), f"Content-Encoding: {encoding}")
+
+    found = only(record(block))
+
+    assert found.state == "parsed"
+    assert len(alts(found)) == 50
+
+
 @pytest.mark.parametrize(
     ("block", "fault"),
     [
         pytest.param(b"", RecordFault.NO_HTTP, id="empty"),
         pytest.param(b"<html>", RecordFault.NO_HTTP, id="no header"),
         pytest.param(
-            answer(b"\xff\xfe" * 40, "Content-Encoding: br"),
+            answer(b"\xff\0" * 40, "Content-Encoding: br"),
             RecordFault.BAD_ENCODING,
             id="an encoding that it does not have",
         ),

@@ -175,6 +175,11 @@ def test_a_page_has_the_language_that_it_names(
             {"metas": [{"name": "tdm-reservation", "content": "1"}]}, "robots_denied", id="TDM"
         ),
         pytest.param(
+            {"metas": [{"name": "robots", "property": "x", "content": "noai"}]},
+            "robots_denied",
+            id="robots beside a property",
+        ),
+        pytest.param(
             {"headers": {"Content-Type": "text/html", "X-Robots-Tag": ["nofollow", "noindex"]}},
             "robots_denied",
             id="header",

@@ -120,6 +120,33 @@ def test_a_meta_element_reserves_text_and_data_mining() -> None:
     assert not parse("<meta name=tdm-reservation content=0>").reserves_tdm
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param("name={} property=x", id="name beside a property"),
+        pytest.param("name=x property={}", id="property beside a name"),
+        pytest.param("property={}", id="property alone"),
+        pytest.param("name={} property=' '", id="an empty property"),
+        pytest.param("name={} http-equiv=content-language", id="http-equiv"),
+    ],
+)
+def test_no_other_attribute_hides_an_opt_out(attributes: str) -> None:
+    page = parse(
+        f"<meta {attributes.format('robots')} content=noai>"
+        f"<meta {attributes.format('tdm-reservation')} content=1>"
+    )
+
+    assert page.directives == ["noai"]
+    assert page.reserves_tdm
+
+
+def test_an_image_that_has_a_property_and_a_name_is_one() -> None:
+    og = "property=og:image name=twitter:image content=/o.png"
+    alt = "property=og:image:alt name=twitter:image:alt content=o"
+
+    assert pairs(f"<meta {og}><meta {alt}>") == [("/o.png", "o", "og_image")]
+
+
 def test_links_that_say_nofollow_are_apart() -> None:
     page = parse(
         "<a rel=nofollow href=/a><a rel='noopener NoFollow' href=/b><a href=/b>"

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import pytest
 import zstandard
-from archives_made import Trickle, broken, gz, page, record, zst
+from archives_made import Trickle, broken, gz, in_small_letters, page, record, zst
 from fastwarc import WarcRecord, WarcRecordType
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
@@ -208,6 +208,50 @@ def test_an_archive_without_a_record_says_so(content: bytes, problem: str) -> No
 def test_another_kind_of_file_is_told_from_a_damaged_archive(content: bytes) -> None:
     with pytest.raises(NoArchiveError, match="it begins with"):
         list(read_records(BytesIO(content), take))
+
+
+def plain(*records: bytes) -> bytes:
+    return b"".join(records)
+
+
+def as_a_whole(*records: bytes) -> bytes:
+    return gzip.compress(b"".join(records))
+
+
+@pytest.mark.parametrize("pack", [plain, gz, zst, as_a_whole])
+@pytest.mark.parametrize("small", ["a", "b", "d", "ab", "cd", "abcd"])
+def test_the_case_of_field_names_means_nothing(pack: Pack, small: str) -> None:
+    """WARC 1.1, section 4; fastwarc knows some in one spelling alone."""
+    for spell in (
+        in_small_letters,
+        lambda one: one.replace(b"WARC-Type", b"warc-type"),
+        lambda one: one.replace(b"Content-Length", b"CONTENT-LENGTH"),
+    ):
+        spelled = zip(NAMES, RECORDS, strict=True)
+        content = pack(*(spell(one) if name in small else one for name, one in spelled))
+
+        assert read(content) == (list(NAMES), "")
+
+
+@pytest.mark.parametrize(
+    ("pack", "fault"),
+    [pytest.param(plain, NO_RECORD, id="plain"), pytest.param(gz, DAMAGED, id="gzip")],
+)
+def test_damage_beside_a_record_in_small_letters_costs_itself_alone(
+    pack: Pack, fault: RecordFault
+) -> None:
+    small = in_small_letters(B)
+    wrong = small.replace(b"content-length: ", b"content-length: 9")
+
+    assert read(pack(A, small) + b"?\n" * 50 + pack(C)) == (["a", "b", fault, "c"], "")
+    assert read(pack(A, wrong, C)) == (["a", WRONG_LENGTH, "c"], "")
+    assert read(pack(A) + pack(small)[:-50])[0] == ["a", CUT_SHORT]
+
+
+def test_a_record_without_a_type_is_no_fault() -> None:
+    odd = in_small_letters(record(b"x", kind="odd"))
+
+    assert read(gz(odd, A, B.replace(b"WARC-Type", b"X-Type"), odd, C)) == (["a", "c"], "")
 
 
 def test_a_record_that_is_not_wanted_is_no_fault() -> None:

@@ -87,6 +87,17 @@ def raw_deflate(content: bytes) -> bytes:
         pytest.param("br", BROTLI_HTML, id="brotli"),
         pytest.param("zstd", zstandard.compress(HTML), id="zstandard"),
         pytest.param("br, gzip", gzip.compress(BROTLI_HTML), id="two"),
+        pytest.param(
+            "gzip", gzip.compress(HTML[:400]) + gzip.compress(HTML[400:]), id="gzip, two members"
+        ),
+        pytest.param("gzip", gzip.compress(HTML) + bytes(9), id="gzip with padding"),
+        pytest.param("gzip", gzip.compress(HTML)[:-8] + b"x" * 8, id="gzip, a wrong checksum"),
+        pytest.param(
+            "zstd", zstandard.compress(HTML[:400]) + zstandard.compress(HTML[400:]), id="two frames"
+        ),
+        pytest.param('"gzip"', gzip.compress(HTML), id="in quotes"),
+        pytest.param("'GZIP'; q=1", gzip.compress(HTML), id="with a parameter"),
+        pytest.param("UTF-8, gzip", gzip.compress(HTML), id="among unknown names"),
         pytest.param("identity", HTML, id="none"),
         pytest.param("gzip", HTML, id="undone before"),
         pytest.param("br", HTML, id="brotli undone before"),
@@ -121,10 +132,55 @@ def test_a_body_that_ends_within_its_encoding_is_cut() -> None:
     assert len(content) > 100
 
 
-@pytest.mark.parametrize("encoding", ["deflate", "br"])
-def test_a_body_that_cannot_be_decoded_is_an_error(encoding: str) -> None:
+@pytest.mark.parametrize("kept", [500, -1])
+def test_a_body_that_ends_within_its_second_member_is_cut(kept: int) -> None:
+    noise = random.Random(1).randbytes(5000)
+    body = gzip.compress(HTML) + gzip.compress(noise)[:kept]
+
+    content, is_cut = decode(body, content_encoding="gzip")
+
+    assert is_cut
+    assert content.startswith(HTML + noise[:100])
+
+
+def test_a_body_that_breaks_within_its_encoding_gives_what_stands_before() -> None:
+    content, is_cut = decode(gzip.compress(HTML) + b"\x1f\x8b" + bytes(99), content_encoding="gzip")
+
+    assert (content, is_cut) == (HTML, True)
+
+
+def test_each_header_that_names_an_encoding_counts() -> None:
+    fields = [("content-encoding", "br"), ("content-encoding", "gzip")]
+    head = Head(url=URL, status=200, headers=fields)
+
+    assert decoded_body(head, gzip.compress(BROTLI_HTML), max_bytes=9999) == (HTML, False)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"\xff\0\xfd" * 40, id="noise"),
+        pytest.param(gzip.compress(HTML)[:12] + b"\xff" * 40, id="a beginning of gzip alone"),
+    ],
+)
+def test_a_body_that_cannot_be_decoded_is_an_error(encoding: str, body: bytes) -> None:
     with pytest.raises(UndecodedBodyError):
-        decode(b"\xff\xfe\xfd" * 40, content_encoding=encoding)
+        decode(body, content_encoding=encoding)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"c", id="a character"),
+        pytest.param("猫 <p>".encode(), id="text before HTML"),
+        pytest.param("猫 <p>".encode("iso2022_jp"), id="escapes"),
+        pytest.param("<p>cat".encode("utf-16"), id="UTF-16"),
+    ],
+)
+def test_text_that_is_not_encoded_is_taken_as_it_is(encoding: str, body: bytes) -> None:
+    assert decode(body, content_encoding=encoding) == (body, False)
 
 
 @pytest.mark.parametrize(

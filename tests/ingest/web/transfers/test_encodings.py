@@ -198,6 +198,26 @@ def test_a_bomb_comes_out_in_small_pieces(encoding: str, pack: Callable[[bytes],
     assert len(first) <= 8_400_000
 
 
+def test_a_short_body_that_breaks_gives_what_stands_before() -> None:
+    decoders = decoders_for(["gzip"])
+    assert list(fed(decoders, gzip.compress(b"cat") + b"\x1f\x8b" + bytes(9))) == []
+
+    pieces = ended(decoders)
+
+    assert next(pieces) == b"cat"
+    with pytest.raises(EncodingError):
+        list(pieces)
+
+
+def test_a_body_is_complete_where_its_last_member_is() -> None:
+    two = gzip.compress(NOISE) * 2
+
+    for end, is_complete in [(len(two) // 2, True), (len(two) - 1, False), (len(two), True)]:
+        [decoder] = decoders_for(["gzip"])
+        assert len([*decoder.feed(two[:end]), *decoder.end()]) > 1
+        assert decoder.is_complete is is_complete
+
+
 def test_a_window_that_no_browser_supports_is_refused() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=24, enable_ldm=True)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()

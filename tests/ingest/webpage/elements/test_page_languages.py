@@ -50,6 +50,9 @@ def test_the_innermost_element_names_the_language(html: str, expected: str | Non
             "it",
             id="the last that names one",
         ),
+        pytest.param(
+            "<meta name=x http-equiv=content-language content=fr>", "de", "fr", id="one with a name"
+        ),
         pytest.param("<meta name=content-language content=fr>", None, None, id="another name"),
     ],
 )

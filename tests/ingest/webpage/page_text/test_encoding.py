@@ -1,11 +1,13 @@
 """Bytes to text, as WHATWG Encoding and HTML 13.2.3 say."""
 
 import encodings.aliases
+import random
 
 import pytest
+from webencodings.labels import LABELS
 from webpages import parse
 
-from openalign.ingest.webpage.page_text.encoding import decode_page
+from openalign.ingest.webpage.page_text.encoding import decode_as, decode_page
 
 
 @pytest.mark.parametrize(
@@ -113,6 +115,7 @@ def test_what_the_server_says(label: str, codec: str, text: str) -> None:
         pytest.param(b"\xa1\x45", "big5", "\u2027", id="big5"),
         pytest.param(b"\xad\xa1\xa1\xc1", "euc-jp", "①\uff5e", id="euc-jp has NEC's rows"),
         pytest.param(b"\xf9\xa1", "euc-jp", b"\xed\x40".decode("cp932"), id="and IBM's"),
+        pytest.param(b"\xa8\xdc\xa1\xa1", "euc-jp", "\ufffd\u3000", id="a gap of euc-jp"),
         pytest.param(b"\x80\xff", "x-user-defined", "\uf780\uf7ff", id="x-user-defined"),
         pytest.param(b"~{<:Ky2;~}", "hz-gb-2312", "\ufffd", id="replacement"),
         pytest.param(b"", "hz-gb-2312", "", id="replacement of nothing"),
@@ -123,6 +126,47 @@ def test_what_the_server_says(label: str, codec: str, text: str) -> None:
 )
 def test_bytes_that_python_reads_otherwise(body: bytes, charset: str, expected: str) -> None:
     assert decode_page(body, charset).text == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param(b"a\\~\x0e\xa4b", "a\\~\ufffd\ufffdb", id="ASCII"),
+        pytest.param(b"\x1b(Ja\\~\x0f\x1b(B~", "a\xa5\u203e\ufffd~", id="Roman"),
+        pytest.param(b"\x1b(I1!_\x1b(B1", "\uff71\uff61\uff9f1", id="katakana"),
+        pytest.param(b"\x1b(I `\n\xb1", "\ufffd" * 4, id="no katakana"),
+        pytest.param(b"\x1b$@0!\x1b$B-!!A", "亜①\uff5e", id="pairs, NEC's and as browsers do"),
+        pytest.param(b"\x1b$B0!\n \x7f0!", "亜\ufffd\ufffd\ufffd亜", id="no first of a pair"),
+        pytest.param(b"\x1b$B0\n0!", "\ufffd亜", id="no second of a pair"),
+        pytest.param(b"\x1b$B(\\0!", "\ufffd亜", id="a pair that nothing has"),
+        pytest.param(b"\x1b$B0\x1b(B0", "\ufffd0", id="an escape within a pair"),
+        pytest.param(b"\x1b$B0", "\ufffd", id="an end within a pair"),
+        pytest.param(b"x\x1b", "x\ufffd", id="an escape alone at the end"),
+        pytest.param(b"x\x1b(", "x\ufffd(", id="half of one at the end"),
+        pytest.param(b"\x1b(Ax\x1b$Cx", "\ufffd(Ax\ufffd$Cx", id="an unknown escape"),
+        pytest.param(b"\x1b$B\x1b0!", "\ufffd亜", id="one among pairs"),
+        pytest.param(b"\x1b(B\x1b$B0!", "\ufffd亜", id="two escapes in a row"),
+    ],
+)
+def test_iso_2022_jp_as_the_standard_decodes_it(body: bytes, expected: str) -> None:
+    assert decode_page(body, "iso-2022-jp").text == expected
+
+
+@pytest.mark.parametrize("end", [b"\x1b", b"\x1b(", b"\x1b$", b"\x1b(B", b"\x1b$B0"])
+def test_a_cut_leaves_out_half_an_escape_of_iso_2022_jp(end: bytes) -> None:
+    assert decode_page(b"\x1b$B0!" + end, "iso-2022-jp", is_cut=True).text == "亜"
+
+
+@pytest.mark.parametrize("encoding", sorted(set(LABELS.values())))
+def test_no_bytes_break_an_encoding(encoding: str) -> None:
+    random_bytes = random.Random(1)
+    telling = b"\x1b($BJI~{}0A!\x0e\x80\x81\x8e\x8f\xa1\xd8\xfe\xff"
+
+    for number in range(2000):
+        body = random_bytes.randbytes(number % 40)
+        for page in (body, bytes(telling[byte % len(telling)] for byte in body)):
+            assert decode_as(page, encoding).text is not None
+            assert decode_as(page, encoding, is_cut=True).text is not None
 
 
 FAR = "x" * 1100
