@@ -97,7 +97,8 @@ def longer_than_allowed(url: str, line: int) -> InputError:
     """Return the error of a row that is longer than a block."""
     return InputError(
         f"{url}: the row that begins on line {line:,} is longer than {BLOCK_BYTES:,} bytes",
-        hint="see that the file has the format that its ending says; lines end with \\n or \\r\\n",
+        hint="see that the file has the format that its ending says; lines end with \\n, "
+        "\\r\\n or \\r",
     )
 
 

@@ -70,14 +70,15 @@ def _objects_by_line(url: str, num_bytes: int) -> Iterator[tuple[list[_Object], 
     rest, line = b"", 1
     for block in chain(content.text_blocks(url, num_bytes), (b"\n",)):
         text = rest + block
-        end = text.rfind(b"\n") + 1
+        line_end = _line_end(text)
+        end = text.rfind(line_end) + 1
         rest = text[end:]
-        line += text.count(b"\n", 0, end)
+        line += text.count(line_end, 0, end)
         if len(rest) > content.BLOCK_BYTES:
             raise content.longer_than_allowed(url, line)
         objects: list[_Object] = []
         num_bad = 0
-        for one in content.as_utf8(text[:end]).split(b"\n"):
+        for one in content.as_utf8(text[:end]).split(line_end):
             if not one or one.isspace():
                 continue
             try:
@@ -87,12 +88,17 @@ def _objects_by_line(url: str, num_bytes: int) -> Iterator[tuple[list[_Object], 
         yield objects, num_bad
 
 
+def _line_end(text: bytes) -> bytes:
+    r"""Return what ends the lines of a text: `\r` where it holds no `\n`. No value holds either."""
+    return b"\n" if b"\n" in text else b"\r"
+
+
 def _has_lines(url: str) -> bool:
     """Tell whether the first line of a file is an object, and more follows."""
     head = b""
     for block in content.text_blocks(url, content.HEAD_BYTES):
         head = (head + block).lstrip()
-        first, newline, more = head.partition(b"\n")
+        first, newline, more = head.partition(_line_end(head))
         if not newline and len(head) <= content.BLOCK_BYTES:
             continue
         try:

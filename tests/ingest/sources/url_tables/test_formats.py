@@ -167,6 +167,53 @@ def test_blocks_end_anywhere(
     assert counts == {"found": 10, "bad_row": 1}
 
 
+@pytest.mark.parametrize("num_bytes", [60, 64, 100, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.jsonl", "t.json"])
+def test_lines_may_end_with_a_carriage_return_alone(
+    tmp_path: Path, name: str, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK_BYTES", num_bytes)
+    monkeypatch.setattr(content, "HEAD_BYTES", num_bytes)
+    urls = [f"http://h.example/{n}.jpg" for n in range(30)]
+    columns = {"url": urls, "caption": [f"words {n}" for n in range(30)]}
+    delimiter = "," if name == "t.csv" else "\t"
+    lines = lines_of(columns, delimiter).decode().splitlines()
+    if "json" in name:
+        lines = [json.dumps(row, separators=(",", ":")) for row in objects(columns)]
+    (tmp_path / name).write_bytes("\r".join(lines).encode())
+
+    assert pairs(tmp_path / name) == list(zip(urls, columns["caption"], strict=True))
+
+
+@pytest.mark.parametrize("num_bytes", [40, 41, 42, 43, 100, 1 << 20])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_quoted_cells_hold_any_end_of_a_line(
+    tmp_path: Path, line_end: str, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK_BYTES", num_bytes)
+    monkeypatch.setattr(content, "HEAD_BYTES", num_bytes)
+    texts = ['"a\nb"', '"c\rd"', '"e\r\nf"', "g", '"never closed', "h", '"i ""\r\n"" j"', "k"]
+    lines = [f"{n},{CAT},{text}" for n, text in enumerate(texts)]
+    text = line_end.join(['id,url,"caption"', *lines, ""])
+    (tmp_path / "t.csv").write_bytes(text.encode())
+
+    rows, counts = read(tmp_path / "t.csv", carry_columns=("id",))
+
+    kept = ["a b", "c d", "e f", "g", "h", 'i " " j', "k"]
+    assert [row["alt_text"] for row in rows] == kept
+    assert [json.loads(row["carried"])["id"] for row in rows] == list("0123567")
+    assert counts == {"found": 8, "bad_row": 1}
+
+
+def test_a_carriage_return_within_a_row_leaves_the_ends_of_lines_as_they_are(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"{CAT}?{n},words\n" for n in range(5))
+    (tmp_path / "t.csv").write_text(f"{CAT},wo\rrds\n{rows}")
+
+    assert read(tmp_path / "t.csv", header=("url", "caption"))[1] == {"found": 7, "bad_row": 1}
+
+
 def test_columns_that_are_not_used_may_hold_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
