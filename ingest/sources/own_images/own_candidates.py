@@ -18,6 +18,7 @@ from openalign.ingest.candidates import (
     candidate_row,
     to_batch,
 )
+from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.own_settings import OwnImageSettings
 from openalign.ingest.sources.table_conditions import Condition, holds
 from openalign.ingest.sources.url_tables.json_values import column_of
@@ -36,6 +37,7 @@ MAX_TEXT_BYTES = 1 << 20
 SAMPLES_AT_ONCE = 4096
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +82,9 @@ def decode_record(content: bytes) -> dict[str, Any]:
         BesideError: it is none, or too long.
     """
     try:
-        value: object = msgspec.json.decode(decode_text(content))
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode(decode_text(content), _OBJECT)
+    except msgspec.DecodeError as error:
         raise BesideError from error
-    if not isinstance(value, dict):
-        raise BesideError
-    return cast("dict[str, Any]", value)
 
 
 def texts_of(

@@ -14,12 +14,14 @@ import pyarrow as pa
 
 from openalign.engines.batches import BATCH_ROWS
 from openalign.errors import InputError
+from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables import content
 from openalign.ingest.sources.url_tables.rows import DamagedTableError, Rows
 
 _Object = dict[str, Any]
 _OBJECT = msgspec.json.Decoder(_Object)
+_ANYTHING = msgspec.json.Decoder()
 
 
 def lines_schema(url: str, source: TableSource) -> pa.Schema | None:
@@ -82,7 +84,7 @@ def _objects_by_line(url: str, num_bytes: int) -> Iterator[tuple[list[_Object], 
             if not one or one.isspace():
                 continue
             try:
-                objects.append(_OBJECT.decode(one))
+                objects.append(decode(one, _OBJECT))
             except msgspec.DecodeError:
                 num_bad += 1
         yield objects, num_bad
@@ -102,7 +104,7 @@ def _has_lines(url: str) -> bool:
         if not newline and len(head) <= content.BLOCK_BYTES:
             continue
         try:
-            _OBJECT.decode(content.as_utf8(first))
+            decode(content.as_utf8(first), _OBJECT)
         except msgspec.DecodeError:
             return False
         if more.strip():
@@ -118,11 +120,11 @@ def _objects_of_document(url: str, url_column: str) -> list[_Object]:
     if not text.strip():
         return []
     try:
-        document: object = msgspec.json.decode(text)
+        document: object = decode(text, _ANYTHING)
     except msgspec.DecodeError as error:
         raise DamagedTableError(
             f"{url} cannot be read as json: {error}",
-            hint="a file of JSON lines ends in .jsonl, and is read line by line",
+            hint="see that the document is whole; a file of JSON lines ends in .jsonl",
         ) from error
     objects = _table_in(document, url_column)
     if objects is None:

@@ -1,6 +1,7 @@
 """The rows of JSON, Parquet and Arrow, as their writers write them and as they break."""
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,6 +43,49 @@ def test_a_jsonl_without_an_object_is_an_error(tmp_path: Path) -> None:
 
     assert "cannot be read as jsonl: its first lines are no JSON objects" in message(
         tmp_path / "t.jsonl"
+    )
+
+
+PYTHON = [
+    {"url": CAT, "caption": "nan", "x": math.nan},
+    {"url": CAT, "caption": "infinite", "x": -math.inf},
+    {"url": CAT, "caption": "\ud83d halves \udc31", "x": math.inf},
+    {"url": CAT, "caption": "a pair \U0001f431", "x": 0.5},
+]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "lines.json", "t.json"])
+def test_what_python_writes_beside_json_is_read(tmp_path: Path, name: str) -> None:
+    lines = "\n".join(map(json.dumps, PYTHON))
+    (tmp_path / name).write_text(json.dumps(PYTHON) if name == "t.json" else lines)
+
+    rows, counts = read(tmp_path / name, carry_columns=("x",))
+
+    assert [(row["alt_text"], json.loads(row["carried"])["x"]) for row in rows] == [
+        ("nan", None),
+        ("infinite", None),
+        ("\ufffd halves \ufffd", None),
+        ("a pair \U0001f431", 0.5),
+    ]
+    assert counts == {"found": 4}
+
+
+def test_a_line_that_is_nested_too_deeply_is_a_bad_row(tmp_path: Path) -> None:
+    deep = "[" * 2000 + "]" * 2000
+    lines = [f'{{"url": "{DOG}", "caption": "dog", "x": {deep}}}']
+    lines += [f'{{"url": "{DOG}", "caption": "dog", "x": [NaN, {deep}]}}']
+    lines += [json.dumps({"url": CAT, "caption": "cat"})]
+    (tmp_path / "t.jsonl").write_text("\n".join([*lines, ""]))
+
+    assert read(tmp_path / "t.jsonl")[1] == {"found": 3, "bad_row": 2}
+
+
+@pytest.mark.parametrize("first", ["", "["], ids=["one object", "a list"])
+def test_a_document_that_is_nested_too_deeply_is_an_error(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.json").write_text(f'{first}{{"url": {"[" * 5000}')
+
+    assert message(tmp_path / "t.json") == (
+        f"{tmp_path / 't.json'} cannot be read as json: its lists and objects are nested too deeply"
     )
 
 
