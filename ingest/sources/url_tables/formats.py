@@ -120,15 +120,8 @@ def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
     Raises:
         DamagedTableError: the file is damaged; it is named.
     """
-    columns = source.columns
-    used = (
-        *(columns.url, columns.caption, columns.language, columns.sha256),
-        *(condition.column for condition in source.conditions),
-        *source.carry_columns,
-    )
-    names = [name for name in dict.fromkeys(used) if name]
     with _errors_name(url):
-        yield from _format(url).rows(url, source, names)
+        yield from _format(url).rows(url, source, source.used_columns)
 
 
 def _format(url: str) -> Format:

@@ -106,6 +106,56 @@ def test_a_document_holds_its_table_in_several_ways(tmp_path: Path, document: ob
 
 
 @pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        pytest.param(
+            {"url": {"0": CAT, "1": DOG}, "caption": {"1": "dog", "0": "cat"}},
+            [(CAT, "cat"), (DOG, "dog")],
+            id="another order",
+        ),
+        pytest.param(
+            {"url": {"7": CAT, "3": DOG}, "caption": {"7": "cat", "3": "dog"}, "by": {"name": "x"}},
+            [(CAT, "cat"), (DOG, "dog")],
+            id="some rows",
+        ),
+        pytest.param(
+            {"url": {"1": DOG, "0": CAT}, "caption": ["cat", "dog"], "tags": ["x"]},
+            [(DOG, "dog"), (CAT, "cat")],
+            id="a list beside",
+        ),
+    ],
+)
+def test_columns_of_a_document_meet_by_row_number(
+    tmp_path: Path, columns: object, expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    assert pairs(tmp_path / "t.json") == expected
+
+
+def test_a_row_that_only_some_columns_have_is_counted(tmp_path: Path) -> None:
+    columns = {"url": {"0": CAT, "1": DOG}, "caption": {"1": "dog", "2": "bird"}}
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    rows, counts = read(tmp_path / "t.json")
+
+    assert [(row["image_url"], row["alt_text"]) for row in rows] == [(DOG, "dog")]
+    assert counts == {"found": 3, "no_alt_text": 1, "bad_url": 1}
+
+
+def test_lists_of_different_lengths_are_an_error(tmp_path: Path) -> None:
+    columns = {"url": [CAT, DOG], "caption": ["cat"], "tags": ["x", "y", "z"], "by": {"a": "x"}}
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    assert message(tmp_path / "t.json") == (
+        f"{tmp_path / 't.json'} has lists of different lengths: `url` has 2, `caption` has 1"
+    )
+    assert message(tmp_path / "t.json", caption_column="text") == (
+        f"{tmp_path / 't.json'} has no column `text`; it has url"
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         pytest.param('{"a": 1, "b": [1, 2]}', "holds no table", id="no table"),
