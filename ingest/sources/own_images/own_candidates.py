@@ -1,5 +1,6 @@
 """Images that lie somewhere already, with what lies beside them, as candidates."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -61,16 +62,20 @@ class BesideError(Exception):
 
 
 def decode_text(content: bytes) -> str:
-    """Return the text of a file that lies beside an image: UTF-8, or UTF-16 with its mark.
+    """Return the text of a file that lies beside an image: UTF-8, UTF-16 or UTF-32.
 
     Raises:
-        BesideError: it is neither, or too long.
+        BesideError: it is none of them, or too long; only UTF-8 is known without its mark.
     """
     if len(content) > MAX_TEXT_BYTES:
         raise BesideError
-    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        encoding = "utf-32"
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
     try:
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise BesideError from error
 

@@ -23,7 +23,12 @@ HEAD_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16
 """Bytes that are unpacked at a time: what lies in a piece before some damage is lost with it."""
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins as that of UTF-16 does
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _SNIFFED_BYTES = 1024
 
 
@@ -52,9 +57,9 @@ def open_seekable(url: str) -> Generator[IO[bytes]]:
 def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
     """Yield a text file as UTF-8, about `num_bytes` at a time; nothing where it holds nothing.
 
-    The byte order mark of UTF-8 or UTF-16 is obeyed and left out. Blocks are not checked for bytes
-    that are not UTF-8: they may end within a character. Of a file that cannot be unpacked to its
-    end, what lies before the damage comes first, and then the error.
+    The byte order mark of UTF-8, UTF-16 or UTF-32 is obeyed and left out. Blocks are not checked
+    for bytes that are not UTF-8: they may end within a character. Of a file that cannot be unpacked
+    to its end, what lies before the damage comes first, and then the error.
 
     Raises:
         InputError: the file is no text in one of these encodings.
@@ -63,14 +68,14 @@ def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
         piece_bytes = num_bytes if codec_of(url) is None else _PIECE_BYTES
         blocks = _blocks(stream, num_bytes, piece_bytes=piece_bytes)
         block = next(blocks, b"")
-        encoding = _MARKS.get(block[:2])
-        if encoding is None:
+        mark = next(filter(block.startswith, _MARKS), None)
+        if mark is None:
             _refuse_binary(url, block[:_SNIFFED_BYTES])
             block = block.removeprefix(codecs.BOM_UTF8)
             yield from filter(None, chain([block], blocks))
             return
-        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        for encoded in chain([block[2:]], blocks):
+        decoder = codecs.getincrementaldecoder(_MARKS[mark])(errors="replace")
+        for encoded in chain([block.removeprefix(mark)], blocks):
             yield decoder.decode(encoded).encode()
         yield decoder.decode(b"", final=True).encode()
 
@@ -115,5 +120,6 @@ def _refuse_binary(url: str, head: bytes) -> None:
     if head.count(0) * 4 > len(head):
         raise InputError(
             f"{url} is no UTF-8 text: it begins with {head[:8].hex(' ')}",
-            hint="save it as UTF-8; UTF-16 is read where the file begins with its byte order mark",
+            hint="save it as UTF-8; UTF-16 and UTF-32 are read where the file begins with their "
+            "byte order mark",
         )

@@ -192,10 +192,11 @@ def test_a_text_that_cannot_be_read_costs_its_own_sample(
         *[("a.jpg", JPEGS[0]), (name, content)],
         *[("b.jpg", JPEGS[1]), ("b.txt", b"\xef\xbb\xbfmarked")],
         *[("c.jpg", JPEGS[2]), ("c.txt", "größe".encode("utf-16"))],
+        *[("d.jpg", JPEGS[3]), ("d.txt", "länge".encode("utf-32"))],
     )
 
-    assert texts(rows) == [("größe", "txt"), ("marked", "txt")]
-    assert states == {"bad_text": 1, "found": 3}
+    assert texts(rows) == [("größe", "txt"), ("länge", "txt"), ("marked", "txt")]
+    assert states == {"bad_text": 1, "found": 4}
 
 
 def test_an_object_may_hold_what_python_writes_beside_json(tmp_path: Path) -> None:

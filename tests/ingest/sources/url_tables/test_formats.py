@@ -70,13 +70,13 @@ def test_a_bad_row_that_is_not_utf8_is_one_bad_row(tmp_path: Path) -> None:
     assert len(rows) == 10
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig"])
 def test_a_text_with_a_byte_order_mark_is_read(
     tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "BLOCK_BYTES", 61)  # odd, so that blocks end within a character
     text = f"url,caption\r\n{CAT},a c\U0001f431t\r\n{DOG},h\xfcndchen\r\n"
-    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    mark = "\ufeff" if encoding.endswith("-be") else ""
     (tmp_path / "t.csv").write_bytes((mark + text).encode(encoding))
 
     assert pairs(tmp_path / "t.csv") == [(CAT, "a c\U0001f431t"), (DOG, "h\xfcndchen")]
