@@ -1,6 +1,7 @@
 """The table of formats, and what holds for all: the check of a file's columns and its rows."""
 
 import difflib
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,7 +134,7 @@ def _errors_name(url: str) -> Generator[None]:
     """Say which file an error of a library is about."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         name = format_of(url)
         raise DamagedTableError(
             f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",

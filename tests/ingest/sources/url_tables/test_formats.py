@@ -295,6 +295,8 @@ def test_two_columns_of_a_name_that_nobody_uses_are_none(tmp_path: Path) -> None
 
 # Packed -------------------------------------------------------------------------------------------
 
+CUT_GZIP = "Compressed file ended before the end-of-stream marker was reached"
+
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.bz2", "t.parquet.zst"])
 def test_a_packed_file_that_was_cut_is_an_error(tmp_path: Path, name: str) -> None:
@@ -302,7 +304,8 @@ def test_a_packed_file_that_was_cut_is_an_error(tmp_path: Path, name: str) -> No
     whole = PACK[ending](dict(CONTENT)[name.removesuffix(ending)])
     (tmp_path / name).write_bytes(whole[:-9])
 
-    assert "Truncated compressed stream" in message(tmp_path / name)
+    said = CUT_GZIP if ending == ".gz" else "Truncated compressed stream"
+    assert said in message(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["t.tsv.gz", "t.jsonl.gz"])
@@ -319,5 +322,36 @@ def test_of_a_packed_file_the_rows_before_its_damage_are_read(tmp_path: Path, na
     found = sum(piece.candidates.num_rows for piece in read)
     assert 20_000 / 2 - 3_000 < found < 20_000 / 2 + 10  # a piece of 64 KB may be lost
     assert [(file.name, file.reason) for file in damaged.damaged_files] == [
-        (name, f"cannot be read as {name[2:-3]}: Truncated compressed stream")
+        (name, f"cannot be read as {name[2:-3]}: {CUT_GZIP}")
     ]
+
+
+@pytest.mark.parametrize("num_zeros", [1, 9, 512, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet.gz"])
+def test_zeros_behind_a_gzip_are_no_damage(tmp_path: Path, name: str, num_zeros: int) -> None:
+    packed = gzip.compress(dict(CONTENT)[name.removesuffix(".gz")])
+    (tmp_path / name).write_bytes(packed + bytes(num_zeros))
+
+    assert pairs(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda packed: packed[:-9] + bytes(512), "", id="zeros in place of its end"),
+        pytest.param(lambda packed: packed + b"words", "Not a gzipped file", id="words behind it"),
+        pytest.param(
+            lambda packed: packed[:20] + b"\xff" * 40 + packed[60:],
+            "decompressing",
+            id="its middle",
+        ),
+    ],
+)
+def test_a_gzip_that_is_damaged_is_an_error(
+    tmp_path: Path, change: Callable[[bytes], bytes], said: str
+) -> None:
+    text = lines_of({"url": [f"{CAT}?{n}" for n in range(9)], "caption": list(range(9))}, ",")
+    (tmp_path / "t.csv.gz").write_bytes(change(gzip.compress(text)))
+
+    with pytest.raises(InputError, match=rf"t\.csv\.gz cannot be read as csv: .*{said}"):
+        read(tmp_path / "t.csv.gz")
