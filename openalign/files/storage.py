@@ -63,14 +63,21 @@ def _filesystem(url: str) -> tuple[Any, str]:
 def check_reachable(folder: str) -> None:
     """Check that a remote folder's file system answers; local folders always pass.
 
+    What a web server answers is no matter, as many list no folders.
+
     Raises:
         InputError: the file system does not answer, or refuses access.
     """
     if is_local(folder):
         return
+    fs, path = _filesystem(folder)
+    is_web = folder.startswith(("http://", "https://"))
     try:
-        exists(folder)
+        # Without `strict` its driver takes a web server that cannot be reached for one without it.
+        fs.exists(path, strict=True) if is_web else fs.exists(path)
     except Exception as error:  # every driver has errors of its own
+        if is_web and hasattr(error, "status"):
+            return
         raise InputError(
             f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
             hint="see that the network, the name and your credentials are right (for gs://: "
