@@ -15,8 +15,8 @@ from openalign.ingest.sources.url_tables.records import CutBlock, Quoting, cut_r
 from openalign.ingest.sources.url_tables.rows import Rows
 
 _FIRST_LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
-_FIRST_RECORD = re.compile(rb'[^"\r\n]*+(?:"[^"]*+"[^"\r\n]*+)*+(?:\r\n?|\n)')
-_QUOTED_CELL = re.compile(rb'(?<![^,\t\r\n])"[^"]*+(?:""[^"]*+)*+"(?![^,\t\r\n])')
+_FIRST_RECORD = re.compile(rb'[^"\r\n]*+(?:"[^"]*+"[^"\r\n]*+)*(?:\r\n?|\n)')
+_QUOTED_CELL = re.compile(rb'(?<![^,\t\r\n])"[^"]*+(?:""[^"]*+)*"(?![^,\t\r\n])')
 
 
 @dataclass(frozen=True, slots=True)
