@@ -60,24 +60,17 @@ def _filesystem(url: str) -> tuple[Any, str]:
         ) from error
 
 
-def check_reachable(folder: str) -> None:
+def check_reachable(folder: str, **options: bool) -> None:
     """Check that a remote folder's file system answers; local folders always pass.
-
-    What a web server answers is no matter, as many list no folders.
 
     Raises:
         InputError: the file system does not answer, or refuses access.
     """
     if is_local(folder):
         return
-    fs, path = _filesystem(folder)
-    is_web = folder.startswith(("http://", "https://"))
     try:
-        # Without `strict` its driver takes a web server that cannot be reached for one without it.
-        fs.exists(path, strict=True) if is_web else fs.exists(path)
+        exists(folder, **options)
     except Exception as error:  # every driver has errors of its own
-        if is_web and hasattr(error, "status"):
-            return
         raise InputError(
             f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
             hint="see that the network, the name and your credentials are right (for gs://: "
@@ -121,10 +114,10 @@ def absolute(url: str) -> str:
     return str(local_path(url)) if is_local(url) else url
 
 
-def exists(url: str) -> bool:
-    """Tell whether a file or folder is there."""
+def exists(url: str, **options: bool) -> bool:
+    """Tell whether a file or folder is there; options are those of the driver."""
     fs, path = _filesystem(url)
-    return bool(fs.exists(path))
+    return bool(fs.exists(path, **options))
 
 
 def is_folder(url: str) -> bool:
