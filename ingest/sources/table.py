@@ -102,6 +102,17 @@ class TableSource:
         """
         return tuple(parse_condition(text) for text in self.where)
 
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        """Return the columns that are read, each once."""
+        columns = self.columns
+        named = (
+            *(columns.url, columns.caption, columns.language, columns.sha256),
+            *(condition.column for condition in self.conditions),
+            *self.carry_columns,
+        )
+        return tuple(name for name in dict.fromkeys(named) if name)
+
 
 def check(source: TableSource) -> None:
     """Check that every file of a table has all columns that are named.

@@ -60,7 +60,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
         ) from error
 
 
-def check_reachable(folder: str) -> None:
+def check_reachable(folder: str, **options: bool) -> None:
     """Check that a remote folder's file system answers; local folders always pass.
 
     Raises:
@@ -69,7 +69,7 @@ def check_reachable(folder: str) -> None:
     if is_local(folder):
         return
     try:
-        exists(folder)
+        exists(folder, **options)
     except Exception as error:  # every driver has errors of its own
         raise InputError(
             f"{folder} cannot be reached: {(str(error) or repr(error)).splitlines()[0]}",
@@ -114,10 +114,10 @@ def absolute(url: str) -> str:
     return str(local_path(url)) if is_local(url) else url
 
 
-def exists(url: str) -> bool:
-    """Tell whether a file or folder is there."""
+def exists(url: str, **options: bool) -> bool:
+    """Tell whether a file or folder is there; options are those of the driver."""
     fs, path = _filesystem(url)
-    return bool(fs.exists(path))
+    return bool(fs.exists(path, **options))
 
 
 def is_folder(url: str) -> bool:

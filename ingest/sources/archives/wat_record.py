@@ -7,6 +7,8 @@ image is one. A header that stands more than once has a list of values.
 
 import msgspec
 
+from openalign.ingest.sources import lenient_json
+
 
 class Link(msgspec.Struct, gc=False):
     """An address on the page."""
@@ -110,6 +112,6 @@ _DECODER = msgspec.json.Decoder(WatRecord)
 def decode(content: bytes) -> WatRecord | None:
     """Return a record; None for one of another form."""
     try:
-        return _DECODER.decode(content)
+        return lenient_json.decode(content, _DECODER)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -24,6 +24,7 @@ from openalign.files.hash_cache import hashes_of
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import Harvested
 from openalign.ingest.sources.karpathy import KarpathySource
+from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.own_images.image_files import measured, name_inside
 from openalign.ingest.sources.own_images.own_candidates import (
     SAMPLES_AT_ONCE,
@@ -33,6 +34,7 @@ from openalign.ingest.sources.own_images.own_candidates import (
 from openalign.ingest.sources.own_settings import OwnImageSettings
 
 _READS_AT_ONCE = 16
+_ANYTHING = msgspec.json.Decoder()
 _PLAIN = OwnImageSettings(kind="karpathy")
 """Nothing more is known of an image than its captions."""
 
@@ -77,8 +79,8 @@ def read(source: KarpathySource) -> Sequence[_Image]:
         InputError: it is not Karpathy's JSON, or has no image in a split that is taken.
     """
     try:
-        values = msgspec.json.decode(storage.read_bytes(source.path))
-    except (ValueError, RecursionError) as error:
+        values: object = decode(storage.read_bytes(source.path), _ANYTHING)
+    except ValueError as error:
         raise InputError(f"{source.path} is not JSON: {error}") from error
     images = as_record(
         values,

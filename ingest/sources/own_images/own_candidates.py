@@ -1,5 +1,6 @@
 """Images that lie somewhere already, with what lies beside them, as candidates."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from openalign.ingest.candidates import (
     candidate_row,
     to_batch,
 )
+from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.own_settings import OwnImageSettings
 from openalign.ingest.sources.table_conditions import Condition, holds
 from openalign.ingest.sources.url_tables.json_values import column_of
@@ -36,6 +38,7 @@ MAX_TEXT_BYTES = 1 << 20
 SAMPLES_AT_ONCE = 4096
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,16 +62,20 @@ class BesideError(Exception):
 
 
 def decode_text(content: bytes) -> str:
-    """Return the text of a file that lies beside an image: UTF-8, or UTF-16 with its mark.
+    """Return the text of a file that lies beside an image: UTF-8, UTF-16 or UTF-32.
 
     Raises:
-        BesideError: it is neither, or too long.
+        BesideError: it is none of them, or too long; only UTF-8 is known without its mark.
     """
     if len(content) > MAX_TEXT_BYTES:
         raise BesideError
-    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    encoding = "utf-8-sig"
+    if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        encoding = "utf-32"
+    elif content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
     try:
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise BesideError from error
 
@@ -80,12 +87,9 @@ def decode_record(content: bytes) -> dict[str, Any]:
         BesideError: it is none, or too long.
     """
     try:
-        value: object = msgspec.json.decode(decode_text(content))
-    except (msgspec.DecodeError, RecursionError) as error:
+        return decode(decode_text(content), _OBJECT)
+    except msgspec.DecodeError as error:
         raise BesideError from error
-    if not isinstance(value, dict):
-        raise BesideError
-    return cast("dict[str, Any]", value)
 
 
 def texts_of(

@@ -1,8 +1,10 @@
 """The bytes of a file: without its compression, and as blocks of UTF-8 text."""
 
 import codecs
+import gzip
 import shutil
 import tempfile
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -23,7 +25,12 @@ HEAD_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 16
 """Bytes that are unpacked at a time: what lies in a piece before some damage is lost with it."""
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",  # begins as that of UTF-16 does
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
 _SNIFFED_BYTES = 1024
 
 
@@ -32,7 +39,10 @@ def open_stream(url: str) -> Generator[Any]:
     """Open a file's content from its beginning to its end."""
     with storage.open_read(url) as file:
         codec = codec_of(url)
-        yield file if codec is None else pa.CompressedInputStream(file, codec)
+        if codec == "gzip":  # Arrow takes zeros that pad the file, as tapes do, for damage
+            yield gzip.GzipFile(fileobj=file)
+        else:
+            yield file if codec is None else pa.CompressedInputStream(file, codec)
 
 
 @contextmanager
@@ -52,9 +62,9 @@ def open_seekable(url: str) -> Generator[IO[bytes]]:
 def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
     """Yield a text file as UTF-8, about `num_bytes` at a time; nothing where it holds nothing.
 
-    The byte order mark of UTF-8 or UTF-16 is obeyed and left out. Blocks are not checked for bytes
-    that are not UTF-8: they may end within a character. Of a file that cannot be unpacked to its
-    end, what lies before the damage comes first, and then the error.
+    The byte order mark of UTF-8, UTF-16 or UTF-32 is obeyed and left out. Blocks are not checked
+    for bytes that are not UTF-8: they may end within a character. Of a file that cannot be unpacked
+    to its end, what lies before the damage comes first, and then the error.
 
     Raises:
         InputError: the file is no text in one of these encodings.
@@ -63,14 +73,14 @@ def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
         piece_bytes = num_bytes if codec_of(url) is None else _PIECE_BYTES
         blocks = _blocks(stream, num_bytes, piece_bytes=piece_bytes)
         block = next(blocks, b"")
-        encoding = _MARKS.get(block[:2])
-        if encoding is None:
+        mark = next(filter(block.startswith, _MARKS), None)
+        if mark is None:
             _refuse_binary(url, block[:_SNIFFED_BYTES])
             block = block.removeprefix(codecs.BOM_UTF8)
             yield from filter(None, chain([block], blocks))
             return
-        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        for encoded in chain([block[2:]], blocks):
+        decoder = codecs.getincrementaldecoder(_MARKS[mark])(errors="replace")
+        for encoded in chain([block.removeprefix(mark)], blocks):
             yield decoder.decode(encoded).encode()
         yield decoder.decode(b"", final=True).encode()
 
@@ -86,7 +96,7 @@ def _blocks(stream: Any, num_bytes: int, *, piece_bytes: int) -> Iterator[bytes]
             if not left:
                 yield b"".join(pieces)
                 pieces, left = [], num_bytes
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, EOFError, zlib.error):
         yield b"".join(pieces)
         raise
     if pieces:
@@ -97,7 +107,8 @@ def longer_than_allowed(url: str, line: int) -> InputError:
     """Return the error of a row that is longer than a block."""
     return InputError(
         f"{url}: the row that begins on line {line:,} is longer than {BLOCK_BYTES:,} bytes",
-        hint="see that the file has the format that its ending says; lines end with \\n or \\r\\n",
+        hint="see that the file has the format that its ending says; lines end with \\n, "
+        "\\r\\n or \\r",
     )
 
 
@@ -114,5 +125,6 @@ def _refuse_binary(url: str, head: bytes) -> None:
     if head.count(0) * 4 > len(head):
         raise InputError(
             f"{url} is no UTF-8 text: it begins with {head[:8].hex(' ')}",
-            hint="save it as UTF-8; UTF-16 is read where the file begins with its byte order mark",
+            hint="save it as UTF-8; UTF-16 and UTF-32 are read where the file begins with their "
+            "byte order mark",
         )

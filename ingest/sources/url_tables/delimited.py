@@ -1,5 +1,6 @@
 """Rows of CSV, TSV and TXT files. A TXT is a TSV, or a list of URLs if its first line is one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,12 @@ import pyarrow.csv as pa_csv
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables import content
 from openalign.ingest.sources.url_tables.found import format_of
-from openalign.ingest.sources.url_tables.records import Quoting, cut_records
+from openalign.ingest.sources.url_tables.records import CutBlock, Quoting, cut_records
 from openalign.ingest.sources.url_tables.rows import Rows
+
+_FIRST_LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)")
+_FIRST_RECORD = re.compile(rb'[^"\r\n]*+(?:"[^"]*+"[^"\r\n]*+)*(?:\r\n?|\n)')
+_QUOTED_CELL = re.compile(rb'(?<![^,\t\r\n])"[^"]*+(?:""[^"]*+)*"(?![^,\t\r\n])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterator[Rows
             continue
         if not names:
             names = _names(url, source, dialect, text)
-            if not _given_names(url, source, text):
+            if not _given_names(url, source, dialect, text):
                 text = text[len(_first_record(text, dialect)) :]
         batch, num_bad = _parse(text, dialect, names=names, columns=columns)
         yield Rows(batch, records.num_bad + num_bad)
@@ -65,31 +70,48 @@ def _dialect(url: str, source: TableSource) -> _Dialect:
 
 def _records(url: str, dialect: _Dialect, num_bytes: int) -> Iterator[_DelimitedRecords]:
     """Yield a file's records, block by block, in UTF-8."""
-    rest, line = b"", 1
+    rest, line, line_end = b"", 1, b""
     for block in content.text_blocks(url, num_bytes):
         text = rest + block
-        cut = _cut(text, dialect, is_last=False)
+        line_end = line_end or _line_end(text, dialect)
+        cut = _cut(text, dialect, line_end or b"\n", is_last=False)
         rest = cut.rest
-        line += text.count(b"\n", 0, len(text) - len(rest))
+        line += text.count(line_end or b"\n", 0, len(text) - len(rest))
         if len(rest) > 2 * content.BLOCK_BYTES:
             raise content.longer_than_allowed(url, line)
         yield _DelimitedRecords(content.as_utf8(cut.records), cut.num_bad)
-    cut = _cut(rest, dialect, is_last=True)
+    cut = _cut(rest, dialect, line_end or b"\n", is_last=True)
     yield _DelimitedRecords(content.as_utf8(cut.records), cut.num_bad)
 
 
-def _cut(block: bytes, dialect: _Dialect, *, is_last: bool) -> Any:
+def _line_end(text: bytes, dialect: _Dialect) -> bytes:
+    r"""Return `\r` where it alone ends the lines of a text, else `\n`; nothing where none ends.
+
+    Cells may hold either. A `\r` that ends the text may belong to a `\r\n`.
+    """
+    first = _first_record(text, dialect)
+    if first.endswith(b"\n"):
+        return b"\n"
+    if len(first) == len(text):
+        return b""
+    outside = text if dialect.quoting == "none" else _QUOTED_CELL.sub(b"", text)
+    num_alone = outside.count(b"\r") - outside.count(b"\r\n")
+    return b"\r" if num_alone > outside.count(b"\n") else b"\n"
+
+
+def _cut(block: bytes, dialect: _Dialect, line_end: bytes, *, is_last: bool) -> CutBlock:
     return cut_records(
         block,
         delimiter=dialect.delimiter,
         quoting=dialect.quoting,
+        line_end=line_end,
         is_last=is_last,
         max_bytes=content.BLOCK_BYTES,
     )
 
 
 def _names(url: str, source: TableSource, dialect: _Dialect, text: bytes) -> Sequence[str]:
-    given = _given_names(url, source, text)
+    given = _given_names(url, source, dialect, text)
     if given:
         return given
     first = _first_record(text, dialect)
@@ -100,22 +122,20 @@ def _names(url: str, source: TableSource, dialect: _Dialect, text: bytes) -> Seq
     ).column_names
 
 
-def _given_names(url: str, source: TableSource, text: bytes) -> Sequence[str]:
+def _given_names(url: str, source: TableSource, dialect: _Dialect, text: bytes) -> Sequence[str]:
     """Return the names of the columns of a file that has no line of names; else none."""
     if source.columns.header:
         return source.columns.header
-    is_list = format_of(url) == "txt" and b"\t" not in text.lstrip(b"\r\n").partition(b"\n")[0]
+    is_list = format_of(url) == "txt" and b"\t" not in _first_record(text, dialect)
     return (source.columns.url,) if is_list else ()
 
 
 def _first_record(text: bytes, dialect: _Dialect) -> bytes:
     """Return the first record that is not blank, with the blank lines before it."""
-    end = len(text) - len(text.lstrip(b"\r\n"))
-    while (end := text.find(b"\n", end)) >= 0:
-        end += 1
-        if dialect.quoting == "none" or text.count(b'"', 0, end) % 2 == 0:
-            return text[:end]
-    return text
+    start = len(text) - len(text.lstrip(b"\r\n"))
+    record = _FIRST_LINE if dialect.quoting == "none" else _FIRST_RECORD
+    found = record.match(text, start)
+    return text[: found.end()] if found else text
 
 
 def _parse(

@@ -1,6 +1,7 @@
 """The table of formats, and what holds for all: the check of a file's columns and its rows."""
 
 import difflib
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,15 +121,8 @@ def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
     Raises:
         DamagedTableError: the file is damaged; it is named.
     """
-    columns = source.columns
-    used = (
-        *(columns.url, columns.caption, columns.language, columns.sha256),
-        *(condition.column for condition in source.conditions),
-        *source.carry_columns,
-    )
-    names = [name for name in dict.fromkeys(used) if name]
     with _errors_name(url):
-        yield from _format(url).rows(url, source, names)
+        yield from _format(url).rows(url, source, source.used_columns)
 
 
 def _format(url: str) -> Format:
@@ -140,7 +134,7 @@ def _errors_name(url: str) -> Generator[None]:
     """Say which file an error of a library is about."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
         name = format_of(url)
         raise DamagedTableError(
             f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",

@@ -39,28 +39,37 @@ class CutBlock:
 
 
 def cut_records(
-    block: bytes, *, delimiter: str, quoting: Quoting, is_last: bool, max_bytes: int
+    block: bytes,
+    *,
+    delimiter: str,
+    quoting: Quoting,
+    line_end: bytes,
+    is_last: bool,
+    max_bytes: int,
 ) -> CutBlock:
-    """Cut a block that begins with a record.
+    r"""Cut a block that begins with a record.
 
     Args:
         block: text in UTF-8 or another encoding that keeps ASCII.
         delimiter: a comma or a tab.
         quoting: what quotation marks mean.
+        line_end: the byte that ends every line, `\n` (also of `\r\n`) or `\r`.
         is_last: whether the file ends with the block.
         max_bytes: a quoted cell that is longer counts as one that was never closed.
     """
     if quoting == "none" or b'"' not in block:
-        end = len(block) if is_last else block.rfind(b"\n") + 1
+        end = len(block) if is_last else block.rfind(line_end) + 1
         return CutBlock(block[:end], 0, block[end:])
     if quoting == "doubled":
-        end = _end_of_tidy_records(block, delimiter, is_last=is_last)
+        end = _end_of_tidy_records(block, delimiter, line_end, is_last=is_last)
         if end is not None:
             return CutBlock(block[:end], 0, block[end:])
-    return _walk(block, delimiter, quoting, is_last=is_last, max_bytes=max_bytes)
+    return _walk(block, delimiter, quoting, line_end, is_last=is_last, max_bytes=max_bytes)
 
 
-def _end_of_tidy_records(block: bytes, delimiter: str, *, is_last: bool) -> int | None:
+def _end_of_tidy_records(
+    block: bytes, delimiter: str, line_end: bytes, *, is_last: bool
+) -> int | None:
     """Return where the last whole record ends; None where a mark stands in an odd place.
 
     The marks of a tidy block open and close cells in turn. One that opens stands at the beginning
@@ -70,7 +79,7 @@ def _end_of_tidy_records(block: bytes, delimiter: str, *, is_last: bool) -> int 
     marks = np.flatnonzero(codes == _QUOTE)
     if is_last and len(marks) % 2:
         return None
-    end = len(block) if is_last else _end_outside_quotes(block, marks)
+    end = len(block) if is_last else _end_outside_quotes(block, marks, line_end)
     if end == 0:  # the first record goes on, or a mark of it was never closed
         return None
     marks = marks[: np.searchsorted(marks, end)]
@@ -85,16 +94,22 @@ def _end_of_tidy_records(block: bytes, delimiter: str, *, is_last: bool) -> int 
     return end if opens.all() and closes.all() else None
 
 
-def _end_outside_quotes(block: bytes, marks: np.ndarray) -> int:
+def _end_outside_quotes(block: bytes, marks: np.ndarray, line_end: bytes) -> int:
     """Return the position behind the last end of a line that an even number of marks precedes."""
-    newline = block.rfind(b"\n")
-    while newline >= 0 and (before := int(np.searchsorted(marks, newline))) % 2:
-        newline = block.rfind(b"\n", 0, int(marks[before - 1]))
-    return newline + 1
+    end = block.rfind(line_end)
+    while end >= 0 and (before := int(np.searchsorted(marks, end))) % 2:
+        end = block.rfind(line_end, 0, int(marks[before - 1]))
+    return end + 1
 
 
 def _walk(
-    block: bytes, delimiter: str, quoting: Quoting, *, is_last: bool, max_bytes: int
+    block: bytes,
+    delimiter: str,
+    quoting: Quoting,
+    line_end: bytes,
+    *,
+    is_last: bool,
+    max_bytes: int,
 ) -> CutBlock:
     opening = re.compile(rb'(?:\A|[\r\n%s])"' % re.escape(delimiter.encode()))
     quoted = _DOUBLED if quoting == "doubled" else _BACKSLASH
@@ -104,15 +119,17 @@ def _walk(
     record = done = at = num_bad = 0
     while found := opening.search(block, at):
         start = found.end() - 1
-        if (newline := block.rfind(b"\n", at, start)) >= 0:
+        if (newline := block.rfind(line_end, at, start)) >= 0:
             kept += [*current, block[done : newline + 1]]
             current, record, done = [], newline + 1, newline + 1
         cell = quoted.match(block, start)
         end = cell.end() if cell is not None else len(block)
         if not is_last and end == len(block) and end - start <= max_bytes:
             return CutBlock(b"".join(kept), num_bad, block[record:])
-        if cell is None or (block[end : end + 1] not in after_cell and _is_doubtful(cell[0])):
-            at = block.find(b"\n", start)
+        if cell is None or (
+            block[end : end + 1] not in after_cell and _is_doubtful(cell[0], line_end)
+        ):
+            at = block.find(line_end, start)
             if at < 0:
                 if not is_last:
                     return CutBlock(b"".join(kept), num_bad, block[record:])
@@ -124,19 +141,19 @@ def _walk(
             current += [block[done:start], _with_doubled_marks(cell[0])]
             done = end
         at = end
-    end = len(block) if is_last else block.rfind(b"\n", at) + 1
+    end = len(block) if is_last else block.rfind(line_end, at) + 1
     if end > record:
         kept += [*current, block[done:end]]
     return CutBlock(b"".join(kept), num_bad, block[max(end, record) :])
 
 
-def _is_doubtful(cell: bytes) -> bool:
+def _is_doubtful(cell: bytes, line_end: bytes) -> bool:
     """Tell whether a cell that more text follows at once ended elsewhere than its writer meant.
 
     On one line that is harmless, unless a backslash stands before the mark: then the file should
     have been read with the other quoting.
     """
-    return b"\n" in cell or cell.endswith(b'\\"')
+    return line_end in cell or cell.endswith(b'\\"')
 
 
 def _with_doubled_marks(cell: bytes) -> bytes:

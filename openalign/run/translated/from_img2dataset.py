@@ -4,6 +4,7 @@ Each argument that the command gives becomes a setting, or a comment that says w
 pipeline is checked like any other before it is shown.
 """
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from openalign.settings.yaml_reader import did_you_mean
 
 _PROGRAM = "img2dataset"
 _WIDTH = 112
+_LINE_GOES_ON = re.compile(r"\\[ \t\r]*(?:\n|\Z)")
+_REDIRECTION = re.compile(r"(?:\d*|&)[<>]+[&|]?(?P<file>.*)", re.DOTALL)
 _EXAMPLE = "img2dataset --url_list=pairs.parquet --input_format=parquet --caption_col=caption"
 
 
@@ -47,17 +50,18 @@ def arguments_of(command: str) -> dict[str, Any]:
     """Return the arguments that a command gives, by name, in its order.
 
     `--a=b`, `--a b`, `--a` for true and `--noa` for false are read, as are values without a name.
+    What a shell takes for itself is left out.
 
     Raises:
         ConfigError: a quotation mark is not closed, an argument is not known or given twice.
     """
     try:
-        tokens = shlex.split(command.replace("\\\n", " "))
+        tokens = shlex.split(_LINE_GOES_ON.sub(" ", command))
     except ValueError as error:
         raise ConfigError(f"the command cannot be read: {error}", hint=_EXAMPLE) from error
     given: dict[str, Any] = {}
     unnamed = iter(ARGUMENTS)
-    for word, value in _pairs(_without_program(tokens)):
+    for word, value in _pairs(_without_shell(_without_program(tokens))):
         name = next(unnamed, "") if word is None else _known(word)
         if word is not None and name != word and value is None:
             value = "False"  # noqa: PLW2901  # --noNAME
@@ -72,6 +76,23 @@ def _without_program(tokens: Sequence[str]) -> Sequence[str]:
     places = [at for at, token in enumerate(tokens) if token.rpartition("/")[2] == _PROGRAM]
     start = places[0] + 1 if places and not tokens[0].startswith("--") else 0
     return tokens[start:]
+
+
+def _without_shell(tokens: Sequence[str]) -> Sequence[str]:
+    """Leave out where output goes, as `> log 2>&1`, and all from a `|`, `&` or `;` on."""
+    kept: list[str] = []
+    words = iter(tokens)
+    for word in words:
+        if redirection := _REDIRECTION.fullmatch(word):
+            if not redirection["file"]:
+                next(words, None)
+        elif word.startswith(("|", "&", ";")):
+            break
+        else:
+            kept.append(word.removesuffix(";"))
+            if word.endswith(";"):
+                break
+    return kept
 
 
 def _pairs(tokens: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:

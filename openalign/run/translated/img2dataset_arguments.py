@@ -5,11 +5,14 @@ A translation names settings by their key path. Where there is no counterpart, i
 
 import ast
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from openalign.errors import ConfigError
+from openalign.ingest.sources.url_tables.found import format_of
 
 Given = Mapping[str, Any]
 """The arguments that a command gives, by name."""
@@ -28,6 +31,11 @@ class Translation:
 
 FORMATS = ("parquet", "csv", "tsv", "json", "jsonl")
 """Input formats with captions; each but Parquet also as `csv.gz`."""
+
+_READ_AS = {"tsv": ("tsv", "txt"), "jsonl": ("jsonl", "json"), "parquet": ("parquet", None)}
+"""Formats whose files may also have other endings, or none."""
+
+_ENDING = re.compile(r"\.[A-Za-z]\w*\Z")
 
 _UNLIMITED_RATIO = 1_000_000.0
 
@@ -95,10 +103,28 @@ def parsed(text: str) -> Any:
 def _url_list(value: Any, given: Given) -> Translation:
     ending = str(given.get("input_format", "txt"))
     path = str(value)
-    if path.lower().endswith(f".{ending}") or "*" in path:
-        return Translation({"harvest.source.path": path})
-    pattern = f"{path.rstrip('/')}/*.{ending}"
-    return Translation({"harvest.source.path": pattern}, "a folder, as its name has no such ending")
+    if "*" not in path and not _is_file(path):
+        pattern = f"{path.rstrip('/')}/*.{ending}"
+        return Translation({"harvest.source.path": pattern}, "a folder, not a file")
+    told = format_of(path)
+    there = ending.removesuffix(".gz")
+    if told not in _READ_AS.get(there, (there,)) and not ("*" in path and told is None):
+        raise ConfigError(
+            f"--url_list={path}: is no {there} by its ending, which says here how a file is read",
+            hint=f"rename the file, or give it a second name: ln -s FILE FILE.{there}",
+        )
+    return Translation({"harvest.source.path": path})
+
+
+def _is_file(path: str) -> bool:
+    """Tell whether a path names a file: by a look if it is here, else by whether it has an ending.
+
+    The number of a version is no ending.
+    """
+    here = Path(path)
+    if here.exists():
+        return not here.is_dir()
+    return _ENDING.search(path) is not None
 
 
 def _input_format(value: Any, _: Given) -> Translation:

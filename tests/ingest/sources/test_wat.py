@@ -228,6 +228,7 @@ def metadata(block: bytes) -> bytes:
         pytest.param(
             b'{"Envelope": {"WARC-Header-Metadata": {"WARC-Type": "\xff"}}}', id="no UTF-8"
         ),
+        pytest.param(b'{"Envelope": {}, "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", id="deep"),
     ],
 )
 def test_a_record_of_another_form_is_a_fault(block: bytes) -> None:

@@ -118,6 +118,13 @@ def words_of(given: dict[str, str]) -> str:
             "python -m img2dataset \\\n  --url_list='a.csv' \\\n --image_size 256", id="lines"
         ),
         pytest.param("img2dataset a.csv --image_size '256'", id="one of them named"),
+        pytest.param("img2dataset a.csv 256 > log.txt 2>&1", id="output to a file"),
+        pytest.param("nohup img2dataset a.csv 256 >>log 2> errors &", id="in the background"),
+        pytest.param("img2dataset a.csv &> log --image_size 256 &", id="output, then more"),
+        pytest.param("img2dataset a.csv 256 2>&1 | tee log", id="a pipe"),
+        pytest.param("cd /x && img2dataset a.csv 256; echo done", id="more commands"),
+        pytest.param("img2dataset a.csv 256 && echo done", id="another command"),
+        pytest.param("img2dataset a.csv \\ \n 256 \\\r\n \\", id="trailing backslashes"),
     ],
 )
 def test_commands_are_read_as_a_shell_reads_them(command: str) -> None:
@@ -200,6 +207,52 @@ def test_values_of_other_forms(words: str, settings: dict[str, Any]) -> None:
     found = settings_of(f"{words} {TABLE}")
 
     assert {key: found[key] for key in settings} == settings
+
+
+@pytest.mark.parametrize(
+    ("path", "input_format", "expected"),
+    [
+        pytest.param("pairs.txt", "tsv", "pairs.txt", id="a TSV that is called text"),
+        pytest.param("x.csv.gz", "csv", "x.csv.gz", id="packed"),
+        pytest.param("x.csv", "csv.gz", "x.csv", id="not packed"),
+        pytest.param("s3://b/p.JSON", "jsonl", "s3://b/p.JSON", id="lines in a .json"),
+        pytest.param("s3://b/laion-v1.5", "csv", "s3://b/laion-v1.5/*.csv", id="a version"),
+        pytest.param("there", "parquet", "there", id="a file without an ending"),
+        pytest.param("there.csv", "csv", "there.csv/*.csv", id="a folder with one"),
+        pytest.param("in/*", "csv", "in/*", id="a pattern without one"),
+        pytest.param("in.csv/", "csv", "in.csv/*.csv", id="a slash"),
+    ],
+)
+def test_a_list_is_a_file_or_a_folder(
+    path: str,
+    input_format: str,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").write_bytes(b"PAR1")
+    (tmp_path / "there.csv").mkdir()
+
+    found = settings_of(f"{path} --input_format={input_format} --caption_col=c")
+
+    assert found["harvest.source.path"] == expected
+
+
+@pytest.mark.parametrize("path", ["pairs.txt", "in/*.tsv", "pairs.dat", "there"])
+def test_a_file_whose_ending_says_another_format_is_an_error(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").write_text("url,c\n")
+
+    with pytest.raises(ConfigError) as raised:
+        pipeline_text("p", f"{path} --input_format=csv --caption_col=c")
+
+    assert str(raised.value) == (
+        f"--url_list={path}: is no csv by its ending, which says here how a file is read"
+    )
+    assert raised.value.hint == "rename the file, or give it a second name: ln -s FILE FILE.csv"
 
 
 def test_what_has_no_counterpart_sets_nothing() -> None:

@@ -74,6 +74,15 @@ def test_an_image_that_is_not_there_is_counted(tmp_path: Path) -> None:
     assert counted == {"left_out": 3, "not_there": 1, "found": 6}
 
 
+def test_half_of_a_surrogate_pair_costs_itself_alone(tmp_path: Path) -> None:
+    path = write(tmp_path) / "dataset.json"
+    path.write_text(path.read_text().replace("Bar 1.", "Bar \\ud83d."))
+
+    rows = rows_of(list(reading.read_part("0", source=source_of(tmp_path, "restval"))))
+
+    assert {row["alt_text"] for row in rows} == {"Bar \ufffd.", "a red bar, number 1"}
+
+
 def test_a_part_begins_where_the_one_before_it_ends(tmp_path: Path) -> None:
     source = source_of(write(tmp_path), *set(SPLITS))
 

@@ -338,8 +338,10 @@ def test_of_several_tables_a_damaged_one_costs_itself_and_is_named(tmp_path: Pat
     assert found["a/x.csv.gz"] == 20_000
     assert 6_000 < found["b/x.csv.gz"] < 14_000
     assert found["c/x.csv.gz"] == 0
+    cut = "Compressed file ended before the end-of-stream marker was reached"
     assert [(file.name, file.reason) for piece in pieces for file in piece.damaged_files] == [
-        (f"{name}/x.csv.gz", "cannot be read as csv: Truncated compressed stream") for name in "bc"
+        ("b/x.csv.gz", f"cannot be read as csv: {cut}"),
+        ("c/x.csv.gz", f"cannot be read as csv: {cut}"),
     ]
     write(tables / "b", x__csv__gz=table)
     assert fingerprints(source, WebConfig(), cache=str(tmp_path / "cache.json")) != first

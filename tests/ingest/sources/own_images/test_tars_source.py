@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -191,10 +192,27 @@ def test_a_text_that_cannot_be_read_costs_its_own_sample(
         *[("a.jpg", JPEGS[0]), (name, content)],
         *[("b.jpg", JPEGS[1]), ("b.txt", b"\xef\xbb\xbfmarked")],
         *[("c.jpg", JPEGS[2]), ("c.txt", "größe".encode("utf-16"))],
+        *[("d.jpg", JPEGS[3]), ("d.txt", "länge".encode("utf-32"))],
     )
 
-    assert texts(rows) == [("größe", "txt"), ("marked", "txt")]
-    assert states == {"bad_text": 1, "found": 3}
+    assert texts(rows) == [("größe", "txt"), ("länge", "txt"), ("marked", "txt")]
+    assert states == {"bad_text": 1, "found": 4}
+
+
+def test_an_object_may_hold_what_python_writes_beside_json(tmp_path: Path) -> None:
+    of_nan = json.dumps({"caption": "a cat", "pwatermark": math.nan}).encode()
+    of_half = json.dumps({"caption": "a \ud83d cat"}).encode()
+
+    rows, states = read_members(
+        tmp_path,
+        *[("a.jpg", JPEGS[0]), ("a.txt", b"of the file"), ("a.json", of_nan)],
+        *[("b.jpg", JPEGS[1]), ("b.json", of_half)],
+        carry_columns=("pwatermark",),
+    )
+
+    assert texts(rows) == [("a \ufffd cat", "json"), ("of the file", "txt")]
+    assert rows[1]["carried"] == '{"pwatermark":null}'
+    assert states == {"found": 2}
 
 
 # Which members are a sample -----------------------------------------------------------------------

@@ -70,13 +70,13 @@ def test_a_bad_row_that_is_not_utf8_is_one_bad_row(tmp_path: Path) -> None:
     assert len(rows) == 10
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-32-be", "utf-8-sig"])
 def test_a_text_with_a_byte_order_mark_is_read(
     tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "BLOCK_BYTES", 61)  # odd, so that blocks end within a character
     text = f"url,caption\r\n{CAT},a c\U0001f431t\r\n{DOG},h\xfcndchen\r\n"
-    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    mark = "\ufeff" if encoding.endswith("-be") else ""
     (tmp_path / "t.csv").write_bytes((mark + text).encode(encoding))
 
     assert pairs(tmp_path / "t.csv") == [(CAT, "a c\U0001f431t"), (DOG, "h\xfcndchen")]
@@ -167,6 +167,53 @@ def test_blocks_end_anywhere(
     assert counts == {"found": 10, "bad_row": 1}
 
 
+@pytest.mark.parametrize("num_bytes", [60, 64, 100, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.txt", "t.jsonl", "t.json"])
+def test_lines_may_end_with_a_carriage_return_alone(
+    tmp_path: Path, name: str, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK_BYTES", num_bytes)
+    monkeypatch.setattr(content, "HEAD_BYTES", num_bytes)
+    urls = [f"http://h.example/{n}.jpg" for n in range(30)]
+    columns = {"url": urls, "caption": [f"words {n}" for n in range(30)]}
+    delimiter = "," if name == "t.csv" else "\t"
+    lines = lines_of(columns, delimiter).decode().splitlines()
+    if "json" in name:
+        lines = [json.dumps(row, separators=(",", ":")) for row in objects(columns)]
+    (tmp_path / name).write_bytes("\r".join(lines).encode())
+
+    assert pairs(tmp_path / name) == list(zip(urls, columns["caption"], strict=True))
+
+
+@pytest.mark.parametrize("num_bytes", [40, 41, 42, 43, 100, 1 << 20])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_quoted_cells_hold_any_end_of_a_line(
+    tmp_path: Path, line_end: str, num_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "BLOCK_BYTES", num_bytes)
+    monkeypatch.setattr(content, "HEAD_BYTES", num_bytes)
+    texts = ['"a\nb"', '"c\rd"', '"e\r\nf"', "g", '"never closed', "h", '"i ""\r\n"" j"', "k"]
+    lines = [f"{n},{CAT},{text}" for n, text in enumerate(texts)]
+    text = line_end.join(['id,url,"caption"', *lines, ""])
+    (tmp_path / "t.csv").write_bytes(text.encode())
+
+    rows, counts = read(tmp_path / "t.csv", carry_columns=("id",))
+
+    kept = ["a b", "c d", "e f", "g", "h", 'i " " j', "k"]
+    assert [row["alt_text"] for row in rows] == kept
+    assert [json.loads(row["carried"])["id"] for row in rows] == list("0123567")
+    assert counts == {"found": 8, "bad_row": 1}
+
+
+def test_a_carriage_return_within_a_row_leaves_the_ends_of_lines_as_they_are(
+    tmp_path: Path,
+) -> None:
+    rows = "".join(f"{CAT}?{n},words\n" for n in range(5))
+    (tmp_path / "t.csv").write_text(f"{CAT},wo\rrds\n{rows}")
+
+    assert read(tmp_path / "t.csv", header=("url", "caption"))[1] == {"found": 7, "bad_row": 1}
+
+
 def test_columns_that_are_not_used_may_hold_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +295,8 @@ def test_two_columns_of_a_name_that_nobody_uses_are_none(tmp_path: Path) -> None
 
 # Packed -------------------------------------------------------------------------------------------
 
+CUT_GZIP = "Compressed file ended before the end-of-stream marker was reached"
+
 
 @pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.bz2", "t.parquet.zst"])
 def test_a_packed_file_that_was_cut_is_an_error(tmp_path: Path, name: str) -> None:
@@ -255,7 +304,8 @@ def test_a_packed_file_that_was_cut_is_an_error(tmp_path: Path, name: str) -> No
     whole = PACK[ending](dict(CONTENT)[name.removesuffix(ending)])
     (tmp_path / name).write_bytes(whole[:-9])
 
-    assert "Truncated compressed stream" in message(tmp_path / name)
+    said = CUT_GZIP if ending == ".gz" else "Truncated compressed stream"
+    assert said in message(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["t.tsv.gz", "t.jsonl.gz"])
@@ -272,5 +322,36 @@ def test_of_a_packed_file_the_rows_before_its_damage_are_read(tmp_path: Path, na
     found = sum(piece.candidates.num_rows for piece in read)
     assert 20_000 / 2 - 3_000 < found < 20_000 / 2 + 10  # a piece of 64 KB may be lost
     assert [(file.name, file.reason) for file in damaged.damaged_files] == [
-        (name, f"cannot be read as {name[2:-3]}: Truncated compressed stream")
+        (name, f"cannot be read as {name[2:-3]}: {CUT_GZIP}")
     ]
+
+
+@pytest.mark.parametrize("num_zeros", [1, 9, 512, 1 << 20])
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet.gz"])
+def test_zeros_behind_a_gzip_are_no_damage(tmp_path: Path, name: str, num_zeros: int) -> None:
+    packed = gzip.compress(dict(CONTENT)[name.removesuffix(".gz")])
+    (tmp_path / name).write_bytes(packed + bytes(num_zeros))
+
+    assert pairs(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        pytest.param(lambda packed: packed[:-9] + bytes(512), "", id="zeros in place of its end"),
+        pytest.param(lambda packed: packed + b"words", "Not a gzipped file", id="words behind it"),
+        pytest.param(
+            lambda packed: packed[:20] + b"\xff" * 40 + packed[60:],
+            "decompressing",
+            id="its middle",
+        ),
+    ],
+)
+def test_a_gzip_that_is_damaged_is_an_error(
+    tmp_path: Path, change: Callable[[bytes], bytes], said: str
+) -> None:
+    text = lines_of({"url": [f"{CAT}?{n}" for n in range(9)], "caption": list(range(9))}, ",")
+    (tmp_path / "t.csv.gz").write_bytes(change(gzip.compress(text)))
+
+    with pytest.raises(InputError, match=rf"t\.csv\.gz cannot be read as csv: .*{said}"):
+        read(tmp_path / "t.csv.gz")

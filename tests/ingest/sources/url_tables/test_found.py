@@ -6,6 +6,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from local_ports import free_port
+from range_server import range_server
 from tables_read import CAT, DOG, message, pairs
 
 from openalign.errors import InputError
@@ -44,6 +46,26 @@ def test_every_path_of_a_list_must_name_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "*.parquet", "folder"])
 def test_a_table_that_is_not_there_is_an_error(tmp_path: Path, name: str) -> None:
     assert message(tmp_path / name) == f"{tmp_path / name} names no file"
+
+
+@pytest.mark.parametrize("name", ["x.csv", "*.csv", "folder"])
+def test_a_web_server_that_cannot_be_reached_is_named(name: str) -> None:
+    server = f"http://127.0.0.1:{free_port()}/"
+
+    with pytest.raises(InputError) as caught:
+        table_files(server + name)
+
+    named = server + name.removeprefix("*.csv")
+    assert str(caught.value).startswith(f"{named} cannot be reached: Cannot connect to host")
+
+
+def test_a_file_that_a_web_server_does_not_have_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"url,caption\n{CAT},a\n")
+
+    with range_server(tmp_path) as server:
+        assert table_files(f"{server.url}/t.csv") == [f"{server.url}/t.csv"]
+        with pytest.raises(InputError, match=r"/gone\.csv names no file"):
+            table_files(f"{server.url}/gone.csv")
 
 
 def test_a_folder_stands_for_every_table_below_it(tmp_path: Path) -> None:

@@ -9,10 +9,20 @@ from openalign.ingest.sources.url_tables.records import CutBlock, Quoting, cut_r
 
 
 def cut(
-    text: str, *, quoting: Quoting = "doubled", is_last: bool = True, max_bytes: int = 1000
+    text: str,
+    *,
+    quoting: Quoting = "doubled",
+    line_end: bytes = b"\n",
+    is_last: bool = True,
+    max_bytes: int = 1000,
 ) -> tuple[str, int, str]:
     found = cut_records(
-        text.encode(), delimiter=",", quoting=quoting, is_last=is_last, max_bytes=max_bytes
+        text.encode(),
+        delimiter=",",
+        quoting=quoting,
+        line_end=line_end,
+        is_last=is_last,
+        max_bytes=max_bytes,
     )
     return found.records.decode(), found.num_bad, found.rest.decode()
 
@@ -86,7 +96,7 @@ def test_without_quoting_a_mark_is_a_mark() -> None:
 
 
 def walked(block: bytes, *, is_last: bool) -> CutBlock:
-    return records._walk(block, ",", "doubled", is_last=is_last, max_bytes=10**6)
+    return records._walk(block, ",", "doubled", b"\n", is_last=is_last, max_bytes=10**6)
 
 
 def test_the_check_as_an_array_agrees_with_the_walk() -> None:
@@ -95,7 +105,7 @@ def test_the_check_as_an_array_agrees_with_the_walk() -> None:
     for _ in range(3000):
         block = "".join(rng.choices('ab,"\n', weights=(2, 2, 3, 4, 3), k=14)).encode()
         for is_last in (True, False):
-            end = records._end_of_tidy_records(block, ",", is_last=is_last)
+            end = records._end_of_tidy_records(block, ",", b"\n", is_last=is_last)
             if end is None:
                 continue
             num_tidy += 1
@@ -136,3 +146,17 @@ def test_broken_text_is_read_alike_wherever_blocks_end(quoting: Quoting) -> None
         text = "".join(rng.choices('ab,"\n\\\r', weights=(3, 2, 3, 4, 3, 1, 1), k=24))
         at_once = read_in_blocks(text, len(text))
         assert [read_in_blocks(text, n) for n in (1, 3, 7)] == [at_once] * 3, text
+
+
+@pytest.mark.parametrize("quoting", ["doubled", "backslash", "none"])
+def test_lines_that_end_with_a_carriage_return_are_cut_as_others_are(quoting: Quoting) -> None:
+    rng = random.Random(3)
+    swapped = str.maketrans("\n\r", "\r\n")
+
+    for _ in range(3000):
+        text = "".join(rng.choices('ab,"\n\\\r', weights=(3, 2, 3, 4, 3, 1, 1), k=24))
+        for is_last in (True, False):
+            whole, num_bad, rest = cut(text, quoting=quoting, is_last=is_last)
+            expected = (whole.translate(swapped), num_bad, rest.translate(swapped))
+            mac = text.translate(swapped)
+            assert cut(mac, quoting=quoting, line_end=b"\r", is_last=is_last) == expected, text

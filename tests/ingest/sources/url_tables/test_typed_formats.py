@@ -1,6 +1,7 @@
 """The rows of JSON, Parquet and Arrow, as their writers write them and as they break."""
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,6 +46,49 @@ def test_a_jsonl_without_an_object_is_an_error(tmp_path: Path) -> None:
     )
 
 
+PYTHON = [
+    {"url": CAT, "caption": "nan", "x": math.nan},
+    {"url": CAT, "caption": "infinite", "x": -math.inf},
+    {"url": CAT, "caption": "\ud83d halves \udc31", "x": math.inf},
+    {"url": CAT, "caption": "a pair \U0001f431", "x": 0.5},
+]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "lines.json", "t.json"])
+def test_what_python_writes_beside_json_is_read(tmp_path: Path, name: str) -> None:
+    lines = "\n".join(map(json.dumps, PYTHON))
+    (tmp_path / name).write_text(json.dumps(PYTHON) if name == "t.json" else lines)
+
+    rows, counts = read(tmp_path / name, carry_columns=("x",))
+
+    assert [(row["alt_text"], json.loads(row["carried"])["x"]) for row in rows] == [
+        ("nan", None),
+        ("infinite", None),
+        ("\ufffd halves \ufffd", None),
+        ("a pair \U0001f431", 0.5),
+    ]
+    assert counts == {"found": 4}
+
+
+def test_a_line_that_is_nested_too_deeply_is_a_bad_row(tmp_path: Path) -> None:
+    deep = "[" * 2000 + "]" * 2000
+    lines = [f'{{"url": "{DOG}", "caption": "dog", "x": {deep}}}']
+    lines += [f'{{"url": "{DOG}", "caption": "dog", "x": [NaN, {deep}]}}']
+    lines += [json.dumps({"url": CAT, "caption": "cat"})]
+    (tmp_path / "t.jsonl").write_text("\n".join([*lines, ""]))
+
+    assert read(tmp_path / "t.jsonl")[1] == {"found": 3, "bad_row": 2}
+
+
+@pytest.mark.parametrize("first", ["", "["], ids=["one object", "a list"])
+def test_a_document_that_is_nested_too_deeply_is_an_error(tmp_path: Path, first: str) -> None:
+    (tmp_path / "t.json").write_text(f'{first}{{"url": {"[" * 5000}')
+
+    assert message(tmp_path / "t.json") == (
+        f"{tmp_path / 't.json'} cannot be read as json: its lists and objects are nested too deeply"
+    )
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -59,6 +103,56 @@ def test_a_document_holds_its_table_in_several_ways(tmp_path: Path, document: ob
     (tmp_path / "t.json").write_text(json.dumps(document))
 
     assert pairs(tmp_path / "t.json") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        pytest.param(
+            {"url": {"0": CAT, "1": DOG}, "caption": {"1": "dog", "0": "cat"}},
+            [(CAT, "cat"), (DOG, "dog")],
+            id="another order",
+        ),
+        pytest.param(
+            {"url": {"7": CAT, "3": DOG}, "caption": {"7": "cat", "3": "dog"}, "by": {"name": "x"}},
+            [(CAT, "cat"), (DOG, "dog")],
+            id="some rows",
+        ),
+        pytest.param(
+            {"url": {"1": DOG, "0": CAT}, "caption": ["cat", "dog"], "tags": ["x"]},
+            [(DOG, "dog"), (CAT, "cat")],
+            id="a list beside",
+        ),
+    ],
+)
+def test_columns_of_a_document_meet_by_row_number(
+    tmp_path: Path, columns: object, expected: list[tuple[str, str]]
+) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    assert pairs(tmp_path / "t.json") == expected
+
+
+def test_a_row_that_only_some_columns_have_is_counted(tmp_path: Path) -> None:
+    columns = {"url": {"0": CAT, "1": DOG}, "caption": {"1": "dog", "2": "bird"}}
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    rows, counts = read(tmp_path / "t.json")
+
+    assert [(row["image_url"], row["alt_text"]) for row in rows] == [(DOG, "dog")]
+    assert counts == {"found": 3, "no_alt_text": 1, "bad_url": 1}
+
+
+def test_lists_of_different_lengths_are_an_error(tmp_path: Path) -> None:
+    columns = {"url": [CAT, DOG], "caption": ["cat"], "tags": ["x", "y", "z"], "by": {"a": "x"}}
+    (tmp_path / "t.json").write_text(json.dumps(columns))
+
+    assert message(tmp_path / "t.json") == (
+        f"{tmp_path / 't.json'} has lists of different lengths: `url` has 2, `caption` has 1"
+    )
+    assert message(tmp_path / "t.json", caption_column="text") == (
+        f"{tmp_path / 't.json'} has no column `text`; it has url"
+    )
 
 
 @pytest.mark.parametrize(
