@@ -82,8 +82,7 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
     Raises:
         InputError: names the file, what is missing and what was found instead.
     """
-    with _errors_name(url):
-        schema = _format(url).schema(url, source)
+    schema = _schema_of(url, source)
     if schema is None:
         return
     columns = source.columns
@@ -109,8 +108,7 @@ def names_of_columns(url: str, source: TableSource) -> Sequence[str]:
     Raises:
         DamagedTableError: the file is damaged; it is named.
     """
-    with _errors_name(url):
-        schema = _format(url).schema(url, source)
+    schema = _schema_of(url, source)
     return schema.names if schema is not None else ()
 
 
@@ -131,6 +129,14 @@ def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
         yield from _format(url).rows(url, source, names)
 
 
+def _schema_of(url: str, source: TableSource) -> pa.Schema | None:
+    with _errors_name(url):
+        schema = _format(url).schema(url, source)
+        if schema is not None:
+            _ = schema.names  # those of a damaged file may be no text
+    return schema
+
+
 def _format(url: str) -> Format:
     return FORMATS[format_of(url) or _BY_DEFAULT]
 
@@ -140,7 +146,8 @@ def _errors_name(url: str) -> Generator[None]:
     """Say which file an error of a library is about."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    # pyarrow says of damaged names and numbers what Python says of them.
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, SystemError) as error:
         name = format_of(url)
         raise DamagedTableError(
             f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
