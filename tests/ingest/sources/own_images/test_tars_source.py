@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from own_images import image_bytes, ni, read_tars, write_img2dataset, write_tar, write_three_samples
@@ -342,3 +344,21 @@ def test_a_file_beside_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"a\.parquet cannot be read as parquet"):
         read_tars(tmp_path)
+
+
+def test_a_file_beside_may_hold_nanoseconds_and_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    write_three_samples(tmp_path / "a.tar")
+    columns = {
+        "key": ["0", "2"],
+        "taken": pa.array([2001, 1], pa.timestamp("ns")),
+        "place": pa.array([b"caf\xe9", b"bar"]).view(pa.string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+
+    rows, _ = read_tars(tmp_path, carry_columns=("taken", "place"))
+
+    assert [row["carried"] for row in rows] == [
+        '{"place":"caf\ufffd","taken":"1970-01-01T00:00:00.000002"}',
+        '{"place":null,"taken":null}',
+        '{"place":"bar","taken":"1970-01-01T00:00:00"}',
+    ]
