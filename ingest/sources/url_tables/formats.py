@@ -45,7 +45,7 @@ _WANTED = {
     "caption_column": "text, or lists of it",
     "language_column": "text",
     "sha256_column": "text",
-    "where": "single values",
+    "where": "text, numbers, dates or times",
 }
 _TYPED_ALONE = ("where", "carry_columns")
 """Settings whose columns no default and no layout names."""
@@ -97,7 +97,7 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
             require(name, setting=setting, holds=is_text)
     require(columns.caption, setting="caption_column", holds=_is_caption)
     for name in (condition.column for condition in source.conditions):
-        require(name, setting="where", holds=_is_single)
+        require(name, setting="where", holds=_is_comparable)
     for name in source.carry_columns:
         require(name, setting="carry_columns", holds=_is_anything)
 
@@ -239,8 +239,14 @@ def _is_caption(kind: pa.DataType) -> bool:
     return is_text(kind.value_type if is_list(kind) else kind)
 
 
-def _is_single(kind: pa.DataType) -> bool:
-    return not pa.types.is_nested(kind)
+def _is_comparable(kind: pa.DataType) -> bool:
+    """Tell whether a condition can compare a column; categories count as what they name."""
+    if pa.types.is_dictionary(kind):
+        return _is_comparable(kind.value_type)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    is_decimal = pa.types.is_decimal(kind) and not pa.types.is_decimal256(kind)
+    is_time = pa.types.is_temporal(kind) and not pa.types.is_interval(kind)
+    return is_text(kind) or is_number or is_decimal or is_time
 
 
 def _is_anything(_: pa.DataType) -> bool:
