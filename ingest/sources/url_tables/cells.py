@@ -2,9 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from openalign.ingest.sources.url_tables.text import as_text, is_list, is_text
+
+JSON_CELLS = pa.opaque(pa.large_string(), "json", "openalign")
+"""Type of a column whose cells are values of any kind, each as JSON."""
+
+_JSON = msgspec.json.Decoder()
 
 
 def as_records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -18,6 +24,9 @@ def as_records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 def _values(column: pa.Array) -> list[Any]:
     kind = column.type
+    if kind == JSON_CELLS:
+        texts = column.storage.to_pylist()
+        return [None if text is None else _JSON.decode(text) for text in texts]
     if is_text(kind) or (is_list(kind) and is_text(kind.value_type)):
         column = as_text(column)
     try:

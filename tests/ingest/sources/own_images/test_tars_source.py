@@ -362,3 +362,20 @@ def test_a_file_beside_may_hold_nanoseconds_and_texts_that_are_not_utf8(tmp_path
         '{"place":null,"taken":null}',
         '{"place":"bar","taken":"1970-01-01T00:00:00"}',
     ]
+
+
+def test_records_of_several_kinds_are_compared_one_by_one(tmp_path: Path) -> None:
+    values: list[object] = [1, 1.0, "one", [1], None]
+    members = [
+        member
+        for number, value in enumerate(values)
+        for member in (
+            (f"{number}.jpg", JPEGS[0]),
+            (f"{number}.json", json.dumps({"caption": str(number), "n": value}).encode()),
+        )
+    ]
+    write_tar(tmp_path / "a.tar", members)
+
+    for condition, expected in (("n == 1.0", "01"), ("n != 2", "01"), ("n < 1", "")):
+        rows, _ = read_tars(tmp_path / "a.tar", where=(condition,))
+        assert "".join(row["alt_text"] for row in rows) == expected
