@@ -52,6 +52,9 @@ _TYPED_ALONE = ("where", "carry_columns")
 
 _NAMES_BY_DEFAULT = ("url", "caption")
 
+_OF_FIXED_SIZE = "Expected all lists to be of size="
+"""How pyarrow's error begins where a list of a Parquet file's fixed size is null."""
+
 _BY_DEFAULT = "parquet"
 """A file whose ending says nothing: some writers give none."""
 
@@ -149,8 +152,14 @@ def _errors_name(url: str) -> Generator[None]:
     # pyarrow says of damaged names and numbers what Python says of them.
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, SystemError) as error:
         name = format_of(url)
+        said = f"{url} cannot be read as {name or _BY_DEFAULT}: "
+        if str(error).startswith(_OF_FIXED_SIZE):
+            raise DamagedTableError(
+                f"{said}pyarrow reads no null among lists of one fixed size",
+                hint="write the column as lists of any size (polars: `.arr.to_list()`)",
+            ) from error
         raise DamagedTableError(
-            f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
+            f"{said}{error}",
             hint="the file is damaged, or has another format than its ending says"
             if name
             else f"its ending should say which format it has: {ENDINGS}",
