@@ -32,10 +32,15 @@ def rows_of(
     named = source.columns
     compared = {condition.column for condition in source.conditions}
     single = {named.url, named.language, named.sha256, *compared}.intersection(columns)
-    whole = [row for row in objects if _is_row(row, single, named.caption)]
+    values_of = {name: [row.get(name) for row in objects] for name in columns}
+    kinds = {kind for name in (*single, named.caption) for kind in set(map(type, values_of[name]))}
+    whole = objects
+    if not kinds.isdisjoint(_NESTED):  # few files have such rows
+        whole = [row for row in objects if _is_row(row, single, named.caption)]
+        values_of = {name: [row.get(name) for row in whole] for name in columns}
 
     def column(name: str) -> pa.Array:
-        values = [row.get(name) for row in whole]
+        values = values_of[name]
         if name == named.caption:
             return _captions(values)
         if name in compared:
