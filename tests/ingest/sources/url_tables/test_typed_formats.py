@@ -157,7 +157,7 @@ def test_the_error_of_a_damaged_page_names_the_file(tmp_path: Path) -> None:
     assert caught.value.hint == "the file is damaged, or has another format than its ending says"
 
 
-def test_a_null_among_lists_of_one_size_is_no_damage(tmp_path: Path) -> None:
+def test_a_null_among_lists_of_one_size_is_told(tmp_path: Path) -> None:
     captions = pa.array([["a cat", "one cat"], None], pa.list_(pa.string(), 2))
     pq.write_table(pa.table({"url": [CAT, DOG], "caption": captions}), tmp_path / "t.parquet")
 
