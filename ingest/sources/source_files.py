@@ -17,14 +17,15 @@ def files_named(paths: Paths, choose: Choice, *, called: str) -> list[str]:
 
     Names that begin with a dot or an underscore are left out of folders, and stars do not stand for
     them: the tools that write such folders keep notes of their own there. Links to folders are
-    followed. `called` says in an error what is chosen.
+    followed. Each file comes once, with its whole path, however it is spelled. `called` says in an
+    error what is chosen.
 
     Raises:
         InputError: nothing is there, a name is not UTF-8, or a link of a folder leads nowhere or in
             a circle.
     """
     named = (_files_named(path, choose, called=called) for path in each_of(paths))
-    return list(dict.fromkeys(chain.from_iterable(named)))
+    return list(dict.fromkeys(map(storage.absolute, chain.from_iterable(named))))
 
 
 def _files_named(path: str, choose: Choice, *, called: str) -> list[str]:

@@ -59,6 +59,8 @@ def holds(condition: Condition, column: "pl.Series") -> "pl.Series":
     """
     import polars as pl
 
+    if column.dtype == pl.Duration:
+        column = column.cast(pl.Int64)  # polars has no text for it
     if condition.compares_numbers:
         numbers = column.cast(pl.Float64, strict=False).fill_nan(None)
         bound = float(condition.values[0])

@@ -15,7 +15,6 @@ from typing import Any
 
 import apache_beam as beam
 import msgspec
-import pyarrow as pa
 from apache_beam.pvalue import PCollection
 
 from openalign.engines.batches import Paths
@@ -44,10 +43,10 @@ from openalign.ingest.sources.own_images.own_candidates import (
 )
 from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
+from openalign.ingest.sources.url_tables.cells import as_records
 from openalign.ingest.sources.url_tables.formats import check_files, names_of_columns, read_rows
 from openalign.ingest.sources.url_tables.found import table_files
 from openalign.ingest.sources.url_tables.rows import DamagedTableError
-from openalign.ingest.sources.url_tables.text import as_text, is_text
 
 _READS_AT_ONCE = 16
 
@@ -236,7 +235,7 @@ def _read_table(url: str, name: str, source: LocalFilesSource) -> Iterator[Harve
     table = _with_addresses(_as_table(source), url, source)
     with ThreadPoolExecutor(_READS_AT_ONCE) as threads:
         for rows in read_rows(url, table):
-            records = _records(rows.batch)
+            records = as_records(rows.batch)
             meets = meets_all(records, source.conditions)
             left_out = len(records) - int(meets.sum())
             ended = Counter({HarvestState.BAD_ROW: rows.num_bad, HarvestState.LEFT_OUT: left_out})
@@ -268,15 +267,7 @@ def _rows_of(url: str, source: LocalFilesSource) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table; of one that is damaged, those before that."""
     with suppress(DamagedTableError):
         for rows in read_rows(url, _as_table(source)):
-            yield from _records(rows.batch)
-
-
-def _records(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    columns = {
-        name: as_text(column) if is_text(column.type) else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
-    return pa.table(columns).to_pylist()
+            yield from as_records(rows.batch)
 
 
 def _as_table(source: LocalFilesSource) -> TableSource:

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -22,7 +24,7 @@ from openalign.ingest.candidates import (
 from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.own_settings import OwnImageSettings
 from openalign.ingest.sources.table_conditions import Condition, holds
-from openalign.ingest.sources.url_tables.json_values import column_of
+from openalign.ingest.sources.url_tables.json_columns import comparable
 from openalign.ingest.web.urls import canonical_url
 from openalign.ingest.webpage.texts import collapse
 from openalign.lines import lines_of
@@ -36,6 +38,8 @@ MAX_TEXT_BYTES = 1 << 20
 """A longer text or JSON object is neither a caption nor a record."""
 
 SAMPLES_AT_ONCE = 4096
+
+_COMPARED = (str, int, float, Decimal, date, time, timedelta)
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -176,10 +180,7 @@ def meets_all(records: Sequence[Mapping[str, Any]], conditions: Sequence[Conditi
     """Return, record by record, whether it meets every condition. Lists and objects meet none."""
     meets = pl.repeat(value=True, n=len(records), dtype=pl.Boolean, eager=True)
     for condition in conditions:
-        name = condition.column
-        single = [
-            {} if isinstance(record.get(name), (list, dict)) else {name: record.get(name)}
-            for record in records
-        ]
-        meets &= holds(condition, pl.Series(column_of(single, name)))
+        found = [record.get(condition.column) for record in records]
+        single = [value if isinstance(value, _COMPARED) else None for value in found]
+        meets &= holds(condition, pl.Series(comparable(single)))
     return meets

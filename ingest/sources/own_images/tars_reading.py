@@ -48,6 +48,8 @@ from openalign.ingest.sources.own_images.own_candidates import (
 )
 from openalign.ingest.sources.paths import each_of, in_words
 from openalign.ingest.sources.tars import COMPRESSED, TAR, TarsSource
+from openalign.ingest.sources.url_tables.cells import as_records
+from openalign.ingest.sources.url_tables.sound import sound
 
 _TARS = (TAR, *COMPRESSED)
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
@@ -317,7 +319,7 @@ def _records_beside(name: str, source: TarsSource) -> Records:
                 return {}
             used = dict.fromkeys((_KEY, *source.columns_used))
             table = parquet.read([column for column in used if column in there])
-            rows = table.to_pylist()
+            rows = [row for batch in table.to_batches() for row in as_records(sound(batch))]
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{url} cannot be read as parquet: {error}",

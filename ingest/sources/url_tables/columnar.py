@@ -10,6 +10,7 @@ from openalign.engines.batches import BATCH_ROWS
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables.content import open_seekable
 from openalign.ingest.sources.url_tables.rows import Rows
+from openalign.ingest.sources.url_tables.sound import sound
 
 _ARROW_FILE = b"ARROW1"
 
@@ -26,7 +27,7 @@ def parquet_rows(url: str, source: TableSource, columns: Sequence[str]) -> Itera
     del source
     with open_seekable(url) as file:
         for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=list(columns)):
-            yield Rows(batch)
+            yield Rows(sound(batch))
 
 
 def arrow_schema(url: str, source: TableSource) -> pa.Schema:
@@ -45,7 +46,7 @@ def arrow_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterato
         options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
         held: list[pa.RecordBatch] = []
         for batch in _batches(_open_arrow(file, options)):
-            held.append(batch)
+            held.append(sound(batch))
             if sum(batch.num_rows for batch in held) >= BATCH_ROWS:
                 yield _together(held)
                 held = []

@@ -46,12 +46,15 @@ _WANTED = {
     "caption_column": "text, or lists of it",
     "language_column": "text",
     "sha256_column": "text",
-    "where": "single values",
+    "where": "text, numbers, dates or times",
 }
 _TYPED_ALONE = ("where", "carry_columns")
 """Settings whose columns no default and no layout names."""
 
 _NAMES_BY_DEFAULT = ("url", "caption")
+
+_OF_FIXED_SIZE = "Expected all lists to be of size="
+"""How pyarrow's error begins where a list of a Parquet file's fixed size is null."""
 
 _BY_DEFAULT = "parquet"
 """A file whose ending says nothing: some writers give none."""
@@ -83,8 +86,7 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
     Raises:
         InputError: names the file, what is missing and what was found instead.
     """
-    with _errors_name(url):
-        schema = _format(url).schema(url, source)
+    schema = _schema_of(url, source)
     if schema is None:
         return
     columns = source.columns
@@ -99,7 +101,7 @@ def check_file(url: str, source: TableSource, *, url_setting: str = "url_column"
             require(name, setting=setting, holds=is_text)
     require(columns.caption, setting="caption_column", holds=_is_caption)
     for name in (condition.column for condition in source.conditions):
-        require(name, setting="where", holds=_is_single)
+        require(name, setting="where", holds=_is_comparable)
     for name in source.carry_columns:
         require(name, setting="carry_columns", holds=_is_anything)
 
@@ -110,8 +112,7 @@ def names_of_columns(url: str, source: TableSource) -> Sequence[str]:
     Raises:
         DamagedTableError: the file is damaged; it is named.
     """
-    with _errors_name(url):
-        schema = _format(url).schema(url, source)
+    schema = _schema_of(url, source)
     return schema.names if schema is not None else ()
 
 
@@ -125,6 +126,14 @@ def read_rows(url: str, source: TableSource) -> Iterator[Rows]:
         yield from _format(url).rows(url, source, source.used_columns)
 
 
+def _schema_of(url: str, source: TableSource) -> pa.Schema | None:
+    with _errors_name(url):
+        schema = _format(url).schema(url, source)
+        if schema is not None:
+            _ = schema.names  # those of a damaged file may be no text
+    return schema
+
+
 def _format(url: str) -> Format:
     return FORMATS[format_of(url) or _BY_DEFAULT]
 
@@ -134,10 +143,20 @@ def _errors_name(url: str) -> Generator[None]:
     """Say which file an error of a library is about."""
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    # pyarrow says of damaged names and numbers what Python says of them.
+    except (
+        *(pa.ArrowException, OSError, EOFError, zlib.error),
+        *(UnicodeDecodeError, SystemError),
+    ) as error:
         name = format_of(url)
+        said = f"{url} cannot be read as {name or _BY_DEFAULT}: "
+        if str(error).startswith(_OF_FIXED_SIZE):
+            raise DamagedTableError(
+                f"{said}pyarrow reads no null among lists of one fixed size",
+                hint="write the column as lists of any size (polars: `.arr.to_list()`)",
+            ) from error
         raise DamagedTableError(
-            f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
+            f"{said}{error}",
             hint="the file is damaged, or has another format than its ending says"
             if name
             else f"its ending should say which format it has: {ENDINGS}",
@@ -226,8 +245,14 @@ def _is_caption(kind: pa.DataType) -> bool:
     return is_text(kind.value_type if is_list(kind) else kind)
 
 
-def _is_single(kind: pa.DataType) -> bool:
-    return not pa.types.is_nested(kind)
+def _is_comparable(kind: pa.DataType) -> bool:
+    """Tell whether a condition can compare a column; categories count as what they name."""
+    if pa.types.is_dictionary(kind):
+        return _is_comparable(kind.value_type)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    is_decimal = pa.types.is_decimal(kind) and not pa.types.is_decimal256(kind)
+    is_time = pa.types.is_temporal(kind) and not pa.types.is_interval(kind)
+    return is_text(kind) or is_number or is_decimal or is_time
 
 
 def _is_anything(_: pa.DataType) -> bool:

@@ -17,6 +17,7 @@ from openalign.errors import InputError
 from openalign.ingest.sources.lenient_json import decode
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables import content
+from openalign.ingest.sources.url_tables.json_columns import rows_of, schema_of
 from openalign.ingest.sources.url_tables.rows import DamagedTableError, Rows
 
 _Object = dict[str, Any]
@@ -29,7 +30,7 @@ def lines_schema(url: str, source: TableSource) -> pa.Schema | None:
     del source
     for number, (objects, num_bad) in enumerate(_objects_by_line(url, content.HEAD_BYTES)):
         if objects:
-            return _schema(objects)
+            return schema_of(objects)
         if num_bad and number == 0:
             raise InputError(
                 f"{url} cannot be read as jsonl: its first lines are no JSON objects",
@@ -41,9 +42,8 @@ def lines_schema(url: str, source: TableSource) -> pa.Schema | None:
 
 def lines_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterator[Rows]:
     """Yield members of a file's objects. A line that is no object is a bad row."""
-    del source
     for objects, num_bad in _objects_by_line(url, content.BLOCK_BYTES):
-        yield _rows(objects, columns, num_bad=num_bad)
+        yield rows_of(objects, columns, source, num_bad=num_bad)
 
 
 def document_schema(url: str, source: TableSource) -> pa.Schema | None:
@@ -51,7 +51,7 @@ def document_schema(url: str, source: TableSource) -> pa.Schema | None:
     if _has_lines(url):
         return lines_schema(url, source)
     objects = _objects_of_document(url, source)
-    return _schema(objects) if objects else None
+    return schema_of(objects) if objects else None
 
 
 def document_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iterator[Rows]:
@@ -61,7 +61,7 @@ def document_rows(url: str, source: TableSource, columns: Sequence[str]) -> Iter
         return
     objects = _objects_of_document(url, source)
     for start in range(0, len(objects), BATCH_ROWS):
-        yield _rows(objects[start : start + BATCH_ROWS], columns)
+        yield rows_of(objects[start : start + BATCH_ROWS], columns, source)
 
 
 # Lines --------------------------------------------------------------------------------------------
@@ -187,35 +187,3 @@ def _objects_of_columns(members: _Object, url: str, source: TableSource) -> list
         if name in used or column.keys() == rows.keys()  # others are facts beside the table
     }
     return [{name: column.get(row) for name, column in whole.items()} for row in rows]
-
-
-# Columns ------------------------------------------------------------------------------------------
-
-
-def _schema(objects: Sequence[_Object]) -> pa.Schema:
-    names = dict.fromkeys(name for row in objects for name in row)
-    return pa.schema([(name, column_of(objects, name).type) for name in names])
-
-
-def _rows(objects: Sequence[_Object], columns: Sequence[str], *, num_bad: int = 0) -> Rows:
-    batch = pa.record_batch({name: column_of(objects, name) for name in columns})
-    return Rows(batch, num_bad)
-
-
-def column_of(objects: Sequence[_Object], name: str) -> pa.Array:
-    """Return a member of each object; values of several types become JSON text."""
-    values = [row.get(name) for row in objects]
-    if any(isinstance(value, list) for value in values):
-        values = [
-            value if isinstance(value, list) or value is None else [value] for value in values
-        ]
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([_text(value) for value in values], pa.string())
-
-
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()

@@ -25,6 +25,7 @@ from openalign.ingest.candidates import (
 from openalign.ingest.sources.source_files import folder_of, name_in
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_conditions import holds
+from openalign.ingest.sources.url_tables.cells import as_records
 from openalign.ingest.sources.url_tables.formats import read_rows
 from openalign.ingest.sources.url_tables.text import as_text, is_text
 from openalign.ingest.web.urls import canonical_urls
@@ -129,11 +130,7 @@ def _with_scheme(raw_urls: pl.Series) -> pl.Series:
 
 def _carried(batch: pa.RecordBatch, columns: Sequence[str]) -> pa.Array:
     """Return the columns that travel along, each row as one JSON object."""
-    values = {
-        name: as_text(column) if is_text(column.type) else column
-        for name, column in ((name, batch.column(name)) for name in columns)
-    }
-    rows = pa.table(values).to_pylist()
+    rows = as_records(batch.select(list(columns)))
     return pa.array([_JSON.encode(row).decode() for row in rows], pa.large_string())
 
 

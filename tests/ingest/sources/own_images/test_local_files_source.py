@@ -291,6 +291,20 @@ def test_every_row_of_a_table_ends_in_one_state(tmp_path: Path) -> None:
     assert states_of(pieces) == {"left_out": 1, "no_alt_text": 1, "not_there": 8, "found": 13}
 
 
+def test_an_odd_row_of_json_lines_costs_itself_alone(tmp_path: Path) -> None:
+    write(tmp_path, a__jpg=JPEGS[0])
+    paths: list[object] = ["a.jpg", ["a.jpg"], 5, "a.jpg"]
+    rows = [{"path": path, "caption": f"cat {at}", "n": at} for at, path in enumerate(paths)]
+    rows[3] = {"path": "a.jpg", "caption": ["cat 3", ["deep"]], "n": 3}
+    rows += [{"path": "a.jpg", "caption": ["cat 4"], "n": "four"}]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    found, states = read(table=tmp_path / "t.jsonl")
+
+    assert [row["alt_text"] for row in found] == ["cat 0", "cat 4"]
+    assert states == {"bad_row": 2, "not_there": 1, "found": 5}
+
+
 def test_a_column_that_is_missing_from_a_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("file,caption\na.jpg,a cat\n")
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import webdataset
 from own_images import image_bytes, ni, read_tars, write_img2dataset, write_tar, write_three_samples
@@ -360,3 +362,38 @@ def test_a_file_beside_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"a\.parquet cannot be read as parquet"):
         read_tars(tmp_path)
+
+
+def test_a_file_beside_may_hold_nanoseconds_and_texts_that_are_not_utf8(tmp_path: Path) -> None:
+    write_three_samples(tmp_path / "a.tar")
+    columns = {
+        "key": ["0", "2"],
+        "taken": pa.array([2001, 1], pa.timestamp("ns")),
+        "place": pa.array([b"caf\xe9", b"bar"]).view(pa.string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+
+    rows, _ = read_tars(tmp_path, carry_columns=("taken", "place"))
+
+    assert [row["carried"] for row in rows] == [
+        '{"place":"caf\ufffd","taken":"1970-01-01T00:00:00.000002"}',
+        '{"place":null,"taken":null}',
+        '{"place":"bar","taken":"1970-01-01T00:00:00"}',
+    ]
+
+
+def test_records_of_several_kinds_are_compared_one_by_one(tmp_path: Path) -> None:
+    values: list[object] = [1, 1.0, "one", [1], None]
+    members = [
+        member
+        for number, value in enumerate(values)
+        for member in (
+            (f"{number}.jpg", JPEGS[0]),
+            (f"{number}.json", json.dumps({"caption": str(number), "n": value}).encode()),
+        )
+    ]
+    write_tar(tmp_path / "a.tar", members)
+
+    for condition, expected in (("n == 1.0", "01"), ("n != 2", "01"), ("n < 1", "")):
+        rows, _ = read_tars(tmp_path / "a.tar", where=(condition,))
+        assert "".join(row["alt_text"] for row in rows) == expected

@@ -36,6 +36,21 @@ def test_a_list_names_files_folders_and_patterns_and_each_file_once(tmp_path: Pa
     assert folder_of(tuple(found), found) == f"{tmp_path}/"
 
 
+def test_a_file_is_read_once_and_named_alike_however_its_path_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/a.csv", "in/b.csv", "more/c.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"url,caption\n{CAT},{name}\n")
+    monkeypatch.chdir(tmp_path)
+    paths = ("in", "in/b.csv", "./in/*", f"{tmp_path}/in/a.csv", "more/c.csv")
+
+    found = table_files(paths)
+
+    assert found == [f"{tmp_path}/{name}" for name in ("in/a.csv", "in/b.csv", "more/c.csv")]
+    assert folder_of(paths, found) == f"{tmp_path}/"
+
+
 def test_every_path_of_a_list_must_name_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"url,caption\n{CAT},a\n")
     with pytest.raises(InputError) as caught:

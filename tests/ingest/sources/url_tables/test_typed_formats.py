@@ -2,13 +2,15 @@
 
 import json
 import math
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from table_contents import COLUMNS, ROWS, arrow_stream, objects, parquet
+from table_contents import COLUMNS, ROWS, arrow_file, arrow_stream, objects, parquet
 from tables_read import CAT, DOG, message, pairs, read
 
 from openalign.errors import InputError
@@ -247,3 +249,55 @@ def test_the_error_of_a_damaged_page_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"p1\.parquet cannot be read as parquet: ") as caught:
         read(tmp_path)
     assert caught.value.hint == "the file is damaged, or has another format than its ending says"
+
+
+def test_a_null_among_lists_of_one_size_is_told(tmp_path: Path) -> None:
+    captions = pa.array([["a cat", "one cat"], None], pa.list_(pa.string(), 2))
+    pq.write_table(pa.table({"url": [CAT, DOG], "caption": captions}), tmp_path / "t.parquet")
+
+    said = (
+        "t.parquet cannot be read as parquet: pyarrow reads no null among lists of one fixed size"
+    )
+    with pytest.raises(InputError, match=said):
+        read(tmp_path / "t.parquet")
+
+
+# Conditions ---------------------------------------------------------------------------------------
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [("x >= 1000", [DOG]), ("x == 0", [CAT]), ("x not in 0", [DOG]), ("x == 0 s", [])],
+)
+def test_a_duration_is_a_number_of_its_unit(
+    tmp_path: Path, condition: str, expected: list[str]
+) -> None:
+    lengths = pa.array([0 * SECOND, SECOND], pa.duration("ms"))
+    columns = {"url": [CAT, DOG], "caption": ["cat", "dog"], "x": lengths}
+    (tmp_path / "t.arrow").write_bytes(arrow_file(columns))
+
+    assert [url for url, _ in pairs(tmp_path / "t.arrow", where=(condition,))] == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(pa.array([b"ab"], pa.binary(2)), id="bytes of one length"),
+        pytest.param(pa.array([(1, 2, 3)], pa.month_day_nano_interval()), id="interval"),
+        pytest.param(pa.array([1]).cast(pa.decimal256(50, 0)), id="long decimal"),
+        pytest.param(pa.array([{"a": 1}]), id="structure"),
+    ],
+)
+def test_what_no_condition_can_compare_is_told_before_the_read(
+    tmp_path: Path, column: pa.Array
+) -> None:
+    columns: dict[str, Any] = {"url": [CAT], "caption": ["cat"], "x": column}
+    (tmp_path / "t.arrow").write_bytes(arrow_file(columns))
+
+    assert message(tmp_path / "t.arrow", where=("x == 1",)) == (
+        f"{tmp_path / 't.arrow'}: column `x` holds {column.type}, but must hold text, numbers, "
+        "dates or times"
+    )
