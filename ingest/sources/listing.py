@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.found_names import check_links
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -90,12 +91,7 @@ def _names_below(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
             hint="name the files by a pattern in `harvest.source.path`",
         )
     folders, files = storage.list_folder(str(folder))
-    for name in files:
-        if (folder / name).is_symlink() and not (folder / name).exists():
-            raise InputError(
-                f"{folder / name} is a link that leads nowhere",
-                hint="mend it or remove it: what it stood for would be missing",
-            )
+    check_links(str(folder), files)
     yield from files
     for name in folders:
         yield from (f"{name}/{file}" for file in _names_below(folder / name, (*above, real)))
