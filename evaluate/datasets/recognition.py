@@ -46,6 +46,8 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
         hint = f"`openalign datasets` lists them; {hint}"
         if storage.is_folder(path) and list_images(path).images:
             hint = _of_images(path)
+        if path.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
+            hint = f"{_of_tables()}; {hint}"
     if near := _known_near(kinds, name, path):
         hint = f"of such a form is {' and '.join(near)}; {hint}"
     raise InputError(problem, hint=hint)
@@ -61,6 +63,18 @@ def _of_images(path: str) -> str:
         f"datasets check FILE.json --images {path}. To search in them as they are: openalign "
         f"evaluate --model FOLDER --data images={path}. To train on images with texts beside them: "
         f"openalign init NAME {path}"
+    )
+
+
+def _of_tables() -> str:
+    """Say what the first line of a table must hold."""
+    from openalign.evaluate.datasets.captions.flickr_reading import CAPTION_COLUMNS
+    from openalign.evaluate.datasets.labels.class_table_reading import CLASS_COLUMNS
+
+    return (
+        f"a table's first line names its columns: the image, and one of {', '.join(CLASS_COLUMNS)} "
+        f"(openalign datasets class_table) or of {', '.join(CAPTION_COLUMNS)} (openalign datasets "
+        "flickr)"
     )
 
 
