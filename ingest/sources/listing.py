@@ -1,7 +1,7 @@
 """What a path in a source's settings stands for: the files below a folder, a pattern's parts."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from openalign.errors import InputError
@@ -21,22 +21,6 @@ def files_below(folder: str) -> list[str]:
     if not storage.is_local(folder):
         return storage.list_files(folder)
     return sorted(_names_below(storage.local_path(folder), ()))
-
-
-def check_names(folder: str, names: Iterable[str]) -> None:
-    """Check that the names of files are text: tables cannot hold others.
-
-    Raises:
-        InputError: one of them is not UTF-8.
-    """
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{folder} holds a file whose name is not UTF-8: {name!a}",
-                hint="rename it, for example with convmv",
-            ) from error
 
 
 def is_local_folder(path: str) -> bool:

@@ -20,3 +20,32 @@ def check_links(folder: str, names: Iterable[str]) -> None:
                 f"{path} is a link that leads nowhere",
                 hint="mend it or remove it: what it stood for would be missing",
             )
+
+
+def check_names(folder: str, names: Iterable[str]) -> None:
+    """Check that names in a folder are text: tables and JSON cannot hold others.
+
+    Raises:
+        InputError: one of them is not UTF-8.
+    """
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{folder} holds a file whose name is not UTF-8: {name!a}",
+                hint="rename it, for example with convmv",
+            ) from error
+
+
+def check_paths(paths: Iterable[str]) -> None:
+    """Check that paths are text, as `check_names` does each of their parts.
+
+    Raises:
+        InputError: one of them is not UTF-8.
+    """
+    for path in paths:
+        if not path.isascii():
+            parts = path.split("/")
+            for number, part in enumerate(parts):
+                check_names("/".join(parts[:number]) or ".", [part])
