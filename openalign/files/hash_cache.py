@@ -134,7 +134,7 @@ def _places_of(urls: Iterable[str]) -> dict[str, str]:
 
 
 def _place_of(url: str) -> str:
-    is_path = "://" not in url and "::" not in url and not url.startswith("~")
+    is_path = "://" not in url and not url.startswith("~")
     return os.path.abspath(url) if is_path else storage.absolute(url)  # noqa: PTH100  # keeps links
 
 
