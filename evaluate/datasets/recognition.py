@@ -92,7 +92,8 @@ def _recognized_as(
 def _known_near(kinds: Sequence[str], name: str, path: str) -> list[str]:
     """Return paths of a known form around one of no such form: people name other layers.
 
-    What lies in the path comes first, then what lies in the folders there, then the folder above.
+    What lies in the path comes first, then what lies in the folders there, then the folder above;
+    but not above an empty folder, and not for images alone, which any folder above has somewhere.
     It raises nothing.
     """
     layer = [path]
@@ -100,6 +101,8 @@ def _known_near(kinds: Sequence[str], name: str, path: str) -> list[str]:
         layer = [each for folder in layer for each in _inside(folder)][:_LOOKED_AT]
         if found := [each for each in layer if _recognized_as(kinds, name, each)]:
             return found[:_NAMED]
+    if kinds == ["images"] or (storage.is_folder(path) and not storage.list_names(path)):
+        return []
     above = path.rstrip("/").rpartition("/")[0]
     return [above] if above and _recognized_as(kinds, name, above) else []
 

@@ -9,9 +9,10 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -104,13 +105,29 @@ def is_folder(url: str) -> bool:
     return bool(fs.isdir(path))
 
 
+def _readable(url: str) -> tuple[Any, str]:
+    """Return the file system behind a file that is to be read, and the path in it.
+
+    Raises:
+        InputError: it is a pipe or a socket, which would be waited for without end.
+    """
+    fs, path = file_system(url)
+    # A shell's `<(zcat list.gz)` is a pipe below /dev: somebody writes to it.
+    if is_local(url) and not path.startswith("/dev/"):
+        with suppress(OSError):
+            mode = os.stat(path).st_mode  # noqa: PTH116  # a path object for each of a million
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+                raise InputError(f"{url} cannot be read: it is a pipe or a socket, and no file")
+    return fs, path
+
+
 def read_bytes(url: str) -> bytes:
     """Return a whole file.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = file_system(url)
+    fs, path = _readable(url)
     try:
         return bytes(fs.cat_file(path))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -126,9 +143,9 @@ def read_range(url: str, offset: int, length: int) -> bytes:
     """Return `length` bytes from `offset`, with one read; fewer where the file ends before.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = file_system(url)
+    fs, path = _readable(url)
     try:
         return bytes(fs.cat_file(path, start=offset, end=offset + length))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -139,9 +156,9 @@ def open_read(url: str) -> IO[bytes]:
     """Open a file for streaming reads.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = file_system(url)
+    fs, path = _readable(url)
     try:
         return fs.open(path, "rb")
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -175,8 +192,8 @@ def list_names(folder: str) -> list[str]:
 def list_folder(url: str) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the files directly inside a folder, each in order.
 
-    A link counts as what it leads to. No file is asked for its size: a million of them are listed
-    in seconds.
+    A link counts as what it leads to, or as a file where it leads nowhere; pipes, sockets and
+    devices are left out. No file is asked for its size: a million of them are listed in seconds.
 
     Raises:
         InputError: there is no such folder.
@@ -188,7 +205,10 @@ def list_folder(url: str) -> tuple[list[str], list[str]]:
         if is_local(url):
             with os.scandir(path) as entries:
                 for entry in entries:
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                    elif entry.is_file() or entry.is_symlink():
+                        files.append(entry.name)
         else:
             for entry in fs.ls(path, detail=True):
                 name = str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import zipfile
 from pathlib import Path
 
@@ -94,6 +95,18 @@ def test_a_local_copy_holds_the_bytes_of_a_remote_file() -> None:
 def test_a_missing_file_is_an_input_error_that_names_it(folder: str) -> None:
     with pytest.raises(InputError, match=r"none\.txt cannot be read"):
         storage.read_bytes(f"{folder}/none.txt")
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").symlink_to("gone")
+    (tmp_path / "c.csv").touch()
+
+    reads = (storage.read_bytes, storage.open_read, lambda url: storage.read_range(url, 0, 1))
+    for read in reads:
+        with pytest.raises(InputError, match=r"a\.csv cannot be read: it is a pipe or a socket"):
+            read(f"{tmp_path}/a.csv")
+    assert storage.list_folder(str(tmp_path)) == ([], ["b.csv", "c.csv"])
 
 
 def test_a_folder_that_cannot_be_written_is_a_stage_error(tmp_path: Path) -> None:
