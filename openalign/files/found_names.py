@@ -1,6 +1,8 @@
 """Checks of the names that a folder is found to hold, before anything is made of them."""
 
+import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
@@ -49,3 +51,38 @@ def check_paths(paths: Iterable[str]) -> None:
             parts = path.split("/")
             for number, part in enumerate(parts):
                 check_names("/".join(parts[:number]) or ".", [part])
+
+
+def otherwise_composed(urls: Iterable[str]) -> str:
+    """Say that a file is there whose name looks the same as that of one that is not, or nothing.
+
+    `é` is one character or two, an `e` and an accent; programs of macOS write two. The first of
+    such files is named. Only this machine is looked at.
+    """
+    for url in urls:
+        if not storage.is_local(url) or url.isascii():
+            continue
+        found = Path("/")
+        for part in storage.local_path(url).parts[1:]:
+            there = found / part
+            if not there.exists():
+                same = _composed(part)
+                there = next(
+                    (each for each in _inside(found) if _composed(each.name) == same), there
+                )
+            found = there
+        if found.exists():
+            return (
+                f"{found} is there, and looks the same, but letters with accents are one character "
+                "in one of the names and two in the other; convmv -r -f utf8 -t utf8 --nfc "
+                "--notest FOLDER makes them one"
+            )
+    return ""
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _inside(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
