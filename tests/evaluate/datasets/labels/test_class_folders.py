@@ -12,6 +12,7 @@ from torchvision.datasets import ImageFolder
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_names
+from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.labels.class_folders import KIND, ClassFoldersDataset
 from openalign.evaluate.datasets.recognition import recognized
 from openalign.images.decoding import decode
@@ -126,7 +127,7 @@ def test_a_link_that_leads_nowhere_is_refused_by_name(tmp_path: Path, link: str)
 
     ((_, settings),) = recognized("mine", str(tmp_path)).items()
     with pytest.raises(InputError, match=f"/{link} is a link that leads nowhere") as caught:
-        KIND.read(settings)
+        kind_of(settings).read(settings)
 
     assert "would be missing" in str(caught.value.hint)
 
@@ -140,7 +141,7 @@ def test_folders_inside_a_class_folder_are_refused(tmp_path: Path, split: str) -
     with pytest.raises(
         InputError, match=r"cat: .* holds folders beside its images: more"
     ) as caught:
-        KIND.read(settings)
+        kind_of(settings).read(settings)
 
     assert "move those of the folders up" in str(caught.value.hint)
 

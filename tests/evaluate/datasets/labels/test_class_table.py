@@ -11,6 +11,7 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets import checking
 from openalign.evaluate.datasets.checking import SplitCount
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.labels.class_table import KIND, ClassTableDataset
 from openalign.evaluate.datasets.recognition import recognized
 from openalign.evaluate.tasks.classification import neighbors
@@ -293,7 +294,10 @@ def test_columns_called_otherwise_are_recognized(
     assert settings == ClassTableDataset(
         path=str(path), image_column=image, class_column=class_, split_column=split
     )
-    assert labelled(KIND.read(settings), "test") == [("cats/1.jpg", 0), ("dogs/1.jpg", 1)]
+    assert labelled(kind_of(settings).read(settings), "test") == [
+        ("cats/1.jpg", 0),
+        ("dogs/1.jpg", 1),
+    ]
 
 
 def test_a_packed_one_and_the_only_one_in_a_folder_are_recognized(tmp_path: Path) -> None:
