@@ -18,6 +18,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.tasks import kinds as task_kinds
 from openalign.evaluate.tasks.contract import Needs, TaskSettings, key_of
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.found_names import otherwise_composed
 from openalign.files.hash_cache import hashes_of, missing_files
 from openalign.telemetry import say
 
@@ -206,7 +207,8 @@ def missing_images(name: str, images: Sequence[BenchmarkImage]) -> list[Benchmar
         raise InputError(
             f"benchmark `{name}` lacks all of the {len(images):,} images that are needed; the "
             f"first is {images[0].where}",
-            hint="docs/datasets.md says how each form is laid out; if it has a setting for the "
+            hint=otherwise_composed(files[:_NAMED])
+            or "docs/datasets.md says how each form is laid out; if it has a setting for the "
             f"folder of images, name them: --set benchmarks.{name}.images=FOLDER",
         )
     return [image for image, file in zip(images, files, strict=True) if file in gone]
@@ -218,10 +220,11 @@ def missing_error(
     """Return the error about missing images of a benchmark; it names the first ones."""
     named = ", ".join(image.where for image in missing[:_NAMED])
     more = ", ..." if len(missing) > _NAMED else ""
+    same = otherwise_composed(image.place.file for image in missing[:_NAMED])
     return InputError(
         f"benchmark `{name}` lacks {len(missing):,} of the {len(needed):,} images that are needed: "
         f"{named}{more}",
-        hint=hint,
+        hint=same or hint,
     )
 
 

@@ -9,6 +9,7 @@ from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.recognition import recognized, require_known
+from openalign.files.found_names import otherwise_composed
 from openalign.files.hash_cache import missing_files
 from openalign.settings.fields import to_plain
 from openalign.settings.yaml_reader import read_plain
@@ -109,7 +110,8 @@ def _checked(name: str, settings: DatasetSettings) -> CheckedCopy:
         beside_images=dataset.beside_images,
         notes=dataset.notes,
         problems=problems,
-        hint=_ELSEWHERE if missing and hasattr(settings, "images") else "",
+        hint=otherwise_composed(image.place.file for image in missing[:_NAMED])
+        or (_ELSEWHERE if missing and hasattr(settings, "images") else ""),
     )
 
 

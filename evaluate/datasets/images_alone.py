@@ -23,8 +23,8 @@ def read(dataset: ImagesDataset) -> Dataset:
     """Return every image, called by its path below the folder.
 
     Raises:
-        InputError: there is no such folder, it holds no image, or a link leads back to a folder
-            that it lies in.
+        InputError: there is no such folder, it holds no image, or a link leads nowhere or back to
+            a folder that it lies in.
     """
     from openalign.evaluate.datasets import images_alone_reading
 

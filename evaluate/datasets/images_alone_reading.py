@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage, ImageFile
-from openalign.evaluate.datasets.reading.image_folders import IMAGE_SUFFIXES, list_images
+from openalign.evaluate.datasets.reading.image_folders import IMAGE_SUFFIXES, list_all_images
 from openalign.files import storage
 
 _SPLIT = "test"
@@ -20,8 +20,8 @@ def read(path: str) -> Dataset:
     """Return all images, each folder's own before those of the folders in it, in order of names.
 
     Raises:
-        InputError: there is no such folder, it holds no image, or a link leads back to a folder
-            that it lies in.
+        InputError: there is no such folder, it holds no image, or a link leads nowhere or back to
+            a folder that it lies in.
     """
     images = [
         BenchmarkImage(name=name, split=_SPLIT, place=ImageFile(path, name))
@@ -39,7 +39,8 @@ def holds_images(path: str) -> bool:
     """Tell whether there is an image in a folder or below it; a file is no folder.
 
     Raises:
-        InputError: a folder cannot be listed, or a link leads back to a folder that it lies in.
+        InputError: a folder cannot be listed, or a link leads nowhere or back to a folder that it
+            lies in.
     """
     return storage.is_folder(path) and next(_names(path), None) is not None
 
@@ -56,7 +57,7 @@ def _names(path: str) -> Iterator[str]:
                 f"{url}: is a link to a folder that it lies in",
                 hint="remove the link, or name a folder inside it",
             )
-        listed = list_images(url)
+        listed = list_all_images(url)
         yield from (f"{below}/{name}" if below else name for name in listed.images)
         waiting += [
             (f"{below}/{name}" if below else name, above | {real})

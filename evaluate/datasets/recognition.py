@@ -46,6 +46,8 @@ def recognized(name: str, path: str) -> Mapping[str, DatasetSettings]:
         hint = f"`openalign datasets` lists them; {hint}"
         if storage.is_folder(path) and list_images(path).images:
             hint = _of_images(path)
+        if path.lower().removesuffix(".gz").endswith((".csv", ".tsv", ".txt")):
+            hint = f"{_of_tables()}; {hint}"
     if near := _known_near(kinds, name, path):
         hint = f"of such a form is {' and '.join(near)}; {hint}"
     raise InputError(problem, hint=hint)
@@ -64,6 +66,18 @@ def _of_images(path: str) -> str:
     )
 
 
+def _of_tables() -> str:
+    """Say what the first line of a table must hold."""
+    from openalign.evaluate.datasets.captions.flickr_reading import CAPTION_COLUMNS
+    from openalign.evaluate.datasets.labels.class_table_reading import CLASS_COLUMNS
+
+    return (
+        f"a table's first line names its columns: the image, and one of {', '.join(CLASS_COLUMNS)} "
+        f"(openalign datasets class_table) or of {', '.join(CAPTION_COLUMNS)} (openalign datasets "
+        "flickr)"
+    )
+
+
 def _recognized_as(
     kinds: Sequence[str], name: str, path: str
 ) -> Mapping[str, DatasetSettings] | None:
@@ -78,7 +92,8 @@ def _recognized_as(
 def _known_near(kinds: Sequence[str], name: str, path: str) -> list[str]:
     """Return paths of a known form around one of no such form: people name other layers.
 
-    What lies in the path comes first, then what lies in the folders there, then the folder above.
+    What lies in the path comes first, then what lies in the folders there, then the folder above;
+    but not above an empty folder, and not for images alone, which any folder above has somewhere.
     It raises nothing.
     """
     layer = [path]
@@ -86,6 +101,8 @@ def _known_near(kinds: Sequence[str], name: str, path: str) -> list[str]:
         layer = [each for folder in layer for each in _inside(folder)][:_LOOKED_AT]
         if found := [each for each in layer if _recognized_as(kinds, name, each)]:
             return found[:_NAMED]
+    if kinds == ["images"] or (storage.is_folder(path) and not storage.list_names(path)):
+        return []
     above = path.rstrip("/").rpartition("/")[0]
     return [above] if above and _recognized_as(kinds, name, above) else []
 

@@ -143,7 +143,13 @@ def content_of(root: str) -> str:
 
 def _samples(root: str) -> Iterator[_TarSample]:
     """Yield all samples, in the order of the tars."""
-    for split, tars in _tars(root).items():
+    found = _tars(root)
+    if loose := [tar for tar in _tars_in(root) if not any(tar in tars for tars in found.values())]:
+        raise InputError(
+            f"{loose[0]} lies beside the folders of splits, in none of them",
+            hint="move it into the folder of its split, or elsewhere",
+        )
+    for split, tars in found.items():
         num_samples = 0
         for tar in tars:
             for sample in _samples_of(tar, split):
@@ -213,10 +219,10 @@ def _captions(sample: _TarSample) -> list[str]:
 def _tars(root: str) -> Mapping[str, list[str]]:
     """Return the tars of each split, in the order in which they were written."""
     try:
-        names = storage.list_names(root)
-    except (OSError, NotImplementedError):
+        names, _ = storage.list_folder(root)
+    except (InputError, OSError, NotImplementedError):
         names = list(_USUAL_SPLITS)
-    found = {name: _tars_in(storage.join(root, name)) for name in names if "." not in name}
+    found = {name: _tars_in(storage.join(root, name)) for name in names if name[0] != "."}
     found = {split: tars for split, tars in found.items() if tars} or {"test": _tars_in(root)}
     if not any(found.values()):
         raise InputError(
@@ -238,7 +244,7 @@ def _tars_in(folder: str) -> list[str]:
         names = storage.list_names(folder) if storage.is_folder(folder) else []
     except (OSError, NotImplementedError):
         names = []
-    tars = [name for name in names if name.endswith(".tar")]
+    tars = [name for name in names if name.lower().endswith(".tar")]
     return [storage.join(folder, name) for name in sorted(tars, key=_in_number_order)]
 
 

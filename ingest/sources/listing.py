@@ -1,11 +1,12 @@
 """What a path in a source's settings stands for: the files below a folder, a pattern's parts."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.found_names import check_links
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
@@ -20,22 +21,6 @@ def files_below(folder: str) -> list[str]:
     if not storage.is_local(folder):
         return storage.list_files(folder)
     return sorted(_names_below(storage.local_path(folder), ()))
-
-
-def check_names(folder: str, names: Iterable[str]) -> None:
-    """Check that the names of files are text: tables cannot hold others.
-
-    Raises:
-        InputError: one of them is not UTF-8.
-    """
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{folder} holds a file whose name is not UTF-8: {name!a}",
-                hint="rename it, for example with convmv",
-            ) from error
 
 
 def is_local_folder(path: str) -> bool:
@@ -90,12 +75,7 @@ def _names_below(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
             hint="name the files by a pattern in `harvest.source.path`",
         )
     folders, files = storage.list_folder(str(folder))
-    for name in files:
-        if (folder / name).is_symlink() and not (folder / name).exists():
-            raise InputError(
-                f"{folder / name} is a link that leads nowhere",
-                hint="mend it or remove it: what it stood for would be missing",
-            )
+    check_links(str(folder), files)
     yield from files
     for name in folders:
         yield from (f"{name}/{file}" for file in _names_below(folder / name, (*above, real)))

@@ -5,7 +5,8 @@ from itertools import chain
 
 from openalign.errors import InputError
 from openalign.files import storage
-from openalign.ingest.sources.listing import check_names, files_below, is_local_folder
+from openalign.files.found_names import check_names
+from openalign.ingest.sources.listing import files_below, is_local_folder
 from openalign.ingest.sources.paths import Paths, each_of
 
 Choice = Callable[[Sequence[str]], Sequence[str]]

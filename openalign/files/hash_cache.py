@@ -20,6 +20,7 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.found_names import check_paths
 from openalign.telemetry import progress_line
 
 _THREADS = 8
@@ -59,7 +60,7 @@ def hashes_of(urls: Iterable[str], *, cache: str) -> dict[str, str]:
         cache: URL of the cache. Where it cannot be written, every call reads every file.
 
     Raises:
-        InputError: a file cannot be read, or a folder cannot be listed.
+        InputError: a file cannot be read, or a folder cannot be listed, or a name is not UTF-8.
     """
     places = _places_of(urls)
     stamps = _stamps_of(places.values())
@@ -87,7 +88,7 @@ def missing_files(urls: Iterable[str]) -> list[str]:
     """Return those of the files that are not there, in the order given.
 
     Raises:
-        InputError: a folder cannot be listed.
+        InputError: a folder cannot be listed, or a name is not UTF-8.
     """
     places = _places_of(urls)
     there = _stamps_of(places.values())
@@ -127,11 +128,13 @@ def _sha256_of(url: str) -> str:
 
 def _places_of(urls: Iterable[str]) -> dict[str, str]:
     """Return each URL's place as another process names it: an absolute path, or a remote URL."""
-    return {url: _place_of(url) for url in dict.fromkeys(urls)}
+    places = {url: _place_of(url) for url in dict.fromkeys(urls)}
+    check_paths(places.values())
+    return places
 
 
 def _place_of(url: str) -> str:
-    is_path = "://" not in url and "::" not in url and not url.startswith("~")
+    is_path = "://" not in url and not url.startswith("~")
     return os.path.abspath(url) if is_path else storage.absolute(url)  # noqa: PTH100  # keeps links
 
 

@@ -4,9 +4,8 @@ import errno
 from pathlib import Path
 from uuid import uuid4
 
-from fsspec.core import url_to_fs
-
 from openalign.files import storage
+from openalign.files.file_systems import file_system
 
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -17,7 +16,7 @@ def create(url: str, content: bytes) -> bool:
     Of several who create a file at once one succeeds, on local file systems and in stores whose
     driver sends the condition along (s3fs, gcsfs, adlfs). Other drivers look first, then write.
     """
-    fs, path = url_to_fs(url)
+    fs, path = file_system(url)
     try:
         if storage.is_local(url):
             _create_local(Path(path), content)
@@ -48,7 +47,7 @@ def _create_local(path: Path, content: bytes) -> None:
 
 def read_if_there(url: str) -> bytes | None:
     """Return a whole file as it is now, or None where there is none."""
-    fs, path = url_to_fs(url)
+    fs, path = file_system(url)
     try:
         return bytes(fs.cat_file(path))
     except FileNotFoundError:
@@ -57,7 +56,7 @@ def read_if_there(url: str) -> bytes | None:
 
 def list_now(folder: str) -> list[str]:
     """Return the names directly inside a folder as it is now, or none where there is no folder."""
-    fs, path = url_to_fs(folder)
+    fs, path = file_system(folder)
     fs.invalidate_cache(path)  # drivers keep listings, and know nothing of other machines' files
     try:
         return storage.list_names(folder)

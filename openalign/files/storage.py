@@ -9,16 +9,16 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from fsspec.core import url_to_fs
-
 from openalign.errors import InputError, StageError
+from openalign.files.file_systems import file_system
 
 _UNFINISHED = ".tmp-"
 
@@ -37,27 +37,6 @@ class _Target:
     def __init__(self, path: str) -> None:
         self.path = path
         self.written: Written | None = None
-
-
-def _filesystem(url: str) -> tuple[Any, str]:
-    """Return the file system behind a path or URL, and the path in it.
-
-    Raises:
-        InputError: the driver is not installed, or does not exist.
-    """
-    try:
-        return url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            f"{url} cannot be reached: {error}",
-            hint="drivers are installed separately: pip install s3fs, gcsfs or aiohttp",
-        ) from error
-    except OSError as error:
-        raise InputError(
-            f"{url} cannot be reached: {error}",
-            hint="its driver is there and cannot start; for hdfs:// it needs Java's libjvm and "
-            "Hadoop's CLASSPATH",
-        ) from error
 
 
 def check_reachable(folder: str, **options: bool) -> None:
@@ -89,7 +68,7 @@ def relative_to(url: str, folder: str) -> str:
 
     That of the folder itself is empty.
     """
-    (_, path), (_, base) = _filesystem(url), _filesystem(folder)
+    (_, path), (_, base) = file_system(url), file_system(folder)
     if path.rstrip("/") == base.rstrip("/"):
         return ""
     prefix = base.rstrip("/") + "/"
@@ -99,13 +78,13 @@ def relative_to(url: str, folder: str) -> str:
 
 def is_local(url: str) -> bool:
     """Tell whether a URL is a path on this machine."""
-    protocol = _filesystem(url)[0].protocol
+    protocol = file_system(url)[0].protocol
     return "file" in ((protocol,) if isinstance(protocol, str) else tuple(protocol))
 
 
 def local_path(url: str) -> Path:
     """Return a local URL as a path."""
-    _, path = _filesystem(url)
+    _, path = file_system(url)
     return Path(path)
 
 
@@ -116,23 +95,39 @@ def absolute(url: str) -> str:
 
 def exists(url: str, **options: bool) -> bool:
     """Tell whether a file or folder is there; options are those of the driver."""
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     return bool(fs.exists(path, **options))
 
 
 def is_folder(url: str) -> bool:
     """Tell whether a folder is there. An object store has one where a name goes on with a slash."""
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     return bool(fs.isdir(path))
+
+
+def _readable(url: str) -> tuple[Any, str]:
+    """Return the file system behind a file that is to be read, and the path in it.
+
+    Raises:
+        InputError: it is a pipe or a socket, which would be waited for without end.
+    """
+    fs, path = file_system(url)
+    # A shell's `<(zcat list.gz)` is a pipe below /dev: somebody writes to it.
+    if is_local(url) and not path.startswith("/dev/"):
+        with suppress(OSError):
+            mode = os.stat(path).st_mode  # noqa: PTH116  # a path object for each of a million
+            if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+                raise InputError(f"{url} cannot be read: it is a pipe or a socket, and no file")
+    return fs, path
 
 
 def read_bytes(url: str) -> bytes:
     """Return a whole file.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _filesystem(url)
+    fs, path = _readable(url)
     try:
         return bytes(fs.cat_file(path))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -148,9 +143,9 @@ def read_range(url: str, offset: int, length: int) -> bytes:
     """Return `length` bytes from `offset`, with one read; fewer where the file ends before.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _filesystem(url)
+    fs, path = _readable(url)
     try:
         return bytes(fs.cat_file(path, start=offset, end=offset + length))
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -161,9 +156,9 @@ def open_read(url: str) -> IO[bytes]:
     """Open a file for streaming reads.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _filesystem(url)
+    fs, path = _readable(url)
     try:
         return fs.open(path, "rb")
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -172,13 +167,13 @@ def open_read(url: str) -> IO[bytes]:
 
 def size_of(url: str) -> int:
     """Return a file's length in bytes."""
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     return int(fs.size(path))
 
 
 def list_files(folder: str, *, suffix: str = "") -> list[str]:
     """Return every file below a folder, in name order, as paths relative to it."""
-    fs, path = _filesystem(folder)
+    fs, path = file_system(folder)
     if not fs.exists(path):
         return []
     found = [str(name) for name in fs.find(path)]
@@ -190,27 +185,30 @@ def list_files(folder: str, *, suffix: str = "") -> list[str]:
 
 def list_names(folder: str) -> list[str]:
     """Return the names directly inside a folder, in order."""
-    fs, path = _filesystem(folder)
+    fs, path = file_system(folder)
     return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in fs.ls(path, detail=False))
 
 
 def list_folder(url: str) -> tuple[list[str], list[str]]:
     """Return the names of the folders and of the files directly inside a folder, each in order.
 
-    A link counts as what it leads to. No file is asked for its size: a million of them are listed
-    in seconds.
+    A link counts as what it leads to, or as a file where it leads nowhere; pipes, sockets and
+    devices are left out. No file is asked for its size: a million of them are listed in seconds.
 
     Raises:
         InputError: there is no such folder.
     """
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     folders: list[str] = []
     files: list[str] = []
     try:
         if is_local(url):
             with os.scandir(path) as entries:
                 for entry in entries:
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                    elif entry.is_file() or entry.is_symlink():
+                        files.append(entry.name)
         else:
             for entry in fs.ls(path, detail=True):
                 name = str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]
@@ -224,7 +222,7 @@ def list_folder(url: str) -> tuple[list[str], list[str]]:
 
 def list_details(folder: str) -> dict[str, Mapping[str, Any]]:
     """Return what a file system says of all that is directly inside a folder, by its name."""
-    fs, path = _filesystem(folder)
+    fs, path = file_system(folder)
     listed: list[dict[str, Any]] = fs.ls(path, detail=True)
     return {str(entry["name"]).rstrip("/").rsplit("/", 1)[-1]: entry for entry in listed}
 
@@ -234,7 +232,7 @@ def list_glob(pattern: str) -> list[str]:
 
     Only stars have a meaning. On this machine, links to folders are followed.
     """
-    fs, path = _filesystem(pattern)
+    fs, path = file_system(pattern)
     if "*" not in path:
         return [path if is_local(pattern) else str(fs.unstrip_protocol(path))]
     return sorted(glob_matches(pattern))
@@ -242,7 +240,7 @@ def list_glob(pattern: str) -> list[str]:
 
 def glob_matches(pattern: str) -> dict[str, bool]:
     """Return what matches a pattern with stars, as `list_glob` does, and whether it is a folder."""
-    fs, path = _filesystem(pattern)
+    fs, path = file_system(pattern)
     stars_only = re.sub(r"[?[]", r"[\g<0>]", path)
     if is_local(pattern):
         found = glob.glob(stars_only, recursive=True, include_hidden=True)  # noqa: PTH207  # keeps a path's spelling
@@ -257,7 +255,7 @@ def glob_matches(pattern: str) -> dict[str, bool]:
 @contextmanager
 def local_target(url: str) -> Generator[_Target]:
     """Yield a local path to write to; when the block ends well, it becomes `url` in one step."""
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     local = is_local(url)
     if local:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -302,7 +300,7 @@ def write_text(url: str, text: str) -> Written:
 
 def remove(url: str) -> None:
     """Delete a file, or a folder with its content; do nothing if it does not exist."""
-    fs, path = _filesystem(url)
+    fs, path = file_system(url)
     if fs.exists(path):
         fs.rm(path, recursive=True)
 
@@ -312,12 +310,12 @@ def move(source: str, target: str, *, last: tuple[str, ...] = ()) -> None:
     if is_local(source):
         local_path(source).rename(local_path(target))
         return
-    fs, _ = _filesystem(source)
+    fs, _ = file_system(source)
     for name in sorted(
         list_files(source), key=lambda name: (last.index(name) + 1 if name in last else 0, name)
     ):
-        _, old = _filesystem(join(source, name))
-        _, new = _filesystem(join(target, name))
+        _, old = file_system(join(source, name))
+        _, new = file_system(join(target, name))
         fs.makedirs(fs._parent(new), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
         fs.mv(old, new)
 
@@ -327,8 +325,8 @@ def move_file(source: str, target: str) -> None:
     if is_local(source):
         local_path(source).replace(local_path(target))
         return
-    fs, old = _filesystem(source)
-    fs.mv(old, _filesystem(target)[1])
+    fs, old = file_system(source)
+    fs.mv(old, file_system(target)[1])
 
 
 def check_writable(folder: str) -> None:
@@ -363,13 +361,13 @@ def local_copy(url: str) -> Generator[Path]:
 
 def fetch(url: str, path: Path) -> None:
     """Copy a file to this machine; errors are the driver's own."""
-    fs, source = _filesystem(url)
+    fs, source = file_system(url)
     fs.get_file(source, str(path))
 
 
 def put(path: Path, url: str) -> None:
     """Copy a file of this machine; errors are the driver's own."""
-    fs, target = _filesystem(url)
+    fs, target = file_system(url)
     fs.makedirs(fs._parent(target), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
     fs.put_file(str(path), target)
 

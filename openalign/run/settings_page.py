@@ -31,6 +31,8 @@ then run `{COMMAND}`.
 - `--set KEY=VALUE` changes a setting for one run, as in `openalign train demo --set train.seed=1`.
   It may be given more than once, and the last one wins. The value is YAML: `null`, `[en, de]` and
   `{{steps: 100}}` work too.
+- Numbers are decimal: `1000`, `1_000`, `1e-3`. `010`, `0x10` and `2:00`, which YAML takes for other
+  numbers, are refused.
 - `{{root}}` in a text stands for the root of the run.
 - Precedence, lowest first: the default, the pipeline that `extends` names, the pipeline itself,
   `--set`.

@@ -61,6 +61,28 @@ def test_more_files_than_wait_at_once_have_their_own_hashes(
     assert found == {url: sha256(content) for url, content in contents.items()}
 
 
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        pytest.param("caf\udce9.png", "/set holds a file whose name is not UTF-8: 'caf.udce9.png'"),
+        pytest.param("\udcff/a.png", "/set holds a file whose name is not UTF-8: '.udcff'"),
+    ],
+    ids=["a file", "a folder"],
+)
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path, path: str, named: str) -> None:
+    (tmp_path / "set" / path).parent.mkdir(parents=True)
+    (tmp_path / "set" / path).touch()
+    urls = [f"{tmp_path}/set/{path}"]
+
+    with pytest.raises(InputError, match=named) as caught:
+        hashes_of(urls, cache=f"{tmp_path}/cache")
+    with pytest.raises(InputError, match=named):
+        missing_files(urls)
+
+    assert "convmv" in str(caught.value.hint)
+    assert missing_files([f"{tmp_path}/set/caf\u00e9.png"]) == [f"{tmp_path}/set/caf\u00e9.png"]
+
+
 def test_a_file_is_read_once_and_from_any_folder(
     tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

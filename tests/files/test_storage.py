@@ -1,4 +1,6 @@
 import hashlib
+import os
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -95,6 +97,18 @@ def test_a_missing_file_is_an_input_error_that_names_it(folder: str) -> None:
         storage.read_bytes(f"{folder}/none.txt")
 
 
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.csv").symlink_to("gone")
+    (tmp_path / "c.csv").touch()
+
+    reads = (storage.read_bytes, storage.open_read, lambda url: storage.read_range(url, 0, 1))
+    for read in reads:
+        with pytest.raises(InputError, match=r"a\.csv cannot be read: it is a pipe or a socket"):
+            read(f"{tmp_path}/a.csv")
+    assert storage.list_folder(str(tmp_path)) == ([], ["b.csv", "c.csv"])
+
+
 def test_a_folder_that_cannot_be_written_is_a_stage_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
@@ -113,6 +127,38 @@ def test_a_url_without_a_driver_is_an_error_with_a_hint() -> None:
         storage.read_bytes("nosuch://a/b.txt")
 
     assert "pip install s3fs" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["std::vector.png", "d::x/a.png", "s3::a", "a::b::c", "::"])
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_two_colons_in_a_name_are_no_chain(tmp_path: Path, scheme: str, name: str) -> None:
+    folder = f"{scheme}{tmp_path}"
+
+    storage.write_bytes(storage.join(folder, name), b"here")
+
+    assert (tmp_path / name).read_bytes() == b"here"
+    assert storage.is_local(storage.join(folder, name))
+    assert storage.read_bytes(storage.join(folder, name)) == b"here"
+    assert storage.list_files(folder) == [name]
+
+
+def test_two_colons_in_a_relative_path_are_no_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m::odel").write_bytes(b"here")
+
+    assert storage.read_bytes("m::odel") == b"here"
+    assert storage.absolute("m::odel") == f"{tmp_path}/m::odel"
+
+
+def test_urls_of_other_machines_are_chained(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "file.zip", "w") as archive:
+        archive.writestr("x", b"zipped")
+    storage.write_bytes("memory://chained/a", b"remote")
+
+    assert storage.read_bytes(f"zip://x::{tmp_path}/file.zip") == b"zipped"
+    assert storage.read_bytes("simplecache::memory://chained/a") == b"remote"
 
 
 def test_a_relative_path_can_be_made_to_mean_the_same_everywhere(

@@ -236,6 +236,12 @@ class Typed:
     steps: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    mode: Literal["auto", "off"] = "auto"
+    is_on: bool = True
+
+
 def typed(*overrides: str) -> Typed:
     node = compose("rate: 2.0", "p.yaml")
     for override in overrides:
@@ -267,6 +273,75 @@ def typed(*overrides: str) -> Typed:
 )
 def test_what_people_type_in_a_shell_is_understood(override: str, expected: Typed) -> None:
     assert typed(override) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        ("010", "write 10, or 8 if it is octal"),
+        ("-010", "write -10, or -8 if it is octal"),
+        ("007", "write 7"),
+        ("08", "write 8"),
+        ("0_8", "write 8"),
+        ("0x10", "write 16"),
+        ("0b101", "write 5"),
+        ("0o10", "write 8"),
+        ("2:00:00", "write one number without colons, in the unit of the setting: 120 for two ho"),
+        ("1:30", "write one number without colons, in the unit of the setting: 120 for two hours"),
+        ("0b_", None),
+    ],
+)
+@pytest.mark.parametrize("key", ["steps", "rate"])
+def test_numbers_that_yaml_reads_as_others_are_refused(
+    key: str, number: str, hint: str | None
+) -> None:
+    wanted = {"steps": "a whole number", "rate": "a number"}[key]
+    with pytest.raises(ConfigError) as caught:
+        typed(f"{key}={number}")
+
+    assert str(caught.value) == f"--set {key}: `{key}` must be {wanted}, got '{number}'"
+    assert (caught.value.hint or "").startswith(hint or "")
+    assert bool(caught.value.hint) == bool(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("08.5", "8.5"), ("00.5", "0.5"), ("190:20:30.15", "one number without colons")],
+)
+def test_fractions_that_yaml_reads_as_others_are_refused(text: str, meant: str) -> None:
+    node = compose(f"rate: {text}", "p.yaml")
+    assert node is not None
+    with pytest.raises(
+        ConfigError, match=f"p.yaml:1: `rate` must be a number, got '{text}'"
+    ) as got:
+        Place("p.yaml", "").read(Typed, node)
+
+    assert f"write {meant}" in str(got.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("0", 0), ("10", 10), ("+5", 5), ("-3", -3), ("1_000_000", 1_000_000), ("1e3", 1000)],
+)
+def test_decimal_numbers_are_read(number: str, value: int) -> None:
+    assert typed(f"steps={number}").steps == value
+    assert typed(f"rate={number}").rate == value
+    assert typed("rate=.5").rate == 0.5
+    assert typed("rate=1.").rate == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["010", "12:30", "0x10", "0b1", "no", "Yes", "on", "OFF", "2026-01-31", "2026-13-45"]
+)
+def test_text_is_kept_as_it_is_typed(text: str) -> None:
+    assert typed(f"path={text}").path == text
+    assert read(f"hosts: {{a: {text}}}").hosts == {"a": text}
+
+
+def test_a_choice_that_yaml_takes_for_false_is_one() -> None:
+    node = compose("mode: off\nis_on: off", "p.yaml")
+    assert node is not None
+    assert Place("p.yaml", "").read(Switched, node) == Switched(mode="off", is_on=False)
 
 
 def test_in_a_file_a_list_is_written_as_one() -> None:

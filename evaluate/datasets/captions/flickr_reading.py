@@ -9,9 +9,11 @@
     rows      raw,sentids,split,filename,img_id    the hub's flickr_annotations_30k.csv
               "[""A dog runs .""]",[0],test,12.jpg,0
 
-Captions hold commas that nothing quotes: what follows the image's name is the caption. A caption
-that is quoted as a whole, as CSV has it, loses its quotes. One row of Kaggle's file lacks its
-second pipe (`2199200615.jpg| 4   A dog ...`): what follows the number is the caption.
+Captions hold commas that nothing quotes: what follows the image's name is the caption. A name or a
+caption that is quoted as a whole, as CSV has it, loses its quotes. Columns may be called in
+capitals. The second of two must be called like captions, for tables of labels look alike. One row
+of Kaggle's file lacks its second pipe (`2199200615.jpg| 4   A dog ...`): what follows the number is
+the caption.
 """
 
 import re
@@ -31,25 +33,34 @@ from openalign.evaluate.datasets.reading.folders import (
     image_folder_near,
     split_of,
 )
+from openalign.evaluate.datasets.reading.image_folders import IMAGE_SUFFIXES
 from openalign.evaluate.datasets.reading.text import read_csv, read_lines
 
 _FOLDERS = ("flickr30k-images", "flickr30k_images", "images", "Images", "Flicker8k_Dataset")
+CAPTION_COLUMNS = (
+    "caption", "captions", "comment", "sentence", "text", "title", "description", "alt_text",
+)  # fmt: skip
+"""What the second of two columns is called, in lower case."""
+
 _FORMS = (
     "its first line is like one of: 12.jpg#0<TAB>A dog, image_name| comment_number| comment, "
-    "image,caption, raw,sentids,split,filename"
+    "image,caption, raw,sentids,split,filename; for `caption` it may say "
+    f"{', '.join(CAPTION_COLUMNS[1:])}"
 )
+_ENDING = rf"\.(?:{'|'.join(suffix[1:] for suffix in IMAGE_SUFFIXES)})"
+_QUOTED_TEXT = r'"(?:[^"]|"")*"'
 _LINE = {
     "token": re.compile(r"(?P<image>[^\t]+)#(?P<number>\d+)\t(?P<caption>.*)"),
     "piped": re.compile(r"(?P<image>[^|]+)\|\s*\d+(?:\s*\||\s)(?P<caption>.*)"),
-    "numbered": re.compile(r"(?P<image>[^,]+),\s*\d+\s*,(?P<caption>.*)"),
-    "plain": re.compile(r"(?P<image>.*?\.(?:jpe?g|png)),(?P<caption>.*)", re.IGNORECASE),
+    "numbered": re.compile(rf"(?P<image>{_QUOTED_TEXT}|[^,]+),\s*\d+\s*,(?P<caption>.*)"),
+    "plain": re.compile(rf"(?P<image>{_QUOTED_TEXT}|.*?{_ENDING}),(?P<caption>.*)", re.IGNORECASE),
 }
 """What a line of a form is like; `rows` is CSV."""
 
 _NUMBERED = ["image_name", "comment_number", "comment"]
 _ROWS = ("raw", "sentids", "split", "filename")
-_ROWS_IMAGE = re.compile(r"(?<=,)[^,\"]+\.jpg(?=,)")
-_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_ROWS_IMAGE = re.compile(rf"(?<=,)[^,\"]+{_ENDING}(?=,)", re.IGNORECASE)
+_QUOTED = re.compile(_QUOTED_TEXT)
 
 _TEXTS = msgspec.json.Decoder(list[str])
 _NUMBERS = msgspec.json.Decoder(list[int])
@@ -101,7 +112,7 @@ def image_folder(path: str) -> str:
         image = found[0] if found else ""
     else:
         found = _LINE[form].match(lines[_num_header_lines(form)]) if form else None
-        image = found["image"].strip() if found else ""
+        image = _unquoted(found["image"].strip()) if found else ""
     return image_folder_near(path, image, _FOLDERS)
 
 
@@ -111,12 +122,21 @@ def form_of(text: str) -> str:
     if _LINE["token"].match(first):
         return "token"
     for form, separator in (("piped", "|"), ("numbered", ",")):
-        if [column.strip() for column in first.split(separator)] == _NUMBERED:
+        if _column_names(first, separator) == _NUMBERED:
             return form
-    columns = {column.strip() for column in first.split(",")}
-    if columns.issuperset(_ROWS):
+    columns = _column_names(first, ",")
+    if set(columns).issuperset(_ROWS):
         return "rows"
-    return "plain" if len(columns) == 2 and _LINE["plain"].match(second) else ""
+    is_plain = len(columns) == 2 and columns[1] in CAPTION_COLUMNS
+    return "plain" if is_plain and _LINE["plain"].match(second) else ""
+
+
+def _column_names(line: str, separator: str) -> list[str]:
+    return [name.strip().strip('"').lower() for name in line.split(separator)]
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if _QUOTED.fullmatch(cell) else cell
 
 
 def _num_header_lines(form: str) -> int:
@@ -145,14 +165,12 @@ def _lines(path: str, lines: list[str], form: str) -> dict[str, _FlickrImage]:
         match = _LINE[form].fullmatch(line)
         if match is None:
             raise InputError(f"{path}:{number}: is not of the first line's form", hint=_FORMS)
-        name = check_inside(f"{path}:{number}: the image", match["image"].strip())
+        name = check_inside(f"{path}:{number}: the image", _unquoted(match["image"].strip()))
         entry = found.setdefault(name, _FlickrImage())
         caption = match["caption"].strip()
         if form == "token":
             entry.ids.append(f"{name}#{match['number']}")
-        elif _QUOTED.fullmatch(caption):
-            caption = caption[1:-1].replace('""', '"')
-        entry.captions.append(caption)
+        entry.captions.append(caption if form == "token" else _unquoted(caption))
     return found
 
 

@@ -46,7 +46,8 @@ def read(dataset: ClassFoldersDataset) -> Dataset:
     """Return every image with its class.
 
     Raises:
-        InputError: the folders are another layer than one of classes, or one of them is empty.
+        InputError: the folders are another layer than one of classes, one of them is empty or has
+            folders beside its images, or a link leads nowhere.
     """
     from openalign.evaluate.datasets.labels import class_folders_reading
 

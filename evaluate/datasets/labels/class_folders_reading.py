@@ -4,7 +4,8 @@
     <path>/<split>/<class>/*.jpg        several: train, val, test and their like
 
 Folders that are all called by numbers are classes in the order of the numbers. Other files beside
-images, and names that begin with a dot, are left out. Links are followed.
+images, and names that begin with a dot, are left out. Links are followed. A class folder holds no
+folders: whether their images were of the class would be guessed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.reading.image_folders import (
     FolderListing,
     in_class_order,
+    list_all_images,
     list_class_folder,
     list_images,
     some,
@@ -33,17 +35,19 @@ def read(path: str, *, split: str, class_names: str) -> Dataset:
     """Return every image of every split; `split` is the name of the only one.
 
     Raises:
-        InputError: the folders are another layer than one of classes, or one of them is empty.
+        InputError: the folders are another layer than one of classes, one of them is empty or has
+            folders beside its images, or a link leads nowhere.
     """
-    root = list_images(path)
+    root = list_all_images(path)
     splits = _split_folders(root)
+    left_out = [name for name in (*root.folders, *root.images) if name not in splits]
     if not splits:
         folders = _class_folders(root)
         classes = in_class_order(folders)
         images = class_images(path, {"": folders}, {"": split}, classes)
-        splits = [split]
+        splits, left_out = [split], []
     else:
-        found = {name: _classes_of(list_images(storage.join(path, name))) for name in splits}
+        found = {name: _classes_of(list_all_images(storage.join(path, name))) for name in splits}
         classes = in_class_order({name for folders in found.values() for name in folders})
         images = class_images(path, found, {name: name for name in found}, classes)
     test_split, train_split = usual_splits(splits)
@@ -52,6 +56,7 @@ def read(path: str, *, split: str, class_names: str) -> Dataset:
         classes=named_classes(classes, class_names, own=own_names(classes)),
         test_split=test_split,
         train_split=train_split,
+        notes=(f"{path}: left out beside the splits: {some(left_out)}",) if left_out else (),
     )
 
 
@@ -70,7 +75,7 @@ def class_images(
         classes: all classes in their order.
 
     Raises:
-        InputError: a class folder holds no image.
+        InputError: a class folder holds no image, or folders beside its images.
     """
     label_of = {name: label for label, name in enumerate(classes)}
     for split_folder, of_split in folders.items():
@@ -98,7 +103,7 @@ def class_folder_above(path: str) -> str | None:
         if len(root.folders) > 1:
             folders = in_class_order(root.folders)
             ends = [list_images(storage.join(path, name)) for name in (folders[0], folders[-1])]
-            return path if all(each.images and not each.folders for each in ends) else None
+            return path if all(each.images for each in ends) else None
         if root.others:  # files that belong to the folder: it is of another form
             return None
         path = storage.join(path, root.folders[0])

@@ -1,6 +1,6 @@
 """A table of images and their classes, as people keep them: settings; the reading is beside."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from openalign.evaluate.datasets.contract import DatasetKind
@@ -85,10 +85,15 @@ def _recognize(_name: str, path: str) -> ClassTableDataset | None:
     file = class_table_reading.table_at(path)
     if not file:
         return None
-    usual, columns = ClassTableDataset(path=file), class_table_reading.columns_of(file)
-    if not {usual.image_column, usual.class_column}.issubset(columns):
+    columns = class_table_reading.known_columns(file)
+    if columns is None:
         return None
-    return usual if usual.split_column in columns else replace(usual, split_column="")
+    return ClassTableDataset(
+        path=file,
+        image_column=columns.image,
+        class_column=columns.class_,
+        split_column=columns.split,
+    )
 
 
 KIND = DatasetKind(

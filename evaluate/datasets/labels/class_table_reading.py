@@ -22,6 +22,15 @@ from openalign.evaluate.datasets.reading.text import csv_header, read_csv, read_
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _ONLY_SPLIT = "test"
 
+IMAGE_COLUMNS = (
+    "image", "image_name", "image_path", "filename", "file_name", "filepath", "file_path", "file",
+    "path",
+)  # fmt: skip
+CLASS_COLUMNS = (
+    "class", "class_name", "class_id", "label", "labels", "label_name", "category", "target",
+)  # fmt: skip
+"""What the columns of a table are called that is known by them, in lower case."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
@@ -72,14 +81,28 @@ def table_at(path: str) -> str:
     return file if separator_of(file) else ""
 
 
-def columns_of(path: str) -> Sequence[str]:
-    """Return the names of a table's columns.
+def known_columns(path: str) -> Columns | None:
+    """Return a table's columns where their names tell that it is one of classes.
+
+    Beside `image` and `class` there may be any others; with the other names, a split alone. Capital
+    letters do not matter.
 
     Raises:
         InputError: it is packed and cannot be unpacked.
     """
     text = read_text(path) if path.endswith(".gz") else glance(path)
-    return csv_header(text, separator=separator_of(path))
+    names = csv_header(text, separator=separator_of(path))
+    by_name = {name.lower(): name for name in reversed(names)}
+    split = by_name.get("split", "")
+    if not {"image", "class"}.issubset(by_name):
+        by_name.pop("split", None)
+        if len(by_name) > 2:
+            return None
+    image, class_ = (
+        next((by_name[name] for name in usual if name in by_name), "")
+        for usual in (IMAGE_COLUMNS, CLASS_COLUMNS)
+    )
+    return Columns(image=image, class_=class_, split=split) if image and class_ else None
 
 
 def separator_of(path: str) -> str:

@@ -21,7 +21,12 @@ from openalign.evaluate.datasets.class_names.reading import is_wnid, named_class
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.datasets.labels.class_folders_reading import class_images
-from openalign.evaluate.datasets.reading.image_folders import FolderListing, list_images, some
+from openalign.evaluate.datasets.reading.image_folders import (
+    FolderListing,
+    list_all_images,
+    list_images,
+    some,
+)
 from openalign.evaluate.datasets.reading.labelled import check_number, labelled_file
 from openalign.evaluate.datasets.reading.mat import column, read_mat
 from openalign.evaluate.datasets.reading.text import read_lines
@@ -45,7 +50,7 @@ def read(path: str, *, val_labels: str, synsets: str, class_names: str) -> Datas
         MissingExtraError: a library that keeps the names or reads meta.mat is not installed.
     """
     root = data_folder(path)
-    present = list_images(root).folders
+    present = list_all_images(root).folders
     splits = [name for name in _SPLITS if name in present]
     if not splits and present and all(is_wnid(name) for name in present):
         classes = sorted(present)
@@ -60,7 +65,7 @@ def read(path: str, *, val_labels: str, synsets: str, class_names: str) -> Datas
             f"{root}: holds neither train nor val, but {some(present) or 'no folders'}",
             hint="name the folder above them",
         )
-    listed = {split: list_images(storage.join(root, split)) for split in splits}
+    listed = {split: list_all_images(storage.join(root, split)) for split in splits}
     flat = listed.pop("val") if "val" in listed and listed["val"].images else None
     folders = {split: _synset_folders(folder) for split, folder in listed.items()}
     of_flat = [] if flat is None else _val_synsets(path, flat, val_labels, synsets)

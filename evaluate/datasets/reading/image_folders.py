@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.found_names import check_links
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif",
@@ -42,6 +43,18 @@ def list_images(url: str) -> FolderListing:
     )
 
 
+def list_all_images(url: str) -> FolderListing:
+    """Return what is directly inside a folder that is read, not only looked at.
+
+    Raises:
+        InputError: there is no such folder, or a link in it leads nowhere. A link that is called
+            like an image is an image: it is missing, as one that a list names may be.
+    """
+    listed = list_images(url)
+    check_links(url, listed.others)
+    return listed
+
+
 def in_class_order(names: Iterable[str]) -> list[str]:
     """Return names of class folders in the order of their classes.
 
@@ -72,9 +85,15 @@ def list_class_folder(url: str) -> list[str]:
     """Return the names of a class folder's images, in order.
 
     Raises:
-        InputError: it holds none; says what it holds.
+        InputError: it holds none, or folders beside them; says what it holds.
     """
-    inside = list_images(url)
+    inside = list_all_images(url)
+    if inside.images and inside.folders:
+        raise InputError(
+            f"{url}: this class folder holds folders beside its images: {some(inside.folders)}",
+            hint="images lie directly in their class folder: move those of the folders up, or the "
+            "folders elsewhere",
+        )
     if inside.images:
         return inside.images
     if inside.folders:

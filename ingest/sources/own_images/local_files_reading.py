@@ -21,10 +21,11 @@ from openalign.engines.batches import Paths
 from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json, fingerprint_of
+from openalign.files.found_names import check_names
 from openalign.files.hash_cache import hashes_of
 from openalign.files.states import FoundIn, HarvestState
 from openalign.ingest.candidates import Harvested, damaged_file
-from openalign.ingest.sources.listing import check_names, ending_of, files_below, is_hidden
+from openalign.ingest.sources.listing import ending_of, files_below, is_hidden
 from openalign.ingest.sources.local_files import LocalFilesSource
 from openalign.ingest.sources.own_images.image_files import content_of, measured, name_inside
 from openalign.ingest.sources.own_images.own_candidates import (

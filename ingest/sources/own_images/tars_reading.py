@@ -20,13 +20,13 @@ from openalign.engines.batches import Paths
 from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.found_names import check_names
 from openalign.files.hash_cache import hashes_of, missing_files
 from openalign.files.locators import Locator
 from openalign.files.states import FoundIn, HarvestState
 from openalign.files.tars import TarMember, sample_name, tar_members
 from openalign.ingest.candidates import Harvested, damaged_file
 from openalign.ingest.sources.listing import (
-    check_names,
     ending_of,
     files_below,
     is_hidden,

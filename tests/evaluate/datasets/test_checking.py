@@ -4,12 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from published_forms import write_image
 
 from openalign import cli
-from openalign.errors import ConfigError
+from openalign.errors import ConfigError, InputError
 from openalign.evaluate.datasets import checking
+from openalign.evaluate.datasets.captions import flickr
+from openalign.evaluate.datasets.captions.flickr import FlickrDataset
 from openalign.evaluate.datasets.edits.composed_sets import ComposedDataset, EditQuery
 from openalign.evaluate.datasets.ratings.cxc_ratings import CxcDataset, RatedPair
+from openalign.evaluate.plan import missing_images
 
 
 def counts(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
@@ -31,6 +35,24 @@ def test_images_that_lie_elsewhere_are_looked_for_there(
     assert "hint: if the images lie elsewhere, name their folder: --images FOLDER" in said.err
     assert cli.main([*check, "--images", str(elsewhere)]) == 0
     assert counts(capsys)["test"] == ["5", "0", "10"]
+
+
+@pytest.mark.parametrize(
+    ("said", "there"),
+    [("caf\u00e9.png", "cafe\u0301.png"), ("e\u0301t\u00e9/a.png", "\u00e9t\u00e9/a.png")],
+    ids=["a file", "a folder"],
+)
+def test_a_name_that_only_looks_the_same_is_told(tmp_path: Path, said: str, there: str) -> None:
+    (tmp_path / "a.csv").write_text(f"image,caption\n{said},a dog\n")
+    write_image(tmp_path / there)
+
+    (copy,) = checking.check(f"{tmp_path}/a.csv")
+    dataset = flickr.read(FlickrDataset(path=f"{tmp_path}/a.csv"))
+    with pytest.raises(InputError, match="lacks all of the 1 images") as caught:
+        missing_images("b", dataset.images)
+
+    assert copy.hint.startswith(f"{tmp_path / there} is there, and looks the same")
+    assert caught.value.hint == copy.hint
 
 
 def test_other_settings_of_the_kind_are_told_too(

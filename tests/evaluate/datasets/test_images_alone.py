@@ -51,6 +51,14 @@ def test_linked_folders_are_followed_and_one_that_leads_back_is_refused(tmp_path
         names_in(photos)
 
 
+def test_a_link_to_a_folder_that_is_gone_is_refused(tmp_path: Path) -> None:
+    photos = touch(tmp_path / "photos", "a.jpg", "deep/b.jpg")
+    (photos / "deep" / "disk").symlink_to(tmp_path / "gone")
+
+    with pytest.raises(InputError, match="photos/deep/disk is a link that leads nowhere"):
+        names_in(photos)
+
+
 def test_images_have_neither_captions_nor_classes_and_one_split(tmp_path: Path) -> None:
     dataset = images_alone.read(ImagesDataset(path=str(touch(tmp_path, "a.jpg"))))
 

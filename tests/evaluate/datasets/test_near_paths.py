@@ -50,6 +50,19 @@ def test_the_folder_above_is_named_where_nothing_inside_fits(coco: Path) -> None
     assert hint_about(coco / "val2014").startswith(f"of such a form is {coco}; ")
 
 
+@pytest.mark.parametrize("name", ["images", "mine"])
+def test_the_folder_above_an_empty_one_is_not_named(coco: Path, name: str) -> None:
+    karpathy = {"filename": "a.jpg", "split": "test", "sentences": [{"raw": "A plate."}]}
+    (coco / "dataset_coco.json").write_text(json.dumps({"images": [karpathy]}))
+    (coco / "empty").mkdir()
+
+    assert "of such a form" not in hint_about(coco / "empty", name)
+
+
+def test_the_folder_above_is_not_named_for_images_alone(coco: Path) -> None:
+    assert "of such a form" not in hint_about(coco / "annotations", "images")
+
+
 def test_only_kinds_of_the_name_are_looked_for(coco: Path) -> None:
     assert "of such a form" not in hint_about(coco, "imagenet")
 

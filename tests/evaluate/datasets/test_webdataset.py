@@ -135,6 +135,30 @@ def test_a_plain_folder_of_tars_is_the_split_test(tmp_path: Path) -> None:
     assert dataset.splits == ("test",)
 
 
+def test_a_tar_in_capitals_and_a_split_with_a_dot_are_read(tmp_path: Path) -> None:
+    write_tar(tmp_path / "test" / "0.TAR", LABELLED[:1])
+    write_tar(tmp_path / "test.v2" / "0.tar", LABELLED[:2])
+    write_tar(tmp_path / ".cache" / "0.tar", LABELLED[:2])
+
+    dataset = read_labelled(tmp_path)
+
+    assert [(image.name, image.split) for image in dataset.images] == [
+        ("test/0.TAR/s0000000.webp", "test"),
+        ("test.v2/0.tar/s0000000.webp", "test.v2"),
+        ("test.v2/0.tar/s0000001.jpg", "test.v2"),
+    ]
+
+
+def test_a_tar_beside_folders_of_splits_is_refused(tmp_path: Path) -> None:
+    root = write_labelled(tmp_path)
+    write_tar(tmp_path / "2.TAR", LABELLED[:1])
+
+    with pytest.raises(InputError, match=r"/2\.TAR lies beside the folders of splits") as caught:
+        read_labelled(root)
+
+    assert "move it into the folder of its split" in str(caught.value.hint)
+
+
 def test_other_members_and_folders_in_a_tar_do_no_harm(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "0.tar", "w") as archive:
         for name, content in {
@@ -214,7 +238,11 @@ def test_where_nothing_can_be_listed_the_usual_splits_are_asked_for(
     def refuse(folder: str) -> list[str]:
         raise FileNotFoundError(folder)
 
+    def refuse_as_storage(folder: str) -> tuple[list[str], list[str]]:
+        raise InputError(f"{folder} cannot be listed")
+
     monkeypatch.setattr(storage, "list_names", refuse)
+    monkeypatch.setattr(storage, "list_folder", refuse_as_storage)
 
     assert set(read_labelled(root).splits) == {"train", "test"}
 

@@ -9,6 +9,8 @@ from miniature_images import ODD_IMAGES, write_images
 from openalign.errors import InputError
 from openalign.evaluate.datasets.captions.flickr import KIND, FlickrDataset
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.reading.image_folders import IMAGE_SUFFIXES
+from openalign.evaluate.datasets.recognition import recognized
 
 TOKEN = (
     "12.jpg#0\tA dog runs , fast .\n"
@@ -67,6 +69,51 @@ def test_every_form_says_the_same(tmp_path: Path, name: str, mark: str, end: str
     assert (dog.name, child.name) == ("12.jpg", "7.jpg")
     assert dog.captions == ("A dog runs , fast .", "Two men | one ball .")
     assert child.captions == ("A child in a pink dress .", ".")
+
+
+@pytest.mark.parametrize("header", ["Image,Caption", '"image","text"', "filepath, TITLE "])
+def test_a_second_column_called_like_captions_is_one(tmp_path: Path, header: str) -> None:
+    (tmp_path / "a.csv").write_text(PLAIN.replace("image,caption", header))
+
+    assert read(tmp_path / "a.csv").images[1].captions == ("A child in a pink dress .", ".")
+    assert recognized("mine", f"{tmp_path}/a.csv")["mine"].kind == "flickr"
+
+
+@pytest.mark.parametrize("header", ["image,tag", "image,score", "12.jpg,A dog runs"])
+def test_a_second_column_called_otherwise_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(PLAIN.replace("image,caption", header))
+
+    with pytest.raises(InputError, match=r"a\.csv:1: is of no form of Fl") as by_kind:
+        read(path)
+    with pytest.raises(InputError, match=r"a\.csv is of no form that is known") as by_path:
+        recognized("mine", str(path))
+
+    assert "for `caption` it may say captions, comment, sentence, text" in str(by_kind.value.hint)
+    assert "class, class_name, " in str(by_path.value.hint)
+    assert "of caption, captions, comment, sentence, text" in str(by_path.value.hint)
+
+
+@pytest.mark.parametrize("ending", IMAGE_SUFFIXES)
+def test_every_ending_of_an_image_that_is_read_is_one(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "a.csv").write_text(f"image,caption\n1{ending},a dog, fast\n")
+
+    (image,) = read(tmp_path / "a.csv").images
+
+    assert (image.name, image.captions) == (f"1{ending}", ("a dog, fast",))
+
+
+@pytest.mark.parametrize("number", ["", "0,"])
+def test_a_name_in_quotes_holds_commas(tmp_path: Path, number: str) -> None:
+    header = "image_name,comment_number,comment" if number else "image,caption"
+    line = f'"red, ""big"".jpg",{number}a dog, fast'
+    (tmp_path / "a.csv").write_text(f"{header}\n{line}\n")
+    write_images(tmp_path / "images", 'red, "big".jpg')
+
+    (image,) = read(tmp_path / "a.csv").images
+
+    assert (image.name, image.captions) == ('red, "big".jpg', ("a dog, fast",))
+    assert image.place.read() == ODD_IMAGES["gray.jpg"]
 
 
 def test_a_token_and_a_sentid_are_a_captions_id(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ from torchvision.datasets import ImageFolder
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.dataset import Dataset, check_labels, check_names
+from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.labels.class_folders import KIND, ClassFoldersDataset
+from openalign.evaluate.datasets.recognition import recognized
 from openalign.images.decoding import decode
 
 
@@ -114,6 +116,44 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
     assert labelled(found, "test") == [("cat/b.jpg", 0), ("cat/c.jpg", 0), ("dog/a.jpg", 1)]
     assert found.images[2].place.read() == (tmp_path / "elsewhere" / "a.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("link", ["black", "cat/more", "train/black", "val"])
+def test_a_link_that_leads_nowhere_is_refused_by_name(tmp_path: Path, link: str) -> None:
+    split = "train/" if link in ("train/black", "val") else ""
+    write_image(tmp_path / f"{split}cat" / "a.jpg")
+    write_image(tmp_path / f"{split}dog" / "a.jpg")
+    (tmp_path / link).symlink_to(tmp_path / "a disk that is not mounted")
+
+    ((_, settings),) = recognized("mine", str(tmp_path)).items()
+    with pytest.raises(InputError, match=f"/{link} is a link that leads nowhere") as caught:
+        kind_of(settings).read(settings)
+
+    assert "would be missing" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("split", ["", "test/"])
+def test_folders_inside_a_class_folder_are_refused(tmp_path: Path, split: str) -> None:
+    for name in ("cat/0.png", "cat/more/1.png", "dog/0.png"):
+        write_image(tmp_path / f"{split}{name}")
+
+    ((_, settings),) = recognized("mine", str(tmp_path)).items()
+    with pytest.raises(
+        InputError, match=r"cat: .* holds folders beside its images: more"
+    ) as caught:
+        kind_of(settings).read(settings)
+
+    assert "move those of the folders up" in str(caught.value.hint)
+
+
+def test_what_lies_beside_splits_is_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("train/cat/a.jpg", "test/cat/a.jpg", "test.v2/cat/a.jpg", "b.jpg"):
+        write_image(tmp_path / name)
+
+    found = read(tmp_path)
+
+    assert found.splits == ("test", "train")
+    assert found.notes == (f"{tmp_path}: left out beside the splits: test.v2, b.jpg",)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from openalign.errors import InputError
 from openalign.evaluate.datasets import checking
 from openalign.evaluate.datasets.checking import SplitCount
 from openalign.evaluate.datasets.dataset import Dataset
+from openalign.evaluate.datasets.kinds import kind_of
 from openalign.evaluate.datasets.labels.class_table import KIND, ClassTableDataset
 from openalign.evaluate.datasets.recognition import recognized
 from openalign.evaluate.tasks.classification import neighbors
@@ -274,6 +275,31 @@ def test_it_is_recognized_by_its_columns(
     assert recognized("mine", str(path)) == {"mine": settings}
 
 
+@pytest.mark.parametrize("split", ["", "split", "Split"])
+@pytest.mark.parametrize(
+    "names",
+    [("Image", "CLASS"), ("filename", "label"), ("File_Path", "Target"), ("path", "category")],
+    ids=",".join,
+)
+def test_columns_called_otherwise_are_recognized(
+    tmp_path: Path, names: tuple[str, str], split: str
+) -> None:
+    image, class_ = names
+    header = ",".join([image, class_, *([split] if split else [])])
+    end = ",test" if split else ""
+    path = write(tmp_path, f"{header}\ncats/1.jpg,cat{end}\ndogs/1.jpg,dog{end}\n")
+
+    ((_, settings),) = recognized("mine", str(path)).items()
+
+    assert settings == ClassTableDataset(
+        path=str(path), image_column=image, class_column=class_, split_column=split
+    )
+    assert labelled(kind_of(settings).read(settings), "test") == [
+        ("cats/1.jpg", 0),
+        ("dogs/1.jpg", 1),
+    ]
+
+
 def test_a_packed_one_and_the_only_one_in_a_folder_are_recognized(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(TABLE.encode()))
 
@@ -288,6 +314,7 @@ def test_a_packed_one_and_the_only_one_in_a_folder_are_recognized(tmp_path: Path
     [
         pytest.param("image,caption\n1.jpg,a cat\n", id="captions"),
         pytest.param("image_name,comment_number,comment\n1.jpg,0,a cat\n", id="Kaggle's captions"),
+        pytest.param("filename,caption,label\n1.jpg,a cat,cat\n", id="captions and labels"),
         pytest.param("", id="nothing"),
     ],
 )
