@@ -238,6 +238,7 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         keep=config.keep_checkpoints,
         keep_every_steps=config.keep_every_steps,
         beside=inputs.folders.beside,
+        notes=inputs.folders.notes,
         undone_steps=_undone_steps(config),
     )
 
@@ -356,6 +357,7 @@ def _journal(
 
     start = progress.starts[-1]
     opened = Journal(folders.result, first_step=start.step, total_steps=steps, check=check)
+    opened.tell_lost(progress.num_lines)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
     size = config.global_batch_size
     opened.rewound(

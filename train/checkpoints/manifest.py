@@ -83,6 +83,10 @@ class Progress(msgspec.Struct, kw_only=True):
     rewinds: list[Rewind] = []
     """In the order in which they were done."""
 
+    num_lines: dict[str, int] = {}
+    """Lines of the steps that are done, by the name of the file that has them; as rank 0 counts,
+    and nothing where an earlier version did not."""
+
     starts: list[Start] = []
     """Every start that led here, in order; a rewind is one."""
 
