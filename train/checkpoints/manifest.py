@@ -127,6 +127,10 @@ class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes by name; frozen parameters are among them."""
 
     files: dict[str, SavedFile]
+    vocabulary: str = ""
+    """The hash of the word pieces that were learned, in the order of the rows of their embeddings;
+    empty where none were, or an earlier version wrote it."""
+
     lease: str = ""
     """Under which it was written, as a `Fence` is called; empty without one. Below a URL its files
     lie in a folder of this name, so that two runs never write to one file."""

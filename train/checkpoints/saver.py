@@ -39,6 +39,9 @@ class CheckpointTerms:
     """Files of the run, by URL, that belong to what a checkpoint goes on from: they are uploaded
     before it is whole. Empty where the run's folder is where it is kept."""
 
+    vocabulary: str = ""
+    """As in the manifest."""
+
     notes: Sequence[Path] = ()
     """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
     that is beyond them."""
@@ -126,6 +129,7 @@ class Saver:
             parameters=_merged(parts),
             buffers=copied.buffers,
             files=_merged(files),
+            vocabulary=self._kept.vocabulary,
             lease=self.folder.lease,
         )
         together(lambda: self._end(manifest), group=group)
