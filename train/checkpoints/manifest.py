@@ -7,7 +7,7 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
-from openalign.train.checkpoint_names import MANIFEST_FILE
+from openalign.train.checkpoint_names import MANIFEST_FILE, step_of
 from openalign.train.data.passed_over import BatchRange, merged
 
 OLD_PROGRESS_FILE = "progress.json"
@@ -162,7 +162,8 @@ def read_manifest(folder: str) -> CheckpointManifest:
     """Return the manifest of a checkpoint.
 
     Raises:
-        DamagedError: there is none, or it is not what was written.
+        DamagedError: there is none, it is not what was written, or the folder's name is another
+            step's.
     """
     url = storage.join(folder, MANIFEST_FILE)
     if not storage.exists(url):
@@ -178,4 +179,7 @@ def read_manifest(folder: str) -> CheckpointManifest:
         raise DamagedError(f"it is of format {manifest.format}, and this version reads {FORMAT}")
     if hashlib.sha256(found.manifest).hexdigest() != found.sha256:
         raise DamagedError(f"{MANIFEST_FILE} is not what was written")
+    named = step_of(folder.rstrip("/").rpartition("/")[2])
+    if named not in (None, manifest.progress.step):
+        raise DamagedError(f"{MANIFEST_FILE} says that it is of step {manifest.progress.step}")
     return manifest
