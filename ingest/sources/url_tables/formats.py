@@ -9,6 +9,7 @@ from functools import partial
 import pyarrow as pa
 
 from openalign.errors import InputError
+from openalign.files.lfs import hint_about
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
 from openalign.ingest.sources.url_tables import columnar, delimited, json_values
@@ -142,11 +143,11 @@ def _errors_name(url: str) -> Generator[None]:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
         name = format_of(url)
+        hint = f"its ending should say which format it has: {ENDINGS}"
+        if name:
+            hint = "the file is damaged, or has another format than its ending says"
         raise DamagedTableError(
-            f"{url} cannot be read as {name or _BY_DEFAULT}: {error}",
-            hint="the file is damaged, or has another format than its ending says"
-            if name
-            else f"its ending should say which format it has: {ENDINGS}",
+            f"{url} cannot be read as {name or _BY_DEFAULT}: {error}", hint=hint_about(url, hint)
         ) from error
 
 
@@ -164,8 +165,11 @@ def _require(
     if number == 0:
         raise InputError(
             f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
-            hint=_hint_about_names(
-                name, schema.names, setting, is_of_urls=is_of_urls, layout=layout
+            hint=hint_about(
+                url,
+                _hint_about_names(
+                    name, schema.names, setting, is_of_urls=is_of_urls, layout=layout
+                ),
             ),
         )
     if number > 1:
