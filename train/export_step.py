@@ -60,7 +60,9 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         config = read_plain(TrainConfig, dict(found.manifest.settings), "the checkpoint")
         content = found.manifest.made_from.get(f"`{INIT_FROM}`", "")
         pretrained = begin(config, content=content).pretrained
-        vocabulary = vocabulary_of(pretrained, storage.join(folder, VOCABULARY_FILE))
+        words = storage.join(folder, VOCABULARY_FILE)
+        vocabulary = vocabulary_of(pretrained, words)
+        found.check_vocabulary(vocabulary, hint=f"put {words} back as it was")
         towers = build_towers(config, vocabulary_size=len(vocabulary), pretrained=pretrained)
         found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))

@@ -84,8 +84,13 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (METRICS_FILE, SKIPPED_FILE, REPLACED_FILE):
-            _forget_from(folder / name, first_step)
+        _forget_from(folder / REPLACED_FILE, first_step)
+        self.num_lines = {
+            name: _forget_from(folder / name, first_step) for name in (METRICS_FILE, SKIPPED_FILE)
+        }
+        """Lines of this rank's files, by their names."""
+
+        self._folder = folder
         self._metrics = JsonLines(folder / METRICS_FILE)
         self._skipped = JsonLines(folder / SKIPPED_FILE)
         self._rewound = folder / REWOUND_FILE
@@ -100,10 +105,27 @@ class Journal:
         """Note a start of the run: its first step, and what ranks it has."""
         self._times.write(time=time.time(), **values)
 
+    def tell_lost(self, num_lines: Mapping[str, int]) -> None:
+        """Say and note where a file lacks some of the lines that a checkpoint has counted.
+
+        Training goes on: the weights do not depend on them, and a step that is taken again costs
+        more than its line.
+        """
+        for name, wanted in num_lines.items():
+            lost = wanted - self.num_lines[name]
+            if lost > 0:
+                say(
+                    f"train     {self._folder / name} has lost {lost:,} of the {wanted:,} lines "
+                    "that it had at the checkpoint: the weights are whole, and the result lacks "
+                    "them"
+                )
+                self._times.write(time=time.time(), file=name, lost_lines=lost)
+
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Write the metrics of a step."""
         self._check()
         self._metrics.write(step=step, **values)
+        self.num_lines[METRICS_FILE] += 1
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
@@ -112,6 +134,7 @@ class Journal:
         say(f"step {step} was skipped: {why}")
         self._check()
         self._skipped.write(step=step, why=why, keys=list(keys))
+        self.num_lines[SKIPPED_FILE] += 1
 
     def rewound(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write down all rewinds that led to where the run is."""
@@ -167,10 +190,10 @@ class _Throughput:
         return self._waited / max(time.monotonic() - self._started, 1e-9)
 
 
-def _forget_from(path: Path, step: int) -> None:
-    """Drop the lines of steps that a killed run had written but not saved."""
+def _forget_from(path: Path, step: int) -> int:
+    """Drop the lines of steps that a killed run had written but not saved; return how many stay."""
     if not path.exists():
-        return
+        return 0
     kept: list[bytes] = []
     for line in path.read_bytes().splitlines(keepends=True):
         try:
@@ -182,3 +205,4 @@ def _forget_from(path: Path, step: int) -> None:
         storage.write_bytes(str(path), b"".join(kept))
     else:
         path.unlink()
+    return len(kept)

@@ -203,6 +203,8 @@ def _save(state: TrainingState, at: Mark) -> None:
         return
     at(progress.step - 1, SAVES)
     average_batch_norm(state.engine.module)
+    if state.journal is not None:
+        progress.num_lines = dict(state.journal.num_lines)
     state.saver.save(state.engine, state.optimizer, progress)
     state.saved_step = progress.step
 

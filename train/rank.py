@@ -182,7 +182,9 @@ def prepare(spec: TrainingSpec) -> None:
 
 
 def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
-    if brings_words(config.init_from) or storage.exists(spec.vocabulary):
+    from openalign.train.data.vocabulary import has_vocabulary
+
+    if brings_words(config.init_from) or has_vocabulary(spec.vocabulary):
         return
     from openalign.train.data.words import WordRules
     from openalign.train.vocabulary_job import make_vocabulary

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 import msgspec
 
 from openalign.errors import InputError
+from openalign.files import storage
 from openalign.files.folder import Folder
+from openalign.files.lfs import POINTER, refuse_pointer
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -64,7 +66,7 @@ def weight_files(folder: Folder) -> list[str]:
     `model.safetensors` goes before an index, as in the library. Other files are not looked at.
 
     Raises:
-        InputError: they are not there, or only pickled; the hint tells how to convert them.
+        InputError: they are not there, only pickled, or pointers; the hint tells what to do.
     """
     if _ADAPTER_FILE in folder.names:
         raise InputError(
@@ -81,6 +83,9 @@ def weight_files(folder: Folder) -> list[str]:
     missing = [name for name in (CONFIG_FILE, *found) if name not in folder.names]
     if missing or not found:
         raise _lacks(folder, [*missing, *([] if found else [WEIGHTS_FILE])])
+    if folder.is_local:  # as clones are; early, for the weights themselves are read late
+        for url in map(folder.url_of, found):
+            refuse_pointer(url, storage.read_range(url, 0, len(POINTER)))
     return found
 
 

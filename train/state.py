@@ -32,7 +32,7 @@ from openalign.train.data.order import Order
 from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import build_tokenizer, padded_to_most
-from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary
+from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary, vocabulary_hash
 from openalign.train.journal import Journal
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.pretrained import Pretrained
@@ -45,6 +45,10 @@ from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
 from openalign.train.work_folder import Folders, fetch_beside
 
+_LEARN_AGAIN = (
+    f"remove work/{VOCABULARY_FILE} in the folder that has the checkpoints: it is learned again "
+    "from the same texts"
+)
 _NO_AUGMENTATION = Augmentation(random_crop=False, horizontal_flip=False)
 
 
@@ -238,6 +242,8 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         keep=config.keep_checkpoints,
         keep_every_steps=config.keep_every_steps,
         beside=inputs.folders.beside,
+        vocabulary="" if brings_words(config.init_from) else vocabulary_hash(inputs.vocabulary),
+        notes=inputs.folders.notes,
         undone_steps=_undone_steps(config),
     )
 
@@ -312,6 +318,7 @@ def _newest(
     else:
         found = resume.find_newest(checkpoints, ranks, made_from=inputs.made_from)
     if found is not None:
+        found.check_vocabulary(inputs.vocabulary, hint=_LEARN_AGAIN)
         on_rank_0(ranks, lambda: fetch_beside(inputs.folders))
     return found
 
@@ -356,6 +363,7 @@ def _journal(
 
     start = progress.starts[-1]
     opened = Journal(folders.result, first_step=start.step, total_steps=steps, check=check)
+    opened.tell_lost(progress.num_lines)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
     size = config.global_batch_size
     opened.rewound(

@@ -23,11 +23,10 @@ from openalign.engines.buckets import CutByBucket, hash_buckets
 from openalign.engines.jobs import Attempt, Job, run_one
 from openalign.engines.parts import Part, Summary
 from openalign.files import storage
-from openalign.files.manifest import DataFile
 from openalign.files.names import table_file
 from openalign.files.tables import read_table, write_table
 from openalign.telemetry import say
-from openalign.train.data.vocabulary import learn_vocabulary, save_vocabulary
+from openalign.train.data.vocabulary import has_vocabulary, learn_vocabulary, save_vocabulary
 from openalign.train.data.words import WordRules, add_up, count_words
 
 _NUM_BUCKETS = 64
@@ -53,15 +52,16 @@ def make_vocabulary(
         StageError: the job failed.
         ConfigError: an option is not one of Beam's.
     """
-    if storage.exists(url):
+    if has_vocabulary(url):
         return
     say(f"train     counts the words of the training text, for at most {size:,} word pieces")
     job = Job(
         name="vocabulary",
         build=partial(_count, urls=training, rules=rules, work=work),
-        finish=partial(_learn, size=size, work=work, url=url),
     )
-    run_one(job, work=work, beam_options=beam_options)
+    counted = run_one(job, work=work, beam_options=beam_options)
+    # Not as the job's end, which is not come to again where the vocabulary alone is gone.
+    _learn(counted.summary, size=size, work=work, url=url)
 
 
 @dataclass
@@ -113,9 +113,8 @@ def _count(
     return texts | CountWords(rules, work)
 
 
-def _learn(summary: Summary, *, size: int, work: str, url: str) -> list[DataFile]:
+def _learn(summary: Summary, *, size: int, work: str, url: str) -> None:
     tables = [read_table(storage.join(work, file.name)) for file in summary.files]
     counted = pl.DataFrame(pa.concat_tables([_WORD_SCHEMA.empty_table(), *tables]))
     say(f"train     learns word pieces from {counted.height:,} different words")
     save_vocabulary(url, learn_vocabulary(counted, size=size))
-    return []

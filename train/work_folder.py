@@ -49,6 +49,16 @@ class Folders:
             return {}
         return {storage.join(self.output, name): self.result / name for name in _GOES_ON_WITH}
 
+    @property
+    def notes(self) -> list[Path]:
+        """Files that steps add to, and their folder; none with a URL, which gets copies of them."""
+        if not storage.is_local(self.output):
+            return []
+        return [
+            *(self.result / name for name in (METRICS_FILE, SKIPPED_FILE, REPLACED_FILE)),
+            self.result,
+        ]
+
 
 def local_folders(output: str, work: str, *, fence: Fence | None = None) -> Folders:
     """Return where to write. What trains needs local files, so a URL gets a folder of this machine.

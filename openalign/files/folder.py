@@ -16,6 +16,7 @@ import msgspec
 
 from openalign.errors import InputError, OpenAlignError
 from openalign.files import storage
+from openalign.files.lfs import POINTER, refuse_pointer
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Folder:
         """Return a file's path on this machine.
 
         Raises:
-            InputError: there is no such file, or it cannot be fetched.
+            InputError: there is no such file, it cannot be fetched, or is a pointer to it.
         """
         path = self._local / name
         if name in self._used:
@@ -68,6 +69,8 @@ class Folder:
             if not self.is_local:
                 storage.fetch(self.url_of(name), path)
             with path.open("rb") as file:
+                refuse_pointer(self.url_of(name), file.read(len(POINTER)))
+                file.seek(0)
                 self._stamps[name] = _stamp_of(path)
                 self._used[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return path

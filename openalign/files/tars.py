@@ -14,6 +14,7 @@ from typing import IO
 
 from openalign.errors import InputError, StageError
 from openalign.files import storage
+from openalign.files.lfs import hint_about
 
 _BLOCK = 512
 _PIECE_BYTES = 1 << 20
@@ -109,7 +110,7 @@ def _errors_name(url: str) -> Generator[None]:
     except (tarfile.TarError, RecursionError) as error:  # headers of headers of headers
         raise InputError(
             f"{url}: it is no tar, or a broken one: {error}",
-            hint="a compressed tar must be unpacked to a plain one first",
+            hint=hint_about(url, "a compressed tar must be unpacked to a plain one first"),
         ) from error
     except OSError as error:
         raise StageError(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from openalign.files.lfs import POINTER
+
 SIGNATURE_BYTES = 1445
 """No more than these first bytes are looked at: as many as in WHATWG's MIME Sniffing."""
 
@@ -110,6 +112,7 @@ _PREFIXES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"wOF2", _no_image("a font")),
     (b"OggS", _no_image("Ogg")),
     (b"ID3", _no_image("MP3")),
+    (POINTER, _no_image("a Git LFS pointer")),
 )
 
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -123,11 +123,12 @@ class Place:
         return self.read(members[-1], node)
 
     def _tuple(self, item: Any, node: Node) -> tuple[Any, ...]:
-        if isinstance(node, yaml.ScalarNode) and node.value and _is_override(node):
-            return self._typed_list(item, node)
+        is_null = node.tag.endswith(":null")
+        is_item = isinstance(node, yaml.ScalarNode) and node.value and not is_null
+        if is_item and _is_override(node):
+            return self._typed_list(item, cast("yaml.ScalarNode", node))
         if not isinstance(node, yaml.SequenceNode):
-            is_item = isinstance(node, yaml.ScalarNode) and node.value
-            hint = f"write [{node.value}]" if is_item else "write [a, b]"
+            hint = f"write [{node.value}]" if is_item else "write [a, b], or [] for none"
             raise self.error(node, f"must be a list, got {_shown(node)}", hint=hint)
         return tuple(
             replace(self, key=f"{self.key}[{i}]").read(item, value)
@@ -258,10 +259,20 @@ def _blamed(section: yaml.MappingNode, message: str) -> Node:
     """Return the override of a section that a message about it names, or else the section."""
     named = (
         value
-        for key, value in section.value
-        if _is_override(value) and re.search(rf"\b{re.escape(key.value)}\b", message)
+        for path, value in _overrides(section)
+        if re.search(rf"\b{re.escape(path)}\b", message)
     )
     return next(named, section)
+
+
+def _overrides(section: yaml.MappingNode, above: str = "") -> Iterator[tuple[str, Node]]:
+    """Yield the overrides in a section, those of sections inside first, and their whole keys."""
+    for key, value in section.value:
+        path = f"{above}{key.value}"
+        if isinstance(value, yaml.MappingNode):
+            yield from _overrides(value, f"{path}.")
+        if _is_override(value):
+            yield path, value
 
 
 def _keys_inside(node: Node) -> list[str]:

@@ -83,6 +83,7 @@ def test_an_image_that_is_not_decoded_is_refused_by_its_name(content: bytes, nam
         (b"FWS\x05" + (9999).to_bytes(4, "little") + bytes(600), "Flash"),
         (b"CWS\x20" + (9999).to_bytes(4, "little") + bytes(600), "Flash"),
         (b"PK\3\4", "ZIP"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "a Git LFS pointer"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -117,6 +117,38 @@ def test_what_training_cannot_begin_from_is_told_before_anything_is_gathered(
     assert not (folder / "run" / "candidates").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        pytest.param(
+            "train.frozen=nope",
+            "`train.frozen` names 'nope', and no parameter of the model is called so",
+            id="frozen",
+        ),
+        pytest.param(
+            "train.frozen=image_tower,text_tower",
+            "hint: no name has a comma: write each pattern alone, [image_tower, text_tower]",
+            id="a list as a shell's user writes it",
+        ),
+        pytest.param(
+            "train.frozen=*",
+            "`train.frozen` leaves no parameter to train",
+            id="all",
+        ),
+        pytest.param(
+            "train.learning_rate_factors={text_tower.encoder.layer.4: 0.1}",  # mini has 0 to 3
+            "`train.learning_rate_factors` names 'text_tower.encoder.layer.4', and no parameter",
+            id="factor",
+        ),
+    ],
+)
+def test_patterns_that_mean_no_parameter_are_told_before_anything_is_gathered(
+    folder: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
+) -> None:
+    assert said in refusal(capsys, "--set", setting)
+    assert not (folder / "run").exists()
+
+
 def test_what_training_needs_is_said_and_too_few_pairs_stop_a_run_at_once(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,6 +220,28 @@ def test_an_error_about_a_whole_section_points_to_what_it_names(
         read(text, override, "rules.above_px=3")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounded:
+    most: float = 5.0
+    rules: Rules = field(default_factory=Rules)
+
+    def __post_init__(self) -> None:
+        if self.rules.ratio > self.most:
+            raise ValueError(f"rules.ratio must be at most {self.most}, got {self.rules.ratio}")
+
+
+@pytest.mark.parametrize("override", ["rules.ratio=6", "rules={ratio: 6}"])
+@pytest.mark.parametrize("text", ["most: 5", "most: 5\nrules: {above_px: 1, ratio: 2}"])
+def test_an_error_about_two_sections_points_to_the_override_in_the_inner_one(
+    text: str, override: str
+) -> None:
+    node = compose(text, "p.yaml")
+    over = merged(node, override_node("rules.above_px=3"))  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigError, match=r"^--set rules(\.ratio)?: `` rules\.ratio must be at"):
+        Place("p.yaml", "").read(Bounded, merged(over, override_node(override)))
+
+
 def test_a_section_of_another_kind_replaces_the_whole_section() -> None:
     config = read("source: {kind: site, seeds: [a]}", "source={kind: table, path: b}")
 
@@ -349,6 +371,14 @@ def test_in_a_file_a_list_is_written_as_one() -> None:
     assert node is not None
     with pytest.raises(ConfigError, match=r"p.yaml:1: `texts` must be a list, got 'alt'"):
         Place("p.yaml", "").read(Typed, node)
+
+
+@pytest.mark.parametrize("value", ["null", "~", ""])
+def test_no_list_is_written_as_an_empty_one(value: str) -> None:
+    with pytest.raises(ConfigError, match="--set texts: `texts` must be a list, got") as refused:
+        typed(f"texts={value}")
+
+    assert refused.value.hint == "write [a, b], or [] for none"
 
 
 def test_a_text_for_a_text_or_a_list_of_them_is_named_by_what_was_found() -> None:

@@ -218,6 +218,31 @@ def test_a_journal_that_starts_over_starts_empty(tmp_path: Path) -> None:
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+def test_lines_that_a_checkpoint_has_counted_and_that_are_gone_are_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two of six: the disk was full of zeros behind the fourth when it came back."""
+    metrics = tmp_path / "metrics.jsonl"
+    lines = "".join(f'{{"step": {step}}}\n' for step in range(4))
+    metrics.write_text(lines + "\0" * 20)
+    (tmp_path / "skipped.jsonl").write_text('{"step": 1}\n')
+
+    opened = journal.Journal(tmp_path, first_step=6, total_steps=8)
+    opened.tell_lost({"metrics.jsonl": 6, "skipped.jsonl": 1})
+    opened.step(6, {})
+    opened.close()
+
+    assert capfd.readouterr().err == (
+        f"train     {metrics} has lost 2 of the 6 lines that it had at the checkpoint: the weights "
+        "are whole, and the result lacks them\n"
+    )
+    noted = read_json_lines((tmp_path / journal.RUN_LOG).read_text())
+    assert [{**line, "time": 0} for line in noted] == [
+        {"time": 0, "file": "metrics.jsonl", "lost_lines": 2}
+    ]
+    assert opened.num_lines == {"metrics.jsonl": 5, "skipped.jsonl": 1}
+
+
 def test_how_fast_a_run_is_is_noted_once_in_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,19 @@ def test_only_the_newest_checkpoints_stay(launched: Path) -> None:
 def test_a_killed_run_goes_on_with_the_same_pairs_and_losses(launched: Path, resumed: Path) -> None:
     assert (resumed / "metrics.jsonl").read_bytes() == (launched / "metrics.jsonl").read_bytes()
     assert progress(resumed).sample_hash == progress(launched).sample_hash
+
+
+def test_a_run_whose_lines_are_gone_says_so(corpus: Corpus, launched: Path, tmp_path: Path) -> None:
+    """Its newest checkpoint is of the last step, so only the statistics and the export are left."""
+    shutil.copytree(launched / "checkpoints", tmp_path / "checkpoints")
+    (tmp_path / "metrics.jsonl").write_text("")
+    places = (tiny_config(), corpus, str(tmp_path), str(tmp_path / "work"))
+
+    said = finish(start_ranks((tiny_training.train, places), num_ranks=2, folder=tmp_path))
+
+    assert progress(launched).num_lines == {"metrics.jsonl": 8, "skipped.jsonl": 0}
+    assert "metrics.jsonl has lost 8 of the 8 lines that it had at the checkpoint" in said[0]
+    assert "has lost" not in said[1]
 
 
 def test_a_checkpoint_knows_every_start_that_led_to_it(launched: Path, resumed: Path) -> None:

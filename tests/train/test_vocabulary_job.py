@@ -1,9 +1,11 @@
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from openalign.errors import InputError
 from openalign.files.tables import write_table
 from openalign.train.data.vocabulary import load_vocabulary, vocabulary_of
 from openalign.train.data.words import WordRules
@@ -55,6 +57,27 @@ def test_neither_bundles_nor_files_nor_repeats_matter(tmp_path: Path, repeats: i
     other = make(tmp_path / "other", texts[::-1] * repeats, cut=17, flags=flags)
 
     assert one == other
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("")])
+def test_a_vocabulary_that_is_gone_is_learned_again_from_the_counts(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    folder = tmp_path / "job"
+    learned = make(folder, random_texts(1))
+    path = folder / "vocabulary.txt"
+    damage(path)
+
+    make_vocabulary(str(path), ["never read"], size=90, rules=RULES, work=str(folder / "work"))
+
+    assert path.read_bytes() == learned
+
+
+def test_an_empty_vocabulary_is_none(tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.txt").touch()
+
+    with pytest.raises(InputError, match=r"vocabulary\.txt holds no word piece"):
+        load_vocabulary(str(tmp_path / "vocabulary.txt"))
 
 
 def test_a_vocabulary_that_is_there_is_not_made_again(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def as_beginning(
         first_step=found.progress.step,
         rewinds=rewinds,
         best=None,  # its checkpoint is the other run's
+        num_lines={},  # and so are its files
     )
     return replace(found, manifest=msgspec.structs.replace(found.manifest, progress=progress))
 

@@ -7,7 +7,7 @@ import msgspec
 
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
-from openalign.train.checkpoint_names import MANIFEST_FILE
+from openalign.train.checkpoint_names import MANIFEST_FILE, step_of
 from openalign.train.data.passed_over import BatchRange, merged
 
 OLD_PROGRESS_FILE = "progress.json"
@@ -83,6 +83,10 @@ class Progress(msgspec.Struct, kw_only=True):
     rewinds: list[Rewind] = []
     """In the order in which they were done."""
 
+    num_lines: dict[str, int] = {}
+    """Lines of the steps that are done, by the name of the file that has them; as rank 0 counts,
+    and nothing where an earlier version did not."""
+
     starts: list[Start] = []
     """Every start that led here, in order; a rewind is one."""
 
@@ -123,6 +127,10 @@ class CheckpointManifest(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes by name; frozen parameters are among them."""
 
     files: dict[str, SavedFile]
+    vocabulary: str = ""
+    """The hash of the word pieces that were learned, in the order of the rows of their embeddings;
+    empty where none were, or an earlier version wrote it."""
+
     lease: str = ""
     """Under which it was written, as a `Fence` is called; empty without one. Below a URL its files
     lie in a folder of this name, so that two runs never write to one file."""
@@ -154,7 +162,8 @@ def read_manifest(folder: str) -> CheckpointManifest:
     """Return the manifest of a checkpoint.
 
     Raises:
-        DamagedError: there is none, or it is not what was written.
+        DamagedError: there is none, it is not what was written, or the folder's name is another
+            step's.
     """
     url = storage.join(folder, MANIFEST_FILE)
     if not storage.exists(url):
@@ -170,4 +179,7 @@ def read_manifest(folder: str) -> CheckpointManifest:
         raise DamagedError(f"it is of format {manifest.format}, and this version reads {FORMAT}")
     if hashlib.sha256(found.manifest).hexdigest() != found.sha256:
         raise DamagedError(f"{MANIFEST_FILE} is not what was written")
+    named = step_of(folder.rstrip("/").rpartition("/")[2])
+    if named not in (None, manifest.progress.step):
+        raise DamagedError(f"{MANIFEST_FILE} says that it is of step {manifest.progress.step}")
     return manifest

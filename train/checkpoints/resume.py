@@ -26,6 +26,7 @@ from openalign.train.checkpoints.manifest import (
     read_manifest,
 )
 from openalign.train.config import TrainConfig
+from openalign.train.data.vocabulary import vocabulary_hash
 from openalign.train.optim.lamb import ShardedOptimizer
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
 from openalign.train.zero import WEIGHT, start_engine, trained_parameters, unmoved_tensors
@@ -43,6 +44,17 @@ class FoundCheckpoint:
     def progress(self) -> Progress:
         """How far the run was."""
         return self.manifest.progress
+
+    def check_vocabulary(self, vocabulary: Sequence[str], *, hint: str) -> None:
+        """See that word pieces are those that were learned; what comes along has no hash here.
+
+        Raises:
+            StageError: they are not; `hint` says what to do.
+        """
+        if self.manifest.vocabulary not in ("", vocabulary_hash(vocabulary)):
+            raise StageError(
+                f"{self.path} was made with another vocabulary than there is now", hint=hint
+            )
 
     def load_towers(self, towers: Any, *, part: str = WEIGHT) -> None:
         """Put weights and buffers into towers that no engine holds yet.

@@ -6,7 +6,7 @@ them. The next checkpoint waits for the one before.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,13 @@ class CheckpointTerms:
     beside: Mapping[str, Path]
     """Files of the run, by URL, that belong to what a checkpoint goes on from: they are uploaded
     before it is whole. Empty where the run's folder is where it is kept."""
+
+    vocabulary: str = ""
+    """As in the manifest."""
+
+    notes: Sequence[Path] = ()
+    """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
+    that is beyond them."""
 
     undone_steps: int = 0
     """How many steps a spike undoes; 0 where none is."""
@@ -122,6 +129,7 @@ class Saver:
             parameters=_merged(parts),
             buffers=copied.buffers,
             files=_merged(files),
+            vocabulary=self._kept.vocabulary,
             lease=self.folder.lease,
         )
         together(lambda: self._end(manifest), group=group)
@@ -129,6 +137,9 @@ class Saver:
     def _begin(self, copied: pieces.Snapshot, step: int) -> None:
         partial = self.folder.partial(step)
         partial.mkdir(parents=True, exist_ok=True)
+        for path in self._kept.notes:
+            if path.exists():
+                storage.sync(str(path))
         if self._ranks.rank == 0:
             self.folder.check_fence()
         if self._ranks.rank == 0 and not self.folder.is_local:

@@ -5,6 +5,7 @@
 builds the tokenizer anew from those options, so both files must say the same.
 """
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -308,7 +309,13 @@ def _check_part(url: str, part: str, found: Any, wanted: Any) -> None:
 def _from_vocabulary(folder: Folder, settings: _Settings, named: frozenset[str]) -> Tokenizer:
     """Build what the library's `BertTokenizer` builds of `vocab.txt`."""
     url = folder.url_of(VOCABULARY_FILE)
-    folder.read(VOCABULARY_FILE)  # for its length
+    if folder.read(VOCABULARY_FILE).startswith(codecs.BOM_UTF8):
+        # The library takes it for a part of the first token, and makes a new one, with an id that
+        # the model does not have.
+        raise InputError(
+            f"{url} begins with a byte-order mark, which would be part of its first token",
+            hint="save it as UTF-8 without the mark, its first three bytes",
+        )
     try:
         vocabulary: dict[str, int] = WordPiece.read_file(str(folder.path(VOCABULARY_FILE)))
     except Exception as error:  # the library raises nothing more special

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.fingerprints import fingerprint_of
 from openalign.train.data.word_pieces import learn_pieces
 from openalign.train.data.words import SPECIAL_TOKENS, WordRules, count_words
 
@@ -32,6 +34,23 @@ def save_vocabulary(url: str, vocabulary: Sequence[str]) -> storage.Written:
     return storage.write_text(url, "".join(f"{piece}\n" for piece in vocabulary))
 
 
+def has_vocabulary(url: str) -> bool:
+    """Tell whether a vocabulary lies there; an empty file is none."""
+    return storage.exists(url) and storage.size_of(url) > 0
+
+
 def load_vocabulary(url: str) -> list[str]:
-    """Read a vocabulary."""
-    return storage.read_text(url).split("\n")[:-1]
+    """Read a vocabulary.
+
+    Raises:
+        InputError: it is empty.
+    """
+    pieces = storage.read_text(url).split("\n")[:-1]
+    if not pieces:
+        raise InputError(f"{url} holds no word piece")
+    return pieces
+
+
+def vocabulary_hash(vocabulary: Sequence[str]) -> str:
+    """Return the hash of the word pieces in the order of their ids."""
+    return fingerprint_of(list(vocabulary))

@@ -44,9 +44,13 @@ def check_patterns(patterns: Iterable[str], names: Sequence[str], *, setting: st
     for pattern in patterns:
         if not matching(pattern, names):
             near = matching(f"{pattern.partition('.')[0]}*", names) or names
+            hint = f"there are {len(near)} like {', '.join(near[:_SHOWN])}"
+            several = [part.strip() for part in pattern.split(",")]
+            if len(several) > 1 and any(matching(part, names) for part in several):
+                hint = f"no name has a comma: write each pattern alone, [{', '.join(several)}]"
             raise ConfigError(
                 f"`{setting}` names {pattern!r}, and no parameter of the model is called so",
-                hint=f"there are {len(near)} like {', '.join(near[:_SHOWN])}",
+                hint=hint,
             )
 
 

@@ -180,11 +180,14 @@ def _check(url: str, saved: Mapping[str, _SavedTensor], wanted: Mapping[str, Ten
         },
     }
     if any(faults.values()):
+        hint = "the two files are not of one model, or the weights are not whole; save the model "
+        hint += "again with `save_pretrained`"
+        if {tensor.dtype for tensor in found.values()} == {"F64"}:
+            hint = "save the model again in fp32, as `model.float().save_pretrained(FOLDER)` does"
         raise InputError(
             f"{url} does not hold the {len(needed)} tensors of the model that {CONFIG_FILE} "
             f"describes: {_counted(faults)}",
-            hint="the two files are not of one model, or the weights are not whole; save the "
-            "model again with `save_pretrained`",
+            hint=hint,
         )
 
 

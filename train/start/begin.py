@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.train.config import TrainConfig
 from openalign.train.model.pretrained import Pretrained
+from openalign.train.model.towers import build_towers
+from openalign.train.optim.lamb import build_optimizer
 from openalign.train.start import model_reading, towers_reading
 from openalign.train.start.beginning import ReadOrigin
 from openalign.train.start.origin import (
@@ -40,12 +44,23 @@ def check(config: TrainConfig) -> Beginning:
 
     Raises:
         InputError: what `train.init_from` names cannot be used.
-        ConfigError: a setting contradicts it.
+        ConfigError: a setting contradicts it, or names parameters that the model does not have.
     """
-    if config.init_from is None:
-        return Beginning(config=config)
-    read = _read(config.init_from, config, with_weights=False)
-    return _beginning(config.init_from, config, read)
+    found = Beginning(config=config)
+    if config.init_from is not None:
+        read = _read(config.init_from, config, with_weights=False)
+        found = _beginning(config.init_from, config, read)
+    if config.frozen or config.learning_rate_factors:
+        _check_patterns(replace(found.config, compile=False), found.pretrained)
+    return found
+
+
+def _check_patterns(config: TrainConfig, pretrained: Pretrained | None) -> None:
+    """Build the towers without a number in them: names do not depend on the vocabulary's size."""
+    size = config.model.vocabulary_size
+    with torch.device("meta"):
+        towers = build_towers(config, vocabulary_size=size, pretrained=pretrained)
+    build_optimizer(towers, config)
 
 
 def begin(config: TrainConfig, *, content: str) -> Beginning:

@@ -16,6 +16,7 @@ import msgspec
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.lfs import refuse_pointer
 
 T = TypeVar("T")
 
@@ -168,6 +169,7 @@ def _stripped(cells: Iterable[str]) -> list[str]:
 
 def _content(url: str) -> bytes:
     content = storage.read_bytes(url)
+    refuse_pointer(url, content)
     if url.endswith(".gz"):
         try:
             content = gzip.decompress(content)

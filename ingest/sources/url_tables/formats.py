@@ -10,6 +10,7 @@ from functools import partial
 import pyarrow as pa
 
 from openalign.errors import InputError
+from openalign.files.lfs import hint_about
 from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.table_layouts import layout_of_row, layouts_with
 from openalign.ingest.sources.url_tables import columnar, delimited, json_values
@@ -155,12 +156,10 @@ def _errors_name(url: str) -> Generator[None]:
                 f"{said}pyarrow reads no null among lists of one fixed size",
                 hint="write the column as lists of any size (polars: `.arr.to_list()`)",
             ) from error
-        raise DamagedTableError(
-            f"{said}{error}",
-            hint="the file is damaged, or has another format than its ending says"
-            if name
-            else f"its ending should say which format it has: {ENDINGS}",
-        ) from error
+        hint = f"its ending should say which format it has: {ENDINGS}"
+        if name:
+            hint = "the file is damaged, or has another format than its ending says"
+        raise DamagedTableError(f"{said}{error}", hint=hint_about(url, hint)) from error
 
 
 def _require(
@@ -177,8 +176,11 @@ def _require(
     if number == 0:
         raise InputError(
             f"{url} has no column `{name}`; it has {', '.join(schema.names)}",
-            hint=_hint_about_names(
-                name, schema.names, setting, is_of_urls=is_of_urls, layout=layout
+            hint=hint_about(
+                url,
+                _hint_about_names(
+                    name, schema.names, setting, is_of_urls=is_of_urls, layout=layout
+                ),
             ),
         )
     if number > 1:

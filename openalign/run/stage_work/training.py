@@ -78,7 +78,8 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
 def check_start(config: TrainConfig) -> Sequence[str]:
     """Find fault with what a run begins from, and where, before ranks start or any stage does.
 
-    Return a line for each setting that it decides. Of a model no weights are read.
+    Return a line for each setting that it decides. Of a model no weights are read. Patterns over
+    parameters are held against the names of those that there will be.
 
     Raises:
         InputError: what `train.init_from` names cannot be used.
@@ -89,8 +90,8 @@ def check_start(config: TrainConfig) -> Sequence[str]:
     from openalign.train.local_ranks import count_gpus
 
     guard.check_environment(on_cpu=not count_gpus())
-    if config.init_from is None:
-        return ()
+    if config.init_from is None and not (config.frozen or config.learning_rate_factors):
+        return ()  # without torch
     from openalign.train.start import begin
 
     return begin.check(config).taken

@@ -1,8 +1,10 @@
 """Checkpoints that something has happened to: what a run then goes on from, and what it says."""
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from one_rank import RANKS, alone, engine_of, folder_in, save
 from openalign.errors import StageError
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.resume import FoundCheckpoint, find_newest
+from openalign.train.data.vocabulary import vocabulary_hash
 
 MADE_FROM = {"`select`": "abc"}
 
@@ -55,10 +58,10 @@ def in_deepspeeds_form(folder: Path) -> None:
     (folder / "mp_rank_00_model_states.pt").write_bytes(b"PK")
 
 
-def of_a_later_format(folder: Path) -> None:
+def reseal(folder: Path, *, wanted: str, in_its_place: str) -> None:
     path = folder / "checkpoint.json"
     text = path.read_text().partition('"manifest":')[2].removesuffix("}\n")
-    text = text.replace('"format":2', '"format":3')
+    text = re.sub(wanted, in_its_place, text)
     digest = hashlib.sha256(text.encode()).hexdigest()
     path.write_text(f'{{"sha256":"{digest}","manifest":{text}}}\n')
 
@@ -98,6 +101,11 @@ def of_a_later_format(folder: Path) -> None:
             "checkpoint.json is not what was written",
             id="a manifest with another number",
         ),
+        pytest.param(
+            partial(reseal, wanted=r'"step":\d+', in_its_place='"step":12'),
+            "checkpoint.json says that it is of step 12",
+            id="a copy of another step",
+        ),
         pytest.param(empty, "checkpoint.json is missing", id="an empty folder"),
         pytest.param(
             in_deepspeeds_form,
@@ -105,7 +113,7 @@ def of_a_later_format(folder: Path) -> None:
             id="the form of earlier versions",
         ),
         pytest.param(
-            of_a_later_format,
+            partial(reseal, wanted='"format":2', in_its_place='"format":3'),
             "it is of format 3, and this version reads 2",
             id="the form of later versions",
         ),
@@ -166,6 +174,19 @@ def test_a_run_without_a_checkpoint_is_at_its_start(tmp_path: Path) -> None:
 def test_a_checkpoint_of_other_inputs_is_refused(two: Path) -> None:
     with pytest.raises(StageError, match="step-00000006 was made with another `select` than"):
         find_newest(folder_in(two), RANKS, made_from={"`select`": "abd"})
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(two: Path, tmp_path: Path) -> None:
+    """Its order is that of the rows of the embeddings. Earlier versions noted no hash."""
+    save(folder_in(tmp_path), 3, vocabulary=vocabulary_hash(["[PAD]", "red", "green"]))
+    noted, unnoted = newest(folder_in(tmp_path)), newest(folder_in(two))
+    assert noted is not None
+    assert unnoted is not None
+
+    noted.check_vocabulary(["[PAD]", "red", "green"], hint="")
+    unnoted.check_vocabulary(["[PAD]", "green", "red"], hint="")
+    with pytest.raises(StageError, match="was made with another vocabulary than there is now"):
+        noted.check_vocabulary(["[PAD]", "green", "red"], hint="")
 
 
 def test_a_checkpoint_of_another_model_is_refused(two: Path) -> None:

@@ -114,6 +114,23 @@ def test_a_checkpoint_holds_what_was_there_when_it_was_asked_for(tmp_path: Path)
     assert {float(t.max()) for t in engine.module.state_dict().values()} == {1.0}
 
 
+def test_what_a_run_has_noted_is_on_the_disk_before_a_checkpoint_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, metrics = folder_in(tmp_path), tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 0}\n')
+    whole: dict[str, bool] = {}
+    monkeypatch.setattr(
+        storage, "sync", lambda path: whole.setdefault(path, Path(folder.url_of(1)).exists())
+    )
+
+    save(folder, 1, notes=[metrics, tmp_path / "skipped.jsonl", tmp_path])
+
+    assert whole[str(metrics)] is False
+    assert whole[str(tmp_path)] is False
+    assert whole[folder.url] is True  # last of all
+
+
 def test_a_run_under_a_url_goes_on_on_another_machine(tmp_path: Path) -> None:
     url = "memory://bucket/run/checkpoints"
     here, there = folder_in(tmp_path / "here", url), folder_in(tmp_path / "there", url)

@@ -221,6 +221,7 @@ def test_tokens_in_a_file_of_their_own_are_refused(tmp_path: Path) -> None:
     [
         (b"\xff\xfe\x00", "vocab.txt is no list of word pieces: "),
         (b"", "vocab.txt has no line '[PAD]', the pad token"),
+        (b"\xef\xbb\xbf[PAD]\n[UNK]\n", "vocab.txt begins with a byte-order mark"),
     ],
 )
 def test_a_file_that_is_no_vocabulary_is_named(

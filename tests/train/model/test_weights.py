@@ -274,6 +274,27 @@ def test_a_file_that_holds_no_weights_is_named(content: bytes, folder: Path) -> 
     assert "model.safetensors is no file of weights: " in refusal(folder)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_pointer_of_git_lfs_is_called_one(name: str, folder: Path) -> None:
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+    with pytest.raises(InputError, match=f"{name} is a Git LFS pointer") as refused:
+        load(folder)
+
+    assert "run `git lfs install` and `git lfs pull`" in str(refused.value.hint)
+
+
+def test_weights_in_double_precision_are_told_how_to_become_single(folder: Path) -> None:
+    change(folder, lambda t: t.update({name: each.double() for name, each in t.items()}))
+
+    with pytest.raises(InputError, match="of another type") as refused:
+        load(folder)
+
+    assert refused.value.hint == (
+        "save the model again in fp32, as `model.float().save_pretrained(FOLDER)` does"
+    )
+
+
 def test_a_file_that_is_cut_off_is_named(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-4])

@@ -98,6 +98,16 @@ def test_a_broken_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
         list(members(str(path)))
 
 
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+    with pytest.raises(InputError, match="it is no tar") as refused:
+        list(members(str(path)))
+
+    assert str(refused.value.hint).startswith("it is a Git LFS pointer, not the file itself: run")
+
+
 @pytest.mark.parametrize(
     "content",
     [

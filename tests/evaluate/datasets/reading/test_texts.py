@@ -85,6 +85,13 @@ def test_json_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> No
         read_json(str(tmp_path / "a.json"), DECODER, form="")
 
 
+def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+    with pytest.raises(InputError, match=r"a\.json is a Git LFS pointer, not the file itself"):
+        read_text(str(tmp_path / "a.json"))
+
+
 def test_json_may_have_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(BOM + b'{"a": [1]}')
 
