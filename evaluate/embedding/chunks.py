@@ -20,12 +20,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from tokenize import TokenError
 
 import msgspec
 import numpy as np
 
 from openalign.errors import InputError
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.evaluate.results import made_anew
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import CHUNKS_FILE
@@ -39,6 +41,7 @@ _HEADER_BYTES = 256
 """More than the header of any `.npy` file of rows."""
 
 _FLOAT_BYTES = 4
+_NUM_AXES = 2
 
 
 class Unreadable(msgspec.Struct, frozen=True, array_like=True):
@@ -225,11 +228,15 @@ def load_rows(url: str) -> Vectors:
     """
     try:
         with storage.local_copy(url) as path:  # once mapped, the rows outlive the copy's name
-            return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
-    except (FileNotFoundError, ValueError, EOFError) as error:
+            rows = np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))
+    except (FileNotFoundError, ValueError, EOFError, SyntaxError, TokenError) as error:
+        raise InputError(f"{url}: holds no embeddings: {error}", hint=made_anew(url)) from error
+    if rows.ndim != _NUM_AXES or rows.dtype != np.float32:
         raise InputError(
-            f"{url}: holds no embeddings: {error}", hint="run `openalign evaluate` again"
-        ) from error
+            f"{url}: holds no embeddings: it has shape {rows.shape} and type {rows.dtype}",
+            hint=made_anew(url),
+        )
+    return rows
 
 
 def _copy(store: ChunkStore, chunks: Sequence[Chunk], path: str, num_rows: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from openalign.files import storage
-from openalign.files.manifest import DataFile
+from openalign.files.manifest import DataFile, Manifest, StageFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,6 @@ class SealedFiles:
     folder: str
     files: Sequence[DataFile]
 
-    def of_other_size(self) -> list[str]:
-        """Return the names of files that are not there, or not as long as they were."""
-        return [
-            file.name
-            for file in self.files
-            if not _has_size(storage.join(self.folder, file.name), file)
-        ]
-
     def is_whole(self, name: str) -> bool:
         """Tell whether a file has the bytes that were written. It is read once, in pieces."""
         url = storage.join(self.folder, name)
@@ -33,6 +25,15 @@ class SealedFiles:
             for file in self.files
             if file.name == name
         )
+
+
+def lost_files(folder: StageFolder, manifest: Manifest) -> list[str]:
+    """Return the names of a result's files that are gone, or not as long as they were written."""
+    return [
+        file.name
+        for file in manifest.files
+        if not _has_size(storage.join(folder.url, file.name), file)
+    ]
 
 
 def _has_size(url: str, file: DataFile) -> bool:

@@ -165,14 +165,27 @@ def test_a_chunk_of_a_killed_run_that_was_changed_is_made_anew(
     np.testing.assert_array_equal(store.rows(made), A)
 
 
-@pytest.mark.parametrize("content", [None, b"no rows"], ids=["gone", "of another kind"])
-def test_a_file_that_holds_no_rows_is_named(content: bytes | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(b"NUMPY", b"numpy", id="another kind"),
+        pytest.param(b"}", b" ", id="an open header"),
+        pytest.param(b"<f4", b"<f2", id="another type"),
+        pytest.param(b"(2, 2)", b"(4,  )", id="another shape"),
+        pytest.param(b"(2, 2)", b"(9, 2)", id="too few rows"),
+        pytest.param(b"", b"", id="gone"),
+    ],
+)
+def test_a_file_that_holds_no_rows_is_named(old: bytes, new: bytes, tmp_path: Path) -> None:
     rows = tmp_path / "rows.npy"
-    if content is not None:
-        rows.write_bytes(content)
+    if old:
+        write_rows(str(rows), A)
+        rows.write_bytes(rows.read_bytes().replace(old, new))
 
-    with pytest.raises(InputError, match=r"rows\.npy: holds no embeddings"):
+    with pytest.raises(InputError, match=r"rows\.npy: holds no embeddings") as caught:
         load_rows(str(rows))
+
+    assert caught.value.hint == f"remove {rows} and run `openalign evaluate` again"
 
 
 def test_rows_can_be_changed_in_memory_and_not_on_disk(tmp_path: Path) -> None:

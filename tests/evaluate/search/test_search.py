@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from openalign.errors import InputError
@@ -242,6 +244,56 @@ def test_an_index_keeps_what_the_data_set_calls_its_images(tmp_path: Path) -> No
 def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lists compass/west, which has no embedding"):
         load_index(write_index(tmp_path, num_rows=3))
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "another sort"])
+def test_a_damaged_list_of_images_is_named_with_a_way_out(damage: str, tmp_path: Path) -> None:
+    folder = write_index(tmp_path)
+    file = Path(folder, "search", "items.parquet")
+    content = file.read_bytes()
+    if damage == "another sort":
+        pq.write_table(pa.table({"key": ["compass/east"]}), file)
+    else:
+        file.write_bytes(content[:-9] if damage == "cut" else bytes(len(content)))
+
+    with pytest.raises(InputError, match=r"items\.parquet: is not a list of images") as caught:
+        load_index(folder)
+
+    assert caught.value.hint == f"remove {file} and run `openalign evaluate` again"
+
+
+def test_a_damaged_list_of_folders_is_named_with_a_way_out(tmp_path: Path) -> None:
+    folder = write_index(tmp_path)
+    Path(folder, "search", "folders.json").write_text('{"compass": ')
+
+    with pytest.raises(InputError, match=r"folders\.json: is not a list of folders") as caught:
+        load_index(folder)
+
+    assert (caught.value.hint or "").startswith("remove it")
+    Path(folder, "search", "folders.json").unlink()
+    assert load_index(folder, {"compass": "/here"}).folders == {"compass": "/here"}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(1.01, "1.01"), (-4e36, "-4e+36"), (np.nan, "nan"), (-np.inf, "-inf")]
+)
+def test_a_cosine_that_is_none_is_told_with_its_image(value: float, told: str) -> None:
+    images = INDEX.image_GD.copy()
+    images[2, 1] = value
+
+    with pytest.raises(InputError, match="compass/northeast has the cosine") as caught:
+        replace(INDEX, image_GD=images).nearest(np.array([0, 1], dtype=np.float32), 1)
+
+    assert told in str(caught.value)
+    assert f"remove {EMBEDDINGS} in the evaluation" in (caught.value.hint or "")
+
+
+def test_the_last_digits_of_a_cosine_may_be_above_1() -> None:
+    hits = replace(INDEX, image_GD=INDEX.image_GD * np.float32(1.0001)).nearest(
+        np.array([0, 1], dtype=np.float32), 1
+    )
+
+    assert hits[0].key == "compass/north"
 
 
 SEARCHER = Searcher(index=INDEX, embedder=Compass())

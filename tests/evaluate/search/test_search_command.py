@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,29 @@ def test_a_word_with_a_dash_is_told_where_it_stands(
     assert stopped.value.code == 2
     hint = "words that begin with a dash stand behind `--`: -- -red 'big square'"
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["embeddings/squares-images.npy", "search/items.parquet"])
+@pytest.mark.parametrize("damage", ["cut", "removed for its zeros"])
+def test_evaluate_makes_a_damaged_file_again(
+    file: str, damage: str, root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(root, tmp_path / "run")
+    before = found(capsys, str(copy), "red")
+    damaged = copy / "evaluate" / file
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-9] if damage == "cut" else bytes(len(content)))
+
+    assert cli.main(["search", str(copy), "red"]) == 2
+    hint = f"hint: remove {damaged} and run `openalign evaluate` again"
+    assert hint in capsys.readouterr().err
+    if damage != "cut":
+        damaged.unlink()
+    assert cli.main(["evaluate", str(copy)]) == 0
+
+    assert f"{damaged} is gone, or not as long as it was written" in capsys.readouterr().err
+    assert damaged.read_bytes() == content
+    assert found(capsys, str(copy), "red") == before
 
 
 def test_more_hits_than_images_are_all_images(
