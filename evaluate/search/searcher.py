@@ -12,6 +12,7 @@ from openalign.evaluate.embedding.embedder import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
+from openalign.files.folder import reachable
 from openalign.files.names import RESULTS_FILE
 
 
@@ -83,7 +84,8 @@ class Searcher:
 
 def _read(image: str) -> bytes:
     try:
-        return storage.read_bytes(image)
+        with reachable(image):
+            return storage.read_bytes(image)
     except InputError as error:
         hint = "a query image is named by its path from this folder, or by a URL"
-        raise InputError(str(error), hint=hint) from error
+        raise InputError(str(error), hint=error.hint or hint) from error

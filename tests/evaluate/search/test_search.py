@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from range_server import range_server
 
 from openalign.errors import InputError
 from openalign.evaluate.embedding.chunks import write_rows
@@ -318,6 +319,21 @@ def test_words_of_which_the_model_knows_none_are_refused(parts: dict[str, Any]) 
     assert not knows_none(tokenizer, "")
     with pytest.raises(InputError, match="the model knows no word of 'кот'"):
         searcher.find(Query(**parts), 1)
+
+
+@pytest.mark.parametrize("status", ["503", "refused"])
+def test_a_query_image_that_a_server_does_not_send_is_told(status: str, tmp_path: Path) -> None:
+    with range_server(tmp_path) as server:
+        server.failures_left = 9
+        url = f"{server.url}/a.png"
+        if status == "503":
+            with pytest.raises(InputError, match=r"a\.png cannot be read: ClientResponse.*503"):
+                SEARCHER.find(Query(image=url), 1)
+            return
+
+    with pytest.raises(InputError, match=r"a\.png cannot be read: ClientConnector") as caught:
+        SEARCHER.find(Query(image=url), 1)
+    assert (caught.value.hint or "").startswith("see that the name, the network")
 
 
 def test_fewer_images_than_asked_for_are_all_found() -> None:

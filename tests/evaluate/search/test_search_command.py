@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from range_server import range_server
 
 from openalign import cli
 from openalign.evaluate.embedding.encoder import Encoder
@@ -187,6 +188,16 @@ def test_queries_that_cannot_be_asked_are_told(  # noqa: PLR0917
     said = capsys.readouterr()
     assert error in said.err
     assert said.out == ""
+
+
+def test_queries_that_a_server_does_not_send_are_told(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with range_server(tmp_path) as server:
+        server.failures_left = 9
+        assert cli.main(["search", root, "--queries", f"{server.url}/queries.txt"]) == 2
+
+    assert "queries.txt cannot be read: ClientResponseError: 503" in capsys.readouterr().err
 
 
 def test_an_image_that_is_alone_and_asks_for_itself_finds_nothing(
