@@ -71,7 +71,7 @@ class Searcher:
         if k < 1:
             raise InputError(f"k must be 1 or more, got {k}")
         for text, _ in query.texts():
-            if self.is_unknown(text):
+            if text.strip() and self.is_unknown(text):
                 raise InputError(
                     f"the model knows no word of {text!r}: it has seen none of their pieces in "
                     "training",

@@ -113,6 +113,16 @@ def test_weights_change_the_order() -> None:
     assert found(query, b"right", k=3) == ["northeast", "east", "north"]
 
 
+@pytest.mark.parametrize("large", [1e40, 1.7e308, 1e-40, 5e-324])
+def test_weights_of_any_size_count_by_their_proportion(large: float) -> None:
+    # large times (right + up) = (1, 1), and right + 0 up = (1, 0).
+    both = Query(image="x", plus=("up",), image_weight=large, plus_weight=large)
+    one = Query(image="x", plus=("up",), image_weight=large, plus_weight=0.0)
+
+    np.testing.assert_allclose(query_vector(both, b"right", Compass()), [HALF, HALF], atol=1e-6)
+    np.testing.assert_array_equal(query_vector(one, b"right", Compass()), [1, 0])
+
+
 def test_words_beside_an_image_are_words_to_add() -> None:
     np.testing.assert_array_equal(
         query_vector(Query(image="x", text="up", plus_weight=0.7), b"right", Compass()),
@@ -172,9 +182,12 @@ def test_where_images_lay_is_known_from_the_same_place(
     assert folders_in("moved/evaluate") == {"compass": folder, "own": "moved/images"}
 
 
-def test_parts_that_cancel_are_refused() -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.0, 1e40])
+def test_parts_that_cancel_are_refused(weight: float) -> None:
+    query = Query(text="right", plus=("left",), image_weight=weight, plus_weight=weight)
+
     with pytest.raises(InputError, match="cancel each other out"):
-        query_vector(Query(text="right", plus=("left",), plus_weight=1.0), None, Compass())
+        query_vector(query, None, Compass())
 
 
 @pytest.mark.parametrize(
@@ -316,9 +329,28 @@ def test_words_of_which_the_model_knows_none_are_refused(parts: dict[str, Any]) 
 
     assert [hit.key for hit in searcher.find(Query(text="up"), 1)] == ["compass/north"]
     assert not knows_none(tokenizer, "кот up")
-    assert not knows_none(tokenizer, "")
     with pytest.raises(InputError, match="the model knows no word of 'кот'"):
         searcher.find(Query(**parts), 1)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u0301", "\x00"])
+@pytest.mark.parametrize("length", [None, 64], ids=["bare", "padded"])
+def test_a_text_without_a_token_is_refused(text: str, length: int | None) -> None:
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "up", "left"], Preprocess())
+    tokenizer.enable_padding(length=length)
+    searcher = replace(SEARCHER, is_unknown=partial(knows_none, tokenizer))
+
+    with pytest.raises(InputError, match="the model knows no word of "):
+        searcher.find(Query(text=text), 1)
+    assert [hit.key for hit in searcher.find(Query(text="up", minus=(" ",)), 1)] == [
+        "compass/north"
+    ]
+
+
+@pytest.mark.parametrize("parts", [{"text": "caf\udce9"}, {"text": "up", "plus": ("\udcff",)}])
+def test_words_that_are_not_utf_8_are_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"the query '.*\\udc..' is not UTF-8"):
+        Query(**parts)
 
 
 @pytest.mark.parametrize("status", ["503", "refused"])

@@ -200,6 +200,12 @@ def test_queries_that_a_server_does_not_send_are_told(
     assert "queries.txt cannot be read: ClientResponseError: 503" in capsys.readouterr().err
 
 
+def test_words_of_another_encoding_are_told(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["search", root, "caf\udce9"]) == 2
+
+    assert r"error: the query 'caf\udce9' is not UTF-8" in capsys.readouterr().err
+
+
 def test_an_image_that_is_alone_and_asks_for_itself_finds_nothing(
     model_folder: str, shared_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
