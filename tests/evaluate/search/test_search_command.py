@@ -200,6 +200,22 @@ def test_queries_that_a_server_does_not_send_are_told(
     assert "queries.txt cannot be read: ClientResponseError: 503" in capsys.readouterr().err
 
 
+def test_a_hit_is_one_line_whatever_its_name(
+    model_folder: str, shared_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(shared_benchmark / "images" / "red.png", photos / "a\n\x1b[2J.png")
+    words = ["--model", model_folder, "--set", f"root={tmp_path}/run"]
+    assert cli.main(["evaluate", *words, "--data", f"images={photos}"]) == 0
+    capsys.readouterr()
+
+    assert cli.main(["search", *words, "red"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(rf"{photos}/a\n\x1b[2J.png")
+
+
 def test_words_of_another_encoding_are_told(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["search", root, "caf\udce9"]) == 2
 
