@@ -16,6 +16,7 @@ from openalign.evaluate.datasets.images import BenchmarkImage
 from openalign.evaluate.embedding.batch_sizes import batch_size_for
 from openalign.evaluate.embedding.chunks import Chunk, ChunkStore
 from openalign.evaluate.embedding.embeddings import (
+    KINDS,
     EmbeddingWork,
     Texts,
     cut,
@@ -94,6 +95,7 @@ def embed_plan(
             decode_threads=config.decode_threads,
             keeper=keeper,
         )
+        work.leave_out_damaged()
         on_rank_0(ranks, partial(_say_what_is_there, work, images, texts))
         try:
             chunks = work.images(images)
@@ -232,7 +234,7 @@ def _say_what_is_there(
     texts: Mapping[str, Texts],
 ) -> None:
     """Say how many chunks need not be made. Which ones is known when their content is read."""
-    of_texts = sum(work.num_there(kind) for kind in ("texts", "states"))
+    of_texts = sum(work.num_there(kind) for kind in KINDS if kind != "images")
     counts = (
         ("images", work.num_there("images"), len(cut(images))),
         ("texts", of_texts, len(cut(_lists(texts)))),

@@ -15,6 +15,7 @@ from typing import Any
 from openalign.evaluate.config import EvaluateConfig
 from openalign.evaluate.datasets.kinds import AnyDataset
 from openalign.files.fingerprints import fingerprint_of
+from openalign.files.sealed import SealedFiles
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.stage_spec import StageSpec, begin, main_of_rank
 
@@ -64,13 +65,14 @@ def run(spec: EvaluationSpec) -> None:
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
         folder = spec.folder
+        sealed = folder.read()
         result = stage.run_as_rank(
             config.evaluate,
             config.benchmarks,
             model=spec.model,
             output=spec.output,
             work=spec.work,
-            previous=folder.url if folder.read() is not None else None,
+            previous=None if sealed is None else SealedFiles(folder.url, sealed.files),
             ranks=ranks,
         )
         if result is not None:

@@ -128,6 +128,14 @@ _RESULTS = msgspec.json.Decoder(Results)
 _EXAMPLES = msgspec.json.Decoder(_Examples)
 
 
+def made_anew(url: str) -> str:
+    """Return the hint where a file of a complete result cannot be used.
+
+    Damage that does not change its length is not looked for, so the file has to go first.
+    """
+    return f"remove {url} and run `openalign evaluate` again"
+
+
 def to_json(results: Results) -> str:
     """Return the text of `results.json`."""
     plain = msgspec.to_builtins(results)
@@ -144,7 +152,8 @@ def read(url: str) -> Results:
     try:
         found = _VERSIONED.decode(content).version
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{url}: is not a file of results: {error}") from error
+        hint = made_anew(url)
+        raise InputError(f"{url}: is not a file of results: {error}", hint=hint) from error
     if found != RESULTS_VERSION:
         raise InputError(
             f"{url}: has version {found}, this program reads {RESULTS_VERSION}", hint=_AGAIN
@@ -153,7 +162,7 @@ def read(url: str) -> Results:
         return _RESULTS.decode(content)
     except (msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{url}: does not follow version {RESULTS_VERSION}: {error}", hint=_AGAIN
+            f"{url}: does not follow version {RESULTS_VERSION}: {error}", hint=made_anew(url)
         ) from error
 
 
@@ -172,7 +181,8 @@ def read_examples(url: str) -> dict[str, dict[str, Any]]:
     try:
         return _EXAMPLES.decode(storage.read_bytes(url)).tasks
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{url}: is not a file of examples: {error}", hint=_AGAIN) from error
+        hint = made_anew(url)
+        raise InputError(f"{url}: is not a file of examples: {error}", hint=hint) from error
 
 
 def as_record(values: Mapping[str, Any], record: type[R], *, of: str) -> R:

@@ -53,6 +53,7 @@ from openalign.files import storage
 from openalign.files.facts import EvaluateFacts, counts_by
 from openalign.files.manifest import DataFile, StageResult
 from openalign.files.names import EXAMPLES_FILE, RESULTS_FILE, embeddings_file
+from openalign.files.sealed import SealedFiles
 from openalign.files.states import EvaluateState
 from openalign.train.ranks import RankGroup, alone
 
@@ -68,12 +69,13 @@ def run(
     model: str,
     output: str,
     work: str,
-    previous: str | None = None,
+    previous: SealedFiles | None = None,
 ) -> StageResult:
     """Measure a model by every task of the config, in this process.
 
-    `previous` is the folder of the last complete result: what it embedded with the same model is
-    not embedded again. The bytes that are written are the same with and without it.
+    `previous` is the last complete result: what it embedded with the same model is not embedded
+    again where it is as it was written. The bytes that are written are the same with and without
+    it.
 
     Raises:
         StageError: the config names nothing to embed, or a batch does not fit into the device's
@@ -101,7 +103,7 @@ def run_as_rank(
     model: str,
     output: str,
     work: str,
-    previous: str | None,
+    previous: SealedFiles | None,
     ranks: RankGroup,
 ) -> StageResult | None:
     """Do what `run` does as one of several ranks: all embed and train, and rank 0 measures.

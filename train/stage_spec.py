@@ -12,6 +12,7 @@ from openalign.errors import in_words, users_mistake
 from openalign.files import storage
 from openalign.files.leases import Fence, leased
 from openalign.files.manifest import WORK, Manifest, StageFolder, StageInputs
+from openalign.files.sealed import lost_files
 from openalign.telemetry import say, set_up_logging
 from openalign.train.local_ranks import end_with_starter
 
@@ -57,12 +58,14 @@ def read_spec(url: str, kind: type[S]) -> S:
 def begin(spec: StageSpec, held: ExitStack) -> bool:
     """Lock a stage until `held` ends; return False where it is up to date.
 
+    It is not where a file of its result is gone, or not as long as it was.
+
     Raises:
         StageError: another run is at work on it, or the root cannot be written.
     """
     held.enter_context(spec.folder.locked())
     spec.folder.finish_swap()
-    if _is_up_to_date(spec):
+    if not _has_lost_files(spec) and _is_up_to_date(spec):
         return False
     storage.check_writable(spec.root)
     return True
@@ -95,6 +98,17 @@ def _is_up_to_date(spec: StageSpec) -> bool:
         return False
     say(f"{spec.stage:9} up to date")
     return True
+
+
+def _has_lost_files(spec: StageSpec) -> bool:
+    manifest = spec.folder.read()
+    if manifest is None or manifest.fingerprint != spec.inputs.fingerprint:
+        return False  # it is made again in any case
+    lost = lost_files(spec.folder, manifest)
+    for name in lost:
+        url = storage.join(spec.folder.url, name)
+        say(f"{spec.stage:9} runs again: {url} is gone, or not as long as it was written")
+    return bool(lost)
 
 
 def made_by_ranks(spec: StageSpec, start: Callable[[str], None]) -> Manifest:

@@ -14,6 +14,7 @@ import numpy as np
 from openalign.errors import InputError
 from openalign.evaluate.metrics.tsne import tsne
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.evaluate.results import made_anew
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import IMAGE_MAP_FILE
@@ -82,6 +83,4 @@ def read_map(folder: str) -> ImageMap:
     try:
         return _MAP.decode(storage.read_bytes(url))
     except msgspec.DecodeError as error:
-        raise InputError(
-            f"{url}: is not a map of images: {error}", hint="run `openalign evaluate` again"
-        ) from error
+        raise InputError(f"{url}: is not a map of images: {error}", hint=made_anew(url)) from error

@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 
 from openalign.evaluate.datasets.dataset import Dataset
 from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.evaluate.results import made_anew
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import THUMBNAILS_FILE
+from openalign.files.tables import read_whole
 from openalign.images.thumbnails import encode_thumbnail
 
 _THUMBNAIL = pa.schema(
@@ -55,8 +57,12 @@ def write_thumbnails(
 
 
 def read_thumbnails(url: str) -> dict[tuple[str, str], Thumbnail]:
-    """Return the small images by (benchmark, name)."""
-    table = pq.read_table(io.BytesIO(storage.read_bytes(url)))
+    """Return the small images by (benchmark, name).
+
+    Raises:
+        InputError: it is not a file of small images.
+    """
+    table = read_whole(url, _THUMBNAIL, what="a file of thumbnails", hint=made_anew(url))
     return {
         (row["dataset"], row["name"]): Thumbnail(caption=row["caption"], webp=row["webp"])
         for row in table.to_pylist()

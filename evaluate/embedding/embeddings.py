@@ -27,9 +27,12 @@ from openalign.evaluate.embedding.pace import PaceKeeper
 from openalign.evaluate.metrics.vectors import Vectors
 from openalign.evaluate.results import library_versions
 from openalign.files.fingerprints import fingerprint_of
-from openalign.train.ranks import RankGroup, from_every_rank
+from openalign.train.ranks import RankGroup, from_every_rank, on_rank_0
 
 T = TypeVar("T")
+
+KINDS = ("images", "texts", "states")
+"""What is embedded: images, texts, and texts up to before the projection."""
 
 _CPU_THREADS = 4
 """Threads of a forward pass on CPUs. It is fixed: with another number sums have another order, and
@@ -113,6 +116,14 @@ class EmbeddingWork:
                 self.keeper.found(len(texts))
             made.append(found)
         return self._of_all_ranks([file for file, _ in numbered], made)
+
+    def leave_out_damaged(self) -> None:
+        """Take nothing from files of an earlier result that are not as they were written.
+
+        All ranks must call this; rank 0 reads the files.
+        """
+        hows = [how_made(self.embedder, self.batch_size, kind) for kind in KINDS]
+        self.store.leave_out(on_rank_0(self.ranks, lambda: self.store.damaged_files(hows)))
 
     def num_there(self, kind: str) -> int:
         """Return how many chunks of `images`, `texts` or `states` are there, of any content."""

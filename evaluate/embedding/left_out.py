@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from openalign.errors import InputError
 from openalign.evaluate.datasets.images import BenchmarkImage
+from openalign.lines import one_line
 
 _NAMED = 10
 """Images that an error names."""
@@ -29,7 +30,10 @@ def check_bound(
     """
     if len(unreadable) <= max_bad_images:
         return
-    lines = [f"{each.benchmark}: {each.image.where}: {each.reason}" for each in unreadable[:_NAMED]]
+    lines = [
+        one_line(f"{each.benchmark}: {each.image.where}: {each.reason}")
+        for each in unreadable[:_NAMED]
+    ]
     if len(unreadable) > _NAMED:
         lines.append(f"and {len(unreadable) - _NAMED:,} more")
     counted = (

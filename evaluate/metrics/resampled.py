@@ -11,25 +11,20 @@ Shape suffixes:
 
 # ruff: noqa: N803, N815  # capitals are shape suffixes
 
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from openalign.errors import InputError
 from openalign.evaluate.metrics.bootstrap import Floats, interval_ends
-from openalign.evaluate.results import Metric
-from openalign.files import storage
+from openalign.evaluate.results import Metric, made_anew
 from openalign.files.manifest import DataFile
 from openalign.files.names import RESAMPLES_FILE
-from openalign.files.tables import write_table
+from openalign.files.tables import read_whole, write_table
 
 _RESAMPLED = pa.schema([("name", pa.string()), ("values", pa.list_(pa.float64()))])
 
-_AGAIN = "run `openalign evaluate` again"
 
 _NO_VALUES: Floats = np.empty(0)
 
@@ -100,16 +95,7 @@ def read_resamples(url: str) -> dict[str, Floats]:
     Raises:
         InputError: it is not a file of resamples.
     """
-    content = storage.read_bytes(url)
-    try:
-        table = pq.read_table(io.BytesIO(content), schema=_RESAMPLED)
-    except (pa.ArrowException, OSError) as error:  # OSError: bytes that were changed
-        raise InputError(f"{url}: is not a file of resamples: {error}", hint=_AGAIN) from error
-    for column in table.column_names:
-        if table[column].null_count:  # as where a table of another sort has no such column
-            raise InputError(
-                f"{url}: is not a file of resamples: `{column}` is missing", hint=_AGAIN
-            )
+    table = read_whole(url, _RESAMPLED, what="a file of resamples", hint=made_anew(url))
     return {
         name: values.values.to_numpy(zero_copy_only=False)
         for name, values in zip(table["name"].to_pylist(), table["values"], strict=True)

@@ -9,7 +9,7 @@ Shape suffixes:
 
 # ruff: noqa: N803, N806  # capitals are shape suffixes
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,16 @@ def unit_rows(rows: npt.NDArray[np.floating[Any]]) -> Vectors:
     """Scale each row to length 1; a row of zeros stays one."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return (rows / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def scaled(weights: Sequence[float]) -> Vectors:
+    """Return weights in the same proportions, of which the largest is from 1/2 to 1.
+
+    They are divided by a power of two, so a sum has the same direction to the last bit, and none
+    overflows.
+    """
+    _, exponent = np.frexp(np.max(np.abs(weights)))
+    return np.ldexp(weights, -exponent).astype(np.float32)
 
 
 def score_blocks(query_QD: Vectors, gallery_GD: Vectors) -> Iterator[tuple[slice, Vectors]]:

@@ -25,12 +25,17 @@ import pyarrow.parquet as pq
 from openalign.errors import InputError
 from openalign.evaluate.embedding.chunks import load_rows
 from openalign.evaluate.metrics.vectors import Vectors, best
+from openalign.evaluate.results import made_anew
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 from openalign.files.names import SEARCH_FOLDERS_FILE, SEARCH_ITEMS_FILE, embeddings_file
+from openalign.files.tables import read_whole
 
 _HERE = "./"
 """Begins the folder of a data set that is seen from the current one, and leads up."""
+
+_MOST_COSINE = 1.001
+"""Unit rows in float32 have cosines of up to a millionth above 1."""
 
 _FOLDERS = msgspec.json.Decoder(dict[str, str])
 
@@ -95,11 +100,25 @@ class SearchIndex:
         """Return the k images with the highest cosine, without the one that lies at `without`.
 
         Data sets spell their folders as they were given: from here, from the root, or as URLs.
+
+        Raises:
+            InputError: the cosine of an image is none, as where its embedding is damaged.
         """
-        score_G = self.image_GD @ query_D
+        with np.errstate(over="ignore", invalid="ignore"):
+            score_G = self.image_GD @ query_D
+        self._check(score_G)
         found = (self._hit(place, score_G) for place in best(score_G, k + bool(without)))
         gone = without and _place(without)
         return [hit for hit in found if not gone or _place(hit.path) != gone][:k]
+
+    def _check(self, score_G: Vectors) -> None:
+        wrong = np.flatnonzero(~(np.abs(score_G) <= _MOST_COSINE))
+        if len(wrong):
+            item = self.items[int(wrong[0])]
+            raise InputError(
+                f"{item.key} has the cosine {score_G[wrong[0]]:.3g}: its embedding is damaged",
+                hint=made_anew(f"{embeddings_file(item.dataset, 'images')} in the evaluation"),
+            )
 
     def _hit(self, place: int, score_G: Vectors) -> Hit:
         item = self.items[place]
@@ -130,9 +149,10 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
     """Read the index that `evaluate` wrote; `folders` win over where it saw the images.
 
     Raises:
-        InputError: there is none, or it has no image.
+        InputError: there is none, it is damaged, or it has no image.
     """
-    table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(folder, SEARCH_ITEMS_FILE))))
+    url = storage.join(folder, SEARCH_ITEMS_FILE)
+    table = read_whole(url, _ITEM, what="a list of images", hint=made_anew(url))
     items = [Item(**row) for row in table.to_pylist()]
     if not items:
         raise InputError(
@@ -143,11 +163,11 @@ def load_index(folder: str, folders: Mapping[str, str] | None = None) -> SearchI
     rows_of = {
         name: load_rows(storage.join(folder, embeddings_file(name, "images"))) for name in names
     }
-    beyond = [item.key for item in items if item.row >= len(rows_of[item.dataset])]
+    beyond = [item.key for item in items if not 0 <= item.row < len(rows_of[item.dataset])]
     if beyond:
         raise InputError(
             f"{folder}: the index lists {beyond[0]}, which has no embedding",
-            hint="run `openalign evaluate` again",
+            hint=made_anew(folder),
         )
     return SearchIndex(
         items=items,
@@ -183,7 +203,8 @@ def folders_in(folder: str) -> dict[str, str]:
         listed = _FOLDERS.decode(storage.read_bytes(url))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{url}: is not a list of folders: {error}", hint="run `openalign evaluate` again"
+            f"{url}: is not a list of folders: {error}",
+            hint="remove it: a search of a pipeline goes by the folders that are set there",
         ) from error
     return {
         name: posixpath.normpath(storage.join(folder, path))

@@ -11,7 +11,7 @@ import numpy as np
 
 from openalign.errors import InputError
 from openalign.evaluate.embedding.embedder import Embedder, embed_named
-from openalign.evaluate.metrics.vectors import Vectors, unit_rows
+from openalign.evaluate.metrics.vectors import Vectors, scaled, unit_rows
 
 _SAME_DIRECTION = 1e-6
 
@@ -21,7 +21,7 @@ class Query:
     """What to look for: words or an image, and words to add or to take away.
 
     Raises:
-        InputError: it says nothing, or a weight is no number of 0 or more.
+        InputError: it says nothing, its words are not UTF-8, or a weight is no number of 0 or more.
     """
 
     text: str | None = None
@@ -46,6 +46,12 @@ class Query:
             raise InputError(
                 "the query is empty", hint='give words, for example "red apple", or --image FILE'
             )
+        for text, _ in self.texts():
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise InputError(
+                    f"the query {text!r} is not UTF-8",
+                    hint="set the terminal to UTF-8, or write queries into a file: --queries FILE",
+                )
         for weight in (self.image_weight, self.plus_weight, self.minus_weight):
             if not (np.isfinite(weight) and weight >= 0):
                 raise InputError(f"a weight must be 0 or more, got {weight}")
@@ -72,7 +78,7 @@ def query_vector(query: Query, image: bytes | None, embedder: Embedder) -> Vecto
     if image is not None:
         parts.append(embed_named(embedder, query.image or "the image", image))
         weights.append(query.image_weight)
-    total_D = np.tensordot(np.array(weights, dtype=np.float32), np.stack(parts), axes=1)
+    total_D = np.tensordot(scaled(weights), np.stack(parts), axes=1)
     if float(np.linalg.norm(total_D)) < _SAME_DIRECTION:
         raise InputError("the query's parts cancel each other out", hint="change a weight")
     return unit_rows(total_D[None])[0]

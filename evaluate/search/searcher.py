@@ -12,6 +12,7 @@ from openalign.evaluate.embedding.embedder import Embedder
 from openalign.evaluate.search.index import Hit, SearchIndex, load_index
 from openalign.evaluate.search.query import Query, query_vector
 from openalign.files import storage
+from openalign.files.folder import reachable
 from openalign.files.names import RESULTS_FILE
 
 
@@ -70,7 +71,7 @@ class Searcher:
         if k < 1:
             raise InputError(f"k must be 1 or more, got {k}")
         for text, _ in query.texts():
-            if self.is_unknown(text):
+            if text.strip() and self.is_unknown(text):
                 raise InputError(
                     f"the model knows no word of {text!r}: it has seen none of their pieces in "
                     "training",
@@ -83,7 +84,8 @@ class Searcher:
 
 def _read(image: str) -> bytes:
     try:
-        return storage.read_bytes(image)
+        with reachable(image):
+            return storage.read_bytes(image)
     except InputError as error:
         hint = "a query image is named by its path from this folder, or by a URL"
-        raise InputError(str(error), hint=hint) from error
+        raise InputError(str(error), hint=error.hint or hint) from error

@@ -13,6 +13,7 @@ from openalign.commands.named import run_of
 from openalign.commands.output import tell, tell_json, tell_lines
 from openalign.commands.stage_verbs import MODEL_EPILOG, add_model
 from openalign.errors import ConfigError, InputError
+from openalign.lines import one_line
 from openalign.run.stages import STAGES
 
 if TYPE_CHECKING:
@@ -108,14 +109,14 @@ def _answer_each(run: "Run", options: Options) -> int:
             hits = searcher.find(_query(run, options, text), options.k)
         except InputError as error:
             code = _SOME_UNANSWERED
-            say(f"error: {text}: {error}{f' ({error.hint})' if error.hint else ''}")
+            say(f"error: {one_line(text)}: {error}{f' ({error.hint})' if error.hint else ''}")
             if options.json:
                 _tell_line({"query": text, "error": str(error)})
             continue
         if options.json:
             _tell_line({"query": text, "hits": hits})
         else:
-            tell_lines([text, *_lines(hits)])
+            tell_lines([one_line(text), *_lines(hits)])
     return code
 
 
@@ -134,10 +135,10 @@ def _query(run: "Run", options: Options, text: str | None) -> "Query":
 
 def _lines(hits: "Sequence[Hit]") -> list[str]:
     """Return a line a hit: its rank, its cosine, what it is called, and its path."""
-    captions = [shorten(hit.caption, _CAPTION_WIDTH, placeholder=" ...") for hit in hits]
+    captions = [one_line(shorten(hit.caption, _CAPTION_WIDTH, placeholder=" ...")) for hit in hits]
     width = max(map(len, captions), default=0)
     return [
-        f"{rank:3}  {hit.score:+.3f}  {f'{caption:{width}}  ' if width else ''}{hit.path}"
+        f"{rank:3}  {hit.score:+.3f}  {f'{caption:{width}}  ' if width else ''}{one_line(hit.path)}"
         for rank, (hit, caption) in enumerate(zip(hits, captions, strict=True), 1)
     ]
 

@@ -28,7 +28,7 @@ _HINTS = {
     "can be reached (HF_ENDPOINT names another one), and for a private repository that you have "
     "logged in (`hf auth login`)"
 }
-_HINT = "see that the folder's name, the network and your credentials are right"
+_HINT = "see that the name, the network and your credentials are right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Folder:
             return path
         if name not in self.names:
             raise InputError(f"{self.url_of(name)} cannot be read: there is no such file")
-        with _reachable(self.url_of(name)):
+        with reachable(self.url_of(name)):
             if not self.is_local:
                 storage.fetch(self.url_of(name), path)
             with path.open("rb") as file:
@@ -147,7 +147,7 @@ def opened(url: str) -> Generator[Folder]:
         InputError: it is no folder, or cannot be reached; or, when the block ends, a file that was
             read in it is not any more what was hashed.
     """
-    with _reachable(url):
+    with reachable(url):
         names = frozenset(storage.list_names(url))
     if storage.is_local(url):
         if not storage.local_path(url).is_dir():
@@ -161,8 +161,12 @@ def opened(url: str) -> Generator[Folder]:
 
 
 @contextmanager
-def _reachable(url: str) -> Generator[None]:
-    """Turn a driver's error into one that names the URL; every driver has errors of its own."""
+def reachable(url: str) -> Generator[None]:
+    """Turn a driver's error into one that names the URL; every driver has errors of its own.
+
+    Raises:
+        InputError: the block failed.
+    """
     try:
         yield
     except OpenAlignError:

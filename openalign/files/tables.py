@@ -1,11 +1,13 @@
 """Parquet files: written in one step, with bytes that do not depend on how rows are batched."""
 
+import io
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from openalign.errors import InputError
 from openalign.files import storage
 from openalign.files.manifest import DataFile
 
@@ -83,6 +85,24 @@ def num_rows_of(url: str) -> int:
     """Return the number of a Parquet file's rows."""
     with storage.open_read(url) as source:
         return int(pq.ParquetFile(source).metadata.num_rows)
+
+
+def read_whole(url: str, schema: pa.Schema, *, what: str, hint: str) -> pa.Table:
+    """Read a small Parquet file without nulls, which may be damaged; `what` says what it is.
+
+    Raises:
+        InputError: it is none, or lacks a value of a column.
+    """
+    content = storage.read_bytes(url)
+    try:
+        table = pq.read_table(io.BytesIO(content), schema=schema)
+        table.validate(full=True)  # texts may not be UTF-8
+    except (pa.ArrowException, OSError) as error:  # OSError: bytes that were changed
+        raise InputError(f"{url}: is not {what}: {error}", hint=hint) from error
+    for column in table.column_names:
+        if table[column].null_count:  # as where a table of another sort has no such column
+            raise InputError(f"{url}: is not {what}: `{column}` is missing", hint=hint)
+    return table
 
 
 def read_table(url: str, columns: Sequence[str] | None = None) -> pa.Table:

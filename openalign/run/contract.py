@@ -126,6 +126,9 @@ class Stage:
     is_dear: bool = False
     """Whether a complete result is only replaced with the user's consent."""
 
+    makes_lost_files: bool = False
+    """Whether it runs again where a file of its result is gone, or not as long as it was."""
+
     is_verb: bool = True
     """Whether people can ask for it by name."""
 

@@ -9,6 +9,7 @@ from openalign.engines.live_counts import clear_live, read_live
 from openalign.errors import ConfigError, StageError
 from openalign.files import storage
 from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
+from openalign.files.sealed import lost_files
 from openalign.run import consent, messages, preflight, readiness
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.lineage import read_inputs
@@ -126,7 +127,8 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     folder.finish_swap()
     manifest = folder.read()
     is_current = manifest is not None and manifest.fingerprint == inputs.fingerprint
-    if manifest is not None and is_current:
+    has_lost = manifest is not None and stage.makes_lost_files and lost_files(folder, manifest)
+    if manifest is not None and is_current and not has_lost:
         # A damaged file may be whole by now where no fingerprint shows it, as on a web server.
         if not (run.replace and manifest.damaged_files):
             messages.say_up_to_date(stage, manifest)

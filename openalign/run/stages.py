@@ -361,6 +361,7 @@ _TABLE = (
         ),
         outside=inputs.of_evaluate,
         left_out=_with_idle_evaluation,
+        makes_lost_files=True,
         takes_model=True,
         takes_data=True,
         extra="evaluate",

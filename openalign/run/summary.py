@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from openalign.files import storage
 from openalign.files.manifest import MANIFEST, Manifest
 from openalign.files.names import DATA_CARD, FETCH_PAGE, HARVEST_PAGE, MODEL_CARD, REPORT_HTML
+from openalign.lines import one_line
 from openalign.run.contract import Run
 from openalign.run.messages import num_files
 from openalign.telemetry import say
@@ -68,7 +69,7 @@ def _show_damaged_files(run: Run, name: str, manifest: Manifest) -> None:
         return
     say(f"{name:9} could not read {num_files(len(damaged))} to the end; all else is there:")
     for file in damaged[:_NUM_NAMED]:
-        say(f"{'':9} {file.name}: {file.reason}")
+        say(f"{'':9} {one_line(f'{file.name}: {file.reason}')}")
     if len(damaged) > _NUM_NAMED:
         more = num_files(len(damaged) - _NUM_NAMED)
         say(f"{'':9} and {more} more: {storage.join(run.folder(name).url, MANIFEST)}")

@@ -15,6 +15,7 @@ from openalign.evaluate.embedding.embedder import BulkEmbedder
 from openalign.evaluate.embedding.embeddings import EmbeddingWork
 from openalign.evaluate.embedding.pace import PaceKeeper
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.files.sealed import SealedFiles
 from openalign.train.ranks import RankGroup
 
 
@@ -52,14 +53,14 @@ def work_of(
     folder: Path,
     *,
     batch_size: int = 3,
-    previous: Path | None = None,
+    previous: SealedFiles | None = None,
     rank: int = 0,
     world_size: int = 1,
 ) -> EmbeddingWork:
     """Return a process that keeps chunks in a folder, and takes those of an earlier result."""
     return EmbeddingWork(
         embedder=embedder,
-        store=ChunkStore(str(folder), str(previous) if previous else None),
+        store=ChunkStore(str(folder), previous),
         ranks=RankGroup(rank=rank, world_size=world_size, device=torch.device("cpu")),
         batch_size=batch_size,
         decode_threads=2,

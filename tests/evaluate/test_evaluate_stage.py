@@ -29,6 +29,7 @@ from openalign.evaluate.tasks.retrieval.retrieval import (
 )
 from openalign.files.facts import EvaluateFacts
 from openalign.files.manifest import StageResult
+from openalign.files.sealed import SealedFiles
 from openalign.train.data.words import SPECIAL_TOKENS
 
 
@@ -275,7 +276,7 @@ def test_other_intervals_and_examples_need_no_forward_pass(
         model=model_folder,
         output=str(output),
         work=f"{output}/work",
-        previous=str(done[0]),
+        previous=SealedFiles(str(done[0]), list(done[1].files)),
     )
 
     before, after = (

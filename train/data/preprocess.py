@@ -279,10 +279,14 @@ def unknown_share(tokenizer: Tokenizer, texts: Sequence[str]) -> float:
 
 
 def knows_none(tokenizer: Tokenizer, text: str) -> bool:
-    """Tell whether a text has words, and the tokenizer has pieces for none of them."""
-    ids = tokenizer.encode(text, add_special_tokens=False).ids
-    unknown = unknown_id(tokenizer)
-    return bool(ids) and unknown is not None and set(ids) == {unknown}
+    """Tell whether the tokenizer has no piece for any word of a text, be it for want of words."""
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    found = {
+        token
+        for token, is_text in zip(encoding.ids, encoding.attention_mask, strict=True)
+        if is_text
+    }
+    return found <= {unknown_id(tokenizer)}
 
 
 def padded_to_most(tokenizer: Tokenizer) -> Tokenizer:

@@ -1,5 +1,6 @@
 """The outcomes of finished trials, a file each, so that a sweep that was killed goes on."""
 
+import hashlib
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -10,6 +11,18 @@ from openalign.files.fingerprints import fingerprint_of
 R = TypeVar("R", bound=msgspec.Struct)
 
 _SUFFIX = ".json"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the ledger."""
+
+    sha256: str
+    """Of the outcome's bytes."""
+
+    outcome: msgspec.Raw
+
+
+_KEPT = msgspec.json.Decoder(_Kept)
 
 
 class Ledger(Generic[R]):
@@ -34,15 +47,19 @@ class Ledger(Generic[R]):
         found: dict[str, R] = {}
         for file in storage.list_names(self._folder):
             if file.endswith(_SUFFIX):
+                content = storage.read_bytes(storage.join(self._folder, file))
                 try:
-                    content = storage.read_bytes(storage.join(self._folder, file))
-                    found[file.removesuffix(_SUFFIX)] = self._decoder.decode(content)
-                except msgspec.DecodeError:
+                    kept = _KEPT.decode(content)
+                    if hashlib.sha256(kept.outcome).hexdigest() == kept.sha256:
+                        found[file.removesuffix(_SUFFIX)] = self._decoder.decode(kept.outcome)
+                except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # a damaged file costs its trial, which is run again
         return found
 
     def write(self, name: str, outcome: R) -> None:
         """Keep a trial's outcome."""
         if self._folder:
-            line = msgspec.json.encode(outcome) + b"\n"
+            encoded = msgspec.json.encode(outcome)
+            sha256 = hashlib.sha256(encoded).hexdigest()
+            line = msgspec.json.encode(_Kept(sha256=sha256, outcome=msgspec.Raw(encoded))) + b"\n"
             storage.write_bytes(storage.join(self._folder, f"{name}{_SUFFIX}"), line)

@@ -22,7 +22,7 @@ from openalign.evaluate.drawing.sampling import nearest, sample
 from openalign.evaluate.metrics.bootstrap import Bootstrap, Ints
 from openalign.evaluate.metrics.ranking import Ranks, RightItems, difference_of, ranks_of, recalls
 from openalign.evaluate.metrics.resampled import Resampled
-from openalign.evaluate.metrics.vectors import Vectors, unit_rows
+from openalign.evaluate.metrics.vectors import Vectors, scaled, unit_rows
 from openalign.evaluate.tasks.composed.composed import (
     COMBINED,
     GAIN,
@@ -137,9 +137,10 @@ def vectors_of(
 ) -> dict[str, Vectors]:
     """Return the unit query vectors of each method."""
     image_QD = image_GD[queries.image_Q]
-    words_QD = weights.plus * queries.plus_QD - weights.minus * queries.minus_QD
+    image, plus, minus = scaled([weights.image, weights.plus, weights.minus])
+    words_QD = plus * queries.plus_QD - minus * queries.minus_QD
     return {
-        COMBINED: unit_rows(weights.image * image_QD + words_QD),
+        COMBINED: unit_rows(image * image_QD + words_QD),
         IMAGE_ONLY: image_QD,
         TEXT_ONLY: unit_rows(queries.plus_QD - queries.minus_QD),
     }

@@ -10,6 +10,7 @@ from openalign.evaluate.search.query import Query
 from openalign.evaluate.search.searcher import Searcher
 from openalign.evaluate.tasks.kinds import query_weights
 from openalign.files import storage
+from openalign.files.folder import reachable
 from openalign.run.contract import Run
 from openalign.run.measured_model import model_url
 from openalign.run.stages import stage_names, stages_behind
@@ -93,7 +94,8 @@ def queries_of(source: str) -> Iterable[tuple[str, InputError | None]]:
     """
     if source == "-":
         return _typed()
-    queries = [line.strip() for line in read_lines(source) if line.strip()]
+    with reachable(source):
+        queries = [line.strip() for line in read_lines(source) if line.strip()]
     if not queries:
         raise InputError(f"{source} holds no query", hint="write one a line")
     return [(query, None) for query in queries]

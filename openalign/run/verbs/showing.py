@@ -22,6 +22,7 @@ from openalign.files.names import (
     RESULTS_FILE,
     TRAINING_PAIRS,
 )
+from openalign.lines import one_line
 from openalign.pages import funnel
 from openalign.run import messages
 from openalign.run.contract import Run
@@ -224,5 +225,5 @@ def _shown(name: str, value: Any) -> str:
 
 def _cell(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str("" if value is None else value)
-    text = " ".join(text.split())
+    text = one_line(" ".join(text.split()))
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

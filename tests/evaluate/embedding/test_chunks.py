@@ -8,13 +8,14 @@ from openalign.errors import InputError
 from openalign.evaluate.embedding.chunks import ChunkStore, Unreadable, load_rows, write_rows
 from openalign.evaluate.metrics.vectors import Vectors
 from openalign.files import storage
+from openalign.files.sealed import SealedFiles
 
 A = np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32)
 B = np.array([[5.0, 6.0]], dtype=np.float32)
 NONE = np.empty((0, 0), dtype=np.float32)
 
 
-def sealed(store: ChunkStore, output: str) -> Vectors:
+def three_chunks(store: ChunkStore, output: str) -> Vectors:
     """Write a file of three chunks, of which the second has no rows."""
     made = [
         store.write("how-a", A),
@@ -24,10 +25,17 @@ def sealed(store: ChunkStore, output: str) -> Vectors:
     return store.write_file(output, "embeddings/rows.npy", made)
 
 
+def sealed(folder: str) -> SealedFiles:
+    """Return a complete result with that file alone."""
+    store = ChunkStore(f"{folder}/work")
+    three_chunks(store, f"{folder}/result")
+    return SealedFiles(f"{folder}/result", store.write_list(f"{folder}/result"))
+
+
 def test_a_file_is_what_numpy_would_write_of_all_rows(tmp_path: Path) -> None:
     store = ChunkStore(str(tmp_path / "work"))
 
-    rows = sealed(store, str(tmp_path / "out"))
+    rows = three_chunks(store, str(tmp_path / "out"))
     records = store.write_list(str(tmp_path / "out"))
 
     expected = np.concatenate([A, B])
@@ -53,7 +61,7 @@ def test_a_file_is_what_numpy_would_write_of_all_rows(tmp_path: Path) -> None:
 def test_rows_are_mapped_from_disk_wherever_the_file_goes(root: str, tmp_path: Path) -> None:
     """They stay when the file has moved, as the stage's folder does in the end."""
     folder = str(tmp_path) if root == "local" else f"{root}/{tmp_path.name}"
-    rows = sealed(ChunkStore(f"{folder}/work"), f"{folder}/out")
+    rows = three_chunks(ChunkStore(f"{folder}/work"), f"{folder}/out")
 
     storage.remove(f"{folder}/out")
 
@@ -64,11 +72,9 @@ def test_rows_are_mapped_from_disk_wherever_the_file_goes(root: str, tmp_path: P
 @pytest.mark.parametrize("root", ["local", "memory://earlier"])
 def test_an_earlier_result_gives_each_chunk_by_itself(root: str, tmp_path: Path) -> None:
     folder = str(tmp_path) if root == "local" else f"{root}/{tmp_path.name}"
-    store = ChunkStore(f"{folder}/work")
-    sealed(store, f"{folder}/result")
-    store.write_list(f"{folder}/result")
+    later = ChunkStore(f"{folder}/elsewhere", sealed(folder))
 
-    later = ChunkStore(f"{folder}/elsewhere", f"{folder}/result")
+    assert later.damaged_files(["how"]) == []
 
     found = later.find("how-b")
     assert found is not None
@@ -86,10 +92,7 @@ def test_a_chunk_is_found_with_what_could_not_be_decoded(tmp_path: Path) -> None
 
 
 def test_chunks_that_were_made_alike_are_counted_once(tmp_path: Path) -> None:
-    store = ChunkStore(str(tmp_path / "work"))
-    sealed(store, str(tmp_path / "result"))
-    store.write_list(str(tmp_path / "result"))
-    later = ChunkStore(str(tmp_path / "later"), str(tmp_path / "result"))
+    later = ChunkStore(str(tmp_path / "later"), sealed(str(tmp_path)))
     for name in ("how-a", "how-z", "other-a"):
         later.write(name, A)
 
@@ -99,42 +102,90 @@ def test_chunks_that_were_made_alike_are_counted_once(tmp_path: Path) -> None:
 
 
 def test_an_earlier_result_without_chunks_is_of_no_use(tmp_path: Path) -> None:
-    assert ChunkStore(str(tmp_path / "work"), str(tmp_path / "nothing")).find("how-a") is None
+    earlier = SealedFiles(str(tmp_path / "nothing"), [])
+
+    assert ChunkStore(str(tmp_path / "work"), earlier).find("how-a") is None
 
 
-def test_a_list_of_chunks_that_is_none_is_named(tmp_path: Path) -> None:
-    (tmp_path / "embeddings").mkdir()
-    (tmp_path / "embeddings" / "chunks.json").write_text('{"rows.npy": 1}')
+def test_a_list_of_chunks_that_was_changed_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = sealed(str(tmp_path))
+    listed = tmp_path / "result" / "embeddings" / "chunks.json"
+    listed.write_text(listed.read_text().replace("how-a", "how-c"))
 
-    with pytest.raises(InputError, match=r"chunks\.json: is not a list of chunks") as caught:
-        ChunkStore(str(tmp_path / "work"), str(tmp_path))
+    assert ChunkStore(str(tmp_path / "later"), earlier).find("how-c") is None
 
-    assert caught.value.hint == "remove the file to embed anew"
+    assert f"{listed} is not as it was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["zeros", "cut", "longer", "gone"])
+def test_an_earlier_file_that_was_changed_is_told_and_not_used(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = sealed(str(tmp_path))
+    rows = tmp_path / "result" / "embeddings" / "rows.npy"
+    content = rows.read_bytes()
+    rows.unlink()
+    changed = {"zeros": content[:-8] + bytes(8), "cut": content[:-8], "longer": content + b"!"}
+    if damage in changed:
+        rows.write_bytes(changed[damage])
+    later = ChunkStore(str(tmp_path / "later"), earlier)
+
+    assert later.damaged_files(["other"]) == []  # of no use, so it is not read
+    later.leave_out(later.damaged_files(["how", "other"]))
+
+    assert later.find("how-a") is None
+    assert later.count("how") == 0
+    assert capsys.readouterr().err.count(f"{rows} is not as it was written") == 1
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("ending", "content"),
     [
-        pytest.param(None, "cannot be read: there is no such file", id="gone"),
-        pytest.param(b"no rows", ": holds no embeddings", id="of another kind"),
+        pytest.param(".npy", None, id="rows of zeros"),
+        pytest.param(".json", b"\0" * 80, id="hash of zeros"),
+        pytest.param(".json", b"[]", id="no hash"),
     ],
 )
-def test_an_earlier_file_that_is_broken_is_named(
-    content: bytes | None, problem: str, tmp_path: Path
+def test_a_chunk_of_a_killed_run_that_was_changed_is_made_anew(
+    ending: str, content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = ChunkStore(str(tmp_path / "work"))
-    sealed(store, str(tmp_path / "result"))
-    store.write_list(str(tmp_path / "result"))
-    rows = tmp_path / "result" / "embeddings" / "rows.npy"
-    rows.unlink() if content is None else rows.write_bytes(content)
-    later = ChunkStore(str(tmp_path / "elsewhere"), str(tmp_path / "result"))
-    found = later.find("how-a")
-    assert found is not None
+    ChunkStore(str(tmp_path)).write("how-a", A)
+    rows = tmp_path / "chunks" / "how-a.npy"
+    (tmp_path / "chunks" / f"how-a{ending}").write_bytes(
+        content or rows.read_bytes()[:-8] + bytes(8)
+    )
+    store = ChunkStore(str(tmp_path))
 
-    with pytest.raises(InputError, match=rf"rows\.npy ?{problem}"):
-        later.rows(found)
-    with pytest.raises(InputError, match=r"rows\.npy: holds no embeddings"):
+    assert store.find("how-a") is None
+    assert f"{rows} is not as it was written" in capsys.readouterr().err
+    made = store.write("how-a", A)
+    assert store.find("how-a") == made
+    np.testing.assert_array_equal(store.rows(made), A)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(b"NUMPY", b"numpy", id="another kind"),
+        pytest.param(b"}", b" ", id="an open header"),
+        pytest.param(b"<f4", b"<f2", id="another type"),
+        pytest.param(b"(2, 2)", b"(4,  )", id="another shape"),
+        pytest.param(b"(2, 2)", b"(9, 2)", id="too few rows"),
+        pytest.param(b"", b"", id="gone"),
+    ],
+)
+def test_a_file_that_holds_no_rows_is_named(old: bytes, new: bytes, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.npy"
+    if old:
+        write_rows(str(rows), A)
+        rows.write_bytes(rows.read_bytes().replace(old, new))
+
+    with pytest.raises(InputError, match=r"rows\.npy: holds no embeddings") as caught:
         load_rows(str(rows))
+
+    assert caught.value.hint == f"remove {rows} and run `openalign evaluate` again"
 
 
 def test_rows_can_be_changed_in_memory_and_not_on_disk(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from openalign.evaluate.embedding import chunks, embeddings
 from openalign.evaluate.embedding.chunks import Chunk, Unreadable
 from openalign.evaluate.embedding.embeddings import EmbeddingWork, Texts, fixed_threads
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.files.sealed import SealedFiles
 from openalign.train.ranks import RankGroup
 
 
@@ -105,16 +106,38 @@ def test_chunks_of_an_earlier_result_are_used_each_by_itself(tmp_path: Path) -> 
     first = work_of(Lengths(), tmp_path / "work")
     made = first.texts({"embeddings/a.npy": Texts(texts=TEXTS)})
     first.store.write_file(str(tmp_path / "result"), "embeddings/a.npy", made["embeddings/a.npy"])
-    first.store.write_list(str(tmp_path / "result"))
+    sealed = SealedFiles(str(tmp_path / "result"), first.store.write_list(str(tmp_path / "result")))
     again = Lengths()
 
     rows = embed_texts(
-        work_of(again, tmp_path / "elsewhere", previous=tmp_path / "result"),
+        work_of(again, tmp_path / "elsewhere", previous=sealed),
         ["x", "xx", "xxx", "xxxx", *TEXTS[4:]],  # the first chunk of four changed
     )
 
     assert again.batches == [3, 1]
     assert rows[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_an_earlier_file_lost_is_made_anew(tmp_path: Path) -> None:
+    first = work_of(Lengths(), tmp_path / "work")
+    made = first.texts({f"embeddings/{name}.npy": Texts(texts=[name]) for name in "ab"})
+    result = str(tmp_path / "result")
+    for file, chunks_of in made.items():
+        first.store.write_file(result, file, chunks_of)
+    sealed = SealedFiles(result, first.store.write_list(result))
+    damaged = tmp_path / "result" / "embeddings" / "a.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-4] + bytes(4))
+    again = Lengths()
+    work = work_of(again, tmp_path / "elsewhere", previous=sealed)
+
+    work.leave_out_damaged()
+    made = work.texts({f"embeddings/{name}.npy": Texts(texts=[name]) for name in "ab"})
+
+    assert again.texts == ["a"]
+    rows = work.store.write_file(
+        str(tmp_path / "out"), "embeddings/a.npy", made["embeddings/a.npy"]
+    )
+    assert rows.tolist() == [[1.0, 1.0]]
 
 
 def test_chunks_of_other_libraries_are_made_again(

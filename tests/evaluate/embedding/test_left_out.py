@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from openalign.errors import InputError
@@ -35,6 +37,14 @@ def test_one_too_many_is_counted_and_named_with_the_setting_that_lets_it_pass() 
         "  coco: /images/2.jpg: it is broken"
     )
     assert "`evaluate.max_bad_images: 3`" in (caught.value.hint or "")
+
+
+def test_an_image_is_named_in_one_line_whatever_its_name() -> None:
+    (bad,) = unreadable(1)
+    image = BenchmarkImage(name="a\nb", split="test", place=ImageFile("/images", "a\nb"))
+
+    with pytest.raises(InputError, match=r"\n  coco: /images/a\\nb: it is broken$"):
+        check_bound([replace(bad, image=image)], num_images=1, max_bad_images=0)
 
 
 def test_the_first_ten_are_named() -> None:

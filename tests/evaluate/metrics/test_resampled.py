@@ -60,7 +60,8 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"resamples\.parquet: is not a file of resamples") as said:
         read_resamples(f"{tmp_path}/resamples.parquet")
 
-    assert said.value.hint == "run `openalign evaluate` again"
+    file = f"{tmp_path}/resamples.parquet"
+    assert said.value.hint == f"remove {file} and run `openalign evaluate` again"
 
 
 def test_a_table_of_another_sort_is_refused(tmp_path: Path) -> None:

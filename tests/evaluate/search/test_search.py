@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from range_server import range_server
 
 from openalign.errors import InputError
 from openalign.evaluate.embedding.chunks import write_rows
@@ -110,6 +113,16 @@ def test_weights_change_the_order() -> None:
     assert found(query, b"right", k=3) == ["northeast", "east", "north"]
 
 
+@pytest.mark.parametrize("large", [1e40, 1.7e308, 1e-40, 5e-324])
+def test_weights_of_any_size_count_by_their_proportion(large: float) -> None:
+    # large times (right + up) = (1, 1), and right + 0 up = (1, 0).
+    both = Query(image="x", plus=("up",), image_weight=large, plus_weight=large)
+    one = Query(image="x", plus=("up",), image_weight=large, plus_weight=0.0)
+
+    np.testing.assert_allclose(query_vector(both, b"right", Compass()), [HALF, HALF], atol=1e-6)
+    np.testing.assert_array_equal(query_vector(one, b"right", Compass()), [1, 0])
+
+
 def test_words_beside_an_image_are_words_to_add() -> None:
     np.testing.assert_array_equal(
         query_vector(Query(image="x", text="up", plus_weight=0.7), b"right", Compass()),
@@ -169,9 +182,12 @@ def test_where_images_lay_is_known_from_the_same_place(
     assert folders_in("moved/evaluate") == {"compass": folder, "own": "moved/images"}
 
 
-def test_parts_that_cancel_are_refused() -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.0, 1e40])
+def test_parts_that_cancel_are_refused(weight: float) -> None:
+    query = Query(text="right", plus=("left",), image_weight=weight, plus_weight=weight)
+
     with pytest.raises(InputError, match="cancel each other out"):
-        query_vector(Query(text="right", plus=("left",), plus_weight=1.0), None, Compass())
+        query_vector(query, None, Compass())
 
 
 @pytest.mark.parametrize(
@@ -244,6 +260,56 @@ def test_an_index_that_does_not_fit_its_embeddings_is_refused(tmp_path: Path) ->
         load_index(write_index(tmp_path, num_rows=3))
 
 
+@pytest.mark.parametrize("damage", ["cut", "zeros", "another sort"])
+def test_a_damaged_list_of_images_is_named_with_a_way_out(damage: str, tmp_path: Path) -> None:
+    folder = write_index(tmp_path)
+    file = Path(folder, "search", "items.parquet")
+    content = file.read_bytes()
+    if damage == "another sort":
+        pq.write_table(pa.table({"key": ["compass/east"]}), file)
+    else:
+        file.write_bytes(content[:-9] if damage == "cut" else bytes(len(content)))
+
+    with pytest.raises(InputError, match=r"items\.parquet: is not a list of images") as caught:
+        load_index(folder)
+
+    assert caught.value.hint == f"remove {file} and run `openalign evaluate` again"
+
+
+def test_a_damaged_list_of_folders_is_named_with_a_way_out(tmp_path: Path) -> None:
+    folder = write_index(tmp_path)
+    Path(folder, "search", "folders.json").write_text('{"compass": ')
+
+    with pytest.raises(InputError, match=r"folders\.json: is not a list of folders") as caught:
+        load_index(folder)
+
+    assert (caught.value.hint or "").startswith("remove it")
+    Path(folder, "search", "folders.json").unlink()
+    assert load_index(folder, {"compass": "/here"}).folders == {"compass": "/here"}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(1.01, "1.01"), (-4e36, "-4e+36"), (np.nan, "nan"), (-np.inf, "-inf")]
+)
+def test_a_cosine_that_is_none_is_told_with_its_image(value: float, told: str) -> None:
+    images = INDEX.image_GD.copy()
+    images[2, 1] = value
+
+    with pytest.raises(InputError, match="compass/northeast has the cosine") as caught:
+        replace(INDEX, image_GD=images).nearest(np.array([0, 1], dtype=np.float32), 1)
+
+    assert told in str(caught.value)
+    assert f"remove {EMBEDDINGS} in the evaluation" in (caught.value.hint or "")
+
+
+def test_the_last_digits_of_a_cosine_may_be_above_1() -> None:
+    hits = replace(INDEX, image_GD=INDEX.image_GD * np.float32(1.0001)).nearest(
+        np.array([0, 1], dtype=np.float32), 1
+    )
+
+    assert hits[0].key == "compass/north"
+
+
 SEARCHER = Searcher(index=INDEX, embedder=Compass())
 
 
@@ -263,9 +329,43 @@ def test_words_of_which_the_model_knows_none_are_refused(parts: dict[str, Any]) 
 
     assert [hit.key for hit in searcher.find(Query(text="up"), 1)] == ["compass/north"]
     assert not knows_none(tokenizer, "кот up")
-    assert not knows_none(tokenizer, "")
     with pytest.raises(InputError, match="the model knows no word of 'кот'"):
         searcher.find(Query(**parts), 1)
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u0301", "\x00"])
+@pytest.mark.parametrize("length", [None, 64], ids=["bare", "padded"])
+def test_a_text_without_a_token_is_refused(text: str, length: int | None) -> None:
+    tokenizer = build_tokenizer([*SPECIAL_TOKENS, "up", "left"], Preprocess())
+    tokenizer.enable_padding(length=length)
+    searcher = replace(SEARCHER, is_unknown=partial(knows_none, tokenizer))
+
+    with pytest.raises(InputError, match="the model knows no word of "):
+        searcher.find(Query(text=text), 1)
+    assert [hit.key for hit in searcher.find(Query(text="up", minus=(" ",)), 1)] == [
+        "compass/north"
+    ]
+
+
+@pytest.mark.parametrize("parts", [{"text": "caf\udce9"}, {"text": "up", "plus": ("\udcff",)}])
+def test_words_that_are_not_utf_8_are_refused(parts: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"the query '.*\\udc..' is not UTF-8"):
+        Query(**parts)
+
+
+@pytest.mark.parametrize("status", ["503", "refused"])
+def test_a_query_image_that_a_server_does_not_send_is_told(status: str, tmp_path: Path) -> None:
+    with range_server(tmp_path) as server:
+        server.failures_left = 9
+        url = f"{server.url}/a.png"
+        if status == "503":
+            with pytest.raises(InputError, match=r"a\.png cannot be read: ClientResponse.*503"):
+                SEARCHER.find(Query(image=url), 1)
+            return
+
+    with pytest.raises(InputError, match=r"a\.png cannot be read: ClientConnector") as caught:
+        SEARCHER.find(Query(image=url), 1)
+    assert (caught.value.hint or "").startswith("see that the name, the network")
 
 
 def test_fewer_images_than_asked_for_are_all_found() -> None:

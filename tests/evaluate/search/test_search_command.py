@@ -2,11 +2,13 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from range_server import range_server
 
 from openalign import cli
 from openalign.evaluate.embedding.encoder import Encoder
@@ -46,6 +48,29 @@ def test_a_word_with_a_dash_is_told_where_it_stands(
     assert stopped.value.code == 2
     hint = "words that begin with a dash stand behind `--`: -- -red 'big square'"
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["embeddings/squares-images.npy", "search/items.parquet"])
+@pytest.mark.parametrize("damage", ["cut", "removed for its zeros"])
+def test_evaluate_makes_a_damaged_file_again(
+    file: str, damage: str, root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(root, tmp_path / "run")
+    before = found(capsys, str(copy), "red")
+    damaged = copy / "evaluate" / file
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-9] if damage == "cut" else bytes(len(content)))
+
+    assert cli.main(["search", str(copy), "red"]) == 2
+    hint = f"hint: remove {damaged} and run `openalign evaluate` again"
+    assert hint in capsys.readouterr().err
+    if damage != "cut":
+        damaged.unlink()
+    assert cli.main(["evaluate", str(copy)]) == 0
+
+    assert f"{damaged} is gone, or not as long as it was written" in capsys.readouterr().err
+    assert damaged.read_bytes() == content
+    assert found(capsys, str(copy), "red") == before
 
 
 def test_more_hits_than_images_are_all_images(
@@ -163,6 +188,38 @@ def test_queries_that_cannot_be_asked_are_told(  # noqa: PLR0917
     said = capsys.readouterr()
     assert error in said.err
     assert said.out == ""
+
+
+def test_queries_that_a_server_does_not_send_are_told(
+    root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with range_server(tmp_path) as server:
+        server.failures_left = 9
+        assert cli.main(["search", root, "--queries", f"{server.url}/queries.txt"]) == 2
+
+    assert "queries.txt cannot be read: ClientResponseError: 503" in capsys.readouterr().err
+
+
+def test_a_hit_is_one_line_whatever_its_name(
+    model_folder: str, shared_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    shutil.copy(shared_benchmark / "images" / "red.png", photos / "a\n\x1b[2J.png")
+    words = ["--model", model_folder, "--set", f"root={tmp_path}/run"]
+    assert cli.main(["evaluate", *words, "--data", f"images={photos}"]) == 0
+    capsys.readouterr()
+
+    assert cli.main(["search", *words, "red"]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(rf"{photos}/a\n\x1b[2J.png")
+
+
+def test_words_of_another_encoding_are_told(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["search", root, "caf\udce9"]) == 2
+
+    assert r"error: the query 'caf\udce9' is not UTF-8" in capsys.readouterr().err
 
 
 def test_an_image_that_is_alone_and_asks_for_itself_finds_nothing(

@@ -72,15 +72,17 @@ def test_another_sweep_finds_nothing_of_this_one(tmp_path: Path, ran: Path) -> N
 
 
 def test_a_damaged_outcome_is_made_again(tmp_path: Path, ran: Path) -> None:
-    run_trials(squares([1, 2], ran), ledger_in(tmp_path))
+    run_trials(squares([1, 2, 3, 4], ran), ledger_in(tmp_path))
     kept = sorted((tmp_path / "ledger").rglob("trial-*.json"))
     kept[0].write_bytes(b'{"score"')
     kept[1].write_bytes(b'{"other": 3}')
+    kept[2].write_bytes(kept[2].read_bytes().replace(b'"score":9', b'"score":8'))
+    kept[3].write_bytes(kept[3].read_bytes().replace(b"sha256", b"sha25\xff"))
 
-    found = run_trials(squares([1, 2], ran), ledger_in(tmp_path))
+    found = run_trials(squares([1, 2, 3, 4], ran), ledger_in(tmp_path))
 
-    assert times_run(ran) == {"1": 2, "2": 2}
-    assert [outcome.score for outcome in found.values()] == [1, 4]
+    assert times_run(ran) == {"1": 2, "2": 2, "3": 2, "4": 2}
+    assert [outcome.score for outcome in found.values()] == [1, 4, 9, 16]
 
 
 def test_nothing_is_kept_where_there_is_no_folder(ran: Path) -> None:

@@ -38,6 +38,12 @@ def test_words_turn_the_image_by_their_weight() -> None:
     assert rank_of(COMBINED, QueryWeights(image=1, plus=0, minus=2)) == 1
 
 
+def test_weights_of_any_size_count_by_their_proportion() -> None:
+    # As 1:1:1 and 1:0:2 above.
+    assert rank_of(COMBINED, QueryWeights(image=1e40, plus=1e40, minus=1e40)) == 0
+    assert rank_of(COMBINED, QueryWeights(image=1e-46, plus=0, minus=2e-46)) == 1
+
+
 def test_image_only_and_text_only_ignore_the_weights() -> None:
     # Alone, the image on the right finds between (0.71) before up (0).
     assert rank_of(IMAGE_ONLY, QueryWeights(image=1, plus=9, minus=9)) == 1
