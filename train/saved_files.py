@@ -14,9 +14,8 @@ from collections.abc import Sequence
 import msgspec
 
 from openalign.errors import InputError
-from openalign.files import storage
 from openalign.files.folder import Folder
-from openalign.files.lfs import POINTER, refuse_pointer
+from openalign.files.lfs import refuse_pointer, start_of
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -85,7 +84,7 @@ def weight_files(folder: Folder) -> list[str]:
         raise _lacks(folder, [*missing, *([] if found else [WEIGHTS_FILE])])
     if folder.is_local:  # as clones are; early, for the weights themselves are read late
         for url in map(folder.url_of, found):
-            refuse_pointer(url, storage.read_range(url, 0, len(POINTER)))
+            refuse_pointer(url, start_of(url))
     return found
 
 

@@ -22,10 +22,15 @@ def refuse_pointer(url: str, content: bytes) -> None:
         raise InputError(f"{url} is a Git LFS pointer, not the file itself", hint=_HINT)
 
 
+def start_of(url: str) -> bytes:
+    """Return the first bytes of a file, as many as tell a pointer; none where it cannot be read."""
+    try:
+        return storage.read_range(url, 0, len(POINTER))
+    except (InputError, OSError):  # who reads all of it has an error to tell
+        return b""
+
+
 def hint_about(url: str, otherwise: str) -> str:
     """Return the hint about a file that cannot be read: where it is no pointer, the one given."""
-    try:
-        is_pointer = storage.read_range(url, 0, len(POINTER)) == POINTER
-    except (InputError, OSError):  # the caller has an error to tell
-        is_pointer = False
+    is_pointer = start_of(url) == POINTER
     return f"it is a Git LFS pointer, not the file itself: {_HINT}" if is_pointer else otherwise

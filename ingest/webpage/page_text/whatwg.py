@@ -52,7 +52,7 @@ _KATAKANA = "".join(chr(0xFF40 + b) if 0x21 <= b <= 0x5F else "\ufffd" for b in 
 _JIS_SETS = {b"(B": _ASCII, b"(J": _ROMAN, b"(I": _KATAKANA, b"$@": None, b"$B": None}
 """What follows an escape, by what stands behind it; None for characters of two bytes."""
 
-_JIS_PAIRS = re.compile(rb"((?:[!-~]{2})++)|([!-~])\Z|[!-~]?[^!-~]")
+_JIS_PAIRS = re.compile(rb"((?:[!-~]{2})+)|([!-~])\Z|[!-~]?[^!-~]")
 
 
 def decode(body: bytes, encoding: str, *, is_cut: bool) -> str:
