@@ -76,7 +76,7 @@ class _Listed(msgspec.Struct, frozen=True, array_like=True):
     unreadable: tuple[Unreadable, ...] = ()
 
 
-class _Kept(msgspec.Struct, frozen=True, array_like=True):
+class _KeptChunk(msgspec.Struct, frozen=True, array_like=True):
     """What lies beside a chunk until the stage is sealed."""
 
     sha256: str
@@ -95,7 +95,7 @@ class _RowRange:
 
 
 _LISTS = msgspec.json.Decoder(dict[str, list[_Listed]])
-_KEPT = msgspec.json.Decoder(_Kept)
+_KEPT_CHUNK = msgspec.json.Decoder(_KeptChunk)
 
 
 class ChunkStore:
@@ -144,7 +144,7 @@ class ChunkStore:
         if not storage.exists(url):
             return None
         try:
-            kept = _KEPT.decode(storage.read_bytes(storage.join(self._work, f"{name}.json")))
+            kept = _KEPT_CHUNK.decode(storage.read_bytes(storage.join(self._work, f"{name}.json")))
         except (InputError, msgspec.DecodeError, UnicodeDecodeError):
             kept = None
         if kept is None or storage.sha256_of(url) != kept.sha256:
@@ -162,7 +162,7 @@ class ChunkStore:
     def write(self, name: str, rows: Vectors, unreadable: Sequence[Unreadable] = ()) -> Chunk:
         """Keep a chunk that was made."""
         content = _npy(rows)
-        kept = _Kept(hashlib.sha256(content).hexdigest(), tuple(unreadable))
+        kept = _KeptChunk(hashlib.sha256(content).hexdigest(), tuple(unreadable))
         # Before the rows, which say that the chunk is there.
         storage.write_bytes(storage.join(self._work, f"{name}.json"), msgspec.json.encode(kept))
         storage.write_bytes(self._url(name), content)

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 import yaml
 
 from openalign.errors import ConfigError
+from openalign.settings.decimals import as_number, is_number, number_meant
 from openalign.settings.fields import refused_values, renamed_settings
 from openalign.settings.key_hints import key_hint
 
@@ -26,15 +27,6 @@ Mapping = yaml.MappingNode
 
 _MAP = "tag:yaml.org,2002:map"
 _TEXT = "tag:yaml.org,2002:str"
-
-_NUMBER = re.compile(
-    r"[+-]?(?:(?:0|[1-9]\d*(?:_\d+)*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|[+-]?\.(?:inf|nan)",
-    re.IGNORECASE,
-)
-"""What is read as a number. YAML 1.1 has more: `010` is 8 there, `0x10` is 16, `2:00` is 120."""
-
-_BASES = re.compile(r"0[box][\da-f_]+", re.IGNORECASE)
-_LEADING_ZEROS = re.compile(r"([+-]?)0[\d_]*?([1-9][\d_]*(?:\.\d*)?|\.\d+)")
 
 _NO_VALUE_BEGINS = ("*", "@", "%", "`")
 """What no value of YAML begins with: `*.parquet` is text, for there are no anchors to name."""
@@ -151,11 +143,11 @@ class Place:
     def _scalar(self, kind: Any, node: Node) -> Any:
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         wanted: Any = type(choices[0]) if choices else kind  # pyright: ignore[reportUnknownVariableType]
-        value = _as_number(_scalar_value(node), wanted)
+        value = as_number(_scalar_value(node), wanted)
         if wanted is str and _is_yes_or_no(value, node):
             value = node.value
         if type(value) is not wanted:
-            hint = _number_meant(str(node.value)) if wanted in (int, float) else None
+            hint = number_meant(str(node.value)) if wanted in (int, float) else None
             raise self.error(node, f"must be {_type_name(wanted)}, got {_shown(node)}", hint=hint)
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(node, f"must be a finite number, got {_shown(node)}")
@@ -283,39 +275,6 @@ def _keys_inside(node: Node) -> list[str]:
     return [str(key.value), *_keys_inside(value)]
 
 
-def _as_number(value: Any, wanted: Any) -> Any:
-    """Return a number as the type that is wanted, where it is one; else the value as it is.
-
-    YAML 1.1 takes `1e-3` for text, and people write it.
-    """
-    is_number = isinstance(value, str) and wanted in (int, float) and _NUMBER.fullmatch(value)
-    if is_number and "e" in value.lower():
-        value = float(value)
-        if wanted is int and value.is_integer():
-            return int(value)
-    return float(value) if wanted is float and type(value) is int else value
-
-
-def _number_meant(text: str) -> str | None:
-    """Return how to write what looks like a number and is not read as one, or nothing."""
-    if re.fullmatch(r"[+-]?\d[\d_]*(:[\d.]+)+", text):
-        return (
-            "write one number without colons, in the unit of the setting: 120 for two hours, where "
-            "it counts minutes"
-        )
-    if _BASES.fullmatch(text):
-        try:
-            return f"write {int(text, 0)}"
-        except ValueError:
-            return None
-    if (found := _LEADING_ZEROS.fullmatch(text)) is None:
-        return None
-    digits = found[2] if found[2][0] != "." else f"0{found[2]}"
-    is_octal = re.fullmatch(r"[+-]?[0-7]+", text)
-    octal = f", or {int(text, 8)} if it is octal" if is_octal and abs(int(text, 8)) > 7 else ""
-    return f"write {found[1]}{digits}{octal}"
-
-
 def _is_yes_or_no(value: Any, node: Node) -> bool:
     """Tell whether a text is one of those that YAML 1.1 alone takes for true or false."""
     return isinstance(value, bool) and node.value.lower() not in ("true", "false")
@@ -326,7 +285,7 @@ def _scalar_value(node: Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         return node
     kind = node.tag.rpartition(":")[2]
-    if kind == "timestamp" or (kind in ("int", "float") and not _NUMBER.fullmatch(node.value)):
+    if kind == "timestamp" or (kind in ("int", "float") and not is_number(node.value)):
         return node.value
     return cast("Any", yaml.SafeLoader("").construct_object(node))  # pyright: ignore[reportUnknownMemberType]
 

@@ -13,7 +13,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 _SUFFIX = ".json"
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+class _KeptOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the ledger."""
 
     sha256: str
@@ -22,7 +22,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     outcome: msgspec.Raw
 
 
-_KEPT = msgspec.json.Decoder(_Kept)
+_KEPT_OUTCOME = msgspec.json.Decoder(_KeptOutcome)
 
 
 class Ledger(Generic[R]):
@@ -49,7 +49,7 @@ class Ledger(Generic[R]):
             if file.endswith(_SUFFIX):
                 content = storage.read_bytes(storage.join(self._folder, file))
                 try:
-                    kept = _KEPT.decode(content)
+                    kept = _KEPT_OUTCOME.decode(content)
                     if hashlib.sha256(kept.outcome).hexdigest() == kept.sha256:
                         found[file.removesuffix(_SUFFIX)] = self._decoder.decode(kept.outcome)
                 except (msgspec.DecodeError, UnicodeDecodeError):
@@ -61,5 +61,6 @@ class Ledger(Generic[R]):
         if self._folder:
             encoded = msgspec.json.encode(outcome)
             sha256 = hashlib.sha256(encoded).hexdigest()
-            line = msgspec.json.encode(_Kept(sha256=sha256, outcome=msgspec.Raw(encoded))) + b"\n"
+            kept = _KeptOutcome(sha256=sha256, outcome=msgspec.Raw(encoded))
+            line = msgspec.json.encode(kept) + b"\n"
             storage.write_bytes(storage.join(self._folder, f"{name}{_SUFFIX}"), line)
