@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.lfs import refuse_pointer
 from openalign.files.removals import ANY_BELOW, Removals, removals_of
 from openalign.ingest.web.urls import canonical_url, host_of
 from openalign.lines import lines_of
@@ -14,7 +15,7 @@ from openalign.lines import lines_of
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GZIP = b"\x1f\x8b"
 
-_NO_HOST = re.compile(r"[*\"'<>]|^\.|[^.]{64}")
+_NO_HOST = re.compile(r"[*\"'<>,;=&(){}]|^\.|\.\.|[^.]{64}")
 """What no host's name has, though the standard takes some: marks of lists, too long a part."""
 
 _NO_BLANK = re.compile(r"[^\S ]")
@@ -58,6 +59,7 @@ def read_lists(paths: Sequence[str]) -> Removals:
 
 def _lines(path: str) -> list[str]:
     content = storage.read_bytes(path)
+    refuse_pointer(path, content)
     try:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)

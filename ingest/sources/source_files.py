@@ -32,7 +32,8 @@ def files_named(paths: Paths, choose: Choice, *, called: str) -> list[str]:
 def _files_named(path: str, choose: Choice, *, called: str) -> list[str]:
     if path.startswith(("http://", "https://")):
         # Unless it is strict, the driver says of a server that gives no answer that it has no file.
-        storage.check_reachable(path.partition("*")[0], strict=True)
+        folder = f"{path.partition('*')[0].rpartition('/')[0]}/"
+        storage.check_reachable(folder if "*" in path else path, strict=True)
     if "*" in path:
         matches = _matches(path)
         files = (_files_below(name, choose) if is_folder else [name] for name, is_folder in matches)

@@ -62,8 +62,21 @@ def otherwise_composed(urls: Iterable[str]) -> str:
     for url in urls:
         if not storage.is_local(url) or url.isascii():
             continue
-        found = Path("/")
-        for part in storage.local_path(url).parts[1:]:
+        found = _near(storage.local_path(url))
+        if found is not None:
+            return (
+                f"{found} is there, and looks the same, but letters with accents are one character "
+                "in one of the names and two in the other; convmv -r -f utf8 -t utf8 --nfc "
+                "--notest FOLDER makes them one"
+            )
+    return ""
+
+
+def _near(path: Path) -> Path | None:
+    """Return what is there under a path whose letters may be composed otherwise."""
+    found = Path("/")
+    try:
+        for part in path.parts[1:]:
             there = found / part
             if not there.exists():
                 same = _composed(part)
@@ -71,13 +84,9 @@ def otherwise_composed(urls: Iterable[str]) -> str:
                     (each for each in _inside(found) if _composed(each.name) == same), there
                 )
             found = there
-        if found.exists():
-            return (
-                f"{found} is there, and looks the same, but letters with accents are one character "
-                "in one of the names and two in the other; convmv -r -f utf8 -t utf8 --nfc "
-                "--notest FOLDER makes them one"
-            )
-    return ""
+        return found if found.exists() else None
+    except OSError:  # a name is too long, or a folder may not be read
+        return None
 
 
 def _composed(name: str) -> str:

@@ -112,8 +112,7 @@ def _readable(url: str) -> tuple[Any, str]:
         InputError: it is a pipe or a socket, which would be waited for without end.
     """
     fs, path = file_system(url)
-    # A shell's `<(zcat list.gz)` is a pipe below /dev: somebody writes to it.
-    if is_local(url) and not path.startswith("/dev/"):
+    if is_local(url):
         with suppress(OSError):
             mode = os.stat(path).st_mode  # noqa: PTH116  # a path object for each of a million
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):

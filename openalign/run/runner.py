@@ -127,8 +127,13 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     folder.finish_swap()
     manifest = folder.read()
     is_current = manifest is not None and manifest.fingerprint == inputs.fingerprint
-    has_lost = manifest is not None and stage.makes_lost_files and lost_files(folder, manifest)
-    if manifest is not None and is_current and not has_lost:
+    is_whole = not (
+        manifest is not None
+        and is_current
+        and stage.makes_lost_files
+        and lost_files(folder, manifest)
+    )
+    if manifest is not None and is_current and is_whole:
         # A damaged file may be whole by now where no fingerprint shows it, as on a web server.
         if not (run.replace and manifest.damaged_files):
             messages.say_up_to_date(stage, manifest)

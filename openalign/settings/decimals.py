@@ -32,6 +32,8 @@ def as_number(value: Any, wanted: Any) -> Any:
 
 def number_meant(text: str) -> str | None:
     """Return how to write what looks like a number and is not read as one, or nothing."""
+    if is_number(text):
+        return None
     if re.fullmatch(r"[+-]?\d[\d_]*(:[\d.]+)+", text):
         return (
             "write one number without colons, in the unit of the setting: 120 for two hours, where "

@@ -106,6 +106,11 @@ def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path) -> None:
     for read in reads:
         with pytest.raises(InputError, match=r"a\.csv cannot be read: it is a pipe or a socket"):
             read(f"{tmp_path}/a.csv")
+    ends = os.pipe()
+    with pytest.raises(InputError, match="it is a pipe or a socket"):  # as a shell's `<(...)` is
+        storage.read_bytes(f"/dev/fd/{ends[0]}")
+    for end in ends:
+        os.close(end)
     assert storage.list_folder(str(tmp_path)) == ([], ["b.csv", "c.csv"])
 
 

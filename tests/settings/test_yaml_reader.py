@@ -326,6 +326,14 @@ def test_numbers_that_yaml_reads_as_others_are_refused(
     assert bool(caught.value.hint) == bool(hint)
 
 
+@pytest.mark.parametrize("number", ["0.5", "-0.5", "1.5"])
+def test_a_fraction_where_a_whole_number_is_wanted_has_no_other_spelling(number: str) -> None:
+    with pytest.raises(ConfigError, match="must be a whole number") as caught:
+        typed(f"steps={number}")
+
+    assert caught.value.hint is None
+
+
 @pytest.mark.parametrize(
     ("text", "meant"),
     [("08.5", "8.5"), ("00.5", "0.5"), ("190:20:30.15", "one number without colons")],

@@ -47,7 +47,8 @@ def load_vocabulary(url: str) -> list[str]:
     """
     pieces = storage.read_text(url).split("\n")[:-1]
     if not pieces:
-        raise InputError(f"{url} holds no word piece")
+        hint = "remove it and run `openalign train` again: it is learned from the same texts"
+        raise InputError(f"{url} holds no word piece", hint=hint)
     return pieces
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.lfs import refuse_pointer
 from openalign.ingest.sources.url_tables.found import codec_of
 
 BLOCK_BYTES = 16 << 20
@@ -73,6 +74,7 @@ def text_blocks(url: str, num_bytes: int) -> Iterator[bytes]:
         piece_bytes = num_bytes if codec_of(url) is None else _PIECE_BYTES
         blocks = _blocks(stream, num_bytes, piece_bytes=piece_bytes)
         block = next(blocks, b"")
+        refuse_pointer(url, block)
         mark = next(filter(block.startswith, _MARKS), None)
         if mark is None:
             _refuse_binary(url, block[:_SNIFFED_BYTES])

@@ -1,7 +1,8 @@
 """Columns of JSON objects, whose members may hold a value of any kind in any row.
 
-What a row holds touches no other row: of each column the reading is the same whatever lies in the
-same block. A row with a list or object where a single value belongs is a bad one.
+What a row holds touches no other row: its texts are read the same whatever lies in the same block.
+Only what a condition compares is judged by most of its column. A row with a list or object where a
+single value belongs is a bad one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,11 @@ def comparable(values: Sequence[object]) -> pa.Array:
 def _type_of(values: Sequence[object]) -> pa.DataType:
     single = [v for v in values if v is not None and not isinstance(v, _NESTED)]
     lists = [v for v in values if isinstance(v, list)]
-    return _texts(single or lists or values).type
+    found = single or lists or values
+    try:
+        return pa.array(found).type
+    except _NO_ARRAY:
+        return pa.string()
 
 
 def _is_row(row: _Object, single: set[str], caption: str) -> bool:
@@ -89,9 +94,9 @@ def _captions(values: Sequence[Any]) -> pa.Array:
 
 
 def _texts(values: Sequence[object]) -> pa.Array:
-    """Return values of one kind as they are; of several as text."""
+    """Return values as text, numbers as JSON writes them."""
     try:
-        return pa.array(values)
+        return pa.array(values, pa.string())
     except _NO_ARRAY:
         return pa.array([_text(value) for value in values], pa.string())
 

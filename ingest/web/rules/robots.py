@@ -192,7 +192,7 @@ def training_in(record: str, signals: str) -> bool | None:
         words = [word.strip(_QUOTED) for name, _, word in pairs if name.strip(_QUOTED) == signal]
         if reserves in words:
             said = False
-        elif words[:1] == [grants]:
+        elif words[:1] == [grants] and pairs[0][0].strip(_QUOTED) == signal:
             said = True
     return said
 

@@ -22,7 +22,13 @@ from openalign.settings.yaml_reader import did_you_mean
 _PROGRAM = "img2dataset"
 _WIDTH = 112
 _LINE_GOES_ON = re.compile(r"\\[ \t\r]*(?:\n|\Z)")
-_REDIRECTION = re.compile(r"(?:\d*|&)[<>]+[&|]?(?P<file>.*)", re.DOTALL)
+_WORD = r"""(?:[^\s'"\\<>|&;]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+"""
+_PART = re.compile(
+    rf"(?:\d*|&)(?:[<>]+[&|]?)\s*(?:{_WORD})?|(?P<end>[|&;\#])|(?P<word>{_WORD})|\s+|(?P<odd>.)",
+    re.DOTALL,
+)
+"""Of a line: where output goes, as `2>&1`; what ends a command; and words, quoted as they are."""
+
 _EXAMPLE = "img2dataset --url_list=pairs.parquet --input_format=parquet --caption_col=caption"
 
 
@@ -56,12 +62,12 @@ def arguments_of(command: str) -> dict[str, Any]:
         ConfigError: a quotation mark is not closed, an argument is not known or given twice.
     """
     try:
-        tokens = shlex.split(_LINE_GOES_ON.sub(" ", command))
+        tokens = shlex.split(_without_shell(_LINE_GOES_ON.sub(" ", command)))
     except ValueError as error:
         raise ConfigError(f"the command cannot be read: {error}", hint=_EXAMPLE) from error
     given: dict[str, Any] = {}
     unnamed = iter(ARGUMENTS)
-    for word, value in _pairs(_without_shell(_without_program(tokens))):
+    for word, value in _pairs(_without_program(tokens)):
         name = next(unnamed, "") if word is None else _known(word)
         if word is not None and name != word and value is None:
             value = "False"  # noqa: PLW2901  # --noNAME
@@ -78,21 +84,17 @@ def _without_program(tokens: Sequence[str]) -> Sequence[str]:
     return tokens[start:]
 
 
-def _without_shell(tokens: Sequence[str]) -> Sequence[str]:
-    """Leave out where output goes, as `> log 2>&1`, and all from a `|`, `&` or `;` on."""
-    kept: list[str] = []
-    words = iter(tokens)
-    for word in words:
-        if redirection := _REDIRECTION.fullmatch(word):
-            if not redirection["file"]:
-                next(words, None)
-        elif word.startswith(("|", "&", ";")):
+def _without_shell(command: str) -> str:
+    """Leave out where output goes, as `> log 2>&1`, a remark, and other commands beside it."""
+    commands = [""]
+    for part in _PART.finditer(command):
+        if part["end"] == "#":
             break
+        if part["end"]:
+            commands.append("")
         else:
-            kept.append(word.removesuffix(";"))
-            if word.endswith(";"):
-                break
-    return kept
+            commands[-1] += part["word"] or part["odd"] or " "
+    return next((one for one in commands if _PROGRAM in re.split(r"[\s/]+", one)), commands[0])
 
 
 def _pairs(tokens: Sequence[str]) -> Iterator[tuple[str | None, str | None]]:

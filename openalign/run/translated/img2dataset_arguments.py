@@ -119,12 +119,12 @@ def _url_list(value: Any, given: Given) -> Translation:
 def _is_file(path: str) -> bool:
     """Tell whether a path names a file: by a look if it is here, else by whether it has an ending.
 
-    The number of a version is no ending.
+    The number of a version is no ending. Of URLs only endings of tables count.
     """
     here = Path(path)
     if here.exists():
         return not here.is_dir()
-    return _ENDING.search(path) is not None
+    return format_of(path) is not None if "://" in path else _ENDING.search(path) is not None
 
 
 def _input_format(value: Any, _: Given) -> Translation:

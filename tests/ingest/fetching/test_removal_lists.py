@@ -50,6 +50,8 @@ def test_the_address_of_a_site_is_its_host(tmp_path: Path, entry: str) -> None:
     "entry",
     [
         *("a b", "http://", "*.*.example", "ftp://a.example/x", "a*b", ".a.example", '"a.example"'),
+        *("a.example,b.example", "a.example;b.example", "a.example,", "(a.example)", "reason=old"),
+        *("a..example", "http://a.example,http://b.example", "{a.example}", "a.example&b.example"),
         *("http://*.a.example/", "http://a.example/x\tremoved", "a.example\tremoved"),
         *("http://a.example/x\u2028http://b.example/", "a.example\x0bb.example"),
         *("ab" * 16, "ab" * 20, "a" * 63, "a" * 65, "g" * 64, "ab" * 32 + "."),

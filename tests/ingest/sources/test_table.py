@@ -169,14 +169,16 @@ def test_a_file_that_is_not_what_it_seems_is_an_error(tmp_path: Path, name: str)
     assert f"{tmp_path / name} cannot be read as " in message(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.json", "t.jsonl", "t.txt"])
 def test_a_pointer_of_git_lfs_is_called_one(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
 
     with pytest.raises(InputError) as refused:
         check(TableSource(path=str(tmp_path / name)))
 
-    assert str(refused.value.hint).startswith("it is a Git LFS pointer, not the file itself: run")
+    said = f"{refused.value} {refused.value.hint}"
+    assert "is a Git LFS pointer, not the file itself" in said
+    assert "`git lfs pull`" in said
 
 
 @pytest.mark.parametrize(

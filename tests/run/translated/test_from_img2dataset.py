@@ -124,6 +124,9 @@ def words_of(given: dict[str, str]) -> str:
         pytest.param("img2dataset a.csv 256 2>&1 | tee log", id="a pipe"),
         pytest.param("cd /x && img2dataset a.csv 256; echo done", id="more commands"),
         pytest.param("img2dataset a.csv 256 && echo done", id="another command"),
+        pytest.param("nohup img2dataset a.csv 256&", id="an operator without a blank"),
+        pytest.param("img2dataset a.csv --image_size=256>log 2>&1|tee log", id="none with a blank"),
+        pytest.param("img2dataset a.csv 256 # the small one", id="a remark"),
         pytest.param("img2dataset a.csv \\ \n 256 \\\r\n \\", id="trailing backslashes"),
     ],
 )
@@ -141,6 +144,14 @@ def test_commands_are_read_as_a_shell_reads_them(command: str) -> None:
         pytest.param("--extract_exif -1", -1, id="a number below zero"),
         pytest.param("--extract_exif 'a b'", "a b", id="text with a blank"),
         pytest.param("--extract_exif img2dataset", "img2dataset", id="the program's name"),
+        pytest.param("--extract_exif='a;'", "a;", id="a quoted end of a command"),
+        pytest.param("--extract_exif '>c'", ">c", id="a quoted redirection"),
+        pytest.param("--extract_exif '&'", "&", id="a quoted operator"),
+        pytest.param('--extract_exif="a b | tee"', "a b | tee", id="a quoted pipe"),
+        pytest.param("--extract_exif a\\>b", "a>b", id="an escaped operator"),
+        pytest.param("--extract_exif a#b", "a#b", id="a mark within a word"),
+        pytest.param("--extract_exif 7>log", True, id="a stream that is led elsewhere"),
+        pytest.param("--extract_exif 7 >log", 7, id="a number before an operator"),
     ],
 )
 def test_values_are_those_that_the_program_would_read(word: str, value: object) -> None:
@@ -217,6 +228,7 @@ def test_values_of_other_forms(words: str, settings: dict[str, Any]) -> None:
         pytest.param("x.csv", "csv.gz", "x.csv", id="not packed"),
         pytest.param("s3://b/p.JSON", "jsonl", "s3://b/p.JSON", id="lines in a .json"),
         pytest.param("s3://b/laion-v1.5", "csv", "s3://b/laion-v1.5/*.csv", id="a version"),
+        pytest.param("s3://b/a.user", "csv", "s3://b/a.user/*.csv", id="a folder with a dot"),
         pytest.param("there", "parquet", "there", id="a file without an ending"),
         pytest.param("there.csv", "csv", "there.csv/*.csv", id="a folder with one"),
         pytest.param("in/*", "csv", "in/*", id="a pattern without one"),

@@ -44,6 +44,15 @@ def test_a_year_that_python_does_not_know_is_text() -> None:
     ]
 
 
+def test_a_time_in_a_zone_that_is_not_known_is_text_in_utc() -> None:
+    times = pa.array([1, None], pa.timestamp("s", "Foo/Bar"))
+
+    assert as_records(pa.record_batch({"x": times})) == [
+        {"x": "1970-01-01 00:00:01Z"},
+        {"x": None},
+    ]
+
+
 def test_nanoseconds_and_broken_texts_travel_along(tmp_path: Path) -> None:
     broken = pa.array([b"caf\xe9"]).view(pa.string())
     columns = {

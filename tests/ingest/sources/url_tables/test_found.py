@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from faulty_web import Reply, serve
 from local_ports import free_port
 from range_server import range_server
 from tables_read import CAT, DOG, message, pairs
@@ -72,6 +73,14 @@ def test_a_web_server_that_cannot_be_reached_is_named(name: str) -> None:
 
     named = server + name.removeprefix("*.csv")
     assert str(caught.value).startswith(f"{named} cannot be reached: Cannot connect to host")
+
+
+def test_a_pattern_needs_no_more_than_the_list_of_its_folder() -> None:
+    listed = Reply(body=b'<a href="part-1.csv">1</a>', headers=[("Content-Type", "text/html")])
+    with serve({"/f/": listed, "/f/part-": Reply(status=403)}) as web:
+        folder = f"http://{web.address}/f"
+
+        assert table_files(f"{folder}/part-*.csv") == [f"{folder}/part-1.csv"]
 
 
 def test_a_file_that_a_web_server_does_not_have_is_none(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from tables_read import CAT, DOG, message, pairs, read
 
+from openalign.ingest.sources.table import TableSource
 from openalign.ingest.sources.url_tables import content
+from openalign.ingest.sources.url_tables.json_columns import rows_of
 
 HEN = "http://a.example/hen.png"
 NAMES = ["t.jsonl", "t.json"]
@@ -41,6 +43,15 @@ def test_a_caption_of_another_kind_touches_no_other(tmp_path: Path, name: str) -
         *[(HEN, "5"), (HEN, "hens"), (HEN, "7")],
     ]
     assert counts == {"found": 9, "bad_row": 2, "no_alt_text": 1}
+
+
+@pytest.mark.parametrize("beside", [2.0, "two", 1e20])
+def test_a_number_is_the_same_text_whatever_is_beside_it(beside: object) -> None:
+    rows = [{"url": CAT, "caption": 2.0}, {"url": DOG, "caption": beside}]
+
+    read_rows = rows_of(rows, ["caption"], TableSource(path="t.jsonl"))
+
+    assert read_rows.batch["caption"].to_pylist()[0] == "2.0"
 
 
 def test_an_address_of_another_kind_touches_no_other(tmp_path: Path) -> None:

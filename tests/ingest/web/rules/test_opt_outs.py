@@ -8,6 +8,7 @@ from openalign.ingest.web.rules.opt_outs import (
     opt_out_on_page,
     withheld_by,
 )
+from openalign.ingest.web.rules.robots import training_in
 
 TODAY = date(2026, 11, 1)
 
@@ -186,3 +187,18 @@ def test_pages_whose_links_are_not_followed(
     headers: list[tuple[str, str]], directives: list[str], *, expected: bool
 ) -> None:
     assert forbids_following(headers, directives) is expected
+
+
+@pytest.mark.parametrize(
+    ("signals", "expected"),
+    [
+        ("train-ai=y", True),
+        ("search=y, train-ai=y;until=1", True),
+        ("search=y;train-ai=y", None),
+        ("x=1;train-ai=y", None),
+        ("search=y;train-ai=n", False),
+        ("train-ai=y;train-ai=n", False),
+    ],
+)
+def test_a_parameter_may_reserve_and_grants_nothing(signals: str, *, expected: bool | None) -> None:
+    assert training_in("content-usage", signals) is expected
