@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from openalign.host_memory import keep_freed_memory
 from openalign.train import guard
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
@@ -44,6 +45,7 @@ def joined_ranks() -> Generator[RankGroup]:
     device = device_of_rank() if gpu else torch.device("cpu")
     guard.check_environment(on_cpu=not gpu)
     if not gpu:
+        keep_freed_memory()
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
     import deepspeed
     import deepspeed.ops

@@ -19,6 +19,7 @@ from openalign.evaluate.embedding.decodings import Decoding
 from openalign.evaluate.metrics.vectors import Vectors, unit_rows
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.folder import Folder, opened
+from openalign.host_memory import keep_freed_memory
 from openalign.images.decoding import Policy
 from openalign.train.data.image_processor import ImageProcessor
 from openalign.train.data.preprocess import Preprocess, tokenize
@@ -89,8 +90,11 @@ class Encoder:
             bounds = Bounds(vocabulary_size=text.vocab_size, max_tokens=max_tokens)
             tokenizer = load_tokenizer(beside, bounds)
             model: Any = load_align(files)
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            if device == "cpu":
+                keep_freed_memory()
             return cls(
-                model=model.to("cuda" if torch.cuda.is_available() else "cpu"),
+                model=model.to(device),
                 tokenizer=tokenizer,
                 preprocess=preprocess,
                 decoding=policy,
