@@ -147,7 +147,7 @@ def race(options: argparse.Namespace) -> None:
             if reference is not None:
                 beside = (
                     f"  {found['seconds'] / reference['seconds']:.2f} x open_clip's time"
-                    f"  {found['mib'] / reference['mib']:.3f} x its memory"
+                    f"  {found['mib'] / max(reference['mib'], 1):.3f} x its memory"
                 )
             print(
                 f"{num_pairs:>7,} {name:12}{found['seconds']:>9.3f} s{found['mib']:>10,.0f} MiB"

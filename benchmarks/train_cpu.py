@@ -129,12 +129,12 @@ def config_of(size: Size, *, num_steps: int, cached: bool, zero_stage: Any, rank
     )
 
 
-def word_pieces(size: Size) -> list[str]:
-    """Return letters, and unused pieces up to the size of the vocabulary."""
+def word_pieces(number: int) -> list[str]:
+    """Return letters, and unused pieces up to that number."""
     from openalign.train.data.preprocess import SPECIAL_TOKENS
 
     pieces = [*SPECIAL_TOKENS, *VOCABULARY, *(f"##{letter}" for letter in VOCABULARY)]
-    return [*pieces, *(f"[unused{n}]" for n in range(size.vocabulary - len(pieces)))]
+    return [*pieces, *(f"[unused{n}]" for n in range(number - len(pieces)))]
 
 
 class Clock:
@@ -188,7 +188,7 @@ def by_trainer(size: Size, folder: Path, clock: Clock, *, config: Any, fixed: bo
         inputs = RunInputs(
             index=index,
             first_hash="",
-            vocabulary=word_pieces(size),
+            vocabulary=word_pieces(size.vocabulary),
             shards=shards,
             folders=local_folders(place, f"{place}/work"),
             made_from={},
@@ -205,7 +205,7 @@ def fed(size: Size, folder: Path, *, config: Any) -> Generator[Any]:
     index, shards = index_and_shards(folder)
     steps = config.duration.steps
     with closing(
-        open_pairs(config, index, word_pieces(size), shards, device=torch.device("cpu"))
+        open_pairs(config, index, word_pieces(size.vocabulary), shards, device=torch.device("cpu"))
     ) as data:
         yield from data.batches(
             0, steps, global_batch_size=size.batch, start=0, num_pairs=size.batch
