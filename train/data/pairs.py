@@ -7,7 +7,9 @@ start of the next.
 
 Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
 at the same place of the next global batch, or of a later one. Every rank and rerun takes the same.
-Where an epoch ends between the two, a pair may so come to stand in a batch twice.
+
+A pair may stand in a batch twice where an epoch ends within the batch, or between it and that of a
+pair which replaces one. `may_repeat` tells of both.
 
 Shape suffixes:
     B  pairs on this rank
@@ -83,7 +85,7 @@ class Batch:
 
 
 def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
-    """Refuse a batch in which a pair would stand twice: it would be its own negative.
+    """Refuse a batch in which pairs would always stand more than once.
 
     Raises:
         ConfigError: it names both numbers.
@@ -91,7 +93,7 @@ def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
     if global_batch_size > num_pairs:
         raise ConfigError(
             f"`train.global_batch_size` is {global_batch_size:,}, and there are {num_pairs:,} "
-            "pairs to train on: a pair would stand in a batch more than once, as its own negative",
+            "pairs to train on: a pair would stand in every batch more than once",
             hint="lower it, hold out fewer (`train.validation`), or look at the funnel of `select` "
             "for the rule that dropped the most",
         )
@@ -157,6 +159,18 @@ class TrainingSet:
     def first_position(self, step: int, *, global_batch_size: int) -> int:
         """Return the position of the first pair of a step."""
         return batch_at(step, self._passed_over) * global_batch_size
+
+    def may_repeat(self, step: int, *, global_batch_size: int) -> bool:
+        """Tell whether a pair may stand in the global batch of a step twice; all ranks agree.
+
+        No pair stands twice in an epoch. So it may where an epoch ends between the first position
+        of the batch and the last from which a pair could come.
+        """
+        first = self.first_position(step, global_batch_size=global_batch_size)
+        last = first + global_batch_size - 1
+        if self._replace_after:
+            last = int(self._behind(np.array([last]), _MOST_REPLACED_IN_A_ROW)[0])
+        return first // len(self) != last // len(self)
 
     def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
