@@ -30,6 +30,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from openalign.errors import ConfigError, InputError
+from openalign.files.remote_reads import Stretch
 from openalign.files.shards import ShardReader
 from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
@@ -230,28 +231,37 @@ class TrainingSet:
     ) -> Generator[Batch]:
         """Yield the pairs from `start` on of each step before `last_step`, made one step ahead.
 
-        The thread that makes them ends with the generator: close it when leaving early.
+        The thread that makes them ends with the generator, and so does what was asked of a store:
+        close it when leaving early.
         """
 
-        def first_of(step: int) -> int:
-            return self.first_position(step, global_batch_size=global_batch_size) + start
+        def positions(step: int) -> tuple[int, int]:
+            first = self.first_position(step, global_batch_size=global_batch_size) + start
+            return first, first + num_pairs
 
-        def make(step: int) -> Batch:
-            first = first_of(step)
-            if step == first_step:
-                self._ask(first, first + num_pairs)
-            if step + 1 < last_step:  # it is read while this one is decoded
-                later = first_of(step + 1)
-                self._ask(later, later + num_pairs)
-            return self.batch(step, start=first, stop=first + num_pairs)
+        def ask(step: int) -> list[Stretch]:
+            if step >= last_step or not self._images.are_remote:
+                return []
+            return self._images.ask(self.rows(*positions(step)))
 
-        steps = map(make, range(first_step, last_step))
-        with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
+        def in_turn() -> Generator[Batch]:
+            asked = ask(first_step)
+            try:
+                for step in range(first_step, last_step):
+                    later = ask(step + 1)  # it is read while this one is decoded
+                    asked += later
+                    first, stop = positions(step)
+                    batch = self.batch(step, start=first, stop=stop)
+                    asked = later
+                    yield batch
+            finally:
+                self._images.drop(asked)
+
+        with (
+            closing(in_turn()) as steps,
+            closing(made_ahead(steps, num_ahead=1, name="batches")) as made,
+        ):
             yield from made
-
-    def _ask(self, start: int, stop: int) -> None:
-        if self._images.are_remote:
-            self._images.ask(self.rows(start, stop))
 
     def _for_device(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self._pinned else tensor
