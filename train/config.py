@@ -258,7 +258,7 @@ class TrainConfig:
     """
 
     same_image_negatives: Literal["keep", "mask"] = "keep"
-    """Whether pairs of one image are negatives of each other, as in the paper, or left out."""
+    """Whether different pairs of one image are negatives of each other, as in the paper, or not."""
 
     gradient_clipping: float = 0.0
     """Longest gradient over all parameters; 0 clips nothing. The paper does not say."""

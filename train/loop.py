@@ -284,10 +284,19 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> StepOu
 
 
 def _image_ids(state: TrainingState, batch: Batch) -> Tensor | None:
-    """Return which image each pair has, where the loss is to know."""
-    if state.config.same_image_negatives == "keep":
+    """Return which image each pair has, where the loss is to know.
+
+    Where pairs of one image are negatives of each other, every row has an image of its own, and the
+    loss is to know in batches that may hold a row twice: a pair is no negative of itself.
+    """
+    config = state.config
+    if config.same_image_negatives == "mask":
+        ids = batch.image_ids
+    elif state.data.may_repeat(batch.step, global_batch_size=config.global_batch_size):
+        ids = torch.from_numpy(batch.rows)
+    else:
         return None
-    return batch.image_ids.to(state.ranks.device, non_blocking=True)
+    return ids.to(state.ranks.device, non_blocking=True)
 
 
 def _sums_over_ranks(loss: Tensor, counts: Sequence[int]) -> Tensor:

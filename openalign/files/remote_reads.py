@@ -1,11 +1,11 @@
 """Reads of remote files that are tried again, and that are asked for ahead of their use."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Condition, Thread
 from typing import NamedTuple
 
 from openalign.errors import InputError, StageError
@@ -13,6 +13,9 @@ from openalign.files import storage
 
 NUM_REQUESTS = 32
 """Of one process at once: enough for a thousand small reads a second at 30 ms each."""
+
+MOST_BYTES_AHEAD = 256 << 20
+"""Of one process: some 5,000 images of 50 kB."""
 
 _WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)
 """Before the second try and each later one."""
@@ -75,60 +78,80 @@ def _tried_again(url: str, read: Callable[[], bytes], what: str) -> bytes:
     raise AssertionError
 
 
-_Job = tuple[Future[bytes], Stretch]
-
-
 class AskedAhead:
     """Reads that run in threads until somebody wants what they have read.
+
+    None begins while those that have begun, and that nobody has wanted yet, have `most_bytes`
+    together. What is wanted before is read at once.
 
     The threads are daemons: one whose read never comes back holds up no process that ends.
     """
 
-    def __init__(self, read: Callable[[Stretch], bytes]) -> None:
+    def __init__(
+        self, read: Callable[[Stretch], bytes], *, most_bytes: int = MOST_BYTES_AHEAD
+    ) -> None:
         self._read = read
-        self._jobs: SimpleQueue[_Job | None] | None = None
-        self._asked: dict[Stretch, Future[bytes]] = {}
-        self._lock = Lock()
+        self._most_bytes = most_bytes
+        self._waiting: OrderedDict[Stretch, None] = OrderedDict()
+        """What is to be read, in this order."""
+
+        self._begun: dict[Stretch, Future[bytes]] = {}
+        self._begun_bytes = 0
+        self._num_threads = 0
+        self._changed = Condition()
 
     def ask(self, stretches: Iterable[Stretch]) -> None:
         """Begin to read; `NUM_REQUESTS` at once, in this order. Each is wanted once."""
-        with self._lock:
-            if self._jobs is None:
-                self._jobs = self._start()
-            for stretch in stretches:
-                if stretch not in self._asked:
-                    future = self._asked[stretch] = Future[bytes]()
-                    self._jobs.put((future, stretch))
+        with self._changed:
+            self._waiting |= {each: None for each in stretches if each not in self._begun}
+            for number in range(self._num_threads, min(NUM_REQUESTS, len(self._waiting))):
+                self._num_threads += 1
+                Thread(target=self._work, name=f"read-{number}", daemon=True).start()
 
     def read(self, stretch: Stretch) -> bytes:
-        """Return what was asked for, or read it now."""
-        with self._lock:
-            asked = self._asked.pop(stretch, None)
-        return self._read(stretch) if asked is None else asked.result()
+        """Return what was asked for, or read it now if nobody has begun to."""
+        with self._changed:
+            begun = self._let_go(stretch)
+        return self._read(stretch) if begun is None else begun.result()
+
+    def drop(self, stretches: Iterable[Stretch]) -> None:
+        """Let go of what nobody wants any more."""
+        with self._changed:
+            for stretch in stretches:
+                self._let_go(stretch)
 
     def close(self) -> None:
         """Let go of what nobody has wanted."""
-        with self._lock:
-            for future in self._asked.values():
-                future.cancel()
-            self._asked.clear()
-            if self._jobs is not None:
-                for _ in range(NUM_REQUESTS):
-                    self._jobs.put(None)
-                self._jobs = None
+        with self._changed:
+            self.drop([*self._waiting, *self._begun])
 
-    def _start(self) -> "SimpleQueue[_Job | None]":
-        jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        for number in range(NUM_REQUESTS):
-            Thread(target=self._work, args=(jobs,), name=f"read-{number}", daemon=True).start()
-        return jobs
+    def _let_go(self, stretch: Stretch) -> Future[bytes] | None:
+        self._waiting.pop(stretch, None)
+        begun = self._begun.pop(stretch, None)
+        if begun is not None:
+            self._begun_bytes -= stretch.length
+        self._changed.notify()
+        return begun
 
-    def _work(self, jobs: "SimpleQueue[_Job | None]") -> None:
-        while (job := jobs.get()) is not None:
-            future, stretch = job
-            if not future.set_running_or_notify_cancel():
-                continue
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            stretch, future = job
             try:
                 future.set_result(self._read(stretch))
             except BaseException as error:  # noqa: BLE001  # raised again where it is awaited
                 future.set_exception(error)
+
+    def _next(self) -> tuple[Stretch, Future[bytes]] | None:
+        """Return what a thread is to read once there is room for it; None ends the thread."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._waiting or self._begun_bytes < self._most_bytes
+            )
+            self._changed.notify()  # there may be room for more, or no work for others either
+            if not self._waiting:
+                self._num_threads -= 1
+                return None
+            stretch, _ = self._waiting.popitem(last=False)
+            self._begun_bytes += stretch.length
+            future = self._begun[stretch] = Future[bytes]()
+            return stretch, future

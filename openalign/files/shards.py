@@ -137,9 +137,11 @@ class ShardReader:
 
     def ask(self, stretches: Iterable[Stretch]) -> None:
         """Begin to read stretches of remote shards, which `read` is about to be asked for."""
-        remote = [each for each in stretches if self._place(each.shard)[0] not in self._local]
-        if remote:
-            self._ahead.ask(remote)
+        self._ahead.ask(each for each in stretches if self._place(each.shard)[0] not in self._local)
+
+    def drop(self, stretches: Iterable[Stretch]) -> None:
+        """Let go of what was asked for and not read: it is not wanted any more."""
+        self._ahead.drop(stretches)
 
     def close(self) -> None:
         """Close every file that no thread reads from, and let go of what was asked for."""

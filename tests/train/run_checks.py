@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import tiny_training
+import torch
 from tiny_training import Corpus, spec_for
+from torch import Tensor
 
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.train import local_ranks, rank, zero
+from openalign.train import local_ranks, loop, rank, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -170,6 +172,19 @@ def train_with_stuck_reads(config: TrainConfig, corpus: Corpus, output: str, stu
     """Train; rank 1 has its shards in a folder of its own."""
     own = corpus if os.environ["RANK"] == "0" else replace(corpus, shards=stuck)
     tiny_training.train(config, own, output, f"{output}/work")
+
+
+def train_and_keep_embeddings(config: TrainConfig, corpus: Corpus, output: str) -> None:
+    """Train, and keep what each step gives the loss on this rank."""
+    loss, kept = loop.contrastive_loss, list[tuple[Tensor, ...]]()
+
+    def keeping(*given: Tensor, **options: Any) -> Tensor:
+        kept.append(tuple(tensor.detach().clone() for tensor in given))
+        return loss(*given, **options)
+
+    loop.contrastive_loss = keeping  # pyright: ignore[reportPrivateImportUsage]
+    tiny_training.train(config, corpus, output, f"{output}/work")
+    torch.save(kept, Path(output, f"kept-{os.environ['RANK']}.pt"))
 
 
 def _has_step(path: Path, step: int) -> bool:

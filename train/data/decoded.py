@@ -82,15 +82,21 @@ class DecodedImages:
         """Whether some images lie in a store."""
         return self._reader.is_remote
 
-    def ask(self, rows: RowNumbers) -> None:
-        """Begin to read the images of rows that will be wanted soon."""
+    def ask(self, rows: RowNumbers) -> list[Stretch]:
+        """Begin to read the images of rows that will be wanted soon; return where they lie."""
+        images, first = np.unique(self._index.images(rows), return_index=True)
         if self._cache_NRRC is not None:
-            rows = rows[~self._is_cached_N[self._index.images(rows)]]
-        self._ask(rows)
+            first = first[~self._is_cached_N[images]]
+        return self._ask(self._index.places(rows[first]))
 
-    def _ask(self, rows: RowNumbers) -> None:
-        places = self._index.places(rows)
-        self._reader.ask(Stretch(place.shard, place.offset, place.length) for place in places)
+    def drop(self, asked: Sequence[Stretch]) -> None:
+        """Let go of what `ask` returned and `read` has not used."""
+        self._reader.drop(asked)
+
+    def _ask(self, places: Sequence[ImagePlace]) -> list[Stretch]:
+        asked = [Stretch(place.shard, place.offset, place.length) for place in places]
+        self._reader.ask(asked)
+        return asked
 
     def read(
         self, rows: RowNumbers, pairs: npt.NDArray[np.int64], put: Put
@@ -122,9 +128,10 @@ class DecodedImages:
         missing = np.arange(len(images))
         if self._cache_NRRC is not None:
             missing = np.flatnonzero(~self._is_cached_N[images])
+        missing_places = self._index.places(rows[first[missing]])
         if self.are_remote:
-            self._ask(rows[first[missing]])
-        places = dict(zip(missing.tolist(), self._index.places(rows[first[missing]]), strict=True))
+            self._ask(missing_places)
+        places = dict(zip(missing.tolist(), missing_places, strict=True))
         by_image = np.split(pairs[np.argsort(which, kind="stable")], np.cumsum(np.bincount(which)))
         return [
             _Wanted(number, places.get(n), by_image[n].tolist())

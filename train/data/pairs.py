@@ -7,7 +7,9 @@ start of the next.
 
 Where images that cannot be decoded are replaced, the pair at such a position gives way to the one
 at the same place of the next global batch, or of a later one. Every rank and rerun takes the same.
-Where an epoch ends between the two, a pair may so come to stand in a batch twice.
+
+A pair may stand in a batch twice where an epoch ends within the batch, or between it and that of a
+pair which replaces one. `may_repeat` tells of both.
 
 Shape suffixes:
     B  pairs on this rank
@@ -28,6 +30,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from openalign.errors import ConfigError, InputError
+from openalign.files.remote_reads import Stretch
 from openalign.files.shards import ShardReader
 from openalign.read_ahead import made_ahead
 from openalign.train.config import Augmentation
@@ -83,7 +86,7 @@ class Batch:
 
 
 def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
-    """Refuse a batch in which a pair would stand twice: it would be its own negative.
+    """Refuse a batch in which pairs would always stand more than once.
 
     Raises:
         ConfigError: it names both numbers.
@@ -91,7 +94,7 @@ def check_batch_size(global_batch_size: int, *, num_pairs: int) -> None:
     if global_batch_size > num_pairs:
         raise ConfigError(
             f"`train.global_batch_size` is {global_batch_size:,}, and there are {num_pairs:,} "
-            "pairs to train on: a pair would stand in a batch more than once, as its own negative",
+            "pairs to train on: a pair would stand in every batch more than once",
             hint="lower it, hold out fewer (`train.validation`), or look at the funnel of `select` "
             "for the rule that dropped the most",
         )
@@ -158,6 +161,18 @@ class TrainingSet:
         """Return the position of the first pair of a step."""
         return batch_at(step, self._passed_over) * global_batch_size
 
+    def may_repeat(self, step: int, *, global_batch_size: int) -> bool:
+        """Tell whether a pair may stand in the global batch of a step twice; all ranks agree.
+
+        No pair stands twice in an epoch. So it may where an epoch ends between the first position
+        of the batch and the last from which a pair could come.
+        """
+        first = self.first_position(step, global_batch_size=global_batch_size)
+        last = first + global_batch_size - 1
+        if self._replace_after:
+            last = int(self._behind(np.array([last]), _MOST_REPLACED_IN_A_ROW)[0])
+        return first // len(self) != last // len(self)
+
     def rows(self, start: int, stop: int) -> RowNumbers:
         """Return the rows at the positions from `start` to before `stop`."""
         return self._order.rows(np.arange(start, stop))
@@ -216,28 +231,37 @@ class TrainingSet:
     ) -> Generator[Batch]:
         """Yield the pairs from `start` on of each step before `last_step`, made one step ahead.
 
-        The thread that makes them ends with the generator: close it when leaving early.
+        The thread that makes them ends with the generator, and so does what was asked of a store:
+        close it when leaving early.
         """
 
-        def first_of(step: int) -> int:
-            return self.first_position(step, global_batch_size=global_batch_size) + start
+        def positions(step: int) -> tuple[int, int]:
+            first = self.first_position(step, global_batch_size=global_batch_size) + start
+            return first, first + num_pairs
 
-        def make(step: int) -> Batch:
-            first = first_of(step)
-            if step == first_step:
-                self._ask(first, first + num_pairs)
-            if step + 1 < last_step:  # it is read while this one is decoded
-                later = first_of(step + 1)
-                self._ask(later, later + num_pairs)
-            return self.batch(step, start=first, stop=first + num_pairs)
+        def ask(step: int) -> list[Stretch]:
+            if step >= last_step or not self._images.are_remote:
+                return []
+            return self._images.ask(self.rows(*positions(step)))
 
-        steps = map(make, range(first_step, last_step))
-        with closing(made_ahead(steps, num_ahead=1, name="batches")) as made:
+        def in_turn() -> Generator[Batch]:
+            asked = ask(first_step)
+            try:
+                for step in range(first_step, last_step):
+                    later = ask(step + 1)  # it is read while this one is decoded
+                    asked += later
+                    first, stop = positions(step)
+                    batch = self.batch(step, start=first, stop=stop)
+                    asked = later
+                    yield batch
+            finally:
+                self._images.drop(asked)
+
+        with (
+            closing(in_turn()) as steps,
+            closing(made_ahead(steps, num_ahead=1, name="batches")) as made,
+        ):
             yield from made
-
-    def _ask(self, start: int, stop: int) -> None:
-        if self._images.are_remote:
-            self._images.ask(self.rows(start, stop))
 
     def _for_device(self, tensor: Tensor) -> Tensor:
         return tensor.pin_memory() if self._pinned else tensor

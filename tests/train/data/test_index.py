@@ -1,11 +1,9 @@
 import os
 import time
-import tracemalloc
 from pathlib import Path
 
 import fsspec
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from openalign.errors import StageError
@@ -14,7 +12,6 @@ from openalign.files.schemas import TRAINING
 from openalign.files.training_index import write_training_index
 from openalign.train.data.index import ImagePlace, TrainingIndex
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
-from openalign.train.data.order import rows_at
 
 from tiny_training import Corpus, make_corpus  # isort: skip
 
@@ -57,36 +54,6 @@ def test_an_empty_index_stops_the_run(tmp_path: Path) -> None:
     for paths in ([tmp_path / written.name], []):
         with pytest.raises(StageError, match="nothing to train on"):
             TrainingIndex(paths)
-
-
-def test_a_rank_keeps_less_than_8_bytes_a_pair_for_itself(tmp_path: Path) -> None:
-    num_pairs = 50_000
-    numbers = pa.array(np.arange(num_pairs))
-    table = pa.Table.from_arrays(
-        [
-            pa.array(["shard-00000-00000.tar"] * num_pairs),
-            *(numbers, numbers),
-            pa.array([f"text {number}" for number in range(num_pairs)]),
-            pa.array([f"{number:032x}" for number in range(num_pairs)]),
-            numbers,
-            pa.nulls(num_pairs, pa.uint64()),
-        ],
-        schema=TRAINING,
-    )
-    name = "training-00000-of-00001.parquet"
-    path = tmp_path / write_training_index(str(tmp_path), name, table).name
-    del table, numbers
-    of_arrow = pa.total_allocated_bytes()
-    tracemalloc.start()
-    try:
-        index = TrainingIndex([path])
-        rows = rows_at(np.arange(100), num_rows=len(index), seed=0)
-        assert index.alt_texts(rows) == [f"text {row}" for row in rows]
-        _, most = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert most + pa.total_allocated_bytes() - of_arrow < 8 * num_pairs
 
 
 def in_a_store(corpus: Corpus, folder: str) -> list[IndexFile]:

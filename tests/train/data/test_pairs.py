@@ -1,3 +1,4 @@
+import math
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,12 @@ import torch
 from openalign.errors import ConfigError, InputError
 from openalign.files.shards import ShardReader
 from openalign.train import loop
-from openalign.train.config import Augmentation, TrainConfig
-from openalign.train.data.order import rows_at
+from openalign.train.config import Augmentation, LossForm, TrainConfig
+from openalign.train.data.order import RowList, rows_at
 from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer, read_pixels
+from openalign.train.model.loss import contrastive_loss
 from openalign.train.ranks import RankGroup
 from openalign.train.zero import deepspeed_settings
 
@@ -126,19 +128,79 @@ def test_a_run_that_starts_later_sees_what_it_would_have_seen(corpus: Corpus) ->
         assert_same(one, two)
 
 
+def told(config: TrainConfig, data: TrainingSet, batch: Batch) -> torch.Tensor | None:
+    """Return what the loss is told of images."""
+    ranks = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
+    state: Any = SimpleNamespace(config=config, ranks=ranks, data=data)
+    return loop._image_ids(state, batch)
+
+
 def test_the_loss_is_told_of_images_where_it_is_to_mask_them(corpus: Corpus) -> None:
     data = make_set(corpus)
     batch = data.batch(0, start=0, stop=16)
 
-    def told(config: TrainConfig) -> torch.Tensor | None:
-        ranks = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
-        state: Any = SimpleNamespace(config=config, ranks=ranks)
-        return loop._image_ids(state, batch)
-
-    assert told(tiny_config()) is None
-    ids = told(tiny_config(same_image_negatives="mask"))
+    assert told(tiny_config(), data, batch) is None
+    ids = told(tiny_config(same_image_negatives="mask"), data, batch)
     assert ids is not None
     assert ids.tolist() == batch.image_ids.tolist()
+
+
+@pytest.mark.parametrize("form", ["plain", "rows", "tiled"])
+def test_a_pair_that_stands_in_a_batch_twice_is_no_negative_of_itself(
+    corpus: Corpus, form: LossForm
+) -> None:
+    """Two pairs of one image, the first of them twice, each on an axis of its own: with sigma 0.5
+    a pair's own logit is 2 and the others' 0. Left are 2, 0 for the first pair, and 2, 0, 0 for the
+    second, of which a copy is no copy. Smoothing moves 0.3: 0.7 * 2 + 0.3 * 1 for the first, and
+    0.7 * 2 + 0.3 * 2 / 3 for the second.
+    """
+    images = corpus.mapped().images(np.arange(64)).tolist()
+    one = images.index(images[0], 1)
+    data = make_set(corpus, order=RowList(np.array([0, one])))
+    batch = data.batch(0, start=0, stop=3)
+    axes = torch.eye(2, dtype=torch.float64)[[0, 1, 0]]
+
+    loss = contrastive_loss(
+        axes,
+        axes,
+        torch.tensor([0.5], dtype=torch.float64),
+        label_smoothing=0.3,
+        form=form,
+        image_ids_B=told(tiny_config(global_batch_size=3, block_size=3), data, batch),
+    )
+
+    assert batch.image_ids.tolist() == [images[0]] * 3
+    first, second = math.log(math.exp(2) + 1) - 1.7, math.log(math.exp(2) + 2) - 1.6
+    assert loss.item() == pytest.approx(2 * (2 * first + second) / 3, rel=1e-12)
+
+
+def test_a_pair_may_stand_twice_where_an_epoch_ends_in_the_batch(corpus: Corpus) -> None:
+    """The epochs of 64 end in the third and sixth batch of 24, and behind the eighth."""
+    data = make_set(corpus)
+    counts = [len(set(data.rows(24 * step, 24 * (step + 1)).tolist())) for step in range(9)]
+
+    told_of = [data.may_repeat(step, global_batch_size=24) for step in range(9)]
+
+    assert told_of == [step in (2, 5) for step in range(9)]
+    assert [count < 24 for count in counts] == told_of
+
+
+@pytest.mark.parametrize(
+    ("num_pairs", "passed_over", "expected"),
+    [
+        pytest.param(16 * 101, (), False, id="the last that may replace is in the epoch"),
+        pytest.param(16 * 101 - 1, (), True, id="it is in the next"),
+        pytest.param(16 * 101, (BatchRange(40, 41),), True, id="and so where one is passed over"),
+    ],
+)
+def test_a_pair_may_stand_twice_where_it_may_replace_one(
+    corpus: Corpus, num_pairs: int, passed_over: tuple[BatchRange, ...], *, expected: bool
+) -> None:
+    """Images of up to 100 batches behind one of 16 may take the place of a bad one."""
+    order = RowList(np.arange(num_pairs) % 64)
+    data = make_set(corpus, order=order, replace_after=16, passed_over=passed_over)
+
+    assert data.may_repeat(0, global_batch_size=16) == expected
 
 
 def test_the_thread_ends_with_the_loop(corpus: Corpus) -> None:

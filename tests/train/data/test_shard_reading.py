@@ -40,8 +40,8 @@ def shards_at(
     )
 
 
-def pairs_from(corpus: Corpus, shards: ShardReader) -> TrainingSet:
-    config = tiny_config(image_cache_mb=0)
+def pairs_from(corpus: Corpus, shards: ShardReader, *, image_cache_mb: int = 0) -> TrainingSet:
+    config = tiny_config(image_cache_mb=image_cache_mb)
     vocabulary = vocabulary_of(
         corpus.table()["alt_text"].to_pylist(), size=500, rules=WordRules.of(config.model)
     )
@@ -79,6 +79,41 @@ def test_without_room_for_a_cache_each_image_is_read_by_itself(
         assert len(images) == 32
         assert len(server.asked) > 32  # twice two alt-texts an image, in different batches
     assert not (tmp_path / "cache").exists()
+
+
+def test_with_room_for_one_image_all_are_read_and_each_once(corpus: Corpus, tmp_path: Path) -> None:
+    """32 images are decoded from 16 positions a step and kept."""
+    expected = batches_of(corpus, ShardReader(corpus.shards))
+    with range_server(Path(corpus.shards)) as server:
+        shards = shards_at(server.url, corpus, tmp_path, cache_mb=0)
+        shards._ahead._most_bytes = 1
+
+        with closing(pairs_from(corpus, shards, image_cache_mb=8)) as pairs:
+            found = list(pairs.batches(0, STEPS, global_batch_size=BATCH, start=0, num_pairs=BATCH))
+
+        assert len(server.asked) == len(set(server.asked)) == 32
+    for batch, one in zip(expected, found, strict=True):
+        assert torch.equal(batch.pixels[:], one.pixels[:])
+
+
+@pytest.mark.parametrize("image_cache_mb", [0, 8])
+@pytest.mark.parametrize("num_steps", [1, 2, STEPS])
+def test_nothing_that_was_asked_for_stays_behind_the_steps(
+    corpus: Corpus, tmp_path: Path, num_steps: int, image_cache_mb: int
+) -> None:
+    """A run that goes back for a spike leaves its steps early."""
+    with range_server(Path(corpus.shards)) as server:
+        shards = shards_at(server.url, corpus, tmp_path, cache_mb=0)
+        with closing(pairs_from(corpus, shards, image_cache_mb=image_cache_mb)) as pairs:
+            batches = pairs.batches(0, STEPS, global_batch_size=BATCH, start=0, num_pairs=BATCH)
+            for _ in range(num_steps):
+                next(batches)
+                assert len(shards._ahead._begun) + len(shards._ahead._waiting) <= 2 * BATCH
+            batches.close()
+
+        assert not shards._ahead._waiting
+        assert not shards._ahead._begun
+        assert shards._ahead._begun_bytes == 0
 
 
 def test_the_share_of_blocks_that_is_kept_is_what_fits(
