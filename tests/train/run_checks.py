@@ -4,11 +4,14 @@ import errno
 import json
 import os
 import signal
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tiny_training
+from shared_store import PREFIX, see_shared_store
 from tiny_training import Corpus, spec_for
 
 from openalign.errors import OpenAlignError, StageError
@@ -53,14 +56,22 @@ def run_until_killed(spec: rank.TrainingSpec, step: int) -> None:
 
 
 def _die_in(output: Path, step: int) -> None:
+    # Batches are made one step ahead: when this one is, the step before it is being taken.
+    _die_as_made(
+        step,
+        lambda: (
+            _has_step(output / "metrics.jsonl", step - 2)
+            and any((output / "checkpoints").glob("step-*"))  # a thread writes it
+        ),
+    )
+
+
+def _die_as_made(step: int, may_die: Callable[[], bool]) -> None:
     make = TrainingSet.batch
 
     def batch(self: TrainingSet, number: int, **places: int) -> Batch:
-        # Batches are made one step ahead: when this one is, the step before it is being taken.
         if number == step:
-            while not _has_step(output / "metrics.jsonl", step - 2):
-                pass
-            while not any((output / "checkpoints").glob("step-*")):  # a thread writes it
+            while not may_die():
                 pass
             os.kill(os.getpid(), signal.SIGKILL)
         return make(self, number, **places)
@@ -157,13 +168,26 @@ def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None
     Path(listing).write_text(json.dumps(found))
 
 
-def train_on_damaged_shards(config: TrainConfig, corpus: Corpus, output: str, row: int) -> None:
-    """Train alone after the image of a row has become zeros."""
-    pair = corpus.table().to_pylist()[row]
-    with Path(corpus.shards, pair["shard"]).open("r+b") as shard:
-        shard.seek(pair["offset"])
-        shard.write(bytes(pair["length"]))
-    tiny_training.train(config, corpus, output, f"{output}/work")
+def train_on_a_machine_each(
+    config: TrainConfig, corpus: Corpus, root: str, dies_at: int | None
+) -> None:
+    """Be a rank that shares only the root with the others: its temporary folder is its own.
+
+    Rank 1 dies without a word as a batch is made, once a checkpoint is whole.
+    """
+    see_shared_store()
+    number_of_rank = os.environ["RANK"]
+    own = Path(f"{root.removeprefix(PREFIX)}-machine-{number_of_rank}")
+    own.mkdir(exist_ok=True)
+    tempfile.tempdir = str(own)
+    os.environ["LOCAL_RANK"] = "0"
+    if number_of_rank == "1" and dies_at is not None:
+        _die_as_made(dies_at, lambda: any(_whole_checkpoints(root)))
+    rank.run(spec_for(config, corpus, root))
+
+
+def _whole_checkpoints(root: str) -> Iterator[Path]:
+    return Path(root.removeprefix(PREFIX)).glob(".train.*/checkpoints/step-*/checkpoint.json")
 
 
 def train_with_stuck_reads(config: TrainConfig, corpus: Corpus, output: str, stuck: str) -> None:
