@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
@@ -23,6 +22,7 @@ from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
+from openalign.train.software import software
 from openalign.train.stage_spec import StageSpec, begin_leased, main_of_rank
 from openalign.train.starting_points import INIT_FROM, brings_words
 from openalign.train.work_folder import local_folders, upload
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 
 _TEXTS_LOOKED_AT = 1_000
-
-_LIBRARIES = ("openalign", "torch", "deepspeed", "transformers", "tokenizers", "numpy", "pillow")
 
 
 class TrainingSpec(StageSpec, frozen=True, kw_only=True):
@@ -92,7 +90,7 @@ def run(spec: TrainingSpec) -> None:
     with zero.joined_ranks() as ranks, ExitStack() as held:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
-        check_same(ranks, made_from | _settings(spec) | _libraries())
+        check_same(ranks, made_from | _settings(spec) | software())
         fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
@@ -162,11 +160,6 @@ def _settings(spec: TrainingSpec) -> dict[str, str]:
 
     add("train", spec.config)
     return found
-
-
-def _libraries() -> dict[str, str]:
-    """Return the versions of what the weights can depend on."""
-    return {name: version(name) for name in _LIBRARIES}
 
 
 def prepare(spec: TrainingSpec) -> None:

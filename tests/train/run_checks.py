@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tiny_training
 from shared_store import PREFIX, see_shared_store
 from tiny_training import Corpus, spec_for
@@ -17,7 +18,7 @@ from tiny_training import Corpus, spec_for
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.train import local_ranks, rank, zero
+from openalign.train import local_ranks, rank, software, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -127,7 +128,8 @@ def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
 def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
     """Start runs that cannot go on, one after the other; note what this rank was told.
 
-    The last is the first one, of which each rank has other settings.
+    The last three are the first one, of which each rank has other settings, other libraries and
+    other data.
 
     What gets as far as its seal finds the disk full.
     """
@@ -138,11 +140,20 @@ def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None
 
     StageFolder.seal = seal
     with zero.joined_ranks() as ranks:
+        number = ranks.rank
         first, *places = jobs[0]
-        differing = replace(first, seed=ranks.rank, decode_threads=1 + ranks.rank)
-        for config, corpus, root in [*jobs, (differing, *places)]:
+        differing = replace(first, seed=number, decode_threads=1 + number)
+        specs = [spec_for(*job) for job in [*jobs, (differing, *places), jobs[0], jobs[0]]]
+        contents = {"select": f"{number}" * 64, "fetch": f"fetched by {number}"}
+        inputs = msgspec.structs.replace(specs[-1].inputs, contents=contents)
+        specs[-1] = msgspec.structs.replace(specs[-1], inputs=inputs)
+        of_rank = software.software()
+        for at, spec in enumerate(specs):
+            is_mixed = at == len(specs) - 2
+            decoder = {"simplejpeg": f"1.{number}", "triton": "3.9"} if is_mixed else {}
+            rank.software = lambda decoder=decoder: of_rank | decoder
             try:
-                rank.run(spec_for(config, corpus, root))
+                rank.run(spec)
             except (OpenAlignError, OSError) as error:
                 said.append(f"{type(error).__name__}: {error}")
         Path(folder, f"said-{ranks.rank}.json").write_text(json.dumps(said))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -257,7 +258,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
 
 def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
     """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk; ranks
-    with other settings."""
+    with other settings, another decoder, and other data."""
     long = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
     short = replace(tiny_config(), duration=Duration(steps=3))
     taken, free = tmp_path / "taken", tmp_path / "free"
@@ -269,10 +270,17 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
 
     for rank in range(2):
         said = json.loads((tmp_path / f"said-{rank}.json").read_text())
-        locked, too_long, full, differing = said
-        assert differing == (
-            "StageError: rank 1 does not have the same as rank 0: settings of the result, "
-            "train.seed, train.decode_threads"
+        locked, too_long, full, settings, libraries, data = said
+        told = "StageError: rank 1 does not have the same as rank 0: "
+        assert re.fullmatch(
+            rf"{told}settings of the result \(\w{{12}}... in place of \w{{12}}...\), "
+            r"train.seed \(1 in place of 0\), train.decode_threads \(2 in place of 1\)",
+            settings,
+        )
+        assert libraries == f"{told}simplejpeg (1.1 in place of 1.0)"
+        assert data == (
+            f"{told}`select` (111111111111... in place of 000000000000...), `fetch` (fetched by 1 "
+            "in place of fetched by 0)"
         )
         assert locked.startswith(
             f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
