@@ -20,6 +20,7 @@ from openalign.files.leases import Fence
 from openalign.files.names import VOCABULARY_FILE
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
+from openalign.telemetry import say
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
 from openalign.train.software import software
@@ -94,7 +95,8 @@ def run(spec: TrainingSpec) -> None:
         fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
-        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
+        others_wait = ranks.world_size > 1
+        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config, others_wait=others_wait))
         content = spec.inputs.contents.get(INIT_FROM, "")
         paths, beginning = slow_on_every_rank(
             ranks,
@@ -174,7 +176,7 @@ def prepare(spec: TrainingSpec) -> None:
             _make_vocabulary(spec, config)
 
 
-def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
+def _make_vocabulary(spec: TrainingSpec, config: TrainConfig, *, others_wait: bool = False) -> None:
     from openalign.train.data.vocabulary import has_vocabulary
 
     if brings_words(config.init_from) or has_vocabulary(spec.vocabulary):
@@ -182,6 +184,11 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
     from openalign.train.data.words import WordRules
     from openalign.train.vocabulary_job import make_vocabulary
 
+    if others_wait:
+        say(
+            "train     rank 0 makes the vocabulary while the others wait: `openalign train NAME "
+            "--prepare`, before ranks are started, saves their time"
+        )
     make_vocabulary(
         spec.vocabulary,
         spec.training,
