@@ -5,7 +5,7 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,6 +75,9 @@ class RunInputs:
 
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
+
+    check: Callable[[], None] = lambda: None
+    """Waits on rank 0 until the index is known to be whole, and raises where it is not."""
 
     other_run: LastCheckpoint | None = None
     """What the run goes on from while it has no checkpoint of its own."""
@@ -236,6 +239,7 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         replaced=inputs.folders.result / REPLACED_FILE,
         vocabulary="" if brings_words(config.init_from) else vocabulary_hash(inputs.vocabulary),
         notes=inputs.folders.notes,
+        check=inputs.check,
         undone_steps=_undone_steps(config),
     )
 

@@ -31,6 +31,15 @@ def train_until_killed(
     tiny_training.train(config, corpus, output, work)
 
 
+def be_refused_for_damage(config: TrainConfig, corpus: Corpus, root: str) -> None:
+    """Train on an index that is not what was written; note what this rank was told."""
+    try:
+        rank.run(spec_for(config, corpus, root))
+    except StageError as error:
+        said = f"{error}; {error.hint}"
+        Path(root, f"said-{os.environ['RANK']}.txt").write_text(said)
+
+
 def train_until_stopped(
     config: TrainConfig, corpus: Corpus, output: str, work: str, during: int
 ) -> None:

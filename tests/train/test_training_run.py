@@ -239,7 +239,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     found = json.loads(listing.read_text())
     assert found["sha256"] == found["actual"]
-    assert found["roots"] == [".lease-train", "train"]
+    assert found["roots"] == [".hashes", ".lease-train", "train"]
     assert {"vocabulary.txt", "metrics.jsonl", "export/model.safetensors"} <= set(found["names"])
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]
@@ -291,3 +291,31 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
         )
     assert [path.name for path in taken.iterdir()] == [".lock-train"]
     assert not (free / "train").exists()
+
+
+def test_a_bit_that_flipped_in_the_index_stops_the_run_before_its_first_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """In an alt-text: the file is as long as it was, and trains."""
+    corpus = make_corpus(tmp_path / "corpus")
+    damaged = Path(corpus.index[1].url)
+    content = damaged.read_bytes()
+    at = content.index(b"picture of one")
+    damaged.write_bytes(content[:at] + b"q" + content[at + 1 :])
+    root = tmp_path / "run"
+    root.mkdir()
+
+    job = (run_checks.be_refused_for_damage, (tiny_config(), corpus, str(root)))
+    finish(start_ranks(job, num_ranks=2, folder=tmp_path))
+
+    for number in range(2):
+        assert (root / f"said-{number}.txt").read_text() == (
+            f"{damaged} is not what `select` wrote: its sha256 differs; copy it back from where "
+            f"it is whole; or remove {damaged.parent} and run `openalign select` again, which "
+            "writes the same and fetches nothing"
+        )
+    assert not list(root.glob(".train.*/checkpoints/step-*"))
+    assert not (root / "train").exists()
+    # The steps did not wait for it.
+    (lines,) = root.glob(".train.*/metrics.jsonl")
+    assert len(read_json_lines(lines.read_text())) >= 3

@@ -79,7 +79,7 @@ def test_the_starter_finds_the_stage_that_rank_0_sealed(started: Path) -> None:
     assert (manifest.num_inputs, manifest.num_outputs) == (64, 64)
     assert manifest.facts["steps"] == 4
     stages = {"candidates", "filtered", "selected", "shards", "train"}
-    kept = {".lease-train", ".lock-train", "run.jsonl"}
+    kept = {".hashes", ".lease-train", ".lock-train", "run.jsonl"}
     assert {path.name for path in started.iterdir()} == {*kept, *stages}
     assert not (started / "train" / "work").exists()
     times = read_json_lines((started / "train" / "run.jsonl").read_text())

@@ -6,7 +6,7 @@ them. The next checkpoint waits for the one before.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ class CheckpointTerms:
     notes: Sequence[Path] = ()
     """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
     that is beyond them."""
+
+    check: Callable[[], None] = lambda: None
+    """Waits on rank 0 until what the run reads is known to be whole, and raises where it is not."""
 
     undone_steps: int = 0
     """How many steps a spike undoes; 0 where none is."""
@@ -164,6 +167,7 @@ class Saver:
             if path.exists():
                 storage.sync(str(path))
         if self._ranks.rank == 0:
+            self._kept.check()
             self.folder.check_fence()
         if self._ranks.rank == 0 and not self.folder.is_local:
             self.folder.withdraw(step)  # its files are about to be written over
