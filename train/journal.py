@@ -3,7 +3,7 @@
 metrics.jsonl     a line a step; the same bytes whether or not the run was ever killed
 skipped.jsonl     the pairs of every step that was skipped, and why; absent when none was
 rewound.jsonl     every spike for which steps were undone; absent when none was
-replaced.jsonl    the pairs whose image could not be decoded; written by the loop on every rank
+replaced.jsonl    the pairs whose image could not be decoded (`replaced_images`)
 run.jsonl         each start with its ranks, times and rates: never compared
 tensorboard/      both, for people
 """

@@ -103,6 +103,7 @@ def _run_to_spike(
         state.saver.wait()
         if rewind is not None:
             return [*state.progress.rewinds, rewind]
+        state.saver.name_replaced(state.replaced)  # at the last look, behind all checkpoints
         engine = state.engine
         settling = partial(_settle_pass, engine, at, state.total_steps)
         if config.export == "ema":
@@ -165,7 +166,7 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
             outcome = _step(state, batch, at=at, stop=stops.are_there())
             rewind = _rewind_for(state, batch.step, outcome)
             if rewind is None:
-                state.name_replaced(batch, step=batch.step)
+                state.name_replaced(batch, step=batch.step, is_trained=True)
                 _count(state, batch.step, outcome)
                 progress.step, progress.sample_hash = batch.step + 1, next(hashes)
                 report(state, batch.step, outcome, validation_loss=seen, waited=waited)
@@ -205,7 +206,8 @@ def _save(state: TrainingState, at: Mark) -> None:
     average_batch_norm(state.engine.module)
     if state.journal is not None:
         progress.num_lines = dict(state.journal.num_lines)
-    state.saver.save(state.engine, state.optimizer, progress)
+    state.saver.save(state.engine, state.optimizer, progress, state.replaced)
+    state.replaced = []
     state.saved_step = progress.step
 
 

@@ -9,20 +9,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.leases import Fence
-from openalign.files.names import VOCABULARY_FILE
+from openalign.files.names import HASHES_FOLDER, VOCABULARY_FILE
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
+from openalign.telemetry import say
 from openalign.train.config import TrainConfig
 from openalign.train.data.index_copies import IndexFile, paths_on_this_machine
+from openalign.train.software import software
 from openalign.train.stage_spec import StageSpec, begin_leased, main_of_rank
 from openalign.train.starting_points import INIT_FROM, brings_words
 from openalign.train.work_folder import local_folders, upload
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 
 _TEXTS_LOOKED_AT = 1_000
-
-_LIBRARIES = ("openalign", "torch", "deepspeed", "transformers", "tokenizers", "numpy", "pillow")
 
 
 class TrainingSpec(StageSpec, frozen=True, kw_only=True):
@@ -92,15 +91,14 @@ def run(spec: TrainingSpec) -> None:
     with zero.joined_ranks() as ranks, ExitStack() as held:
         made_from = _made_from(spec)
         # Under torchrun each rank has read the settings and the inputs of its own machine.
-        check_same(ranks, made_from | _settings(spec) | _libraries())
+        check_same(ranks, made_from | _settings(spec) | software())
         fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
-        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config))
-        content = spec.inputs.contents.get(INIT_FROM, "")
+        slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config, ranks.world_size))
+        begin = partial(start.begin, config, content=spec.inputs.contents.get(INIT_FROM, ""))
         paths, beginning = slow_on_every_rank(
-            ranks,
-            lambda: (paths_on_this_machine(spec.index), start.begin(config, content=content)),
+            ranks, lambda: (paths_on_this_machine(spec.index), begin())
         )
         index = TrainingIndex(paths)
         on_rank_0(ranks, partial(_check_beginning, spec, index, beginning))
@@ -119,12 +117,23 @@ def run(spec: TrainingSpec) -> None:
             shards=shards,
             folders=local_folders(spec.output, spec.work, fence=fence),
             made_from=made_from,
+            check=_index_check(spec, ranks.rank),
             began=began,
             pretrained=beginning.pretrained,
             other_run=beginning.checkpoint,
         )
         trained = loop.run(beginning.config, ranks, inputs)
-        on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence))
+        on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence, inputs.check))
+
+
+def _index_check(spec: TrainingSpec, rank: int) -> Callable[[], None]:
+    """Begin to hash the index on rank 0; return what waits for it, and raises where it differs."""
+    from openalign.train.data.index_check import IndexCheck
+
+    if rank != 0:
+        return lambda: None
+    cache = storage.join(spec.root, HASHES_FOLDER, "train.index.json")
+    return IndexCheck(spec.index, cache=cache).finish
 
 
 def _begin_leased(spec: TrainingSpec, held: ExitStack) -> Fence | None:
@@ -164,11 +173,6 @@ def _settings(spec: TrainingSpec) -> dict[str, str]:
     return found
 
 
-def _libraries() -> dict[str, str]:
-    """Return the versions of what the weights can depend on."""
-    return {name: version(name) for name in _LIBRARIES}
-
-
 def prepare(spec: TrainingSpec) -> None:
     """Make what ranks wait for, before they are started; nothing where the stage is up to date.
 
@@ -181,7 +185,7 @@ def prepare(spec: TrainingSpec) -> None:
             _make_vocabulary(spec, config)
 
 
-def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
+def _make_vocabulary(spec: TrainingSpec, config: TrainConfig, num_ranks: int = 1) -> None:
     from openalign.train.data.vocabulary import has_vocabulary
 
     if brings_words(config.init_from) or has_vocabulary(spec.vocabulary):
@@ -189,6 +193,11 @@ def _make_vocabulary(spec: TrainingSpec, config: TrainConfig) -> None:
     from openalign.train.data.words import WordRules
     from openalign.train.vocabulary_job import make_vocabulary
 
+    if num_ranks > 1:
+        say(
+            "train     rank 0 makes the vocabulary while the others wait: `openalign train NAME "
+            "--prepare`, before ranks are started, saves their time"
+        )
     make_vocabulary(
         spec.vocabulary,
         spec.training,
@@ -216,9 +225,16 @@ def _check_beginning(spec: TrainingSpec, index: "TrainingIndex", beginning: "Beg
     check_texts(beginning.pretrained, index.alt_texts(rows))
 
 
-def _seal(spec: TrainingSpec, beginning: "Beginning", trained: "Trained", fence: Fence) -> None:
+def _seal(
+    spec: TrainingSpec,
+    beginning: "Beginning",
+    trained: "Trained",
+    fence: Fence,
+    check: Callable[[], None],
+) -> None:
     from openalign.train.result import write_result
 
+    check()  # where no step was left, no checkpoint has waited for it
     folders = local_folders(spec.output, spec.work)
     result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):

@@ -3,6 +3,7 @@
 import itertools
 import os
 import pickle
+import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=30)
 """Ranks that share work without steps may wait long for the slowest. One that died is noticed by
 its closed connections."""
+
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,17 +217,28 @@ def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
     """See that every rank has the facts of rank 0, by their names; all ranks must call this.
 
     Raises:
-        StageError: names the first rank that differs, and in what; on every rank.
+        StageError: names the first rank that differs, in what, and both values; on every rank.
     """
     first, *others = from_every_rank(ranks, dict(facts))
     for rank, found in enumerate(others, start=1):
-        differing = [name for name in first | found if first.get(name) != found.get(name)]
+        differing = [
+            f"{name} ({_shown(found.get(name))} in place of {_shown(first.get(name))})"
+            for name in first | found
+            if first.get(name) != found.get(name)
+        ]
         if differing:
             raise StageError(
                 f"rank {rank} does not have the same as rank 0: {', '.join(differing)}",
                 hint="start every rank with the same settings and the same versions of libraries, "
                 "and let each read the same files, which nobody may change meanwhile",
             )
+
+
+def _shown(value: str | None) -> str:
+    """Return a value for people: of a hash, enough to see that it is another."""
+    if value is None:
+        return "nothing"
+    return f"{value[:12]}..." if _HASH.fullmatch(value) else value
 
 
 def _for_the_others(error: Exception | None, rank: int = 0) -> OpenAlignError | None:

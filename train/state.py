@@ -5,7 +5,7 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,6 @@ from openalign.files import storage
 from openalign.files.names import REPLACED_FILE, VOCABULARY_FILE
 from openalign.files.shards import ShardReader
 from openalign.settings.fields import to_plain
-from openalign.telemetry import JsonLines
 from openalign.train import zero
 from openalign.train.block_shares import BlockShare, block_share
 from openalign.train.checkpoints import going_on, resume, room
@@ -40,6 +39,7 @@ from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
+from openalign.train.replaced_images import NamedImage
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
@@ -76,6 +76,9 @@ class RunInputs:
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
+    check: Callable[[], None] = lambda: None
+    """Waits on rank 0 until the index is known to be whole, and raises where it is not."""
+
     other_run: LastCheckpoint | None = None
     """What the run goes on from while it has no checkpoint of its own."""
 
@@ -92,9 +95,6 @@ class TrainingState:
     """What is validated on."""
 
     vocabulary: Sequence[str]
-    replaced: JsonLines
-    """Names the pairs of this rank whose images were replaced."""
-
     engine: Any
     optimizer: ShardedOptimizer
     total_steps: int
@@ -109,22 +109,17 @@ class TrainingState:
     journal: Journal | None
     """On rank 0 alone."""
 
+    replaced: list[NamedImage] = field(default_factory=list)
+    """Images of this rank that no checkpoint has named yet."""
+
     @property
     def best_step(self) -> int | None:
         """How many steps were done where the loss in validation was lowest."""
         return None if self.progress.best is None else self.progress.best.step
 
-    def name_replaced(self, batch: Batch, *, step: int) -> None:
-        """Write down the images of this rank's part of a batch that gave way to others."""
-        for pair in batch.replaced:
-            self.replaced.write(
-                step=step,
-                position=pair.position,
-                key=pair.key,
-                shard=pair.place.shard,
-                offset=pair.place.offset,
-                why=pair.why,
-            )
+    def name_replaced(self, batch: Batch, *, step: int, is_trained: bool) -> None:
+        """Keep the images of this rank's part of a batch that gave way to others."""
+        self.replaced += [NamedImage(step, is_trained, pair) for pair in batch.replaced]
 
     def close(self) -> None:
         """Let go of what the run holds."""
@@ -181,7 +176,6 @@ def set_up(
         data=data,
         held_out=held_out,
         vocabulary=inputs.vocabulary,
-        replaced=JsonLines(folders.result / REPLACED_FILE),
         engine=engine,
         optimizer=optimizer,
         total_steps=steps,
@@ -242,8 +236,10 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         keep=config.keep_checkpoints,
         keep_every_steps=config.keep_every_steps,
         beside=inputs.folders.beside,
+        replaced=inputs.folders.result / REPLACED_FILE,
         vocabulary="" if brings_words(config.init_from) else vocabulary_hash(inputs.vocabulary),
         notes=inputs.folders.notes,
+        check=inputs.check,
         undone_steps=_undone_steps(config),
     )
 

@@ -72,7 +72,7 @@ def validation_loss(
     with closing(made), _nothing_dropped(state.engine):
         for batch in made:
             at(state.progress.step, VALIDATES)
-            state.name_replaced(batch, step=state.progress.step)
+            state.name_replaced(batch, step=state.progress.step, is_trained=False)
             image, text, temperature = passes.embed(state.engine, batch, share, config, device)
             total += contrastive_loss(
                 image,

@@ -55,7 +55,7 @@ class Folders:
         if not storage.is_local(self.output):
             return []
         return [
-            *(self.result / name for name in (METRICS_FILE, SKIPPED_FILE, REPLACED_FILE)),
+            *(self.result / name for name in (METRICS_FILE, SKIPPED_FILE)),
             self.result,
         ]
 

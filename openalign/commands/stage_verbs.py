@@ -67,6 +67,8 @@ def _add_stage(stage: Stage, parser: argparse.ArgumentParser) -> None:
         _add_consent(parser)
     if stage.jobs_again is not None:
         _add_rounds(parser)
+    if stage.can_be_prepared:
+        _add_prepare(parser)
     if stage.takes_data:
         _add_data(parser)
     if stage.name == REPORT:
@@ -96,6 +98,14 @@ def _add_rounds(parser: argparse.ArgumentParser) -> None:
         dest="overrides",
         metavar="N",
         help="for a first look: try so many candidates; --retry goes on with the others",
+    )
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make the vocabulary and end, before torchrun, Slurm or Kubernetes starts the ranks",
     )
 
 
@@ -177,6 +187,9 @@ def _run_one(stage: Stage, options: Options, beam_options: Sequence[str]) -> int
     for name in stages_read(run.config, stage.name):
         if not STAGES[name].is_verb:
             runner.run_stage(run, name)  # nobody can ask for it by its name
+    if stage.can_be_prepared and options.prepare:
+        runner.prepare(run, stage.name)
+        return None
     return _run_stage(run, stage.name)
 
 

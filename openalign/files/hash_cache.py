@@ -52,12 +52,13 @@ class _Stamp:
     """Where the file system knows the hash itself."""
 
 
-def hashes_of(urls: Iterable[str], *, cache: str) -> dict[str, str]:
+def hashes_of(urls: Iterable[str], *, cache: str, in_background: bool = False) -> dict[str, str]:
     """Return the sha256 of each file, in hex, by its URL; a file that is not there is left out.
 
     Args:
         urls: files.
         cache: URL of the cache. Where it cannot be written, every call reads every file.
+        in_background: read in this thread alone and say nothing, beside other work.
 
     Raises:
         InputError: a file cannot be read, or a folder cannot be listed, or a name is not UTF-8.
@@ -71,7 +72,12 @@ def hashes_of(urls: Iterable[str], *, cache: str) -> dict[str, str]:
         if stamp.sha256 or (url in known and known[url].stamp == stamp.text)
     }
     try:
-        _add_hashes(hashes, [url for url in stamps if url not in hashes])
+        unknown = [url for url in stamps if url not in hashes]
+        if in_background:
+            for url in unknown:
+                hashes[url] = _sha256_of(url)
+        else:
+            _add_hashes(hashes, unknown)
     finally:  # what was read before an interruption is not read again
         entries = {
             url: _Entry(stamp.text, hashes[url])

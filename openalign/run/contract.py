@@ -75,6 +75,9 @@ class RankHooks:
     start: Callable[[Run, StageInputs], Manifest]
     """Starts them, waits, and returns what rank 0 has sealed."""
 
+    prepare: Callable[[Run, StageInputs], None] | None = None
+    """Makes what they would wait for; None where they wait for nothing."""
+
     need_beam: bool = False
     """Whether a Beam job makes what they wait for."""
 
@@ -155,6 +158,11 @@ class Stage:
     def takes_beam_options(self) -> bool:
         """Whether it runs Beam jobs, itself or for its ranks."""
         return self.jobs is not None or (self.ranks is not None and self.ranks.need_beam)
+
+    @property
+    def can_be_prepared(self) -> bool:
+        """Whether its ranks wait for something that can be made before they start: `--prepare`."""
+        return self.ranks is not None and self.ranks.prepare is not None
 
     @property
     def facts(self) -> StageFacts:

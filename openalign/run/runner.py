@@ -62,11 +62,6 @@ def run_stage(run: Run, name: str) -> Manifest | None:
         MissingExtraError: one of its libraries is not installed.
     """
     stage = STAGES[name]
-    if why := stage.left_out(run.config):
-        raise StageError(
-            f"{name} has nothing to do: {why}",
-            hint=f"openalign validate {run.config.name} shows the pipeline",
-        )
     inputs = _read_inputs(run, stage)
     if stage.ranks is not None and stage.ranks.is_rank():
         readiness.require_libraries(stage)
@@ -88,6 +83,31 @@ def run_stage(run: Run, name: str) -> Manifest | None:
     if manifest.num_outputs == 0:
         raise messages.nothing_left(run, name)
     return manifest
+
+
+def prepare(run: Run, name: str) -> None:
+    """Make what a stage's ranks would wait for, before something else starts them.
+
+    Nothing is made where the stage is up to date.
+
+    Raises:
+        StageError: this process is a rank, and else as `run_stage`.
+    """
+    stage = STAGES[name]
+    ranks = stage.ranks
+    assert ranks is not None, f"{name} has no ranks"
+    assert ranks.prepare is not None, f"the ranks of {name} wait for nothing"
+    if ranks.is_rank():
+        raise StageError(
+            "this process is one of several ranks, and `--prepare` is for one process alone",
+            hint="run it once, before the ranks are started",
+        )
+    inputs = _read_inputs(run, stage)
+    with run.folder(name).locked():
+        is_there = _present_result(run, stage, inputs) is not None
+    if not is_there:
+        ranks.prepare(run, inputs)  # takes the lock itself, and the lease
+        say(f"{name:9} is prepared: its ranks need not wait")
 
 
 def dry_run(run: Run, name: str) -> None:
@@ -115,6 +135,11 @@ def dry_run(run: Run, name: str) -> None:
 
 
 def _read_inputs(run: Run, stage: Stage) -> StageInputs:
+    if why := stage.left_out(run.config):
+        raise StageError(
+            f"{stage.name} has nothing to do: {why}",
+            hint=f"openalign validate {run.config.name} shows the pipeline",
+        )
     inputs = read_inputs(run, stage)
     if stage.rows_from and run.folder(stage.rows_from).require().num_outputs == 0:
         raise messages.nothing_left(run, stage.rows_from)

@@ -166,6 +166,11 @@ def _start_ranks(run: Run, inputs: StageInputs) -> Manifest:
     return training.start(spec, run.config.train)
 
 
+def _prepare_ranks(run: Run, inputs: StageInputs) -> None:
+    source_images.require_same(run)
+    training.prepare(training_spec(run, inputs))
+
+
 def _be_a_rank(run: Run, inputs: StageInputs) -> None:
     source_images.require_same(run)
     training.run_as_rank(training_spec(run, inputs))
@@ -343,6 +348,7 @@ _TABLE = (
             is_rank=training.is_rank,
             run=_be_a_rank,
             start=_start_ranks,
+            prepare=_prepare_ranks,
             need_beam=True,
         ),
         extra="train",

@@ -35,6 +35,20 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def test_in_the_background_hashes_and_cache_are_the_same_and_nothing_is_said(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    url, cache = str(tmp_path / "a"), str(tmp_path / "cache.json")
+    monkeypatch.setattr(hash_cache, "progress_line", None)
+
+    first = hashes_of([url], cache=cache, in_background=True)
+    second = hashes_of([url], cache=cache, in_background=True)
+
+    assert first == second == {url: sha256(b"one")}
+    assert read == [url]
+
+
 def test_every_file_that_is_there_has_its_hash(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     (tmp_path / "b").write_bytes(b"two")

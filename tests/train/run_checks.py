@@ -4,19 +4,23 @@ import errno
 import json
 import os
 import signal
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tiny_training
 import torch
+from shared_store import PREFIX, see_shared_store
 from tiny_training import Corpus, spec_for
 from torch import Tensor
 
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.train import local_ranks, loop, rank, zero
+from openalign.train import local_ranks, loop, rank, software, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -27,6 +31,15 @@ def train_until_killed(
     """Train, and die without a word in the middle of a step, once a checkpoint is whole."""
     _die_in(Path(output), step)
     tiny_training.train(config, corpus, output, work)
+
+
+def be_refused_for_damage(config: TrainConfig, corpus: Corpus, root: str) -> None:
+    """Train on an index that is not what was written; note what this rank was told."""
+    try:
+        rank.run(spec_for(config, corpus, root))
+    except StageError as error:
+        said = f"{error}; {error.hint}"
+        Path(root, f"said-{os.environ['RANK']}.txt").write_text(said)
 
 
 def train_until_stopped(
@@ -55,14 +68,22 @@ def run_until_killed(spec: rank.TrainingSpec, step: int) -> None:
 
 
 def _die_in(output: Path, step: int) -> None:
+    # Batches are made one step ahead: when this one is, the step before it is being taken.
+    _die_as_made(
+        step,
+        lambda: (
+            _has_step(output / "metrics.jsonl", step - 2)
+            and any((output / "checkpoints").glob("step-*"))  # a thread writes it
+        ),
+    )
+
+
+def _die_as_made(step: int, may_die: Callable[[], bool]) -> None:
     make = TrainingSet.batch
 
     def batch(self: TrainingSet, number: int, **places: int) -> Batch:
-        # Batches are made one step ahead: when this one is, the step before it is being taken.
         if number == step:
-            while not _has_step(output / "metrics.jsonl", step - 2):
-                pass
-            while not any((output / "checkpoints").glob("step-*")):  # a thread writes it
+            while not may_die():
                 pass
             os.kill(os.getpid(), signal.SIGKILL)
         return make(self, number, **places)
@@ -118,7 +139,8 @@ def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
 def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
     """Start runs that cannot go on, one after the other; note what this rank was told.
 
-    The last is the first one, of which each rank has other settings.
+    The last three are the first one, of which each rank has other settings, other libraries and
+    other data.
 
     What gets as far as its seal finds the disk full.
     """
@@ -129,11 +151,20 @@ def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None
 
     StageFolder.seal = seal
     with zero.joined_ranks() as ranks:
+        number = ranks.rank
         first, *places = jobs[0]
-        differing = replace(first, seed=ranks.rank, decode_threads=1 + ranks.rank)
-        for config, corpus, root in [*jobs, (differing, *places)]:
+        differing = replace(first, seed=number, decode_threads=1 + number)
+        specs = [spec_for(*job) for job in [*jobs, (differing, *places), jobs[0], jobs[0]]]
+        contents = {"select": f"{number}" * 64, "fetch": f"fetched by {number}"}
+        inputs = msgspec.structs.replace(specs[-1].inputs, contents=contents)
+        specs[-1] = msgspec.structs.replace(specs[-1], inputs=inputs)
+        of_rank = software.software()
+        for at, spec in enumerate(specs):
+            is_mixed = at == len(specs) - 2
+            decoder = {"simplejpeg": f"1.{number}", "triton": "3.9"} if is_mixed else {}
+            rank.software = lambda decoder=decoder: of_rank | decoder
             try:
-                rank.run(spec_for(config, corpus, root))
+                rank.run(spec)
             except (OpenAlignError, OSError) as error:
                 said.append(f"{type(error).__name__}: {error}")
         Path(folder, f"said-{ranks.rank}.json").write_text(json.dumps(said))
@@ -159,13 +190,26 @@ def train_into_memory(config: TrainConfig, corpus: Corpus, listing: str) -> None
     Path(listing).write_text(json.dumps(found))
 
 
-def train_on_damaged_shards(config: TrainConfig, corpus: Corpus, output: str, row: int) -> None:
-    """Train alone after the image of a row has become zeros."""
-    pair = corpus.table().to_pylist()[row]
-    with Path(corpus.shards, pair["shard"]).open("r+b") as shard:
-        shard.seek(pair["offset"])
-        shard.write(bytes(pair["length"]))
-    tiny_training.train(config, corpus, output, f"{output}/work")
+def train_on_a_machine_each(
+    config: TrainConfig, corpus: Corpus, root: str, dies_at: int | None
+) -> None:
+    """Be a rank that shares only the root with the others: its temporary folder is its own.
+
+    Rank 1 dies without a word as a batch is made, once a checkpoint is whole.
+    """
+    see_shared_store()
+    number_of_rank = os.environ["RANK"]
+    own = Path(f"{root.removeprefix(PREFIX)}-machine-{number_of_rank}")
+    own.mkdir(exist_ok=True)
+    tempfile.tempdir = str(own)
+    os.environ["LOCAL_RANK"] = "0"
+    if number_of_rank == "1" and dies_at is not None:
+        _die_as_made(dies_at, lambda: any(_whole_checkpoints(root)))
+    rank.run(spec_for(config, corpus, root))
+
+
+def _whole_checkpoints(root: str) -> Iterator[Path]:
+    return Path(root.removeprefix(PREFIX)).glob(".train.*/checkpoints/step-*/checkpoint.json")
 
 
 def train_with_stuck_reads(config: TrainConfig, corpus: Corpus, output: str, stuck: str) -> None:

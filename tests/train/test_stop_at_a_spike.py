@@ -20,7 +20,7 @@ class Saver:
     def __init__(self) -> None:
         self.steps: list[int] = []
 
-    def save(self, _engine: Any, _optimizer: Any, progress: Progress) -> None:
+    def save(self, _engine: Any, _optimizer: Any, progress: Progress, _named: Any) -> None:
         self.steps.append(progress.step)
 
     def check(self) -> None: ...
@@ -66,6 +66,7 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
         data=None,
         share=None,
         name_replaced=do_nothing,
+        replaced=[],
         engine=SimpleNamespace(train=do_nothing, module=None),
         optimizer=None,
         total_steps=10,

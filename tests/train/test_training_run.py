@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -238,7 +239,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     found = json.loads(listing.read_text())
     assert found["sha256"] == found["actual"]
-    assert found["roots"] == [".lease-train", "train"]
+    assert found["roots"] == [".hashes", ".lease-train", "train"]
     assert {"vocabulary.txt", "metrics.jsonl", "export/model.safetensors"} <= set(found["names"])
     assert "run.jsonl" in found["names"]
     assert "run.jsonl" not in found["sha256"]
@@ -257,7 +258,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
 
 def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
     """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk; ranks
-    with other settings."""
+    with other settings, another decoder, and other data."""
     long = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
     short = replace(tiny_config(), duration=Duration(steps=3))
     taken, free = tmp_path / "taken", tmp_path / "free"
@@ -269,10 +270,17 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
 
     for rank in range(2):
         said = json.loads((tmp_path / f"said-{rank}.json").read_text())
-        locked, too_long, full, differing = said
-        assert differing == (
-            "StageError: rank 1 does not have the same as rank 0: settings of the result, "
-            "train.seed, train.decode_threads"
+        locked, too_long, full, settings, libraries, data = said
+        told = "StageError: rank 1 does not have the same as rank 0: "
+        assert re.fullmatch(
+            rf"{told}settings of the result \(\w{{12}}... in place of \w{{12}}...\), "
+            r"train.seed \(1 in place of 0\), train.decode_threads \(2 in place of 1\)",
+            settings,
+        )
+        assert libraries == f"{told}simplejpeg (1.1 in place of 1.0)"
+        assert data == (
+            f"{told}`select` (111111111111... in place of 000000000000...), `fetch` (fetched by 1 "
+            "in place of fetched by 0)"
         )
         assert locked.startswith(
             f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
@@ -283,3 +291,31 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
         )
     assert [path.name for path in taken.iterdir()] == [".lock-train"]
     assert not (free / "train").exists()
+
+
+def test_a_bit_that_flipped_in_the_index_stops_the_run_before_its_first_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """In an alt-text: the file is as long as it was, and trains."""
+    corpus = make_corpus(tmp_path / "corpus")
+    damaged = Path(corpus.index[1].url)
+    content = damaged.read_bytes()
+    at = content.index(b"picture of one")
+    damaged.write_bytes(content[:at] + b"q" + content[at + 1 :])
+    root = tmp_path / "run"
+    root.mkdir()
+
+    job = (run_checks.be_refused_for_damage, (tiny_config(), corpus, str(root)))
+    finish(start_ranks(job, num_ranks=2, folder=tmp_path))
+
+    for number in range(2):
+        assert (root / f"said-{number}.txt").read_text() == (
+            f"{damaged} is not what `select` wrote: its sha256 differs; copy it back from where "
+            f"it is whole; or remove {damaged.parent} and run `openalign select` again, which "
+            "writes the same and fetches nothing"
+        )
+    assert not list(root.glob(".train.*/checkpoints/step-*"))
+    assert not (root / "train").exists()
+    # The steps did not wait for it.
+    (lines,) = root.glob(".train.*/metrics.jsonl")
+    assert len(read_json_lines(lines.read_text())) >= 3

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,12 @@ def started(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def as_ranks(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a run that two ranks, started as by torchrun, have trained."""
+def as_ranks(
+    untrained: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Sequence[str]]:
+    """The root of a run that two ranks, started as by torchrun, have trained; what they said."""
     root = copy_of(untrained, tmp_path_factory.mktemp("ranks"))
-    finish(start_as_ranks(words(untrained, root), num_ranks=2))
-    return root
+    return root, finish(start_as_ranks(words(untrained, root), num_ranks=2))
 
 
 def copy_of(pipelines: Path, folder: Path) -> Path:
@@ -77,15 +79,41 @@ def test_the_starter_finds_the_stage_that_rank_0_sealed(started: Path) -> None:
     assert (manifest.num_inputs, manifest.num_outputs) == (64, 64)
     assert manifest.facts["steps"] == 4
     stages = {"candidates", "filtered", "selected", "shards", "train"}
-    kept = {".lease-train", ".lock-train", "run.jsonl"}
+    kept = {".hashes", ".lease-train", ".lock-train", "run.jsonl"}
     assert {path.name for path in started.iterdir()} == {*kept, *stages}
     assert not (started / "train" / "work").exists()
     times = read_json_lines((started / "train" / "run.jsonl").read_text())
     assert times[-1] == {"ranks": 2, "ended_with": 0}
 
 
-def test_both_ways_make_the_same_bytes(started: Path, as_ranks: Path) -> None:
-    results = [result_bytes(root) for root in (started, as_ranks)]
+def test_ranks_wait_for_no_vocabulary_that_was_prepared(
+    untrained: Path, as_ranks: tuple[Path, Sequence[str]], tmp_path: Path
+) -> None:
+    root = copy_of(untrained, tmp_path)
+    unprepared, waited = as_ranks
+
+    first, second = (run_verb([*words(untrained, root), "--prepare"]) for _ in range(2))
+    (made,) = root.glob(".train.*/work/vocabulary.txt")
+    vocabulary = made.read_bytes()
+    refused = start_as_ranks([*words(untrained, root), "--prepare"], num_ranks=1)[0]
+    told = refused.communicate()[0]
+    said = finish(start_as_ranks(words(untrained, root), num_ranks=2))
+
+    for done in (first, second):
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.endswith("train     is prepared: its ranks need not wait\n")
+    assert "learns word pieces" in first.stderr
+    assert "learns word pieces" not in second.stderr + said[0]
+    assert vocabulary == (root / "train" / "vocabulary.txt").read_bytes()
+    assert refused.returncode == 2
+    assert "`--prepare` is for one process alone" in told
+    asks = "rank 0 makes the vocabulary while the others wait: `openalign train NAME --prepare`"
+    assert [asks in text for text in (*waited, *said)] == [True, False, False, False]
+    assert result_bytes(root) == result_bytes(unprepared)
+
+
+def test_both_ways_make_the_same_bytes(started: Path, as_ranks: tuple[Path, Sequence[str]]) -> None:
+    results = [result_bytes(root) for root in (started, as_ranks[0])]
 
     assert {"train/COMPLETE", "train/metrics.jsonl"} <= set(results[0])
     assert results[0] == results[1]

@@ -6,7 +6,7 @@ them. The next checkpoint waits for the one before.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from openalign.train.checkpoints.manifest import (
     SavedFile,
 )
 from openalign.train.ranks import PATIENCE, RankGroup, is_first_of_machine, together
+from openalign.train.replaced_images import NamedImage, write_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,18 @@ class CheckpointTerms:
     """Files of the run, by URL, that belong to what a checkpoint goes on from: they are uploaded
     before it is whole. Empty where the run's folder is where it is kept."""
 
+    replaced: Path | None = None
+    """Where rank 0 names the images that gave way to others; None where none can."""
+
     vocabulary: str = ""
     """As in the manifest."""
 
     notes: Sequence[Path] = ()
     """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
     that is beyond them."""
+
+    check: Callable[[], None] = lambda: None
+    """Waits on rank 0 until what the run reads is known to be whole, and raises where it is not."""
 
     undone_steps: int = 0
     """How many steps a spike undoes; 0 where none is."""
@@ -60,8 +67,17 @@ class Saver:
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
-    def save(self, engine: Any, optimizer: Any, progress: Progress) -> None:
+    def save(
+        self,
+        engine: Any,
+        optimizer: Any,
+        progress: Progress,
+        replaced: Sequence[NamedImage] = (),
+    ) -> None:
         """Copy what the checkpoint holds, and have it written; every rank calls this.
+
+        What this rank has come upon in `replaced` is named before the checkpoint is whole. The
+        list is not changed from here on.
 
         Raises:
             StageError: the one before could not be written.
@@ -70,7 +86,7 @@ class Saver:
         copied = pieces.snapshot(engine, optimizer, self._ranks)
         at = msgspec.structs.replace(progress)  # the loop goes on with its own
         self._thread = threading.Thread(
-            target=self._write_safely, args=(copied, at), name="checkpoint", daemon=True
+            target=self._write_safely, args=(copied, at, replaced), name="checkpoint", daemon=True
         )
         self._thread.start()
 
@@ -90,15 +106,22 @@ class Saver:
             self._thread = None
         self.check()
 
+    def name_replaced(self, replaced: Sequence[NamedImage]) -> None:
+        """Name what no checkpoint comes behind; every rank calls this, while nothing is written."""
+        by_rank = together(lambda: replaced, group=self._group)
+        together(lambda: self._name(by_rank), group=self._group)
+
     def close(self) -> None:
         """Let go of the threads' group; what is being written is finished first."""
         if self._thread is not None:
             self._thread.join()
         dist.destroy_process_group(self._group)
 
-    def _write_safely(self, copied: pieces.Snapshot, progress: Progress) -> None:
+    def _write_safely(
+        self, copied: pieces.Snapshot, progress: Progress, replaced: Sequence[NamedImage]
+    ) -> None:
         try:
-            self._write(copied, progress)
+            self._write(copied, progress, replaced)
         except (Exception, CheckpointException) as error:  # noqa: BLE001  # raised by `check`
             self._failure = self._loss() or _in_words(error, progress.step)
 
@@ -112,7 +135,9 @@ class Saver:
             return None
         return None
 
-    def _write(self, copied: pieces.Snapshot, progress: Progress) -> None:
+    def _write(
+        self, copied: pieces.Snapshot, progress: Progress, replaced: Sequence[NamedImage]
+    ) -> None:
         step, group = progress.step, self._group
         partial = self.folder.partial(step)
         together(lambda: self._begin(copied, step), group=group)
@@ -121,18 +146,19 @@ class Saver:
         if not self.folder.is_local:
             names = self._own_names(partial)
             together(lambda: self.folder.upload(step, names), group=group)
-        parts = together(lambda: copied.parameters, group=group)
+        of_ranks = together(lambda: (copied.parameters, replaced), group=group)
         manifest = CheckpointManifest(
             progress=progress,
             made_from=dict(self._kept.made_from),
             settings=dict(self._kept.settings),
-            parameters=_merged(parts),
+            parameters=_merged([parameters for parameters, _ in of_ranks]),
             buffers=copied.buffers,
             files=_merged(files),
             vocabulary=self._kept.vocabulary,
             lease=self.folder.lease,
         )
-        together(lambda: self._end(manifest), group=group)
+        named = [named for _, named in of_ranks]
+        together(lambda: self._end(manifest, named), group=group)
 
     def _begin(self, copied: pieces.Snapshot, step: int) -> None:
         partial = self.folder.partial(step)
@@ -141,6 +167,7 @@ class Saver:
             if path.exists():
                 storage.sync(str(path))
         if self._ranks.rank == 0:
+            self._kept.check()
             self.folder.check_fence()
         if self._ranks.rank == 0 and not self.folder.is_local:
             self.folder.withdraw(step)  # its files are about to be written over
@@ -159,9 +186,10 @@ class Saver:
             for name, written in found.items()
         }
 
-    def _end(self, manifest: CheckpointManifest) -> None:
+    def _end(self, manifest: CheckpointManifest, by_rank: Sequence[Sequence[NamedImage]]) -> None:
         """Make the checkpoint whole, and remove those that are not kept."""
         step, best = manifest.progress.step, manifest.progress.best
+        self._name(by_rank)
         if self._ranks.rank == 0:
             for url, path in self._kept.beside.items():
                 if path.exists():  # and the loop may write to it meanwhile
@@ -177,6 +205,11 @@ class Saver:
             )
         if not self.folder.is_local and is_first_of_machine():
             storage.remove(str(self.folder.partial(step)))
+
+    def _name(self, by_rank: Sequence[Sequence[NamedImage]]) -> None:
+        if self._ranks.rank == 0 and self._kept.replaced is not None and any(by_rank):
+            self.folder.check_fence()
+            write_named(self._kept.replaced, by_rank)
 
 
 def _merged(parts: list[dict[str, Any]]) -> dict[str, Any]:

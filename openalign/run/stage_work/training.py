@@ -54,15 +54,12 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
         ConfigError: a setting contradicts it, or the ranks cannot share the batch.
         StageError: the environment is refused, or the ranks failed.
     """
-    from openalign.train import rank
     from openalign.train.launch import launch
     from openalign.train.local_ranks import count_gpus
     from openalign.train.stage_spec import made_by_ranks
 
-    for line in check_start(read_plain(TrainConfig, spec.config, "the rank's spec")):
-        say(f"train     takes from what it begins from: {line}")
     check_ranks(config)
-    rank.prepare(spec)
+    prepare(spec)
 
     def begin(url: str) -> None:
         launch(
@@ -73,6 +70,21 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
         )
 
     return made_by_ranks(spec, begin)
+
+
+def prepare(spec: "TrainingSpec") -> None:
+    """Make the vocabulary, which ranks would wait for.
+
+    Raises:
+        InputError: what `train.init_from` names cannot be used.
+        ConfigError: a setting contradicts it.
+        StageError: the environment is refused, another run is at work, or the job failed.
+    """
+    from openalign.train import rank
+
+    for line in check_start(read_plain(TrainConfig, spec.config, "the rank's spec")):
+        say(f"train     takes from what it begins from: {line}")
+    rank.prepare(spec)
 
 
 def check_start(config: TrainConfig) -> Sequence[str]:
