@@ -8,7 +8,7 @@ weights, moments and a short record of how far the run is.
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -93,13 +93,13 @@ def _run_to_spike(
     config: TrainConfig, ranks: RankGroup, inputs: RunInputs, rewinds: Sequence[Rewind]
 ) -> Trained | Sequence[Rewind]:
     """Train to the end, or to a spike for which steps are undone; then return all rewinds."""
-    state = set_up(config, ranks, inputs, rewinds=rewinds)
-    with (
-        watched(ranks, minutes=config.hang_minutes) as at,
-        closing(state),
-        _failed_checkpoints_told(state),
-    ):
+    with ExitStack() as held:
+        at = held.enter_context(watched(ranks, minutes=config.hang_minutes))
+        state = set_up(config, ranks, inputs, at, rewinds=rewinds)
+        held.enter_context(closing(state))
+        held.enter_context(_failed_checkpoints_told(state))
         rewind = _train(state, at)
+        at(state.progress.step, SAVES)
         state.saver.wait()
         if rewind is not None:
             return [*state.progress.rewinds, rewind]

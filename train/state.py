@@ -43,6 +43,7 @@ from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, tog
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
+from openalign.train.watchdog import STARTS, Mark
 from openalign.train.work_folder import Folders, fetch_beside
 
 _LEARN_AGAIN = (
@@ -139,7 +140,12 @@ class TrainingState:
 
 
 def set_up(
-    config: TrainConfig, ranks: RankGroup, inputs: RunInputs, *, rewinds: Sequence[Rewind] = ()
+    config: TrainConfig,
+    ranks: RankGroup,
+    inputs: RunInputs,
+    at: Mark,
+    *,
+    rewinds: Sequence[Rewind] = (),
 ) -> TrainingState:
     """Return a run at its newest checkpoint, or at its start; all ranks must call it.
 
@@ -151,15 +157,16 @@ def set_up(
             warm-up is as long as the run.
         StageError: no checkpoint is whole, or there is no room for one.
     """
+    at(0, STARTS)
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     orders = orders_of(config, inputs.index)
     steps = _checked_steps(config, num_pairs=len(orders.trained))
     folders = inputs.folders
     checkpoints = CheckpointFolder(
-        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
+        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence, moved=at.moved
     )
     found = _newest(checkpoints, ranks, inputs, rewinds)
-    other = None if found else _of_other_run(inputs, config, ranks, total_steps=steps)
+    other = None if found else _of_other_run(inputs, config, ranks, at, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
     towers = build_towers(
@@ -324,12 +331,17 @@ def _newest(
 
 
 def _of_other_run(
-    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, *, total_steps: int
+    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, at: Mark, *, total_steps: int
 ) -> resume.FoundCheckpoint | None:
     if inputs.other_run is None:
         return None
     found = going_on.checkpoint_of(
-        inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
+        inputs.other_run,
+        config,
+        ranks,
+        scratch=inputs.folders.scratch,
+        total_steps=total_steps,
+        moved=at.moved,
     )
     return going_on.as_beginning(found, inputs.made_from, config, first_hash=inputs.first_hash)
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tiny_training import Corpus, spec_for
 from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
-from openalign.train import local_ranks, rank, zero
+from openalign.train import local_ranks, loop, rank, state, zero
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -170,6 +171,14 @@ def train_with_stuck_reads(config: TrainConfig, corpus: Corpus, output: str, stu
     """Train; rank 1 has its shards in a folder of its own."""
     own = corpus if os.environ["RANK"] == "0" else replace(corpus, shards=stuck)
     tiny_training.train(config, own, output, f"{output}/work")
+
+
+def train_until_one_hangs(config: TrainConfig, corpus: Corpus, output: str, before: str) -> None:
+    """Train; rank 1 hangs where it would call a function of the loop or of the start."""
+    if os.environ["RANK"] == "1":
+        module = loop if hasattr(loop, before) else state
+        setattr(module, before, lambda *_, **__: time.sleep(600))
+    tiny_training.train(config, corpus, output, f"{output}/work")
 
 
 def _has_step(path: Path, step: int) -> bool:
