@@ -28,7 +28,7 @@ class Stopping:
     """When a run is stopped before its end, and how long that may take."""
 
     grace_seconds: float = 25.0
-    """What `openalign train` gives its ranks to save when it is stopped, before it kills them.
+    """What `openalign train` gives its ranks to save from SIGTERM on, before it kills them.
 
     Schedulers kill it in turn: Slurm and Kubernetes after 30 s.
     """
@@ -37,7 +37,10 @@ class Stopping:
     """Stop by itself so long after the ranks began, before they read anything; null: never."""
 
     lead_seconds: float = 120.0
-    """How long before the time limit the last step must have ended: the time to save."""
+    """How long before the end SIGUSR1 comes: what `openalign train` then gives its ranks to save.
+
+    So long before the time limit the last step must have ended.
+    """
 
     def __post_init__(self) -> None:
         positive(time_limit_minutes=self.time_limit_minutes)

@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_goes_on_behind_its_last_step(
         duration=Duration(steps=60),
         block_size=8,
         checkpoint_every_steps=1000,  # so that what it goes on from was saved for the signal
-        stop=Stopping(grace_seconds=PATIENCE_SECONDS),
+        stop=Stopping(grace_seconds=PATIENCE_SECONDS, lead_seconds=PATIENCE_SECONDS),
     )
     if number == signal.SIGUSR1:  # no statistics move, and averages are what is exported
         config = replace(config, frozen=("image_tower",), ema=Ema(decay=0.9), export="ema")
