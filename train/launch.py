@@ -16,7 +16,7 @@ from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import RUN_LOG
 from openalign.progress import REPORTS_TO, Bar, read_record
-from openalign.telemetry import JsonLines, say
+from openalign.telemetry import PROCESS_BEGAN, JsonLines, say
 from openalign.train import guard
 from openalign.train.local_ranks import (
     count_gpus,
@@ -25,7 +25,7 @@ from openalign.train.local_ranks import (
     num_local_ranks,
     orderly_end,
 )
-from openalign.train.stopping import SIGNALS, STOPPED, Stopping
+from openalign.train.stopping import BEGAN, SIGNALS, STOPPED, Stopping
 
 RANK_MODULE = "openalign.train.rank"
 VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
@@ -240,6 +240,7 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,
+        BEGAN: str(PROCESS_BEGAN),
     }
     for name in (VISIBLE_GPUS, "OMPI_COMM_WORLD_LOCAL_RANK"):  # the latter is the starter's own
         environment.pop(name, None)

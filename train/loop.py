@@ -36,7 +36,7 @@ from openalign.train.ranks import RankGroup, together
 from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.step_report import StepOutcome, report
-from openalign.train.stopping import stop_behind, stop_requests
+from openalign.train.stopping import command_began, stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
 from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
@@ -154,7 +154,7 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
     with (
         closing(batches),
         closing(hashes),
-        stop_requests(config.stop, began=state.began) as stops,
+        stop_requests(config.stop, began=command_began()) as stops,
     ):
         at(progress.step, READS)
         asked = time.monotonic()

@@ -4,10 +4,9 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -71,9 +70,6 @@ class RunInputs:
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
 
-    began: float = field(default_factory=time.monotonic)
-    """When the rank began."""
-
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
@@ -104,9 +100,6 @@ class TrainingState:
     """Of the newest checkpoint, or where the run began."""
 
     saver: Saver
-    began: float
-    """When this rank began, by `time.monotonic`."""
-
     journal: Journal | None
     """On rank 0 alone."""
 
@@ -195,7 +188,6 @@ def set_up(
         progress=progress,
         saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
-        began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
     )
 
