@@ -156,8 +156,8 @@ class Watch:
     def _told_now(self, doing: Doing) -> Doing:
         """Return what this rank is at, which is told where it is news."""
         doing = doing._replace(waits=self._waits(doing.activity), num_moved=self._num_moved)
-        if self._store is not None and doing != self._told:
-            self._told = doing
+        is_news, self._told = doing != self._told, doing
+        if self._store is not None and is_news:
             try:
                 self._store.set(str(self._ranks.rank), json.dumps(doing))
             except RuntimeError:  # rank 0, which keeps the store, is gone
