@@ -18,6 +18,9 @@ from openalign.lines import lines_of
 
 logger = logging.getLogger("openalign")
 
+PROCESS_BEGAN = time.time()
+"""When this process began, but for the start of Python itself."""
+
 _SECONDS_BETWEEN_LINES = 30.0
 """Where there is no terminal on which a line can be drawn anew."""
 

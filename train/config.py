@@ -293,7 +293,7 @@ class TrainConfig:
     hang_minutes: float | None = runtime(15.0)
     """End a run in which no rank gets on for so long, and name those behind; null: wait for ever.
 
-    Nothing that a step does may take longer, a compilation or a slow read included.
+    Nothing that a step does may take longer, a compilation included; a checkpoint's files may.
     """
 
     log_every_steps: int = runtime(1)

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.names import RUN_LOG
 from openalign.progress import REPORTS_TO, Bar, read_record
-from openalign.telemetry import JsonLines, say
+from openalign.telemetry import PROCESS_BEGAN, JsonLines, say
 from openalign.train import guard
 from openalign.train.local_ranks import (
     count_gpus,
@@ -23,7 +25,7 @@ from openalign.train.local_ranks import (
     num_local_ranks,
     orderly_end,
 )
-from openalign.train.stopping import SIGNALS, STOPPED
+from openalign.train.stopping import BEGAN, SIGNALS, STOPPED, Stopping
 
 RANK_MODULE = "openalign.train.rank"
 VISIBLE_GPUS = "OPENALIGN_VISIBLE_GPUS"
@@ -49,7 +51,7 @@ def launch(
     *,
     num_processes: int,
     folders: Sequence[str],
-    grace_seconds: float,
+    stop: Stopping,
     environment: Mapping[str, str] | None = None,
     module: str = RANK_MODULE,
 ) -> None:
@@ -58,9 +60,9 @@ def launch(
     Where there are GPUs, each rank has one to itself, so no more ranks than GPUs are started.
 
     Messages of the ranks are passed on. The ranks end with this process: when it is interrupted or
-    gets SIGTERM or SIGUSR1 it asks them to save and stop, and kills those that have not done so
-    within `grace_seconds`; when it is killed they notice. The number of ranks and their exit code
-    are noted in the first of `folders` that exists once they have ended.
+    gets SIGTERM or SIGUSR1 it asks them to save and stop, and kills those that have not done so in
+    the time that `stop` gives them; when it is killed they notice. The number of ranks and their
+    exit code are noted in the first of `folders` that exists once they have ended.
 
     Raises:
         SystemExit: this process was asked to stop, or the ranks were, or their time was up; the
@@ -79,12 +81,12 @@ def launch(
     guard.check_environment(on_cpu=not num_gpus)
     count = num_local_ranks(num_processes, num_gpus=num_gpus, stage="train")
     say(f"train     starts {count} rank{'s' * (count > 1)} under DeepSpeed")
-    said = _Messages()
+    said, asked = _Messages(), _Asked(stop)
     command = _command(argv, count=count, module=module)
-    with orderly_end(_STOPS, SIGNALS):
+    with orderly_end(_STOPS, SIGNALS, heard=asked.hear):
         process = _started(command, _environment(count, num_gpus, environment or {}))
         try:
-            code = _wait(process, said, grace_seconds)
+            code = _wait(process, said, asked)
         except KeyboardInterrupt:
             if process.returncode != STOPPED:
                 raise
@@ -97,6 +99,41 @@ def launch(
         raise SystemExit(STOPPED)
     if code != 0:
         raise said.error_of(code)
+
+
+class _Patience(NamedTuple):
+    """What ranks are given to save."""
+
+    setting: str
+    seconds: float
+    since: float
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.since + self.seconds
+
+
+class _Asked:
+    """The signals that have asked this process to stop."""
+
+    def __init__(self, stop: Stopping) -> None:
+        self._stop = stop
+        self._heard: dict[int, float] = {}
+
+    def hear(self, number: int) -> None:
+        """Note when a signal came first."""
+        self._heard.setdefault(number, time.monotonic())
+
+    def patience(self, *, since: float) -> _Patience:
+        """Return what counts by now; `since` is when the ranks were told.
+
+        SIGUSR1 comes long before the end. From SIGTERM on it is the grace: the scheduler kills.
+        """
+        heard = self._heard
+        if signal.SIGUSR1 in heard and signal.SIGTERM not in heard:
+            return _Patience("lead_seconds", self._stop.lead_seconds, heard[signal.SIGUSR1])
+        since = heard.get(signal.SIGTERM, since)
+        return _Patience("grace_seconds", self._stop.grace_seconds, since)
 
 
 class _Messages:
@@ -166,7 +203,7 @@ def _started(command: Sequence[str], environment: Mapping[str, str]) -> subproce
     )
 
 
-def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> int:
+def _wait(process: subprocess.Popen[str], said: _Messages, asked: _Asked) -> int:
     """Return the exit code of the launcher, which does not outlive this."""
     try:
         _pass_on(process, said)
@@ -175,7 +212,7 @@ def _wait(process: subprocess.Popen[str], said: _Messages, grace_seconds: float)
         say(_STOPS)
         raise
     finally:
-        _stop(process, said, grace_seconds)
+        _stop(process, said, asked)
 
 
 def _pass_on(process: subprocess.Popen[str], said: _Messages) -> None:
@@ -203,6 +240,7 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,
+        BEGAN: str(PROCESS_BEGAN),
     }
     for name in (VISIBLE_GPUS, "OMPI_COMM_WORLD_LOCAL_RANK"):  # the latter is the starter's own
         environment.pop(name, None)
@@ -214,7 +252,7 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
     return environment
 
 
-def _stop(process: subprocess.Popen[str], said: _Messages, grace_seconds: float) -> None:
+def _stop(process: subprocess.Popen[str], said: _Messages, asked: _Asked) -> None:
     """End the launcher and its ranks where they still run: they may save first, then SIGKILL."""
     if process.poll() is None:
         assert process.stdin is not None
@@ -223,12 +261,14 @@ def _stop(process: subprocess.Popen[str], said: _Messages, grace_seconds: float)
             process.stdin.flush()
         passing = threading.Thread(target=_pass_on, args=(process, said), daemon=True)
         passing.start()  # a rank that cannot say why it stops would not stop
-        try:
-            process.wait(grace_seconds)
-        except subprocess.TimeoutExpired:
+        told = time.monotonic()
+        while not (patience := asked.patience(since=told)).is_over and process.poll() is None:
+            time.sleep(0.05)
+        if process.poll() is None:
             say(
-                f"train     is killed: it has not saved within {grace_seconds:g} s "
-                "(`train.stop.grace_seconds`); the same command goes on from the newest checkpoint"
+                f"train     is killed: it has not saved within {patience.seconds:g} s "
+                f"(`train.stop.{patience.setting}`); the same command goes on from the newest "
+                "checkpoint"
             )
         said.let_go()
     with suppress(ProcessLookupError):

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -115,10 +115,14 @@ def _may_have_gpu() -> bool:
 
 @contextmanager
 def orderly_end(
-    message: str, signals: Sequence[signal.Signals] = (signal.SIGTERM,)
+    message: str,
+    signals: Sequence[signal.Signals] = (signal.SIGTERM,),
+    *,
+    heard: Callable[[int], object] = lambda _: None,
 ) -> Generator[None]:
     """Turn signals into an exception, so that `finally` blocks run; `message` is said then.
 
+    The first one alone does. `heard` is called with the number of each, before and after.
     Ctrl-C ends a read or a wait at once, too.
 
     Raises:
@@ -128,9 +132,13 @@ def orderly_end(
         yield  # only the main thread may handle signals
         return
 
-    def end(_: int, __: FrameType | None) -> None:
-        for number in signals:  # a second one must not cut the stop short
-            signal.signal(number, signal.SIG_IGN)
+    def hear(number: int, _: FrameType | None) -> None:
+        heard(number)
+
+    def end(number: int, _: FrameType | None) -> None:
+        for each in signals:  # a second one must not cut the stop short
+            signal.signal(each, hear)
+        heard(number)
         say(message)
         raise SystemExit(128 + signal.SIGTERM)
 

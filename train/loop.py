@@ -8,7 +8,7 @@ weights, moments and a short record of how far the run is.
 import math
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -36,7 +36,7 @@ from openalign.train.ranks import RankGroup, together
 from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.step_report import StepOutcome, report
-from openalign.train.stopping import stop_behind, stop_requests
+from openalign.train.stopping import command_began, stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
 from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
@@ -93,13 +93,13 @@ def _run_to_spike(
     config: TrainConfig, ranks: RankGroup, inputs: RunInputs, rewinds: Sequence[Rewind]
 ) -> Trained | Sequence[Rewind]:
     """Train to the end, or to a spike for which steps are undone; then return all rewinds."""
-    state = set_up(config, ranks, inputs, rewinds=rewinds)
-    with (
-        watched(ranks, minutes=config.hang_minutes) as at,
-        closing(state),
-        _failed_checkpoints_told(state),
-    ):
+    with ExitStack() as held:
+        at = held.enter_context(watched(ranks, minutes=config.hang_minutes))
+        state = set_up(config, ranks, inputs, at, rewinds=rewinds)
+        held.enter_context(closing(state))
+        held.enter_context(_failed_checkpoints_told(state))
         rewind = _train(state, at)
+        at(state.progress.step, SAVES)
         state.saver.wait()
         if rewind is not None:
             return [*state.progress.rewinds, rewind]
@@ -155,7 +155,7 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
     with (
         closing(batches),
         closing(hashes),
-        stop_requests(config.stop, began=state.began) as stops,
+        stop_requests(config.stop, began=command_began()) as stops,
     ):
         at(progress.step, READS)
         asked = time.monotonic()

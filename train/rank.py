@@ -8,7 +8,6 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -78,7 +77,6 @@ def run(spec: TrainingSpec) -> None:
             inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
             one, or too many steps in a row that were not finite.
     """
-    began = time.monotonic()
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
@@ -118,7 +116,6 @@ def run(spec: TrainingSpec) -> None:
             folders=local_folders(spec.output, spec.work, fence=fence),
             made_from=made_from,
             check=_index_check(spec, ranks.rank),
-            began=began,
             pretrained=beginning.pretrained,
             other_run=beginning.checkpoint,
         )

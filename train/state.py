@@ -4,10 +4,9 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -43,6 +42,7 @@ from openalign.train.replaced_images import NamedImage
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
+from openalign.train.watchdog import STARTS, Mark
 from openalign.train.work_folder import Folders, fetch_beside
 
 _LEARN_AGAIN = (
@@ -69,9 +69,6 @@ class RunInputs:
 
     made_from: Mapping[str, str]
     """What the result depends on, by name: a checkpoint that says otherwise is refused."""
-
-    began: float = field(default_factory=time.monotonic)
-    """When the rank began."""
 
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
@@ -103,9 +100,6 @@ class TrainingState:
     """Of the newest checkpoint, or where the run began."""
 
     saver: Saver
-    began: float
-    """When this rank began, by `time.monotonic`."""
-
     journal: Journal | None
     """On rank 0 alone."""
 
@@ -134,7 +128,12 @@ class TrainingState:
 
 
 def set_up(
-    config: TrainConfig, ranks: RankGroup, inputs: RunInputs, *, rewinds: Sequence[Rewind] = ()
+    config: TrainConfig,
+    ranks: RankGroup,
+    inputs: RunInputs,
+    at: Mark,
+    *,
+    rewinds: Sequence[Rewind] = (),
 ) -> TrainingState:
     """Return a run at its newest checkpoint, or at its start; all ranks must call it.
 
@@ -146,15 +145,16 @@ def set_up(
             warm-up is as long as the run.
         StageError: no checkpoint is whole, or there is no room for one.
     """
+    at(0, STARTS)
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
     orders = orders_of(config, inputs.index)
     steps = _checked_steps(config, num_pairs=len(orders.trained))
     folders = inputs.folders
     checkpoints = CheckpointFolder(
-        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence
+        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence, moved=at.moved
     )
     found = _newest(checkpoints, ranks, inputs, rewinds)
-    other = None if found else _of_other_run(inputs, config, ranks, total_steps=steps)
+    other = None if found else _of_other_run(inputs, config, ranks, at, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
         save_vocabulary(str(folders.result / VOCABULARY_FILE), inputs.vocabulary)
     towers = build_towers(
@@ -182,7 +182,6 @@ def set_up(
         progress=progress,
         saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
-        began=inputs.began,
         journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
     )
 
@@ -320,12 +319,17 @@ def _newest(
 
 
 def _of_other_run(
-    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, *, total_steps: int
+    inputs: RunInputs, config: TrainConfig, ranks: RankGroup, at: Mark, *, total_steps: int
 ) -> resume.FoundCheckpoint | None:
     if inputs.other_run is None:
         return None
     found = going_on.checkpoint_of(
-        inputs.other_run, config, ranks, scratch=inputs.folders.scratch, total_steps=total_steps
+        inputs.other_run,
+        config,
+        ranks,
+        scratch=inputs.folders.scratch,
+        total_steps=total_steps,
+        moved=at.moved,
     )
     return going_on.as_beginning(found, inputs.made_from, config, first_hash=inputs.first_hash)
 

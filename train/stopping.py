@@ -5,6 +5,7 @@ collective as the loss, so that all of them stop behind one step; they save a ch
 with code 143. The same command goes on from there.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Generator
@@ -14,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from openalign.settings.limits import not_negative, positive
-from openalign.telemetry import say
+from openalign.telemetry import PROCESS_BEGAN, say
 
 STOPPED = 143
 """Exit code of a run that was asked to stop: a shell's for SIGTERM, whatever asked."""
@@ -23,21 +24,36 @@ SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 """Slurm's `--signal=USR1@120` sends the one long before the other; Kubernetes sends the other."""
 
 
+BEGAN = "OPENALIGN_BEGAN"
+"""Tells a rank when the command began that has started it, in seconds since 1970."""
+
+
+def command_began() -> float:
+    """Return when the command began that this process is, or that has started it as a rank."""
+    return float(os.environ.get(BEGAN, PROCESS_BEGAN))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
     """When a run is stopped before its end, and how long that may take."""
 
     grace_seconds: float = 25.0
-    """What `openalign train` gives its ranks to save when it is stopped, before it kills them.
+    """What `openalign train` gives its ranks to save from SIGTERM on, before it kills them.
 
     Schedulers kill it in turn: Slurm and Kubernetes after 30 s.
     """
 
     time_limit_minutes: float | None = None
-    """Stop by itself so long after the ranks began, before they read anything; null: never."""
+    """Stop by itself so long after the command began, its earlier stages included; null: never.
+
+    Under torchrun each rank is a command.
+    """
 
     lead_seconds: float = 120.0
-    """How long before the time limit the last step must have ended: the time to save."""
+    """How long before the end SIGUSR1 comes: what `openalign train` then gives its ranks to save.
+
+    So long before the time limit the last step must have ended.
+    """
 
     def __post_init__(self) -> None:
         positive(time_limit_minutes=self.time_limit_minutes)
@@ -105,11 +121,11 @@ class StopRequests:
 
 @contextmanager
 def stop_requests(
-    rule: Stopping, *, began: float, clock: Callable[[], float] = time.monotonic
+    rule: Stopping, *, began: float, clock: Callable[[], float] = time.time
 ) -> Generator[StopRequests]:
     """Listen to `SIGNALS` while steps are taken; before and after them they end the process.
 
-    `began` is when the rank began, by the clock.
+    `began` is when the command began, by the clock, which ranks of other processes share.
     """
     requests = StopRequests(rule, began, clock)
     before = {number: signal.signal(number, requests.ask) for number in SIGNALS}

@@ -1,9 +1,9 @@
 """Names the rank that hangs while the others wait for it in a collective.
 
 A collective says nothing about who is missing. So each rank tells a store, beside the collectives,
-which step it is at and what it does. Where a rank sees no progress of its own for too long, it
-reads what all of them told, names those that are behind, shows where it is itself, and ends the
-process, and with it the run.
+which step it is at, what it does, and whether it waits for others in a collective. Where a rank
+sees no progress for too long, neither its own nor in what the others told, it names those that are
+behind, shows where it is itself, and ends the process, and with it the run.
 """
 
 import faulthandler
@@ -13,16 +13,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from types import FrameType
+from typing import NamedTuple, Protocol
 
 import torch.distributed as dist
 
 from openalign.train.ranks import RankGroup
 
 ACTIVITIES = (
+    "starts",
     "waits for its pairs",
     "computes",
     "meets the others",
@@ -34,13 +36,24 @@ ACTIVITIES = (
     "waits for what the others test",
 )
 """What a rank can be at, in the order of a step; "meets the others" is all that ranks do together:
-loss, gradients and update. A checkpoint may take as long as it takes, and the others wait. In a
-test there are no steps but places of images, and a rank that is ready waits while others get on."""
+loss, gradients and update. A checkpoint may take as long as its files get on. A start may take as
+long as it takes, but for what a rank waits for others in it. In a test there are no steps but
+places of images."""
 
-Mark = Callable[[int, str], None]
-"""Notes the step that a rank is at, and what it does there."""
 
-READS, COMPUTES, MEETS, VALIDATES, SAVES, SETTLES, GATHERS, TESTS, TESTED = ACTIVITIES
+class Mark(Protocol):
+    """What a rank calls as it goes."""
+
+    def __call__(self, step: int, activity: str, /) -> None:
+        """Note the step that a rank is at, and what it does there."""
+        ...
+
+    def moved(self) -> None:
+        """Note that a long piece of work gets on, such as a file; any thread may call it."""
+        ...
+
+
+STARTS, READS, COMPUTES, MEETS, VALIDATES, SAVES, SETTLES, GATHERS, TESTS, TESTED = ACTIVITIES
 
 HUNG = 1
 """Exit code of a rank that gave up."""
@@ -56,11 +69,16 @@ class Doing(NamedTuple):
     host: str
     step: int
     activity: str
+    waits: bool = False
+    """Whether it is in a collective."""
+
+    num_moved: int = 0
+    """How often a long piece of work has got on."""
 
     @property
-    def order(self) -> tuple[int, int]:
-        """Where this is in the course of a run."""
-        return self.step, ACTIVITIES.index(self.activity)
+    def order(self) -> tuple[int, int, bool]:
+        """Where this is in the course of a run; who waits for others is before none of them."""
+        return self.step, ACTIVITIES.index(self.activity), self.waits
 
 
 def describe_hang(told: Sequence[Doing | None], *, seconds: float) -> str:
@@ -70,7 +88,7 @@ def describe_hang(told: Sequence[Doing | None], *, seconds: float) -> str:
     lines = [f"no rank has got on for {seconds:.0f} s"]
     if silent:
         lines.append(f"{', '.join(silent)}: not heard of")
-    least = min((doing.order for doing in known), default=(0, 0))
+    least = min((doing.order for doing in known), default=(0, 0, False))
     behind = [doing for doing in known if doing.order == least]
     if len(behind) < len(known) or silent:
         lines += [f"{_named(d)} {_said(d)}" for d in behind]
@@ -93,15 +111,23 @@ class Watch:
         self._setting = setting
         self._host = socket.gethostname()
         self._doing: Doing | None = None
+        self._num_moved = 0
         self._since = time.monotonic()
         self._told: Doing | None = None
         self._seen: list[Doing | None] = []
+        self._seen_since = 0.0
+        self._watched_thread = threading.get_ident()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
-    def at(self, step: int, activity: str) -> None:
+    def __call__(self, step: int, activity: str, /) -> None:
         """Note what comes now; it takes under a microsecond."""
         self._doing = Doing(self._ranks.rank, self._host, step, activity)
+        self._since = time.monotonic()
+
+    def moved(self) -> None:
+        """Note that what was noted last gets on."""
+        self._num_moved += 1
         self._since = time.monotonic()
 
     def start(self) -> None:
@@ -116,29 +142,44 @@ class Watch:
     def _watch(self) -> None:
         patience = self._seconds + _SECONDS_BETWEEN_RANKS * self._ranks.rank
         while not self._ended.wait(min(5.0, self._seconds / 4)):
-            self._tell()
-            if self._doing is not None and self._doing.activity == TESTED:
-                self._wait_for_others()
-            idle = time.monotonic() - self._since
-            if self._doing is not None and idle > patience and not self._anyone_saves():
-                self._give_up(idle)
+            if self._doing is None:
+                continue
+            doing = self._told_now(self._doing)
+            if doing.activity == STARTS and not doing.waits:  # it may build kernels for long
+                self._since = time.monotonic()
+            # Before that nobody reads the store: in a large group it would be read all the time.
+            if time.monotonic() - self._since > self._seconds / 4:
+                idle = self._idle_seconds()
+                if idle > patience:
+                    self._give_up(idle)
 
-    def _tell(self) -> None:
-        if self._store is not None and self._doing is not None and self._doing != self._told:
-            self._told = self._doing
+    def _told_now(self, doing: Doing) -> Doing:
+        """Return what this rank is at, which is told where it is news."""
+        doing = doing._replace(waits=self._waits(doing.activity), num_moved=self._num_moved)
+        is_news, self._told = doing != self._told, doing
+        if self._store is not None and is_news:
             try:
-                self._store.set(str(self._ranks.rank), json.dumps(self._doing))
+                self._store.set(str(self._ranks.rank), json.dumps(doing))
             except RuntimeError:  # rank 0, which keeps the store, is gone
                 self._store = None
+        return doing
 
-    def _wait_for_others(self) -> None:
-        """Count what others get on with as progress: shares of a test take each their own time."""
+    def _waits(self, activity: str) -> bool:
+        frames = sys._current_frames()  # noqa: SLF001  # what `faulthandler` shows
+        if activity == SAVES:  # the thread that writes may be the one that waits for others
+            return any(map(_in_collective, frames.values()))
+        return _in_collective(frames.get(self._watched_thread))
+
+    def _idle_seconds(self) -> float:
+        """Return for how long no rank has got on, as far as this one sees.
+
+        A rank may wait for long while others get on: shares of a test, and of a checkpoint, take
+        each their own time.
+        """
         seen = self._all()
         if seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-
-    def _anyone_saves(self) -> bool:
-        return any(doing is not None and doing.activity == SAVES for doing in self._all())
+            self._seen, self._seen_since = seen, time.monotonic()
+        return time.monotonic() - max(self._since, self._seen_since)
 
     def _give_up(self, idle: float) -> None:
         said = describe_hang(self._all(), seconds=idle)
@@ -153,7 +194,7 @@ class Watch:
     def _all(self) -> list[Doing | None]:
         if self._store is None:
             return [
-                self._doing if rank == self._ranks.rank else None
+                self._told if rank == self._ranks.rank else None
                 for rank in range(self._ranks.world_size)
             ]
         return [_read(self._store, rank) for rank in range(self._ranks.world_size)]
@@ -165,16 +206,16 @@ def watched(
 ) -> Generator[Mark]:
     """Yield `at(step, activity)`, for a rank to call as it goes; all ranks must enter this.
 
-    Where a rank calls nothing for so many minutes, the run ends with a message that names the ranks
+    Where no rank calls anything for so many minutes, the run ends with a message that names those
     that are behind, and the setting. None: it may take as long as it likes.
     """
     if minutes is None:
-        yield _unwatched
+        yield _Unwatched()
         return
     watch = Watch(ranks, _shared_store(ranks), seconds=minutes * 60, setting=setting)
     watch.start()
     try:
-        yield watch.at
+        yield watch
     finally:
         watch.stop()
 
@@ -202,12 +243,28 @@ def _read(store: dist.Store, rank: int) -> Doing | None:
         return None
 
 
-def _unwatched(step: int, activity: str) -> None:
-    """Do nothing where nobody watches."""
-    del step, activity
+def _in_collective(frame: FrameType | None) -> bool:
+    """Tell whether a thread waits for other ranks, by the innermost call that it is in."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == dist.distributed_c10d.__name__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class _Unwatched:
+    """Notes nothing, where nobody watches."""
+
+    def __call__(self, step: int, activity: str, /) -> None:
+        del step, activity
+
+    def moved(self) -> None:
+        pass
 
 
 def _said(doing: Doing) -> str:
+    if doing.activity == STARTS:
+        return doing.activity
     of_test = doing.activity in (TESTS, TESTED)
     return f"{doing.activity} at {'image' if of_test else 'step'} {doing.step}"
 

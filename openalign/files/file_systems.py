@@ -1,9 +1,11 @@
 """Which file system a path or URL is of."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import fsspec
+from fsspec.callbacks import Callback
 from fsspec.core import url_to_fs
 
 from openalign.errors import InputError
@@ -38,3 +40,19 @@ def file_system(url: str) -> tuple[Any, str]:
             hint="its driver is there and cannot start; for hdfs:// it needs Java's libjvm and "
             "Hadoop's CLASSPATH",
         ) from error
+
+
+def nothing() -> None:
+    """Do nothing with the news that a piece of a file has been read or written."""
+
+
+class Copying(Callback):
+    """Tells `moved` of each piece that a driver has copied."""
+
+    def __init__(self, moved: Callable[[], None]) -> None:
+        super().__init__()
+        self._moved = moved
+
+    def call(self, *_: Any, **__: Any) -> None:
+        """Take the driver's news."""
+        self._moved()

@@ -11,14 +11,14 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from openalign.errors import InputError, StageError
-from openalign.files.file_systems import file_system
+from openalign.files.file_systems import Copying, file_system, nothing
 
 _UNFINISHED = ".tmp-"
 
@@ -358,27 +358,28 @@ def local_copy(url: str) -> Generator[Path]:
         yield path
 
 
-def fetch(url: str, path: Path) -> None:
-    """Copy a file to this machine; errors are the driver's own."""
+def fetch(url: str, path: Path, *, moved: Callable[[], None] = nothing) -> None:
+    """Copy a file to this machine; errors are the driver's own. `moved` is called now and then."""
     fs, source = file_system(url)
-    fs.get_file(source, str(path))
+    fs.get_file(source, str(path), callback=Copying(moved))
 
 
-def put(path: Path, url: str) -> None:
-    """Copy a file of this machine; errors are the driver's own."""
+def put(path: Path, url: str, *, moved: Callable[[], None] = nothing) -> None:
+    """Copy a file of this machine; errors are the driver's own. `moved` is called now and then."""
     fs, target = file_system(url)
     fs.makedirs(fs._parent(target), exist_ok=True)  # noqa: SLF001  # fsspec has no public name
-    fs.put_file(str(path), target)
+    fs.put_file(str(path), target, callback=Copying(moved))
 
 
-def found_at(url: str) -> Written:
-    """Return size and hash of a file that another library wrote."""
+def found_at(url: str, *, moved: Callable[[], None] = nothing) -> Written:
+    """Return size and hash of a file that another library wrote; `moved` is called now and then."""
     digest = hashlib.sha256()
     num_bytes = 0
     with open_read(url) as source:
         while piece := source.read(1 << 20):
             digest.update(piece)
             num_bytes += len(piece)
+            moved()
     return Written(num_bytes=num_bytes, sha256=digest.hexdigest())
 
 

@@ -27,6 +27,7 @@ from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.pairs import TrainingSet
 from openalign.train.data.pixel_batch import PixelBatch
 from openalign.train.data.preprocess import SPECIAL_TOKENS, Preprocess, build_tokenizer
+from openalign.train.stopping import Stopping
 
 pytestmark = [
     pytest.mark.gpu,
@@ -45,7 +46,7 @@ def test_a_rank_is_on_a_gpu(tmp_path: Path) -> None:
         [str(job)],
         num_processes=1,
         folders=[str(tmp_path)],
-        grace_seconds=20,
+        stop=Stopping(grace_seconds=20),
         environment=rank_environment(),
         module="tiny_training",
     )

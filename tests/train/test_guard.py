@@ -16,6 +16,7 @@ from openalign.train import guard, launch, zero
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
 from openalign.train.ranks import RankGroup
+from openalign.train.stopping import Stopping
 from openalign.train.updates import AdamW
 
 CLIPPING = 0.5
@@ -95,7 +96,7 @@ def test_variables_that_change_what_is_computed_are_refused_before_ranks_start_a
     with pytest.raises(StageError, match=said):
         zero.joined_ranks().__enter__()  # which does not yield
     with pytest.raises(StageError, match=said):
-        launch.launch(["spec.json"], num_processes=1, folders=[str(tmp_path)], grace_seconds=1)
+        launch.launch(["spec.json"], num_processes=1, folders=[str(tmp_path)], stop=Stopping())
 
 
 @pytest.mark.parametrize("mode", ["STRICT", "", "nonsense"])

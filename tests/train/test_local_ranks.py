@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from openalign.train import launch, local_ranks, zero
+from openalign.train.stopping import Stopping
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_rank_does_not_start_others(tmp_path: Path, monkeypatch: pytest.Monkey
 
     assert local_ranks.is_rank()
     with pytest.raises(launch.StageError, match="cannot start others"):
-        launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)], grace_seconds=20)
+        launch.launch(["spec.json"], num_processes=2, folders=[str(tmp_path)], stop=Stopping())
 
 
 @pytest.mark.parametrize(

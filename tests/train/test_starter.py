@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,11 @@ from tiny_training import Corpus, make_corpus, spec_for, tiny_config
 from openalign.files.manifest import StageFolder
 from openalign.train import launch
 from openalign.train.config import Duration
+from openalign.train.stopping import Stopping
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
+
+_UNHURRIED = Stopping(grace_seconds=20)
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +105,56 @@ def test_a_training_that_is_interrupted_saves_and_says_so_alone(
 
 def test_ranks_that_do_not_save_in_time_are_killed_and_it_is_said(tmp_path: Path) -> None:
     job = (tiny_training.be_deaf, (str(tmp_path),))
-    with started(tmp_path, job, grace_seconds=0.5) as (starter, pids):
+    with started(tmp_path, job, stop=Stopping(grace_seconds=0.5)) as (starter, pids):
         starter.send_signal(signal.SIGTERM)
 
         assert starter.wait(PATIENCE_SECONDS) == 143
         assert not any(_runs(pid) for pid in pids)
     said = (tmp_path / "said.txt").read_text()
     assert "train     is killed: it has not saved within 0.5 s (`train.stop.grace_seconds`)" in said
+
+
+def test_sigusr1_gives_ranks_the_lead_to_save_in(tmp_path: Path) -> None:
+    """They take 2 s, and the grace of a SIGTERM is 0.1 s."""
+    stop = Stopping(grace_seconds=0.1, lead_seconds=PATIENCE_SECONDS)
+    job = (tiny_training.save_slowly, (str(tmp_path), 2.0))
+    with started(tmp_path, job, stop=stop) as (starter, _):
+        starter.send_signal(signal.SIGUSR1)
+
+        assert starter.wait(PATIENCE_SECONDS) == 143
+    assert len(list(tmp_path.glob("*.saved"))) == 1  # one is told, and tells no other here
+    assert "is killed" not in (tmp_path / "said.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("stop", "numbers", "said"),
+    [
+        pytest.param(
+            Stopping(grace_seconds=PATIENCE_SECONDS, lead_seconds=0.5),
+            [signal.SIGUSR1],
+            "within 0.5 s (`train.stop.lead_seconds`)",
+            id="the lead is over",
+        ),
+        pytest.param(
+            Stopping(grace_seconds=0.5, lead_seconds=PATIENCE_SECONDS),
+            [signal.SIGUSR1, signal.SIGTERM],
+            "within 0.5 s (`train.stop.grace_seconds`)",
+            id="SIGTERM comes in the lead",
+        ),
+    ],
+)
+def test_the_lead_ends(
+    tmp_path: Path, stop: Stopping, numbers: Sequence[signal.Signals], said: str
+) -> None:
+    job = (tiny_training.be_deaf, (str(tmp_path),))
+    with started(tmp_path, job, stop=stop) as (starter, pids):
+        for number in numbers:
+            starter.send_signal(number)
+            wait_for(lambda: "stops once" in (tmp_path / "said.txt").read_text(), "the first")
+
+        assert starter.wait(PATIENCE_SECONDS) == 143
+        assert not any(_runs(pid) for pid in pids)
+    assert f"train     is killed: it has not saved {said}" in (tmp_path / "said.txt").read_text()
 
 
 def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:
@@ -139,7 +185,7 @@ def launch_ranks(folder: Path, job: str, *, num_processes: int) -> None:
         [job],
         num_processes=num_processes,
         folders=[str(folder)],
-        grace_seconds=20,
+        stop=Stopping(grace_seconds=20),
         environment=tiny_training.rank_environment(),
         module="tiny_training",
     )
@@ -147,15 +193,15 @@ def launch_ranks(folder: Path, job: str, *, num_processes: int) -> None:
 
 @contextmanager
 def started(
-    folder: Path, job: Any, *, grace_seconds: float = 20
+    folder: Path, job: Any, *, stop: Stopping = _UNHURRIED
 ) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
     """Launch two ranks from a process of its own; each notes its number in `folder`."""
     path = write_job(folder, job)
     code = (
         "import polars;"  # as the stages before have: it takes SIGINT
-        "from openalign.train.launch import launch;"
+        "from openalign.train.launch import Stopping, launch;"
         f"launch([{path!r}], num_processes=2, folders=[{str(folder)!r}],"
-        f" grace_seconds={grace_seconds},"
+        f" stop={stop!r},"
         " module='tiny_training')"
     )
     with (folder / "said.txt").open("wb") as said:

@@ -70,7 +70,6 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
         engine=SimpleNamespace(train=do_nothing, module=None),
         optimizer=None,
         total_steps=10,
-        began=0.0,
         ranks=SimpleNamespace(rank=1),
     )
     with pytest.raises(Stopped):

@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_goes_on_behind_its_last_step(
         duration=Duration(steps=60),
         block_size=8,
         checkpoint_every_steps=1000,  # so that what it goes on from was saved for the signal
-        stop=Stopping(grace_seconds=PATIENCE_SECONDS),
+        stop=Stopping(grace_seconds=PATIENCE_SECONDS, lead_seconds=PATIENCE_SECONDS),
     )
     if number == signal.SIGUSR1:  # no statistics move, and averages are what is exported
         config = replace(config, frozen=("image_tower",), ema=Ema(decay=0.9), export="ema")
@@ -76,6 +76,36 @@ def test_a_run_that_is_stopped_goes_on_behind_its_last_step(
     assert 0 < max(line.get("step", 0) for line in starts) < 60
     for name in ("metrics.jsonl", "export/model.safetensors"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+_AN_HOUR_AGO = """
+from openalign import cli, telemetry
+telemetry.PROCESS_BEGAN -= 3600
+cli.entry()
+"""
+
+
+def test_a_time_limit_counts_from_the_command_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    """What comes before the ranks has taken all of an hour, so that they take one step."""
+    stop = Stopping(time_limit_minutes=60, lead_seconds=0)
+    pipelines = make_run(tmp_path, tiny_config(num_processes=2, stop=stop))
+    words = command(pipelines)[3:]
+    late = [sys.executable, "-c", _AN_HOUR_AGO, *words]
+
+    codes: list[int] = []
+    said: list[str] = []
+    for line in (late, command(pipelines)):
+        done = subprocess.run(
+            line, env=rank_environment(), capture_output=True, text=True, check=False
+        )
+        codes.append(done.returncode)
+        said.append(done.stderr)
+
+    assert codes == [STOPPED, 0], said
+    assert "stopped behind step 1 of 8, with a checkpoint" in said[0]
+    assert "goes on from step 1" in said[1]
+    steps = read_json_lines((pipelines.parent / "run" / "train" / "metrics.jsonl").read_text())
+    assert [line["step"] for line in steps] == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.fixture(scope="module")

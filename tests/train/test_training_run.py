@@ -25,6 +25,7 @@ from openalign.train.checkpoints.pieces import load_towers
 from openalign.train.config import Duration
 from openalign.train.data.order import rows_at
 from openalign.train.model.towers import build_towers
+from openalign.train.stopping import Stopping
 from openalign.train.updates import Schedule
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
@@ -51,7 +52,7 @@ def launched(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [str(path)],
         num_processes=2,
         folders=[str(folder)],
-        grace_seconds=20,
+        stop=Stopping(grace_seconds=20),
         environment=environment,
         module="tiny_training",
     )

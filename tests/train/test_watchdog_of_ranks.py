@@ -1,13 +1,16 @@
 """The rank that hangs is named."""
 
 import json
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import run_checks
 import torch
 import torch.distributed as dist
-from tiny_training import start_ranks
+from tiny_training import finish, make_corpus, start_ranks, tiny_config
 
 from openalign.train.config import TrainConfig
 from openalign.train.ranks import RankGroup
@@ -17,6 +20,7 @@ from openalign.train.watchdog import (
     MEETS,
     READS,
     SAVES,
+    STARTS,
     TESTED,
     TESTS,
     Doing,
@@ -57,6 +61,11 @@ def doing(rank: int, step: int, activity: str) -> Doing:
             [doing(0, 1000, TESTED), doing(1, 256, TESTS), doing(2, 512, TESTS)],
             ["rank 1 on host0 tests at image 256", "the other 2 wait for that"],
             id="one tests",
+        ),
+        pytest.param(
+            [doing(0, 7, MEETS)._replace(waits=True), doing(1, 7, MEETS)],
+            ["rank 1 on host0 meets the others at step 7", "the other 1 wait for that"],
+            id="one between two collectives",
         ),
         pytest.param(
             [doing(0, 1000, TESTED), doing(1, 1000, TESTED)],
@@ -107,11 +116,87 @@ def test_a_run_that_hangs_ends_and_says_who_hung(tmp_path: Path) -> None:
     assert "in hang" in said  # where this rank is itself
 
 
-def test_a_checkpoint_may_take_as_long_as_it_takes(capfd: pytest.CaptureFixture[str]) -> None:
+def hang_in_a_start(folder: str) -> None:
+    """Be a rank; both take long for their own work, and then rank 1 hangs where rank 0 waits."""
+    from openalign.train import zero
+
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+        at(0, STARTS)
+        time.sleep(4)
+        dist.barrier()
+        Path(folder, f"works-{ranks.rank}").touch()
+        if ranks.rank == 1:
+            time.sleep(600)
+        dist.barrier()
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_start_takes_as_long_as_it_takes_but_for_who_is_waited_for(tmp_path: Path) -> None:
+    processes = start_ranks((hang_in_a_start, (str(tmp_path),)), num_ranks=2, folder=tmp_path)
+    said = processes[0].communicate()[0]
+    processes[1].kill()
+    processes[1].communicate()
+
+    assert processes[0].returncode == HUNG
+    assert len(list(tmp_path.glob("works-*"))) == 2
+    assert "error: no rank has got on for 2 s\n  rank 1 on " in said
+    assert " starts\n  the other 1 wait for that" in said
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "doing"),
+    [
+        pytest.param("build_optimizer", "starts", id="in the start"),
+        pytest.param("report", "meets the others at step 0", id="before a checkpoint is saved"),
+    ],
+)
+def test_a_training_that_hangs_names_who_hung(tmp_path: Path, before: str, doing: str) -> None:
+    config = tiny_config(checkpoint_every_steps=1, hang_minutes=10 / 60)
+    corpus = make_corpus(tmp_path / "corpus")
+    job = (run_checks.train_until_one_hangs, (config, corpus, str(tmp_path), before))
+
+    processes = start_ranks(job, num_ranks=2, folder=tmp_path)
+    said = processes[0].communicate()[0]
+    processes[1].kill()
+    processes[1].communicate()
+
+    assert processes[0].returncode == HUNG, said
+    assert re.search(rf"  rank 1 on \S+ {doing}\n  the other 1 wait for that", said)
+
+
+def wait_for_a_slow_writer(folder: str) -> None:
+    """Be a rank; rank 1 writes for three times the patience, while rank 0 waits for it."""
+    from openalign.train import zero
+
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+        at(7, MEETS)
+        if ranks.rank == 1:
+            at(7, SAVES)
+            for _ in range(60):
+                time.sleep(0.1)
+                at.moved()
+        dist.barrier()
+        Path(folder, f"met-{ranks.rank}").touch()
+
+
+@pytest.mark.distributed
+@pytest.mark.slow
+def test_a_rank_waits_for_one_that_still_writes(tmp_path: Path) -> None:
+    finish(start_ranks((wait_for_a_slow_writer, (str(tmp_path),)), num_ranks=2, folder=tmp_path))
+
+    assert len(list(tmp_path.glob("met-*"))) == 2
+
+
+def test_a_checkpoint_may_take_as_long_as_it_gets_on(capfd: pytest.CaptureFixture[str]) -> None:
     alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
-    with watched(alone, minutes=0.1 / 60) as at:
+    with watched(alone, minutes=0.4 / 60) as at:
         at(3, SAVES)
-        time.sleep(0.5)
+        for _ in range(6):
+            time.sleep(0.1)  # the six take longer than a standstill may
+            at.moved()
 
     assert capfd.readouterr().err == ""
 
@@ -126,18 +211,25 @@ def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().err == ""
 
 
-def test_a_rank_that_has_tested_its_share_waits_while_others_get_on() -> None:
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([doing(1, image, TESTS) for image in (0, 256, 256, 512, 512)], id="test"),
+        pytest.param(
+            [Doing(1, "host0", 7, SAVES, num_moved=count) for count in (0, 1, 1, 2, 2)], id="write"
+        ),
+    ],
+)
+def test_a_rank_waits_while_others_get_on(others: Sequence[Doing]) -> None:
     store = dist.HashStore()
     pair = RankGroup(rank=0, world_size=2, device=torch.device("cpu"))
     watch = Watch(pair, store, seconds=60, setting="it")
+    watch._since = 0.0
 
-    def waits_on(image: int) -> bool:
-        """Tell whether the wait begins anew when the other rank is at an image."""
-        store.set("1", json.dumps(doing(1, image, TESTS)))
-        watch._since = 0.0
-        watch._wait_for_others()
-        return watch._since > 0.0
+    def waits_on(other: Doing) -> bool:
+        """Tell whether the wait begins anew when the other rank is at something."""
+        store.set("1", json.dumps(other))
+        watch._seen_since = 0.0
+        return watch._idle_seconds() < 1.0
 
-    assert [waits_on(image) for image in (0, 256, 256, 512, 512)] == [
-        True, True, False, True, False,
-    ]  # fmt: skip
+    assert [waits_on(other) for other in others] == [True, True, False, True, False]

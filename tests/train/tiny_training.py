@@ -49,6 +49,7 @@ from openalign.train.data.words import WordRules
 from openalign.train.local_ranks import end_with_starter, free_port
 from openalign.train.rank import TrainingSpec
 from openalign.train.start.origin import LastCheckpoint
+from openalign.train.stopping import STOPPED
 from openalign.train.updates import AdamW, Schedule, Temperature
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "black")
@@ -365,6 +366,18 @@ def sleep(folder: str) -> None:
     Path(folder, f"{os.getpid()}.pid").touch()
     while True:
         time.sleep(60)
+
+
+def save_slowly(folder: str, seconds: float) -> None:
+    """Be a rank that takes some seconds to save once it is asked to stop."""
+
+    def save(*_: Any) -> None:
+        time.sleep(seconds)
+        Path(folder, f"{os.getpid()}.saved").touch()
+        sys.exit(STOPPED)
+
+    signal.signal(signal.SIGUSR1, save)
+    sleep(folder)
 
 
 def be_deaf(folder: str) -> None:

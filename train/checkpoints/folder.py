@@ -5,12 +5,13 @@ folder of this machine on their way there and back; nothing is concluded from wh
 """
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from openalign.errors import InputError
 from openalign.files import storage
+from openalign.files.file_systems import nothing
 from openalign.files.leases import Fence
 from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
 from openalign.train.checkpoints.manifest import (
@@ -35,6 +36,9 @@ class CheckpointFolder:
 
     fence: Fence | None = None
     """Looked at before anything is published or removed; None for who only reads."""
+
+    moved: Callable[[], None] = nothing
+    """Called by any thread when a piece of a checkpoint's file is read or written."""
 
     @property
     def is_local(self) -> bool:
@@ -76,7 +80,7 @@ class CheckpointFolder:
         for name in names:
             path = self.partial(step) / name
             url = storage.join(self._files_url(step, self.lease), name)
-            storage.put(path, url)
+            storage.put(path, url, moved=self.moved)
             if storage.size_of(url) != path.stat().st_size:
                 raise OSError(f"{url} has not the size of what was uploaded")
             path.unlink()
@@ -181,25 +185,25 @@ class CheckpointFolder:
         url = self._files_url(step, manifest.lease)
         for name in manifest.files:
             try:
-                storage.fetch(storage.join(url, name), folder / name)
+                storage.fetch(storage.join(url, name), folder / name, moved=self.moved)
             except FileNotFoundError as error:
                 raise DamagedError(f"{name} is missing") from error
 
+    def check_file(self, step: int, name: str, saved: SavedFile) -> None:
+        """See that a file of this machine is what was written.
 
-def check_file(folder: Path, name: str, saved: SavedFile) -> None:
-    """See that a file is what was written.
-
-    Raises:
-        DamagedError: it is not there, of another length, or holds other bytes.
-    """
-    path = folder / name
-    try:
-        found = storage.found_at(str(path))
-    except InputError as error:
-        raise DamagedError(f"{name} is missing") from error
-    except OSError as error:
-        raise DamagedError(f"{name} cannot be read: {error}") from error
-    if found.num_bytes != saved.num_bytes:
-        raise DamagedError(f"{name} has {found.num_bytes:,} bytes in place of {saved.num_bytes:,}")
-    if found.sha256 != saved.sha256:
-        raise DamagedError(f"{name} holds other bytes than were written")
+        Raises:
+            DamagedError: it is not there, of another length, or holds other bytes.
+        """
+        try:
+            found = storage.found_at(str(self.local_files(step) / name), moved=self.moved)
+        except InputError as error:
+            raise DamagedError(f"{name} is missing") from error
+        except OSError as error:
+            raise DamagedError(f"{name} cannot be read: {error}") from error
+        if found.num_bytes != saved.num_bytes:
+            raise DamagedError(
+                f"{name} has {found.num_bytes:,} bytes in place of {saved.num_bytes:,}"
+            )
+        if found.sha256 != saved.sha256:
+            raise DamagedError(f"{name} holds other bytes than were written")

@@ -4,7 +4,7 @@ Weights, moments, averages, numbers of updates, steps and the place in the order
 other run's. The schedule is the new run's own, read at the step that the other has come to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from openalign.errors import ConfigError
+from openalign.files.file_systems import nothing
 from openalign.settings.fields import to_plain
 from openalign.train.checkpoints import resume
 from openalign.train.checkpoints.folder import CheckpointFolder
@@ -29,15 +30,24 @@ _WEIGHTS_ALONE = "or begin with that run's weights alone: state: weights"
 
 
 def checkpoint_of(
-    other: LastCheckpoint, config: TrainConfig, ranks: RankGroup, *, scratch: Path, total_steps: int
+    other: LastCheckpoint,
+    config: TrainConfig,
+    ranks: RankGroup,
+    *,
+    scratch: Path,
+    total_steps: int,
+    moved: Callable[[], None] = nothing,
 ) -> FoundCheckpoint:
     """Return the last checkpoint of another run; all ranks must call this.
+
+    `moved` is as in its folder.
 
     Raises:
         ConfigError: that run has taken all the steps, or has no average to go on with.
         StageError: the checkpoint is damaged.
     """
-    found = resume.find(CheckpointFolder(url=other.folder, scratch=scratch), other.step, ranks)
+    folder = CheckpointFolder(url=other.folder, scratch=scratch, moved=moved)
+    found = resume.find(folder, other.step, ranks)
     if found.progress.step >= total_steps:
         raise ConfigError(
             f"`train.duration` is {total_steps} steps, and the run that `train.init_from` names "

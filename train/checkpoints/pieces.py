@@ -5,7 +5,7 @@ another number of ranks, or another ZeRO stage, reads the elements that it needs
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,14 +98,18 @@ def snapshot(engine: Any, optimizer: Any, ranks: RankGroup) -> Snapshot:
     return Snapshot(chunks, parameters, shapes)
 
 
-def write(chunks: Sequence[ParameterChunk], folder: Path, *, group: Any) -> None:
+def write(
+    chunks: Sequence[ParameterChunk], folder: Path, *, group: Any, moved: Callable[[], None]
+) -> None:
     """Write every rank's chunks into a folder, flushed to disk; all ranks of the group call it.
+
+    `moved` is called for each chunk of this rank.
 
     Raises:
         dcp.api.CheckpointException: a rank could not write; on every rank.
     """
     writer = dcp.FileSystemWriter(folder, sync_files=True)
-    dcp.save({}, storage_writer=writer, planner=_Writing(chunks), process_group=group)
+    dcp.save({}, storage_writer=writer, planner=_Writing(chunks, moved), process_group=group)
 
 
 def load_towers(towers: torch.nn.Module, folder: Path, *, part: str = WEIGHT) -> None:
@@ -192,15 +196,16 @@ def _found_at(index: MetadataIndex) -> tuple[str, int]:
 class _Writing(DefaultSavePlanner):
     """Names this rank's chunks; what the base does with the plans of all stays."""
 
-    def __init__(self, chunks: Sequence[ParameterChunk]) -> None:
+    def __init__(self, chunks: Sequence[ParameterChunk], moved: Callable[[], None]) -> None:
         super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
-        self._chunks = _by_place(chunks)
+        self._chunks, self._moved = _by_place(chunks), moved
 
     def create_local_plan(self) -> SavePlan:
         self.plan = SavePlan([_write_item(chunk) for chunk in self._chunks.values()])
         return self.plan
 
     def lookup_object(self, index: MetadataIndex) -> Tensor:
+        self._moved()
         return self._chunks[_found_at(index)].values
 
 

@@ -18,7 +18,7 @@ from openalign.files import storage
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import MANIFEST_FILE
 from openalign.train.checkpoints import pieces
-from openalign.train.checkpoints.folder import CheckpointFolder, check_file
+from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import (
     CheckpointManifest,
     DamagedError,
@@ -222,7 +222,7 @@ def _fault_of_files(
         if not folder.is_local:
             folder.copy_here(step, manifest)
         for name in names:
-            check_file(folder.local_files(step), name, manifest.files[name])
+            folder.check_file(step, name, manifest.files[name])
     except (DamagedError, OpenAlignError) as error:
         return str(error)
     return ""

@@ -141,7 +141,7 @@ class Saver:
         step, group = progress.step, self._group
         partial = self.folder.partial(step)
         together(lambda: self._begin(copied, step), group=group)
-        pieces.write(copied.chunks, partial, group=group)
+        pieces.write(copied.chunks, partial, group=group, moved=self.folder.moved)
         files = together(lambda: self._measured(partial), group=group)
         if not self.folder.is_local:
             names = self._own_names(partial)
@@ -180,7 +180,10 @@ class Saver:
 
     def _measured(self, partial: Path) -> dict[str, SavedFile]:
         """Return size and hash of each file that this rank has written."""
-        found = {name: storage.found_at(str(partial / name)) for name in self._own_names(partial)}
+        found = {
+            name: storage.found_at(str(partial / name), moved=self.folder.moved)
+            for name in self._own_names(partial)
+        }
         return {
             name: SavedFile(num_bytes=written.num_bytes, sha256=written.sha256)
             for name, written in found.items()

@@ -51,7 +51,17 @@ from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
 from openalign.train.stopping import Stopping, stop_behind, stop_requests
 from openalign.train.updates import Schedule
-from openalign.train.watchdog import COMPUTES, GATHERS, MEETS, READS, SAVES, TESTS, Mark, watched
+from openalign.train.watchdog import (
+    COMPUTES,
+    GATHERS,
+    MEETS,
+    READS,
+    SAVES,
+    STARTS,
+    TESTS,
+    Mark,
+    watched,
+)
 
 HANG_SETTING = "`hang_minutes` under the task's `engine`"
 """What is how long a step, or some images of a test, may take."""
@@ -162,9 +172,21 @@ def fine_tune(
         StageError: no checkpoint is whole, or there is no room for one.
         Stopped: a rank was asked to stop, and a checkpoint is saved.
     """
+    with watched(ranks, minutes=run.engine.hang_minutes, setting=HANG_SETTING) as at:
+        return _fine_tuned(run, classifier, color_scaling, ranks, at)
+
+
+def _fine_tuned(
+    run: FineTuning,
+    classifier: Classifier,
+    color_scaling: Tensor | None,
+    ranks: RankGroup,
+    at: Mark,
+) -> FineTuned:
+    at(0, STARTS)
     config = config_of(run.recipe, run.engine, num_images=len(run.images), seed=run.seed)
     share = block_share(config, rank=ranks.rank, world_size=ranks.world_size)
-    folder = CheckpointFolder(url=run.folder, scratch=_scratch(run.folder))
+    folder = CheckpointFolder(url=run.folder, scratch=_scratch(run.folder), moved=at.moved)
     on_rank_0(ranks, folder.drop_unfinished)
     found = resume.find_newest(folder, ranks, made_from=run.made_from)
     classifier.begin(run.recipe)
@@ -186,7 +208,6 @@ def fine_tune(
     try:
         with (
             stop_requests(Stopping(), began=0.0) as stops,  # without a limit it began at no time
-            watched(ranks, minutes=config.hang_minutes, setting=HANG_SETTING) as at,
             _batches(stage, color_scaling) as batches,
         ):
             stage.engine.train()
@@ -195,7 +216,7 @@ def fine_tune(
                 saver.check()
                 is_asked = _step(stage, batch, at=at, stop=stops.are_there())
                 if stage.is_due or is_asked:
-                    at(stage.progress.step, SAVES)
+                    at(stage.progress.step - 1, SAVES)
                     average_batch_norm(classifier)
                     saver.save(stage.engine, optimizer, stage.progress)
                 if is_asked:

@@ -66,7 +66,7 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
             [url],
             num_processes=ranks_asked_for(config, num_gpus=count_gpus()),
             folders=(spec.output, spec.folder.url),
-            grace_seconds=config.stop.grace_seconds,
+            stop=config.stop,
         )
 
     return made_by_ranks(spec, begin)

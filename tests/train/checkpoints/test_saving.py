@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,6 +42,18 @@ def contents(folder: CheckpointFolder) -> dict[str, str]:
     """Return the hash of every file that is whole under its name, by its name."""
     found = [n for n in storage.list_files(folder.url) if not n.startswith(".")]
     return {name: storage.sha256_of(storage.join(folder.url, name)) for name in found}
+
+
+@pytest.mark.parametrize("url", ["", "memory://moved/checkpoints"], ids=["folder", "URL"])
+def test_it_is_told_that_files_get_on(tmp_path: Path, url: str) -> None:
+    moves: list[str] = []
+    folder = replace(folder_in(tmp_path, url), moved=lambda: moves.append("written"))
+    save(folder, 2)
+    assert "written" in moves
+
+    read = replace(folder, moved=lambda: moves.append("read"))
+    assert find_newest(read, RANKS, made_from={"`select`": "abc"}) is not None
+    assert "read" in moves
 
 
 @pytest.mark.parametrize(
