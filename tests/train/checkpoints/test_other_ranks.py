@@ -8,7 +8,7 @@ import checkpoint_checks
 import pytest
 import torch
 from rank_checks import STAGES
-from tiny_training import finish, start_new_ranks
+from tiny_training import finish, start_new_ranks, start_ranks
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
@@ -18,11 +18,12 @@ STARTS = [(leg, stage) for leg in range(1, len(checkpoint_checks.LEGS)) for stag
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every leg has written what it found."""
+    """Where every leg has written what it found; only the last ranks do not hash strings alike."""
     folder = tmp_path_factory.mktemp("legs")
-    for leg, num_ranks in enumerate(checkpoint_checks.LEGS):
+    starters = [start_ranks] * 3 + [start_new_ranks]
+    for leg, (num_ranks, start) in enumerate(zip(checkpoint_checks.LEGS, starters, strict=True)):
         job = (checkpoint_checks.run_leg, (str(folder), leg))
-        finish(start_new_ranks(job, num_ranks=num_ranks, folder=folder))
+        finish(start(job, num_ranks=num_ranks, folder=folder))
     return folder
 
 
@@ -46,7 +47,7 @@ def test_every_stage_and_number_of_ranks_loads_bit_for_bit_what_another_saved(
         name for name in saved if not torch.equal(loaded[name].view(-1), saved[name].view(-1))
     ]
     assert different == []
-    assert saved["steps"].item() == leg * checkpoint_checks.STEPS_PER_LEG
+    assert saved["steps"].item() == checkpoint_checks.LAST_STEPS[leg - 1]
 
 
 def test_losses_are_those_of_a_run_that_nothing_happens_to(
