@@ -35,8 +35,6 @@ CONTESTANTS = ("ours", "ours_fast", "theirs", "theirs_fast")
 PAIRS = (("ours", "theirs"), ("ours_fast", "theirs"), ("ours_fast", "theirs_fast"))
 VOCABULARY = 100_000
 NUM_TOKENS = 32
-_BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Products a second of bf16, without sparsity, by a word of the device's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +56,11 @@ SIZES = {
 Step = Callable[[], Any]
 
 
-def our_step(size: Size, ranks: Any, *, fast: bool) -> Step:
-    """Return a step of this project's trainer."""
-    from openalign.train import zero
+def our_config(size: Size, *, fast: bool) -> Any:
+    """Return the settings of this project's trainer."""
     from openalign.train.config import ImageTower, ModelConfig, TextTower, TrainConfig, ZeroConfig
-    from openalign.train.model.loss import contrastive_loss
-    from openalign.train.model.towers import Pass, build_towers
-    from openalign.train.optim.lamb import build_optimizer
 
-    config = TrainConfig(
+    return TrainConfig(
         global_batch_size=size.batch,
         block_size=size.batch,
         precision="bf16",
@@ -79,6 +73,16 @@ def our_step(size: Size, ranks: Any, *, fast: bool) -> Step:
         ),
         zero=ZeroConfig(stage=1),
     )
+
+
+def our_step(size: Size, ranks: Any, *, fast: bool) -> Step:
+    """Return a step of this project's trainer."""
+    from openalign.train import zero
+    from openalign.train.model.loss import contrastive_loss
+    from openalign.train.model.towers import Pass, build_towers
+    from openalign.train.optim.lamb import build_optimizer
+
+    config = our_config(size, fast=fast)
     towers = build_towers(config, vocabulary_size=VOCABULARY)
     optimizer = build_optimizer(towers, config)
     engine = zero.start_engine(towers, optimizer, config, ranks)
@@ -211,15 +215,12 @@ def show_profile(step: Step) -> None:
     )
 
 
-def products(size: Size, device: str, folder: Path) -> float:
+def products(size: Size) -> float:
     """Return the floating-point operations of a step's forward and backward passes."""
-    from torch.utils.flop_counter import FlopCounterMode
+    from openalign.train.utilization import products_of
 
-    one = Size(size.image, size.text, size.timm, size.crop_px, 2)
-    step = their_step(one, device, folder, fast=False)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() / 2 * size.batch
+    counted = products_of(our_config(size, fast=False))
+    return counted.of(num_pairs=size.batch, num_tokens=size.batch * NUM_TOKENS)
 
 
 def main() -> None:
@@ -239,6 +240,8 @@ def main() -> None:
     device = "cpu" if chosen.dry_run else "cuda"
     sizes = ["tiny"] if chosen.dry_run else chosen.sizes
     steps = 1 if chosen.dry_run else chosen.steps
+    from openalign.train.utilization import peak_of
+
     print(f"device: {name_of(device)}")
     for size in sizes:
         flops = one_run("flops", size, device, "1", "")["flops"]
@@ -246,7 +249,7 @@ def main() -> None:
         for name in chosen.contestants:
             found = one_run(name, size, device, str(steps), "profile" if chosen.profile else "")
             rate[name] = SIZES[size].batch / found["seconds"]
-            peak = next((p for word, p in _BF16_PEAK.items() if word in name_of(device)), None)
+            peak = peak_of(name_of(device), "bf16")
             used = f"{flops / found['seconds'] / peak:.1%}" if peak else "unknown"
             print(
                 f"{size:8} {name:12} {rate[name]:8.1f} pairs/s   MFU {used}   "
@@ -263,7 +266,7 @@ def run_child(words: list[str], folder: Path) -> dict[str, Any]:
     """Be one contestant."""
     name, size, device = words[0], SIZES[words[1]], words[2]
     if name == "flops":
-        return {"flops": products(size, device, folder)}
+        return {"flops": products(size)}
     from openalign.train import zero
 
     fast = name.endswith("_fast")
