@@ -50,9 +50,6 @@ STRETCHES = 5
 FIRST_STEPS = 3
 """Before the clock starts."""
 
-_BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
-"""Products a second of bf16, without sparsity, by a word of the device's name."""
-
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -298,15 +295,12 @@ def show_profile(step: Step) -> None:
     )
 
 
-def products(size: Size, device: str, folder: Path) -> float:
+def products(size: Size) -> float:
     """Return the floating-point operations of a step's forward and backward passes."""
-    from torch.utils.flop_counter import FlopCounterMode
+    from openalign.train.utilization import products_of
 
-    one = Size(size.image, size.text, size.timm, size.crop_px, 2)
-    step = their_step(one, device, folder, fast=False)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops() / 2 * size.batch
+    counted = products_of(config_of(size, fast=False, num_steps=1))
+    return counted.of(num_pairs=size.batch, num_tokens=size.batch * NUM_TOKENS)
 
 
 def main() -> None:
@@ -327,8 +321,10 @@ def main() -> None:
     device = "cpu" if chosen.dry_run else "cuda"
     sizes = ["tiny"] if chosen.dry_run else chosen.sizes
     steps = 1 if chosen.dry_run else chosen.steps
+    from openalign.train.utilization import peak_of
+
     print(f"device: {name_of(device)}")
-    peak = next((p for word, p in _BF16_PEAK.items() if word in name_of(device)), None)
+    peak = peak_of(name_of(device), "bf16")
     for size in sizes:
         flops = one_run("flops", size, device, "1", "")["flops"] if peak else 0.0
         rate: dict[str, float] = {}
@@ -358,7 +354,7 @@ def run_child(words: list[str], folder: Path) -> dict[str, Any]:
     """Be one contestant."""
     name, size, device = words[0], SIZES[words[1]], words[2]
     if name == "flops":
-        return {"flops": products(size, device, folder)}
+        return {"flops": products(size)}
     from openalign.train import zero
 
     fast, num_steps, profiled = name.endswith("_fast"), int(words[3]), bool(words[4])

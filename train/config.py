@@ -17,6 +17,7 @@ from openalign.train.updates import (
     SkipSpikes,
     Temperature,
 )
+from openalign.train.watching import Validation, Wandb
 
 _LARGEST_BLOCK_BY_DEFAULT = 256
 """The paper's batch then has 64 blocks: as many ranks can share it, each in a single pass."""
@@ -154,21 +155,6 @@ class ZeroConfig:
         not_negative(persistence_threshold=self.persistence_threshold)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """Pairs that are kept out of training, and how often their loss is taken; not in the paper."""
-
-    batches: int = 1
-    """Batches of `global_batch_size` pairs, each of an image of its own; no other pair of these
-    images is trained on either."""
-
-    every_steps: int = 1000
-    """Steps between two looks; the last step has one as well."""
-
-    def __post_init__(self) -> None:
-        positive(batches=self.batches, every_steps=self.every_steps)
-
-
 @usually_called(
     {
         "batch_size": "global_batch_size",
@@ -178,6 +164,7 @@ class Validation:
         "gradient_accumulation_steps": "block_size",
         "accum_freq": "block_size",
         "pretrained": "init_from",
+        "report_to": "wandb",
     }
 )
 @refused(
@@ -298,6 +285,9 @@ class TrainConfig:
 
     log_every_steps: int = runtime(1)
     """Steps between two lines of metrics; the last step always has one."""
+
+    wandb: Wandb | None = runtime(None)  # noqa: RUF009  # a field
+    """Send the curves to Weights & Biases as well; null does not."""
 
     num_processes: int = runtime(0)
     """Ranks on this machine, one a GPU at most, and no more than blocks; 0 means as many as there

@@ -5,7 +5,7 @@ skipped.jsonl     the pairs of every step that was skipped, and why; absent when
 rewound.jsonl     every spike for which steps were undone; absent when none was
 replaced.jsonl    the pairs whose image could not be decoded (`replaced_images`)
 run.jsonl         each start with its ranks, times and rates: never compared
-tensorboard/      both, for people
+tensorboard/      both, for people; Weights & Biases has the same curves where `train.wandb` is set
 """
 
 import json
@@ -27,6 +27,8 @@ from openalign.files.names import (
 )
 from openalign.progress import display_of
 from openalign.telemetry import JsonLines, say
+from openalign.train.utilization import Utilization
+from openalign.train.wandb_run import WandbRun
 
 LOSS = "train/loss"
 """Mean over ranks of both directions' sum: the loss of Eq. 1 plus Eq. 2 on the global batch."""
@@ -80,6 +82,8 @@ class Journal:
         first_step: int,
         total_steps: int,
         check: Callable[[], None] = lambda: None,
+        wandb_run: WandbRun | None = None,
+        utilization: Utilization | None = None,
     ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
@@ -96,6 +100,8 @@ class Journal:
         self._rewound = folder / REWOUND_FILE
         self._times = JsonLines(folder / RUN_LOG)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._wandb = wandb_run
+        self._utilization = utilization
         self._display = display_of("train", total=total_steps, unit="step")
         self._throughput = _Throughput()
         self._noted = -math.inf  # never: the clock may be at 0
@@ -126,8 +132,7 @@ class Journal:
         self._check()
         self._metrics.write(step=step, **values)
         self.num_lines[METRICS_FILE] += 1
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        self._draw(step, values)
 
     def skipped(self, step: int, keys: Sequence[str], *, why: str) -> None:
         """Write down a step that changed nothing, with the keys of its pairs."""
@@ -144,9 +149,11 @@ class Journal:
             content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
             storage.write_text(str(self._rewound), content)
 
-    def passed(self, step: int, *, num_samples: int, waited: float, shown: str) -> None:
-        """Count a step's samples and the seconds it waited for data; show where the run is."""
-        self._throughput.count(num_samples, waited)
+    def passed(
+        self, step: int, *, num_samples: int, num_tokens: int, waited: float, shown: str
+    ) -> None:
+        """Count a step's samples, tokens and seconds of waiting for data; show where the run is."""
+        self._throughput.count(num_samples, num_tokens, waited)
         now = time.monotonic()
         self._display.show(
             step + 1, f"{shown}  {self._throughput.samples_per_second():.0f} samples/s"
@@ -159,35 +166,53 @@ class Journal:
         """End the progress line and flush what TensorBoard holds back."""
         self._display.close()
         self._board.close()
+        if self._wandb is not None:
+            self._wandb.close()
+
+    def _draw(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.add(step, values)
 
     def _note(self, step: int) -> None:
         values = {
             "samples_per_second": self._throughput.samples_per_second(),
             "data_wait_share": self._throughput.data_wait_share(),
         }
+        if self._utilization is not None:
+            values["mfu"] = self._throughput.share_of_peak(self._utilization)
         self._times.write(step=step, time=time.time(), **values)
-        for name, value in values.items():
-            self._board.add_scalar(f"speed/{name}", value, step)
+        self._draw(step, {f"speed/{name}": value for name, value in values.items()})
         self._throughput = _Throughput()
 
 
 class _Throughput:
-    """Samples and waiting since it was made."""
+    """Samples, tokens and waiting since it was made."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
-        self._num_samples = 0
+        self._num_samples = self._num_tokens = 0
         self._waited = 0.0
 
-    def count(self, num_samples: int, waited: float) -> None:
+    def count(self, num_samples: int, num_tokens: int, waited: float) -> None:
         self._num_samples += num_samples
+        self._num_tokens += num_tokens
         self._waited += waited
 
     def samples_per_second(self) -> float:
-        return self._num_samples / max(time.monotonic() - self._started, 1e-9)
+        return self._num_samples / self._seconds()
 
     def data_wait_share(self) -> float:
-        return self._waited / max(time.monotonic() - self._started, 1e-9)
+        return self._waited / self._seconds()
+
+    def share_of_peak(self, utilization: Utilization) -> float:
+        return utilization.share(
+            num_pairs=self._num_samples, num_tokens=self._num_tokens, seconds=self._seconds()
+        )
+
+    def _seconds(self) -> float:
+        return max(time.monotonic() - self._started, 1e-9)
 
 
 def _forget_from(path: Path, step: int) -> int:

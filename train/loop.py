@@ -276,7 +276,8 @@ def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> StepOu
         gradient_norm=norm,
         temperature=used_temperature,
         num_replaced=num_replaced,
-        unknown_share=num_unknown / max(num_pieces, 1),
+        num_pieces=num_pieces,
+        num_unknown=num_unknown,
         stop=num_stops > 0,
         spike=spike,
     )

@@ -6,7 +6,7 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -42,6 +42,8 @@ from openalign.train.replaced_images import NamedImage
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
 from openalign.train.updates import RewindSpikes
+from openalign.train.utilization import utilization_of
+from openalign.train.wandb_run import WandbRun
 from openalign.train.watchdog import STARTS, Mark
 from openalign.train.work_folder import Folders, fetch_beside
 
@@ -169,6 +171,9 @@ def set_up(
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
     _note_start(progress, ranks, config, rewinds)
     data, held_out = _opened(config, inputs, orders, progress, device=ranks.device)
+    journals: list[Journal] = []
+    made = partial(_journal, folders, progress, data, config, steps, ranks=ranks)
+    on_rank_0(ranks, lambda: journals.append(made()))
     return TrainingState(
         config=config,
         ranks=ranks,
@@ -182,7 +187,7 @@ def set_up(
         progress=progress,
         saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
-        journal=_journal(folders, progress, data, config, steps) if ranks.rank == 0 else None,
+        journal=journals[0] if journals else None,
     )
 
 
@@ -355,14 +360,29 @@ def _require_room(
 
 
 def _journal(
-    folders: Folders, progress: Progress, data: TrainingSet, config: TrainConfig, steps: int
+    folders: Folders,
+    progress: Progress,
+    data: TrainingSet,
+    config: TrainConfig,
+    steps: int,
+    *,
+    ranks: RankGroup,
 ) -> Journal:
     def check() -> None:
         if folders.fence is not None and storage.is_local(folders.output):
             folders.fence.check()  # other machines see the folder, too
 
-    start = progress.starts[-1]
-    opened = Journal(folders.result, first_step=start.step, total_steps=steps, check=check)
+    start, curves = progress.starts[-1], None
+    if config.wandb is not None:
+        curves = WandbRun(config.wandb, folders.result, config=to_plain(config))
+    opened = Journal(
+        folders.result,
+        first_step=start.step,
+        total_steps=steps,
+        check=check,
+        wandb_run=curves,
+        utilization=utilization_of(config, device=ranks.device, world_size=ranks.world_size),
+    )
     opened.tell_lost(progress.num_lines)
     opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
     size = config.global_batch_size

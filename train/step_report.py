@@ -23,8 +23,11 @@ class StepOutcome:
     num_replaced: int
     """Images of the global batch that could not be decoded."""
 
-    unknown_share: float
-    """Of the global batch's word pieces."""
+    num_pieces: int
+    """Word pieces of the global batch."""
+
+    num_unknown: int
+    """How many of them stand for words that no pieces make up."""
 
     stop: bool
     """Whether any rank was asked to stop behind it."""
@@ -65,7 +68,7 @@ def report(
             journal.LEARNING_RATE: state.optimizer.learning_rate,
             journal.GRADIENT_NORM: outcome.gradient_norm,
             journal.EPOCH: seen / len(state.data),
-            journal.UNKNOWN_SHARE: outcome.unknown_share,
+            journal.UNKNOWN_SHARE: outcome.num_unknown / max(outcome.num_pieces, 1),
         }
         if config.bad_images == "replace":
             values[journal.REPLACED] = outcome.num_replaced
@@ -76,6 +79,7 @@ def report(
     state.journal.passed(
         step,
         num_samples=config.global_batch_size,
+        num_tokens=outcome.num_pieces,
         waited=waited,
         shown=f"loss {outcome.loss:.3f}  temperature {outcome.temperature:.4f}",
     )

@@ -14,11 +14,12 @@ from openalign.files.names import (
     RUN_LOG,
     SKIPPED_FILE,
     VOCABULARY_FILE,
+    WANDB_ID,
 )
 from openalign.telemetry import say
 
 _LOCAL_WORK = "work"
-_GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, REPLACED_FILE, RUN_LOG)
+_GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, REPLACED_FILE, RUN_LOG, WANDB_ID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,9 @@ REWOUND_FILE = "rewound.jsonl"
 REPLACED_FILE = "replaced.jsonl"
 """The pairs whose image could not be decoded, and why. For people: ranks write it as they go."""
 
+WANDB_ID = "wandb-id.txt"
+"""Which run of Weights & Biases shows the curves; for people, as `RUN_LOG` is."""
+
 # evaluate
 RESULTS_FILE = "results.json"
 RESAMPLES_FILE = "resamples.parquet"

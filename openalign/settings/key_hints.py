@@ -1,11 +1,11 @@
 """Which key was probably meant by one that is no setting."""
 
 import difflib
-import types
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
-from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, cast, get_origin, get_type_hints
 
+from openalign.settings.examples import example_of, kinds_of, section_of_kind
 from openalign.settings.fields import usual_names
 
 _MOST_KEYS_NAMED = 3
@@ -38,6 +38,9 @@ def key_hint(
         return _meant(section, _real_keys(cls, inside))
     if own := usual_names(cls).get(name):
         return _meant(section, [own])
+    if listed := section_of_kind(hints, name):
+        setting, kind = listed
+        return f"write `{section}.{setting}: [{example_of(kind)}]`".replace("`.", "`")
     below = [each.key for each in _keys(cls) if each.called == name]
     close = difflib.get_close_matches(name, list(hints), n=1)
     if close and not below:
@@ -102,15 +105,11 @@ def _keys(cls: type[Any], above: tuple[type[Any], ...] = ()) -> Iterator[_Key]:
     for word, name in called:
         yield _Key(name, word, is_mapping=_is_mapping(hints[name]))
     for name, hint in hints.items():
-        for kind in _kinds(hint):
+        for kind in kinds_of(hint):
             if is_dataclass(kind) and kind not in (cls, *above):
                 for each in _keys(cast("type[Any]", kind), (cls, *above)):
                     yield each._replace(key=f"{name}.{each.key}")
 
 
-def _kinds(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
 def _is_mapping(hint: Any) -> bool:
-    return any(get_origin(kind) is dict for kind in _kinds(hint))
+    return any(get_origin(kind) is dict for kind in kinds_of(hint))

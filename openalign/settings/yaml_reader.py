@@ -17,6 +17,7 @@ import yaml
 
 from openalign.errors import ConfigError
 from openalign.settings.decimals import as_number, is_number, number_meant
+from openalign.settings.examples import example_of
 from openalign.settings.fields import refused_values, renamed_settings
 from openalign.settings.key_hints import key_hint
 
@@ -59,7 +60,8 @@ class Place:
         if isinstance(node, yaml.ScalarNode) and node.value == "":
             node = yaml.MappingNode(_MAP, [], node.start_mark)
         if not isinstance(node, yaml.MappingNode):
-            raise self.error(node, f"must be a section, got {_shown(node)}")
+            hint = f"write {example_of(cls)}"
+            raise self.error(node, f"must be a section, got {_shown(node)}", hint=hint)
         hints = get_type_hints(cls)
         old, refused = renamed_settings(cls), refused_values(cls)
         values: dict[str, Any] = {}
@@ -103,7 +105,10 @@ class Place:
         wanted = _kind(node)
         if wanted not in by_kind:
             found = "has no `kind:`" if wanted is None else f"has kind `{wanted}`"
-            raise self.error(node, found, hint=f"kinds are: {', '.join(by_kind)}")
+            hint = f"kinds are: {', '.join(by_kind)}"
+            if not isinstance(node, yaml.MappingNode):
+                found, hint = f"must be a section, got {_shown(node)}", _one_of(by_kind.values())
+            raise self.error(node, found, hint=hint)
         return self.read(by_kind[wanted], node)
 
     def _first_that_fits(self, members: list[Any], node: Node) -> Any:
@@ -233,6 +238,10 @@ def _check_nodes(node: Node, above: tuple[int, ...]) -> None:
             raise ConfigError(f"{place_of(key)}: `{key.value}` stands here twice")
         seen.add(key.value)
         _check_nodes(value, inside)
+
+
+def _one_of(classes: Iterable[Any]) -> str:
+    return f"write one of {', '.join(map(example_of, classes))}"
 
 
 def _is_list(kind: Any) -> bool:

@@ -151,7 +151,16 @@ def test_every_kind_of_value_is_read() -> None:
             id="a text for a list",
         ),
         pytest.param(
-            "rules: 3", "p.yaml:1: `rules` must be a section, got 3", None, id="not a section"
+            "rules: 3",
+            "p.yaml:1: `rules` must be a section, got 3",
+            "write {above_px: 200, ratio: 3.0}",
+            id="not a section",
+        ),
+        pytest.param(
+            "source: a.csv",
+            "p.yaml:1: `source` must be a section, got 'a.csv'",
+            "write one of {kind: site}, {kind: table, path: ...}",
+            id="not a section of any kind",
         ),
         pytest.param(
             "rules: {ratio: .nan}",

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from tiny_training import COLORS, SHAPES, jpeg_of, tiny_config
 from torch import Tensor, nn
+from unwatched import Unwatched
 
 from openalign.train import zero
 from openalign.train.checkpoint_names import name_of
@@ -189,7 +190,7 @@ def on_ranks(folder: str, cases: list[tuple[str, int]]) -> None:
         classifier = new_classifier()
         classifier.load_state_dict(found[cases[0]])
         said = logits_of(
-            images(), classifier, None, side_px=40, num_threads=1, ranks=ranks, at=lambda *_: None
+            images(), classifier, None, side_px=40, num_threads=1, ranks=ranks, at=Unwatched()
         )
         parts = from_every_rank(ranks, [(start, scores) for start, scores in said])
         groups = sorted((group for part in parts for group in part), key=lambda group: group[0])

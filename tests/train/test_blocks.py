@@ -57,7 +57,7 @@ def assert_same_step(one: dict[str, Any], two: dict[str, Any]) -> None:
     assert one["loss"] == pytest.approx(two["loss"], rel=1e-6)
     for name in ("statistics", "settled"):
         torch.testing.assert_close(one[name], two[name], rtol=1e-5, atol=1e-6)
-    assert gradient_error(one, two) < 3e-6
+    assert gradient_error(one, two) < 2e-6
     length = whole_length(two["gradients"])
     for name, gradient in two["gradients"].items():
         if gradient.norm() > 1e-3 * length:

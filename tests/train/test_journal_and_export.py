@@ -250,7 +250,7 @@ def test_how_fast_a_run_is_is_noted_once_in_a_while(
     monkeypatch.setattr(journal.time, "monotonic", lambda: 5.0)  # the machine has just started
     opened = journal.Journal(tmp_path, first_step=0, total_steps=8)
     for step in range(3):
-        opened.passed(step, num_samples=4, waited=0.0, shown="")
+        opened.passed(step, num_samples=4, num_tokens=9, waited=0.0, shown="")
     opened.close()
 
     noted = read_json_lines((tmp_path / journal.RUN_LOG).read_text())

@@ -35,7 +35,8 @@ def outcome(*, loss: float = 2.0) -> step_report.StepOutcome:
         gradient_norm=1.0,
         temperature=0.5,
         num_replaced=0,
-        unknown_share=0.0,
+        num_pieces=20,
+        num_unknown=0,
         stop=False,
         spike=None,
     )

@@ -95,13 +95,15 @@ def check_start(config: TrainConfig) -> Sequence[str]:
 
     Raises:
         InputError: what `train.init_from` names cannot be used.
-        ConfigError: settings contradict it.
+        ConfigError: settings contradict it, or `train.wandb` lacks its library.
         StageError: a variable of the environment would break the numerics, or the start.
     """
     from openalign.train import guard
     from openalign.train.local_ranks import count_gpus
+    from openalign.train.wandb_run import require_wandb
 
     guard.check_environment(on_cpu=not count_gpus())
+    require_wandb(config.wandb)
     if config.init_from is None and not (config.frozen or config.learning_rate_factors):
         return ()  # without torch
     from openalign.train.start import begin

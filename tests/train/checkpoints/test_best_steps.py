@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
 from tiny_training import tiny_config
+from unwatched import Unwatched
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import loop
@@ -110,11 +111,11 @@ def test_best_weights_that_are_lost_are_told_with_what_can_be_had(tmp_path: Path
     best = BestStep(step=4, loss=1.0)
 
     with pytest.raises(StageError, match=r"^the best weights are lost: .*__0_0.distcp") as caught:
-        loop._show_best(state_at_the_end(folder, best), lambda *_: None)
+        loop._show_best(state_at_the_end(folder, best), Unwatched())
     assert "`openalign export NAME --step 8` writes" in (caught.value.hint or "")
 
     with pytest.raises(StageError, match="no loss in validation was finite") as caught:
-        loop._show_best(state_at_the_end(folder, None), lambda *_: None)
+        loop._show_best(state_at_the_end(folder, None), Unwatched())
     assert "--step 8" in (caught.value.hint or "")
 
 
