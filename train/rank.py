@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from openalign.files import storage
+from openalign.files.file_systems import nothing
 from openalign.files.fingerprints import fingerprint_of
 from openalign.files.leases import Fence
 from openalign.files.names import HASHES_FOLDER, VOCABULARY_FILE
@@ -123,12 +124,12 @@ def run(spec: TrainingSpec) -> None:
         on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence, inputs.check))
 
 
-def _index_check(spec: TrainingSpec, rank: int) -> Callable[[], None]:
+def _index_check(spec: TrainingSpec, rank: int) -> Callable[[Callable[[], None]], None]:
     """Begin to hash the index on rank 0; return what waits for it, and raises where it differs."""
     from openalign.train.data.index_check import IndexCheck
 
     if rank != 0:
-        return lambda: None
+        return lambda _: None
     cache = storage.join(spec.root, HASHES_FOLDER, "train.index.json")
     return IndexCheck(spec.index, cache=cache).finish
 
@@ -227,11 +228,11 @@ def _seal(
     beginning: "Beginning",
     trained: "Trained",
     fence: Fence,
-    check: Callable[[], None],
+    check: Callable[[Callable[[], None]], None],
 ) -> None:
     from openalign.train.result import write_result
 
-    check()  # where no step was left, no checkpoint has waited for it
+    check(nothing)  # where no step was left, no checkpoint has waited for it
     folders = local_folders(spec.output, spec.work)
     result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):

@@ -75,7 +75,7 @@ class RunInputs:
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
-    check: Callable[[], None] = lambda: None
+    check: Callable[[Callable[[], None]], None] = lambda _: None
     """Waits on rank 0 until the index is known to be whole, and raises where it is not."""
 
     other_run: LastCheckpoint | None = None

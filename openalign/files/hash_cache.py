@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,13 +52,16 @@ class _Stamp:
     """Where the file system knows the hash itself."""
 
 
-def hashes_of(urls: Iterable[str], *, cache: str, in_background: bool = False) -> dict[str, str]:
+def hashes_of(
+    urls: Iterable[str], *, cache: str, moved: Callable[[], None] | None = None
+) -> dict[str, str]:
     """Return the sha256 of each file, in hex, by its URL; a file that is not there is left out.
 
     Args:
         urls: files.
         cache: URL of the cache. Where it cannot be written, every call reads every file.
-        in_background: read in this thread alone and say nothing, beside other work.
+        moved: read in this thread alone and say nothing, beside other work; it is called now and
+            then.
 
     Raises:
         InputError: a file cannot be read, or a folder cannot be listed, or a name is not UTF-8.
@@ -73,11 +76,10 @@ def hashes_of(urls: Iterable[str], *, cache: str, in_background: bool = False) -
     }
     try:
         unknown = [url for url in stamps if url not in hashes]
-        if in_background:
-            for url in unknown:
-                hashes[url] = _sha256_of(url)
-        else:
+        if moved is None:
             _add_hashes(hashes, unknown)
+        else:
+            hashes |= {url: _sha256_of(url, moved) for url in unknown}
     finally:  # what was read before an interruption is not read again
         entries = {
             url: _Entry(stamp.text, hashes[url])
@@ -125,9 +127,11 @@ def _add_hashes(hashes: dict[str, str], urls: Sequence[str]) -> None:
         pool.shutdown(cancel_futures=True)
 
 
-def _sha256_of(url: str) -> str:
+def _sha256_of(url: str, moved: Callable[[], None] | None = None) -> str:
     try:
-        return storage.sha256_of(url)
+        if moved is None:
+            return storage.sha256_of(url)
+        return storage.found_at(url, moved=moved).sha256
     except OSError as error:
         raise InputError(f"{url} cannot be read: {error.strerror or error}") from error
 

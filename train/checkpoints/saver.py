@@ -50,8 +50,9 @@ class CheckpointTerms:
     """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
     that is beyond them."""
 
-    check: Callable[[], None] = lambda: None
-    """Waits on rank 0 until what the run reads is known to be whole, and raises where it is not."""
+    check: Callable[[Callable[[], None]], None] = lambda _: None
+    """Waits on rank 0 until what the run reads is known to be whole, and raises where it is not;
+    what it is given is called while it gets on."""
 
     undone_steps: int = 0
     """How many steps a spike undoes; 0 where none is."""
@@ -167,7 +168,7 @@ class Saver:
             if path.exists():
                 storage.sync(str(path))
         if self._ranks.rank == 0:
-            self._kept.check()
+            self._kept.check(self.folder.moved)
             self.folder.check_fence()
         if self._ranks.rank == 0 and not self.folder.is_local:
             self.folder.withdraw(step)  # its files are about to be written over

@@ -7,10 +7,11 @@ see is the same there.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from openalign.errors import StageError
 from openalign.files import storage
+from openalign.files.file_systems import nothing
 from openalign.files.hash_cache import hashes_of
 from openalign.train.data.index_copies import IndexFile
 
@@ -23,24 +24,31 @@ class IndexCheck:
         self._files = [file for file in files if storage.is_local(file.url)]
         self._cache = cache
         self._failure: Exception | None = None
+        self._moved = nothing
         self._thread = threading.Thread(target=self._run, name="index check", daemon=True)
         self._thread.start()
 
-    def finish(self) -> None:
+    def finish(self, moved: Callable[[], None]) -> None:
         """Wait until all is hashed; nothing that came of the index may be kept before.
+
+        `moved` is called as files are read.
 
         Raises:
             StageError: a file is not what `select` wrote.
             InputError: a file cannot be read.
         """
+        self._moved = moved
         self._thread.join()
         if self._failure is not None:
             raise self._failure
 
+    def _tell(self) -> None:
+        self._moved()
+
     def _run(self) -> None:
         try:
             urls = [file.url for file in self._files]
-            found = hashes_of(urls, cache=self._cache, in_background=True)
+            found = hashes_of(urls, cache=self._cache, moved=self._tell)
         except Exception as error:  # noqa: BLE001  # raised by `finish`
             self._failure = error
             return
