@@ -2,12 +2,13 @@
 
 import ctypes
 
-_KEEP_ABOVE = -1
+_GIVEN_BACK_FROM = -1
 _OWN_MAPPING_FROM = -3
 """`M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` (mallopt(3))."""
 
-_MOST = 2**31 - 1
-_OWN_MAPPING_BYTES = 1 << 30
+_NEVER = -1
+_OWN_MAPPING_BYTES = (1 << 30, 32 << 20)
+"""The second is the most that releases of before 2.35 take."""
 
 
 def keep_freed_memory() -> bool:
@@ -22,6 +23,5 @@ def keep_freed_memory() -> bool:
         set_option = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or Windows
         return False
-    return bool(
-        set_option(_OWN_MAPPING_FROM, _OWN_MAPPING_BYTES) and set_option(_KEEP_ABOVE, _MOST)
-    )
+    mapped = any(set_option(_OWN_MAPPING_FROM, size) for size in _OWN_MAPPING_BYTES)
+    return bool(set_option(_GIVEN_BACK_FROM, _NEVER)) and mapped

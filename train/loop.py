@@ -36,7 +36,7 @@ from openalign.train.ranks import RankGroup, together
 from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.step_report import StepOutcome, report
-from openalign.train.stopping import command_began, stop_behind, stop_requests
+from openalign.train.stopping import seconds_gone, stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
 from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
@@ -155,7 +155,7 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
     with (
         closing(batches),
         closing(hashes),
-        stop_requests(config.stop, began=command_began()) as stops,
+        stop_requests(config.stop, gone=seconds_gone()) as stops,
     ):
         at(progress.step, READS)
         asked = time.monotonic()
@@ -163,7 +163,7 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
             state.saver.check()
             waited = time.monotonic() - asked
             seen = _looked(state, at)
-            outcome = _step(state, batch, at=at, stop=stops.are_there())
+            outcome = _step(state, batch, at=at, stop=stops.are_there() or state.saver.is_refused())
             rewind = _rewind_for(state, batch.step, outcome)
             if rewind is None:
                 state.name_replaced(batch, step=batch.step, is_trained=True)

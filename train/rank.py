@@ -8,7 +8,7 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -30,6 +30,7 @@ from openalign.train.work_folder import local_folders, upload
 
 if TYPE_CHECKING:
     from openalign.train.data.index import TrainingIndex
+    from openalign.train.data.index_check import IndexCheck
     from openalign.train.loop import Trained
     from openalign.train.start.begin import Beginning
 
@@ -116,22 +117,22 @@ def run(spec: TrainingSpec) -> None:
             shards=shards,
             folders=local_folders(spec.output, spec.work, fence=fence),
             made_from=made_from,
-            check=_index_check(spec, ranks.rank),
+            index_check=_index_check(spec, ranks.rank),
             pretrained=beginning.pretrained,
             other_run=beginning.checkpoint,
         )
         trained = loop.run(beginning.config, ranks, inputs)
-        on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence, inputs.check))
+        on_rank_0(ranks, partial(_seal, spec, beginning, trained, fence, inputs.index_check))
 
 
-def _index_check(spec: TrainingSpec, rank: int) -> Callable[[Callable[[], None]], None]:
-    """Begin to hash the index on rank 0; return what waits for it, and raises where it differs."""
+def _index_check(spec: TrainingSpec, rank: int) -> "IndexCheck | None":
+    """Begin to hash the index, on rank 0."""
     from openalign.train.data.index_check import IndexCheck
 
     if rank != 0:
-        return lambda _: None
+        return None
     cache = storage.join(spec.root, HASHES_FOLDER, "train.index.json")
-    return IndexCheck(spec.index, cache=cache).finish
+    return IndexCheck(spec.index, cache=cache)
 
 
 def _begin_leased(spec: TrainingSpec, held: ExitStack) -> Fence | None:
@@ -228,11 +229,12 @@ def _seal(
     beginning: "Beginning",
     trained: "Trained",
     fence: Fence,
-    check: Callable[[Callable[[], None]], None],
+    index_check: "IndexCheck | None",
 ) -> None:
     from openalign.train.result import write_result
 
-    check(nothing)  # where no step was left, no checkpoint has waited for it
+    if index_check is not None:  # where no step was left, no checkpoint has waited for it
+        index_check.finish(nothing)
     folders = local_folders(spec.output, spec.work)
     result = write_result(trained, beginning.config, folders, pretrained=beginning.pretrained)
     if not storage.is_local(spec.output):

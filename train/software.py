@@ -18,7 +18,7 @@ _LIBRARIES = (
     "simplejpeg",
 )
 _OWN_PARTS = ("train", "files", "images", "settings")
-"""Folders of OpenALIGN whose sources ranks run."""
+"""Folders of OpenALIGN whose sources ranks run, beside the files at its top."""
 
 
 def software() -> dict[str, str]:
@@ -37,14 +37,19 @@ def software() -> dict[str, str]:
 def sources_digest(package: Path) -> str:
     """Return the sha256 of the sources that ranks run: their names and every byte.
 
-    Checkouts of one version differ in these alone.
+    Checkouts of one version differ in these alone. Hidden files, as editors leave them, are none.
     """
     digest = hashlib.sha256()
-    for part in _OWN_PARTS:
-        folder = (package / part).resolve()
-        for path in sorted(folder.rglob("*.py")):
+    folders = {part: (package / part).resolve() for part in _OWN_PARTS}
+    found = {path.name: path for path in package.glob("*.py")}
+    found |= {
+        f"{part}/{path.relative_to(folder).as_posix()}": path
+        for part, folder in folders.items()
+        for path in folder.rglob("*.py")
+    }
+    for name, path in sorted(found.items()):
+        if not path.name.startswith("."):
             content = path.read_bytes()
-            name = f"{part}/{path.relative_to(folder).as_posix()}"
             digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 

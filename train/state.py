@@ -4,7 +4,7 @@ A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import Augmentation, TrainConfig
 from openalign.train.data.held_out import Orders, orders_of
 from openalign.train.data.index import TrainingIndex
+from openalign.train.data.index_check import IndexCheck
 from openalign.train.data.order import Order
 from openalign.train.data.pairs import Batch, TrainingSet, check_batch_size
 from openalign.train.data.passed_over import BatchRange
@@ -75,8 +76,8 @@ class RunInputs:
     pretrained: Pretrained | None = None
     """What the run begins from. One that goes on from a checkpoint has its weights from there."""
 
-    check: Callable[[Callable[[], None]], None] = lambda _: None
-    """Waits on rank 0 until the index is known to be whole, and raises where it is not."""
+    index_check: IndexCheck | None = None
+    """On rank 0: sees whether the index is whole."""
 
     other_run: LastCheckpoint | None = None
     """What the run goes on from while it has no checkpoint of its own."""
@@ -243,7 +244,7 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         replaced=inputs.folders.result / REPLACED_FILE,
         vocabulary="" if brings_words(config.init_from) else vocabulary_hash(inputs.vocabulary),
         notes=inputs.folders.notes,
-        check=inputs.check,
+        index_check=inputs.index_check,
         undone_steps=_undone_steps(config),
     )
 

@@ -28,9 +28,12 @@ BEGAN = "OPENALIGN_BEGAN"
 """Tells a rank when the command began that has started it, in seconds since 1970."""
 
 
-def command_began() -> float:
-    """Return when the command began that this process is, or that has started it as a rank."""
-    return float(os.environ.get(BEGAN, PROCESS_BEGAN))
+def seconds_gone() -> float:
+    """Return for how long the command runs that this process is, or that has started it as a rank.
+
+    Processes share the wall's clock alone, which may be set meanwhile: ask once, and count on.
+    """
+    return time.time() - float(os.environ.get(BEGAN, PROCESS_BEGAN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +94,9 @@ def stop_behind(step: int, num_steps: int, *, words: str, says: bool) -> NoRetur
 class StopRequests:
     """Whether this rank is asked to stop."""
 
-    def __init__(self, rule: Stopping, began: float, clock: Callable[[], float]) -> None:
+    def __init__(self, rule: Stopping, gone: float, clock: Callable[[], float]) -> None:
         limit = rule.time_limit_minutes
-        self._end = None if limit is None else began + limit * 60 - rule.lead_seconds
+        self._end = None if limit is None else clock() - gone + limit * 60 - rule.lead_seconds
         self._clock = clock
         self._signalled = False
         self._longest = 0.0
@@ -121,13 +124,13 @@ class StopRequests:
 
 @contextmanager
 def stop_requests(
-    rule: Stopping, *, began: float, clock: Callable[[], float] = time.time
+    rule: Stopping, *, gone: float, clock: Callable[[], float] = time.monotonic
 ) -> Generator[StopRequests]:
     """Listen to `SIGNALS` while steps are taken; before and after them they end the process.
 
-    `began` is when the command began, by the clock, which ranks of other processes share.
+    `gone` is how many seconds of the time limit are over.
     """
-    requests = StopRequests(rule, began, clock)
+    requests = StopRequests(rule, gone, clock)
     before = {number: signal.signal(number, requests.ask) for number in SIGNALS}
     try:
         yield requests

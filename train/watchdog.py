@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
@@ -103,16 +103,23 @@ class Watch:
     """Notes what this rank is at, and gives up where nothing moves."""
 
     def __init__(
-        self, ranks: RankGroup, store: dist.Store | None, *, seconds: float, setting: str
+        self,
+        ranks: RankGroup,
+        store: dist.Store | None,
+        *,
+        seconds: float,
+        setting: str,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ranks = ranks
         self._store = store
         self._seconds = seconds
         self._setting = setting
+        self._clock = clock
         self._host = socket.gethostname()
         self._doing: Doing | None = None
         self._num_moved = 0
-        self._since = time.monotonic()
+        self._since = self._clock()
         self._told: Doing | None = None
         self._seen: list[Doing | None] = []
         self._seen_since = 0.0
@@ -123,12 +130,12 @@ class Watch:
     def __call__(self, step: int, activity: str, /) -> None:
         """Note what comes now; it takes under a microsecond."""
         self._doing = Doing(self._ranks.rank, self._host, step, activity)
-        self._since = time.monotonic()
+        self._since = self._clock()
 
     def moved(self) -> None:
         """Note that what was noted last gets on."""
         self._num_moved += 1
-        self._since = time.monotonic()
+        self._since = self._clock()
 
     def start(self) -> None:
         """Begin to watch."""
@@ -146,9 +153,9 @@ class Watch:
                 continue
             doing = self._told_now(self._doing)
             if doing.activity == STARTS and not doing.waits:  # it may build kernels for long
-                self._since = time.monotonic()
+                self._since = self._clock()
             # Before that nobody reads the store: in a large group it would be read all the time.
-            if time.monotonic() - self._since > self._seconds / 4:
+            if self._clock() - self._since > self._seconds / 4:
                 idle = self._idle_seconds()
                 if idle > patience:
                     self._give_up(idle)
@@ -178,8 +185,8 @@ class Watch:
         """
         seen = self._all()
         if seen != self._seen:
-            self._seen, self._seen_since = seen, time.monotonic()
-        return time.monotonic() - max(self._since, self._seen_since)
+            self._seen, self._seen_since = seen, self._clock()
+        return self._clock() - max(self._since, self._seen_since)
 
     def _give_up(self, idle: float) -> None:
         said = describe_hang(self._all(), seconds=idle)
@@ -210,7 +217,7 @@ def watched(
     that are behind, and the setting. None: it may take as long as it likes.
     """
     if minutes is None:
-        yield _Unwatched()
+        yield Unwatched()
         return
     watch = Watch(ranks, _shared_store(ranks), seconds=minutes * 60, setting=setting)
     watch.start()
@@ -252,14 +259,14 @@ def _in_collective(frame: FrameType | None) -> bool:
     return False
 
 
-class _Unwatched:
+class Unwatched:
     """Notes nothing, where nobody watches."""
 
     def __call__(self, step: int, activity: str, /) -> None:
-        del step, activity
+        """Take what comes now."""
 
     def moved(self) -> None:
-        pass
+        """Take that it gets on."""
 
 
 def _said(doing: Doing) -> str:

@@ -74,13 +74,8 @@ def hashes_of(
         for url, stamp in stamps.items()
         if stamp.sha256 or (url in known and known[url].stamp == stamp.text)
     }
-    try:
-        unknown = [url for url in stamps if url not in hashes]
-        if moved is None:
-            _add_hashes(hashes, unknown)
-        else:
-            hashes |= {url: _sha256_of(url, moved) for url in unknown}
-    finally:  # what was read before an interruption is not read again
+
+    def keep() -> None:
         entries = {
             url: _Entry(stamp.text, hashes[url])
             for url, stamp in stamps.items()
@@ -89,6 +84,16 @@ def hashes_of(
         if entries != known:
             with suppress(OSError):
                 storage.write_bytes(cache, msgspec.json.encode(entries))
+
+    unknown = [url for url in stamps if url not in hashes]
+    try:
+        if moved is None:
+            _add_hashes(hashes, unknown)
+        for url in unknown if moved else ():
+            hashes[url] = _sha256_of(url, moved)
+            keep()  # such a process may be killed
+    finally:  # what was read before an interruption is not read again
+        keep()
     return {url: hashes[place] for url, place in places.items() if place in hashes}
 
 

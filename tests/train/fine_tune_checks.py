@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # its name everywhere
 from tiny_training import COLORS, SHAPES, jpeg_of, tiny_config
 from torch import Tensor, nn
-from unwatched import Unwatched
 
 from openalign.train import zero
 from openalign.train.checkpoint_names import name_of
@@ -39,6 +38,7 @@ from openalign.train.fine_tune.schedule import falling_factor
 from openalign.train.model.batch_norm import batch_norms, move_running_statistics, pass_statistics
 from openalign.train.model.towers import build_towers, embedding_width
 from openalign.train.ranks import from_every_rank
+from openalign.train.watchdog import Unwatched
 
 NAMED = [(color, shape) for color in COLORS[:4] for shape in SHAPES]
 CONTENTS = [jpeg_of(color, shape) for color, shape in NAMED]

@@ -35,6 +35,7 @@ def test_what_makes_pixels_and_kernels_is_among_it() -> None:
     [
         pytest.param({"train/data/b.py": "2"}, id="another byte"),
         pytest.param({"files/new.py": ""}, id="a further file"),
+        pytest.param({"read_ahead.py": "1"}, id="a file at the top"),
         pytest.param({"train/a.py": "", "images/c.py": "one"}, id="a part that moved"),
     ],
 )
@@ -49,6 +50,7 @@ def test_what_no_rank_runs_and_where_it_lies_change_no_digest(tmp_path: Path) ->
     """`train` is a link in a checkout, and a folder where a wheel is installed."""
     first = package(tmp_path / "first", SOURCES)
     other = package(tmp_path / "other", SOURCES | {"run/d.py": "3", "train/a.pyc": "compiled"})
+    (other / "train" / ".#a.py").symlink_to("somebody@example.12345")  # an editor's lock
     (other / "train").rename(tmp_path / "top")
     (other / "train").symlink_to(tmp_path / "top")
 

@@ -18,7 +18,7 @@ def test_a_signal_asks_for_a_stop_and_no_more_once_the_steps_are_over(
     number: signal.Signals,
 ) -> None:
     before = signal.getsignal(number)
-    with stop_requests(Stopping(), began=0.0) as requests:
+    with stop_requests(Stopping(), gone=0.0) as requests:
         assert not requests.are_there()
         os.kill(os.getpid(), number)
         assert requests.are_there()
@@ -30,8 +30,8 @@ def test_a_signal_asks_for_a_stop_and_no_more_once_the_steps_are_over(
 def test_the_last_step_ends_before_the_time_that_saving_takes() -> None:
     """Ten minutes less two: until second 480. Steps take 100 s, and one 150 s."""
     rule = Stopping(time_limit_minutes=10, lead_seconds=120)
-    ticks = clock_of(1100, 1200, 1350)
-    with stop_requests(rule, began=1000, clock=lambda: next(ticks)) as requests:
+    ticks = clock_of(1050, 1100, 1200, 1350)
+    with stop_requests(rule, gone=50, clock=lambda: next(ticks)) as requests:
         assert not requests.are_there()  # at 100: 380 s are left
         assert not requests.are_there()  # at 200, after a step of 100
         assert requests.are_there()  # at 350: another step of 150 would end at 500
@@ -39,7 +39,7 @@ def test_the_last_step_ends_before_the_time_that_saving_takes() -> None:
 
 def test_without_a_limit_no_clock_is_asked() -> None:
     ticks = clock_of()
-    with stop_requests(Stopping(), began=0.0, clock=lambda: next(ticks)) as requests:
+    with stop_requests(Stopping(), gone=0.0, clock=lambda: next(ticks)) as requests:
         assert not requests.are_there()
 
 

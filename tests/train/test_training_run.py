@@ -294,7 +294,7 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
     assert not (free / "train").exists()
 
 
-def test_a_bit_that_flipped_in_the_index_stops_the_run_before_its_first_checkpoint(
+def test_a_bit_that_flipped_in_the_index_stops_the_run_long_before_its_first_checkpoint(
     tmp_path: Path,
 ) -> None:
     """In an alt-text: the file is as long as it was, and trains."""
@@ -306,7 +306,8 @@ def test_a_bit_that_flipped_in_the_index_stops_the_run_before_its_first_checkpoi
     root = tmp_path / "run"
     root.mkdir()
 
-    job = (run_checks.be_refused_for_damage, (tiny_config(), corpus, str(root)))
+    config = tiny_config(duration=Duration(steps=300), checkpoint_every_steps=300)
+    job = (run_checks.be_refused_for_damage, (config, corpus, str(root)))
     finish(start_ranks(job, num_ranks=2, folder=tmp_path))
 
     for number in range(2):
@@ -317,6 +318,5 @@ def test_a_bit_that_flipped_in_the_index_stops_the_run_before_its_first_checkpoi
         )
     assert not list(root.glob(".train.*/checkpoints/step-*"))
     assert not (root / "train").exists()
-    # The steps did not wait for it.
     (lines,) = root.glob(".train.*/metrics.jsonl")
-    assert len(read_json_lines(lines.read_text())) >= 3
+    assert 1 <= len(read_json_lines(lines.read_text())) < 300

@@ -81,11 +81,15 @@ def test_those_behind_are_named(told: list[Doing | None], said: list[str]) -> No
     assert [line.strip() for line in others] == said
 
 
+PATIENCE = 8.0
+"""Seconds in which a rank must get on in these tests, on a busy machine too."""
+
+
 def hang(folder: str) -> None:
     """Be a rank; rank 1 stops in the middle of a step, and rank 0 waits for it."""
     from openalign.train import zero
 
-    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=PATIENCE / 60) as at:
         assert _timeout_seconds() > 60 * (TrainConfig().hang_minutes or 0)  # else it ends first
         for step in range(3):
             at(step, COMPUTES)
@@ -120,9 +124,9 @@ def hang_in_a_start(folder: str) -> None:
     """Be a rank; both take long for their own work, and then rank 1 hangs where rank 0 waits."""
     from openalign.train import zero
 
-    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=PATIENCE / 60) as at:
         at(0, STARTS)
-        time.sleep(4)
+        time.sleep(1.5 * PATIENCE)
         dist.barrier()
         Path(folder, f"works-{ranks.rank}").touch()
         if ranks.rank == 1:
@@ -140,7 +144,7 @@ def test_a_start_takes_as_long_as_it_takes_but_for_who_is_waited_for(tmp_path: P
 
     assert processes[0].returncode == HUNG
     assert len(list(tmp_path.glob("works-*"))) == 2
-    assert "error: no rank has got on for 2 s\n  rank 1 on " in said
+    assert re.search(r"error: no rank has got on for \d+ s\n  rank 1 on ", said)
     assert " starts\n  the other 1 wait for that" in said
 
 
@@ -154,7 +158,7 @@ def test_a_start_takes_as_long_as_it_takes_but_for_who_is_waited_for(tmp_path: P
     ],
 )
 def test_a_training_that_hangs_names_who_hung(tmp_path: Path, before: str, doing: str) -> None:
-    config = tiny_config(checkpoint_every_steps=1, hang_minutes=10 / 60)
+    config = tiny_config(checkpoint_every_steps=1, hang_minutes=3 * PATIENCE / 60)
     corpus = make_corpus(tmp_path / "corpus")
     job = (run_checks.train_until_one_hangs, (config, corpus, str(tmp_path), before))
 
@@ -168,15 +172,15 @@ def test_a_training_that_hangs_names_who_hung(tmp_path: Path, before: str, doing
 
 
 def wait_for_a_slow_writer(folder: str) -> None:
-    """Be a rank; rank 1 writes for three times the patience, while rank 0 waits for it."""
+    """Be a rank; rank 1 writes for twice the patience, while rank 0 waits for it."""
     from openalign.train import zero
 
-    with zero.joined_ranks() as ranks, watched(ranks, minutes=2 / 60) as at:
+    with zero.joined_ranks() as ranks, watched(ranks, minutes=PATIENCE / 60) as at:
         at(7, MEETS)
         if ranks.rank == 1:
             at(7, SAVES)
-            for _ in range(60):
-                time.sleep(0.1)
+            for _ in range(32):
+                time.sleep(PATIENCE / 16)
                 at.moved()
         dist.barrier()
         Path(folder, f"met-{ranks.rank}").touch()
@@ -190,25 +194,23 @@ def test_a_rank_waits_for_one_that_still_writes(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("met-*"))) == 2
 
 
-def test_a_checkpoint_may_take_as_long_as_it_gets_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_gets_on_has_all_of_its_time_again() -> None:
+    now = [0.0]
     alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
-    with watched(alone, minutes=0.4 / 60) as at:
-        at(3, SAVES)
-        for _ in range(6):
-            time.sleep(0.1)  # the six take longer than a standstill may
-            at.moved()
+    watch = Watch(alone, None, seconds=60, setting="it", clock=lambda: now[0])
 
-    assert capfd.readouterr().err == ""
+    def idle_after(seconds: float) -> float:
+        now[0] += seconds
+        return watch._idle_seconds()
 
-
-def test_ranks_that_get_on_are_left_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    alone = RankGroup(rank=0, world_size=1, device=torch.device("cpu"))
-    with watched(alone, minutes=0.4 / 60) as at:
-        for step in range(6):
-            at(step, READS)
-            time.sleep(0.1)  # the six take longer than one may
-
-    assert capfd.readouterr().err == ""
+    idle_after(0)  # sees for the first time what the others are at
+    watch(3, READS)
+    assert idle_after(50) == 50
+    watch(3, SAVES)
+    assert idle_after(50) == 50
+    watch.moved()
+    assert idle_after(50) == 50
+    assert idle_after(50) == 100
 
 
 @pytest.mark.parametrize(

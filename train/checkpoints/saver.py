@@ -6,7 +6,7 @@ them. The next checkpoint waits for the one before.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from openalign.train.checkpoints.manifest import (
     Progress,
     SavedFile,
 )
+from openalign.train.data.index_check import IndexCheck
 from openalign.train.ranks import PATIENCE, RankGroup, is_first_of_machine, together
 from openalign.train.replaced_images import NamedImage, write_named
 
@@ -50,9 +51,8 @@ class CheckpointTerms:
     """Files that the run only adds to, and their folder: a power loss must not leave a checkpoint
     that is beyond them."""
 
-    check: Callable[[Callable[[], None]], None] = lambda _: None
-    """Waits on rank 0 until what the run reads is known to be whole, and raises where it is not;
-    what it is given is called while it gets on."""
+    index_check: IndexCheck | None = None
+    """On rank 0: sees whether what the run reads is whole. No checkpoint comes before it has."""
 
     undone_steps: int = 0
     """How many steps a spike undoes; 0 where none is."""
@@ -95,6 +95,10 @@ class Saver:
         """Raise what has stopped a checkpoint from being written, if anything has."""
         if self._failure is not None:
             raise self._failure
+
+    def is_refused(self) -> bool:
+        """Tell whether this rank knows that the next checkpoint cannot be written."""
+        return self._kept.index_check is not None and self._kept.index_check.failed
 
     def wait(self) -> None:
         """Wait until nothing is being written.
@@ -167,8 +171,9 @@ class Saver:
         for path in self._kept.notes:
             if path.exists():
                 storage.sync(str(path))
+        if self._kept.index_check is not None:
+            self._kept.index_check.finish(self.folder.moved)
         if self._ranks.rank == 0:
-            self._kept.check(self.folder.moved)
             self.folder.check_fence()
         if self._ranks.rank == 0 and not self.folder.is_local:
             self.folder.withdraw(step)  # its files are about to be written over

@@ -28,6 +28,11 @@ class IndexCheck:
         self._thread = threading.Thread(target=self._run, name="index check", daemon=True)
         self._thread.start()
 
+    @property
+    def failed(self) -> bool:
+        """Whether `finish` is known to raise."""
+        return self._failure is not None
+
     def finish(self, moved: Callable[[], None]) -> None:
         """Wait until all is hashed; nothing that came of the index may be kept before.
 

@@ -207,7 +207,7 @@ def _fine_tuned(
     saver = Saver(folder, ranks, terms)
     try:
         with (
-            stop_requests(Stopping(), began=0.0) as stops,  # without a limit it began at no time
+            stop_requests(Stopping(), gone=0.0) as stops,
             _batches(stage, color_scaling) as batches,
         ):
             stage.engine.train()

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from one_rank import RANKS, alone, engine_of, folder_in, save, saver_of
 from tiny_training import tiny_config
-from unwatched import Unwatched
 
 from openalign.errors import ConfigError, StageError
 from openalign.train import loop
@@ -25,6 +24,7 @@ from openalign.train.checkpoints.manifest import (
 from openalign.train.checkpoints.resume import find
 from openalign.train.config import Validation
 from openalign.train.validation import better
+from openalign.train.watchdog import Unwatched
 
 
 @pytest.fixture(scope="module", autouse=True)
