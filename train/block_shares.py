@@ -44,11 +44,13 @@ def block_share(config: TrainConfig, *, rank: int, world_size: int) -> BlockShar
     total, size = config.num_blocks, config.pairs_per_block
     least, num_larger = divmod(total, world_size)
     if least == 0:
+        batch = config.global_batch_size
+        largest = max((n for n in range(1, batch // world_size + 1) if batch % n == 0), default=0)
+        smaller = f", or `train.block_size` to {largest} or less, which makes another model"
         raise ConfigError(
             f"{world_size} ranks cannot share {total} block{'s' * (total > 1)} of {size} pairs: "
-            f"`train.global_batch_size` is {config.global_batch_size}",
-            hint=f"set `train.num_processes` to {total} at most, or `train.block_size` to "
-            f"{config.global_batch_size // world_size} or less, which makes another model",
+            f"`train.global_batch_size` is {batch}",
+            hint=f"set `train.num_processes` to {total} at most{smaller if largest else ''}",
         )
     if num_larger and isinstance(config.model.image_tower.batch_norm, SyncBatchNorm):
         raise ConfigError(

@@ -45,6 +45,9 @@ _STOPS = "train     stops once it has saved a checkpoint"
 _STOP = "s"
 """What asks the ranks to stop: `end_with_starter` hears it."""
 
+_KILLED = 256 - signal.SIGKILL
+"""What DeepSpeed's launcher ends with where a rank was killed so."""
+
 
 def launch(
     argv: Sequence[str],
@@ -168,6 +171,14 @@ class _Messages:
         hints = list(dict.fromkeys(line[len(_HINT) :].strip() for line in self._of(_HINT)))
         if errors:
             return StageError("\n".join(errors), hint="; ".join(hints) or None)
+        if code == _KILLED:
+            return StageError(
+                "training ended: a rank was killed by SIGKILL, and the others, whose messages "
+                "stand above, lost it",
+                hint="the system ends a process so when memory runs out: a smaller "
+                "`train.block_size` needs less and makes another model, fewer ranks on a machine "
+                "need less and do not; the same command goes on from the newest checkpoint",
+            )
         return StageError(
             f"training ended with code {code}; its last messages stand above",
             hint="mend what they name; the same command goes on from the newest checkpoint",
@@ -266,7 +277,7 @@ def _stop(process: subprocess.Popen[str], said: _Messages, asked: _Asked) -> Non
             time.sleep(0.05)
         if process.poll() is None:
             say(
-                f"train     is killed: it has not saved within {patience.seconds:g} s "
+                f"train     is killed: its ranks have not ended within {patience.seconds:g} s "
                 f"(`train.stop.{patience.setting}`); the same command goes on from the newest "
                 "checkpoint"
             )

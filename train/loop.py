@@ -36,7 +36,7 @@ from openalign.train.ranks import RankGroup, together
 from openalign.train.spikes import remembered, spike_at
 from openalign.train.state import RunInputs, TrainingState, set_up
 from openalign.train.step_report import StepOutcome, report
-from openalign.train.stopping import seconds_gone, stop_behind, stop_requests
+from openalign.train.stopping import StopRequests, seconds_gone, stop_behind, stop_requests
 from openalign.train.updates import RewindSpikes
 from openalign.train.validation import look, validation_values
 from openalign.train.watchdog import COMPUTES, MEETS, READS, SAVES, SETTLES, Mark, watched
@@ -176,12 +176,12 @@ def _train(state: TrainingState, at: Mark) -> Rewind | None:
             if ended or outcome.stop or progress.step % config.checkpoint_every_steps == 0:
                 _save(state, at)
             if outcome.stop:
-                _stop(state)
+                _stop(state, stops)
             at(progress.step, READS)
             asked = time.monotonic()
         # Behind the last step too: the statistics and the export would come next.
         if any(together(stops.are_there)):
-            _stop(state)
+            _stop(state, stops)
         values = validation_values(_looked(state, at))
         if values and state.journal is not None:
             state.journal.step(state.total_steps, values)
@@ -233,11 +233,12 @@ def _show_best(state: TrainingState, at: Mark) -> None:
     found.forget()
 
 
-def _stop(state: TrainingState) -> NoReturn:
+def _stop(state: TrainingState, stops: StopRequests) -> NoReturn:
     """End the run, once its checkpoint is whole."""
     state.saver.wait()
     says, step = state.ranks.rank == 0, state.progress.step
-    stop_behind(step, state.total_steps, words="train    ", says=says)
+    total, is_late = state.total_steps, stops.is_late
+    stop_behind(step, total, words="train    ", says=says, is_late=is_late)
 
 
 def _step(state: TrainingState, batch: Batch, *, at: Mark, stop: bool) -> StepOutcome:

@@ -77,15 +77,18 @@ class Stopped(SystemExit):
         self.step = step
 
 
-def stop_behind(step: int, num_steps: int, *, words: str, says: bool) -> NoReturn:
+def stop_behind(
+    step: int, num_steps: int, *, words: str, says: bool, is_late: bool = False
+) -> NoReturn:
     """End a run that has saved a checkpoint behind a step; who `says` so begins with `words`.
 
     Raises:
         Stopped: always.
     """
     if says:
+        why = " at `train.stop.time_limit_minutes`" * is_late
         say(
-            f"{words} stopped behind step {step} of {num_steps}, with a checkpoint; the same "
+            f"{words} stopped{why} behind step {step} of {num_steps}, with a checkpoint; the same "
             "command goes on from there"
         )
     raise Stopped(step)
@@ -99,6 +102,9 @@ class StopRequests:
         self._end = None if limit is None else clock() - gone + limit * 60 - rule.lead_seconds
         self._clock = clock
         self._signalled = False
+        self.is_late = False
+        """Whether the time limit asks for it."""
+
         self._longest = 0.0
         self._before: float | None = None
 
@@ -119,7 +125,8 @@ class StopRequests:
         if self._before is not None:
             self._longest = max(self._longest, now - self._before)
         self._before = now
-        return now + self._longest > self._end
+        self.is_late = now + self._longest > self._end
+        return self.is_late
 
 
 @contextmanager

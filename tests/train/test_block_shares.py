@@ -41,11 +41,12 @@ def test_passes_are_made_for_other_ranks_sake_in_stage_3_alone() -> None:
 
 
 def test_more_ranks_than_blocks_are_refused() -> None:
+    """Of 28 pairs, whose divisors are 1, 2, 4 and on, 8 ranks can have 3 at most."""
     with pytest.raises(ConfigError, match="8 ranks cannot share 7 blocks of 4 pairs") as refused:
         block_share(seven_blocks(), rank=0, world_size=8)
 
     assert refused.value.hint is not None
-    assert "`train.num_processes` to 7 at most, or `train.block_size` to 3" in refused.value.hint
+    assert "`train.num_processes` to 7 at most, or `train.block_size` to 2" in refused.value.hint
 
 
 def test_uneven_shares_are_refused_where_ranks_normalize_together() -> None:

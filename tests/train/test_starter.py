@@ -69,6 +69,14 @@ def test_what_ranks_fail_with_is_passed_on(
     assert "No such file or directory: 'no-such-job'" in capfd.readouterr().err
 
 
+def test_a_rank_that_was_killed_is_told_of(tmp_path: Path) -> None:
+    job = write_job(tmp_path, (tiny_training.end_killed, ()))
+
+    with pytest.raises(launch.StageError, match="a rank was killed by SIGKILL") as caught:
+        launch_ranks(tmp_path, job, num_processes=1)
+    assert "when memory runs out" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [
@@ -111,7 +119,10 @@ def test_ranks_that_do_not_save_in_time_are_killed_and_it_is_said(tmp_path: Path
         assert starter.wait(PATIENCE_SECONDS) == 143
         assert not any(_runs(pid) for pid in pids)
     said = (tmp_path / "said.txt").read_text()
-    assert "train     is killed: it has not saved within 0.5 s (`train.stop.grace_seconds`)" in said
+    assert (
+        "train     is killed: its ranks have not ended within 0.5 s (`train.stop.grace_seconds`)"
+        in said
+    )
 
 
 def test_sigusr1_gives_ranks_the_lead_to_save_in(tmp_path: Path) -> None:
@@ -154,7 +165,8 @@ def test_the_lead_ends(
 
         assert starter.wait(PATIENCE_SECONDS) == 143
         assert not any(_runs(pid) for pid in pids)
-    assert f"train     is killed: it has not saved {said}" in (tmp_path / "said.txt").read_text()
+    killed = f"is killed: its ranks have not ended {said}"
+    assert killed in (tmp_path / "said.txt").read_text()
 
 
 def test_a_starter_that_is_killed_leaves_no_rank(corpus: Corpus, tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ class Saver:
 
     def check(self) -> None: ...
 
+    def is_refused(self) -> bool:
+        return False
+
     def wait(self) -> None: ...
 
 
@@ -45,7 +48,7 @@ def saved_steps(monkeypatch: pytest.MonkeyPatch, *, start: int, every: int) -> l
     def rewind_for(_state: Any, number: int, _outcome: Any) -> Rewind | None:
         return REWIND if number == 6 else None
 
-    stops = SimpleNamespace(are_there=lambda: False)
+    stops = SimpleNamespace(are_there=lambda: False, is_late=False)
     monkeypatch.setattr(loop.passes, "batches", batches)
     monkeypatch.setattr(loop, "stop_requests", lambda *_, **__: nullcontext(stops))
     monkeypatch.setattr(loop, "_sample_hashes", hashes)

@@ -352,6 +352,11 @@ def end_with_a_mistake(what: str) -> None:
     sys.exit(2)
 
 
+def end_killed() -> None:
+    """End as a rank does where memory has run out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def write_device(path: str) -> None:
     """Write what a rank runs on, and which GPUs it may use."""
     from openalign.train import zero
