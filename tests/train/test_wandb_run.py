@@ -3,12 +3,16 @@
 import importlib.util
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openalign.errors import ConfigError
-from openalign.files.names import WANDB_ID
+from openalign.files.names import METRICS_FILE, WANDB_ID
+from openalign.train import wandb_run
 from openalign.train.journal import LOSS, Journal
 from openalign.train.wandb_run import WandbRun, require_wandb
 from openalign.train.watching import Wandb
@@ -59,3 +63,106 @@ def test_the_library_is_not_imported_without_the_setting() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "False"
+
+
+class Outage:
+    """A stand-in for the library while its service is out: what is named in `fails` does so."""
+
+    __spec__ = "that of an installed library"
+
+    def __init__(self, *fails: str) -> None:
+        self.fails = fails
+        self.over = threading.Event()
+
+    def Settings(self, **limits: float | str | bool) -> dict[str, float | str | bool]:  # noqa: N802
+        """Be the library's class."""
+        return limits
+
+    def init(self, **options: Any) -> "Outage":
+        """Begin a run."""
+        assert options["settings"]["init_timeout"] == 30.0
+        assert options["settings"]["finish_timeout"] == wandb_run.FINISH_SECONDS
+        return self._answer("init")
+
+    def define_metric(self, *_: str, **__: str) -> None:
+        """Do nothing."""
+
+    def log(self, _: dict[str, float]) -> None:
+        """Take a point."""
+        self._answer("log")
+
+    def finish(self) -> None:
+        """End the run."""
+        if "hangs" in self.fails:
+            self.over.wait()
+        self._answer("finish")
+
+    def _answer(self, what: str) -> "Outage":
+        if what in self.fails:
+            raise ConnectionError(f"no answer to {what}")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("fails", "told"),
+    [
+        ("init", "no answer to init"),
+        ("log", "no answer to log"),
+        ("finish", "no answer to finish"),
+        ("hangs", "it takes too long to hand over what is left"),
+    ],
+)
+def test_an_outage_of_the_service_costs_curves_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fails: str,
+    told: str,
+) -> None:
+    out = Outage(fails)
+    monkeypatch.setitem(sys.modules, "wandb", out)
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 0.2)
+    (tmp_path / WANDB_ID).write_text("ab12cd34")
+
+    began = time.monotonic()
+    write_steps(tmp_path, first_step=0)
+    out.over.set()
+
+    assert time.monotonic() - began < 60
+    assert len((tmp_path / METRICS_FILE).read_text().splitlines()) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Weights" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"train     Weights & Biases lacks curves of this start: {told}. ")
+    assert (tmp_path / WANDB_ID).read_text() == "ab12cd34"
+
+
+def test_a_first_start_that_the_service_does_not_take_is_refused_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", Outage("init"))
+
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="the run does not begin there: no answer to init"):
+            WandbRun(Wandb(), tmp_path, config={})
+
+
+def test_the_library_gives_up_a_service_that_cannot_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens on that port. The process is another one, as the library keeps its mode."""
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    (tmp_path / WANDB_ID).write_text("ab12cd34")
+    code = (
+        "import sys; from pathlib import Path; from openalign.train import wandb_run, watching; "
+        "wandb_run.BEGIN_SECONDS = 2.0; "
+        "run = wandb_run.WandbRun(watching.Wandb(), Path(sys.argv[1]), config={}); "
+        "run.add(0, {'a': 1.0}); run.close(); print('trained')"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=85)
+
+    assert done.stdout.splitlines()[-1] == "trained"
+    assert "Weights & Biases lacks curves of this start: " in done.stderr
