@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 
 from openalign.errors import ConfigError
-from openalign.files.names import METRICS_FILE, WANDB_ID
+from openalign.files import storage
+from openalign.files.leases import LeasePace, leased
+from openalign.files.names import METRICS_FILE, WANDB_FOLDER, WANDB_ID
 from openalign.train import wandb_run
 from openalign.train.journal import LOSS, Journal
 from openalign.train.wandb_run import WandbRun, require_wandb
 from openalign.train.watching import Wandb
+from openalign.train.work_folder import fetch_beside, local_folders, upload
 
 
 def write_steps(folder: Path, *, first_step: int) -> None:
@@ -40,6 +44,39 @@ def test_a_start_that_goes_on_continues_the_run(
     first, second = (path.read_bytes() for path in written)
     assert all(word in first for word in (LOSS.encode(), b"birds", b"0.5", b"1.5"))
     assert all(word in second for word in (LOSS.encode(), b"birds", b"2.5", b"3.5"))
+
+
+def test_another_machine_continues_the_run_and_the_store_gets_no_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first machine is away after its checkpoint, which took along what lies beside it."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    root = f"memory://{tmp_path.name}"
+    url = f"{root}/train"
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "one"))
+    one = local_folders(url, url)
+    write_steps(one.result, first_step=0)
+    for to, path in one.beside.items():
+        if path.exists():
+            storage.write_bytes(to, path.read_bytes())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "two"))
+    two = local_folders(url, url)
+    fetch_beside(two)
+    write_steps(two.result, first_step=2)
+    pace = LeasePace(expiry_seconds=1, beat_seconds=0.2, poll_seconds=0.01, settle_seconds=0)
+    with leased(f"{root}/lease", url, on_loss=lambda: None, pace=pace) as fence:
+        upload(two.result, url, fence=fence)
+
+    run_id = (one.result / WANDB_ID).read_text()
+    assert list(two.result.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb"))
+    names = [name for name in storage.list_files(url) if not name.startswith("tensorboard/")]
+    assert names == [METRICS_FILE, WANDB_ID]
+    assert storage.read_bytes(f"{url}/{WANDB_ID}").decode() == run_id
+    assert f"{two.result} can be removed once the stage is complete and its {WANDB_FOLDER}/" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_missing_library_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
