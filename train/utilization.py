@@ -5,14 +5,16 @@ computed again to save memory, padding, the loss and the optimizer do not count.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from openalign.train.config import TrainConfig
 from openalign.train.model.towers import build_towers
-from openalign.train.presets import LocalBatchNorm
 
 _T = 1e12
 _PEAKS: tuple[tuple[str, float | None, float], ...] = (
@@ -86,28 +88,51 @@ def products_of(config: TrainConfig) -> Products:
 
     Those of attention grow with the square of a text; their mean up to `max_tokens` is taken.
     """
-    fewest, most = 2, config.model.max_tokens
-    short, long = (_counted(config, num_tokens=count) for count in (fewest, most))
-    per_token = (long - short) / (most - fewest)
-    return Products(per_pair=short - fewest * per_token, per_token=per_token)
-
-
-def _counted(config: TrainConfig, *, num_tokens: int) -> float:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    model, num_pairs = config.model, 2  # batch norm needs as many
-    image_tower = replace(
-        model.image_tower, gradient_checkpointing=False, batch_norm=LocalBatchNorm()
-    )
-    text_tower = replace(model.text_tower, gradient_checkpointing=False)
-    model = replace(model, image_tower=image_tower, text_tower=text_tower)
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        pixels = torch.empty(num_pairs, 3, model.crop_px, model.crop_px)
-        ids = torch.ones(num_pairs, num_tokens, dtype=torch.long)
+    with torch.device("meta"):
         # Not by the towers' own forward pass: there is no autocast on this device.
-        align = build_towers(replace(config, model=model, compile=False), vocabulary_size=100).align
-        image = align.vision_model(pixel_values=pixels).pooler_output
-        seen = torch.zeros(num_pairs, 1, 1, num_tokens)  # a mask would be looked at
-        hidden = align.text_model(input_ids=ids, attention_mask=seen).last_hidden_state
-        (image.sum() + align.text_projection(hidden[:, 0]).sum()).backward()
-    return counter.get_total_flops() / num_pairs
+        align = build_towers(replace(config, compile=False), vocabulary_size=100).align.eval()
+        pixels = torch.empty(1, 3, config.model.crop_px, config.model.crop_px)
+
+        def of_text(num_tokens: int) -> int:
+            ids = torch.ones(1, num_tokens, dtype=torch.long)
+            seen = torch.zeros(1, 1, 1, num_tokens)  # a mask would be looked at
+            return count_products(
+                lambda: align.text_projection(
+                    align.text_model(input_ids=ids, attention_mask=seen).last_hidden_state[:, 0]
+                )
+            )
+
+        fewest, most = 2, config.model.max_tokens
+        short = of_text(fewest)
+        per_token = (of_text(most) - short) / (most - fewest)
+        of_image = count_products(lambda: align.vision_model(pixel_values=pixels))
+    return Products(per_pair=of_image + short - fewest * per_token, per_token=per_token)
+
+
+def count_products(forward: Callable[[], object]) -> int:
+    """Count those of a forward pass and of the backward pass that it asks for, which is not run."""
+    with _Counter() as counter:
+        forward()
+    return counter.total
+
+
+class _Counter(TorchDispatchMode):
+    """Counts an operation once, and once more for each factor whose gradient is wanted.
+
+    PyTorch's own counter takes the gradient of a depthwise kernel for that of a dense one.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        named = kwargs or {}
+        result = func(*args, **named)
+        formula = flop_registry.get(func.overloadpacket)
+        if formula is not None:
+            summand = func.overloadpacket in (torch.ops.aten.addmm, torch.ops.aten.baddbmm)
+            factors = args[1:3] if summand else args[:2]
+            wanted = sum(factor.requires_grad for factor in factors)
+            self.total += formula(*args, **named, out_val=result) * (1 + wanted)
+        return result

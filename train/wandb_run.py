@@ -2,10 +2,12 @@
 
 The library is imported where `train.wandb` is given, and nowhere else. Nothing of it is part of the
 result. The id lies beside the run's other notes: a start that goes on continues the same curves.
+An outage of the service costs curves: training neither ends nor waits long for it.
 """
 
 import importlib.util
 import secrets
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,16 @@ from typing import Any
 from openalign.errors import ConfigError
 from openalign.files import storage
 from openalign.files.names import WANDB_ID
+from openalign.telemetry import say
 from openalign.train.watching import Wandb
 
 _STEP = "step"
+
+BEGIN_SECONDS = 30.0
+"""The other ranks wait so long for a service that does not answer a start."""
+
+FINISH_SECONDS = 5.0
+"""For what is left to hand over: a part of the 25 s that a preempted run has to save and end."""
 
 
 def require_wandb(settings: Wandb | None) -> None:
@@ -37,38 +46,78 @@ class WandbRun:
     def __init__(self, settings: Wandb, folder: Path, *, config: Mapping[str, Any]) -> None:
         """Begin the run of the folder, or go on with it.
 
+        A run that goes on does so without curves where the service cannot be reached.
+
         Raises:
-            ConfigError: the library is not installed, or the service does not take the run.
+            ConfigError: the library is not installed, or the service does not take a new run.
         """
         require_wandb(settings)
         import wandb
 
+        self._run: Any = None
+        self._is_told = False
         path = folder / WANDB_ID
-        if not path.exists():
-            storage.write_text(str(path), secrets.token_hex(4))
+        goes_on = path.exists()
+        run_id = path.read_text().strip() if goes_on else secrets.token_hex(4)
         try:
             self._run = wandb.init(
                 project=settings.project,
                 entity=settings.entity or None,
                 name=settings.name or None,
-                id=path.read_text().strip(),
+                id=run_id,
                 resume="allow",
                 dir=str(folder),
                 config=dict(config),
-                settings=wandb.Settings(console="off", silent=True),
+                settings=wandb.Settings(
+                    console="off",
+                    silent=True,
+                    init_timeout=BEGIN_SECONDS,
+                    finish_timeout=FINISH_SECONDS,  # at the exit of the process as well
+                ),
             )
-        except wandb.Error as error:
-            raise ConfigError(
-                f"`train.wandb`: the run does not begin there: {error}",
-                hint="`wandb login` on this machine, or WANDB_MODE=offline and `wandb sync` later",
-            ) from error
-        # The service's own count only rises; steps that a killed run had not saved come again.
-        self._run.define_metric("*", step_metric=_STEP)
+            # The service's own count only rises; steps that a killed run had not saved come again.
+            self._run.define_metric("*", step_metric=_STEP)
+        except Exception as error:
+            if not goes_on:
+                raise ConfigError(
+                    f"`train.wandb`: the run does not begin there: {error}",
+                    hint="`wandb login` on this machine, or WANDB_MODE=offline and `wandb sync` "
+                    "later",
+                ) from error
+            self._go_on_without(error)
+        if not goes_on:  # an id stands for a run that the service has taken
+            storage.write_text(str(path), run_id)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to curves."""
-        self._run.log({**values, _STEP: step})
+        """Add a point to curves; none is added behind one that failed."""
+        if self._run is not None:
+            try:
+                self._run.log({**values, _STEP: step})
+            except Exception as error:  # noqa: BLE001  # the library's, and those of its connection
+                self._go_on_without(error)
 
     def close(self) -> None:
-        """Hand over what is left."""
-        self._run.finish()
+        """Hand over what is left, as far as that takes seconds."""
+        if self._run is None:
+            return
+        # The library's own limit needs an answer of its process.
+        thread = threading.Thread(target=self._finish, name="wandb-finish", daemon=True)
+        thread.start()
+        thread.join(FINISH_SECONDS + 1)
+        if thread.is_alive():
+            self._go_on_without("it takes too long to hand over what is left")
+
+    def _finish(self) -> None:
+        try:
+            self._run.finish()
+        except Exception as error:  # noqa: BLE001  # as above
+            self._go_on_without(error)
+
+    def _go_on_without(self, why: object) -> None:
+        self._run = None
+        if not self._is_told:
+            self._is_told = True
+            say(
+                f"train     Weights & Biases lacks curves of this start: {why}. They are in "
+                "tensorboard/, and `wandb sync` sends what lies in wandb/"
+            )

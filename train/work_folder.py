@@ -14,11 +14,15 @@ from openalign.files.names import (
     RUN_LOG,
     SKIPPED_FILE,
     VOCABULARY_FILE,
+    WANDB_FOLDER,
     WANDB_ID,
 )
 from openalign.telemetry import say
 
 _LOCAL_WORK = "work"
+_STAY = (f"{_LOCAL_WORK}/", f"{WANDB_FOLDER}/")
+"""Folders of a result that belong to this machine."""
+
 _GOES_ON_WITH = (VOCABULARY_FILE, METRICS_FILE, SKIPPED_FILE, REPLACED_FILE, RUN_LOG, WANDB_ID)
 
 
@@ -88,10 +92,11 @@ def upload(folder: Path, output: str, *, fence: Fence) -> None:
         StageError: another run has taken the lease.
     """
     for name in storage.list_files(str(folder)):
-        if not name.startswith(f"{_LOCAL_WORK}/"):
+        if not name.startswith(_STAY):
             fence.check()
             storage.put(folder / name, storage.join(output, name))
-    say(f"train     {folder} can be removed once the stage is complete")
+    sent = " and its wandb/ is sent" if (folder / WANDB_FOLDER).exists() else ""
+    say(f"train     {folder} can be removed once the stage is complete{sent}")
 
 
 def _short_hash(url: str) -> str:

@@ -53,6 +53,9 @@ REPLACED_FILE = "replaced.jsonl"
 WANDB_ID = "wandb-id.txt"
 """Which run of Weights & Biases shows the curves; for people, as `RUN_LOG` is."""
 
+WANDB_FOLDER = "wandb"
+"""What the library of Weights & Biases keeps on the machine; the name is its own."""
+
 # evaluate
 RESULTS_FILE = "results.json"
 RESAMPLES_FILE = "resamples.parquet"

@@ -8,10 +8,12 @@ from tiny_training import tiny_config, tiny_model
 
 from openalign.telemetry import read_json_lines
 from openalign.train import journal
-from openalign.train.config import TextTower
+from openalign.train.config import ModelConfig, TextTower
+from openalign.train.presets import ImageTower
 from openalign.train.utilization import (
     Products,
     Utilization,
+    count_products,
     peak_of,
     products_of,
     utilization_of,
@@ -41,6 +43,46 @@ def test_a_peak_is_that_of_the_whole_name(
     assert peak_of(name, "fp32") == fp32
 
 
+@pytest.mark.parametrize(
+    ("channels", "side", "groups", "weights"),
+    [(256, 3, 256, 256 * 9), (32, 1, 1, 32 * 32)],
+    ids=["depthwise", "pointwise"],
+)
+def test_a_convolution_has_two_operations_a_weight_and_point(
+    channels: int, side: int, groups: int, weights: int
+) -> None:
+    """Forward they are over 8 x 8 points: 294,912 and 131,072. Each gradient takes as many again.
+
+    The first layer of a tower has one gradient, its weights'; one that is frozen has its input's.
+    """
+    with torch.device("meta"):
+        layer = torch.nn.Conv2d(channels, channels, side, padding="same", groups=groups, bias=False)
+        pixels, maps = (torch.empty(1, channels, 8, 8, requires_grad=at) for at in (False, True))
+    forward = 2 * weights * 64
+
+    assert count_products(lambda: layer(maps)) == 3 * forward
+    assert count_products(lambda: layer(pixels)) == 2 * forward
+    layer.requires_grad_(requires_grad=False)
+    assert count_products(lambda: layer(maps)) == 2 * forward
+    assert count_products(lambda: layer(pixels)) == forward
+
+
+@pytest.mark.parametrize("recomputes", [False, True], ids=["kept", "recomputed"])
+def test_the_image_tower_of_b0_has_six_times_its_products_a_pixel(*, recomputes: bool) -> None:
+    """B0 has 0.39 billion products forward at 224 px (EfficientNet, table 2), of which ours lacks
+    the head: 320 x 1,280 weights at 7 x 7 points, and a classifier of 1,280 x 1,000.
+
+    What is left are 0.37 billion, each two operations, three times. The text's are taken off.
+    """
+    tower = ImageTower(preset="b0", gradient_checkpointing=recomputes)
+    model = ModelConfig(image_tower=tower, text_tower=TextTower(preset="mini"), crop_px=224)
+
+    expected = 6 * (0.39e9 - 320 * 1280 * 49 - 1280 * 1000)
+
+    of_pair = products_of(tiny_config(model=model)).per_pair
+    assert of_pair == pytest.approx(expected, rel=0.03)
+
+
 def test_a_tokens_products_are_those_of_the_layers_matrices() -> None:
     """A layer has 12 h^2 weights, each with 2 operations forward and 4 backward. Attention adds, by
     a token, 4 h for each token that it sees, and twice that backward.
@@ -63,9 +105,20 @@ def test_a_larger_text_tower_leaves_the_rest_of_a_pair() -> None:
 
 
 def test_what_is_frozen_has_no_backward_pass() -> None:
-    assert products_of(tiny_config(frozen=("text_tower",))).per_token == pytest.approx(
-        products_of(tiny_config()).per_token / 3
-    )
+    trained = products_of(tiny_config())
+
+    text_frozen = products_of(tiny_config(frozen=("text_tower",)))
+    assert text_frozen.per_token == pytest.approx(trained.per_token / 3)
+    image_frozen = products_of(tiny_config(frozen=("image_tower",)))
+    assert image_frozen.per_token == trained.per_token
+    assert image_frozen.per_pair < 0.4 * trained.per_pair
+
+
+def test_gradients_go_through_frozen_layers_above_trained_ones() -> None:
+    """Those of the frozen weights alone are missing: 4 of 6 operations stay, of attention all."""
+    frozen = products_of(tiny_config(frozen=("text_tower.encoder",)))
+
+    assert frozen.per_token == pytest.approx(2 * 24 * 32**2 + 3 * 4 * 32 * 18)
 
 
 def test_the_share_is_of_all_devices() -> None:
