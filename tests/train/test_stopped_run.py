@@ -102,7 +102,10 @@ def test_a_time_limit_counts_from_the_command_and_the_next_start_goes_on(tmp_pat
         said.append(done.stderr)
 
     assert codes == [STOPPED, 0], said
-    assert "stopped behind step 1 of 8, with a checkpoint" in said[0]
+    assert (
+        "stopped at `train.stop.time_limit_minutes` behind step 1 of 8, with a checkpoint"
+        in said[0]
+    )
     assert "goes on from step 1" in said[1]
     steps = read_json_lines((pipelines.parent / "run" / "train" / "metrics.jsonl").read_text())
     assert [line["step"] for line in steps] == [0, 1, 2, 3, 4, 5, 6, 7]
