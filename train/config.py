@@ -5,6 +5,7 @@ from typing import Literal
 
 from openalign.settings.fields import refused, runtime, runtime_factory, usually_called
 from openalign.settings.limits import not_negative, positive, share
+from openalign.train.monitoring import Validation, Wandb
 from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
 from openalign.train.starting_points import FromModel, FromRun, FromTowers
 from openalign.train.stopping import Stopping
@@ -17,7 +18,6 @@ from openalign.train.updates import (
     SkipSpikes,
     Temperature,
 )
-from openalign.train.watching import Validation, Wandb
 
 _LARGEST_BLOCK_BY_DEFAULT = 256
 """The paper's batch then has 64 blocks: as many ranks can share it, each in a single pass."""

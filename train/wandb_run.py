@@ -16,7 +16,7 @@ from openalign.errors import ConfigError
 from openalign.files import storage
 from openalign.files.names import WANDB_ID
 from openalign.telemetry import say
-from openalign.train.watching import Wandb
+from openalign.train.monitoring import Wandb
 
 _STEP = "step"
 

@@ -122,11 +122,8 @@ def start_engine(
     import deepspeed
 
     together(partial(guard.check_towers, towers))
-    settings = deepspeed_settings(
-        config,
-        world_size=ranks.world_size,
-        num_parameters=sum(parameter.numel() for parameter in towers.parameters()),
-    )
+    count = sum(parameter.numel() for parameter in towers.parameters())
+    settings = deepspeed_settings(config, world_size=ranks.world_size, num_parameters=count)
     # Its one warning here says that our optimizer is none of its own.
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     engine, *_ = deepspeed.initialize(

@@ -89,9 +89,10 @@ def hashes_of(
     try:
         if moved is None:
             _add_hashes(hashes, unknown)
-        for url in unknown if moved else ():
-            hashes[url] = _sha256_of(url, moved)
-            keep()  # such a process may be killed
+        else:
+            for url in unknown:
+                hashes[url] = _sha256_of(url, moved)
+                keep()  # such a process may be killed
     finally:  # what was read before an interruption is not read again
         keep()
     return {url: hashes[place] for url, place in places.items() if place in hashes}

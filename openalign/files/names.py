@@ -48,7 +48,7 @@ REWOUND_FILE = "rewound.jsonl"
 """Each loss spike for which steps were undone, with its pairs."""
 
 REPLACED_FILE = "replaced.jsonl"
-"""The pairs whose image could not be decoded, and why. For people: ranks write it as they go."""
+"""The pairs whose image could not be decoded, and why. For people: it grows at checkpoints."""
 
 WANDB_ID = "wandb-id.txt"
 """Which run of Weights & Biases shows the curves; for people, as `RUN_LOG` is."""

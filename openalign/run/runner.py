@@ -8,7 +8,7 @@ from dataclasses import replace
 from openalign.engines.live_counts import clear_live, read_live
 from openalign.errors import ConfigError, StageError
 from openalign.files import storage
-from openalign.files.manifest import WORK, Manifest, StageInputs, StageResult
+from openalign.files.manifest import WORK, Manifest, StageFolder, StageInputs, StageResult
 from openalign.files.sealed import lost_files
 from openalign.run import consent, messages, preflight, readiness
 from openalign.run.contract import Run, Stage, StageSetup
@@ -152,13 +152,7 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     folder.finish_swap()
     manifest = folder.read()
     is_current = manifest is not None and manifest.fingerprint == inputs.fingerprint
-    is_whole = not (
-        manifest is not None
-        and is_current
-        and stage.makes_lost_files
-        and lost_files(folder, manifest)
-    )
-    if manifest is not None and is_current and is_whole:
+    if manifest is not None and is_current and not _has_lost(folder, stage, manifest):
         # A damaged file may be whole by now where no fingerprint shows it, as on a web server.
         if not (run.replace and manifest.damaged_files):
             messages.say_up_to_date(stage, manifest)
@@ -170,6 +164,11 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     if manifest is not None and not is_current:
         messages.say_why(stage, messages.changes(manifest, inputs))
     return None
+
+
+def _has_lost(folder: StageFolder, stage: Stage, manifest: Manifest) -> bool:
+    """Tell whether a file of the result is gone, of a stage that makes such files again."""
+    return stage.makes_lost_files and bool(lost_files(folder, manifest))
 
 
 def _require_consent(

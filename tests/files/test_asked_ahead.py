@@ -66,8 +66,10 @@ def test_a_stretch_that_is_larger_than_the_room_is_read_ahead_alone(store: Store
     ahead.ask(stretches(2))
 
     wait_for(lambda: len(store.begun) == 1, "the first")
-    ahead.read(stretches(2)[0])
+    store.num_taken += 1
+    assert ahead.read(stretches(2)[0]) == bytes(LENGTH)
     wait_for(lambda: len(store.begun) == 2, "the second")
+    assert store.most_bytes == LENGTH
 
 
 def test_what_is_dropped_makes_room_and_is_read_again_where_it_is_wanted(store: Store) -> None:
