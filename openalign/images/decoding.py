@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 
 from openalign.images import png_chunks, samples
 from openalign.images.headers import decoder_errors, forget_xmp, open_header, orientation_of
+from openalign.images.jpeg_headers import plain_size
 from openalign.images.jpeg_scans import require_few_scans, with_end
 
 JPEG_FORMATS = ("JPEG", "MPO")
@@ -100,9 +101,14 @@ def decode_array(
         ImageError: the bytes are no image, too large a one, or broken.
     """
     with decoder_errors(content):
+        size = plain_size(content)
+        if size is not None:
+            require_few_scans(content)
+            if (colors := _decode_fast(content, size, min_side_px, scales)) is not None:
+                return colors
         header = open_header(content)
         forget_xmp(header)
-        if header.format in JPEG_FORMATS and _is_plain(header):
+        if size is None and header.format in JPEG_FORMATS and _is_plain(header):
             require_few_scans(content)
             colors = _decode_fast(content, header.size, min_side_px, scales)
             if colors is not None:
