@@ -29,6 +29,7 @@ _HINTS = {
     "logged in (`hf auth login`)"
 }
 _HINT = "see that the name, the network and your credentials are right"
+_LOCAL_HINT = "see that the name is right, and that you may read it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +173,10 @@ def reachable(url: str) -> Generator[None]:
     except OpenAlignError:
         raise
     except Exception as error:
-        scheme = url.partition("://")[0]
-        raise InputError(
-            f"{url} cannot be read: {_said(error)}", hint=_HINTS.get(scheme, _HINT)
-        ) from error
+        hint = _LOCAL_HINT
+        if not storage.is_local(url):
+            hint = _HINTS.get(url.partition("://")[0], _HINT)
+        raise InputError(f"{url} cannot be read: {_said(error)}", hint=hint) from error
 
 
 def _said(error: Any) -> str:

@@ -165,9 +165,15 @@ def open_read(url: str) -> IO[bytes]:
 
 
 def size_of(url: str) -> int:
-    """Return a file's length in bytes."""
+    """Return a file's length in bytes.
+
+    Raises:
+        InputError: its server does not tell.
+    """
     fs, path = file_system(url)
-    return int(fs.size(path))
+    if (size := fs.size(path)) is None:
+        raise InputError(f"{url}: its server does not tell how long it is")
+    return int(size)
 
 
 def list_files(folder: str, *, suffix: str = "") -> list[str]:

@@ -103,7 +103,7 @@ def test_a_benchmark_that_is_not_there_is_told_before_anything_is_gathered(
     ("path", "said"),
     [
         ("align", "`train.model.text_tower` is num_layers 4, hidden_size 256, num_heads 4, and "),
-        ("nowhere", "nowhere cannot be read: there is no such file or folder"),
+        ("nowhere", "`train.init_from.path` is nowhere, which is "),
     ],
 )
 def test_what_training_cannot_begin_from_is_told_before_anything_is_gathered(

@@ -2,10 +2,14 @@
 
 The library fills what a file lacks with random numbers, and passes over what does not fit. Here
 every tensor must be there, under its name and in its shape. Nothing is unpickled.
+
+What the files' headers tell can be checked alone, before anything is copied or hashed.
 """
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +19,9 @@ from torch import Tensor
 from transformers import AlignModel, AlignTextConfig, AlignTextModel
 
 from openalign.errors import InputError
-from openalign.files.folder import Folder
+from openalign.files import storage
+from openalign.files.folder import Folder, reachable
+from openalign.files.lfs import POINTER, refuse_pointer
 from openalign.train.model.architecture import Architecture, TextConfig, read_architecture
 from openalign.train.saved_files import CONFIG_FILE, INDEX_FILE, weight_files, weight_map
 
@@ -39,6 +45,12 @@ _OLD_NAMES = {".gamma": ".weight", ".beta": ".bias"}
 
 _DTYPES = {torch.float32: ("F32", "F16", "BF16"), torch.int64: ("I64",)}
 _SHOWN = 3
+_LENGTH_BYTES = 8
+"""The length of the length of a file's header, by the format."""
+
+_MOST_HEADER_BYTES = 100_000_000
+"""The longest header that the format allows."""
+
 _LAYERS_BUILT = 256
 """So many layers are described fast, whatever the file holds: to say which tensors it lacks."""
 
@@ -55,6 +67,10 @@ class _SavedTensor:
     shape: tuple[int, ...]
 
 
+_ReadHeader = Callable[[Folder, str], Mapping[str, _SavedTensor]]
+"""Returns the tensors of a file, by name."""
+
+
 def load_align(folder: Folder) -> AlignModel:
     """Return a folder's model: fp32, on the CPU, in evaluation mode, without the text pooler.
 
@@ -63,23 +79,23 @@ def load_align(folder: Folder) -> AlignModel:
     Raises:
         InputError: the files are not those of one whole ALIGN; names what is missing or wrong.
     """
-    names = weight_files(folder)
-    architecture = read_architecture(folder)
-    saved = _headers(folder, names)
-    if architecture.num_layers > max(len(saved), _LAYERS_BUILT):
-        raise InputError(
-            f"{folder.url_of(names[0])} holds {len(saved)} tensors; {CONFIG_FILE} describes "
-            f"{architecture.num_layers} layers and blocks, each of which has several"
-        )
-    align = _without_weights(folder, architecture)
+    align, saved = _checked_align(folder, _header)
     wanted = align.state_dict()
-    _check(folder.url_of(names[0]), saved, wanted)
     align.load_state_dict(_tensors(folder, saved, wanted), assign=True)
-    positions = torch.arange(architecture.text_config.max_position_embeddings).expand(1, -1)
     embeddings = align.text_model.embeddings  # two buffers of it are in no file
+    positions = torch.arange(embeddings.position_embeddings.num_embeddings).expand(1, -1)
     embeddings.register_buffer("position_ids", positions, persistent=False)
     embeddings.register_buffer("token_type_ids", torch.zeros_like(positions), persistent=False)
     return align.eval()
+
+
+def check_align(folder: Folder) -> None:
+    """Find what `load_align` would refuse, but for numbers that are not finite.
+
+    Raises:
+        InputError: the files are not those of one whole ALIGN; names what is missing or wrong.
+    """
+    _checked_align(folder, _header_from_afar)
 
 
 def load_bert(folder: Folder, text: TextConfig) -> dict[str, Tensor]:
@@ -90,8 +106,42 @@ def load_bert(folder: Folder, text: TextConfig) -> dict[str, Tensor]:
     Raises:
         InputError: the files are not those of one whole BERT; names what is missing or wrong.
     """
+    return _tensors(folder, *_checked_bert(folder, text, _header))
+
+
+def check_bert(folder: Folder, text: TextConfig) -> None:
+    """Find what `load_bert` would refuse, but for numbers that are not finite.
+
+    Raises:
+        InputError: the files are not those of one whole BERT; names what is missing or wrong.
+    """
+    _checked_bert(folder, text, _header_from_afar)
+
+
+def _checked_align(
+    folder: Folder, header: _ReadHeader
+) -> tuple[AlignModel, Mapping[str, _SavedTensor]]:
+    """Return a folder's model without its numbers, and the tensors that hold them."""
     names = weight_files(folder)
-    saved = {_name_in_tower(name): tensor for name, tensor in _headers(folder, names).items()}
+    architecture = read_architecture(folder)
+    saved = _headers(folder, names, header)
+    if architecture.num_layers > max(len(saved), _LAYERS_BUILT):
+        raise InputError(
+            f"{folder.url_of(names[0])} holds {len(saved)} tensors; {CONFIG_FILE} describes "
+            f"{architecture.num_layers} layers and blocks, each of which has several"
+        )
+    align = _without_weights(folder, architecture)
+    _check(folder.url_of(names[0]), saved, align.state_dict())
+    return align, saved
+
+
+def _checked_bert(
+    folder: Folder, text: TextConfig, header: _ReadHeader
+) -> tuple[Mapping[str, _SavedTensor], Mapping[str, Tensor]]:
+    """Return the tensors of a BERT's tower, and what they are needed for, by an ALIGN's names."""
+    names = weight_files(folder)
+    found = _headers(folder, names, header)
+    saved = {_name_in_tower(name): tensor for name, tensor in found.items()}
     saved = {
         n: t for n, t in saved.items() if n.startswith(_BERT_PARTS) and _TOWER + n not in _UNUSED
     }
@@ -101,7 +151,7 @@ def load_bert(folder: Folder, text: TextConfig) -> dict[str, Tensor]:
         )
     wanted = tower.state_dict()
     _check(folder.url_of(names[0]), saved, wanted)
-    return _tensors(folder, saved, wanted)
+    return saved, wanted
 
 
 def _name_in_tower(name: str) -> str:
@@ -129,22 +179,13 @@ def _without_weights(folder: Folder, architecture: Architecture) -> AlignModel:
     return align
 
 
-def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _SavedTensor]:
+def _headers(folder: Folder, names: Sequence[str], header: _ReadHeader) -> dict[str, _SavedTensor]:
     """Return all tensors of the files, by name; no tensor is read."""
     shard_of = weight_map(folder) if names[0] == INDEX_FILE else None
     saved: dict[str, _SavedTensor] = {}
     for file in names if shard_of is None else names[1:]:
-        try:
-            with safe_open(folder.path(file), framework="pt") as tensors:
-                found = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
-                saved |= {
-                    name: _SavedTensor(
-                        file=file, name=name, dtype=t.get_dtype(), shape=tuple(t.get_shape())
-                    )
-                    for name, t in found.items()
-                }
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{folder.url_of(file)} is no file of weights: {error}") from error
+        found = header(folder, file)
+        saved |= found
         listed = {name for name, of in (shard_of or {}).items() if of == file}
         if shard_of is not None and listed != found.keys():
             raise InputError(
@@ -152,6 +193,50 @@ def _headers(folder: Folder, names: Sequence[str]) -> dict[str, _SavedTensor]:
                 + _counted({"missing": listed - found.keys(), "unlisted": found.keys() - listed})
             )
     return saved
+
+
+def _header(folder: Folder, file: str) -> Mapping[str, _SavedTensor]:
+    """Return the tensors of a file that is read."""
+    return _tensors_listed(folder.path(file), file, folder.url_of(file))
+
+
+def _tensors_listed(path: Path, file: str, url: str) -> Mapping[str, _SavedTensor]:
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118
+            return {
+                name: _SavedTensor(
+                    file=file, name=name, dtype=t.get_dtype(), shape=tuple(t.get_shape())
+                )
+                for name, t in slices.items()
+            }
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{url} is no file of weights: {error}") from error
+
+
+def _header_from_afar(folder: Folder, file: str) -> Mapping[str, _SavedTensor]:
+    """Return the tensors of a file of which nothing but the header is read.
+
+    A file of safetensors is the header's length in 8 bytes, the header, and the tensors. The
+    library judges it: it is given a file that has a hole where the tensors are.
+    """
+    url = folder.url_of(file)
+    with reachable(url):
+        try:
+            num_bytes = storage.size_of(url)
+        except InputError:
+            return _header(folder, file)  # the whole file tells
+        with storage.open_read(url) as source:  # some servers answer a range with all there is
+            start = source.read(len(POINTER))
+            refuse_pointer(url, start)
+            length = int.from_bytes(start[:_LENGTH_BYTES], "little")
+            more = min(length, _MOST_HEADER_BYTES) - (len(start) - _LENGTH_BYTES)
+            start += source.read(max(more, 0))
+    with tempfile.NamedTemporaryFile(prefix="openalign-", suffix=".safetensors") as likeness:
+        likeness.write(start[: _LENGTH_BYTES + length])
+        likeness.truncate(num_bytes)
+        likeness.flush()
+        return _tensors_listed(Path(likeness.name), file, url)
 
 
 def _check(url: str, saved: Mapping[str, _SavedTensor], wanted: Mapping[str, Tensor]) -> None:

@@ -19,7 +19,7 @@ from openalign.train.data.saved_tokenizer import Bounds, length_settings, load_t
 from openalign.train.data.words import WordRules
 from openalign.train.model.architecture import Architecture, check_image_size, read_architecture
 from openalign.train.model.pretrained import Pretrained, Words
-from openalign.train.model.weights import load_align
+from openalign.train.model.weights import check_align, load_align
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.saved_files import (
     PREPROCESS_FILE,
@@ -61,6 +61,8 @@ def read(
         words = cut_at(words, settings.max_tokens)
         preprocess = with_words(preprocess, words.tokenizer)
         _check_image_size(url, architecture, settings.crop_px)
+        if not with_weights:
+            check_align(files)
         pretrained = Pretrained(
             vision=architecture.vision_config,
             text=text,

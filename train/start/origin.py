@@ -5,6 +5,7 @@ nothing, a byte that is changed makes another run.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from openalign.errors import InputError
@@ -55,6 +56,7 @@ def fingerprint(start: StartingPoint, *, cache: str) -> str:
     Raises:
         InputError: it is not there, or not what it must be.
     """
+    _check_there(start)
     urls = files_of(start)
     hashes = hashes_of(urls.values(), cache=cache)
     gone = [url for url in urls.values() if url not in hashes]
@@ -79,6 +81,24 @@ def files_of(start: StartingPoint) -> dict[str, str]:
         found = {name: files.url_of(name) for name in model_files(files)}
     checkpoint = last_checkpoint(start)
     return found if checkpoint is None else found | {CHECKPOINT: checkpoint.manifest}
+
+
+def _check_there(start: StartingPoint) -> None:
+    """See that what a path of this machine leads to is there, and say which setting named it."""
+    match start:
+        case FromModel():
+            named = {"path": start.path}
+        case FromRun():  # of which more is known than that
+            named = {}
+        case FromTowers():
+            named = {"text": start.text, "image.path": start.image.path if start.image else ""}
+    for name, url in named.items():
+        if url and storage.is_local(url) and not storage.exists(url):
+            where = "" if Path(url).is_absolute() else f", which is {storage.absolute(url)}"
+            raise InputError(
+                f"`train.init_from.{name}` is {url}{where}, and nothing is there",
+                hint="name what is on this machine, or a URL such as hf://kakaobrain/align-base",
+            )
 
 
 def last_checkpoint(start: StartingPoint) -> LastCheckpoint | None:

@@ -20,7 +20,7 @@ from openalign.train.data.saved_tokenizer import Bounds
 from openalign.train.model.architecture import TextConfig, VisionConfig, read_bert
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.pretrained import Pretrained, Words
-from openalign.train.model.weights import load_bert
+from openalign.train.model.weights import check_bert, load_bert
 from openalign.train.presets import TextShape
 from openalign.train.start import efficientnet
 from openalign.train.start.agreement import KnownModel, agreed
@@ -69,6 +69,8 @@ def read(start: FromTowers, model: ModelConfig, *, with_weights: bool) -> ReadOr
                 read_weights = load_bert(files, text)
                 weights |= {f"text_model.{name}": t for name, t in read_weights.items()}
                 hashes |= _hashes(files)
+            else:
+                check_bert(files, text)
     return ReadOrigin(
         model=model,
         pretrained=Pretrained(

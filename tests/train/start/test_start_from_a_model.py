@@ -25,7 +25,13 @@ from openalign.train.model.towers import build_towers
 from openalign.train.presets import ImageShape, TextShape
 from openalign.train.start import begin, origin
 from openalign.train.start.model_reading import check_texts, word_rules
-from openalign.train.starting_points import FromModel, FromRun
+from openalign.train.starting_points import (
+    FromModel,
+    FromRun,
+    FromTowers,
+    ImageWeights,
+    StartingPoint,
+)
 
 TEXTS = ["a red square", "Red, café!", "日本の猫 🍎", "word " * 80]
 
@@ -334,6 +340,39 @@ def test_a_model_that_was_changed_since_it_was_hashed_is_refused(folder: Path) -
 
     with pytest.raises(StageError, match="was changed since the run was started"):
         begin.begin(config_from(folder), content=content)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (FromModel(path="none"), "path"),
+        (FromTowers(text="none"), "text"),
+        (
+            FromTowers(image=ImageWeights(path="none", architecture="efficientnet_b0")),
+            "image.path",
+        ),
+    ],
+)
+def test_a_path_to_nothing_is_told_with_its_setting_and_where_it_leads(
+    start: StartingPoint, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(InputError) as refused:
+        origin.fingerprint(start, cache=str(tmp_path / "hashes.json"))
+
+    assert str(refused.value) == (
+        f"`train.init_from.{name}` is none, which is {tmp_path}/none, and nothing is there"
+    )
+    assert "network" not in str(refused.value.hint)
+
+
+def test_weights_of_another_shape_are_found_before_anything_is_read(folder: Path) -> None:
+    """What `--prepare` and a run's first look find, ranks need not find hours later."""
+    edit_json(folder / "config.json", projection_dim=64)
+
+    with pytest.raises(InputError, match="`projection_dim` 64 must be the width"):
+        begin.check(config_from(folder))
 
 
 def test_a_run_that_is_not_complete_is_refused(tmp_path: Path) -> None:
