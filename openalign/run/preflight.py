@@ -70,6 +70,16 @@ def check_num_pairs(run: Run, manifest: Manifest | None, *, behind: str) -> None
         )
 
 
+def check_selected(run: Run, name: str) -> None:
+    """Check that the pairs that are there are enough, where `name` is the stage that trains.
+
+    Raises:
+        ConfigError: the batch or the warm-up is too large for so few pairs.
+    """
+    if name == "train":
+        check_num_pairs(run, run.folder("select").read(), behind="select")
+
+
 def _check_known_pairs(run: Run, names: Sequence[str]) -> None:
     """Compare with the last stage that is complete, or say what will be needed."""
     complete = [name for name in _GATHER if name not in names]

@@ -163,6 +163,7 @@ def _present_result(run: Run, stage: Stage, inputs: StageInputs) -> Manifest | N
     _require_consent(run, stage, inputs, manifest)
     if manifest is not None and not is_current:
         messages.say_why(stage, messages.changes(manifest, inputs))
+    preflight.check_selected(run, stage.name)
     return None
 
 

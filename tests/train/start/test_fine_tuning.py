@@ -255,6 +255,18 @@ def test_a_setting_that_contradicts_the_model_ends_the_run_before_it_trains(
     assert "starts 1 rank" not in refused.stderr
 
 
+@pytest.mark.parametrize("prepare", [(), ("--prepare",)])
+def test_a_batch_that_is_larger_than_the_data_ends_the_run_before_it_trains(
+    prepare: tuple[str, ...], pipelines: Path
+) -> None:
+    sizes = ("train.global_batch_size=4096", "train.block_size=4096")
+    refused = train(pipelines, *sizes, "--yes", *prepare)
+
+    assert refused.returncode == 2
+    assert "error: training needs at least 4,096 pairs, and select left " in refused.stderr
+    assert "starts 1 rank" not in refused.stderr
+
+
 def test_a_tokenizer_that_knows_no_word_of_the_texts_ends_the_run_before_it_trains(
     pipelines: Path, tmp_path: Path
 ) -> None:
