@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-import train_cpu
+import training_contestants
 from contestants import child_words, cpu_seconds, one_run
 
 from openalign.host_memory import keep_freed_memory
@@ -27,13 +27,13 @@ SKIPPED = 2
 WORKS = ("embed", "train")
 
 
-def work_of(name: str, size: train_cpu.Size) -> Callable[[], Any]:
+def work_of(name: str, size: training_contestants.Size) -> Callable[[], Any]:
     """Return what takes one batch."""
     import torch
 
     from openalign.train.model.towers import build_towers
 
-    config = train_cpu.config_of(size, num_steps=1, cached=True, zero_stage=0, ranks=1)
+    config = training_contestants.config_of(size, num_steps=1, cached=True, zero_stage=0, ranks=1)
     model: Any = build_towers(config, vocabulary_size=size.vocabulary).align
     pixels = torch.rand(size.batch, 3, size.crop_px, size.crop_px)
     pixels = pixels.to(memory_format=torch.channels_last)
@@ -61,7 +61,7 @@ def run_child(words: list[str]) -> None:
     if rule == "kept":
         assert keep_freed_memory()
     torch.set_num_threads(1)
-    take = work_of(name, train_cpu.SIZES[size])
+    take = work_of(name, training_contestants.SIZES[size])
     for _ in range(SKIPPED):
         take()
     began, faults = cpu_seconds(), num_faults()
@@ -106,7 +106,9 @@ def main() -> None:
         run_child(words)
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", choices=train_cpu.SIZES, default=["demo", "b3+mini"])
+    parser.add_argument(
+        "--sizes", nargs="+", choices=training_contestants.SIZES, default=["demo", "b3+mini"]
+    )
     parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args()

@@ -150,15 +150,15 @@ def our_step(size: Size, config: Any, ranks: Any, feed: Feed | None) -> Step:
 @contextmanager
 def fed(size: Size, config: Any, ranks: Any, folder: Path) -> Generator[Feed]:
     """Yield what feeds the trainer, from shards of the form that `fetch` writes."""
-    import train_cpu
+    import training_contestants
     from feed import SIZES as STORED
     from feed import write_corpus
 
     from openalign.train.state import open_pairs
 
     write_corpus(folder, STORED["stored"], max(4 * size.batch, 256))
-    index, shards = train_cpu.index_and_shards(folder)
-    words = train_cpu.word_pieces(VOCABULARY)
+    index, shards = training_contestants.index_and_shards(folder)
+    words = training_contestants.word_pieces(VOCABULARY)
     with (
         closing(open_pairs(config, index, words, shards, device=ranks.device)) as data,
         closing(
