@@ -95,6 +95,7 @@ class Journal:
         """Lines of this rank's files, by their names."""
 
         self._folder = folder
+        self._total_steps = total_steps
         self._metrics = JsonLines(folder / METRICS_FILE)
         self._skipped = JsonLines(folder / SKIPPED_FILE)
         self._rewound = folder / REWOUND_FILE
@@ -107,9 +108,11 @@ class Journal:
         self._noted = -math.inf  # never: the clock may be at 0
         self._check = check
 
-    def started(self, **values: int) -> None:
-        """Note a start of the run: its first step, and what ranks it has."""
-        self._times.write(time=time.time(), **values)
+    def started(self, step: int, num_pairs: int, **values: int) -> None:
+        """Note and tell a start of the run: its first step, its pairs, and what ranks it has."""
+        self._times.write(time=time.time(), step=step, **values)
+        left, total = self._total_steps - step, self._total_steps
+        say(f"train     {left:,} of {total:,} steps are left, on {num_pairs:,} pairs")
 
     def tell_lost(self, num_lines: Mapping[str, int]) -> None:
         """Say and note where a file lacks some of the lines that a checkpoint has counted.

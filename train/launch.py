@@ -247,7 +247,6 @@ def _environment(count: int, num_gpus: int, added: Mapping[str, str]) -> dict[st
     environment = {
         **({} if num_gpus else {"DS_ACCELERATOR": "cpu"}),  # else it looks for GPUs, and warns
         "OMP_NUM_THREADS": str(threads),  # else every rank takes all cores
-        "TOKENIZERS_PARALLELISM": "false",
         "PYTHONUNBUFFERED": "1",
         **os.environ,
         **added,

@@ -95,6 +95,8 @@ def run(spec: TrainingSpec) -> None:
         fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
+        if ranks.rank == 0:
+            say("train     the ranks have met; reads what is trained on")
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config, ranks.world_size))
         begin = partial(start.begin, config, content=spec.inputs.contents.get(INIT_FROM, ""))
         paths, beginning = slow_on_every_rank(

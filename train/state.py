@@ -35,6 +35,7 @@ from openalign.train.data.vocabulary import load_vocabulary, save_vocabulary, vo
 from openalign.train.journal import Journal
 from openalign.train.model.export import preprocess_of
 from openalign.train.model.pretrained import Pretrained
+from openalign.train.model.tensors import trained_parameters, unmoved_tensors
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
@@ -347,8 +348,8 @@ def _require_room(
     config: TrainConfig,
 ) -> None:
     needed = room.bytes_of_checkpoint(
-        zero.trained_parameters(towers).values(),
-        zero.unmoved_tensors(towers).values(),
+        trained_parameters(towers).values(),
+        unmoved_tensors(towers).values(),
         num_kept=len(optimizer.kept),
     )
     # The oldest goes once the newest is whole; under a URL each passes through this machine.
@@ -385,7 +386,7 @@ def _journal(
         utilization=utilization_of(config, device=ranks.device, world_size=ranks.world_size),
     )
     opened.tell_lost(progress.num_lines)
-    opened.started(step=start.step, ranks=start.world_size, zero_stage=start.zero_stage)
+    opened.started(start.step, len(data), ranks=start.world_size, zero_stage=start.zero_stage)
     size = config.global_batch_size
     opened.rewound(
         [

@@ -56,6 +56,7 @@ class WandbRun:
 
         self._run: Any = None
         self._is_told = False
+        self._folder = folder
         path = folder / WANDB_ID
         goes_on = path.exists()
         run_id = path.read_text().strip() if goes_on else secrets.token_hex(4)
@@ -110,6 +111,11 @@ class WandbRun:
     def _finish(self) -> None:
         try:
             self._run.finish()
+            if self._run.offline:
+                say(
+                    "train     Weights & Biases was offline: `wandb sync` sends the curves of "
+                    f"this start from wandb/ in {self._folder}, or where that was moved since"
+                )
         except Exception as error:  # noqa: BLE001  # as above
             self._go_on_without(error)
 

@@ -19,6 +19,7 @@ from openalign.train import guard
 from openalign.train.config import TrainConfig
 from openalign.train.launch import VISIBLE_GPUS
 from openalign.train.local_ranks import free_port, is_rank, rank_environment
+from openalign.train.model.tensors import kept_buffers, trained_parameters
 from openalign.train.optim.lamb import Piece, ShardedOptimizer, ShardLayout
 from openalign.train.ranks import PATIENCE, RankGroup, device_of_rank, together
 
@@ -44,6 +45,8 @@ def joined_ranks() -> Generator[RankGroup]:
     gpu = torch.cuda.is_available() and os.environ.get("DS_ACCELERATOR") != "cpu"
     device = device_of_rank() if gpu else torch.device("cpu")
     guard.check_environment(on_cpu=not gpu)
+    # One thread makes batches: what several gain on a text they lose by waiting for each other.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not gpu:
         keep_freed_memory()
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
@@ -211,11 +214,6 @@ def _check_shards(engine: Any, optimizer: ShardedOptimizer) -> None:
     together(partial(guard.check_misplaced, misplaced))
 
 
-def trained_parameters(towers: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that have a gradient, by name, in the order of their numbers."""
-    return {name: p for name, p in towers.named_parameters() if p.requires_grad}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPiece:
     """The part of one parameter that this rank's optimizer updates."""
@@ -341,18 +339,6 @@ def _is_cut(parameter: Any) -> bool:
     from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
 
     return hasattr(parameter, "ds_id") and parameter.ds_status is not ZeroParamStatus.AVAILABLE
-
-
-def kept_buffers(towers: nn.Module) -> dict[str, Tensor]:
-    """Return the buffers that belong to a model, without those that its settings determine."""
-    kept = set(towers.state_dict())
-    return {name: buffer for name, buffer in towers.named_buffers() if name in kept}
-
-
-def unmoved_tensors(towers: nn.Module) -> dict[str, Tensor]:
-    """Return what no optimizer moves: the kept buffers, and the parameters that are frozen."""
-    frozen = {name: p for name, p in towers.named_parameters() if not p.requires_grad}
-    return kept_buffers(towers) | frozen
 
 
 def whole_weights(engine: Any) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from openalign.train.config import TrainConfig
 from openalign.train.data.order import seed_at
 from openalign.train.model.batch_norm import average_batch_norm
 from openalign.train.model.loss import contrastive_loss
+from openalign.train.model.tensors import kept_buffers, trained_parameters
 from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.ranks import RankGroup
 from openalign.train.updates import Ema, Lamb, Temperature
@@ -89,7 +90,7 @@ def _go_on(folder: Path, leg: int, stage: int, ranks: RankGroup) -> dict[str, An
         found = find_newest(before, ranks, made_from={"corpus": "the same"})
         assert found is not None
         with torch.no_grad():  # what the checkpoint lacks would stay so
-            for tensor in [*towers.parameters(), *zero.kept_buffers(towers).values()]:
+            for tensor in [*towers.parameters(), *kept_buffers(towers).values()]:
                 tensor.fill_(7)
         found.load_towers(towers)
     engine = zero.start_engine(towers, optimizer, config, ranks)
@@ -154,7 +155,7 @@ def whole_state(engine: Any, optimizer: ShardedOptimizer) -> dict[str, Tensor]:
         # It looks for them once, after the step of its first group, when the others have none.
         engine.optimizer._hp_optimizer_states_linked = False
         engine.optimizer._lazy_init_hp_params_optimizer_state()
-    for name, parameter in zero.trained_parameters(engine.module).items():
+    for name, parameter in trained_parameters(engine.module).items():
         for moment in optimizer.kept:
             found[f"{moment} of {name}"] = _moment(engine, optimizer, parameter, moment)
     steps = {float(piece.step) for piece in zero.local_pieces(engine, optimizer)}

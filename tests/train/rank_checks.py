@@ -26,6 +26,7 @@ from openalign.train.model.batch_norm import (
 )
 from openalign.train.model.loss import contrastive_loss
 from openalign.train.model.parameter_patterns import freeze
+from openalign.train.model.tensors import trained_parameters
 from openalign.train.model.towers import Towers, build_towers
 from openalign.train.optim.lamb import build_optimizer
 from openalign.train.presets import LocalBatchNorm
@@ -264,7 +265,7 @@ def lacking_internals(stage: int, ranks: RankGroup) -> str:
     engine = zero.start_engine(towers, own, config, ranks)
     read = (engine.optimizer, "fp32_partitioned_groups_flat")
     if stage != 3:
-        read = (next(iter(zero.trained_parameters(engine.module).values())), "_hp_mapping")
+        read = (next(iter(trained_parameters(engine.module).values())), "_hp_mapping")
     if ranks.rank == 1:
         delattr(*read)
     try:

@@ -218,6 +218,25 @@ def test_a_journal_that_starts_over_starts_empty(tmp_path: Path) -> None:
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        (0, "2,000 of 2,000 steps are left, on 12,140 pairs"),
+        (1_500, "500 of 2,000 steps are left, on 12,140 pairs"),
+    ],
+)
+def test_a_start_tells_where_the_run_is(
+    step: int, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    opened = journal.Journal(tmp_path, first_step=step, total_steps=2_000)
+    opened.started(step, 12_140, ranks=2)
+    opened.close()
+
+    assert capfd.readouterr().err == f"train     {told}\n"
+    (noted,) = read_json_lines((tmp_path / journal.RUN_LOG).read_text())
+    assert {**noted, "time": 0} == {"time": 0, "step": step, "ranks": 2}
+
+
 def test_lines_that_a_checkpoint_has_counted_and_that_are_gone_are_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,10 +31,11 @@ def write_steps(folder: Path, *, first_step: int) -> None:
 
 
 def test_a_start_that_goes_on_continues_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     write_steps(tmp_path, first_step=0)
+    assert f"from wandb/ in {tmp_path}, or where that was moved since" in capsys.readouterr().err
     run_id = (tmp_path / WANDB_ID).read_text()
     write_steps(tmp_path, first_step=2)
 

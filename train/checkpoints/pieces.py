@@ -30,14 +30,13 @@ from torch.distributed.checkpoint.planner import (
 from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
 
 from openalign.train.checkpoints.manifest import SavedParameter
+from openalign.train.model.tensors import trained_parameters, unmoved_tensors
 from openalign.train.ranks import RankGroup
 from openalign.train.zero import (
     WEIGHT,
     LocalPiece,
     local_pieces,
     show_weights,
-    trained_parameters,
-    unmoved_tensors,
     whole_parameter,
 )
 

@@ -27,9 +27,10 @@ from openalign.train.checkpoints.manifest import (
 )
 from openalign.train.config import TrainConfig
 from openalign.train.data.vocabulary import vocabulary_hash
+from openalign.train.model.tensors import trained_parameters, unmoved_tensors
 from openalign.train.optim.lamb import ShardedOptimizer
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
-from openalign.train.zero import WEIGHT, start_engine, trained_parameters, unmoved_tensors
+from openalign.train.zero import WEIGHT, start_engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ from openalign.train.fine_tune.images import (
 from openalign.train.fine_tune.recipes import FineTuneEngine, Recipe
 from openalign.train.fine_tune.schedule import falling_factor
 from openalign.train.model.batch_norm import average_batch_norm, move_running_statistics
+from openalign.train.model.tensors import trained_parameters, unmoved_tensors
 from openalign.train.optim.momentum import MomentumSgd
 from openalign.train.optim.schedule import total_steps
 from openalign.train.ranks import RankGroup, on_rank_0, together
@@ -347,8 +348,8 @@ def _reader(
 
 def _require_room(folder: CheckpointFolder, classifier: Classifier, num_kept: int) -> None:
     needed = room.bytes_of_checkpoint(
-        zero.trained_parameters(classifier).values(),
-        zero.unmoved_tensors(classifier).values(),
+        trained_parameters(classifier).values(),
+        unmoved_tensors(classifier).values(),
         num_kept=num_kept,
     )
     room.require_room(folder.room, needed, at_once=1)
