@@ -1,6 +1,7 @@
 """DeepSpeed: the only file that knows its keys, its traps and its internals."""
 
 import gc
+import inspect
 import logging
 import math
 import os
@@ -52,10 +53,12 @@ def joined_ranks() -> Generator[RankGroup]:
         os.environ["DS_ACCELERATOR"] = "cpu"  # before the import: else it probes, and warns
     import deepspeed
     import deepspeed.ops
+    import deepspeed.utils.nvtx
 
     with guard.known_internals():
         # It would compile a C++ operator when ranks meet on a CPU; nothing here uses it.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.utils.nvtx.enable_nvtx = gpu  # thousands of ranges a step, for GPUs' profilers
     alone = {n: v for n, v in rank_environment(0, 1, free_port()).items() if n not in os.environ}
     os.environ |= alone
     first = not dist.is_initialized()
@@ -136,6 +139,7 @@ def start_engine(
         dist_init_required=False,
     )
     together(partial(guard.check_engine, engine, config, world_size=ranks.world_size))
+    _keep_signatures(towers)
     if ranks.world_size == 1 and config.zero.stage == 0:
         # Else it copies all gradients into a buffer and back, to sum them over one rank.
         engine.enable_backward_allreduce = False
@@ -146,6 +150,14 @@ def start_engine(
     together(lay_out)
     _check_shards(engine, optimizer)
     return engine
+
+
+def _keep_signatures(towers: nn.Module) -> None:
+    """Tell stage 3's functions of autograd their arguments: PyTorch reads them before each call."""
+    for module in towers.modules():
+        for name in ("pre_bwd_fn", "post_bwd_fn"):
+            if (function := module.__dict__.get(name)) is not None:
+                function.forward.__signature__ = inspect.signature(function.forward)
 
 
 def shard_layout(engine: Any, optimizer: ShardedOptimizer) -> ShardLayout | None:

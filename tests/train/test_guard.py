@@ -1,5 +1,6 @@
 """What is refused before the first step: by the environment, the towers and the engine."""
 
+import inspect
 import re
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -61,6 +62,21 @@ def start(
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_what_training_asks_for_is_not_refused(ranks: RankGroup, stage: int) -> None:
     assert start(ranks, stage=stage) == stage
+
+
+def test_stage_3_does_not_read_the_arguments_of_its_functions_before_each_call(
+    ranks: RankGroup,
+) -> None:
+    config = config_for(3, AdamW(), clipping=CLIPPING)
+    towers = build_towers(config, vocabulary_size=VOCABULARY_SIZE)
+    engine = zero.start_engine(towers, build_optimizer(towers, config), config, ranks)
+    hooked: list[Any] = [m for m in towers.modules() if "pre_bwd_fn" in m.__dict__]
+    functions = [f for m in hooked for f in (m.pre_bwd_fn, m.post_bwd_fn)]
+    zero.stop_engine(engine)
+
+    assert len(functions) > 100
+    for function in functions:
+        assert inspect.signature(function.forward) is inspect.signature(function.forward)
 
 
 @pytest.mark.parametrize(
