@@ -157,7 +157,7 @@ def make_run(folder: Path, config: TrainConfig) -> Path:
     shards = sorted(Path(corpus.shards).iterdir())
     fetched = seal_stage(root, "shards", shards, {"filter": filtered})
     selected = sorted(Path(corpus.training[0]).parent.iterdir())
-    seal_stage(root, "selected", selected, {"fetch": fetched})
+    seal_stage(root, "selected", selected, {"fetch": fetched}, num_rows=64)
     pipeline = {
         "root": str(root),
         "harvest": {"source": {"kind": "table", "path": "never read"}},
@@ -168,8 +168,18 @@ def make_run(folder: Path, config: TrainConfig) -> Path:
     return path
 
 
-def seal_stage(root: Path, name: str, files: Sequence[Path], inputs: dict[str, str]) -> str:
-    """Seal copies of files, a row each, as a stage's result; return its content's fingerprint."""
+def seal_stage(
+    root: Path,
+    name: str,
+    files: Sequence[Path],
+    inputs: dict[str, str],
+    *,
+    num_rows: int | None = None,
+) -> str:
+    """Seal copies of files as a stage's result; return its content's fingerprint.
+
+    `num_rows` are those of all files; None stands for a row each.
+    """
     stage = StageFolder(str(root), name)
     depends = StageInputs(settings={}, contents=inputs)
     partial = Path(stage.partial_url(depends.fingerprint))
@@ -177,7 +187,7 @@ def seal_stage(root: Path, name: str, files: Sequence[Path], inputs: dict[str, s
     for file in files:
         shutil.copy(file, partial)
     entries = [DataFile.of(file.name, storage.found_at(str(file)), num_rows=1) for file in files]
-    count = len(files)
+    count = len(files) if num_rows is None else num_rows
     result = StageResult(num_inputs=count, states={"made": count}, num_outputs=count, files=entries)
     return stage.seal(result, depends).content_fingerprint()
 

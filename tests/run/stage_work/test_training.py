@@ -214,7 +214,8 @@ def test_a_result_of_select_without_an_index_is_refused(
     kept = [tmp_path / path.name for path in only_rows]
     for path, copy in zip(only_rows, kept, strict=True):
         copy.write_bytes(path.read_bytes())
-    seal_stage(root, "selected", kept, {"fetch": fetched.require().content_fingerprint()})
+    content = fetched.require().content_fingerprint()
+    seal_stage(root, "selected", kept, {"fetch": content}, num_rows=64)
 
     assert train(pipelines) == 2
 
