@@ -320,6 +320,7 @@ def run_child(words: list[str]) -> None:
     name, size, folder, steps_a_turn, ranks = words
     count = int(ranks) if name.startswith(("ours", "zero")) else 1
     torch.set_num_threads(int(ranks) // count)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # of all contestants' feed, as the trainer's
     work = work_of(name, SIZES[size], Path(folder), ranks=int(ranks))
     with other_ranks(words, count):
         work(Clock(int(steps_a_turn)))
