@@ -232,11 +232,11 @@ def _header_from_afar(folder: Folder, file: str) -> Mapping[str, _SavedTensor]:
             length = int.from_bytes(start[:_LENGTH_BYTES], "little")
             more = min(length, _MOST_HEADER_BYTES) - (len(start) - _LENGTH_BYTES)
             start += source.read(max(more, 0))
-    with tempfile.NamedTemporaryFile(prefix="openalign-", suffix=".safetensors") as likeness:
-        likeness.write(start[: _LENGTH_BYTES + length])
-        likeness.truncate(num_bytes)
-        likeness.flush()
-        return _tensors_listed(Path(likeness.name), file, url)
+        with tempfile.NamedTemporaryFile(prefix="openalign-", suffix=".safetensors") as likeness:
+            likeness.write(start[: _LENGTH_BYTES + length])
+            likeness.truncate(num_bytes)  # which fails where a server tells a length that none has
+            likeness.flush()
+            return _tensors_listed(Path(likeness.name), file, url)
 
 
 def _check(url: str, saved: Mapping[str, _SavedTensor], wanted: Mapping[str, Tensor]) -> None:

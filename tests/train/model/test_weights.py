@@ -386,6 +386,14 @@ def test_a_server_that_knows_no_ranges_has_whole_models_too(
         check_align(files)
 
 
+def test_a_length_that_no_file_has_is_told_as_one_that_cannot_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "size_of", lambda _: 1 << 62)
+
+    assert "model.safetensors cannot be read: OSError" in refused_unread(str(folder))
+
+
 class _Files(SimpleHTTPRequestHandler):
     tells_length = True
 
