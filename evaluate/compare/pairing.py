@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from openalign.evaluate.compare.evaluation import Evaluation
 from openalign.evaluate.results import TaskResult
-from openalign.files.manifest import settings_that_differ
+from openalign.settings.differences import settings_that_differ
 
 _DRAWN_BY = ("seed", "bootstrap_resamples", "fast")
 """Settings of the stage that say what is drawn, and of how many images numbers are."""

@@ -105,11 +105,13 @@ def is_folder(url: str) -> bool:
     return bool(fs.isdir(path))
 
 
-def _readable(url: str) -> tuple[Any, str]:
-    """Return the file system behind a file that is to be read, and the path in it.
+@contextmanager
+def _to_be_read(url: str) -> Generator[tuple[Any, str]]:
+    """Yield the file system behind a file that is to be read, and the path in it.
 
     Raises:
-        InputError: it is a pipe or a socket, which would be waited for without end.
+        InputError: there is no such file, or it is a pipe or a socket, which would be waited for
+            without end.
     """
     fs, path = file_system(url)
     if is_local(url):
@@ -117,7 +119,10 @@ def _readable(url: str) -> tuple[Any, str]:
             mode = os.stat(path).st_mode  # noqa: PTH116  # a path object for each of a million
             if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
                 raise InputError(f"{url} cannot be read: it is a pipe or a socket, and no file")
-    return fs, path
+    try:
+        yield fs, path
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def read_bytes(url: str) -> bytes:
@@ -126,11 +131,8 @@ def read_bytes(url: str) -> bytes:
     Raises:
         InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _readable(url)
-    try:
+    with _to_be_read(url) as (fs, path):
         return bytes(fs.cat_file(path))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def read_text(url: str) -> str:
@@ -144,11 +146,8 @@ def read_range(url: str, offset: int, length: int) -> bytes:
     Raises:
         InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _readable(url)
-    try:
+    with _to_be_read(url) as (fs, path):
         return bytes(fs.cat_file(path, start=offset, end=offset + length))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def open_read(url: str) -> IO[bytes]:
@@ -157,11 +156,8 @@ def open_read(url: str) -> IO[bytes]:
     Raises:
         InputError: there is no such file, or it is a pipe or a socket.
     """
-    fs, path = _readable(url)
-    try:
+    with _to_be_read(url) as (fs, path):
         return fs.open(path, "rb")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{url} cannot be read: there is no such file") from error
 
 
 def size_of(url: str) -> int:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from openalign.errors import StageError
-from openalign.files.manifest import Manifest, settings_that_differ
+from openalign.files.manifest import Manifest
 from openalign.run.contract import Run, Stage
 from openalign.run.stages import STAGES, stage_names, stages_behind, stages_read
 from openalign.run.times import times_taken
+from openalign.settings.differences import settings_that_differ
 from openalign.settings.fields import identity
 
 _HINT = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.facts import counts_by
-from openalign.files.manifest import Manifest, StageInputs, StageResult, settings_that_differ
+from openalign.files.manifest import Manifest, StageInputs, StageResult
 from openalign.files.names import EXPORT_FOLDER
 from openalign.files.states import FetchState, PageState
 from openalign.ingest.web.config import WebConfig
@@ -15,6 +15,7 @@ from openalign.run import advice
 from openalign.run.contract import Run, Stage, StageSetup
 from openalign.run.stages import STAGES, stage_names
 from openalign.run.times import note_time
+from openalign.settings.differences import settings_that_differ
 from openalign.telemetry import say
 
 _MOST_REASONS = 4

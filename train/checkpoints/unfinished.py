@@ -9,8 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from openalign.files import storage
-from openalign.files.manifest import StageFolder, StageInputs, settings_that_differ
+from openalign.files.manifest import StageFolder, StageInputs
 from openalign.files.names import CHECKPOINTS_FOLDER, METRICS_FILE
+from openalign.settings.differences import settings_that_differ
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import name_of, steps_in
 from openalign.train.checkpoints.manifest import (

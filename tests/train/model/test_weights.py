@@ -1,10 +1,6 @@
 import json
 import shutil
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +11,10 @@ from torch import Tensor
 from transformers import AlignModel
 
 from openalign.errors import InputError
-from openalign.files import storage
 from openalign.files.folder import opened
-from openalign.train.model.weights import check_align, load_align
+from openalign.train.model.weights import load_align
 
+from align_folders import in_store, load, refusal, refused_unread  # isort: skip
 from saved_align import WORDS, edit_json, save_align  # isort: skip
 
 POOLER = ("text_model.pooler.dense.weight", "text_model.pooler.dense.bias")
@@ -39,34 +35,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(saved: Path, tmp_path: Path) -> Path:
     return shutil.copytree(saved, tmp_path / "model")
-
-
-def load(folder: Path) -> AlignModel:
-    with opened(str(folder)) as files:
-        return load_align(files)
-
-
-def refusal(folder: Path) -> str:
-    with pytest.raises(InputError) as caught:
-        load(folder)
-    return str(caught.value)
-
-
-def refused_unread(url: str) -> str:
-    """Return why a folder is refused of whose weights nothing but the headers is read."""
-    with opened(url) as files:
-        with pytest.raises(InputError) as caught:
-            check_align(files)
-        assert not any(name.endswith(".safetensors") for name in files.sha256)
-    return str(caught.value)
-
-
-def in_store(folder: Path) -> str:
-    """Copy a folder to a store, and return its URL there."""
-    url = f"memory://{folder.parent.name}/{folder.name}"
-    for path in folder.iterdir():
-        storage.write_bytes(f"{url}/{path.name}", path.read_bytes())
-    return url
 
 
 def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
@@ -122,20 +90,6 @@ def test_shards_are_one_model(saved: Path, tmp_path: Path) -> None:
     assert stray.name not in read
     found, expected = ours.state_dict(), load(saved).state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-@pytest.mark.parametrize("shard_bytes", ["5GB", "200KB"])
-@pytest.mark.parametrize("is_remote", [False, True])
-def test_a_whole_model_passes_by_its_headers(
-    shard_bytes: str, tmp_path: Path, *, is_remote: bool
-) -> None:
-    folder = tmp_path / "model"
-    save_align(folder, shard_bytes=shard_bytes)
-
-    with opened(in_store(folder) if is_remote else str(folder)) as files:
-        check_align(files)
-
-        assert {name for name in files.sha256 if name.endswith(".safetensors")} == set()
 
 
 def test_a_shard_must_hold_what_the_index_says(tmp_path: Path) -> None:
@@ -338,85 +292,6 @@ def test_weights_in_double_precision_are_told_how_to_become_single(folder: Path)
     assert refused.value.hint == (
         "save the model again in fp32, as `model.float().save_pretrained(FOLDER)` does"
     )
-
-
-def rewritten_header(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Write a file of weights with another header before the same tensors."""
-    path = folder / "model.safetensors"
-    content = path.read_bytes()
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    edit(header)
-    new = json.dumps(header).encode()
-    path.write_bytes(len(new).to_bytes(8, "little") + new + content[end:])
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        pytest.param(lambda h: h["temperature"].update(data_offsets=[0, 0]), id="no bytes"),
-        pytest.param(
-            lambda h: h["temperature"].update(h["text_projection.bias"], shape=[80]), id="one place"
-        ),
-        pytest.param(lambda h: h["temperature"].update(data_offsets=[-5, -1]), id="before all"),
-        pytest.param(lambda h: h.update(__metadata__=5), id="metadata"),
-    ],
-)
-def test_a_header_that_the_library_refuses_is_refused_unread(
-    edit: Callable[[dict[str, Any]], object], folder: Path
-) -> None:
-    rewritten_header(folder, edit)
-
-    assert "model.safetensors is no file of weights: " in refusal(folder)
-    assert refused_unread(str(folder)) == refusal(folder)
-
-
-def test_a_header_in_a_header_in_a_header_is_refused_unread(folder: Path) -> None:
-    deep = b"[" * 200_000
-    (folder / "model.safetensors").write_bytes(len(deep).to_bytes(8, "little") + deep)
-
-    assert refused_unread(str(folder)) == refusal(folder)
-
-
-@pytest.mark.parametrize("tells_length", [True, False])
-def test_a_server_that_knows_no_ranges_has_whole_models_too(
-    saved: Path, *, tells_length: bool
-) -> None:
-    with file_server(saved, tells_length=tells_length) as url, opened(url) as files:
-        check_align(files)
-
-
-def test_a_length_that_no_file_has_is_told_as_one_that_cannot_be_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "size_of", lambda _: 1 << 62)
-
-    assert "model.safetensors cannot be read: OSError" in refused_unread(str(folder))
-
-
-class _Files(SimpleHTTPRequestHandler):
-    tells_length = True
-
-    def send_header(self, keyword: str, value: str) -> None:
-        if self.tells_length or keyword != "Content-Length" or "safetensors" not in self.path:
-            super().send_header(keyword, value)
-
-    def log_message(self, *_: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        pass
-
-
-@contextmanager
-def file_server(folder: Path, *, tells_length: bool) -> Generator[str]:
-    handler = type("_OfFolder", (_Files,), {"tells_length": tells_length})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_file_that_is_cut_off_is_named(folder: Path) -> None:
