@@ -37,9 +37,11 @@ STAGES = (0, 1, 2, 3)
 NUM_STEPS = 4
 GLOBAL_BATCH = 8
 VOCABULARY_SIZE = 120
+EMBEDDINGS = ("image_tower.embeddings", "text_tower.embeddings")
+"""Frozen, no input of what is trained behind them wants a gradient."""
 
 _CLIPPED = 0.5
-_REFERENCES: dict[tuple[Lamb | AdamW, float], dict[str, Any]] = {}
+_REFERENCES: dict[tuple[Lamb | AdamW, float, tuple[str, ...]], dict[str, Any]] = {}
 
 
 def run(folder: str) -> None:
@@ -54,6 +56,9 @@ def run(folder: str) -> None:
             found[f"lamb {stage}"] = steps_under(stage, Lamb(learning_rate=1e-2), ranks)
             everything = Lamb(learning_rate=1e-2, weight_decay=1e-2, decayed="all", adapted="all")
             found[f"lamb all {stage}"] = steps_under(stage, everything, ranks)
+            found[f"lamb frozen {stage}"] = steps_under(
+                stage, Lamb(learning_rate=1e-2), ranks, frozen=EMBEDDINGS
+            )
         found["lamb 3 whole"] = steps_under(3, Lamb(learning_rate=1e-2), ranks, threshold=100_000)
         found["lamb 2 unclipped"] = steps_under(2, Lamb(learning_rate=1e-2), ranks, clipping=0.0)
         found["adamw 2"] = steps_under(2, AdamW(learning_rate=1e-3), ranks)
@@ -126,11 +131,13 @@ def steps_under(
     *,
     clipping: float = _CLIPPED,
     threshold: int = 0,
+    frozen: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Take steps with half a batch a rank, and the same in one process with plain parameters."""
     config = config_for(stage, optimizer, clipping=clipping)
     config = replace(config, zero=replace(config.zero, persistence_threshold=threshold))
-    key = (optimizer, clipping)
+    config = replace(config, frozen=frozen)
+    key = (optimizer, clipping, frozen)
     if key not in _REFERENCES:
         _REFERENCES[key] = steps_in_one_process(config)
     expected = _REFERENCES[key]
@@ -175,6 +182,8 @@ def steps_in_one_process(config: TrainConfig) -> dict[str, Any]:
         limit = config.gradient_clipping or float("inf")
         norms.append(float(nn.utils.clip_grad_norm_(towers.parameters(), limit)))
         for name, p in towers.named_parameters():
+            if not p.requires_grad:
+                continue
             assert p.grad is not None
             largest[name] = max(largest[name], float(p.grad.abs().max()))
         optimizer.step()

@@ -29,6 +29,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     [
         *(f"lamb {stage}" for stage in rank_checks.STAGES),
         *(f"lamb all {stage}" for stage in rank_checks.STAGES),
+        *(f"lamb frozen {stage}" for stage in rank_checks.STAGES),
         "lamb 3 whole",
         "lamb 2 unclipped",
         "adamw 2",
@@ -51,6 +52,16 @@ def test_shards_are_updated_as_whole_parameters_are(found: list[dict[str, Any]],
     assert max(errors.values()) < 5e-3, max(errors, key=lambda name: errors[name])
     assert result["losses"] == pytest.approx(result["expected losses"], rel=1e-5)
     assert result["norms"] == pytest.approx(result["expected norms"], rel=1e-3)
+
+
+@pytest.mark.parametrize("stage", rank_checks.STAGES)
+def test_frozen_embeddings_keep_every_bit(found: list[dict[str, Any]], stage: int) -> None:
+    result = found[0][f"lamb frozen {stage}"]
+    embeddings = [name for name in result["start"] if ".embeddings." in name]
+
+    assert {name.split(".")[1] for name in embeddings} == {"vision_model", "text_model"}
+    assert all(torch.equal(result["weights"][name], result["start"][name]) for name in embeddings)
+    assert all(result["largest gradient"][name] == 0.0 for name in embeddings)
 
 
 @pytest.mark.parametrize("stage", rank_checks.STAGES)
