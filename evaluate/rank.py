@@ -49,12 +49,12 @@ def run(spec: EvaluationSpec) -> None:
 
     Raises:
         StageError: another run is at work on the stage, there is no task, ranks do not have the
-            same settings, inputs or libraries, or a batch does not fit into the memory of the
-            device.
+            same settings, inputs, libraries or folder, or a batch does not fit into the memory of
+            the device.
         InputError: the model, a benchmark or more images than may be left out cannot be used.
     """
     from openalign.evaluate import stage
-    from openalign.train.ranks import check_same, met_ranks, on_rank_0
+    from openalign.train.ranks import check_same, check_shared, met_ranks, on_rank_0
 
     config = read_plain(RankConfig, spec.config, "the rank's spec")
     with met_ranks() as ranks, ExitStack() as held:
@@ -64,6 +64,7 @@ def run(spec: EvaluationSpec) -> None:
         )
         if not on_rank_0(ranks, partial(begin, spec, held)):
             return
+        check_shared(ranks, spec.work)
         folder = spec.folder
         sealed = folder.read()
         result = stage.run_as_rank(

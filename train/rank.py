@@ -76,14 +76,20 @@ def run(spec: TrainingSpec) -> None:
             warm-up is as long as the run.
         InputError: what `train.init_from` names cannot be used, or knows no word of the texts.
         StageError: another run is at work on the stage, ranks do not have the same settings,
-            inputs or libraries, nothing to train on, no checkpoint is whole, there is no room for
-            one, or too many steps in a row that were not finite.
+            inputs, libraries or folder, nothing to train on, no checkpoint is whole, there is no
+            room for one, or too many steps in a row that were not finite.
     """
     from openalign.train import loop, zero
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
     from openalign.train.data.shard_reading import open_shards
-    from openalign.train.ranks import check_same, on_rank_0, slow_on_every_rank, slow_on_rank_0
+    from openalign.train.ranks import (
+        check_same,
+        check_shared,
+        on_rank_0,
+        slow_on_every_rank,
+        slow_on_rank_0,
+    )
     from openalign.train.start import begin as start
     from openalign.train.state import RunInputs, vocabulary_of
 
@@ -95,6 +101,7 @@ def run(spec: TrainingSpec) -> None:
         fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
         if fence is None:
             return
+        check_shared(ranks, spec.work)
         if ranks.rank == 0:
             say("train     the ranks have met; reads what is trained on")
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config, ranks.world_size))

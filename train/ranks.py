@@ -4,16 +4,19 @@ import itertools
 import os
 import pickle
 import re
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
+from uuid import uuid4
 
 import torch
 import torch.distributed as dist
 
 from openalign.errors import OpenAlignError, StageError, users_mistake
+from openalign.files import storage
 from openalign.train.local_ranks import is_rank
 
 T = TypeVar("T")
@@ -22,6 +25,8 @@ PATIENCE = timedelta(days=30)
 """Ranks that share work without steps may wait long for the slowest. One that died is noticed by
 its closed connections."""
 
+SIGHT_SECONDS = 10.0
+"""How long a shared folder may take to show a machine what another has written there."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 
@@ -232,6 +237,42 @@ def check_same(ranks: RankGroup, facts: Mapping[str, str]) -> None:
                 hint="start every rank with the same settings and the same versions of libraries, "
                 "and let each read the same files, which nobody may change meanwhile",
             )
+
+
+def check_shared(ranks: RankGroup, folder: str) -> None:
+    """See that every rank has before it the folder that rank 0 has; all ranks must call this.
+
+    A URL is one place. A path may lead to a disk of each machine's own, on which ranks would each
+    write a part of what must lie together.
+
+    Raises:
+        StageError: names the first rank that has another folder; on every rank.
+    """
+    if ranks.world_size == 1 or not storage.is_local(folder):
+        return
+    name = on_rank_0(ranks, lambda: _leave_in(folder))
+    try:
+        together(lambda: _look_for(name, folder, ranks.rank))
+    finally:
+        if ranks.rank == 0:
+            storage.remove(storage.join(folder, name))
+
+
+def _leave_in(folder: str) -> str:
+    name = f"{storage.UNFINISHED}seen-by-all-{uuid4().hex}"
+    storage.write_bytes(storage.join(folder, name), b"")
+    return name
+
+
+def _look_for(name: str, folder: str, rank: int) -> None:
+    deadline = time.monotonic() + SIGHT_SECONDS
+    while not storage.exists(storage.join(folder, name)):
+        if time.monotonic() > deadline:
+            raise StageError(
+                f"{folder} of rank {rank}'s machine is not the folder that rank 0 has there",
+                hint="set `root` to a folder that all machines share under one name, or to a URL",
+            )
+        time.sleep(SIGHT_SECONDS / 100)
 
 
 def _shown(value: str | None) -> str:

@@ -20,7 +20,8 @@ from typing import IO, Any
 from openalign.errors import InputError, StageError
 from openalign.files.file_systems import Copying, file_system, nothing
 
-_UNFINISHED = ".tmp-"
+UNFINISHED = ".tmp-"
+"""Begins the names of files that are still being written; left behind, they belong to nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +262,7 @@ def local_target(url: str) -> Generator[_Target]:
     if local:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        dir=str(Path(path).parent) if local else None, prefix=_UNFINISHED
+        dir=str(Path(path).parent) if local else None, prefix=UNFINISHED
     )
     os.close(handle)
     target = _Target(name)
@@ -282,7 +283,7 @@ def local_target(url: str) -> Generator[_Target]:
 def remove_unfinished(folder: str) -> None:
     """Delete the leftovers of killed writers below a folder. No process may be writing there."""
     for name in list_files(folder):
-        if name.rsplit("/", 1)[-1].startswith(_UNFINISHED):
+        if name.rsplit("/", 1)[-1].startswith(UNFINISHED):
             remove(join(folder, name))
 
 

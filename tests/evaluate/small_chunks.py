@@ -15,6 +15,7 @@ from openalign.evaluate import rank
 from openalign.evaluate.embedding import chunks
 from openalign.evaluate.embedding.encoder import Encoder
 from openalign.evaluate.metrics.vectors import Vectors
+from openalign.train import ranks
 from openalign.train.stage_spec import main_of_rank
 
 
@@ -36,6 +37,7 @@ def stall(folder: Path) -> None:
 
 if __name__ == "__main__":
     chunks.CHUNK = 2
+    ranks.SIGHT_SECONDS = 1.0
     if "STALL" in os.environ:
         stalled, _, folder = os.environ["STALL"].partition(":")
         (Path(folder) / "all" / f"{os.getpid()}.pid").touch()

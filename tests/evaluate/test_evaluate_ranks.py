@@ -34,6 +34,7 @@ from openalign.train.stage_spec import made_by_ranks, write_spec
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
+MIXED = "rank 1 does not have the same as rank 0: "
 NUM_FIRST = 6
 """Embeddings of images that there are when rank 1 stalls: its first two, and all four of rank 0."""
 
@@ -181,8 +182,9 @@ def refuse_again(names: set[str]) -> object:
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        pytest.param("inputs", "benchmarks.squares", id="other inputs"),
-        pytest.param("model", "the model as it was loaded", id="another model"),
+        pytest.param("inputs", f"{MIXED}train (nothing", id="other inputs"),
+        pytest.param("model", f"{MIXED}the model as it was loaded", id="another model"),
+        pytest.param("root", "is not the folder that rank 0 has there", id="another disk"),
     ],
 )
 def test_ranks_that_would_mix_their_rows_are_refused(
@@ -195,6 +197,7 @@ def test_ranks_that_would_mix_their_rows_are_refused(
     changes = {
         "inputs": {"inputs": StageInputs(settings={}, contents={"benchmarks.squares": "b"})},
         "model": {"model": str(other)},
+        "root": {"root": str(tmp_path / "own")},
     }
     specs = [first, msgspec.structs.replace(first, **changes[changed])]
     port = free_port()
@@ -215,7 +218,7 @@ def test_ranks_that_would_mix_their_rows_are_refused(
     assert codes == [2, 2]
     for number in range(2):
         text = (tmp_path / f"{number}.log").read_text()
-        assert "error: rank 1 does not have the same as rank 0: " in text
+        assert "error: " in text
         assert named in text
     assert not (tmp_path / "run" / "evaluate").exists()
 

@@ -22,6 +22,7 @@ from openalign.errors import OpenAlignError, StageError
 from openalign.files import storage
 from openalign.files.manifest import Manifest, StageFolder
 from openalign.train import local_ranks, loop, rank, software, state, zero
+from openalign.train import ranks as ranks_module
 from openalign.train.config import TrainConfig
 from openalign.train.data.pairs import Batch, TrainingSet
 
@@ -140,8 +141,8 @@ def train_silently(config: TrainConfig, corpus: Corpus, root: str) -> None:
 def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None:
     """Start runs that cannot go on, one after the other; note what this rank was told.
 
-    The last three are the first one, of which each rank has other settings, other libraries and
-    other data.
+    The last four are the first one, of which each rank has other settings, other libraries, other
+    data and a root of its own.
 
     What gets as far as its seal finds the disk full.
     """
@@ -151,17 +152,19 @@ def be_refused(jobs: list[tuple[TrainConfig, Corpus, str]], folder: str) -> None
         raise OSError(errno.ENOSPC, "No space left on device")
 
     StageFolder.seal = seal
+    ranks_module.SIGHT_SECONDS = 1.0
     with zero.joined_ranks() as ranks:
         number = ranks.rank
         first, *places = jobs[0]
         differing = replace(first, seed=number, decode_threads=1 + number)
-        specs = [spec_for(*job) for job in [*jobs, (differing, *places), jobs[0], jobs[0]]]
+        own = (first, places[0], f"{folder}/machine-{number}")
+        specs = [spec_for(*job) for job in [*jobs, (differing, *places), *jobs[:1] * 2, own]]
         contents = {"select": f"{number}" * 64, "fetch": f"fetched by {number}"}
-        inputs = msgspec.structs.replace(specs[-1].inputs, contents=contents)
-        specs[-1] = msgspec.structs.replace(specs[-1], inputs=inputs)
+        inputs = msgspec.structs.replace(specs[-2].inputs, contents=contents)
+        specs[-2] = msgspec.structs.replace(specs[-2], inputs=inputs)
         of_rank = software.software()
         for at, spec in enumerate(specs):
-            is_mixed = at == len(specs) - 2
+            is_mixed = at == len(specs) - 3
             decoder = {"simplejpeg": f"1.{number}", "triton": "3.9"} if is_mixed else {}
             rank.software = lambda decoder=decoder: of_rank | decoder
             try:

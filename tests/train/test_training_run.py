@@ -259,7 +259,7 @@ def test_one_process_alone_trains_into_any_store(corpus: Corpus, tmp_path: Path)
 
 def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Path) -> None:
     """A locked stage; a warm-up of 2 steps, which are 0.5 epochs of 64 pairs; a full disk; ranks
-    with other settings, another decoder, and other data."""
+    with other settings, another decoder, other data, and a root on a disk of their machine's."""
     long = replace(tiny_config(), duration=Duration(epochs=0.5), schedule=Schedule(warmup_steps=2))
     short = replace(tiny_config(), duration=Duration(steps=3))
     taken, free = tmp_path / "taken", tmp_path / "free"
@@ -271,7 +271,7 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
 
     for rank in range(2):
         said = json.loads((tmp_path / f"said-{rank}.json").read_text())
-        locked, too_long, full, settings, libraries, data = said
+        locked, too_long, full, settings, libraries, data, root = said
         told = "StageError: rank 1 does not have the same as rank 0: "
         assert re.fullmatch(
             rf"{told}settings of the result \(\w{{12}}... in place of \w{{12}}...\), "
@@ -283,6 +283,8 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
             f"{told}`select` (111111111111... in place of 000000000000...), `fetch` (fetched by 1 "
             "in place of fetched by 0)"
         )
+        own = rf"{tmp_path}/machine-1/\.train\.\w{{16}}/work of rank 1's machine"
+        assert re.fullmatch(rf"StageError: {own} is not the folder that rank 0 has there", root)
         assert locked.startswith(
             f"StageError: another run is at work on {taken}/train: process {os.getpid()}"
         )
@@ -292,6 +294,7 @@ def test_every_rank_is_told_why_a_run_cannot_start(corpus: Corpus, tmp_path: Pat
         )
     assert [path.name for path in taken.iterdir()] == [".lock-train"]
     assert not (free / "train").exists()
+    assert not list(tmp_path.glob("machine-*/**/.tmp-*"))
 
 
 def test_a_bit_that_flipped_in_the_index_stops_the_run_long_before_its_first_checkpoint(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from openalign.errors import InputError
+from openalign.errors import InputError, StageError
 from openalign.files import storage
 from openalign.files.file_systems import nothing
 from openalign.files.leases import Fence
@@ -89,7 +89,8 @@ class CheckpointFolder:
         """Make a checkpoint whole whose other files are written; rank 0 alone.
 
         Raises:
-            StageError: another run has taken the lease.
+            StageError: another run has taken the lease, or a file is not there: a rank wrote its
+                own to another place.
         """
         content = sealed(manifest)
         self.check_fence()
@@ -97,6 +98,7 @@ class CheckpointFolder:
             storage.write_bytes(storage.join(self.url_of(step), MANIFEST_FILE), content)
             return
         partial, target = self.partial(step), storage.local_path(self.url_of(step))
+        _check_all_there(partial, manifest)
         storage.write_bytes(str(partial / MANIFEST_FILE), content)
         storage.sync(str(partial))
         self.check_fence()
@@ -207,3 +209,14 @@ class CheckpointFolder:
             )
         if found.sha256 != saved.sha256:
             raise DamagedError(f"{name} holds other bytes than were written")
+
+
+def _check_all_there(partial: Path, manifest: CheckpointManifest) -> None:
+    for name, saved in manifest.files.items():
+        path = partial / name
+        if not path.exists() or path.stat().st_size != saved.num_bytes:
+            raise StageError(
+                f"the checkpoint of step {manifest.progress.step} is not whole: {path} is not what "
+                "a rank wrote",
+                hint="let every machine see the run's folder under one name",
+            )

@@ -16,8 +16,9 @@ from openalign.files import storage
 from openalign.files.leases import LeasePace, leased
 from openalign.train.checkpoints import pieces, room
 from openalign.train.checkpoints.folder import CheckpointFolder
-from openalign.train.checkpoints.manifest import Progress
+from openalign.train.checkpoints.manifest import Progress, SavedFile
 from openalign.train.checkpoints.resume import find_newest, go_back
+from openalign.train.checkpoints.saver import Saver
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -287,6 +288,30 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others
     assert folder.steps() == [2]
     folder.drop_unfinished()
     assert names(folder) == ["step-00000002"]
+
+
+@pytest.mark.parametrize("content", [None, b"half"], ids=["elsewhere", "half"])
+def test_a_checkpoint_without_what_another_rank_wrote_is_not_made_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """It wrote its share to a folder of this path on a disk of its own machine."""
+    folder = folder_in(tmp_path)
+    save(folder, 2)
+    measured = Saver._measured  # pyright: ignore[reportPrivateUsage]
+
+    def with_another(self: Saver, partial: Path) -> dict[str, SavedFile]:
+        if content is not None:
+            (partial / "__1_0.distcp").write_bytes(content)
+        another = SavedFile(num_bytes=8, sha256="8" * 64)
+        return {**measured(self, partial), "__1_0.distcp": another}
+
+    monkeypatch.setattr(Saver, "_measured", with_another)
+
+    with pytest.raises(StageError, match="the checkpoint of step 4 is not whole: ") as refused:
+        save(folder, 4)
+
+    assert str(refused.value).endswith("/__1_0.distcp is not what a rank wrote")
+    assert folder.steps() == [2]
 
 
 def test_an_upload_that_fails_stops_the_run(
