@@ -84,6 +84,13 @@ def test_a_pipeline_of_ones_own_may_extend_a_recipe(folder: Path) -> None:
     assert config.train.model.image_tower.preset == "b3"
 
 
+@pytest.mark.parametrize(
+    ("name", "precision"), [("cc3m", "bf16"), ("coyo", "bf16"), ("demo", "fp32")]
+)
+def test_recipes_that_need_gpus_say_bf16(folder: Path, name: str, precision: str) -> None:
+    assert load_pipeline("pipelines.yaml", name).train.precision == precision
+
+
 def test_a_recipe_is_not_changed_by_ones_own_pipeline_of_its_parents_name(folder: Path) -> None:
     (folder / "pipelines.yaml").write_text("align: {evaluate: {model: m}, train: {seed: 3}}\n")
     assert load_pipeline("pipelines.yaml", "align").train.seed == 3
