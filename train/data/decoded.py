@@ -181,6 +181,6 @@ class _UnusableError(InputError):
 def _unusable(place: ImagePlace, why: str) -> _UnusableError:
     return _UnusableError(
         f"{place.shard}: the bytes from {place.offset} on are {why}",
-        hint="the shard was changed after `select` ran; run `fetch` and `select` again, or set "
-        "train.bad_images=replace",
+        hint="the shard was changed after `select` ran; once it is as it was, the same command "
+        "goes on. `fetch` and `select` anew, or train.bad_images=replace, begin another model",
     )
