@@ -143,18 +143,24 @@ class _Messages:
     """Passes messages of ranks on as they come, but for the error that each of them ends with.
 
     The error goes into that of the starter: people read it once, whatever the number of ranks.
+    Its further lines are indented (`stage_spec.main_of_rank`).
     """
 
     def __init__(self) -> None:
         self._last: list[str] = []
+        """Errors and hints, each with its further lines."""
+
         self._in_error = False
 
     def take(self, line: str) -> None:
         """Pass a line on, or keep it where it may be of an error that a rank ends with."""
-        is_more = self._in_error and (line == "\n" or line.startswith(_HINT))
-        self._in_error = is_more or line.startswith(_ERROR)
-        if self._in_error:
+        begins = line.startswith(_ERROR) or (self._in_error and line.startswith(_HINT))
+        is_more = self._in_error and line.startswith((" ", "\t", "\n"))
+        self._in_error = begins or is_more
+        if begins:
             self._last.append(line)
+        elif is_more:
+            self._last[-1] += line
         elif _LAUNCHERS_OWN not in line:
             sys.stderr.write(line)
             sys.stderr.flush()
@@ -167,8 +173,7 @@ class _Messages:
 
     def error_of(self, code: int) -> StageError:
         """Return the error that ranks ended with; where they told of none, what can be done."""
-        errors = list(dict.fromkeys(line[len(_ERROR) :].strip() for line in self._of(_ERROR)))
-        hints = list(dict.fromkeys(line[len(_HINT) :].strip() for line in self._of(_HINT)))
+        errors, hints = self._of(_ERROR), self._of(_HINT)
         if errors:
             return StageError("\n".join(errors), hint="; ".join(hints) or None)
         if code == _KILLED:
@@ -185,7 +190,8 @@ class _Messages:
         )
 
     def _of(self, beginning: str) -> list[str]:
-        return [line for line in self._last if line.startswith(beginning)]
+        found = (each for each in self._last if each.startswith(beginning))
+        return list(dict.fromkeys(each[len(beginning) :].strip() for each in found))
 
 
 def _command(argv: Sequence[str], *, count: int, module: str) -> list[str]:

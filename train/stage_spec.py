@@ -1,5 +1,6 @@
 """What ranks that make a stage are told, whichever stage it is, and how rank 0 begins it."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,9 @@ from openalign.telemetry import say, set_up_logging
 from openalign.train.local_ranks import end_with_starter
 
 S = TypeVar("S", bound="StageSpec")
+
+_FURTHER = re.compile(r"(?<=\n)(?=\S)(?!hint: )")
+"""Where a further line of an error begins that is not indented."""
 
 
 class StageSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +137,8 @@ def made_by_ranks(spec: StageSpec, start: Callable[[str], None]) -> Manifest:
 def main_of_rank(argv: Sequence[str], kind: type[S], run: Callable[[S], None]) -> int:
     """Be a rank that was started with the URL of its spec; return its exit code.
 
-    It is 2 for a mistake that a user can mend.
+    It is 2 for a mistake that a user can mend. Further lines of what it says of one are indented,
+    by which a starter knows them.
     """
     end_with_starter()
     set_up_logging()
@@ -142,6 +147,6 @@ def main_of_rank(argv: Sequence[str], kind: type[S], run: Callable[[S], None]) -
     except Exception as error:
         if (mistake := users_mistake(error)) is None:
             raise
-        sys.stderr.write(f"{in_words(mistake)}\n")
+        sys.stderr.write(f"{_FURTHER.sub('  ', in_words(mistake))}\n")
         return 2
     return 0

@@ -191,8 +191,8 @@ class Watch:
     def _give_up(self, idle: float) -> None:
         said = describe_hang(self._all(), seconds=idle)
         sys.stderr.write(
-            f"error: {said}\n\nhint: {self._setting} is how long a step may take; what rank "
-            f"{self._ranks.rank} is in:\n"
+            f"error: {said}\n\nhint: {self._setting} is how long a step may take\n"
+            f"rank {self._ranks.rank} is in:\n"
         )
         faulthandler.dump_traceback(all_threads=True)
         sys.stderr.flush()

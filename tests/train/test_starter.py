@@ -1,6 +1,7 @@
 """The process that starts the ranks of a training: what it passes on, and how it ends them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,19 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import failing_ranks
 import pytest
 import run_checks
 import tiny_training
 from patience import PATIENCE_SECONDS, wait_for
 from tiny_training import Corpus, make_corpus, spec_for, tiny_config
 
-from openalign.files.manifest import StageFolder
-from openalign.train import launch
+from openalign.files.manifest import StageFolder, StageInputs
+from openalign.train import launch, stage_spec
 from openalign.train.config import Duration
+from openalign.train.stage_spec import StageSpec, write_spec
 from openalign.train.stopping import Stopping
 
 pytestmark = [pytest.mark.distributed, pytest.mark.slow]
 
+NO_INPUTS = StageInputs(settings={}, contents={})
 _UNHURRIED = Stopping(grace_seconds=20)
 
 
@@ -59,6 +63,65 @@ def test_what_ranks_end_with_is_told_once(
     assert "train     looks" in said
     assert "is gone" not in said
     assert "exits with return code" not in said
+
+
+def test_every_fault_that_an_error_lists_is_told_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, spec = tmp_path / "checkpoints", str(tmp_path / "spec.json")
+    for name in ("step-00000400", "step-00000600"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "checkpoint.json").touch()
+    write_spec(spec, StageSpec(root="", stage="train", inputs=NO_INPUTS))
+    job = write_job(tmp_path, (failing_ranks.find_newest, (str(folder), spec)))
+
+    with pytest.raises(launch.StageError) as caught:
+        launch_ranks(tmp_path, job, num_processes=2)
+
+    first, *faults = str(caught.value).splitlines()
+    assert first == "there are checkpoints, and none can be used:"
+    assert [fault.partition(": ")[0] for fault in faults] == [
+        f"  {folder}/step-00000600",
+        f"  {folder}/step-00000400",
+    ]
+    assert caught.value.hint == f"put back what they lack, or remove {folder} to start over"
+    assert str(folder) not in capfd.readouterr().err
+
+
+def test_further_lines_of_an_error_are_of_it_however_they_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stage_spec, "end_with_starter", lambda: None)
+    spec = str(tmp_path / "spec.json")
+    write_spec(spec, StageSpec(root="", stage="train", inputs=NO_INPUTS))
+
+    def fail(_: StageSpec) -> None:
+        raise launch.StageError("the model:\nodd sizes\n\n\t8 heads", hint="mend:\nits sizes")
+
+    assert stage_spec.main_of_rank([spec], StageSpec, fail) == 2
+    said = launch._Messages()
+    for line in [*capsys.readouterr().err.splitlines(keepends=True), "the next\n"]:
+        said.take(line)
+
+    error = said.error_of(2)
+    assert str(error) == "the model:\n  odd sizes\n\n\t8 heads"
+    assert error.hint == "mend:\n  its sizes"
+    assert capsys.readouterr().err == "the next\n"
+
+
+def test_what_a_rank_hangs_in_is_told_at_the_end_and_its_stack_before(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = write_job(tmp_path, (failing_ranks.hang_alone, ()))
+
+    with pytest.raises(launch.StageError) as caught:
+        launch_ranks(tmp_path, job, num_processes=1)
+
+    said = r"no rank has got on for \d+ s\n  all of them: computes at step 2"
+    assert re.fullmatch(said, str(caught.value))
+    assert caught.value.hint == "`train.hang_minutes` is how long a step may take"
+    stack = capfd.readouterr().err.partition("rank 0 is in:\n")[2]
+    assert "in hang_alone" in stack
 
 
 def test_what_ranks_fail_with_is_passed_on(
