@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from openalign.errors import ConfigError
 from openalign.train.config import TrainConfig
-from openalign.train.presets import SyncBatchNorm
+from openalign.train.presets import LEAST_BLOCK, BatchNorm, SyncBatchNorm, block_multiple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +41,9 @@ def block_share(config: TrainConfig, *, rank: int, world_size: int) -> BlockShar
     Raises:
         ConfigError: there are fewer blocks than ranks, or `sync` batch norm and uneven shares.
     """
+    check_shares(config, num_ranks=world_size, starts=False)
     total, size = config.num_blocks, config.pairs_per_block
     least, num_larger = divmod(total, world_size)
-    if least == 0:
-        batch = config.global_batch_size
-        largest = max((n for n in range(1, batch // world_size + 1) if batch % n == 0), default=0)
-        smaller = f", or `train.block_size` to {largest} or less, which makes another model"
-        raise ConfigError(
-            f"{world_size} ranks cannot share {total} block{'s' * (total > 1)} of {size} pairs: "
-            f"`train.global_batch_size` is {batch}",
-            hint=f"set `train.num_processes` to {total} at most{smaller if largest else ''}",
-        )
-    if num_larger and isinstance(config.model.image_tower.batch_norm, SyncBatchNorm):
-        raise ConfigError(
-            f"`train.model.image_tower.batch_norm` is sync, and {world_size} ranks cannot share "
-            f"{total} blocks evenly: the ranks normalize one block each at a time",
-            hint="choose a number of ranks that divides the blocks, or local or ghost batch norm",
-        )
     num_blocks = least + (rank < num_larger)
     most = least + (num_larger > 0)
     return BlockShare(
@@ -68,3 +54,56 @@ def block_share(config: TrainConfig, *, rank: int, world_size: int) -> BlockShar
         weight=world_size / total,
         pairs_of_ranks=tuple(size * (least + (n < num_larger)) for n in range(world_size)),
     )
+
+
+def check_shares(config: TrainConfig, *, num_ranks: int, starts: bool) -> None:
+    """Check that so many ranks can share the blocks; `starts`: this process starts them.
+
+    Raises:
+        ConfigError: there are fewer blocks than ranks, or `sync` batch norm and uneven shares.
+    """
+    total, size, batch = config.num_blocks, config.pairs_per_block, config.global_batch_size
+    batch_norm = config.model.image_tower.batch_norm
+    if total < num_ranks:
+        raise ConfigError(
+            f"{num_ranks} ranks cannot share {total} block{'s' * (total > 1)} of {size} pairs: "
+            f"`train.global_batch_size` is {batch}",
+            hint=_fewer(total, batch_norm, starts=starts)
+            + _smaller(largest_block(batch_norm, batch_size=batch, num_ranks=num_ranks)),
+        )
+    if total % num_ranks and isinstance(batch_norm, SyncBatchNorm):
+        raise ConfigError(
+            f"`train.model.image_tower.batch_norm` is sync, and {num_ranks} ranks cannot share "
+            f"{total} blocks evenly: the ranks normalize one block each at a time",
+            hint="choose a number of ranks that divides the blocks, or local or ghost batch norm",
+        )
+
+
+def largest_block(
+    batch_norm: BatchNorm, *, batch_size: int, num_ranks: int, up_to: int | None = None
+) -> int | None:
+    """Return the largest size of blocks that so many ranks can share, or None.
+
+    Neither the settings nor `check_shares` refuse it.
+    """
+    is_even = isinstance(batch_norm, SyncBatchNorm)
+    multiple, most = block_multiple(batch_norm), batch_size // num_ranks
+    for size in range(min(most, up_to or most), LEAST_BLOCK - 1, -1):
+        num_blocks, rest = divmod(batch_size, size)
+        if not (rest or size % multiple or (is_even and num_blocks % num_ranks)):
+            return size
+    return None
+
+
+def _fewer(total: int, batch_norm: BatchNorm, *, starts: bool) -> str:
+    is_even = isinstance(batch_norm, SyncBatchNorm)
+    or_fewer = ", or a number that divides the blocks" if is_even else " at most"
+    if starts:
+        return f"set `train.num_processes` to {total}{or_fewer}"
+    return f"start {total} rank{'s' * (total > 1)}{or_fewer}"
+
+
+def _smaller(block_size: int | None) -> str:
+    if block_size is None:
+        return "; no smaller `train.block_size` lets so many share the batch"
+    return f"; or set `train.block_size` to {block_size}, which makes another model"

@@ -6,7 +6,7 @@ from typing import Literal
 from openalign.settings.fields import refused, runtime, runtime_factory, usually_called
 from openalign.settings.limits import not_negative, positive, share
 from openalign.train.monitoring import Validation, Wandb
-from openalign.train.presets import GhostBatchNorm, ImageTower, TextTower
+from openalign.train.presets import LEAST_BLOCK, ImageTower, TextTower, block_multiple
 from openalign.train.starting_points import FromModel, FromRun, FromTowers
 from openalign.train.stopping import Stopping
 from openalign.train.updates import (
@@ -375,16 +375,16 @@ def _check_blocks(config: TrainConfig) -> None:
     if config.global_batch_size < 2:
         raise ValueError("global_batch_size must be at least 2, got 1: a pair needs a negative")
     size = config.pairs_per_block
-    if size < 2:
+    if size < LEAST_BLOCK:
         raise ValueError(f"block_size must be at least 2, got {size}: batch norm needs two images")
     if config.global_batch_size % size:
         raise ValueError(
             f"global_batch_size must be a multiple of block_size, got {config.global_batch_size} "
             f"and {size}: blocks are equally large"
         )
-    kind = config.model.image_tower.batch_norm
-    if isinstance(kind, GhostBatchNorm) and size % kind.group_size:
+    multiple = block_multiple(config.model.image_tower.batch_norm)
+    if size % multiple:
         raise ValueError(
             f"block_size must be a multiple of model.image_tower.batch_norm.group_size, got {size} "
-            f"and {kind.group_size}: groups lie inside a block"
+            f"and {multiple}: groups lie inside a block"
         )

@@ -82,6 +82,14 @@ class SyncBatchNorm:
 
 BatchNorm = LocalBatchNorm | GhostBatchNorm | SyncBatchNorm
 
+LEAST_BLOCK = 2
+"""Batch norm has no statistics of an image alone."""
+
+
+def block_multiple(batch_norm: BatchNorm) -> int:
+    """Return what the size of a block is a multiple of."""
+    return batch_norm.group_size if isinstance(batch_norm, GhostBatchNorm) else 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTower:

@@ -19,6 +19,8 @@ from openalign.evaluate.tasks.contract import TrainingMaterial
 from openalign.files import storage
 from openalign.files.fingerprints import fingerprint_of
 from openalign.settings.fields import identity
+from openalign.train.block_shares import largest_block
+from openalign.train.config import TrainConfig
 from openalign.train.fine_tune.classifier import Classifier
 from openalign.train.fine_tune.images import LabeledImages
 from openalign.train.fine_tune.recipes import FineTuneEngine, Recipe
@@ -32,6 +34,7 @@ from openalign.train.fine_tune.run import (
     logits_of,
 )
 from openalign.train.fine_tune.tower import ImageTowerRead, read_image_tower
+from openalign.train.local_ranks import is_rank
 from openalign.train.presets import ImageTower
 from openalign.train.ranks import from_every_rank, on_rank_0
 from openalign.train.sweep.ledger import Ledger
@@ -131,10 +134,28 @@ def check_blocks(
         raise ConfigError(
             f"{num_processes} processes cannot share {count} block{'s' * (count > 1)} of {size} "
             "images: they are a whole batch",
-            hint="set `block_size` under the task's `engine` to "
-            f"{count * size // num_processes} or less, which makes another model, or "
-            f"`evaluate.num_processes` to {count} at most",
+            hint=_sharing_hint(config, num_processes),
         )
+
+
+def _sharing_hint(config: TrainConfig, num_processes: int) -> str:
+    count = config.num_blocks
+    fewer = (
+        f"start {count} process{'es' * (count > 1)} at most"
+        if is_rank()
+        else f"set `evaluate.num_processes` to {count} at most"
+    )
+    block = largest_block(
+        config.model.image_tower.batch_norm,
+        batch_size=config.global_batch_size,
+        num_ranks=num_processes,
+    )
+    if block is None:
+        return fewer
+    return (
+        f"{fewer}; or set `block_size` under the task's `engine` to {block}, which makes another "
+        "model"
+    )
 
 
 def outcomes_of(material: TrainingMaterial, runs: Sequence[TowerRun]) -> list[RunOutcome]:

@@ -13,6 +13,7 @@ from openalign.files import storage
 from openalign.files.manifest import Manifest
 from openalign.run import inputs, readiness
 from openalign.run.contract import Run
+from openalign.run.smaller_batch import fewer_pairs_hint
 from openalign.run.stage_work import training
 from openalign.run.stages import STAGES
 from openalign.telemetry import say
@@ -66,7 +67,7 @@ def check_num_pairs(run: Run, manifest: Manifest | None, *, behind: str) -> None
             f"no more pairs can come: `train.global_batch_size` is "
             f"{run.config.train.global_batch_size:,}, `train.schedule.warmup_steps` "
             f"{run.config.train.schedule.warmup_steps:,}{_held_out(run)}",
-            hint=_hint(run, left),
+            hint=fewer_pairs_hint(run.config.train, left),
         )
 
 
@@ -92,21 +93,6 @@ def _check_known_pairs(run: Run, names: Sequence[str]) -> None:
 def _held_out(run: Run) -> str:
     rule = run.config.train.validation
     return "" if rule is None else f", `train.validation.batches` {rule.batches:,}"
-
-
-def _hint(run: Run, num_pairs: int) -> str:
-    """Return settings that such a number of pairs can be tried with."""
-    train = run.config.train
-    num_ranks = max(1, train.num_processes)
-    block = max(2, (1 << max(num_pairs // 8, 2).bit_length() - 1) // num_ranks)
-    batch = block * num_ranks
-    changes = [f"--set train.global_batch_size={batch}"]
-    if train.block_size is not None or num_ranks > 1:
-        changes.append(f"--set train.block_size={block}")  # a block a rank
-    epochs, warmup = train.duration.epochs, train.schedule.warmup_steps
-    if epochs is not None and (steps := int(epochs * num_pairs / batch)) <= warmup:
-        changes.append(f"--set train.schedule.warmup_steps={steps // 10}")
-    return f"gather more, loosen the rules, or try {' '.join(changes)}"
 
 
 def _check_data_sets(run: Run, names: Sequence[str]) -> None:

@@ -171,10 +171,11 @@ def test_what_a_hint_says_lets_a_run_go_on(
     folder: Path, capsys: pytest.CaptureFixture[str], num_processes: int
 ) -> None:
     ranks = f"train.num_processes={num_processes}"
-    said = refusal(capsys, "--set", ranks, "--set", "train.block_size=16")
+    groups = "train.model.image_tower.batch_norm={kind: ghost, group_size: 8}"
+    said = refusal(capsys, "--set", ranks, "--set", groups, "--set", "train.block_size=16")
     words = said.rpartition("try ")[2].split()
     overrides = [word for word in words if word != "--set"]
-    config = load_pipeline("pipelines.yaml", "pairs", [*overrides, ranks])
+    config = load_pipeline("pipelines.yaml", "pairs", [*overrides, ranks, groups])
 
     assert pairs_needed(config.train) <= 40
     assert config.train.num_blocks >= num_processes

@@ -122,12 +122,12 @@ def check_ranks(config: TrainConfig) -> None:
     Raises:
         ConfigError: they cannot share the batch.
     """
-    from openalign.train.block_shares import block_share
+    from openalign.train.block_shares import check_shares
     from openalign.train.local_ranks import count_gpus
 
     num_gpus = count_gpus()
     count = ranks_asked_for(config, num_gpus=num_gpus)
-    block_share(config, rank=0, world_size=min(count, num_gpus or count))
+    check_shares(config, num_ranks=min(count, num_gpus or count), starts=True)
 
 
 def rank_spec(

@@ -413,7 +413,9 @@ def test_what_cannot_be_trained_is_told_before_anything_is_embedded(
     assert "takes no 8192 x 8192 images" in said("recipe: {kind: fine_grained, eval_px: 8192}")
 
 
-def test_vtabs_trials_are_checked_on_the_images_that_they_have(model_folder: str) -> None:
+def test_vtabs_trials_are_checked_on_the_images_that_they_have(
+    model_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Trials have the four images of `train`: one block of four. The best has six."""
     recipe = VtabRecipe(batch_size=8, validation_split="val", resolutions_px=(32,), trials=2)
     task = replace(
@@ -423,8 +425,17 @@ def test_vtabs_trials_are_checked_on_the_images_that_they_have(model_folder: str
 
     check_training(task, terms)
 
-    with pytest.raises(ConfigError, match="3 processes cannot share 2 blocks of 2 images"):
+    with pytest.raises(ConfigError, match="3 processes cannot share 2 blocks of 2 images") as few:
         check_training(task, replace(terms, num_processes=3))
+    assert few.value.hint == "set `evaluate.num_processes` to 2 at most"  # a block has two images
+    monkeypatch.setattr("openalign.evaluate.tasks.tower_training.is_rank", lambda: True)
+    whole = replace(task, engine=FineTuneEngine(block_size=4))
+    with pytest.raises(ConfigError, match="2 processes cannot share 1 block of 4 images") as few:
+        check_training(whole, terms)
+    assert few.value.hint == (
+        "start 1 process at most; or set `block_size` under the task's `engine` to 2, which makes "
+        "another model"
+    )
 
 
 def test_the_page_shows_tasks_that_its_processes_can_share() -> None:
@@ -477,7 +488,7 @@ def test_more_processes_than_blocks_are_refused(material: TrainingMaterial) -> N
 
     with pytest.raises(ConfigError, match="2 processes cannot share 1 block of 8 images") as told:
         train(task, of_two)
-    assert "`block_size` under the task's `engine` to 4 or less" in (told.value.hint or "")
+    assert "`block_size` under the task's `engine` to 4, " in (told.value.hint or "")
 
 
 @pytest.mark.slow
