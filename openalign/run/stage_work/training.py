@@ -59,12 +59,14 @@ def start(spec: "TrainingSpec", config: TrainConfig) -> Manifest:
     from openalign.train.stage_spec import made_by_ranks
 
     check_ranks(config)
+    num_gpus = count_gpus()
+    say_idle_gpus(config, num_gpus=num_gpus)
     prepare(spec)
 
     def begin(url: str) -> None:
         launch(
             [url],
-            num_processes=ranks_asked_for(config, num_gpus=count_gpus()),
+            num_processes=ranks_asked_for(config, num_gpus=num_gpus),
             folders=(spec.output, spec.folder.url),
             stop=config.stop,
         )
@@ -114,6 +116,33 @@ def check_start(config: TrainConfig) -> Sequence[str]:
 def ranks_asked_for(config: TrainConfig, *, num_gpus: int) -> int:
     """Return `num_processes`, or what 0 stands for: one a GPU, but no more than blocks."""
     return config.num_processes or min(num_gpus or 1, config.num_blocks)
+
+
+def say_idle_gpus(config: TrainConfig, *, num_gpus: int) -> None:
+    """Say how many GPUs have no block, where a rank a GPU is asked for, and what gives them one."""
+    from openalign.train.block_shares import largest_block
+
+    count, total = ranks_asked_for(config, num_gpus=num_gpus), config.num_blocks
+    if config.num_processes or count >= num_gpus:
+        return
+    idle = (
+        f"{'train':9} {num_gpus - count} of {num_gpus} GPUs stay idle: a batch is {total} "
+        f"block{'s' * (total > 1)} of {config.pairs_per_block} pairs, and a rank has whole blocks; "
+    )
+    for more in range(num_gpus, count, -1):
+        block = largest_block(
+            config.model.image_tower.batch_norm,
+            batch_size=config.global_batch_size,
+            num_ranks=more,
+        )
+        if block is not None:
+            working = "all" if more == num_gpus else str(more)
+            say(
+                f"{idle}`train.block_size` {block} lets {working} of them work, and makes another "
+                "model: set it before the run"
+            )
+            return
+    say(f"{idle}no smaller `train.block_size` lets more of them work")
 
 
 def check_ranks(config: TrainConfig) -> None:

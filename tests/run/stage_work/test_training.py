@@ -20,6 +20,7 @@ from openalign.run.stages import STAGES, training_spec
 from openalign.settings.fields import identity
 from openalign.settings.yaml_reader import read_plain
 from openalign.train.config import Duration, TrainConfig
+from openalign.train.presets import BatchNorm, GhostBatchNorm, LocalBatchNorm
 from openalign.train.rank import TrainingSpec
 from openalign.train.stage_spec import read_spec, write_spec
 from openalign.train.updates import Lamb
@@ -57,6 +58,80 @@ def test_how_many_ranks_are_asked_for(asked: int, num_gpus: int, expected: int) 
     config = replace(CONFIG, num_processes=asked, global_batch_size=16, block_size=4)
 
     assert training.ranks_asked_for(config, num_gpus=num_gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_norm", "batch_size", "num_gpus", "said"),
+    [
+        pytest.param(
+            LocalBatchNorm(),
+            256,
+            8,
+            "7 of 8 GPUs stay idle: a batch is 1 block of 256 pairs, and a rank has whole blocks; "
+            "`train.block_size` 32 lets all of them work, and makes another model: set it before "
+            "the run\n",
+            id="one block by default",
+        ),
+        pytest.param(
+            GhostBatchNorm(group_size=16),
+            64,
+            8,
+            "7 of 8 GPUs stay idle: a batch is 1 block of 64 pairs, and a rank has whole blocks; "
+            "`train.block_size` 16 lets 4 of them work, and makes another model: set it before "
+            "the run\n",
+            id="fewer groups than GPUs",
+        ),
+        pytest.param(
+            LocalBatchNorm(),
+            2,
+            2,
+            "1 of 2 GPUs stay idle: a batch is 1 block of 2 pairs, and a rank has whole blocks; "
+            "no smaller `train.block_size` lets more of them work\n",
+            id="no smaller block",
+        ),
+        pytest.param(LocalBatchNorm(), 512, 2, "", id="a block a GPU"),
+        pytest.param(LocalBatchNorm(), 256, 1, "", id="one GPU"),
+        pytest.param(LocalBatchNorm(), 256, 0, "", id="no GPU"),
+    ],
+)
+def test_gpus_without_a_block_are_told_of(
+    batch_norm: BatchNorm,
+    batch_size: int,
+    num_gpus: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tower = replace(CONFIG.model.image_tower, batch_norm=batch_norm)
+    config = replace(
+        CONFIG,
+        global_batch_size=batch_size,
+        block_size=None,
+        num_processes=0,
+        model=replace(CONFIG.model, image_tower=tower),
+    )
+
+    training.say_idle_gpus(config, num_gpus=num_gpus)
+
+    assert capsys.readouterr().err == (f"train     {said}" if said else "")
+    training.say_idle_gpus(replace(config, num_processes=1), num_gpus=num_gpus)
+    assert capsys.readouterr().err == ""
+
+
+def test_gpus_that_stay_idle_are_told_of_before_ranks_start(
+    pipelines: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(_: TrainingSpec) -> None:
+        raise StageError("stopped before the ranks start")
+
+    monkeypatch.setattr("openalign.train.rank.prepare", prepare)
+    monkeypatch.setattr("openalign.train.local_ranks.count_gpus", lambda: 8)
+    size = CONFIG.global_batch_size
+
+    assert train(pipelines, "train.num_processes=0", f"train.block_size={size}") == 2
+
+    said = capsys.readouterr().err
+    assert said.count(f"GPUs stay idle: a batch is 1 block of {size} pairs") == 1
+    assert said.index("stay idle") < said.index("error: stopped before the ranks start")
 
 
 def test_ranks_are_counted_without_torch(pipelines: Path) -> None:
