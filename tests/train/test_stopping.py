@@ -1,10 +1,13 @@
 """What asks a run to stop, and when its time is up."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from torch.distributed.launcher.api import LaunchConfig
 
 from openalign.train.stopping import STOPPED, Stopped, Stopping, stop_requests
 
@@ -50,3 +53,15 @@ def test_a_limit_that_saving_would_use_up_is_refused() -> None:
 
 def test_who_is_stopped_ends_as_a_shell_says_of_sigterm() -> None:
     assert Stopped(7).code == STOPPED == 128 + signal.SIGTERM
+
+
+def test_the_page_says_how_long_torchrun_lets_ranks_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It kills them by a limit of its own, whatever `train.stop.grace_seconds` is."""
+    page = Path(__file__).parents[2] / "docs" / "resuming.md"
+    told = re.search(r"after `--shutdown-timeout` \((\d+) s;\s+`(\w+)`", page.read_text())
+    assert told is not None
+    config = LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=1)
+
+    assert int(told[1]) == config.shutdown_timeout
+    monkeypatch.setenv(told[2], "77")
+    assert LaunchConfig(min_nodes=1, max_nodes=1, nproc_per_node=1).shutdown_timeout == 77
