@@ -35,6 +35,11 @@ def spike_at(loss: float, recent: Sequence[float], rule: SkipSpikes | RewindSpik
     return Spike(loss, mean, deviation)
 
 
+def undone_steps(rule: SkipSpikes | RewindSpikes | None) -> int:
+    """Return how many steps a spike undoes."""
+    return rule.undone_steps if isinstance(rule, RewindSpikes) else 0
+
+
 def remembered(
     recent: Sequence[float], loss: float, rule: SkipSpikes | RewindSpikes
 ) -> list[float]:

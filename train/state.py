@@ -3,8 +3,7 @@
 A run goes on from its newest whole checkpoint (`train/checkpoints`), or begins.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,9 +40,9 @@ from openalign.train.optim.lamb import ShardedOptimizer, build_optimizer
 from openalign.train.optim.schedule import check_warmup, total_steps
 from openalign.train.ranks import RankGroup, is_first_of_machine, on_rank_0, together
 from openalign.train.replaced_images import NamedImage
+from openalign.train.spikes import undone_steps
 from openalign.train.start.origin import LastCheckpoint
 from openalign.train.starting_points import brings_words
-from openalign.train.updates import RewindSpikes
 from openalign.train.utilization import utilization_of
 from openalign.train.wandb_run import WandbRun
 from openalign.train.watchdog import STARTS, Mark
@@ -168,9 +167,10 @@ def set_up(
         found = other
         going_on.check_towers(other, towers)
     optimizer = build_optimizer(towers, config)
-    on_rank_0(ranks, partial(_require_room, checkpoints, towers, optimizer, config))
-    engine = resume.engine_from(found, towers, optimizer, config, ranks)
     progress = found.progress if found else Progress(sample_hash=inputs.first_hash)
+    to_come = partial(room.num_to_come, config, step=progress.step, total_steps=steps)
+    on_rank_0(ranks, lambda: _require_room(checkpoints, towers, optimizer, to_come))
+    engine = resume.engine_from(found, towers, optimizer, config, ranks)
     _note_start(progress, ranks, config, rewinds)
     data, held_out = _opened(config, inputs, orders, progress, device=ranks.device)
     journals: list[Journal] = []
@@ -246,13 +246,8 @@ def _terms(config: TrainConfig, inputs: RunInputs) -> CheckpointTerms:
         vocabulary="" if brings_words(config.init_from) else vocabulary_hash(inputs.vocabulary),
         notes=inputs.folders.notes,
         index_check=inputs.index_check,
-        undone_steps=_undone_steps(config),
+        undone_steps=undone_steps(config.loss_spikes),
     )
-
-
-def _undone_steps(config: TrainConfig) -> int:
-    rule = config.loss_spikes
-    return rule.undone_steps if isinstance(rule, RewindSpikes) else 0
 
 
 def vocabulary_of(pretrained: Pretrained | None, url: str) -> list[str]:
@@ -345,19 +340,15 @@ def _require_room(
     checkpoints: CheckpointFolder,
     towers: Towers,
     optimizer: ShardedOptimizer,
-    config: TrainConfig,
+    to_come: Callable[[Collection[int]], int],
 ) -> None:
     needed = room.bytes_of_checkpoint(
         trained_parameters(towers).values(),
         unmoved_tensors(towers).values(),
         num_kept=len(optimizer.kept),
     )
-    # The oldest goes once the newest is whole; under a URL each passes through this machine.
-    at_once = 1
-    if checkpoints.is_local:
-        near = math.ceil((_undone_steps(config) - 1) / config.checkpoint_every_steps)
-        at_once = max(config.keep_checkpoints, near + 1) + 1 - len(checkpoints.steps())
-        at_once += config.export == "best"
+    # Under a URL each passes through this machine.
+    at_once = to_come(checkpoints.steps()) if checkpoints.is_local else 1
     room.require_room(checkpoints.room, needed, at_once=at_once)
 
 

@@ -1,13 +1,16 @@
 """Room on the disk: known before the first step, and before each checkpoint."""
 
+import math
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from torch import Tensor
 
 from openalign.errors import StageError
 from openalign.telemetry import say
+from openalign.train.config import TrainConfig
+from openalign.train.spikes import undone_steps
 
 _BYTES_BESIDE = 1 << 20
 """At most so many lie beside the tensors: places, names, the manifest."""
@@ -25,6 +28,26 @@ def bytes_of_checkpoint(
     return int(1.02 * (moved + beside)) + _BYTES_BESIDE
 
 
+def num_to_come(config: TrainConfig, there: Collection[int], *, step: int, total_steps: int) -> int:
+    """Return how many checkpoints a run from `step` on adds to those `there`, by their steps.
+
+    They are counted when it writes its last one: at no time before do more lie there. What has gone
+    by then has made room. The oldest goes once the newest is whole.
+    """
+    every, keep_every = config.checkpoint_every_steps, config.keep_every_steps
+    near = math.ceil((undone_steps(config.loss_spikes) - 1) / every)
+    num_newest = max(config.keep_checkpoints, near + 1) + 1
+    to_come = {*range(step + every - step % every, total_steps, every), total_steps} - {step}
+    whole = [each for each in there if each <= step]  # those beyond it go
+    newest = sorted({*whole, *to_come})[-num_newest:]
+
+    def num_staying(steps: Collection[int]) -> int:
+        return sum(each in newest or (keep_every > 0 and not each % keep_every) for each in steps)
+
+    num_best = int(config.validation is not None)
+    return num_staying(to_come) + num_best - (len(there) - num_staying(whole))
+
+
 def require_room(folder: Path, needed: int, *, at_once: int) -> None:
     """See before the first step that a checkpoint fits; say where fewer than `at_once` more do.
 
@@ -35,7 +58,7 @@ def require_room(folder: Path, needed: int, *, at_once: int) -> None:
     free = _free_bytes(folder)
     if free < needed * at_once:
         say(
-            f"train     {at_once} checkpoints, as many as will lie there at once, take "
+            f"train     {at_once} more checkpoints, as many as will lie there at once, take "
             f"{_shown(needed * at_once)}, and {_shown(free)} are free at {folder}"
         )
 

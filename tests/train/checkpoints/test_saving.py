@@ -343,7 +343,10 @@ def test_a_disk_without_room_for_one_checkpoint_is_told_before_the_first_step(
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: _Usage(free["bytes"]))
 
     room.require_room(tmp_path / "not there yet", needed, at_once=3)
-    assert "3 checkpoints, as many as will lie there at once, take 3.1 MB" in capfd.readouterr().err
+    assert (
+        "3 more checkpoints, as many as will lie there at once, take 3.1 MB"
+        in capfd.readouterr().err
+    )
     free["bytes"] = 3 * needed
     room.require_room(tmp_path, needed, at_once=3)
     assert capfd.readouterr().err == ""
