@@ -1,9 +1,13 @@
-"""Room on the disk: known before the first step, and before each checkpoint."""
+"""Room on the disk: known before the first step, and before each checkpoint.
+
+Ranks that write to one disk need room for what all of them write.
+"""
 
 import math
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -14,6 +18,22 @@ from openalign.train.spikes import undone_steps
 
 _BYTES_BESIDE = 1 << 20
 """At most so many lie beside the tensors: places, names, the manifest."""
+
+
+_ALL_SEE_IT = ""
+_START_OF_MACHINE = Path("/proc/sys/kernel/random/boot_id")
+"""Holds what no other machine has."""
+
+
+class DiskShare(NamedTuple):
+    """What a rank writes of a checkpoint, and what is free where it does."""
+
+    disk: str
+    """The same for all ranks that write to it."""
+
+    folder: Path
+    num_bytes: int
+    free_bytes: int
 
 
 def bytes_of_checkpoint(
@@ -54,8 +74,8 @@ def require_room(folder: Path, needed: int, *, at_once: int) -> None:
     Raises:
         StageError: not even one does.
     """
-    check_room(folder, needed)
     free = _free_bytes(folder)
+    _check(folder, needed, free)
     if free < needed * at_once:
         say(
             f"train     {at_once} more checkpoints, as many as will lie there at once, take "
@@ -63,13 +83,29 @@ def require_room(folder: Path, needed: int, *, at_once: int) -> None:
         )
 
 
-def check_room(folder: Path, needed: int) -> None:
-    """See that a checkpoint fits.
+def share_of(folder: Path, num_bytes: int, *, all_see_it: bool) -> DiskShare:
+    """Return what this rank writes to a folder, which is its machine's own or seen by all ranks."""
+    disk = _ALL_SEE_IT
+    if not all_see_it:
+        disk = f"{_START_OF_MACHINE.read_text().strip()} {folder.stat().st_dev}"
+    return DiskShare(disk, folder, num_bytes, _free_bytes(folder))
+
+
+def check_shares(shares: Sequence[DiskShare]) -> None:
+    """See that all that the ranks write fits on each disk.
+
+    Ranks that have told each other their shares all come to the same.
 
     Raises:
         StageError: it does not.
     """
-    free = _free_bytes(folder)
+    for disk in dict.fromkeys(share.disk for share in shares):
+        there = [share for share in shares if share.disk == disk]
+        needed = sum(share.num_bytes for share in there)
+        _check(there[0].folder, needed, min(share.free_bytes for share in there))
+
+
+def _check(folder: Path, needed: int, free: int) -> None:
     if free < needed:
         raise StageError(
             f"a checkpoint takes {_shown(needed)}, and {_shown(free)} are free at {folder}",

@@ -145,7 +145,7 @@ class Saver:
     ) -> None:
         step, group = progress.step, self._group
         partial = self.folder.partial(step)
-        together(lambda: self._begin(copied, step), group=group)
+        room.check_shares(together(lambda: self._begin(copied, step), group=group))
         pieces.write(copied.chunks, partial, group=group, moved=self.folder.moved)
         files = together(lambda: self._measured(partial), group=group)
         if not self.folder.is_local:
@@ -165,7 +165,7 @@ class Saver:
         named = [named for _, named in of_ranks]
         together(lambda: self._end(manifest, named), group=group)
 
-    def _begin(self, copied: pieces.Snapshot, step: int) -> None:
+    def _begin(self, copied: pieces.Snapshot, step: int) -> room.DiskShare:
         partial = self.folder.partial(step)
         partial.mkdir(parents=True, exist_ok=True)
         for path in self._kept.notes:
@@ -178,7 +178,7 @@ class Saver:
         if self._ranks.rank == 0 and not self.folder.is_local:
             self.folder.withdraw(step)  # its files are about to be written over
         own = sum(chunk.values.numel() * chunk.values.element_size() for chunk in copied.chunks)
-        room.check_room(partial, own)
+        return room.share_of(partial, own, all_see_it=self.folder.is_local)
 
     def _own_names(self, partial: Path) -> list[str]:
         found = [path.name for path in partial.glob(f"__{self._ranks.rank}_*")]
