@@ -1,6 +1,9 @@
 """How checkpoints are called, and which ones a folder has."""
 
-from openalign.files import storage
+from functools import partial
+
+from openalign.files.remote_reads import tried_again
+from openalign.files.shared_folder import list_now
 
 MANIFEST_FILE = "checkpoint.json"
 """What makes a folder a checkpoint; it holds the hashes of the other files."""
@@ -20,8 +23,10 @@ def step_of(name: str) -> int | None:
 
 
 def steps_in(url: str) -> list[int]:
-    """Return the steps of the checkpoints in a folder, the newest first, whole or not."""
-    if not storage.exists(url):
-        return []
-    found = [step_of(name) for name in storage.list_names(url)]
+    """Return the steps of the checkpoints in a folder, the newest first, whole or not.
+
+    Raises:
+        StageError: the folder cannot be listed, several times in a row.
+    """
+    found = [step_of(name) for name in tried_again(url, partial(list_now, url), "its names")]
     return sorted((step for step in found if step is not None), reverse=True)

@@ -227,7 +227,7 @@ def _show_best(state: TrainingState, at: Mark) -> None:
     try:
         found = resume.find(state.saver.folder, best.step, state.ranks)
     except StageError as error:
-        raise StageError(f"the best weights are lost: {error}", hint=kept) from error
+        raise StageError(f"the best weights cannot be taken: {error}", hint=kept) from error
     found.load_weights(state.engine, state.optimizer)
     together(lambda: None)  # until all have read
     found.forget()

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from threading import Condition, Thread
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from openalign.errors import InputError, StageError
+from openalign.errors import InputError, StageError, is_full_disk
 from openalign.files import storage
+
+T = TypeVar("T")
 
 NUM_REQUESTS = 32
 """Of one process at once: enough for a thousand small reads a second at 30 ms each."""
@@ -36,7 +38,7 @@ def read_range(url: str, offset: int, length: int) -> bytes:
         InputError: there is no such file.
         StageError: the store has failed several times, refuses access, or sends whole files only.
     """
-    content = _tried_again(
+    content = tried_again(
         url, partial(storage.read_range, url, offset, length), f"the bytes from {offset} on"
     )
     if len(content) > length:
@@ -54,20 +56,29 @@ def read_file(url: str) -> bytes:
         InputError: there is no such file.
         StageError: the store has failed several times, or refuses access.
     """
-    return _tried_again(url, partial(storage.read_bytes, url), "its bytes")
+    return tried_again(url, partial(storage.read_bytes, url), "its bytes")
 
 
-def _tried_again(url: str, read: Callable[[], bytes], what: str) -> bytes:
+def tried_again(
+    url: str, read: Callable[[], T], what: str, *, final: type[Exception] = InputError
+) -> T:
+    """Return what `read` returns; where it fails it is tried again, but for a `final` error.
+
+    Raises:
+        StageError: it has failed several times, or access is refused.
+    """
     for wait in (*_WAITS_SECONDS, None):
         try:
             return read()
-        except InputError:
+        except final:
             raise
         except PermissionError as error:
             raise StageError(
                 f"{url} may not be read: {error}", hint="see that your credentials still hold"
             ) from error
         except Exception as error:  # every driver has errors of its own
+            if is_full_disk(error):  # where it is copied to
+                raise
             if wait is None:
                 raise StageError(
                     f"{url}: {what} could not be read, {1 + len(_WAITS_SECONDS)} times in a row: "

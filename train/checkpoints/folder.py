@@ -7,16 +7,17 @@ folder of this machine on their way there and back; nothing is concluded from wh
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from openalign.errors import InputError, StageError
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.file_systems import nothing
 from openalign.files.leases import Fence
 from openalign.train.checkpoint_names import MANIFEST_FILE, name_of, steps_in
+from openalign.train.checkpoints.damage import DamagedError, read_or_damaged
 from openalign.train.checkpoints.manifest import (
     CheckpointManifest,
-    DamagedError,
     SavedFile,
     read_manifest,
     sealed,
@@ -181,28 +182,24 @@ class CheckpointFolder:
 
         Raises:
             DamagedError: a file is not there.
+            StageError: one cannot be reached.
         """
         folder = self.local_files(step)
         folder.mkdir(parents=True, exist_ok=True)
-        url = self._files_url(step, manifest.lease)
         for name in manifest.files:
-            try:
-                storage.fetch(storage.join(url, name), folder / name, moved=self.moved)
-            except FileNotFoundError as error:
-                raise DamagedError(f"{name} is missing") from error
+            url = storage.join(self._files_url(step, manifest.lease), name)
+            fetch = partial(storage.fetch, url, folder / name, moved=self.moved)
+            read_or_damaged(url, fetch)
 
     def check_file(self, step: int, name: str, saved: SavedFile) -> None:
         """See that a file of this machine is what was written.
 
         Raises:
             DamagedError: it is not there, of another length, or holds other bytes.
+            StageError: it cannot be reached.
         """
-        try:
-            found = storage.found_at(str(self.local_files(step) / name), moved=self.moved)
-        except InputError as error:
-            raise DamagedError(f"{name} is missing") from error
-        except OSError as error:
-            raise DamagedError(f"{name} cannot be read: {error}") from error
+        path = str(self.local_files(step) / name)
+        found = read_or_damaged(path, partial(storage.found_at, path, moved=self.moved))
         if found.num_bytes != saved.num_bytes:
             raise DamagedError(
                 f"{name} has {found.num_bytes:,} bytes in place of {saved.num_bytes:,}"

@@ -1,6 +1,7 @@
 """`checkpoint.json`: how far a run was when a checkpoint was made, and what its other files are."""
 
 import hashlib
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from openalign.files import storage
 from openalign.files.fingerprints import canonical_json
 from openalign.train.checkpoint_names import MANIFEST_FILE, step_of
+from openalign.train.checkpoints.damage import DamagedError, read_or_damaged
 from openalign.train.data.passed_over import BatchRange, merged
 
 OLD_PROGRESS_FILE = "progress.json"
@@ -147,10 +149,6 @@ _SEALED = msgspec.json.Decoder(_Sealed)
 _MANIFEST = msgspec.json.Decoder(CheckpointManifest)
 
 
-class DamagedError(Exception):
-    """A checkpoint cannot be used; the message says which file is at fault, and why."""
-
-
 def sealed(manifest: CheckpointManifest) -> bytes:
     """Return the bytes of `checkpoint.json`."""
     text = canonical_json(manifest)
@@ -164,16 +162,19 @@ def read_manifest(folder: str) -> CheckpointManifest:
     Raises:
         DamagedError: there is none, it is not what was written, or the folder's name is another
             step's.
+        StageError: it cannot be reached.
     """
     url = storage.join(folder, MANIFEST_FILE)
-    if not storage.exists(url):
-        if storage.exists(storage.join(folder, OLD_PROGRESS_FILE)):
-            raise DamagedError("it has DeepSpeed's form, as earlier versions wrote it")
-        raise DamagedError(f"{MANIFEST_FILE} is missing")
     try:
-        found = _SEALED.decode(storage.read_bytes(url))
+        content = read_or_damaged(url, partial(storage.read_bytes, url))
+    except DamagedError as error:
+        if storage.exists(storage.join(folder, OLD_PROGRESS_FILE)):
+            raise DamagedError("it has DeepSpeed's form, as earlier versions wrote it") from error
+        raise
+    try:
+        found = _SEALED.decode(content)
         manifest = _MANIFEST.decode(found.manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamagedError(f"{MANIFEST_FILE} cannot be read: {error}") from error
     if manifest.format != FORMAT:
         raise DamagedError(f"it is of format {manifest.format}, and this version reads {FORMAT}")

@@ -13,18 +13,14 @@ from typing import Any
 
 from torch import nn
 
-from openalign.errors import OpenAlignError, StageError
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import MANIFEST_FILE
 from openalign.train.checkpoints import pieces
+from openalign.train.checkpoints.damage import DamagedError, is_there
 from openalign.train.checkpoints.folder import CheckpointFolder
-from openalign.train.checkpoints.manifest import (
-    CheckpointManifest,
-    DamagedError,
-    Progress,
-    read_manifest,
-)
+from openalign.train.checkpoints.manifest import CheckpointManifest, Progress, read_manifest
 from openalign.train.config import TrainConfig
 from openalign.train.data.vocabulary import vocabulary_hash
 from openalign.train.model.tensors import trained_parameters, unmoved_tensors
@@ -147,8 +143,8 @@ def find_newest(
     Those beyond the step `up_to` do not count.
 
     Raises:
-        StageError: there are checkpoints, and none is whole; or the newest whole one was made from
-            other inputs.
+        StageError: there are checkpoints, and none is whole; one cannot be reached; or the newest
+            whole one was made from other inputs.
     """
     faults: dict[str, str] = {}
     for step in on_rank_0(ranks, folder.steps):
@@ -176,7 +172,7 @@ def find(folder: CheckpointFolder, step: int, ranks: RankGroup) -> FoundCheckpoi
     """Return the checkpoint of a step; all ranks must call this.
 
     Raises:
-        StageError: it is damaged.
+        StageError: it is damaged, or cannot be reached.
     """
     faults: dict[str, str] = {}
     found = _whole(folder, step, ranks, faults)
@@ -224,14 +220,14 @@ def _fault_of_files(
             folder.copy_here(step, manifest)
         for name in names:
             folder.check_file(step, name, manifest.files[name])
-    except (DamagedError, OpenAlignError) as error:
+    except DamagedError as error:
         return str(error)
     return ""
 
 
 def _is_upload_cut_off(folder: CheckpointFolder, url: str) -> bool:
     """Tell whether a killed run has left an upload behind that never became a checkpoint."""
-    return not folder.is_local and not storage.exists(storage.join(url, MANIFEST_FILE))
+    return not folder.is_local and not is_there(storage.join(url, MANIFEST_FILE))
 
 
 def _tell(ranks: RankGroup, faults: Mapping[str, str], then: str) -> None:

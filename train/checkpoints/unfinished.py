@@ -4,21 +4,20 @@ They stay until the stage is sealed: whoever changed a setting by mistake change
 on there.
 """
 
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
 
+from openalign.errors import StageError
 from openalign.files import storage
 from openalign.files.manifest import StageFolder, StageInputs
 from openalign.files.names import CHECKPOINTS_FOLDER, METRICS_FILE
 from openalign.settings.differences import settings_that_differ
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import name_of, steps_in
-from openalign.train.checkpoints.manifest import (
-    CheckpointManifest,
-    DamagedError,
-    read_manifest,
-)
+from openalign.train.checkpoints.damage import DamagedError
+from openalign.train.checkpoints.manifest import CheckpointManifest, read_manifest
 
 
 class BegunTraining(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +68,11 @@ def say_unfinished(folder: StageFolder, inputs: StageInputs, settings: Any) -> N
 
 
 def _newest(checkpoints: str) -> CheckpointManifest | None:
-    for step in steps_in(checkpoints):
-        try:
-            return read_manifest(storage.join(checkpoints, name_of(step)))
-        except DamagedError:
-            continue
+    """Return the newest manifest; None where there is none, or none can be reached."""
+    with suppress(StageError):  # of runs that nobody goes on from here
+        for step in steps_in(checkpoints):
+            with suppress(DamagedError):
+                return read_manifest(storage.join(checkpoints, name_of(step)))
     return None
 
 

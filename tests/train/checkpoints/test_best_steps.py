@@ -14,10 +14,10 @@ from tiny_training import tiny_config
 from openalign.errors import ConfigError, StageError
 from openalign.train import loop
 from openalign.train.checkpoints import going_on
+from openalign.train.checkpoints.damage import DamagedError
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import (
     BestStep,
-    DamagedError,
     Progress,
     read_manifest,
 )
@@ -110,7 +110,9 @@ def test_best_weights_that_are_lost_are_told_with_what_can_be_had(tmp_path: Path
     (Path(folder.url_of(4)) / "__0_0.distcp").write_bytes(b"cut")
     best = BestStep(step=4, loss=1.0)
 
-    with pytest.raises(StageError, match=r"^the best weights are lost: .*__0_0.distcp") as caught:
+    with pytest.raises(
+        StageError, match=r"^the best weights cannot be taken: .*__0_0.distcp"
+    ) as caught:
         loop._show_best(state_at_the_end(folder, best), Unwatched())
     assert "`openalign export NAME --step 8` writes" in (caught.value.hint or "")
 
