@@ -24,6 +24,9 @@ _LARGEST_BLOCK_BY_DEFAULT = 256
 
 LossForm = Literal["auto", "plain", "rows", "tiled"]
 
+StepWeights = Literal["last", "ema"]
+"""What a step leaves to be exported: its weights, or their average."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration:

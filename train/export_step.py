@@ -17,7 +17,7 @@ from openalign.train.block_shares import block_share
 from openalign.train.checkpoints.folder import CheckpointFolder
 from openalign.train.checkpoints.manifest import PAIRS
 from openalign.train.checkpoints.resume import find
-from openalign.train.config import TrainConfig
+from openalign.train.config import StepWeights, TrainConfig
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.index_copies import paths_on_this_machine
 from openalign.train.data.shard_reading import open_shards
@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     from openalign.train.rank import TrainingSpec
 
 
-def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) -> None:
+def export_step(
+    folder: str, step: int, *, weights: StepWeights, spec: "TrainingSpec", output: str
+) -> None:
     """Write the model of a checkpoint that lies in a run's folder, in one step.
 
-    Settings and vocabulary are the checkpoint's own, and so are all weights. A tokenizer and
-    preprocessing that the run began from are read from there. The training pairs, on which
-    batch-norm statistics are estimated again, are those that `spec` names.
+    Settings and vocabulary are the checkpoint's own, and so are all weights; it must hold an
+    average where that is asked for. A tokenizer and preprocessing that the run began from are read
+    from there. The training pairs, on which batch-norm statistics are estimated again, are those
+    that `spec` names.
 
     Raises:
         InputError: what the run began from is gone.
@@ -64,7 +67,7 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         vocabulary = vocabulary_of(pretrained, words)
         found.check_vocabulary(vocabulary, hint=f"put {words} back as it was")
         towers = build_towers(config, vocabulary_size=len(vocabulary), pretrained=pretrained)
-        found.load_towers(towers, part=EMA if config.export == "ema" else zero.WEIGHT)
+        found.load_towers(towers, part=EMA if weights == "ema" else zero.WEIGHT)
     index = TrainingIndex(paths_on_this_machine(spec.index))
     share = block_share(config, rank=0, world_size=1)
     towers = towers.to(ranks.device)
@@ -87,12 +90,12 @@ def export_step(folder: str, step: int, *, spec: "TrainingSpec", output: str) ->
         )
         with closing(data):
             settle_statistics(towers, towers, data, share, config)
-    weights: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
+    tensors: Mapping[str, Tensor] = {name: t.cpu() for name, t in towers.state_dict().items()}
     unfinished = f"{output.rstrip('/')}.unfinished"
     storage.remove(unfinished)  # what a killed export has left
     write_export(
         unfinished,
-        weights=weights,
+        weights=tensors,
         vocabulary=vocabulary,
         model=config.model,
         pretrained=pretrained,

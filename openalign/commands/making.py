@@ -4,12 +4,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from time import sleep
+from typing import get_args
 
 from openalign.commands.contract import Options, Verb, add_config, add_pipeline
 from openalign.commands.named import refuse, run_of
 from openalign.commands.output import tell, tell_lines
 from openalign.errors import ConfigError
 from openalign.run.stages import STAGES
+from openalign.train.config import StepWeights
 
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -111,10 +113,17 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         help="steps that the checkpoint has done; the last step is exported by `train`",
     )
     parser.add_argument(
+        "--weights",
+        choices=get_args(StepWeights),
+        help="`last`: as the step left them; `ema`: their average; by default what `train.export` "
+        "of the run says",
+    )
+    parser.add_argument(
         "--output",
         default="",
         metavar="FOLDER",
-        help="where the Hugging Face folder goes; in the run's root by default",
+        help="where the Hugging Face folder goes; in the run's root by default, as "
+        "export-step-N or export-step-N-ema",
     )
 
 
@@ -124,9 +133,15 @@ def _export(options: Options, beam_options: Sequence[str]) -> None:
     refuse(beam_options)
     run = run_of(options)
     require_libraries(STAGES["train"])
-    from openalign.run.verbs.exporting import export
+    from openalign.run.verbs.exporting import Asked, export
 
-    tell(export(run, step=options.step, output=options.output))
+    asked = Asked(
+        step=options.step,
+        weights=options.weights,
+        output=options.output,
+        overrides=options.overrides,
+    )
+    tell(export(run, asked))
 
 
 # clean --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
+import torch.distributed.checkpoint as dcp
 from saved_align import edit_json, save_align
 from tiny_training import (
     Augmentation,
@@ -29,13 +30,14 @@ from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
 from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, training_spec
-from openalign.run.verbs.exporting import export
-from openalign.train.config import ModelConfig
+from openalign.run.verbs.exporting import Asked, export
+from openalign.train.config import ModelConfig, StepWeights
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet
 from openalign.train.data.preprocess import Preprocess
 from openalign.train.data.sample_hash import first_hash, next_hash
 from openalign.train.export_step import export_step
+from openalign.train.optim.lamb import EMA
 from openalign.train.presets import ImageTower, TextTower
 from openalign.train.start import begin, origin
 from openalign.train.starting_points import FromModel, FromRun
@@ -172,9 +174,28 @@ def test_another_checkpoint_is_exported_with_the_words_and_sizes_of_the_model(
         assert (tmp_path / "step" / file.name).read_bytes() == file.read_bytes(), file.name
 
 
-def exported(pipelines: Path, output: Path) -> str:
+def test_the_average_that_a_checkpoint_holds_is_exported_where_the_run_exported_weights(
+    pipelines: Path, tmp_path: Path
+) -> None:
+    name = "text_projection.weight"
+    run = pipelines.parent / "run" / "train"
+    last = AlignModel.from_pretrained(str(run / "export")).state_dict()[name]
+    average = torch.zeros(last.numel())
+    checkpoint = run / "checkpoints" / f"step-{NUM_STEPS:08d}"
+    with pytest.warns(UserWarning, match="load in a single process"):
+        dcp.load({f"{EMA}/align.{name}": average}, checkpoint_id=checkpoint, no_dist=True)
+
+    exported(pipelines, tmp_path / "average", weights="ema")
+
+    found = AlignModel.from_pretrained(str(tmp_path / "average")).state_dict()[name]
+    assert torch.equal(found, average.view_as(last))
+    assert not torch.equal(found, last)
+
+
+def exported(pipelines: Path, output: Path, *, weights: StepWeights = "last") -> str:
     config = load_pipeline(str(pipelines), "tiny", [])
-    return export(Run(stages=STAGES, config=config), step=NUM_STEPS, output=str(output))
+    asked = Asked(step=NUM_STEPS, weights=weights, output=str(output))
+    return export(Run(stages=STAGES, config=config), asked)
 
 
 def test_an_export_that_is_cut_off_leaves_nothing_under_its_name(
@@ -211,7 +232,9 @@ def test_a_checkpoint_of_other_pairs_than_today_s_is_not_exported(
     )
 
     with pytest.raises(StageError, match=r"step-00000003 was trained on another result of `select"):
-        export_step(spec.folder.url, NUM_STEPS, spec=other, output=str(tmp_path / "step"))
+        export_step(
+            spec.folder.url, NUM_STEPS, weights="last", spec=other, output=str(tmp_path / "step")
+        )
 
     assert list(tmp_path.iterdir()) == []
 
