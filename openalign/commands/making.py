@@ -133,9 +133,9 @@ def _export(options: Options, beam_options: Sequence[str]) -> None:
     refuse(beam_options)
     run = run_of(options)
     require_libraries(STAGES["train"])
-    from openalign.run.verbs.exporting import Asked, export
+    from openalign.run.verbs.exporting import AskedExport, export
 
-    asked = Asked(
+    asked = AskedExport(
         step=options.step,
         weights=options.weights,
         output=options.output,

@@ -1,7 +1,7 @@
 """`openalign export`: the model of a checkpoint that a training run has kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import yaml
@@ -16,17 +16,18 @@ from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, training_spec
 from openalign.settings.differences import settings_that_differ
 from openalign.settings.fields import to_plain
-from openalign.settings.yaml_reader import Node, override_node
+from openalign.settings.yaml_reader import Node, override_node, read_plain
 from openalign.telemetry import say
 from openalign.train.checkpoint_names import name_of, steps_in
 from openalign.train.config import StepWeights, TrainConfig
+from openalign.train.starting_points import located
 
 _SECTION = "train"
 _IN_WORDS: dict[StepWeights, str] = {"last": "the weights", "ema": "the average of the weights"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AskedExport:
     """What is to be exported, and where to."""
 
     step: int | None = None
@@ -40,7 +41,7 @@ class Asked:
     """What `--set` said of the pipeline's settings."""
 
 
-def export(run: Run, asked: Asked) -> str:
+def export(run: Run, asked: AskedExport) -> str:
     """Write the model of a checkpoint as a Hugging Face folder, and return where it is.
 
     The checkpoint is that of the pipeline's settings where there is one, complete or not, and else
@@ -104,15 +105,19 @@ def _settings_of(url: str) -> Mapping[str, Any]:
 def _refuse_other_settings(
     overrides: Sequence[str], config: TrainConfig, saved: Mapping[str, Any]
 ) -> None:
-    """Refuse settings of training that are given beside the command: none of them is looked at."""
-    given = to_plain(config)
+    """Refuse settings of training that are given beside the command: none of them is looked at.
+
+    Where a run began from may have moved since, and so may be spelled.
+    """
+    made_with = read_plain(TrainConfig, saved, "the checkpoint's settings")
+    had, given = (to_plain(_without_places(each)) for each in (made_with, config))
     differing = [
         line
         for override in overrides
         for section, *path in _paths(override_node(override))
         if section == _SECTION
         for line in settings_that_differ(
-            _value(saved, path), _value(given, path), ".".join([section, *path])
+            _value(had, path), _value(given, path), ".".join([section, *path])
         )
     ]
     if differing:
@@ -124,6 +129,12 @@ def _refuse_other_settings(
             + "; ".join(differing),
             hint=hint,
         )
+
+
+def _without_places(config: TrainConfig) -> TrainConfig:
+    if config.init_from is None:
+        return config
+    return replace(config, init_from=located(config.init_from, lambda _: ""))
 
 
 def _paths(node: Node, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

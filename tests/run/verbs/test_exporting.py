@@ -1,10 +1,12 @@
 """Which weights `openalign export` takes from a checkpoint, and what it refuses beforehand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from saved_align import save_align
 from tiny_training import make_run, tiny_config
 
 from openalign import cli
@@ -13,6 +15,7 @@ from openalign.train import export_step
 from openalign.train.checkpoints.manifest import CheckpointManifest, Progress, sealed
 from openalign.train.config import TrainConfig
 from openalign.train.monitoring import Validation
+from openalign.train.starting_points import FromModel
 from openalign.train.updates import Ema
 
 AVERAGED = tiny_config(ema=Ema(decay=0.5))
@@ -160,6 +163,22 @@ def test_settings_as_the_checkpoint_has_them_may_be_named(
     export = run_of(tmp_path, AVERAGED)
 
     assert export("--set", "train.export=last", "--set", "train.ema={decay: 0.5}") == 0
+
+    assert len(exported) == 1
+
+
+def test_where_a_run_began_from_may_be_spelled_otherwise_by_now(
+    tmp_path: Path, exported: list[tuple[str, str]]
+) -> None:
+    """Ranks are told absolute paths, and a checkpoint has them from there."""
+    model = tmp_path / "base"
+    save_align(model)
+    begun = tiny_config(init_from=FromModel(path="/elsewhere/models/base"))
+    export = run_of(
+        tmp_path, replace(begun, init_from=FromModel(path=str(model))), saved=to_plain(begun)
+    )
+
+    assert export("--set", f"train.init_from.path={model}") == 0
 
     assert len(exported) == 1
 

@@ -30,7 +30,7 @@ from openalign.run.config import load_pipeline
 from openalign.run.contract import Run
 from openalign.run.lineage import read_inputs
 from openalign.run.stages import STAGES, training_spec
-from openalign.run.verbs.exporting import Asked, export
+from openalign.run.verbs.exporting import AskedExport, export
 from openalign.train.config import ModelConfig, StepWeights
 from openalign.train.data.index import TrainingIndex
 from openalign.train.data.pairs import TrainingSet
@@ -194,7 +194,7 @@ def test_the_average_that_a_checkpoint_holds_is_exported_where_the_run_exported_
 
 def exported(pipelines: Path, output: Path, *, weights: StepWeights = "last") -> str:
     config = load_pipeline(str(pipelines), "tiny", [])
-    asked = Asked(step=NUM_STEPS, weights=weights, output=str(output))
+    asked = AskedExport(step=NUM_STEPS, weights=weights, output=str(output))
     return export(Run(stages=STAGES, config=config), asked)
 
 
