@@ -215,7 +215,7 @@ def _show_best(state: TrainingState, at: Mark) -> None:
     """Let the towers have the weights of the lowest loss in validation.
 
     Raises:
-        StageError: no such loss was finite, or that checkpoint is damaged.
+        StageError: no such loss was finite, or that checkpoint is damaged or cannot be reached.
     """
     best = state.progress.best
     kept = f"`openalign export NAME --step {state.total_steps}` writes the weights of the last step"
@@ -227,7 +227,8 @@ def _show_best(state: TrainingState, at: Mark) -> None:
     try:
         found = resume.find(state.saver.folder, best.step, state.ranks)
     except StageError as error:
-        raise StageError(f"the best weights cannot be taken: {error}", hint=kept) from error
+        hint = f"{error.hint}; or {kept}" if error.hint else kept
+        raise StageError(f"the best weights cannot be taken: {error}", hint=hint) from error
     found.load_weights(state.engine, state.optimizer)
     together(lambda: None)  # until all have read
     found.forget()

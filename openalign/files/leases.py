@@ -275,9 +275,13 @@ def _this_process() -> Lease:
 
 def _machine() -> str:
     """Return a name that two processes share only where each can look the other up by number."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     numbers = Path("/proc/self/ns/pid").stat().st_ino  # containers have numbers of their own
-    return f"{os.uname().nodename}/{boot}/{numbers}"
+    return f"{os.uname().nodename}/{boot_id()}/{numbers}"
+
+
+def boot_id() -> str:
+    """Return what no other machine has, nor this one once it is started again."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _has_died(holder: Lease, me: Lease) -> bool:

@@ -73,9 +73,8 @@ def tried_again(
         except final:
             raise
         except PermissionError as error:
-            raise StageError(
-                f"{url} may not be read: {error}", hint="see that your credentials still hold"
-            ) from error
+            holds = "its permissions let you" if storage.is_local(url) else "your credentials hold"
+            raise StageError(f"{url} may not be read: {error}", hint=f"see that {holds}") from error
         except Exception as error:  # every driver has errors of its own
             if is_full_disk(error):  # where it is copied to
                 raise

@@ -98,13 +98,13 @@ class CheckpointFolder:
         if not self.is_local:
             storage.write_bytes(storage.join(self.url_of(step), MANIFEST_FILE), content)
             return
-        partial, target = self.partial(step), storage.local_path(self.url_of(step))
-        _check_all_there(partial, manifest)
-        storage.write_bytes(str(partial / MANIFEST_FILE), content)
-        storage.sync(str(partial))
+        unfinished, target = self.partial(step), storage.local_path(self.url_of(step))
+        _check_all_there(unfinished, manifest)
+        storage.write_bytes(str(unfinished / MANIFEST_FILE), content)
+        storage.sync(str(unfinished))
         self.check_fence()
         storage.remove(str(target))
-        partial.rename(target)
+        unfinished.rename(target)
         storage.sync(str(target.parent))
 
     def withdraw(self, step: int) -> None:
@@ -208,9 +208,9 @@ class CheckpointFolder:
             raise DamagedError(f"{name} holds other bytes than were written")
 
 
-def _check_all_there(partial: Path, manifest: CheckpointManifest) -> None:
+def _check_all_there(folder: Path, manifest: CheckpointManifest) -> None:
     for name, saved in manifest.files.items():
-        path = partial / name
+        path = folder / name
         if not path.exists() or path.stat().st_size != saved.num_bytes:
             raise StageError(
                 f"the checkpoint of step {manifest.progress.step} is not whole: {path} is not what "

@@ -44,7 +44,7 @@ def checkpoint_of(
 
     Raises:
         ConfigError: that run has taken all the steps, or has no average to go on with.
-        StageError: the checkpoint is damaged.
+        StageError: the checkpoint is damaged, or cannot be reached.
     """
     folder = CheckpointFolder(url=other.folder, scratch=scratch, moved=moved)
     found = resume.find(folder, other.step, ranks)

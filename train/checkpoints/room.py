@@ -12,6 +12,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from openalign.errors import StageError
+from openalign.files.leases import boot_id
 from openalign.telemetry import say
 from openalign.train.config import TrainConfig
 from openalign.train.spikes import undone_steps
@@ -21,8 +22,6 @@ _BYTES_BESIDE = 1 << 20
 
 
 _ALL_SEE_IT = ""
-_START_OF_MACHINE = Path("/proc/sys/kernel/random/boot_id")
-"""Holds what no other machine has."""
 
 
 class DiskShare(NamedTuple):
@@ -64,7 +63,8 @@ def num_to_come(config: TrainConfig, there: Collection[int], *, step: int, total
     def num_staying(steps: Collection[int]) -> int:
         return sum(each in newest or (keep_every > 0 and not each % keep_every) for each in steps)
 
-    num_best = int(config.validation is not None)
+    multiples = sum(keep_every > 0 and not each % keep_every for each in to_come)
+    num_best = 0 if config.validation is None else 1 + multiples  # each keeps the best up to it
     return num_staying(to_come) + num_best - (len(there) - num_staying(whole))
 
 
@@ -87,11 +87,11 @@ def share_of(folder: Path, num_bytes: int, *, all_see_it: bool) -> DiskShare:
     """Return what this rank writes to a folder, which is its machine's own or seen by all ranks."""
     disk = _ALL_SEE_IT
     if not all_see_it:
-        disk = f"{_START_OF_MACHINE.read_text().strip()} {folder.stat().st_dev}"
+        disk = f"{boot_id()} {folder.stat().st_dev}"
     return DiskShare(disk, folder, num_bytes, _free_bytes(folder))
 
 
-def check_shares(shares: Sequence[DiskShare]) -> None:
+def check_fits(shares: Sequence[DiskShare]) -> None:
     """See that all that the ranks write fits on each disk.
 
     Ranks that have told each other their shares all come to the same.

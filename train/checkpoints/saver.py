@@ -145,7 +145,7 @@ class Saver:
     ) -> None:
         step, group = progress.step, self._group
         partial = self.folder.partial(step)
-        room.check_shares(together(lambda: self._begin(copied, step), group=group))
+        room.check_fits(together(lambda: self._begin(copied, step), group=group))
         pieces.write(copied.chunks, partial, group=group, moved=self.folder.moved)
         files = together(lambda: self._measured(partial), group=group)
         if not self.folder.is_local:

@@ -106,6 +106,7 @@ def last_checkpoint(start: StartingPoint) -> LastCheckpoint | None:
 
     Raises:
         InputError: the other run's training has kept no checkpoint of its last step.
+        StageError: its folder cannot be listed.
     """
     if not isinstance(start, FromRun) or start.state == "weights":
         return None

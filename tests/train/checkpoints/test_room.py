@@ -16,7 +16,7 @@ from tiny_training import finish, start_ranks, tiny_config
 from openalign.errors import StageError
 from openalign.train.checkpoints import room
 from openalign.train.checkpoints.manifest import Progress
-from openalign.train.checkpoints.room import DiskShare, check_shares, num_to_come
+from openalign.train.checkpoints.room import DiskShare, check_fits, num_to_come
 from openalign.train.checkpoints.saver import CheckpointTerms, Saver
 from openalign.train.config import Validation
 from openalign.train.ranks import RankGroup
@@ -79,10 +79,10 @@ def share(disk: str, num_bytes: int, free_bytes: int) -> DiskShare:
 
 
 def test_what_all_ranks_write_to_a_disk_must_fit_there() -> None:
-    check_shares([share("a", 60, 100), share("b", 70, 70), share("a", 40, 101)])
+    check_fits([share("a", 60, 100), share("b", 70, 70), share("a", 40, 101)])
 
     with pytest.raises(StageError, match=r"takes 101\.0 MB, and 100\.0 MB are free at /a"):
-        check_shares(
+        check_fits(
             [
                 share("b", 70_000_000, 70_000_000),
                 share("a", 60_000_000, 101_000_000),

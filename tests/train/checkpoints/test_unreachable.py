@@ -127,6 +127,19 @@ def test_a_disk_that_cannot_give_the_bytes_back_is_damage(
     assert f"cannot be used: {name} cannot be read: [Errno 5]" in capfd.readouterr().err
 
 
+def test_a_mount_that_is_away_and_says_a_bad_disk_costs_no_checkpoint(
+    two: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = LocalFileSystem._open  # pyright: ignore[reportPrivateUsage]
+    away = failing(opened, "step-00000006/__0_0.distcp", BAD_DISK, times=NUM_TRIES - 1)
+    monkeypatch.setattr(LocalFileSystem, "_open", away)
+
+    found = newest(two)
+
+    assert found is not None
+    assert found.progress.step == 6
+
+
 def test_a_folder_that_cannot_be_listed_is_not_one_without_checkpoints(
     two: CheckpointFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
