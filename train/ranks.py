@@ -6,7 +6,7 @@ import pickle
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -251,11 +251,16 @@ def check_shared(ranks: RankGroup, folder: str) -> None:
     if ranks.world_size == 1 or not storage.is_local(folder):
         return
     name = on_rank_0(ranks, lambda: _leave_in(folder))
-    try:
-        together(lambda: _look_for(name, folder, ranks.rank))
-    finally:
-        if ranks.rank == 0:
+    found = together(lambda: (_is_seen(storage.join(folder, name)), folder))
+    if ranks.rank == 0:
+        with suppress(OSError):  # by its name it belongs to nobody
             storage.remove(storage.join(folder, name))
+    for rank, (is_seen, its_folder) in enumerate(found):
+        if not is_seen:
+            raise StageError(
+                f"{its_folder} of rank {rank}'s machine is not the folder that rank 0 has there",
+                hint="set `root` to a folder that all machines share under one name, or to a URL",
+            )
 
 
 def _leave_in(folder: str) -> str:
@@ -264,15 +269,13 @@ def _leave_in(folder: str) -> str:
     return name
 
 
-def _look_for(name: str, folder: str, rank: int) -> None:
+def _is_seen(url: str) -> bool:
     deadline = time.monotonic() + SIGHT_SECONDS
-    while not storage.exists(storage.join(folder, name)):
+    while not storage.exists(url):
         if time.monotonic() > deadline:
-            raise StageError(
-                f"{folder} of rank {rank}'s machine is not the folder that rank 0 has there",
-                hint="set `root` to a folder that all machines share under one name, or to a URL",
-            )
+            return False
         time.sleep(SIGHT_SECONDS / 100)
+    return True
 
 
 def _shown(value: str | None) -> str:
