@@ -170,6 +170,7 @@ class _Messages:
         sys.stderr.write("".join(self._last))
         sys.stderr.flush()
         self._last.clear()
+        self._in_error = False  # what comes of it still is passed on
 
     def error_of(self, code: int) -> StageError:
         """Return the error that ranks ended with; where they told of none, what can be done."""

@@ -109,6 +109,17 @@ def test_further_lines_of_an_error_are_of_it_however_they_begin(
     assert capsys.readouterr().err == "the next\n"
 
 
+def test_more_of_an_error_than_was_let_go_is_passed_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = launch._Messages()
+    said.take("error: two checkpoints are damaged:\n")
+    said.let_go()
+    said.take("  step 3\n")
+
+    assert capsys.readouterr().err == "error: two checkpoints are damaged:\n  step 3\n"
+
+
 def test_what_a_rank_hangs_in_is_told_at_the_end_and_its_stack_before(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
