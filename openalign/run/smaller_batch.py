@@ -27,10 +27,11 @@ def fewer_pairs_hint(train: TrainConfig, num_pairs: int) -> str:
 
 
 def _batches(train: TrainConfig, num_pairs: int) -> Iterator[int]:
-    """Yield batches of equal shares, one for each rank, the largest first."""
+    """Yield the batch as it is, then smaller ones of equal shares, one for each rank."""
+    yield train.global_batch_size
     step = _num_shares(train) * _multiple(train)
     least = _num_shares(train) * max(LEAST_BLOCK, _multiple(train))
-    batch = 1 << max(num_pairs // 8, 1).bit_length() - 1
+    batch = 1 << max(min(num_pairs // 8, train.global_batch_size), 1).bit_length() - 1
     while batch > least:
         yield batch - batch % step
         batch //= 2
