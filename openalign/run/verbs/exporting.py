@@ -109,7 +109,7 @@ def _refuse_other_settings(
 
     Where a run began from may have moved since, and so may be spelled.
     """
-    made_with = read_plain(TrainConfig, saved, "the checkpoint's settings")
+    made_with = read_plain(TrainConfig, dict(saved), "the checkpoint's settings")
     had, given = (to_plain(_without_places(each)) for each in (made_with, config))
     differing = [
         line
