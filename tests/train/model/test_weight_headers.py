@@ -1,5 +1,4 @@
 import json
-import shutil
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,18 +15,6 @@ from openalign.train.model.weights import check_align
 
 from align_folders import in_store, refusal, refused_unread  # isort: skip
 from saved_align import save_align  # isort: skip
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved")
-    save_align(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(saved, tmp_path / "model")
 
 
 @pytest.mark.parametrize("shard_bytes", ["5GB", "200KB"])

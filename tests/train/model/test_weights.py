@@ -1,5 +1,4 @@
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,18 +22,6 @@ COUNTERS = 24
 """Batch norms of the image tower, each of which counts its batches."""
 
 NEEDED = NUM_TENSORS - len(POOLER) - COUNTERS
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("saved")
-    save_align(folder)
-    return folder
-
-
-@pytest.fixture
-def folder(saved: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(saved, tmp_path / "model")
 
 
 def change(folder: Path, edit: Callable[[dict[str, Tensor]], object]) -> None:
