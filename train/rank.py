@@ -8,7 +8,7 @@ DeepSpeed's launcher. Under torchrun and its like every process builds the same 
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.index_check import IndexCheck
     from openalign.train.loop import Trained
+    from openalign.train.ranks import RankGroup
     from openalign.train.start.begin import Beginning
 
 
@@ -83,27 +84,16 @@ def run(spec: TrainingSpec) -> None:
     from openalign.train.data.index import TrainingIndex
     from openalign.train.data.sample_hash import first_hash
     from openalign.train.data.shard_reading import open_shards
-    from openalign.train.ranks import (
-        check_same,
-        check_shared,
-        on_rank_0,
-        slow_on_every_rank,
-        slow_on_rank_0,
-    )
+    from openalign.train.ranks import on_rank_0, slow_on_every_rank, slow_on_rank_0
     from openalign.train.start import begin as start
     from openalign.train.state import RunInputs, vocabulary_of
 
     config = read_plain(TrainConfig, spec.config, "the rank's spec")
     with zero.joined_ranks() as ranks, ExitStack() as held:
         made_from = _made_from(spec)
-        # Under torchrun each rank has read the settings and the inputs of its own machine.
-        check_same(ranks, made_from | _settings(spec) | software())
-        fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
+        fence = _begin_together(spec, ranks, made_from, held)
         if fence is None:
             return
-        check_shared(ranks, spec.work)
-        if ranks.rank == 0:
-            say("train     the ranks have met; reads what is trained on")
         slow_on_rank_0(ranks, partial(_make_vocabulary, spec, config, ranks.world_size))
         begin = partial(start.begin, config, content=spec.inputs.contents.get(INIT_FROM, ""))
         paths, beginning = slow_on_every_rank(
@@ -142,6 +132,22 @@ def _index_check(spec: TrainingSpec, rank: int) -> "IndexCheck | None":
         return None
     cache = storage.join(spec.root, HASHES_FOLDER, "train.index.json")
     return IndexCheck(spec.index, cache=cache)
+
+
+def _begin_together(
+    spec: TrainingSpec, ranks: "RankGroup", made_from: Mapping[str, str], held: ExitStack
+) -> Fence | None:
+    """Lease the stage, on rank 0, for ranks that have the same before them; None: it is made."""
+    from openalign.train.ranks import check_same, check_shared, on_rank_0
+
+    # Under torchrun each rank has read the settings and the inputs of its own machine.
+    check_same(ranks, {**made_from, **_settings(spec), **software()})
+    fence = on_rank_0(ranks, partial(_begin_leased, spec, held))
+    if fence is not None:
+        check_shared(ranks, spec.work)
+        if ranks.rank == 0:
+            say("train     the ranks have met; reads what is trained on")
+    return fence
 
 
 def _begin_leased(spec: TrainingSpec, held: ExitStack) -> Fence | None:

@@ -153,9 +153,7 @@ def set_up(
     orders = orders_of(config, inputs.index)
     steps = _checked_steps(config, num_pairs=len(orders.trained))
     folders = inputs.folders
-    checkpoints = CheckpointFolder(
-        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence, moved=at.moved
-    )
+    checkpoints = _checkpoints(folders, at)
     found = _newest(checkpoints, ranks, inputs, rewinds)
     other = None if found else _of_other_run(inputs, config, ranks, at, total_steps=steps)
     if ranks.rank == 0 and not brings_words(config.init_from):
@@ -190,6 +188,12 @@ def set_up(
         saved_step=progress.step,
         saver=Saver(checkpoints, ranks, _terms(config, inputs)),
         journal=journals[0] if journals else None,
+    )
+
+
+def _checkpoints(folders: Folders, at: Mark) -> CheckpointFolder:
+    return CheckpointFolder(
+        url=folders.checkpoints, scratch=folders.scratch, fence=folders.fence, moved=at.moved
     )
 
 

@@ -20,7 +20,6 @@ from openalign.train.spikes import undone_steps
 _BYTES_BESIDE = 1 << 20
 """At most so many lie beside the tensors: places, names, the manifest."""
 
-
 _ALL_SEE_IT = ""
 
 
@@ -51,7 +50,8 @@ def num_to_come(config: TrainConfig, there: Collection[int], *, step: int, total
     """Return how many checkpoints a run from `step` on adds to those `there`, by their steps.
 
     They are counted when it writes its last one: at no time before do more lie there. What has gone
-    by then has made room. The oldest goes once the newest is whole.
+    by then has made room. The oldest goes once the newest is whole. With validation
+    fewer may come.
     """
     every, keep_every = config.checkpoint_every_steps, config.keep_every_steps
     near = math.ceil((undone_steps(config.loss_spikes) - 1) / every)
@@ -64,7 +64,7 @@ def num_to_come(config: TrainConfig, there: Collection[int], *, step: int, total
         return sum(each in newest or (keep_every > 0 and not each % keep_every) for each in steps)
 
     multiples = sum(keep_every > 0 and not each % keep_every for each in to_come)
-    num_best = 0 if config.validation is None else 1 + multiples  # each keeps the best up to it
+    num_best = 0 if config.validation is None else 1 + multiples  # each keeps the best before it
     return num_staying(to_come) + num_best - (len(there) - num_staying(whole))
 
 

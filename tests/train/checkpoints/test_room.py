@@ -44,6 +44,13 @@ TEN_KEPT = [*range(200, 2001, 200)]
         # Of the checkpoints 300, 600 to 3000 are multiples; 2800 and 2900 are new besides.
         pytest.param({"keep_every_steps": 150}, [], 12, id="multiples that are no checkpoints"),
         pytest.param({"validation": Validation()}, [], 4, id="the best"),
+        # 16 as above, the best of all, and the best before each of the 15 multiples.
+        pytest.param(
+            {"keep_every_steps": 200, "validation": Validation()},
+            [],
+            32,
+            id="the best of multiples",
+        ),
         # A spike behind 2900 undoes steps from 2650 on: 2600, 2700, 2800 and 2900, and the next.
         pytest.param({"loss_spikes": RewindSpikes(undone_steps=251)}, [], 5, id="to rewind to"),
         # 2100 is damaged: it is written anew, and does not stay besides.

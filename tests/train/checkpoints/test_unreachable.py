@@ -105,8 +105,9 @@ def test_a_file_that_may_not_be_read_ends_the_run(
     )
     monkeypatch.setattr(LocalFileSystem, "_open", refused)
 
-    with pytest.raises(StageError, match=r"step-00000006/__0_0\.distcp may not be read: "):
+    with pytest.raises(StageError, match=r"step-00000006/__0_0\.distcp may not be read: ") as told:
         newest(two)
+    assert told.value.hint == "the checkpoint stays; see that its permissions let you"
 
 
 @pytest.mark.parametrize("name", ["__0_0.distcp", "checkpoint.json"])
