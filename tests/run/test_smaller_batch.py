@@ -81,16 +81,16 @@ def test_a_batch_is_of_whole_groups(num_processes: int, num_pairs: int, named: s
 
 
 def test_a_batch_that_is_small_enough_stays_as_it_is() -> None:
-    """5,000 pairs are 78 steps of 64, and the warm-up is longer; 63 pairs are no batch of 64."""
+    """5,000 pairs are 52 steps of 96, and the warm-up is longer; 63 pairs are no batch of 96."""
     train = tiny_config(
-        global_batch_size=64,
+        global_batch_size=96,
         block_size=None,
         duration=Duration(epochs=1),
         schedule=Schedule(warmup_steps=100),
     )
 
     tried = "gather more, loosen the rules, or try --set train."
-    assert fewer_pairs_hint(train, 5000) == f"{tried}schedule.warmup_steps=7"
+    assert fewer_pairs_hint(train, 5000) == f"{tried}schedule.warmup_steps=5"
     assert fewer_pairs_hint(train, 63).startswith(f"{tried}global_batch_size=4 ")
 
 
