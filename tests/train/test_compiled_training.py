@@ -23,7 +23,7 @@ CONFIG = tiny_config(  # compiled code draws other numbers for dropout
     model=tiny_model(text_tower=NO_DROPOUT),
     validation=Validation(every_steps=2),
 )
-NEAR = {"fp32": 1e-3, "bf16": 3e-2}
+PRECISIONS = ("fp32", "bf16")
 
 
 def train_compiled_and_not(jobs: list[tuple[TrainConfig, Corpus, str]]) -> None:
@@ -34,27 +34,29 @@ def train_compiled_and_not(jobs: list[tuple[TrainConfig, Corpus, str]]) -> None:
             tiny_training.train(config, corpus, output, f"{output}/work")
 
 
-def losses(folder: Path) -> list[float]:
-    """Return every loss in the order of lines, of training and of validation."""
+def measured(folder: Path, name: str) -> list[float]:
+    """Return every value of this name, of training and of validation, in the order of lines."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines for name in line if name.endswith("/loss")]
+    return [line[key] for line in lines for key in line if key.endswith(f"/{name}")]
 
 
 def test_a_compiled_training_is_the_training(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     runs = {
         f"{precision} {compiled}": replace(CONFIG, precision=precision, compile=compiled)
-        for precision in NEAR
+        for precision in PRECISIONS
         for compiled in (False, True)
     }
     jobs = [(config, corpus, str(tmp_path / name)) for name, config in runs.items()]
 
     finish(start_ranks((train_compiled_and_not, (jobs,)), num_ranks=2, folder=tmp_path))
 
-    for precision, near in NEAR.items():
+    for precision in PRECISIONS:
         plain, compiled = tmp_path / f"{precision} False", tmp_path / f"{precision} True"
-        assert len(losses(plain)) == 4 + 2
-        assert losses(compiled) == pytest.approx(losses(plain), rel=near)
+        assert len(measured(plain, "loss")) == 4 + 2
+        assert len(measured(plain, "gradient_norm")) == 4
+        for name, near in (("loss", 1e-5), ("gradient_norm", 1e-3)):
+            assert measured(compiled, name) == pytest.approx(measured(plain, name), rel=near)
         one, two = (load_file(f / "export" / "model.safetensors") for f in (plain, compiled))
         assert one.keys() == two.keys()
         assert all(torch.isfinite(two[name]).all() for name in two)
